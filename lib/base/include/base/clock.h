@@ -1,0 +1,37 @@
+// Time is passed in, so that a test can be its own clock.
+#pragma once
+
+#include <cstdint>
+
+namespace hasp {
+
+class Clock {
+  public:
+    virtual ~Clock() = default;
+    // Microseconds since 1970-01-01 UTC, as the machine believes. May step in either direction.
+    virtual std::int64_t wall_us() const = 0;
+    // Microseconds of CLOCK_BOOTTIME: goes on while suspended, never steps, starts anew at a reboot.
+    virtual std::int64_t boot_us() const = 0;
+};
+
+// The machine's clocks. Any thread.
+class SystemClock final : public Clock {
+  public:
+    std::int64_t wall_us() const override;
+    std::int64_t boot_us() const override;
+};
+
+// A clock that stands still until it is told to move. One thread.
+class ManualClock final : public Clock {
+  public:
+    std::int64_t wall = 1'700'000'000'000'000;
+    std::int64_t boot = 1'000'000;
+    std::int64_t wall_us() const override { return wall; }
+    std::int64_t boot_us() const override { return boot; }
+    void advance_us(std::int64_t us) {
+        wall += us;
+        boot += us;
+    }
+};
+
+}  // namespace hasp

@@ -1,0 +1,29 @@
+// Whole small files, durably. Blocking: worker threads and start-up only.
+#pragma once
+
+#include "base/fd.h"
+#include "base/result.h"
+
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+
+namespace hasp {
+
+// The whole file; refused when it is larger than limit_bytes (the message says both sizes).
+Result<std::string> read_file(const std::string& path, std::size_t limit_bytes);
+
+// Replaces `path` so that after a crash either the old or the new content is there: temporary file in the same folder, fsync,
+// rename, fsync of the folder. On error the old content stands and the temporary file is gone.
+Status write_file_durably(const std::string& path, std::string_view content, mode_t mode);
+
+// mkdir -p with `mode` for the folders it creates.
+Status make_folders(const std::string& path, mode_t mode = 0700);
+
+// rm -rf beneath `path`, never following a symlink. A missing path is success.
+Status remove_tree(const std::string& path);
+
+// Writes all bytes to a blocking descriptor, through EINTR and short writes.
+Status write_all(int fd, std::string_view bytes);
+
+}  // namespace hasp

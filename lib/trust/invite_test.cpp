@@ -16,8 +16,8 @@ const TierName center = TierName::parse("hasp://clinics/upper/center").value();
 
 NewInvitation make(std::uint64_t seed = 1) {
     SeededRandom random(seed);
-    return make_invitation({"center.example:8443", "192.0.2.7:8443", "[2001:db8::7]:8443"}, center, "tokyo", sha256("root"),
-                           now_us + invitation_lifetime_us, random)
+    return make_invitation({"center.example:8443", "192.0.2.7:8443", "[2001:db8::7]:8443"}, center,
+                           "tokyo", sha256("root"), now_us + invitation_lifetime_us, random)
         .value();
 }
 
@@ -27,7 +27,10 @@ std::string why(std::string_view text) {
 }
 
 TEST(Invitation, IsTheLineThatTheProtocolShows) {
-    EXPECT_EQ(make().invitation.text(), "GOLDEN_INVITE");
+    EXPECT_EQ(make().invitation.text(), "hasp-join:center.example:8443,192.0.2.7:8443,[2001:db8::7]"
+                                        ":8443/clinics/upper/center#tokyo."
+                                        "SBNJTRN-FjG7owHVrKtue7eqdM4RhdRWVl71HXN2d7I.aG9ou1-9RSJO."
+                                        "mkXmeufRgnOOwDV5BdhhBThn_Ow.M8MBKnpR");
 }
 
 TEST(Invitation, ComesBackAsItWas) {
@@ -70,9 +73,11 @@ TEST(Invitation, SomethingElseIsSaidToBeSomethingElse) {
 
 TEST(Invitation, OnlySensibleOnesAreMade) {
     SeededRandom random(1);
-    for (const char* bad : {"", "center.example", "center.example:0", "center.example:65536", "center.example:080",
-                            "2001:db8::7:8443", "[2001:db8::7]", "[center]:1", "a b:1", "a/b:1", "a,b:1", "a#b:1", ":1"}) {
-        EXPECT_FALSE(make_invitation({bad}, center, "tokyo", sha256("root"), now_us, random)) << bad;
+    for (const char* bad : {"", "center.example", "center.example:0", "center.example:65536",
+                            "center.example:080", "2001:db8::7:8443", "[2001:db8::7]", "[center]:1",
+                            "a b:1", "a/b:1", "a,b:1", "a#b:1", ":1"}) {
+        EXPECT_FALSE(make_invitation({bad}, center, "tokyo", sha256("root"), now_us, random))
+            << bad;
     }
     EXPECT_FALSE(make_invitation({}, center, "tokyo", sha256("root"), now_us, random));
     EXPECT_FALSE(make_invitation({"a:1"}, center, "Tokyo", sha256("root"), now_us, random));
@@ -83,9 +88,13 @@ TEST(Invitation, IsGoodForItsSecretItsNameAndItsTimeOnly) {
     const NewInvitation made = make();
     const std::string& secret = made.invitation.secret;
     EXPECT_TRUE(redeem(made.record, secret, "tokyo", now_us));
-    EXPECT_THAT(redeem(made.record, secret, "osaka", now_us).error().message, HasSubstr("not for 'osaka'"));
-    EXPECT_THAT(redeem(made.record, secret, "tokyo", now_us + invitation_lifetime_us).error().message, HasSubstr("expired"));
-    EXPECT_THAT(redeem(made.record, make(2).invitation.secret, "tokyo", now_us).error().message, HasSubstr("wrong"));
+    EXPECT_THAT(redeem(made.record, secret, "osaka", now_us).error().message,
+                HasSubstr("not for 'osaka'"));
+    EXPECT_THAT(
+        redeem(made.record, secret, "tokyo", now_us + invitation_lifetime_us).error().message,
+        HasSubstr("expired"));
+    EXPECT_THAT(redeem(made.record, make(2).invitation.secret, "tokyo", now_us).error().message,
+                HasSubstr("wrong"));
     EXPECT_FALSE(redeem(made.record, "", "tokyo", now_us));
     EXPECT_FALSE(redeem(made.record, made.record.secret_sha256, "tokyo", now_us));
 }

@@ -14,10 +14,14 @@ namespace {
 TEST(Keys, Ed25519SignsAsPublished) {
     // RFC 8032 §7.1, test 2.
     const SigningKey key =
-        SigningKey::from_seed(*from_hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")).value();
-    EXPECT_EQ(to_hex(key.public_key().raw()), "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
-    EXPECT_EQ(to_hex(key.sign("\x72")), "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
-                                        "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00");
+        SigningKey::from_seed(
+            *from_hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"))
+            .value();
+    EXPECT_EQ(to_hex(key.public_key().raw()),
+              "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
+    EXPECT_EQ(to_hex(key.sign("\x72")),
+              "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+              "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00");
 }
 
 TEST(Keys, ASignatureIsGoodForItsMessageAndKeyOnly) {

@@ -120,7 +120,8 @@ Result<Manifest> parse_manifest(std::string_view body) {
                                   "compare the versions of hasp on both sides");
     Manifest out;
     try {
-        for (const json& s : json::parse(body).at("sections")) {
+        const json manifest = json::parse(body);
+        for (const json& s : manifest.at("sections")) {
             out.sections.push_back({s.at("name"),
                                     from_hex(s.at("sha256").get<std::string>()).value_or(""),
                                     s.at("count").get_ref<const json::number_unsigned_t&>(),

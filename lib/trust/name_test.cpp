@@ -5,7 +5,9 @@
 namespace hasp::trust {
 namespace {
 
-TierName name(const char* text) { return TierName::parse(text).value(); }
+TierName name(const char* text) {
+    return TierName::parse(text).value();
+}
 
 TEST(TierName, ParsesAndPrintsTheSameText) {
     const TierName n = name("hasp://clinics/upper/center/tokyo");
@@ -17,8 +19,9 @@ TEST(TierName, ParsesAndPrintsTheSameText) {
 }
 
 TEST(TierName, RefusesWhatIsNotExactlyAName) {
-    for (const char* bad : {"", "hasp://", "hasp://clinics", "hasp://clinics/", "hasp://clinics//a", "hasp://clinics/a/",
-                            "HASP://clinics/a", "hasp://Clinics/a", "hasp://clinics/a b", "hasp://clinics/..", "clinics/a",
+    for (const char* bad : {"", "hasp://", "hasp://clinics", "hasp://clinics/", "hasp://clinics//a",
+                            "hasp://clinics/a/", "HASP://clinics/a", "hasp://Clinics/a",
+                            "hasp://clinics/a b", "hasp://clinics/..", "clinics/a",
                             "https://clinics/a", "hasp://clinics/a?x", "hasp://clinics:80/a"}) {
         EXPECT_FALSE(TierName::parse(bad)) << bad;
     }

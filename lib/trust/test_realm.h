@@ -26,12 +26,14 @@ struct Realm {
     std::string id;
     std::vector<Tier> tiers; // from the top down
 
-    explicit Realm(const std::vector<std::string>& path, std::uint64_t seed = 1, const std::string& realm = "clinics",
+    explicit Realm(const std::vector<std::string>& path, std::uint64_t seed = 1,
+                   const std::string& realm = "clinics",
                    Validity validity = valid_for(now_us, year_us))
         : random(seed) {
         for (const std::string& element : path) {
             const bool top = tiers.empty();
-            Tier t{top ? TierName::make_top(realm, element).value() : tiers.back().name.child(element).value(),
+            Tier t{top ? TierName::make_top(realm, element).value()
+                       : tiers.back().name.child(element).value(),
                    SigningKey::generate(random),
                    TlsKey::generate(random),
                    {},
@@ -39,11 +41,17 @@ struct Realm {
                    {}};
             if (top) {
                 t.ca_der = issue_root(t.name, t.key, validity, random).value();
-                t.tls_der = issue_tls({t.name, t.ca_der, t.key}, t.name, t.tls.spki_der(), validity, random).value();
+                t.tls_der =
+                    issue_tls({t.name, t.ca_der, t.key}, t.name, t.tls.spki_der(), validity, random)
+                        .value();
                 id = t.key.public_key().fingerprint();
             } else {
-                t.ca_der = issue_ca(issuer(tiers.size() - 1), t.name, t.key.public_key(), validity, random).value();
-                t.tls_der = issue_tls(issuer(tiers.size() - 1), t.name, t.tls.spki_der(), validity, random).value();
+                t.ca_der =
+                    issue_ca(issuer(tiers.size() - 1), t.name, t.key.public_key(), validity, random)
+                        .value();
+                t.tls_der =
+                    issue_tls(issuer(tiers.size() - 1), t.name, t.tls.spki_der(), validity, random)
+                        .value();
                 t.ca_chain = tiers.back().ca_chain;
             }
             t.ca_chain.insert(t.ca_chain.begin(), t.ca_der);
@@ -52,9 +60,12 @@ struct Realm {
     }
     Issuer issuer(std::size_t i) const { return {tiers[i].name, tiers[i].ca_der, tiers[i].key}; }
     // The chain behind tier i's TLS certificate.
-    const std::vector<std::string>& tls_chain(std::size_t i) const { return tiers[i == 0 ? 0 : i - 1].ca_chain; }
+    const std::vector<std::string>& tls_chain(std::size_t i) const {
+        return tiers[i == 0 ? 0 : i - 1].ca_chain;
+    }
     LeaseParams lease_params(std::size_t holder, std::uint64_t number = 1) const {
-        return {id, tiers[holder - 1].name, tiers[holder].name, {1, number}, now_us, now_us + lease_default_us};
+        return {id,     tiers[holder - 1].name,   tiers[holder].name, {1, number},
+                now_us, now_us + lease_default_us};
     }
 };
 

@@ -3,6 +3,7 @@
 #include "test_realm.h"
 #include "trust/verifier.h"
 
+#include <algorithm>
 #include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -152,7 +153,9 @@ TEST_F(Leases, AGrantBeyondTheIssuersOwnIsRefusedAtDepthThree) {
         Link whole{own.envelope, own.sections};
         std::erase_if(whole.sections, [](const Section& s) { return s.name == "verifier"; });
         chain.links.insert(chain.links.begin(), whole);
-        EXPECT_THAT(why(verify_lease(issue(3, wide), chain, expect(3), now_us)), HasSubstr("in its own lease")) << c.what;
+        EXPECT_THAT(why(verify_lease(issue(3, wide), chain, expect(3), now_us)),
+                    HasSubstr("in its own lease"))
+            << c.what;
     }
 }
 
@@ -176,6 +179,47 @@ TEST_F(Leases, AGrantWidenedTwoTiersUpIsRefusedBelow) {
     EXPECT_EQ(why(verify_lease(issue(3, handed()), chain, expect(3), now_us)),
               "the grant 'run wiki/v1' gives more, or lasts longer, than what "
               "hasp://clinics/upper/center holds in its own lease");
+}
+
+// Property, from seeds: whatever a tier hands on of what it holds, cut down at random, is accepted
+// at depth three; the same with one grant lasting longer than above is not.
+TEST_F(Leases, AnySubsetIsAcceptedAndNoneThatOutlivesItsSource) {
+    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+        SeededRandom random(seed);
+        const auto shrink = [&](Grants g) {
+            const auto cut = [&](auto& list) {
+                std::erase_if(list, [&](const auto&) { return random.below(4) == 0; });
+                for (auto& grant : list) {
+                    grant.expires_us -= static_cast<std::int64_t>(random.below(1'000'000));
+                }
+            };
+            cut(g.run);
+            cut(g.use);
+            cut(g.login);
+            cut(g.keep);
+            cut(g.write);
+            for (LoginGrant& login : g.login) {
+                std::erase_if(login.apps, [&](const std::string&) { return random.below(3) == 0; });
+            }
+            return g;
+        };
+        const Grants centers = shrink(given());
+        const Grants tokyos = shrink(centers);
+        Grants wards = shrink(tokyos);
+        const LeaseChain chain = chain_for(3, {centers, tokyos, wards});
+        const auto verified = verify_lease(issue(3, wards), chain, expect(3), now_us);
+        ASSERT_TRUE(verified) << seed << ": " << verified.error().message;
+        if (wards.use.empty()) {
+            continue;
+        }
+        const auto source =
+            std::find_if(tokyos.use.begin(), tokyos.use.end(),
+                         [&](const UseGrant& g) { return g.user == wards.use[0].user; });
+        wards.use[0].expires_us = source->expires_us + 1;
+        EXPECT_THAT(why(verify_lease(issue(3, wards), chain, expect(3), now_us)),
+                    HasSubstr("lasts longer"))
+            << seed;
+    }
 }
 
 TEST_F(Leases, AChainThatEndsTooEarlyIsRefused) {

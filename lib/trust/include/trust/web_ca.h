@@ -23,6 +23,8 @@ Result<std::string> issue_web_ca(const TlsKey& key, std::string_view label,
 
 // A serverAuth certificate, DER, for DNS names (a leading "*." is allowed) and IP addresses (v4, or
 // v6 without brackets).
+// OpenSSL (and so curl) matches a wildcard only above two labels: "*.clinic.localhost", but never
+// "*.localhost"; list such hosts.
 Result<std::string> issue_web_leaf(const TlsKey& ca_key, std::string_view ca_der,
                                    const std::vector<std::string>& names,
                                    std::string_view tls_spki_der, const Validity& validity,

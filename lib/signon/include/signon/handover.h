@@ -1,5 +1,5 @@
-// One-time codes by which the portal hands a session over to an app's host. In memory: a restart voids them, and the browser is
-// sent round once more. One thread, never blocks.
+// One-time codes by which the portal hands a session over to an app's host. In memory: a restart
+// voids them, and the browser is sent round once more. One thread, never blocks.
 #pragma once
 
 #include "base/result.h"
@@ -13,7 +13,7 @@
 namespace hasp {
 class Clock;
 class Random;
-}
+} // namespace hasp
 
 namespace hasp::signon {
 
@@ -24,11 +24,12 @@ class HandoverCodes {
   public:
     HandoverCodes(const Clock& clock, Random& random) : clock_(clock), random_(random) {}
 
-    // 43 characters of base64url, good once, for 30 s, at `app_host` (as the browser names it, port included). Beyond
-    // handover_codes_max the oldest is void.
+    // 43 characters of base64url, good once, for 30 s, at `app_host` (as the browser names it, port
+    // included). Beyond handover_codes_max the oldest is void.
     std::string issue(std::string_view sid, std::string_view app_host);
 
-    // The sid. Code::refused when unknown, used, over or of another host; a try at the wrong host voids the code.
+    // The sid. Code::refused when unknown, used, over or of another host; a try at the wrong host
+    // voids the code.
     Result<std::string> redeem(std::string_view code, std::string_view app_host);
 
     std::size_t size() const { return codes_.size(); }
@@ -43,8 +44,9 @@ class HandoverCodes {
 
     const Clock& clock_;
     Random& random_;
-    std::unordered_map<std::string, Entry> codes_;  // by SHA-256 of the code, so that a look-up's timing tells nothing
+    std::unordered_map<std::string, Entry>
+        codes_; // by SHA-256 of the code, so that a look-up's timing tells nothing
     std::deque<std::string> by_age_;
 };
 
-}  // namespace hasp::signon
+} // namespace hasp::signon

@@ -9,7 +9,8 @@ class Db;
 
 namespace hasp::signon {
 
-// Brings them to this binary's version: see store/migrate.h for errors. Once at start, before any store is made.
+// Brings them to this binary's version: see store/migrate.h for errors. Once at start, before any
+// store is made.
 Status migrate_tables(store::Db& db);
 
-}  // namespace hasp::signon
+} // namespace hasp::signon

@@ -1,8 +1,10 @@
-// A thin layer over SQLite that a library's store is written in. It never shows through a library's own interface.
+// A thin layer over SQLite that a library's store is written in. It never shows through a library's
+// own interface.
 //
 // Threads: a Db and everything made from it belong to one thread. Every call may block on the disk.
-// Errors: conflict = a constraint refused the row; try_later = another process holds the file beyond busy_timeout_ms;
-// refused = the file is damaged or is no database; failed = the rest (disk full, I/O), with a hint where one helps.
+// Errors: conflict = a constraint refused the row; try_later = another process holds the file
+// beyond busy_timeout_ms; refused = the file is damaged or is no database; failed = the rest (disk
+// full, I/O), with a hint where one helps.
 #pragma once
 
 #include "base/result.h"
@@ -22,12 +24,13 @@ namespace hasp::store {
 
 struct DbOptions {
     int busy_timeout_ms = 5000;
-    bool create = true;  // false: a missing file is Code::not_found
+    bool create = true; // false: a missing file is Code::not_found
 };
 
 class Db {
   public:
-    // Opens or creates (mode 0600) the file: WAL, synchronous=FULL, foreign keys on, untrusted schema.
+    // Opens or creates (mode 0600) the file: WAL, synchronous=FULL, foreign keys on, untrusted
+    // schema.
     static Result<std::unique_ptr<Db>> open(const std::string& path, const DbOptions& options = {});
     // A database in memory: for tests.
     static Result<std::unique_ptr<Db>> open_memory();
@@ -38,7 +41,8 @@ class Db {
     // Runs one or more statements without values ("CREATE …; CREATE …").
     Status run_script(const std::string& sql);
 
-    // A prepared statement from the cache. One statement per text; `sql` should be a literal, values go in by bind.
+    // A prepared statement from the cache. One statement per text; `sql` should be a literal,
+    // values go in by bind.
     Result<Statement> prepare(std::string_view sql);
 
     // Prepares, binds ?1 ?2 … and runs to the end. Success: the number of rows changed.
@@ -54,9 +58,11 @@ class Db {
     auto first(std::string_view sql, Read&& read, const Values&... values)
         -> Result<std::optional<decltype(read(std::declval<const Statement&>()))>>;
 
-    // A consistent copy into a new file (which must not exist), while the database is in use: for backup.
+    // A consistent copy into a new file (which must not exist), while the database is in use: for
+    // backup.
     Status copy_to(const std::string& path);
-    // Integrity and foreign keys of the whole file. Code::refused with the first finding. Reads everything: for doctor.
+    // Integrity and foreign keys of the whole file. Code::refused with the first finding. Reads
+    // everything: for doctor.
     Status check();
 
     const std::string& path() const { return path_; }
@@ -70,7 +76,8 @@ class Db {
         sqlite3_stmt* handle;
     };
     Db(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
-    static Result<std::unique_ptr<Db>> open_with(const std::string& path, const DbOptions& options, bool in_memory);
+    static Result<std::unique_ptr<Db>> open_with(const std::string& path, const DbOptions& options,
+                                                 bool in_memory);
     Error error(const std::string& doing) const;
     void give_back(std::string sql, sqlite3_stmt* handle);
 
@@ -138,4 +145,4 @@ auto Db::first(std::string_view sql, Read&& read, const Values&... values)
     return std::optional<Value>{read(static_cast<const Statement&>(*statement))};
 }
 
-}  // namespace hasp::store
+} // namespace hasp::store

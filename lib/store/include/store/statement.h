@@ -1,4 +1,5 @@
-// A prepared statement, lent by a Db and given back to its cache on destruction. Thread and errors: see store/db.h.
+// A prepared statement, lent by a Db and given back to its cache on destruction. Thread and errors:
+// see store/db.h.
 #pragma once
 
 #include "base/result.h"
@@ -61,7 +62,8 @@ class Statement {
     // Ready to be bound and stepped anew; bindings are cleared.
     void reset();
 
-    // Columns of the current row count from 0. Views live until the next step, reset or the end of the statement.
+    // Columns of the current row count from 0. Views live until the next step, reset or the end of
+    // the statement.
     std::int64_t integer(int column) const;
     bool truth(int column) const { return integer(column) != 0; }
     std::string_view view(int column) const;
@@ -73,7 +75,8 @@ class Statement {
 
   private:
     friend class Db;
-    Statement(Db& db, std::string sql, sqlite3_stmt* handle) : db_(&db), sql_(std::move(sql)), handle_(handle) {}
+    Statement(Db& db, std::string sql, sqlite3_stmt* handle)
+        : db_(&db), sql_(std::move(sql)), handle_(handle) {}
     Status expect_parameters(int count) const;
     Status bound(int code) const;
 
@@ -82,4 +85,4 @@ class Statement {
     sqlite3_stmt* handle_;
 };
 
-}  // namespace hasp::store
+} // namespace hasp::store

@@ -1,4 +1,5 @@
-// Databases for tests: a real file in a folder of its own (so that WAL and re-opening are what they are in the product).
+// Databases for tests: a real file in a folder of its own (so that WAL and re-opening are what they
+// are in the product).
 #pragma once
 
 #include "store/db.h"
@@ -8,7 +9,8 @@
 
 namespace hasp::store {
 
-// Owns the folder and the open database; both are gone at its end. Ends the process when the folder cannot be made.
+// Owns the folder and the open database; both are gone at its end. Ends the process when the folder
+// cannot be made.
 class TestDb {
   public:
     TestDb();
@@ -28,4 +30,4 @@ class TestDb {
     std::unique_ptr<Db> db_;
 };
 
-}  // namespace hasp::store
+} // namespace hasp::store

@@ -7,9 +7,10 @@ namespace hasp::store {
 
 class Db;
 
-// The outermost one is BEGIN IMMEDIATE, so that a writer fails at the start and not half-way. One begun inside another is a
-// savepoint of it: its commit becomes durable with the outermost commit, its roll-back undoes only its own part. They must end
-// in the reverse order of their beginning, which scopes give for nothing.
+// The outermost one is BEGIN IMMEDIATE, so that a writer fails at the start and not half-way. One
+// begun inside another is a savepoint of it: its commit becomes durable with the outermost commit,
+// its roll-back undoes only its own part. They must end in the reverse order of their beginning,
+// which scopes give for nothing.
 class Transaction {
   public:
     static Result<Transaction> begin(Db& db);
@@ -25,8 +26,8 @@ class Transaction {
     Transaction(Db& db, int depth) : db_(&db), depth_(depth) {}
     void roll_back();
 
-    Db* db_;  // null once ended or moved from
+    Db* db_; // null once ended or moved from
     int depth_;
 };
 
-}  // namespace hasp::store
+} // namespace hasp::store

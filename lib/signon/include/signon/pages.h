@@ -18,6 +18,7 @@ namespace hasp::signon {
 // What every page shows.
 struct PageFrame {
     std::string tier_title; // "Clinic Brückenstraße": in the heading and the window's title
+    std::string portal_href = "/"; // the portal as seen from this page: absolute on an app's host
 };
 
 struct LoginPage {
@@ -67,7 +68,6 @@ struct ErrorPage {
     std::string what_to_do;  // may be empty
     bool retry_link = false; // a link to the same address
     bool portal_link = true;
-    std::string portal_href = "/";
 };
 
 std::string render(const LoginPage& page);
@@ -75,7 +75,7 @@ std::string render(const PortalPage& page);
 std::string render(const LoggedOutPage& page);
 std::string render(const ErrorPage& page);
 // For what is not there and for what one may not use, which look the same.
-std::string not_found_page(const PageFrame& frame, std::string_view portal_href);
+std::string not_found_page(const PageFrame& frame);
 
 // "Ready", "Starts on first use", "Stopped: reason", "Cannot be reached since 14:02 (center)".
 std::string state_text(const Tile& tile, std::int64_t now_us, int utc_offset_s);

@@ -49,8 +49,10 @@ struct Session {
 
 struct Opened {
     Session session;
-    std::string
-        cookie; // 43 characters of base64url: 256 random bits. The store keeps only their SHA-256.
+    // 43 characters of base64url: 256 random bits. The store keeps only their SHA-256.
+    std::string cookie;
+    // Sids of the same user's sessions that were ended to keep to sessions_per_user_max.
+    std::vector<std::string> displaced;
 };
 
 // What a parent holds for a session at a child.
@@ -85,8 +87,8 @@ class SessionStore {
     // It was used now: the end moves to now + session_idle_us, never beyond created +
     // session_age_max_us. Answers the session's end. Code::not_found when it has ended.
     virtual Result<std::int64_t> renew(const std::string& sid) = 0;
-    // The user's name, email, groups, apps and role are now these: in every session of who.user.
-    // Answers their sids, so that front's cache can drop them.
+    // The user's name, email, groups, apps and role are now these: in every session and grant of
+    // who.user. Answers the sids of both, so that front's cache can drop them.
     virtual Result<std::vector<std::string>> refresh(const Identity& who) = 0;
     virtual Status set_online(const std::string& sid, bool online) = 0;
 
@@ -101,8 +103,8 @@ class SessionStore {
                                                   std::string_view sid) = 0;
     virtual Result<std::vector<Grant>> grants_of_user(const std::string& user) = 0;
     virtual Result<std::vector<Grant>> grants_of_child(const std::string& child) = 0;
-    // Used now: at least until now + session_idle_us. Code::not_found when there is none (or it has
-    // ended).
+    // Used now: as renew, counted from the last put_grant. Code::not_found when there is none (or
+    // it has ended).
     virtual Result<std::int64_t> renew_grant(const std::string& child, const std::string& sid) = 0;
     virtual Status end_grant(const std::string& child, const std::string& sid) = 0;
     // Answer what they ended, so that the news can be sent along the links.

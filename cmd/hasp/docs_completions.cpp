@@ -154,7 +154,7 @@ std::string bash(const std::vector<Place>& places) {
             out += "    " + quoted(place.path + ":--" + option.name) + ") " + action + " ;;\n";
         }
     }
-    out += "    esac\n    local words=\n    case \"$path\" in\n";
+    out += "    esac\n    local words= files=\n    case \"$path\" in\n";
     for (const Place& place : places) {
         Words words;
         for (const auto& [word, summary] : place.next) {
@@ -163,14 +163,15 @@ std::string bash(const std::vector<Place>& places) {
         const Words options = option_words(place);
         words.insert(words.end(), options.begin(), options.end());
         words.emplace_back(global_words);
-        out += "    " + quoted(place.path) + ") words=" + quoted(join(words, " ")) + " ;;\n";
+        out += "    " + quoted(place.path) + ") words=" + quoted(join(words, " ")) +
+               (place.positionals.empty() ? "" : " files=1") + " ;;\n";
     }
-    return out +
-           "    esac\n"
-           "    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
-           "    if [[ $current != -* ]]; then COMPREPLY+=($(compgen -f -- \"$current\")); fi\n"
-           "}\n"
-           "complete -o filenames -F _hasp hasp\n";
+    return out + "    esac\n"
+                 "    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+                 "    if [[ $files && $current != -* ]]; then COMPREPLY+=($(compgen -f -- "
+                 "\"$current\")); fi\n"
+                 "}\n"
+                 "complete -o filenames -F _hasp hasp\n";
 }
 
 // In a zsh specification, brackets and colons in a text have a meaning.

@@ -1,4 +1,5 @@
-// Whatever the text, parse_config answers; and what it accepts, it writes so that it reads back the same.
+// Whatever the text, parse_config answers; and what it accepts, it writes so that it reads back the
+// same.
 #include "maint/config.h"
 
 #include <cstdlib>

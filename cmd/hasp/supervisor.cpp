@@ -2,7 +2,9 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "base/random.h"
 #include "base/text.h"
+#include "billing/usage_ring.h"
 #include "control.h"
 
 #include <algorithm>
@@ -14,7 +16,6 @@
 #include <netdb.h>
 #include <optional>
 #include <poll.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -108,11 +109,13 @@ class Supervisor {
             }
             listening_.push_back(*std::move(listening));
         }
-        ring_.reset(::memfd_create("hasp-usage", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-        if (!ring_ || ::ftruncate(ring_.get(), static_cast<off_t>(options_.usage_ring_bytes)) != 0 ||
-            ::fcntl(ring_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) {
-            return errno_error(errno, "cannot make the usage ring");
+        std::array<std::uint8_t, 16> id{};
+        SystemRandom().fill(id.data(), id.size());
+        auto ring = billing::UsageRing::create(1, options_.usage_records, id);
+        if (!ring.ok()) {
+            return ring.error();
         }
+        ring_ = *std::move(ring);
         if (!options_.access_log.empty()) {
             access_log_.reset(::open(options_.access_log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
             if (!access_log_) {
@@ -161,7 +164,7 @@ class Supervisor {
             sigemptyset(&none);
             ::sigprocmask(SIG_SETMASK, &none, nullptr);
             ::execl("/proc/self/exe", role_names[role], "process", role_names[role], "--state", options_.state.c_str(), "--config",
-                    options_.config.c_str(), nullptr);
+                    options_.config.c_str(), options_.json_log ? "--json" : nullptr, nullptr);
             ::_exit(127);
         }
         ::close(pair[1]);

@@ -24,8 +24,9 @@ struct SupervisorOptions {
     std::string config;         // absolute
     std::vector<ListenSpec> listen;
     std::string access_log;     // empty: none
+    bool json_log = false;
     std::int64_t drain_ms = 10'000;
-    std::size_t usage_ring_bytes = 4U << 20;
+    std::uint32_t usage_records = 16'384;  // a lane; a power of two
 };
 
 // Runs until SIGTERM or SIGINT. 0 after a drained stop. Prints `ready http://ADDRESS` on stdout when the first snapshot is

@@ -5,7 +5,7 @@
 #include "apps.h"
 #include "delegation.h"
 #include "enrolment.h"
-#include "json.h"
+#include "json_tools.h"
 #include "people.h"
 
 #include <functional>

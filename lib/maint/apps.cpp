@@ -27,11 +27,6 @@ registry::Mount mount_from(const std::string& name) {
     return name == "host" ? registry::Mount::host : name == "path" ? registry::Mount::path : registry::Mount::both;
 }
 
-std::string instance_id(const std::string& app, const std::string& user) { return user.empty() ? app : app + "." + user; }
-
-// What an app believes to be mounted under.
-std::string prefix_of(const run::Manifest& manifest) { return manifest.mount == run::Mount::path ? "/apps/" + manifest.name : ""; }
-
 std::vector<std::string> look_up(const std::string& host, std::uint16_t port, bool numeric_only) {
     addrinfo hints{};
     hints.ai_family = AF_UNSPEC;

@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "json.h"
+#include "json_tools.h"
 #include "links.h"
 #include "maint/config.h"
 #include "maint/release_store.h"

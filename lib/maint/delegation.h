@@ -5,7 +5,7 @@
 
 #include "apps.h"
 #include "links.h"
-#include "maint/release_maker.h"
+#include "maint/release_git.h"
 #include "maint/release_store.h"
 #include "maint/tier_identity.h"
 #include "maint/tier_store.h"

@@ -1,6 +1,7 @@
 #include "enrolment.h"
 
 #include "base/text.h"
+#include "maint/enrol_request.h"
 #include "trust/hash.h"
 #include "trust/invite.h"
 
@@ -13,6 +14,16 @@ Error not_valid() { return fail(Code::refused, "this invitation is not valid", "
 
 std::string enrol_proof_bytes(const std::string& token_id, const std::string& tls_spki) {
     return std::string("hasp-enrol-1\n") + to_hex(token_id) + "\n" + to_hex(tls_spki) + "\n";
+}
+
+std::string enrol_request(const trust::Invitation& invitation, const trust::SigningKey& envelope_key, const trust::TlsKey& tls_key) {
+    const std::string proof = envelope_key.sign(enrol_proof_bytes(invitation.token_id, tls_key.spki_der()));
+    return dump({{"invitation", to_base64url(invitation.token_id)},
+                 {"secret", to_base64url(invitation.secret)},
+                 {"name", invitation.name},
+                 {"envelope_key", to_base64url(envelope_key.public_key().raw())},
+                 {"tls_key", to_base64url(tls_key.spki_der())},
+                 {"proof", to_base64url(proof)}});
 }
 
 Result<std::string> Enrolment::invite(const std::string& name, const std::vector<std::string>& addresses, std::int64_t lifetime_us) {

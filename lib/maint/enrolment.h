@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "json.h"
+#include "json_tools.h"
 #include "maint/tier_identity.h"
 #include "maint/tier_store.h"
 

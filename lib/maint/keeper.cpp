@@ -13,16 +13,13 @@
 #include "status.h"
 #include "store/db.h"
 
-#include <cstring>
 
 namespace hasp::maint {
 
 namespace {
 constexpr std::int64_t report_every_us = 10'000'000;
 constexpr std::int64_t expire_every_us = 60'000'000;
-constexpr std::size_t frame_texts_max = 100;
 
-std::string text_in(const char* field, std::size_t size) { return std::string(field, ::strnlen(field, size)); }
 }  // namespace
 
 struct Keeper::Impl {
@@ -319,7 +316,7 @@ void Keeper::on_admin(std::uint64_t client, const ipc::Frame& frame) {
 
 void Keeper::on_usage(std::span<const billing::UsageRecord> records) {
     for (const billing::UsageRecord& record : records) {
-        impl_->apps->used(text_in(record.app, sizeof record.app), text_in(record.user, sizeof record.user));
+        impl_->apps->used(std::string(billing::name_of(record.app)), std::string(billing::name_of(record.user)));
     }
 }
 

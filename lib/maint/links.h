@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ipc/frame.h"
-#include "json.h"
+#include "json_tools.h"
 #include "maint/keeper_ports.h"
 #include "trust/name.h"
 

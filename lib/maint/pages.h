@@ -3,10 +3,11 @@
 
 #include "apps.h"
 #include "enrolment.h"
-#include "json.h"
+#include "json_tools.h"
 #include "links.h"
 #include "maint/config.h"
 #include "people.h"
+#include "signon/pages.h"
 
 #include <functional>
 #include <optional>

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "json.h"
+#include "json_tools.h"
 #include "links.h"
 #include "maint/config.h"
 #include "maint/tier_store.h"

@@ -3,7 +3,7 @@
 
 #include "apps.h"
 #include "delegation.h"
-#include "json.h"
+#include "json_tools.h"
 #include "links.h"
 #include "maint/config.h"
 #include "maint/tier_identity.h"

@@ -2,7 +2,7 @@
 
 #include "base/files.h"
 #include "base/text.h"
-#include "json.h"
+#include "json_tools.h"
 
 namespace hasp::maint {
 

@@ -1,4 +1,5 @@
-// The JSON library behind a few total functions: nothing here throws, wrong types read as absent. Private to lib/maint.
+// The JSON library behind a few total functions: nothing here throws, wrong types read as absent. For .cpp files and private headers of
+// those who link hasp_json; never in a public header.
 #pragma once
 
 #include "base/result.h"
@@ -10,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace hasp::maint {
+namespace hasp {
 
 using Json = nlohmann::json;
 
@@ -66,4 +67,4 @@ inline Error error_of(const Json& json) {
     return fail(code_from_name(text_of(json, "code")), text_of(json, "message"), text_of(json, "hint"));
 }
 
-}  // namespace hasp::maint
+}  // namespace hasp

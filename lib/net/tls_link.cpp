@@ -62,7 +62,8 @@ Status TlsLink::prepare(const std::string& verify_name) {
     ERR_clear_error();
     X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (X509_VERIFY_PARAM_set1_host(rules, verify_name.c_str(), verify_name.size()) != 1 ||
-        SSL_set_tlsext_host_name(ssl_.get(), verify_name.c_str()) != 1) {
+        SSL_ctrl(ssl_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                 const_cast<char*>(verify_name.c_str())) != 1) {
         return fail(Code::usage, "\"" + verify_name + "\" is no name to verify");
     }
     return {};

@@ -255,7 +255,7 @@ IoResult TlsLink::read_failed(int result) {
     default:
         break;
     }
-    if (end_seen_ && socket_error_ == 0) {
+    if (end_seen_) { // maybe with an error too: the alert that OpenSSL sends found nobody
         ERR_clear_error();
         return {Io::cut, 0};
     }

@@ -32,7 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!whole.done()) {
         return 0;
     }
-    must(whole.consumed <= size && whole.consumed >= 18);
+    must(whole.consumed <= size && whole.consumed >= 16);
     must(parse_request_head(bytes, head, limits).done());
     std::vector<char> room(4 * size + 256);
     HeadWriter out{room};

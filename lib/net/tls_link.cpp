@@ -62,7 +62,8 @@ Status TlsLink::prepare(const std::string& verify_name) {
     ERR_clear_error();
     X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (X509_VERIFY_PARAM_set1_host(rules, verify_name.c_str(), verify_name.size()) != 1 ||
-        SSL_set_tlsext_host_name(ssl_.get(), verify_name.c_str()) != 1) {
+        SSL_ctrl(ssl_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                 const_cast<char*>(verify_name.c_str())) != 1) {
         return fail(Code::usage, "\"" + verify_name + "\" is no name to verify");
     }
     return {};
@@ -239,6 +240,16 @@ IoResult TlsLink::read(std::span<char> into) {
     return {Io::ok, total};
 }
 
+bool TlsLink::quiet() {
+    forget_old_errors();
+    char first = 0;
+    const int got = SSL_peek(ssl_.get(), &first, 1);
+    if (got > 0) {
+        return false;
+    }
+    return read_failed(got).state == Io::again;
+}
+
 IoResult TlsLink::read_failed(int result) {
     switch (SSL_get_error(ssl_.get(), result)) {
     case SSL_ERROR_WANT_READ:
@@ -254,7 +265,7 @@ IoResult TlsLink::read_failed(int result) {
     default:
         break;
     }
-    if (end_seen_ && socket_error_ == 0) {
+    if (end_seen_) { // maybe with an error too: the alert that OpenSSL sends found nobody
         ERR_clear_error();
         return {Io::cut, 0};
     }

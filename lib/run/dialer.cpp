@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +27,32 @@ std::int64_t now_ms() {
     timespec t{};
     ::clock_gettime(CLOCK_MONOTONIC, &t);
     return std::int64_t{t.tv_sec} * 1000 + t.tv_nsec / 1'000'000;
+}
+
+// One message, with a descriptor if there is one. A receiver that has gone away needs none.
+void send_message(int to, char* bytes, std::size_t size, int fd) {
+    iovec part{bytes, size};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {};
+    if (fd >= 0) {
+        message.msg_control = space;
+        message.msg_controllen = sizeof space;
+        cmsghdr* header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    }
+    (void)::sendmsg(to, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+// By it the spawner sees the end of the whole PID namespace, whose first process this is.
+void send_pidfd(int control) {
+    const Fd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+    char word = 'P';
+    send_message(control, &word, 1, self.get());
 }
 
 constexpr int retry_ms = 20; // a unix socket with a full queue refuses at once instead of waiting
@@ -71,23 +98,7 @@ void Dialer::answer(const Dial& dial, const char* error) {
         std::memcpy(bytes + 1, error, length);
         size += length;
     }
-    iovec part{bytes, size};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {};
-    if (error == nullptr) {
-        message.msg_control = space;
-        message.msg_controllen = sizeof space;
-        cmsghdr* header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        const int fd = dial.app.get();
-        std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    }
-    // A client that has gone away needs no answer.
-    (void)::sendmsg(dial.client.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    send_message(dial.client.get(), bytes, size, error == nullptr ? dial.app.get() : -1);
 }
 
 // Begins a connect; true when the dial has come to its end.
@@ -241,6 +252,7 @@ int dialer_main(const DialerOptions& options, const std::vector<std::string>& co
     }
     ::sigprocmask(SIG_BLOCK, &mask, nullptr);
     Fd signals(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
+    send_pidfd(options.control_fd);
     const pid_t app = start_app(options, command);
     if (app < 0 || !signals) {
         return 127;

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstring>
 #include <dirent.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -192,12 +193,32 @@ void Spawner::Impl::read_output(AppInstance& instance) {
 }
 
 void Spawner::Impl::read_control(AppInstance& instance) {
-    char word[32] = {};
-    const ssize_t n = ::recv(instance.sandbox.control.get(), word, sizeof word - 1, MSG_DONTWAIT);
-    if (n > 1 && word[0] == 'X') {
-        instance.app_status = std::atoi(word + 1);
-    } else if (n == 0) {
-        ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, instance.sandbox.control.get(), nullptr);
+    for (;;) {
+        char word[32] = {};
+        alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))];
+        iovec part{word, sizeof word - 1};
+        msghdr message{};
+        message.msg_iov = &part;
+        message.msg_iovlen = 1;
+        message.msg_control = space;
+        message.msg_controllen = sizeof space;
+        const ssize_t n =
+            ::recvmsg(instance.sandbox.control.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        if (n == 0) {
+            ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, instance.sandbox.control.get(), nullptr);
+        }
+        if (n <= 0) {
+            return;
+        }
+        const cmsghdr* header = CMSG_FIRSTHDR(&message);
+        if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
+            int fd = -1;
+            std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+            instance.sandbox.inner.reset(fd);
+            watch(instance, fd, EPOLLIN, what_exit);
+        } else if (word[0] == 'X') {
+            instance.app_status = std::atoi(word + 1);
+        }
     }
 }
 
@@ -233,11 +254,24 @@ std::string Spawner::Impl::exit_text(const AppInstance& instance, int status) co
 }
 
 void Spawner::Impl::on_exit(AppInstance& instance) {
+    read_control(instance);
+    Sandbox& sandbox = instance.sandbox;
     int status = 0;
-    if (::waitpid(instance.sandbox.pid, &status, WNOHANG) != instance.sandbox.pid) {
+    if (!sandbox.exit_status && ::waitpid(sandbox.pid, &status, WNOHANG) == sandbox.pid) {
+        sandbox.exit_status = status;
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, sandbox.pidfd.get(), nullptr);
+    }
+    // A killed bwrap ends before the app does: a new start must not meet the old process on its
+    // data.
+    pollfd inner{sandbox.inner.get(), POLLIN, 0};
+    const bool gone = !sandbox.inner || ::poll(&inner, 1, 0) == 1;
+    if (gone && sandbox.inner) {
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, sandbox.inner.get(), nullptr);
+    }
+    if (!sandbox.exit_status || !gone) {
         return;
     }
-    read_control(instance);
+    status = *sandbox.exit_status;
     read_output(instance);
     if (instance.init) {
         after_init(instance, status);
@@ -354,8 +388,8 @@ void Spawner::Impl::kill(AppInstance& instance) {
     if (!instance.running()) {
         return;
     }
-    // Without a PID namespace only the dialer knows what descends from the app: the end of the channel
-    // tells it to kill all, and it is killed itself only if it does not end.
+    // Without a PID namespace only the dialer knows what descends from the app: the end of the
+    // channel tells it to kill all, and it is killed itself only if it does not end.
     if (options_.isolation.kind != IsolationKind::bwrap && !instance.told_to_kill) {
         instance.told_to_kill = true;
         ::shutdown(instance.sandbox.control.get(), SHUT_WR);
@@ -363,7 +397,9 @@ void Spawner::Impl::kill(AppInstance& instance) {
         return;
     }
     instance.kill_us = 0;
-    ::kill(instance.sandbox.pid, SIGKILL);
+    if (!instance.sandbox.exit_status) {
+        ::kill(instance.sandbox.pid, SIGKILL);
+    }
 }
 
 } // namespace hasp::run

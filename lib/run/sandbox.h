@@ -8,6 +8,7 @@
 #include "run/manifest.h"
 
 #include <map>
+#include <optional>
 #include <string>
 #include <sys/types.h>
 #include <vector>
@@ -44,7 +45,11 @@ SandboxView sandbox_view(const SandboxPlan& plan);
 
 struct Sandbox {
     pid_t pid = 0;
+    std::optional<int> exit_status; // of pid, once it has been reaped
     Fd pidfd;
+    // The dialer's own, told by it before the app starts. It becomes readable when everything in
+    // the sandbox is gone, which may be after the process that we started has ended.
+    Fd inner;
     Fd control; // our end, SOCK_SEQPACKET
     Fd output;  // read end of the app's stdout and stderr, O_NONBLOCK
 };

@@ -47,10 +47,15 @@ Spawner::Impl::~Impl() {
     for (auto& [id, instance] : instances) {
         if (instance.running()) {
             pollfd ended{instance.sandbox.pidfd.get(), POLLIN, 0};
-            if (::poll(&ended, 1, kill_patience_ms) != 1) {
+            if (!instance.sandbox.exit_status && ::poll(&ended, 1, kill_patience_ms) != 1) {
                 ::kill(instance.sandbox.pid, SIGKILL);
             }
-            ::waitpid(instance.sandbox.pid, nullptr, 0);
+            if (!instance.sandbox.exit_status) {
+                ::waitpid(instance.sandbox.pid, nullptr, 0);
+            }
+            read_control(instance);
+            ended.fd = instance.sandbox.inner.get();
+            ::poll(&ended, instance.sandbox.inner ? 1 : 0, kill_patience_ms);
             clear_sandbox(instance);
         }
     }

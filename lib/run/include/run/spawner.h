@@ -23,7 +23,7 @@ namespace hasp::run {
 
 inline constexpr std::size_t output_bytes_max = 64 * 1024; // of an instance's last output
 inline constexpr int last_lines_max = 20;                  // lines that travel with a failure
-inline constexpr int probe_interval_ms = 100;              // between two readiness probes
+inline constexpr int probe_interval_ms = 50;              // between two readiness probes
 inline constexpr int health_misses_max = 2;                // then the app counts as hung
 inline constexpr int crash_loop_count = 3;                 // crashes …
 inline constexpr int crash_loop_window_s = 60;             // … within this time make a loop

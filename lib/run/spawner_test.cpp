@@ -93,10 +93,7 @@ TEST_F(Apps, AHungAppIsKilledAfterTwoMissedProbesAndReported) {
     spec.process.health_interval_s = 1;
     spec.process.health_timeout_s = 1;
     ASSERT_TRUE(started(spec));
-    // Not through ask(), which would wait for an answer that never comes.
-    Probe stopper(spec.socket_path, "/stop", 0);
-    ASSERT_TRUE(
-        run_until([&] { return stopper.go_on() != Probe::Step::waiting || !events_.empty(); }));
+    tell(spec, "/stop");
     const Event end = next_event();
     EXPECT_EQ(end.kind, EventKind::hung);
     EXPECT_THAT(end.status.reason, HasSubstr("health probes"));
@@ -107,10 +104,10 @@ TEST_F(Apps, AHealthyAppOutlivesItsProbes) {
     InstanceSpec spec = python_app("wiki");
     spec.process.health_interval_s = 1;
     ASSERT_TRUE(started(spec));
-    for (int i = 0; i < 4; ++i) {
+    // One probe made it ready; each jump of the clock brings another.
+    for (int probes = 2; probes < 6; ++probes) {
         clock_.ahead_us += 1'000'000;
-        spawner_->on_ready();
-        run_until([] { return false; }, 1);
+        EXPECT_TRUE(run_until([&] { return ask(spec, "/probes") == std::to_string(probes); }));
     }
     EXPECT_TRUE(events_.empty());
     EXPECT_EQ(ask(spec, "/"), "hello");
@@ -224,7 +221,7 @@ TEST_F(Apps, LastLinesAreKeptInAFileOfBoundedSize) {
     InstanceSpec spec = python_app("wiki");
     spec.log_path = state_ + "/wiki.log";
     ASSERT_TRUE(started(spec));
-    ask(spec, "/lines?60000");
+    tell(spec, "/lines?60000");
     ASSERT_TRUE(
         run_until([&] { return spawner_->status("wiki")->last_lines.ends_with("line 59999"); }));
     spawner_->stop("wiki", "test");
@@ -252,10 +249,18 @@ TEST_F(Apps, AnAppThatNeverAcceptsDoesNotHangTheDialer) {
     spec.process.ready_s = 30;
     ASSERT_TRUE(spawner_->start(spec).ok());
     ASSERT_TRUE(run_until([&] { return spawner_->status("full")->last_lines == "listening"; }));
-    // Readiness probes have filled the queue of one: a dial gets an error in time instead of
-    // waiting for ever.
-    EXPECT_TRUE(
-        run_until([&] { return ask(spec, "/").find("queue is full") != std::string::npos; }, 30));
+    // The first dials fill the queue; a later one gets an error in time instead of waiting for
+    // ever.
+    std::vector<std::unique_ptr<Probe>> dials;
+    for (int i = 0; i < 4; ++i) {
+        dials.push_back(std::make_unique<Probe>(spec.socket_path, "/", 0));
+    }
+    EXPECT_TRUE(run_until([&] {
+        return std::ranges::any_of(dials, [](const auto& dial) {
+            return dial->go_on() == Probe::Step::failed &&
+                   dial->reason().find("queue is full") != std::string::npos;
+        });
+    }));
 }
 
 } // namespace

@@ -37,6 +37,8 @@ def take_memory(mb):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
+    probes = 0
+
     def log_message(self, *args):
         pass
 
@@ -48,6 +50,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         word = urllib.parse.unquote(url.query)
         acts = {
             "/": lambda: "hello",
+            "/probes": lambda: Handler.probes,
             "/read": lambda: tried(lambda: open(word).read()),
             "/list": lambda: tried(lambda: " ".join(sorted(os.listdir(word)))),
             "/write": lambda: tried(lambda: open(word, "a").write("x")),
@@ -64,6 +67,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "/lines": lambda: [print("line", i, flush=True) for i in range(int(word))],
         }
         act = acts.get(url.path)
+        Handler.probes += url.path == "/"
         body = str(act() if act else "no such thing").encode()
         self.send_response(200 if act else 404)
         self.send_header("Content-Length", str(len(body)))

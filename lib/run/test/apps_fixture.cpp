@@ -162,6 +162,14 @@ bool Apps::started(const InstanceSpec& spec) {
     return event.kind == EventKind::ready;
 }
 
+void Apps::tell(const InstanceSpec& spec, const std::string& path) {
+    std::string error;
+    const Fd app = dial(spec.socket_path, error);
+    EXPECT_TRUE(app) << error;
+    const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
+    (void)::send(app.get(), request.data(), request.size(), MSG_NOSIGNAL);
+}
+
 std::string Apps::ask(const InstanceSpec& spec, const std::string& path) {
     std::string error;
     const Fd app = dial(spec.socket_path, error);

@@ -48,6 +48,9 @@ class Apps : public ::testing::Test {
     // The body of the app's answer to GET path, through its dialer; "(…)" says what went wrong.
     std::string ask(const InstanceSpec& spec, const std::string& path);
 
+    // Sends the request and does not wait for an answer.
+    void tell(const InstanceSpec& spec, const std::string& path);
+
     std::string state_;
     JumpingClock clock_;
     std::unique_ptr<Spawner> spawner_;

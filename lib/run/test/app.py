@@ -69,10 +69,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         act = acts.get(url.path)
         Handler.probes += url.path == "/"
         body = str(act() if act else "no such thing").encode()
-        self.send_response(200 if act else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        try:
+            self.send_response(200 if act else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            self.wfile.flush()
+        except OSError:
+            pass  # nobody waits for the answer
 
     def crash(self):
         print("the database is broken", file=sys.stderr, flush=True)

@@ -71,7 +71,13 @@ void limit(__rlimit_resource resource, rlim_t value) {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     ::execvp(argv[0], argv.data());
     const int error = errno;
-    ::dprintf(2, "hasp: cannot execute %s: %s\n", argv[0], std::strerror(error));
+    // By single writes: under the limits of the app, memory may not be had any more.
+    for (const char* part : {"hasp: cannot execute ", static_cast<const char*>(argv[0]), ": ",
+                             ::strerrordesc_np(error), "\n"}) {
+        if (part != nullptr && ::write(2, part, std::strlen(part)) < 0) {
+            break;
+        }
+    }
     ::_exit(error == ENOENT ? 127 : 126);
 }
 
@@ -113,11 +119,10 @@ void end_descendants() {
         for (const std::string_view word : split(*children, ' ')) {
             if (const auto pid = parse_u64(trim(word)); pid && *pid > 1) {
                 ::kill(static_cast<pid_t>(*pid), SIGKILL);
+                ::waitpid(static_cast<pid_t>(*pid), nullptr, 0);
             }
         }
-        // Their children become ours, and are in the next round's list.
-        while (::waitpid(-1, nullptr, 0) > 0) {
-        }
+        // What they had started is ours now, and in the next round's list.
     }
 }
 

@@ -1,6 +1,8 @@
 #include "seccomp_filter.h"
 
 #include <cerrno>
+#include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <sched.h>
 #include <seccomp.h>
@@ -92,29 +94,42 @@ constexpr unsigned new_namespaces[] = {CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEW
 // Socket families that reach the host or the kernel past the network namespace.
 constexpr unsigned denied_families[] = {AF_PACKET, AF_VSOCK, AF_ALG, AF_BLUETOOTH,
                                         AF_RDS,    AF_TIPC,  AF_CAN};
+constexpr unsigned internet_families[] = {AF_INET, AF_INET6};
+constexpr unsigned datagram_types[] = {SOCK_DGRAM, SOCK_RAW};
 constexpr unsigned socket_type_mask = 0xf;
+constexpr unsigned terminal_requests[] = {TIOCSTI, TIOCLINUX};
 
 struct Release {
     void operator()(void* filter) const { seccomp_release(filter); }
 };
 using Filter = std::unique_ptr<void, Release>;
 
+// Arguments that the kernel takes as 32 bits are compared as such: the upper half is the caller's
+// to choose.
+constexpr std::uint64_t int_mask = 0xffff'ffff;
+
+scmp_arg_cmp masked(unsigned argument, std::uint64_t mask, std::uint64_t value) {
+    return {argument, SCMP_CMP_MASKED_EQ, mask, value};
+}
+
+bool deny(scmp_filter_ctx f, int error, int call, std::initializer_list<scmp_arg_cmp> when) {
+    return seccomp_rule_add_array(f, SCMP_ACT_ERRNO(static_cast<unsigned>(error)), call,
+                                  static_cast<unsigned>(when.size()), when.begin()) == 0;
+}
+
 bool add_socket_rules(scmp_filter_ctx f, const SeccompOptions& options) {
-    const auto deny = SCMP_ACT_ERRNO(EAFNOSUPPORT);
+    const int call = SCMP_SYS(socket);
     bool ok = true;
     for (const unsigned family : denied_families) {
-        ok = ok &&
-             seccomp_rule_add(f, deny, SCMP_SYS(socket), 1, SCMP_A0_32(SCMP_CMP_EQ, family)) == 0;
+        ok = ok && deny(f, EAFNOSUPPORT, call, {masked(0, int_mask, family)});
     }
-    for (const unsigned family : {AF_INET, AF_INET6}) {
+    for (const unsigned family : internet_families) {
         if (options.deny_internet) {
-            ok = ok && seccomp_rule_add(f, deny, SCMP_SYS(socket), 1,
-                                        SCMP_A0_32(SCMP_CMP_EQ, family)) == 0;
+            ok = ok && deny(f, EAFNOSUPPORT, call, {masked(0, int_mask, family)});
         } else if (options.deny_datagrams) {
-            for (const unsigned type : {SOCK_DGRAM, SOCK_RAW}) {
-                ok = ok &&
-                     seccomp_rule_add(f, deny, SCMP_SYS(socket), 2, SCMP_A0_32(SCMP_CMP_EQ, family),
-                                      SCMP_A1_32(SCMP_CMP_MASKED_EQ, socket_type_mask, type)) == 0;
+            for (const unsigned type : datagram_types) {
+                ok = ok && deny(f, EAFNOSUPPORT, call,
+                                {masked(0, int_mask, family), masked(1, socket_type_mask, type)});
             }
         }
     }
@@ -130,20 +145,16 @@ Result<Filter> build(const SeccompOptions& options) {
     bool ok = true;
     for (const char* name : denied) {
         const int number = seccomp_syscall_resolve_name(name);
-        if (number >= 0) {
-            ok = ok && seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), number, 0) == 0;
-        }
+        ok = ok && (number < 0 || deny(f, EPERM, number, {}));
     }
     // clone3 hides its flags from a filter; ENOSYS makes libraries take clone.
-    ok = ok && seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0;
+    ok = ok && deny(f, ENOSYS, SCMP_SYS(clone3), {});
     for (const unsigned flag : new_namespaces) {
-        ok = ok && seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-                                    SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)) == 0;
+        ok = ok && deny(f, EPERM, SCMP_SYS(clone), {masked(0, flag, flag)});
     }
     // Typing into the terminal of whoever started us.
-    for (const unsigned request : {TIOCSTI, TIOCLINUX}) {
-        ok = ok && seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
-                                    SCMP_A1_32(SCMP_CMP_EQ, request)) == 0;
+    for (const unsigned request : terminal_requests) {
+        ok = ok && deny(f, EPERM, SCMP_SYS(ioctl), {masked(1, int_mask, request)});
     }
     if (!ok || !add_socket_rules(f, options)) {
         return fail(Code::failed, "libseccomp cannot add a rule to the filter");

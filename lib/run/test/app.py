@@ -23,6 +23,15 @@ def fork_many():
     return children
 
 
+def fork_away():
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        time.sleep(60)
+        os._exit(0)
+    return pid
+
+
 def connect(host, port):
     s = socket.socket()
     s.settimeout(2)
@@ -58,6 +67,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "/argv": lambda: " ".join(sys.argv[1:]),
             "/uid": lambda: "%d %d" % (os.getuid(), os.getpid()),
             "/fork": fork_many,
+            "/fork_away": fork_away,
             "/connect": lambda: tried(lambda: connect(word.split(":")[0], int(word.split(":")[1]))),
             "/kill": lambda: tried(lambda: os.kill(int(word), 0)),
             "/memory": lambda: take_memory(int(word)),

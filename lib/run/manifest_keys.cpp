@@ -55,7 +55,8 @@ const std::vector<KeyRow>& manifest_keys() {
          "writes counts only if it exits "
          "with 0 within five minutes."},
         {"process", "listen", "string", "", "", "required",
-         "Where the app listens: \"tcp:PORT\" (1024-65535) on 127.0.0.1 of its own private network, or \"unix\" "
+         "Where the app listens: \"tcp:PORT\" (1024-65535) on 127.0.0.1 of its own private "
+         "network, or \"unix\" "
          "at the path in "
          "$HASP_SOCKET."},
         {"process", "env", "table of strings", "", "{}", "64 entries of 4096 bytes",

@@ -23,7 +23,7 @@ namespace hasp::run {
 
 inline constexpr std::size_t output_bytes_max = 64 * 1024; // of an instance's last output
 inline constexpr int last_lines_max = 20;                  // lines that travel with a failure
-inline constexpr int probe_interval_ms = 100;              // between two readiness probes
+inline constexpr int probe_interval_ms = 50;               // between two readiness probes
 inline constexpr int health_misses_max = 2;                // then the app counts as hung
 inline constexpr int crash_loop_count = 3;                 // crashes …
 inline constexpr int crash_loop_window_s = 60;             // … within this time make a loop
@@ -42,7 +42,7 @@ struct InstanceSpec {
     std::string user; // empty when instance = app
     Process process;  // from the manifest
     std::string prefix;      // for {prefix}
-    std::string code_dir;    // absolute; the app sees it read-only as /app
+    std::string code_dir;    // absolute, readable for uid; the app sees it read-only as /app
     std::string data_dir;    // absolute, exists, belongs to uid; the app sees it as /data. Empty:
                              // /data is a small tmpfs
     std::string socket_path; // absolute; bound here, mode 0600; removed when the instance has
@@ -103,7 +103,8 @@ class Spawner {
     // Begins to start an instance; the end is an event (ready or failed). Success when it is
     // starting or ready already, with no second process and no second event (single flight).
     // Errors: try_later (stopping, or backing off after crashes: the message says until when and
-    // why), usage (a bad spec), conflict (two apps on one TCP port without network namespaces).
+    // why), usage (a bad spec), conflict (two apps on one TCP port without network namespaces);
+    // anything else: it could not be launched, which counts as a crash and makes no event.
     Status start(const InstanceSpec& spec);
 
     // SIGTERM to the app, after stop_grace_s SIGKILL to the sandbox; then a stopped event. Not

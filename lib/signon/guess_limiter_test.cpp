@@ -125,7 +125,8 @@ TEST_F(GuessTest, MemoryIsBoundedWhateverIsTried) {
         limiter->begin("u" + std::to_string(i), std::to_string(i));
         limiter->succeeded("u" + std::to_string(i), std::to_string(i));
     }
-    EXPECT_EQ(limiter->entries(), 300U);
+    EXPECT_LE(limiter->entries(), 300U);
+    EXPECT_GT(limiter->entries(), 200U);
 }
 
 TEST(ClientKey, IsTheAddressForVersion4AndTheNetworkForVersion6) {

@@ -121,13 +121,12 @@ TEST_F(GuessTest, ParallelTriesAreCountedWhenTheyBegin) {
 TEST_F(GuessTest, MemoryIsBoundedWhateverIsTried) {
     make({.address_burst = 1e9, .tier_burst = 1e9, .entries_max = 100});
     for (int i = 0; i < 10'000; ++i) {
-        ASSERT_TRUE(
-            limiter->begin(std::string(1000, 'u') + std::to_string(i), std::to_string(i)).allowed ||
-            i >= 5);
+        limiter->begin(std::to_string(i) + std::string(1000, 'u'), std::to_string(i));
         limiter->begin("u" + std::to_string(i), std::to_string(i));
         limiter->succeeded("u" + std::to_string(i), std::to_string(i));
     }
     EXPECT_LE(limiter->entries(), 300U);
+    EXPECT_GT(limiter->entries(), 200U);
 }
 
 TEST(ClientKey, IsTheAddressForVersion4AndTheNetworkForVersion6) {

@@ -20,6 +20,7 @@ TEST_F(HandoverTest, ACodeIsGoodOnce) {
     const std::string code = codes.issue(sid, "wiki.example");
     EXPECT_EQ(code.size(), 43U);
     EXPECT_EQ(codes.redeem(code, "Wiki.Example").value_or(""), sid);
+    EXPECT_EQ(codes.size(), 0U);
     EXPECT_EQ(codes.redeem(code, "wiki.example").error().code, Code::refused);
 }
 

@@ -3,6 +3,33 @@
 #include "signon/password.h"
 
 #include <gtest/gtest.h>
+#include <vector>
+
+// The linker leads the library's calls here (see CMakeLists.txt), so that runs can be counted.
+extern "C" {
+int __real_argon2id_hash_raw(std::uint32_t, std::uint32_t, std::uint32_t, const void*, std::size_t,
+                             const void*, std::size_t, void*, std::size_t);
+int __wrap_argon2id_hash_raw(std::uint32_t, std::uint32_t, std::uint32_t, const void*, std::size_t,
+                             const void*, std::size_t, void*, std::size_t);
+}
+
+namespace {
+
+struct Work {
+    std::uint32_t passes, memory_kib, lanes;
+    bool operator==(const Work&) const = default;
+};
+std::vector<Work> runs;
+
+} // namespace
+
+int __wrap_argon2id_hash_raw(std::uint32_t passes, std::uint32_t memory_kib, std::uint32_t lanes,
+                             const void* password, std::size_t password_size, const void* salt,
+                             std::size_t salt_size, void* out, std::size_t out_size) {
+    runs.push_back({passes, memory_kib, lanes});
+    return __real_argon2id_hash_raw(passes, memory_kib, lanes, password, password_size, salt,
+                                    salt_size, out, out_size);
+}
 
 namespace hasp::signon {
 namespace {
@@ -29,6 +56,22 @@ TEST_F(PasswordTest, OnlyTheRightPasswordOpensTheAccount) {
     EXPECT_FALSE(opens(known, good + " "));
     EXPECT_FALSE(opens(known, ""));
     EXPECT_FALSE(opens(known, std::string_view("correct horse\0", 14)));
+}
+
+TEST_F(PasswordTest, EveryPathRunsArgon2idOnceWithTheSameWork) {
+    const LoginMaterial known = material();
+    LoginMaterial below = known;
+    below.steps = {{"local", std::string(32, 'l')}};
+    const std::string too_long(password_bytes_max + 1, 'x');
+    for (const std::optional<LoginMaterial>& account :
+         {std::optional<LoginMaterial>(), std::optional(known), std::optional(below)}) {
+        for (const std::string& password :
+             {good, std::string("wrong password"), std::string(), too_long}) {
+            runs.clear();
+            static_cast<void>(checker.check("anna", account, password));
+            EXPECT_EQ(runs, (std::vector<Work>{{cheap.passes, cheap.memory_kib, cheap.lanes}}));
+        }
+    }
 }
 
 TEST_F(PasswordTest, NothingOpensAnUnknownAccount) {
@@ -65,9 +108,9 @@ TEST_F(PasswordTest, EqualPasswordsHaveDifferentVerifiers) {
               make_verifier(good, 1, cheap, random)->value);
 }
 
-// argon2id, version 19, t=3, m=65536, p=1 of the argon2 command line tool:
-// printf %s password | argon2 somesaltsomesalt -id -t 3 -k 65536 -p 1 -l 32 -r
-TEST_F(PasswordTest, TheDefaultWorkIsArgon2idAsThePublicToolComputesIt) {
+// The expected value was computed with OpenSSL's Argon2id, which shares no code with libargon2:
+// password "password", salt "somesaltsomesalt", t=3, m=65536 KiB, p=1, 32 bytes.
+TEST_F(PasswordTest, TheDefaultWorkIsArgon2idAsAnotherImplementationComputesIt) {
     LoginMaterial known;
     known.version = 1;
     known.salt = "somesaltsomesalt";
@@ -106,11 +149,15 @@ TEST_F(PasswordTest, PartsOfADerivationCannotBeShiftedIntoOneAnother) {
 
 TEST_F(PasswordTest, WorkBeyondTheLimitsIsRefusedAndNotDone) {
     LoginMaterial known = material();
+    runs.clear();
     known.cost.memory_kib = 1u << 31;
     EXPECT_EQ(checker.check("anna", known, good).error().code, Code::refused);
+    EXPECT_TRUE(runs.empty());
     known = material();
+    runs.clear();
     known.cost.passes = 0;
     EXPECT_EQ(checker.check("anna", known, good).error().code, Code::refused);
+    EXPECT_TRUE(runs.empty());
     known = material();
     known.steps.resize(33);
     EXPECT_EQ(checker.check("anna", known, good).error().code, Code::refused);

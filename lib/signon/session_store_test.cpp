@@ -145,7 +145,9 @@ TEST_P(SessionSuite, OneTooManyEndsTheSessionLongestUnused) {
     backend->clock.advance_us(1);
     const Opened last = open();
     ASSERT_EQ(last.displaced.size(), 1U);
-    EXPECT_NE(last.displaced[0], last.session.identity.sid);
+    EXPECT_TRUE(lives(first));
+    EXPECT_TRUE(lives(last));
+    EXPECT_FALSE(sessions().by_sid(last.displaced[0])->has_value());
     EXPECT_EQ(sessions().of_user("anna")->size(), sessions_per_user_max);
 }
 

@@ -1,4 +1,4 @@
-#include "signon/account_store.h"
+#include "sqlite_account_store.h"
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -6,20 +6,13 @@
 #include "store/transaction.h"
 #include "text_rules.h"
 
-#include <functional>
 #include <map>
 
 namespace hasp::signon {
 
-namespace {
-
 using store::Blob;
 using store::Statement;
 using store::Transaction;
-
-const char* kind_name(HolderKind kind) {
-    return kind == HolderKind::user ? "user" : "group";
-}
 
 Error no_account(const std::string& user) {
     return fail(Code::not_found, "there is no account " + user,
@@ -33,6 +26,8 @@ Status check_name(std::string_view name, const char* what) {
     }
     return {};
 }
+
+namespace {
 
 Status check_fields(const AccountFields& fields) {
     if (Status named = check_name(fields.name, "an account"); !named) {
@@ -50,50 +45,7 @@ Status check_fields(const AccountFields& fields) {
     return {};
 }
 
-class SqliteAccountStore final : public AccountStore {
-  public:
-    SqliteAccountStore(store::Db& db, const Clock& clock, std::string tenant)
-        : db_(db), clock_(clock), tenant_(std::move(tenant)) {}
-
-    Status add(const AccountFields& fields) override;
-    Status change(const AccountFields& fields) override;
-    Status set_disabled(const std::string& user, bool disabled) override;
-    Status remove(const std::string& user) override;
-    Result<Account> show(const std::string& user) override;
-    Result<std::vector<Account>> list() override;
-    Result<std::int64_t> next_password_version(const std::string& user) override;
-    Status set_verifier(const std::string& user, const Verifier& verifier) override;
-    Result<std::optional<LoginMaterial>> login_material(const std::string& user) override;
-    Result<std::optional<Verifier>> verifier(const std::string& user) override;
-    Status join(const std::string& user, const std::string& group) override;
-    Status leave(const std::string& user, const std::string& group) override;
-    Result<std::vector<std::string>> members(const std::string& group) override;
-    Status entitle(const Entitlement& entitlement) override;
-    Status withdraw(const Entitlement& entitlement) override;
-    Result<std::vector<Entitlement>> entitlements() override;
-    Result<std::vector<std::string>> apps_of(const std::string& user) override;
-    Result<Identity> identity_of(const std::string& user) override;
-
-  private:
-    // One transaction around `act`, which answers whether anything changed (then the users are
-    // marked).
-    Status transact(const std::function<Status()>& act);
-    Status must_exist(const std::string& user);
-    Status mark_changed(const std::string& user);
-    Status mark_group_changed(const std::string& group);
-    // Code::conflict when an account would have more apps than an identity carries.
-    Status check_app_counts();
-    Result<std::vector<Account>> read(const std::string& user_or_empty);
-    Result<std::vector<std::string>> names(std::string_view sql, const std::string& key);
-
-    store::Db& db_;
-    const Clock& clock_;
-    std::string tenant_;
-};
-
-Status status_of(const Result<std::int64_t>& changed) {
-    return changed.ok() ? Status{} : Status{changed.error()};
-}
+} // namespace
 
 Status SqliteAccountStore::transact(const std::function<Status()>& act) {
     auto transaction = Transaction::begin(db_);
@@ -126,38 +78,6 @@ Status SqliteAccountStore::mark_changed(const std::string& user) {
     return status_of(
         db_.execute("UPDATE signon_accounts SET changed_us = ?3 WHERE tenant = ?1 AND user = ?2",
                     tenant_, user, clock_.wall_us()));
-}
-
-Status SqliteAccountStore::mark_group_changed(const std::string& group) {
-    auto users = members(group);
-    if (!users) {
-        return users.error();
-    }
-    for (const std::string& user : *users) {
-        if (Status marked = mark_changed(user); !marked) {
-            return marked;
-        }
-    }
-    return {};
-}
-
-Status SqliteAccountStore::check_app_counts() {
-    auto over = db_.first(
-        "SELECT user FROM (SELECT holder AS user, app FROM signon_entitlements WHERE tenant = ?1 "
-        "AND kind = 'user' "
-        "UNION SELECT m.user, e.app FROM signon_members m JOIN signon_entitlements e "
-        "ON e.tenant = m.tenant AND e.kind = 'group' AND e.holder = m.group_name WHERE m.tenant = "
-        "?1) "
-        "GROUP BY user HAVING count(*) > ?2 LIMIT 1",
-        [](const Statement& row) { return row.text(0); }, tenant_, identity_apps_max);
-    if (!over) {
-        return over.error();
-    }
-    if (*over) {
-        return fail(Code::conflict, "the account " + **over + " would have more than " +
-                                        std::to_string(identity_apps_max) + " apps");
-    }
-    return {};
 }
 
 Status SqliteAccountStore::add(const AccountFields& fields) {
@@ -338,151 +258,6 @@ Result<std::optional<LoginMaterial>> SqliteAccountStore::login_material(const st
     return *found ? std::optional(material_of(**found)) : std::nullopt;
 }
 
-Status SqliteAccountStore::join(const std::string& user, const std::string& group) {
-    if (Status named = check_name(group, "a group"); !named) {
-        return named;
-    }
-    return transact([&]() -> Status {
-        if (Status there = must_exist(user); !there) {
-            return there;
-        }
-        auto joined = db_.execute("INSERT INTO signon_members (tenant, group_name, user) VALUES "
-                                  "(?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                                  tenant_, group, user);
-        if (!joined) {
-            return joined.error();
-        }
-        if (*joined == 0) {
-            return {};
-        }
-        auto account = show(user);
-        if (!account) {
-            return account.error();
-        }
-        if (account->groups.size() > identity_groups_max) {
-            return fail(Code::conflict, user + " is in " + std::to_string(identity_groups_max) +
-                                            " groups already, which is the limit");
-        }
-        Status counted = check_app_counts();
-        return counted ? mark_changed(user) : counted;
-    });
-}
-
-Status SqliteAccountStore::leave(const std::string& user, const std::string& group) {
-    return transact([&]() -> Status {
-        if (Status there = must_exist(user); !there) {
-            return there;
-        }
-        auto left = db_.execute(
-            "DELETE FROM signon_members WHERE tenant = ?1 AND group_name = ?2 AND user = ?3",
-            tenant_, group, user);
-        if (!left) {
-            return left.error();
-        }
-        return *left == 0 ? Status{} : mark_changed(user);
-    });
-}
-
-Result<std::vector<std::string>> SqliteAccountStore::names(std::string_view sql,
-                                                           const std::string& key) {
-    std::vector<std::string> found;
-    Status read = db_.each(
-        sql, [&](const Statement& row) { found.push_back(row.text(0)); }, tenant_, key);
-    if (!read) {
-        return read.error();
-    }
-    return found;
-}
-
-Result<std::vector<std::string>> SqliteAccountStore::members(const std::string& group) {
-    return names(
-        "SELECT user FROM signon_members WHERE tenant = ?1 AND group_name = ?2 ORDER BY user",
-        group);
-}
-
-Status SqliteAccountStore::entitle(const Entitlement& entitlement) {
-    if (Status app = check_name(entitlement.app, "an app"); !app) {
-        return app;
-    }
-    if (Status holder = check_name(entitlement.holder,
-                                   entitlement.kind == HolderKind::user ? "an account" : "a group");
-        !holder) {
-        return holder;
-    }
-    return transact([&]() -> Status {
-        if (entitlement.kind == HolderKind::user) {
-            if (Status there = must_exist(entitlement.holder); !there) {
-                return there;
-            }
-        }
-        auto added =
-            db_.execute("INSERT INTO signon_entitlements (tenant, kind, holder, app) VALUES (?1, "
-                        "?2, ?3, ?4) ON CONFLICT DO NOTHING",
-                        tenant_, kind_name(entitlement.kind), entitlement.holder, entitlement.app);
-        if (!added) {
-            return added.error();
-        }
-        if (*added == 0) {
-            return {};
-        }
-        if (Status counted = check_app_counts(); !counted) {
-            return counted;
-        }
-        return entitlement.kind == HolderKind::user ? mark_changed(entitlement.holder)
-                                                    : mark_group_changed(entitlement.holder);
-    });
-}
-
-Status SqliteAccountStore::withdraw(const Entitlement& entitlement) {
-    return transact([&]() -> Status {
-        if (entitlement.kind == HolderKind::user) {
-            if (Status there = must_exist(entitlement.holder); !there) {
-                return there;
-            }
-        }
-        auto gone =
-            db_.execute("DELETE FROM signon_entitlements WHERE tenant = ?1 AND kind = ?2 AND "
-                        "holder = ?3 AND app = ?4",
-                        tenant_, kind_name(entitlement.kind), entitlement.holder, entitlement.app);
-        if (!gone) {
-            return gone.error();
-        }
-        if (*gone == 0) {
-            return {};
-        }
-        return entitlement.kind == HolderKind::user ? mark_changed(entitlement.holder)
-                                                    : mark_group_changed(entitlement.holder);
-    });
-}
-
-Result<std::vector<Entitlement>> SqliteAccountStore::entitlements() {
-    std::vector<Entitlement> found;
-    Status read = db_.each(
-        "SELECT kind, holder, app FROM signon_entitlements WHERE tenant = ?1 ORDER BY kind DESC, "
-        "holder, app",
-        [&](const Statement& row) {
-            found.push_back({row.view(0) == "user" ? HolderKind::user : HolderKind::group,
-                             row.text(1), row.text(2)});
-        },
-        tenant_);
-    if (!read) {
-        return read.error();
-    }
-    return found;
-}
-
-Result<std::vector<std::string>> SqliteAccountStore::apps_of(const std::string& user) {
-    if (Status there = must_exist(user); !there) {
-        return there.error();
-    }
-    return names(
-        "SELECT app FROM signon_entitlements WHERE tenant = ?1 AND kind = 'user' AND holder = ?2 "
-        "UNION SELECT e.app FROM signon_members m JOIN signon_entitlements e "
-        "ON e.tenant = m.tenant AND e.kind = 'group' AND e.holder = m.group_name "
-        "WHERE m.tenant = ?1 AND m.user = ?2 ORDER BY 1",
-        user);
-}
-
 Result<Identity> SqliteAccountStore::identity_of(const std::string& user) {
     auto account = show(user);
     if (!account) {
@@ -506,8 +281,6 @@ Result<Identity> SqliteAccountStore::identity_of(const std::string& user) {
     normalise(identity);
     return identity;
 }
-
-} // namespace
 
 std::unique_ptr<AccountStore> make_sqlite_account_store(store::Db& db, const Clock& clock,
                                                         std::string tenant) {

@@ -1,9 +1,8 @@
-#include "signon/session_store.h"
+#include "sqlite_session_store.h"
 
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/text.h"
-#include "store/db.h"
 #include "store/transaction.h"
 #include "text_rules.h"
 
@@ -11,20 +10,14 @@
 
 namespace hasp::signon {
 
-namespace {
-
 using store::Blob;
 using store::Statement;
 using store::Transaction;
-
-constexpr std::size_t host_bytes_max = 300;
 
 Error no_session() {
     return fail(Code::not_found, "the session has ended", "log in again");
 }
 
-// Values of our own making; a row that cannot be read counts as no row, so that one damaged row
-// locks out one session.
 std::optional<Identity> read_identity(std::string_view json, std::int64_t until_us) {
     auto identity = decode_identity(json);
     if (!identity) {
@@ -33,6 +26,10 @@ std::optional<Identity> read_identity(std::string_view json, std::int64_t until_
     identity->until_us = until_us;
     return std::move(*identity);
 }
+
+namespace {
+
+constexpr std::size_t host_bytes_max = 300;
 
 // identity, origin, online, created_us, renewed_us, until_us from column 0 on.
 std::optional<Session> read_session(const Statement& row) {
@@ -44,75 +41,7 @@ std::optional<Session> read_session(const Statement& row) {
                    row.truth(2), row.integer(3), row.integer(4)};
 }
 
-// child, identity, until_us from column 0 on.
-std::optional<Grant> read_grant(const Statement& row) {
-    auto identity = read_identity(row.view(1), row.integer(2));
-    if (!identity) {
-        return std::nullopt;
-    }
-    return Grant{row.text(0), std::move(*identity)};
-}
-
-Status status_of(const Result<std::int64_t>& changed) {
-    return changed.ok() ? Status{} : Status{changed.error()};
-}
-
-class SqliteSessionStore final : public SessionStore {
-  public:
-    SqliteSessionStore(store::Db& db, const Clock& clock, Random& random, std::string tenant)
-        : db_(db), clock_(clock), random_(random), tenant_(std::move(tenant)) {}
-
-    Result<Opened> open(const Identity& who, Origin origin, bool online,
-                        std::string_view host) override {
-        return open_as(to_hex(random_.bytes(16)), who, origin, online, host);
-    }
-    Result<Opened> open_as(const std::string& sid, const Identity& who, Origin origin, bool online,
-                           std::string_view host) override;
-    Result<std::string> add_cookie(const std::string& sid, std::string_view host) override;
-    Result<std::optional<Session>> by_cookie(std::string_view cookie,
-                                             std::string_view host) override;
-    Result<std::optional<Session>> by_sid(std::string_view sid) override;
-    Result<std::vector<Session>> of_user(const std::string& user) override;
-    Result<std::vector<Session>> all() override { return of_user(""); }
-    Result<std::int64_t> renew(const std::string& sid) override;
-    Result<std::vector<std::string>> refresh(const Identity& who) override;
-    Status set_online(const std::string& sid, bool online) override;
-    Status end(const std::string& sid) override;
-    Result<std::vector<std::string>> end_user(const std::string& user) override;
-    Status put_grant(const Grant& grant) override;
-    Result<std::optional<Identity>> grant(const std::string& child, std::string_view sid) override;
-    Result<std::vector<Grant>> grants_of_user(const std::string& user) override;
-    Result<std::vector<Grant>> grants_of_child(const std::string& child) override;
-    Result<std::int64_t> renew_grant(const std::string& child, const std::string& sid) override;
-    Status end_grant(const std::string& child, const std::string& sid) override;
-    Result<std::vector<Grant>> end_grants_of_user(const std::string& user) override;
-    Result<std::vector<Grant>> end_grants_of_child(const std::string& child) override;
-    Result<std::vector<std::string>> expire() override;
-
-  private:
-    Result<std::vector<std::string>> make_room(const std::string& user);
-    Result<std::string> insert_cookie(const std::string& sid, std::string_view host);
-    Result<std::vector<Grant>> grants(std::string_view sql, const std::string& key);
-    template <typename... Values>
-    Result<std::vector<std::string>> sids(std::string_view sql, const Values&... values);
-
-    store::Db& db_;
-    const Clock& clock_;
-    Random& random_;
-    std::string tenant_;
-};
-
-template <typename... Values>
-Result<std::vector<std::string>> SqliteSessionStore::sids(std::string_view sql,
-                                                          const Values&... values) {
-    std::vector<std::string> found;
-    Status read = db_.each(
-        sql, [&](const Statement& row) { found.push_back(row.text(0)); }, tenant_, values...);
-    if (!read) {
-        return read.error();
-    }
-    return found;
-}
+} // namespace
 
 Result<std::vector<std::string>> SqliteSessionStore::make_room(const std::string& user) {
     return sids(
@@ -143,6 +72,11 @@ Result<std::string> SqliteSessionStore::insert_cookie(const std::string& sid,
         return added.error();
     }
     return cookie;
+}
+
+Result<Opened> SqliteSessionStore::open(const Identity& who, Origin origin, bool online,
+                                        std::string_view host) {
+    return open_as(to_hex(random_.bytes(16)), who, origin, online, host);
 }
 
 Result<Opened> SqliteSessionStore::open_as(const std::string& sid, const Identity& who,
@@ -325,126 +259,6 @@ Result<std::vector<std::string>> SqliteSessionStore::end_user(const std::string&
     return sids("DELETE FROM signon_sessions WHERE tenant = ?1 AND user = ?2 RETURNING sid", user);
 }
 
-Status SqliteSessionStore::put_grant(const Grant& grant) {
-    if (!valid_name(grant.child)) {
-        return fail(Code::usage, "a grant to a child without a valid name");
-    }
-    Identity identity = grant.identity;
-    normalise(identity);
-    if (Status valid = validate(identity); !valid) {
-        return valid;
-    }
-    auto transaction = Transaction::begin(db_);
-    if (!transaction) {
-        return transaction.error();
-    }
-    auto others = db_.first(
-        "SELECT count(*) FROM signon_grants WHERE tenant = ?1 AND child = ?2 AND sid <> ?3",
-        [](const Statement& row) { return row.integer(0); }, tenant_, grant.child, identity.sid);
-    if (!others) {
-        return others.error();
-    }
-    if (*others && static_cast<std::size_t>(**others) >= grants_per_child_max) {
-        return fail(Code::try_later, grant.child + " has too many sessions at a time");
-    }
-    auto put = db_.execute("INSERT INTO signon_grants (tenant, child, sid, user, identity, "
-                           "until_us, put_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
-                           "ON CONFLICT (tenant, child, sid) DO UPDATE SET user = excluded.user, "
-                           "identity = excluded.identity, until_us = excluded.until_us, "
-                           "put_us = excluded.put_us",
-                           tenant_, grant.child, identity.sid, identity.user, encode(identity),
-                           identity.until_us, clock_.wall_us());
-    return put ? transaction->commit() : Status{put.error()};
-}
-
-Result<std::optional<Identity>> SqliteSessionStore::grant(const std::string& child,
-                                                          std::string_view sid) {
-    auto row = db_.first("SELECT child, identity, until_us FROM signon_grants WHERE tenant = ?1 "
-                         "AND child = ?2 AND sid = ?3 AND until_us > ?4",
-                         read_grant, tenant_, child, sid, clock_.wall_us());
-    if (!row) {
-        return row.error();
-    }
-    return row->has_value() && (*row)->has_value() ? std::optional(std::move((**row)->identity))
-                                                   : std::nullopt;
-}
-
-Result<std::vector<Grant>> SqliteSessionStore::grants(std::string_view sql,
-                                                      const std::string& key) {
-    std::vector<Grant> found;
-    Status read = db_.each(
-        sql,
-        [&](const Statement& row) {
-            if (auto grant = read_grant(row)) {
-                found.push_back(std::move(*grant));
-            }
-        },
-        tenant_, key);
-    if (!read) {
-        return read.error();
-    }
-    // One that is over already is no news to anybody.
-    std::erase_if(found,
-                  [&](const Grant& grant) { return grant.identity.until_us <= clock_.wall_us(); });
-    return found;
-}
-
-Result<std::vector<Grant>> SqliteSessionStore::grants_of_user(const std::string& user) {
-    return grants("SELECT child, identity, until_us FROM signon_grants WHERE tenant = ?1 AND user "
-                  "= ?2 ORDER BY child, sid",
-                  user);
-}
-Result<std::vector<Grant>> SqliteSessionStore::grants_of_child(const std::string& child) {
-    return grants("SELECT child, identity, until_us FROM signon_grants WHERE tenant = ?1 AND child "
-                  "= ?2 ORDER BY user, sid",
-                  child);
-}
-Result<std::vector<Grant>> SqliteSessionStore::end_grants_of_user(const std::string& user) {
-    return grants("DELETE FROM signon_grants WHERE tenant = ?1 AND user = ?2 RETURNING child, "
-                  "identity, until_us",
-                  user);
-}
-Result<std::vector<Grant>> SqliteSessionStore::end_grants_of_child(const std::string& child) {
-    return grants("DELETE FROM signon_grants WHERE tenant = ?1 AND child = ?2 RETURNING child, "
-                  "identity, until_us",
-                  child);
-}
-
-Result<std::int64_t> SqliteSessionStore::renew_grant(const std::string& child,
-                                                     const std::string& sid) {
-    auto identity = grant(child, sid);
-    if (!identity) {
-        return identity.error();
-    }
-    if (!*identity) {
-        return no_session();
-    }
-    auto put_us = db_.first(
-        "SELECT put_us FROM signon_grants WHERE tenant = ?1 AND child = ?2 AND sid = ?3",
-        [](const Statement& row) { return row.integer(0); }, tenant_, child, sid);
-    if (!put_us) {
-        return put_us.error();
-    }
-    const std::int64_t new_us =
-        std::min(clock_.wall_us() + session_idle_us, put_us->value_or(0) + session_age_max_us);
-    if (new_us - (*identity)->until_us <= session_renew_step_us) {
-        return (*identity)->until_us;
-    }
-    auto renewed = db_.execute(
-        "UPDATE signon_grants SET until_us = ?4 WHERE tenant = ?1 AND child = ?2 AND sid = ?3",
-        tenant_, child, sid, new_us);
-    if (!renewed) {
-        return renewed.error();
-    }
-    return new_us;
-}
-
-Status SqliteSessionStore::end_grant(const std::string& child, const std::string& sid) {
-    return status_of(
-        db_.execute("DELETE FROM signon_grants WHERE tenant = ?1 AND child = ?2 AND sid = ?3",
-                    tenant_, child, sid));
-}
-
 Result<std::vector<std::string>> SqliteSessionStore::expire() {
     const std::int64_t now_us = clock_.wall_us();
     auto transaction = Transaction::begin(db_);
@@ -466,8 +280,6 @@ Result<std::vector<std::string>> SqliteSessionStore::expire() {
     }
     return std::move(*ended);
 }
-
-} // namespace
 
 std::unique_ptr<SessionStore> make_sqlite_session_store(store::Db& db, const Clock& clock,
                                                         Random& random, std::string tenant) {

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Makes the release folders of the demo's apps: app_folders.py OUT [NAME…]
 
-Each is apps/NAME with the program beside it: node_modules of the committed lock file, or files of a Debian package.
+Each is apps/NAME with the program beside it from node_modules of the committed lock file.
 A folder that is newer than everything it was made from is left alone.
 """
 import os
@@ -9,25 +9,12 @@ import shutil
 import sys
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-from leaflet_pdf import leaflet  # noqa: E402
 
 APPS = Path(__file__).resolve().parent.parent / "apps"
-PDF_VIEWER = Path("/usr/share/javascript/pdf")
 
 # What a TiddlyWiki server does not read: some 8,000 files of other editions, languages and reports.
 WIKI_KEEP_EDITIONS = {"server", "empty"}
 WIKI_DROP = ("languages", "playwright-report", "node_modules")
-
-LEAFLETS = {
-    "after-a-vaccination.pdf": ("After a vaccination", [
-        "Please stay in the waiting room for fifteen minutes.",
-        "The arm may hurt for two days. Cool it; do not rub it.",
-        "Call us if a fever lasts longer than a day.", "", "Sakura Clinics"]),
-    "before-a-blood-test.pdf": ("Before a blood test", [
-        "Eat nothing for ten hours before; water is fine.",
-        "Take your medicine as always unless we told you otherwise.", "", "Sakura Clinics"]),
-}
 
 
 def copy_source(name: str, out: Path) -> None:
@@ -53,11 +40,10 @@ def flows(out: Path) -> None:
 
 
 def leaflets(out: Path) -> None:
-    for part in ("build", "web"):
-        shutil.copytree(PDF_VIEWER / part, out / part, ignore=shutil.ignore_patterns("*.map", "compatibility.js"))
-    (out / "pdf").mkdir()
-    for file, (title, lines) in LEAFLETS.items():
-        (out / "pdf" / file).write_bytes(leaflet(title, lines))
+    program = APPS / "leaflets/node_modules/reveal.js"
+    for part in ("dist", "plugin"):
+        shutil.copytree(program / part, out / part, ignore=shutil.ignore_patterns("*.map"))
+    shutil.copy(program / "LICENSE", out / "LICENSE")
 
 
 PROGRAMS = {"wiki": wiki, "flows": flows, "leaflets": leaflets}

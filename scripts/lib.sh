@@ -97,6 +97,7 @@ build() {
 # everything_for_tests: packages, node programs and the release folders of the demo apps.
 everything_for_tests() {
   ensure_packages build run test apps browser
+  npm_ci "$hasp_root/apps/leaflets"
   npm_ci "$hasp_root/apps/wiki"
   npm_ci "$hasp_root/apps/flows"
   npm_ci "$hasp_root/tests/browser"

@@ -29,14 +29,14 @@ class RealPrograms(TreeCase):
 
     def test_a_static_app_is_served_with_ranges_and_conditions(self):
         browser = self.signed_on()
-        script = browser.get("/apps/leaflets/build/pdf.worker.js")
+        script = browser.get("/apps/leaflets/dist/reveal.js")
         self.assertEqual(script.status, 200)
         self.assertIn("javascript", script.headers["content-type"])
-        part = browser.get("/apps/leaflets/build/pdf.worker.js", headers={"Range": "bytes=1000-1999"})
+        part = browser.get("/apps/leaflets/dist/reveal.js", headers={"Range": "bytes=1000-1999"})
         self.assertEqual((part.status, part.body), (206, script.body[1000:2000]))
-        again = browser.get("/apps/leaflets/build/pdf.worker.js", headers={"If-None-Match": script.headers["etag"]})
+        again = browser.get("/apps/leaflets/dist/reveal.js", headers={"If-None-Match": script.headers["etag"]})
         self.assertEqual((again.status, again.body), (304, b""))
-        self.assertEqual(browser.get("/apps/leaflets/pdf/after-a-vaccination.pdf").body[:5], b"%PDF-")
+        self.assertIn("Before a blood test", browser.get("/apps/leaflets/leaflets.md").text)
         for path in ("/apps/leaflets/../wiki/", "/apps/leaflets/%2e%2e/x", "/apps/leaflets/hasp-app.toml/..%2f", "/apps/leaflets/no"):
             self.assertIn(browser.get(path).status, (400, 404), path)
 

@@ -16,8 +16,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 
 from .browser import Browser
@@ -68,7 +66,6 @@ class Tier:
         self.tls_port = tls_port
         self.gate = None  # on the link to the parent
         self.process = None
-        self.output = []
         self.state.mkdir(mode=0o755)
         self._write_config(config)
 
@@ -153,26 +150,23 @@ class Tier:
     def start(self, invitation: str = "") -> None:
         verb = ["relay"] if self.parent else ["serve"]
         arguments = [binary(), *verb, "--state", str(self.state)] + (["--join", "-"] if invitation else [])
-        log = open(self.tree.folder / f"{self.name}.log", "ab")
-        with log:
-            self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+        self.out_file = self.tree.folder / f"{self.name}.out"
+        # Files, not pipes: a tree that is left running must not depend on who started it.
+        with open(self.tree.folder / f"{self.name}.log", "ab") as log, open(self.out_file, "wb") as out:
+            self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=out, stderr=log,
                                             env=self.tree.environment, start_new_session=True)
-        self.process.stdin.write((invitation + "\n").encode() if invitation else b"")
-        self.process.stdin.close()
-        ready = threading.Event()
-        threading.Thread(target=self._read_output, args=(self.process.stdout, ready), daemon=True).start()
-        end = time.monotonic() + START_S
-        while not ready.wait(0.05):
-            if self.process.poll() is not None:
-                raise AssertionError(f"{self.name} ended with {self.process.returncode} instead of serving:\n{self.log()}")
-            if time.monotonic() > end:
-                raise Deadline(f"{self.name} did not say ready within {START_S:g} s:\n{self.log()}")
+        with self.process.stdin as pipe:
+            pipe.write((invitation + "\n").encode() if invitation else b"")
 
-    def _read_output(self, pipe, ready):
-        for line in pipe:
-            self.output.append(line.decode("utf-8", "replace").rstrip("\n"))
-            if line.startswith(b"ready "):
-                ready.set()
+        def ready_or_ended():
+            return b"ready " in self.out_file.read_bytes() or self.process.poll() is not None
+
+        try:
+            until(ready_or_ended, f"{self.name} says ready", START_S)
+        except Deadline as late:
+            raise Deadline(f"{late}\n{self.log()}") from None
+        if self.process.poll() is not None:
+            raise AssertionError(f"{self.name} ended with {self.process.returncode} instead of serving:\n{self.log()}")
 
     def log(self) -> str:
         try:

@@ -1,0 +1,160 @@
+// A byte stream with optional TLS: the only transport that hasp's engine knows.
+#pragma once
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "net/address.h"
+#include "net/buffer.h"
+#include "net/reactor.h"
+#include "net/tls.h"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <sys/uio.h>
+#include <vector>
+
+namespace hasp::net {
+
+class Conn;
+class TlsLink;
+
+// News of a connection, on its reactor's thread. The receiver may destroy the Conn inside any of
+// them.
+class ConnOwner {
+  public:
+    // Connected and, with TLS, verified. Not called for a plain adopt(), which is open at once.
+    virtual void on_open(Conn& conn) = 0;
+    // readable() or writable() became true. Level state is kept in the Conn, so nothing is lost
+    // when the owner does not read now (back-pressure); but no further call comes until it has read
+    // to !readable(), or written to !writable().
+    virtual void on_ready(Conn& conn) = 0;
+    // Connecting, the handshake or verification failed (before on_open). failure() says why.
+    virtual void on_fail(Conn& conn) = 0;
+
+  protected:
+    ~ConnOwner() = default;
+};
+
+enum class Io : unsigned char {
+    ok,     // bytes > 0 were moved
+    again,  // nothing now: on_ready will come
+    end,    // the peer ended its side properly (FIN; with TLS close_notify)
+    cut,    // TLS only: the transport ended without close_notify; what was read may be truncated
+    failed, // reset, or a TLS error: failure() says why
+};
+
+struct IoResult {
+    Io state;
+    std::size_t bytes;
+};
+
+// Owned by its user, on one reactor's thread. No call blocks. Idle, it holds no buffer.
+class Conn final : private Handler {
+  public:
+    // Both outlive it (the owner can be exchanged).
+    Conn(Reactor& reactor, ConnOwner& owner);
+    ~Conn();
+    Conn(const Conn&) = delete;
+    Conn& operator=(const Conn&) = delete;
+
+    // Takes a connected socket (accepted, or received from another process); makes it non-blocking.
+    // Plain: open() on return. TLS: the handshake begins with the first edge, in the role of `tls`;
+    // on_open or on_fail follows. `verify_name` is for clients: SNI and the name that the peer's
+    // certificate must carry (a DNS name or an IP address); empty: neither.
+    Status adopt(Fd socket, const Address& peer, std::shared_ptr<const TlsContext> tls = nullptr,
+                 const std::string& verify_name = {});
+    // Begins to connect; on_open or on_fail follows, never inside this call. An error here is a
+    // local one (no descriptor left, a malformed address). The time limit is the caller's Timer.
+    Status connect(const Address& address, std::shared_ptr<const TlsContext> tls = nullptr,
+                   const std::string& verify_name = {});
+
+    bool open() const { return phase_ == Phase::open; }
+    // More may be read without waiting. False after a short read: the socket is known to be
+    // drained.
+    bool readable() const { return readable_; }
+    bool writable() const { return writable_ && phase_ == Phase::open; }
+    // Everything written has been handed to the kernel.
+    bool flushed() const;
+
+    // Reads what is there, up to the size of `into` (not empty). One system call at most for plain;
+    // for TLS as many records as fit and are there. Precondition: open().
+    IoResult read(std::span<char> into);
+    // Writes the pieces in order as far as the socket takes them; `bytes` may be short, then
+    // writable() is false and on_ready comes when it is not. Plain: one sendmsg(2). TLS: small
+    // pieces are put into one record, records into one send(2). Bytes that were taken are never to
+    // be given again. At most iovecs_max pieces are looked at.
+    IoResult write(std::span<const iovec> pieces);
+    IoResult write(std::string_view bytes);
+
+    // Ends our side after what was written (close_notify, FIN); reading goes on. Further writes
+    // fail.
+    void shutdown_write();
+    // Drops the connection now. No callback follows. Allowed in any phase, also twice.
+    void close();
+    // Resets instead of closing properly, so that the peer cannot take a cut answer for a whole
+    // one.
+    void abort();
+
+    // A pooled connection changes hands.
+    void set_owner(ConnOwner& owner) { owner_ = &owner; }
+    // Leaves the reactor (call on its thread) so that another thread may attach it to its own.
+    // Precondition: open() and flushed().
+    void detach();
+    Status attach(Reactor& reactor, ConnOwner& owner);
+
+    Reactor& reactor() const { return *reactor_; }
+    int fd() const { return fd_.get(); }
+    const Address& peer() const { return peer_; }
+    const std::string& failure() const { return failure_; }
+    // Bytes on the socket, both ways, TLS overhead included.
+    std::uint64_t wire_in() const { return wire_in_; }
+    std::uint64_t wire_out() const { return wire_out_; }
+
+    // Of TLS connections that are open(); empty otherwise.
+    bool is_tls() const { return tls_ != nullptr; }
+    std::string peer_certificate() const;            // DER; empty: the peer showed none
+    std::vector<std::string> verified_chain() const; // DER, the peer's own first
+    std::string_view alpn() const;
+    std::string_view server_name() const; // SNI that the client sent
+
+    static constexpr std::size_t iovecs_max = 64;
+
+  private:
+    friend class TlsLink;
+    enum class Phase : unsigned char { idle, connecting, handshake, open, over };
+
+    void on_edges(Edges edges) override;
+    Status take(Fd socket, const Address& peer, std::shared_ptr<const TlsContext> tls,
+                const std::string& verify_name, Phase phase);
+    void finish_connect();
+    void go_on_with_handshake();
+    void fail_before_open(std::string why);
+    IoResult read_plain(std::span<char> into);
+    IoResult write_plain(std::span<const iovec> pieces);
+
+    Reactor* reactor_;
+    ConnOwner* owner_;
+    std::unique_ptr<TlsLink> tls_;
+    Fd fd_;
+    Phase phase_ = Phase::idle;
+    bool readable_ = false;
+    bool writable_ = false;
+    bool peer_closed_ = false; // a short read does not mean drained any more: the end is to be read
+    bool write_ended_ = false;
+    bool attached_ = false;
+    std::uint64_t wire_in_ = 0;
+    std::uint64_t wire_out_ = 0;
+    Address peer_;
+    std::string failure_;
+};
+
+// After a refusal: ends the writing side and reads the rest away for a while, so that the peer gets
+// the answer and not a reset (RFC 9112 §9.6). Takes the connection and destroys itself when done.
+inline constexpr std::int64_t linger_ms = 2'000;
+inline constexpr std::size_t linger_bytes_max = 1'048'576;
+void close_lingering(std::unique_ptr<Conn> conn);
+
+} // namespace hasp::net

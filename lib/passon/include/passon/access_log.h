@@ -1,0 +1,60 @@
+// The access log: one JSON line a request, buffered.
+#pragma once
+
+#include "base/fd.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace hasp::passon {
+
+struct AccessLine {
+    std::int64_t time_us = 0; // wall clock of the request's head
+    std::string_view request_id;
+    std::string_view from;   // "user", "child" or "parent"
+    std::string_view peer;   // the neighbour's name, for child and parent
+    std::string_view client; // address of the user
+    std::string_view user;
+    std::string_view app;
+    std::string_view method;
+    std::string_view host;
+    std::string_view path;      // without the query, which may hold secrets
+    int status = 0;             // 0: no answer was begun
+    std::uint64_t bytes_in = 0; // of the bodies
+    std::uint64_t bytes_out = 0;
+    std::int64_t duration_us = 0;
+    std::string_view served; // "own", "here", "parent", "child"
+    std::string_view why;    // of a failure, for operators
+};
+
+// One thread: that of its engine. Lines are appended to one buffer and written in one write(2) when
+// it is full or flush() is called (the engine calls it every flush_ms). What cannot be written is
+// dropped and counted; it never blocks a request on a full pipe when the descriptor is
+// non-blocking.
+class AccessLog {
+  public:
+    static constexpr std::size_t buffer_bytes = 64 * 1024;
+    static constexpr std::int64_t flush_ms = 1'000;
+
+    // -1: no log. The descriptor (O_APPEND) is owned; `tier` stands in every line.
+    AccessLog(Fd fd, std::string tier);
+    ~AccessLog() { flush(); }
+    AccessLog(const AccessLog&) = delete;
+    AccessLog& operator=(const AccessLog&) = delete;
+
+    void write(const AccessLine& line);
+    void flush();
+    // Goes on in another file (SIGHUP), after what is buffered went to the old one.
+    void reopen(Fd fd);
+    std::uint64_t dropped_bytes() const { return dropped_bytes_; }
+    bool pending() const { return !buffer_.empty(); }
+
+  private:
+    Fd fd_;
+    std::string tier_;
+    std::string buffer_;
+    std::uint64_t dropped_bytes_ = 0;
+};
+
+} // namespace hasp::passon

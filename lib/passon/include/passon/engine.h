@@ -1,0 +1,122 @@
+// The data plane of one loop: users' and neighbours' requests in, apps and neighbours out.
+#pragma once
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "billing/usage_ring.h"
+#include "net/reactor.h"
+#include "net/tls.h"
+#include "passon/access_log.h"
+#include "passon/identity.h"
+#include "passon/keeper_port.h"
+#include "passon/settings.h"
+#include "registry/snapshot.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hasp::passon {
+
+// Name of the direct neighbour to whom a verified chain (DER, its own first) belongs; an error
+// refuses it. Called on the loop's thread after the TLS handshake, must not block.
+using NamePeer = std::function<Result<std::string>(const std::vector<std::string>& chain)>;
+
+// How this tier presents itself to its neighbours. The contexts carry the chain check
+// (net::VerifyPeer).
+struct LinkCredentials {
+    std::shared_ptr<const net::TlsContext> client; // toward the parent; null: no parent
+    NamePeer name_parent;
+    std::vector<std::string> parent_addresses; // numeric "ip:port", tried in order
+    std::string parent_name; // DNS name in its certificate; empty: name_parent alone decides
+    NamePeer name_child;     // for connections of link listeners
+};
+
+enum class ListenerKind : std::uint8_t {
+    users,    // browsers and programs
+    children, // link: TLS with a required client certificate
+};
+
+struct EngineCounters {
+    std::uint64_t connections = 0; // now
+    std::uint64_t requests = 0;    // since the start, also all below
+    std::uint64_t refused_connections = 0;
+    std::uint64_t bad_requests = 0;
+    std::uint64_t upstream_opened = 0;
+    std::uint64_t upstream_reused = 0;
+    std::uint64_t retries = 0;
+    std::uint64_t tunnels = 0;    // now
+    std::uint64_t exchanges = 0;  // now
+    std::uint64_t identities = 0; // cached now
+    std::uint64_t parked = 0;     // reversed connections of children, idle now
+};
+
+struct EngineParts {
+    net::Reactor& reactor; // all of these outlive the engine
+    Random& random;
+    KeeperPort& keeper;
+    AccessLog& access_log;
+    const Log& log;
+    billing::UsageLane lane;
+};
+
+// One thread: its reactor's. Owns its listeners, connections and caches; the destructor closes all
+// of them without a callback to the keeper.
+class Engine {
+  public:
+    Engine(EngineParts parts, Settings settings);
+    ~Engine();
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+
+    // Until the first snapshot every request is answered with 503. Requests under way go on with
+    // the one they began with; tunnels whose user may no longer use the app are cut.
+    void set_snapshot(std::shared_ptr<const registry::Snapshot> snapshot);
+    // New settings count for new connections and requests.
+    void set_settings(Settings settings);
+    // Forgets identities and cuts the tunnels that run under them.
+    void drop_identities(const IdentityFilter& filter);
+
+    // Listens on a bound, listening socket. `tls` null: plain; needed for ListenerKind::children.
+    Status add_listener(Fd listening, ListenerKind kind,
+                        std::shared_ptr<const net::TlsContext> tls);
+    // For new connections of all TLS listeners of that kind: a renewed certificate.
+    void set_listener_tls(ListenerKind kind, std::shared_ptr<const net::TlsContext> tls);
+    // Trust for `upstream` apps over HTTPS. Without it they are answered with 502.
+    void set_upstream_tls(std::shared_ptr<const net::TlsContext> tls);
+
+    // Begins, changes or (client null) ends the link to the parent. Only one engine of a front
+    // calls it with a client context that opens the control stream: `control` false keeps pools and
+    // reversed connections alone.
+    void set_link(LinkCredentials credentials, bool control = true);
+    // Cuts every connection of the neighbour at once: control stream, reversed and pooled
+    // connections, and the requests on them.
+    void close_link(std::string_view peer);
+
+    // Queues bytes for a control stream. Code::try_later: its queue is full; Code::unreachable: it
+    // is gone.
+    Status control_send(ControlId id, std::string_view bytes);
+    void control_hold(ControlId id);
+    void control_release(ControlId id);
+    void control_close(ControlId id);
+
+    // No new connections; idle ones are closed, the others after their request (SIGTERM). idle()
+    // tells when nothing is left but tunnels.
+    void drain();
+    bool idle() const;
+
+    const EngineCounters& counters() const;
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+} // namespace hasp::passon

@@ -1,0 +1,63 @@
+// What may come from outside, as pure functions. docs: DESIGN.md 5, RFC 9110 §7.6.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace hasp::registry {
+class Snapshot;
+}
+
+namespace hasp::passon {
+
+// A header name that carries identity or origin by convention, so that a user could forge it: with
+// "_", remote-*, x-remote-*, x-forwarded-*, forwarded, x-hasp-*, hasp-*, x-auth-*, x-real-ip, and
+// names mapped by a manifest. Any case.
+bool is_forgeable(std::string_view name, const registry::Snapshot* snapshot);
+
+// A cookie that belongs to hasp: its name begins (without case) with "hasp-", "__host-hasp-" or
+// "__secure-hasp-".
+bool is_own_cookie(std::string_view name);
+
+// Appends a Cookie value without (own = false) or with only (own = true) hasp's cookies. Nothing is
+// appended when none is left.
+void filter_cookies(std::string& out, std::string_view value, bool own);
+
+// Appends a Set-Cookie value of an app as the user may see it: without Domain; Path put beneath
+// `mount` when that is not empty and the app's prefix is stripped. False: the cookie is refused
+// (hasp's name, or not a cookie).
+bool clean_set_cookie(std::string& out, std::string_view value, std::string_view mount,
+                      bool stripped);
+
+// A Location of an app as the user may see it. `inner` are the authorities under which we reach the
+// app ("127.0.0.1:8080"); `origin` is "scheme://authority" of the user; `base` the upstream's base
+// path; `mount` the prefix of the app ("" at its own host); `stripped` whether the app does not see
+// that prefix.
+struct LocationMap {
+    std::string_view inner;
+    std::string_view inner_host;
+    std::string_view base;
+    std::string_view origin;
+    std::string_view mount;
+    bool stripped = false;
+};
+std::string map_location(std::string_view value, const LocationMap& map);
+
+// May a browser have been led to send this? For WebSockets and unsafe methods. `own` is
+// "scheme://authority" that the user typed.
+struct OriginCheck {
+    bool unsafe = false; // the method is not safe, or the request asks for a WebSocket
+    std::optional<std::string_view> origin;
+    std::optional<std::string_view> sec_fetch_site;
+    std::string_view scheme;
+    std::string_view authority;
+};
+bool origin_allowed(const OriginCheck& check);
+
+// One more hop in CDN-Loop (RFC 8586): false when `tier` stands twice already or `hops_max` is
+// reached.
+bool hops_allowed(std::string_view cdn_loop, std::string_view tier, std::size_t hops_max);
+
+} // namespace hasp::passon

@@ -1,0 +1,63 @@
+// Every limit and time-out of the data plane, with unit and default. 0 turns a time-out off where
+// it says so.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace hasp::passon {
+
+struct Settings {
+    // Limits of one connection.
+    std::size_t head_bytes_max = 32 * 1024;  // of a request's or an answer's head; at most 32 KiB
+    std::size_t target_bytes_max = 8 * 1024; // of a request's target
+    std::size_t headers_max = 100;           // fields of one head; at most 100
+    std::size_t own_body_bytes_max = 64 * 1024; // of a request to one of hasp's own pages (log-in)
+    std::size_t requests_a_connection_max = 100'000;
+    // Limits of the engine (one per loop).
+    std::size_t connections_max = 20'000;
+    std::size_t connections_an_address_max = 2'000; // loopback is not counted
+    std::size_t identities_max = 50'000;            // cached; the least recently used goes first
+    std::size_t idle_an_endpoint_max = 256;         // upstream connections kept for reuse
+    std::size_t waiting_an_endpoint_max = 1'024; // requests that wait for a connection or a start
+    // Times, in milliseconds.
+    std::int64_t head_ms =
+        15'000; // from a request's first byte to the end of its head; TLS handshake too
+    std::int64_t keep_alive_ms = 75'000;   // an idle connection of a user
+    std::int64_t body_idle_ms = 30'000;    // without a byte where one is due, in either direction
+    std::int64_t connect_ms = 5'000;       // one try to reach an app, an upstream or a parent
+    std::int64_t answer_head_ms = 120'000; // from the request to the answer's head
+    std::int64_t answer_idle_ms =
+        3'600'000; // between two pieces of an answer (server-sent events are slow)
+    std::int64_t whole_ms = 14'400'000;      // a whole exchange, tunnels apart; 0: no limit
+    std::int64_t tunnel_idle_ms = 3'600'000; // a WebSocket without a byte in either direction
+    std::int64_t upstream_idle_ms = 60'000;  // an unused connection to an app or a tier
+    std::int64_t start_ms = 60'000;          // how long a request waits for an app to start
+    std::int64_t park_wait_ms =
+        5'000; // how long a request waits for a reversed connection of a child
+    // In a window of body_idle_ms at least this many bytes must move, or the peer is cut as too
+    // slow.
+    std::size_t slow_bytes_min = 1'024;
+    // Identities.
+    std::int64_t identity_fresh_ms = 60'000;  // then the keeper is asked again
+    std::int64_t identity_unknown_ms = 2'000; // how long "nobody" is remembered, against guessing
+    // Links.
+    std::size_t parked_min = 2;  // reversed connections that a child keeps idle at its parent
+    std::size_t parked_max = 16; // and the most, under load
+    std::int64_t reconnect_ms_max = 30'000;
+    std::int64_t probe_ms_max = 10'000; // of a parent that is marked down
+    std::size_t control_queue_bytes = std::size_t{4}
+                                      << 20; // of a control stream, in each direction
+    std::int64_t link_silence_ms = 10'000;   // TCP_USER_TIMEOUT of connections between tiers
+    std::size_t hops_max = 16;               // entries in CDN-Loop
+    // Names. A cookie whose name begins with one of hasp's prefixes belongs to hasp: no app sees or
+    // sets it.
+    std::string cookie = "hasp-session"; // over TLS it is "__Host-" + cookie
+    std::string realm = "hasp";          // of WWW-Authenticate
+    // Which addresses may tell the client's address by X-Forwarded-For: none. (Links carry it in
+    // hasp-client.)
+};
+
+} // namespace hasp::passon

@@ -1,0 +1,69 @@
+// What the keeper knows of the apps at a moment, as plain values: the input of a snapshot.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace hasp::registry {
+
+enum class Route : std::uint8_t { nowhere = 0, here = 1, child = 2, parent = 3 };
+enum class Kind : std::uint8_t { none = 0, static_files = 1, process = 2, upstream = 3 };
+enum class Access : std::uint8_t { users = 0, open = 1 }; // open: also without a session
+enum class Instance : std::uint8_t { app = 0, user = 1 }; // one process for all, or one a user
+enum class Mount : std::uint8_t { both = 0, host = 1, path = 2 }; // where it may be reached
+
+// Names under which an app wants to be told who the user is; an empty one is not sent.
+struct IdentityHeaders {
+    std::string user = "Remote-User";
+    std::string name = "Remote-Name";
+    std::string email = "Remote-Email";
+    std::string groups = "Remote-Groups";
+};
+
+struct UpstreamSpec {
+    std::vector<std::string>
+        addresses; // numeric, "192.0.2.7:8080" or "[2001:db8::1]:443", tried in order
+    bool tls = false;
+    std::string host; // of the Host header and, with TLS, the name to verify; empty: the address
+    std::string base_path; // put before the path of every request; "" or "/something" without a
+                           // slash at the end
+};
+
+struct AppSpec {
+    std::string name;  // valid_name(); unique
+    std::string title; // for people
+    Route route = Route::nowhere;
+    std::string child; // with Route::child: the direct neighbour's name
+    Kind kind = Kind::none;
+    Access access = Access::users;
+    Instance instance = Instance::app;
+    Mount mount = Mount::both;
+    bool strip_prefix = true;       // of /apps/NAME, when reached by path
+    std::vector<std::string> hosts; // lower case, without port; each unique in the snapshot
+    IdentityHeaders identity;
+    std::string prefix_header; // "X-Forwarded-Prefix", "X-Script-Name", …; empty: none
+    std::string static_root;   // absolute folder
+    std::string static_index = "index.html";
+    bool static_spa = false; // a missing page is answered with the index
+    UpstreamSpec upstream;
+    std::string dial_path; // folder of the dial sockets: DIR/APP.sock or DIR/APP/USER.sock
+    std::int64_t lease_expires_us =
+        0;                 // wall clock; 0: no end. After it the app is answered as expired
+    std::string data_home; // tier that holds the app's one dataset; empty: none, or one a user
+};
+
+struct SnapshotSpec {
+    std::string tier;
+    std::uint64_t generation = 0;
+    bool has_parent = false;
+    std::string app_host; // "{app}.localhost", exactly one "{app}", first label only; empty: none
+    std::vector<std::string>
+        portal_hosts; // lower case, without port; empty: any host that is no app's is the portal
+    std::vector<AppSpec> apps;
+    // Identity and prefix header names of manifests that are not in `apps`; those that are in it
+    // are added by itself.
+    std::vector<std::string> more_stripped_headers;
+};
+
+} // namespace hasp::registry

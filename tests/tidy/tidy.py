@@ -8,6 +8,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,8 +34,8 @@ BANNED_SH = {r"(^|[\s;|&])sleep\s+[0-9$]": "wait for an event, not for a time", 
 EXEMPT = {"bench/tools/": BANNED_CPP.keys(), "cmd/": [r"\bstd::(cout|cerr)\b"], "tests/fuzz/": [r"\bstd::(cout|cerr)\b"]}
 
 THIRD_PARTY = re.compile(r'#include\s*[<"](openssl|sqlite3|nlohmann|toml\+\+|git2|librsync|curl|zstd|argon2|seccomp|CLI)\b')
-UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK"]) + r")\b|\bfor " + r"now\b|\bnot " +
-                        r"implemented yet\b", re.IGNORECASE)
+UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK"]) + r")\b|(?i:\bfor " + r"now\b|\bnot " +
+                        r"implemented yet\b)")
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(work|root|home/[a-z]+)/")
 SHARED_NOT_OURS = ("LICENSE", "package-lock.json", "doc/reference/")
 
@@ -152,31 +153,40 @@ class Tidy:
                 self.breach(name, 1, "scripts use Debian's own /usr/bin/python3")
 
     def manual(self, binary):
-        """Every command has a page made from the same table, every page a command; each option of the help is in its page."""
+        """Manual pages and completions are what the binary writes from its tables, and the help names nothing else."""
         def run(*arguments):
             return subprocess.run([binary, *arguments], capture_output=True, text=True, timeout=30, check=False)
 
-        pages = {name[4:-2]: text for name, text in self.texts.items() if re.match(r"man/hasp[\w-]*\.1$", name)}
-        commands = [line.split()[0] for line in re.findall(r"^  ([a-z][a-z -]*?)(?:  |$)", run("--help").stdout, re.MULTILINE) if line.strip()]
-        if not commands:
-            self.breach("cmd/hasp", 1, "hasp --help lists no commands")
+        with tempfile.TemporaryDirectory(prefix="hasp-tidy.") as folder:
+            made = run("help-dump", "all", folder)
+            if made.returncode != 0:
+                self.breach("cmd/hasp", 1, f"hasp help-dump all: exit {made.returncode} {made.stderr.strip()}")
+                return
+            written = {str(p.relative_to(folder)): p.read_text() for p in Path(folder).rglob("*") if p.is_file()}
+        committed = {name: text for name, text in self.texts.items() if re.match(r"(man/hasp[\w.-]*\.[0-9]|completions/.+)$", name)}
+        for name in sorted(written.keys() | committed.keys()):
+            if written.get(name) != committed.get(name):
+                self.breach(name, 1, "is not what the binary says: run  hasp help-dump all .  in the project's folder")
+        self.help_is_in_the_manual(run, written)
+
+    def help_is_in_the_manual(self, run, written):
+        shown = run("--help").stdout
+        commands = re.findall(r"^  ([a-z][a-z-]*)(?: {2,}|$)", shown, re.MULTILINE)
+        if len(commands) < 6:
+            self.breach("cmd/hasp", 1, f"hasp --help lists only {commands}")
+        pages = {name: text.replace("\\-", "-") for name, text in written.items() if name.endswith(".1")}
         for command in commands:
-            page = "hasp-" + command.split()[0]
-            if page not in pages:
-                self.breach("man", 1, f"no page {page}.1 for the command {command}")
-                continue
-            shown = run(*command.split(), "--help").stdout
-            for option in sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", shown))):
-                if option not in pages[page].replace("\\-", "-"):
-                    self.breach(f"man/{page}.1", 1, f"{option} of `hasp {command} --help` is missing")
-        for shell, file in (("bash", "completions/hasp.bash"), ("zsh", "completions/_hasp"), ("fish", "completions/hasp.fish")):
-            text = self.texts.get(file)
-            if text is None:
-                self.breach(file, 1, f"no completion for {shell}")
-                continue
-            for command in commands:
-                if not re.search(rf"\b{command.split()[0]}\b", text):
-                    self.breach(file, 1, f"does not know the command {command}")
+            of_command = "".join(text for name, text in pages.items() if re.match(rf"man/hasp-{command}(-\w+)*\.1$", name))
+            if not of_command:
+                self.breach("man", 1, f"no page for hasp {command}")
+            verbs = re.findall(rf"^  (?:hasp )?(?:{command} )?([a-z][a-z-]*)(?: {{2,}}|$)", run(command, "--help").stdout, re.MULTILINE)
+            for words in [[command], *([command, verb] for verb in verbs)]:
+                for option in sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", run(*words, "--help").stdout))):
+                    if option not in of_command + pages.get("man/hasp.1", ""):
+                        self.breach("man", 1, f"{option} of `hasp {' '.join(words)} --help` is in no page of it")
+            for name in ("completions/hasp.bash", "completions/_hasp", "completions/hasp.fish"):
+                if not re.search(rf"\b{command}\b", written.get(name, "")):
+                    self.breach(name, 1, f"does not know hasp {command}")
 
 
 def without_comments_and_strings(text: str) -> str:

@@ -20,7 +20,11 @@ PEOPLE = {
     "reception": ("sakura-2001", "Reception Tokyo", ["desk"], ["wiki", "leaflets", "calendar", "tickets", "flows", "archive"]),
     "nurse": ("kiku-1912", "Nurse Tanaka", ["ward"], ["wiki", "leaflets"]),
 }
-HELD = {"head": ["tickets", "archive"], "center": ["calendar", "flows", "wiki"], "tokyo": ["wiki", "leaflets"], "osaka": []}
+# Where each app is added, and which tiers are to hold it: what a local holds, its center gives it.
+HELD = [("head", "tickets", ["head"]), ("head", "archive", ["head"]), ("center", "calendar", ["center"]),
+        ("center", "flows", ["center"]), ("center", "wiki", ["center", "tokyo"]), ("center", "leaflets", ["tokyo"])]
+TITLES = {"wiki": "Notes of this desk", "leaflets": "Patient leaflets", "calendar": "Appointments",
+          "tickets": "Tickets and house rules", "flows": "Instruments", "archive": "X-ray archive"}
 
 
 def furnish(tree: Tree, ports=None) -> None:
@@ -30,13 +34,17 @@ def furnish(tree: Tree, ports=None) -> None:
     center = tree.add_local("center", head, web_port=ports.get("center", 0))
     tree.add_local("tokyo", center, web_port=ports.get("tokyo", 0))
     tree.add_local("osaka", center, web_port=ports.get("osaka", 0))
-    for name, apps in HELD.items():
-        for app in apps:
-            tree[name].app_add(app_folder(app))
+    for where, app, to in HELD:
+        tree[where].app_add(app_folder(app), *to)
+    for _, app, to in HELD:
+        for name in to:
+            tree[name].wait_holds(app)
     for user, (password, full_name, groups, apps) in PEOPLE.items():
         head.user_add(user, password, full_name, groups, apps)
-    for app in sorted({a for apps in HELD.values() for a in apps}):
-        head.wait_app(app)
+    for tier in tree.tiers:
+        browser = tier.browser()
+        browser.log_in("reception", PEOPLE["reception"][0])
+        until(lambda: all(t in browser.get("/").text for t in TITLES.values()), f"{tier.name} knows every app", 30)  # noqa: B023
 
 
 def port_is_free(port: int) -> bool:

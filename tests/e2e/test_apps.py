@@ -16,6 +16,8 @@ class RealPrograms(TreeCase):
         for name in ("leaflets", "wiki"):
             cls.tree.bottom.app_add(app_folder(name))
         cls.tree.top.app_add(app_folder("tickets"))
+        for name in ("leaflets", "wiki"):
+            cls.tree.bottom.wait_holds(name)
         cls.tree.top.user_add("reception", "sakura-2001", apps=["wiki", "leaflets", "tickets"])
         cls.tree.top.user_add("nurse", "kiku-1912", apps=["wiki", "leaflets"])
 

@@ -6,6 +6,12 @@ from harness.case import TreeCase, main
 from harness.tree import app_folder
 
 
+def signed_on(tier):
+    browser = tier.browser()
+    browser.log_in("reception", "sakura-2001")
+    return browser
+
+
 class Calendar(TreeCase):
     @classmethod
     def furnish(cls):
@@ -13,6 +19,8 @@ class Calendar(TreeCase):
         cls.home.app_add(app_folder("calendar"))
         cls.tree.top.user_add("reception", "sakura-2001", apps=["calendar"])
         cls.osaka = cls.tree.add_local("osaka", cls.home)
+        for tier in (cls.tree.bottom, cls.osaka):
+            tier.wait_reaches("/apps/calendar/.web/", signed_on(tier))
         cls.header = basic("reception", cls.tree.top.token("reception", "calendar"))
 
     def test_an_entry_written_through_one_local_is_there_through_another_and_at_its_home(self):

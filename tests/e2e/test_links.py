@@ -41,7 +41,7 @@ class LinkThatFails(TreeCase):
         answer = self.browser.get("/apps/far/x")
         self.assertIn(answer.status, (502, 503, 504))
         parent = self.tree.tiers[-2].name
-        self.assertIn(parent, answer.text)
+        self.assertIn(parent, answer.text.lower())
         self.assertRegex(answer.text, r"since|\d\d:\d\d")
         link = self.tree.bottom.status()["link"]
         self.assertEqual(link["state"], "down")
@@ -99,6 +99,7 @@ class Trust(unittest.TestCase):
         try:
             with Tree(["center", "tokyo"]) as tree:
                 tree.top.upstream_app("far", backend.url, access="public")
+                tree.bottom.wait_reaches("/apps/far/x")
                 self.assertEqual(tree.bottom.browser().get("/apps/far/x").status, 200)
                 live = WebSocket(tree.bottom.web_port, "/apps/far/ws")
                 live.send("before")

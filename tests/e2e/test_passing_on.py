@@ -12,7 +12,8 @@ class PassingOn(TreeCase):
         cls.tree.top.upstream_app("echo-user", cls.backend.url)
         cls.tree.bottom.upstream_app("near", cls.backend.url + "/near", access="public")
         cls.tree.top.user_add("reception", "sakura-2001", "Reception Tokyo", groups=["desk"], apps=["echo-user", "near"])
-        cls.tree.top.wait_app("near")
+        cls.tree.top.wait_reaches("/apps/near/x")
+        cls.tree.bottom.wait_reaches("/apps/echo/x")
 
     def signed_on(self, tier=None):
         browser = (tier or self.tree.bottom).browser()

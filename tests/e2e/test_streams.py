@@ -20,6 +20,7 @@ class Streams(TreeCase):
         cls.tree.top.upstream_app("echo", cls.backend.url, access="public")
         cls.tree.top.upstream_app("echo-user", cls.backend.url)
         cls.tree.top.user_add("reception", "sakura-2001", apps=["echo-user"])
+        cls.tree.bottom.wait_reaches("/apps/echo/bytes/1")
 
     def fronts(self):
         return {tier.name: [pid for role, pid in tier.processes().items() if role != "supervisor"] for tier in self.tree.tiers}

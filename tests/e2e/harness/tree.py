@@ -209,8 +209,13 @@ class Tier:
     def wait_link(self, state: str = "up", seconds: float = 20.0) -> None:
         until(lambda: self.status()["link"]["state"] == state, f"{self.name}'s link is {state}", seconds)
 
-    def wait_app(self, name: str, seconds: float = 20.0) -> None:
-        until(lambda: any(a["name"] == name for a in self.status()["apps"]), f"{self.name} knows the app {name}", seconds)
+    def wait_holds(self, name: str, seconds: float = 60.0) -> None:
+        until(lambda: any(a["name"] == name for a in self.status()["apps"]), f"{self.name} holds the app {name}", seconds)
+
+    def wait_reaches(self, path: str, browser=None, seconds: float = 20.0) -> None:
+        """Until a path that is an app's leads somewhere: what a child holds is known above once the child has said so."""
+        asking = browser or self.browser()
+        until(lambda: asking.get(path).status == 200, f"{path} is reached at {self.name}", seconds)
 
     def access_lines(self) -> list:
         try:

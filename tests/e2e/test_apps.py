@@ -109,5 +109,22 @@ class RealPrograms(TreeCase):
         until(lambda: self.wiki_answers(nurse), "the wiki is back", 60)
 
 
+class AppsFromAbove(TreeCase):
+    def test_a_center_installs_and_removes_an_app_at_a_tier_below_which_runs_it_under_a_lease_with_an_expiry(self):
+        top, bottom = self.tree.top, self.tree.bottom
+        top.app_add(app_folder("leaflets"), bottom.name)
+        top.user_add("reception", "sakura-2001", apps=["leaflets"])
+        bottom.wait_holds("leaflets")
+        browser = bottom.browser()
+        self.assertEqual(browser.log_in("reception", "sakura-2001").status, 200)
+        answer = browser.get("/apps/leaflets/leaflets.md")
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(bottom.access_of(answer.rid)["route"], "here")
+        lease = next(x for x in bottom.status()["leases"] if x["kind"] == "run" and "leaflets" in str(x))
+        self.assertGreater(lease["expires"], bottom.status()["as_of"])
+        top.run("app", "remove", "leaflets")
+        until(lambda: browser.get("/apps/leaflets/leaflets.md").status == 404, "the app is gone", 20)
+
+
 if __name__ == "__main__":
     main()

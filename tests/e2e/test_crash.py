@@ -9,9 +9,9 @@ from harness.backend import Backend
 from harness.case import TreeCase, main
 from harness.memory import alive
 from harness.tree import app_folder
-from harness.waiting import until
+from harness.waiting import slack, until
 
-BACK_S = 2.0
+BACK_S = 2.0 * slack()
 
 
 class Load:

@@ -14,9 +14,9 @@ class SignOn(TreeCase):
     def furnish(cls):
         cls.backend = Backend()
         top = cls.tree.top
-        for name in ("rota", "stock", "lab"):
+        for name in ("rota", "stock", "assays"):
             top.upstream_app(name, cls.backend.url)
-        top.user_add("reception", "sakura-2001", "Reception", apps=["rota", "stock", "lab"])
+        top.user_add("reception", "sakura-2001", "Reception", apps=["rota", "stock", "assays"])
         top.user_add("nurse", "kiku-1912", "Nurse", apps=["rota", "stock"])
         top.user_add("guessed", "matsu-1603")
         top.user_add("leaver", "ume-1868", apps=["rota"])
@@ -29,7 +29,7 @@ class SignOn(TreeCase):
 
     def test_one_log_in_covers_every_app_on_every_host_name(self):
         browser = self.signed_on("reception", "sakura-2001")
-        for app in ("rota", "stock", "lab"):
+        for app in ("rota", "stock", "assays"):
             self.assertEqual(browser.get(f"/apps/{app}/x").json()["headers"]["remote-user"], "reception")
             by_host = browser.get("/page?a=1", host=f"{app}.localhost", follow=True)
             self.assertEqual(by_host.json()["path"], "/page?a=1")
@@ -55,14 +55,14 @@ class SignOn(TreeCase):
         page = self.signed_on("nurse", "kiku-1912").get("/").text
         self.assertIn("rota", page)
         self.assertIn("stock", page)
-        self.assertNotIn("lab", page.replace("label", ""))
+        self.assertNotIn("assays", page)
 
     def test_an_app_one_may_not_use_looks_exactly_like_one_that_does_not_exist(self):
         browser = self.signed_on("nurse", "kiku-1912")
-        refused, absent = browser.get("/apps/lab/x"), browser.get("/apps/lob/x")
+        refused, absent = browser.get("/apps/assays/x"), browser.get("/apps/assaxs/x")
         self.assertEqual(refused.status, absent.status)
         self.assertEqual(refused.status, 404)
-        self.assertEqual(refused.text.replace("lab", "lob"), absent.text)
+        self.assertEqual(refused.text.replace("assays", "assaxs"), absent.text)
         varying = {"x-request-id", "date"}
         self.assertEqual({k: v for k, v in refused.headers.items() if k not in varying},
                          {k: v for k, v in absent.headers.items() if k not in varying})
@@ -124,9 +124,9 @@ class SignOn(TreeCase):
     def test_a_new_entitlement_reaches_every_tier(self):
         self.tree.top.user_add("trainee", "take-1945")
         browser = self.signed_on("trainee", "take-1945")
-        self.assertEqual(browser.get("/apps/lab/x").status, 404)
-        self.tree.top.run("user", "entitle", "trainee", "lab")
-        until(lambda: self.signed_on("trainee", "take-1945").get("/apps/lab/x").status == 200, "the entitlement arrives", 10)
+        self.assertEqual(browser.get("/apps/assays/x").status, 404)
+        self.tree.top.run("user", "entitle", "trainee", "assays")
+        until(lambda: self.signed_on("trainee", "take-1945").get("/apps/assays/x").status == 200, "the entitlement arrives", 10)
 
     def test_requests_from_another_site_are_refused(self):
         browser = self.signed_on("reception", "sakura-2001")

@@ -5,11 +5,12 @@ import hashlib
 from harness.backend import Backend
 from harness.case import TreeCase, main
 from harness.memory import rss_kb
+from harness.waiting import slack
 from harness.websocket import BINARY, CLOSE, PING, PONG, Refused, WebSocket
 
 MIB = 1 << 20
 BIG = 200 * MIB
-ABOVE_IDLE_KB = 32 * 1024
+ABOVE_IDLE_KB = int(32 * 1024 * slack())
 BLOCK = bytes(range(256)) * 4096  # 1 MiB
 
 

@@ -243,6 +243,9 @@ class Tree:
         # Apps run as other users when hasp runs as root, so they must be able to pass through.
         self.folder.chmod(0o755)
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("HASP_")}
+        # AddressSanitizer keeps 256 MiB of freed memory by default, which would be taken for the tiers' own.
+        self.environment.setdefault("ASAN_OPTIONS", "quarantine_size_mb=8:abort_on_error=1")
+        self.environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
         self.gates, self.operator, self.password = gates, operator, password
         self.tiers = []
         self.tls_cert = self.tls_key = self.tls_ca = None

@@ -1,8 +1,14 @@
 """Waiting for events and for states, always with a deadline and never for a fixed time."""
+import os
 import threading
 import time
 
 PACE_S = 0.05
+
+
+def slack() -> float:
+    """How many times longer and larger things may be in a build with sanitizers."""
+    return 3.0 if os.environ.get("HASP_SANITIZE") else 1.0
 
 
 class Deadline(AssertionError):

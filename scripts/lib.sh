@@ -6,6 +6,7 @@ export LC_ALL=C.UTF-8
 # The scripts use nothing but the standard library, so Debian's own Python serves whatever else is first in PATH.
 hasp_python=/usr/bin/python3
 hasp_jobs=$(nproc)
+hasp_apt_updated=no
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
@@ -17,8 +18,18 @@ as_root() {
   elif command -v sudo >/dev/null 2>&1 && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
     sudo -- "$@"
   else
-    die "this needs root: run it yourself, then start again:  $*"
+    die "this needs root, and there is no sudo: run the command yourself, then start again:  $*"
   fi
+}
+
+# install PACKAGE…: one question of rights for both steps.
+install() {
+  local update="apt-get update -qq"
+  [ "$hasp_apt_updated" = no ] || update=true
+  say "installing Debian packages: $*"
+  as_root sh -c "$update && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 $*" >&2 ||
+    die "apt-get could not install: $* (see above; is this machine's package mirror reachable?)"
+  hasp_apt_updated=yes
 }
 
 package_is_installed() {
@@ -40,19 +51,10 @@ missing_packages() {
 }
 
 # ensure_packages GROUP…: installs what is missing of these groups; does nothing, and needs no root, when nothing is.
-hasp_apt_updated=no
 ensure_packages() {
   local missing
   missing=$(missing_packages "$@" | sort -u | tr '\n' ' ')
-  [ -n "${missing// /}" ] || return 0
-  say "installing Debian packages: $missing"
-  if [ "$hasp_apt_updated" = no ]; then
-    as_root apt-get update -qq >&2 || die "apt-get update failed: check this machine's apt sources and network"
-    hasp_apt_updated=yes
-  fi
-  # shellcheck disable=SC2086 — a list of package names
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    -o Dpkg::Use-Pty=0 $missing >&2 || die "apt-get could not install: $missing"
+  [ -z "${missing// /}" ] || install $missing
 }
 
 node_is_good() {
@@ -63,11 +65,7 @@ node_is_good() {
 # ensure_node: any Node of version 18 or later with npm will do; otherwise Debian's.
 ensure_node() {
   node_is_good && return 0
-  say "installing Debian packages: nodejs npm"
-  [ "$hasp_apt_updated" = yes ] || as_root apt-get update -qq >&2 || die "apt-get update failed"
-  hasp_apt_updated=yes
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    -o Dpkg::Use-Pty=0 nodejs npm >&2 || die "apt-get could not install nodejs and npm"
+  install nodejs npm
   hash -r
   node_is_good || die "Node 18 or later with npm is needed; found $(node --version 2>/dev/null || echo none)"
 }

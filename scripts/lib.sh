@@ -57,17 +57,18 @@ ensure_packages() {
   [ -z "${missing// /}" ] || install $missing
 }
 
+# Apps in sandboxes see /usr and look for node in /usr/bin.
 node_is_good() {
-  command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 &&
-    [ "$(node -p 'Number(process.versions.node.split(".")[0]) >= 18' 2>/dev/null)" = true ]
+  [ -x /usr/bin/node ] && command -v npm >/dev/null 2>&1 &&
+    [ "$(/usr/bin/node -p 'Number(process.versions.node.split(".")[0]) >= 18' 2>/dev/null)" = true ]
 }
 
-# ensure_node: any Node of version 18 or later with npm will do; otherwise Debian's.
+# ensure_node: any Node of version 18 or later in /usr/bin will do, with npm from anywhere; otherwise Debian's.
 ensure_node() {
   node_is_good && return 0
   install nodejs npm
   hash -r
-  node_is_good || die "Node 18 or later with npm is needed; found $(node --version 2>/dev/null || echo none)"
+  node_is_good || die "Node 18 or later with npm is needed; found $(/usr/bin/node --version 2>/dev/null || echo none)"
 }
 
 # npm_ci FOLDER: exactly what the committed lock file names, once per lock file.

@@ -72,8 +72,8 @@ class Tier:
     def _write_config(self, extra: str):
         # `extra` holds further lines, each group beginning with its [section]; sections of ours are merged by name.
         sections = {"web": [f'listen = ["127.0.0.1:{self.web_port}"]'],
-                    "link": [f'listen = ["127.0.0.1:{self.link_port}"]', f'addresses = ["127.0.0.1:{self.link_port}"]',
-                             "reconnect_s_max = 1", "heartbeat_s = 1"],
+                    # No addresses: each invitation names the gate of its link.
+                    "link": [f'listen = ["127.0.0.1:{self.link_port}"]', "reconnect_s_max = 1", "heartbeat_s = 1"],
                     "log": ["access_flush_ms = 10"]}
         if self.tls_port:
             sections["web"] += [f'tls_listen = ["127.0.0.1:{self.tls_port}"]', f'tls_cert = "{self.tree.tls_cert}"',

@@ -119,7 +119,7 @@ class AppsFromAbove(TreeCase):
         self.assertEqual(browser.log_in("reception", "sakura-2001").status, 200)
         answer = browser.get("/apps/leaflets/leaflets.md")
         self.assertEqual(answer.status, 200)
-        self.assertEqual(bottom.access_of(answer.rid)["route"], "here")
+        self.assertEqual(bottom.access_of(answer.rid)["served"], "here")
         lease = next(x for x in bottom.status()["leases"] if x["kind"] == "run" and "leaflets" in str(x))
         self.assertGreater(lease["expires"], bottom.status()["as_of"])
         top.run("app", "remove", "leaflets")

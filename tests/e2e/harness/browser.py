@@ -54,7 +54,7 @@ class Browser:
     def open(self, method: str, path: str, host: str = "", headers=None, body=None, cookies: bool = True):
         """Sends one request and returns (connection, answer not yet read)."""
         host = host or self.host
-        sent = {"Host": f"{host}:{self.port}", "Accept": "*/*", "User-Agent": "hasp-test"}
+        sent = {"Host": f"{host}:{self.port}", "Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "User-Agent": "hasp-test"}
         jar = self.cookies.get(host, {})
         if cookies and jar:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in jar.items())

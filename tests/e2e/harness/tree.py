@@ -232,7 +232,7 @@ class Tier:
 
     def access_of(self, rid: str, seconds: float = 10.0) -> dict:
         """The access log's line of a request, once it is there."""
-        return until(lambda: next((x for x in self.access_lines() if x.get("rid") == rid), None),
+        return until(lambda: next((x for x in self.access_lines() if x.get("request") == rid), None),
                      f"{self.name} logged the request {rid}", seconds)
 
 
@@ -300,12 +300,12 @@ class Tree:
         return tier
 
     def hops(self, rid: str) -> list:
-        """(tier, route, app, status) of a request at every tier whose log has it, lowest tier first."""
+        """(tier, where it was served from there, app, status) of a request at every tier whose log has it, lowest first."""
         found = []
         for tier in reversed(self.tiers):
             for line in tier.access_lines():
-                if line.get("rid") == rid:
-                    found.append((tier.name, line["route"], line.get("app", ""), line["status"]))
+                if line.get("request") == rid:
+                    found.append((tier.name, line["served"], line.get("app", ""), line["status"]))
         return found
 
     def wait_hops(self, rid: str, count: int) -> list:

@@ -115,7 +115,7 @@ def main() -> int:
     if running(recorded()):
         print("the demo is running already; stop it with  scripts/demo --stop", file=sys.stderr)
         return 6
-    tree = Tree(gates=False)
+    tree = Tree(gates=False, outlives_us=True)
     try:
         furnish(tree, {name: port if port_is_free(port) else free_port() for name, port in PORTS.items()})
         show(tree)

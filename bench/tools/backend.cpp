@@ -1,5 +1,6 @@
-// The backend of the benchmarks: backend PORT BODY_BYTES. Answers every request without a body at once with six headers and
-// so many bytes, on one thread. It reads no more of a request than where it ends.
+// The backend of the benchmarks: backend PORT BODY_BYTES. Answers every request without a body at
+// once with six headers and so many bytes, on one thread. It reads no more of a request than where
+// it ends.
 #include "net.h"
 
 #include <string>
@@ -11,10 +12,11 @@ int main(int argc, char** argv) {
         return 2;
     }
     const std::string body(static_cast<std::size_t>(std::atol(argv[2])), 'x');
-    const std::string answer =
-        "HTTP/1.1 200 OK\r\nServer: backend\r\nDate: Mon, 07 Sep 2026 08:00:00 GMT\r\nContent-Type: "
-        "text/html; charset=utf-8\r\nCache-Control: no-store\r\nETag: \"5f1a-17c\"\r\nContent-Length: " +
-        std::to_string(body.size()) + "\r\n\r\n" + body;
+    const std::string answer = "HTTP/1.1 200 OK\r\nServer: backend\r\nDate: Mon, 07 Sep 2026 "
+                               "08:00:00 GMT\r\nContent-Type: "
+                               "text/html; charset=utf-8\r\nCache-Control: no-store\r\nETag: "
+                               "\"5f1a-17c\"\r\nContent-Length: " +
+                               std::to_string(body.size()) + "\r\n\r\n" + body;
     const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
     const int one = 1;
     ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);

@@ -1,6 +1,7 @@
-// The load generator of the benchmarks: load PORT CONNECTIONS COUNT RATE REQUEST_FILE. Sends COUNT copies of the request,
-// RATE a second over all connections (0: each connection as fast as its answers come), and prints one JSON line. Latency is
-// timed from the intended send: a late generator or a slow server cannot hide its queue.
+// The load generator of the benchmarks: load PORT CONNECTIONS COUNT RATE REQUEST_FILE. Sends COUNT
+// copies of the request, RATE a second over all connections (0: each connection as fast as its
+// answers come), and prints one JSON line. Latency is timed from the intended send: a late
+// generator or a slow server cannot hide its queue.
 #include "net.h"
 
 #include <algorithm>
@@ -34,7 +35,8 @@ int connect_to(int port) {
     return fd;
 }
 
-// Whole answers only: a length must be given or chunks end with the last one. 0: not whole yet; -1: not a 200.
+// Whole answers only: a length must be given or chunks end with the last one. 0: not whole yet; -1:
+// not a 200.
 int whole_answer(const std::string& got) {
     const std::size_t end = got.find("\r\n\r\n");
     if (end == std::string::npos)
@@ -85,7 +87,8 @@ int main(int argc, char** argv) {
         int wait_ms = -1;
         while (!idle.empty() && sent < count) {
             const std::int64_t intended =
-                gap_ns > 0 ? begin + static_cast<std::int64_t>(static_cast<double>(sent) * gap_ns) : now;
+                gap_ns > 0 ? begin + static_cast<std::int64_t>(static_cast<double>(sent) * gap_ns)
+                           : now;
             if (intended > now) {
                 // Finer than a millisecond is polled for; the generator has a core of its own.
                 wait_ms = static_cast<int>((intended - now) / 1'000'000);
@@ -133,9 +136,11 @@ int main(int argc, char** argv) {
     const double seconds = static_cast<double>(now_ns() - begin) / 1e9;
     std::sort(latency_us.begin(), latency_us.end());
     const auto at = [&](double part) {
-        return latency_us[static_cast<std::size_t>(static_cast<double>(latency_us.size() - 1) * part)];
+        return latency_us[static_cast<std::size_t>(static_cast<double>(latency_us.size() - 1) *
+                                                   part)];
     };
-    std::printf("{\"requests\":%lld,\"errors\":%lld,\"seconds\":%.6f,\"rps\":%.1f,\"p50_us\":%u,\"p99_us\":%u,"
+    std::printf("{\"requests\":%lld,\"errors\":%lld,\"seconds\":%.6f,\"rps\":%.1f,\"p50_us\":%u,"
+                "\"p99_us\":%u,"
                 "\"idle_pct\":%.1f}\n",
                 static_cast<long long>(done), static_cast<long long>(errors), seconds,
                 static_cast<double>(done) / seconds, at(0.50), at(0.99),

@@ -150,6 +150,9 @@ class Tier:
     def start(self, invitation: str = "") -> None:
         verb = ["relay"] if self.parent else ["serve"]
         arguments = [binary(), *verb, "--state", str(self.state)] + (["--join", "-"] if invitation else [])
+        if not self.tree.outlives_us:
+            # A test that is killed for its time limit must not leave tiers behind.
+            arguments = ["setpriv", "--pdeathsig", "TERM", *arguments]
         self.out_file = self.tree.folder / f"{self.name}.out"
         # Files, not pipes: a tree that is left running must not depend on who started it.
         with open(self.tree.folder / f"{self.name}.log", "ab") as log, open(self.out_file, "wb") as out:
@@ -238,7 +241,7 @@ class Tier:
 
 class Tree:
     def __init__(self, chain=(), config: str = "", port: int = 0, tls: bool = False, gates: bool = True,
-                 operator: str = "operator", password: str = "operator-of-the-test"):
+                 operator: str = "operator", password: str = "operator-of-the-test", outlives_us: bool = False):
         self.folder = Path(tempfile.mkdtemp(prefix="hasp-tree."))
         # Apps run as other users when hasp runs as root, so they must be able to pass through.
         self.folder.chmod(0o755)
@@ -247,6 +250,7 @@ class Tree:
         self.environment.setdefault("ASAN_OPTIONS", "quarantine_size_mb=8:abort_on_error=1")
         self.environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
         self.gates, self.operator, self.password = gates, operator, password
+        self.outlives_us = outlives_us
         self.tiers = []
         self.tls_cert = self.tls_key = self.tls_ca = None
         try:

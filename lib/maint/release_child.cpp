@@ -134,7 +134,7 @@ class Checkout {
             return good;
         }
         for (const auto& [path, file] : files_) {
-            if (!done_.contains(path)) {
+            if (!done_.contains(std::string(path))) {
                 return refused(std::string(path), "is missing");
             }
         }

@@ -102,6 +102,44 @@ TEST_F(ReleaseTest, ATwoLineChangeTravelsAsASmallDelta) {
         ReleaseStore(dir + "/below-held", child()).import_pack(dir + "/below", *second).ok());
 }
 
+TEST_F(ReleaseTest, AFileThatShrankTravelsAsADeltaAgainstItsLargerSelf) {
+    const std::string large = SeededRandom(4).bytes(3'000'000);
+    put("only", large);
+    const Result<Release> first = make(1);
+    ASSERT_TRUE(write_pack(repo(), first->commit, {}, pack()).ok());
+    ASSERT_TRUE(store->import_pack(pack(), *first).ok());
+    put("only", large.substr(1'000'000, 20'000));
+    const Result<Release> second = make(2);
+    const Result<PackInfo> info = write_pack(repo(), second->commit, {first->commit}, pack());
+    ASSERT_TRUE(info.ok()) << info.error().message;
+    EXPECT_LT(info->size, 1'000U);
+    const Result<std::string> id = store->import_pack(pack(), *second);
+    ASSERT_TRUE(id.ok()) << id.error().message;
+}
+
+TEST_F(ReleaseTest, AChildThatCannotStartOrDiesIsAnErrorWithNothingStaged) {
+    put("a", "1");
+    const Result<Release> release = make();
+    ASSERT_TRUE(write_pack(repo(), release->commit, {}, pack()).ok());
+    EXPECT_FALSE(
+        ReleaseStore(dir + "/held", {"/nonexistent", {}, 5}).import_pack(pack(), *release).ok());
+    expect_nothing_staged();
+    EXPECT_FALSE(
+        ReleaseStore(dir + "/held", {"/bin/true", {}, 5}).import_pack(pack(), *release).ok());
+    expect_nothing_staged();
+    EXPECT_FALSE(ReleaseStore(dir + "/held", {"/bin/sh", {"-c", "kill -9 $$"}, 5})
+                     .import_pack(pack(), *release)
+                     .ok());
+    expect_nothing_staged();
+    // One that never ends is ended.
+    EXPECT_EQ(ReleaseStore(dir + "/held", {"/bin/sleep", {"60"}, 1})
+                  .import_pack(pack(), *release)
+                  .error()
+                  .code,
+              Code::timed_out);
+    expect_nothing_staged();
+}
+
 TEST_F(ReleaseTest, ThePackOfTheSameReleaseHasTheSameBytes) {
     for (int i = 0; i < 30; ++i) {
         put("f" + std::to_string(i), std::string(static_cast<std::size_t>(i) * 100, 'x'));

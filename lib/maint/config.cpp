@@ -160,9 +160,10 @@ Status read_section(const std::string& file, const toml::key& name, const toml::
                     "see hasp.toml(5)");
     }
     for (const auto& [key, value] : *table) {
+        const std::string_view word = key.str();
         const auto found =
             std::find_if(config_keys().begin(), config_keys().end(), [&](const ConfigKey& k) {
-                return k.section == name.str() && k.key == key.str();
+                return k.section == name.str() && k.key == word;
             });
         if (found == config_keys().end()) {
             return unknown(file, key, "key in [" + std::string(name.str()) + "]", keys);

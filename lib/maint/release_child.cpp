@@ -94,7 +94,8 @@ Result<std::string> index_pack(const ImportJob& job, const PackLimits& limits, g
     if (!pack) {
         return errno_error(errno, "cannot open the pack " + job.pack);
     }
-    git_indexer_options options = GIT_INDEXER_OPTIONS_INIT;
+    git_indexer_options options{};
+    git_indexer_options_init(&options, GIT_INDEXER_OPTIONS_VERSION);
     git_indexer* made = nullptr;
     if (const int code = git_indexer_new(&made, folder.c_str(), 0400, bases, &options); code != 0) {
         return git_error_of(code, "cannot read the pack");

@@ -208,6 +208,17 @@ Result<Config> parse_config(std::string_view text, const std::string& file) {
         return fail(Code::usage, file + " is larger than the limit of " +
                                      std::to_string(config_bytes_max) + " bytes");
     }
+    // TOML forbids them, and toml++ 3.3 ends the process at some of them ("[" and a NUL) instead of
+    // refusing.
+    const auto odd = std::find_if(text.begin(), text.end(), [](char c) {
+        return (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r') ||
+               c == 0x7f;
+    });
+    if (odd != text.end()) {
+        return fail(Code::usage, file + ":" +
+                                     std::to_string(1 + std::count(text.begin(), odd, '\n')) +
+                                     ": there is a control character");
+    }
     try {
         const toml::table root = toml::parse(text, file);
         Config config;

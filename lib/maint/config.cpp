@@ -160,9 +160,10 @@ Status read_section(const std::string& file, const toml::key& name, const toml::
                     "see hasp.toml(5)");
     }
     for (const auto& [key, value] : *table) {
+        const std::string_view word = key.str();
         const auto found =
             std::find_if(config_keys().begin(), config_keys().end(), [&](const ConfigKey& k) {
-                return k.section == name.str() && k.key == key.str();
+                return k.section == name.str() && k.key == word;
             });
         if (found == config_keys().end()) {
             return unknown(file, key, "key in [" + std::string(name.str()) + "]", keys);
@@ -206,6 +207,17 @@ Result<Config> parse_config(std::string_view text, const std::string& file) {
     if (text.size() > config_bytes_max) {
         return fail(Code::usage, file + " is larger than the limit of " +
                                      std::to_string(config_bytes_max) + " bytes");
+    }
+    // TOML forbids them, and toml++ 3.3 ends the process at some of them ("[" and a NUL) instead of
+    // refusing.
+    const auto odd = std::find_if(text.begin(), text.end(), [](char c) {
+        return (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r') ||
+               c == 0x7f;
+    });
+    if (odd != text.end()) {
+        return fail(Code::usage, file + ":" +
+                                     std::to_string(1 + std::count(text.begin(), odd, '\n')) +
+                                     ": there is a control character");
     }
     try {
         const toml::table root = toml::parse(text, file);

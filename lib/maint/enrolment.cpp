@@ -1,5 +1,4 @@
 #include "enrolment.h"
-
 #include "base/text.h"
 #include "maint/enrol_request.h"
 #include "trust/hash.h"

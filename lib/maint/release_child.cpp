@@ -9,6 +9,7 @@
 #include "release_hash.h"
 #include "release_job.h"
 #include "release_repo.h"
+#include "release_scan.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -49,7 +50,7 @@ int open_beneath(int folder, const std::string& name, int flags, mode_t mode) {
     return static_cast<int>(::syscall(SYS_openat2, folder, name.c_str(), &how, sizeof how));
 }
 
-Status set_git_limits(const Release& expected) {
+PackLimits limits_of(const Release& expected) {
     std::uint64_t largest = 0;
     std::unordered_set<std::string_view> folders;
     for (const ReleaseFile& file : expected.files) {
@@ -63,8 +64,15 @@ Status set_git_limits(const Release& expected) {
     // A tree is shorter than the manifest's lines of what it names. A delta may exceed what it
     // makes by an opcode each 127 bytes.
     largest = std::max<std::uint64_t>(largest, encode_release(expected).size());
-    const std::size_t object_bytes_max = static_cast<std::size_t>(largest + largest / 64 + 4096);
-    const std::size_t objects_max = expected.files.size() + folders.size() + 2;
+    return {largest + largest / 64 + 4096, expected.files.size() + folders.size() + 2};
+}
+
+Status set_git_limits(const PackLimits& limits) {
+    // The scan held the pack's own objects to what the release needs. Bases that are here already
+    // may be larger.
+    constexpr std::size_t object_bytes_max =
+        release_file_bytes_max + (release_file_bytes_max >> 6) + 4096;
+    const auto objects_max = static_cast<std::size_t>(limits.objects_max);
     const bool good = git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECT_SIZE, object_bytes_max) == 0 &&
                       git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECTS, objects_max) == 0 &&
                       git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, window_bytes) == 0 &&
@@ -74,7 +82,10 @@ Status set_git_limits(const Release& expected) {
 }
 
 // Copies the pack into STAGE/pack, checked and with its index; gives the index's path.
-Result<std::string> index_pack(const ImportJob& job, git_odb* bases) {
+Result<std::string> index_pack(const ImportJob& job, const PackLimits& limits, git_odb* bases) {
+    if (Status scanned = scan_pack(job.pack, limits); !scanned.ok()) {
+        return scanned.error();
+    }
     const std::string folder = job.stage + "/pack";
     if (::mkdir(folder.c_str(), 0700) != 0) {
         return errno_error(errno, "cannot create " + folder);
@@ -83,7 +94,8 @@ Result<std::string> index_pack(const ImportJob& job, git_odb* bases) {
     if (!pack) {
         return errno_error(errno, "cannot open the pack " + job.pack);
     }
-    git_indexer_options options = GIT_INDEXER_OPTIONS_INIT;
+    git_indexer_options options{};
+    git_indexer_options_init(&options, GIT_INDEXER_OPTIONS_VERSION);
     git_indexer* made = nullptr;
     if (const int code = git_indexer_new(&made, folder.c_str(), 0400, bases, &options); code != 0) {
         return git_error_of(code, "cannot read the pack");
@@ -134,7 +146,7 @@ class Checkout {
             return good;
         }
         for (const auto& [path, file] : files_) {
-            if (!done_.contains(path)) {
+            if (!done_.contains(std::string(path))) {
                 return refused(std::string(path), "is missing");
             }
         }
@@ -278,7 +290,8 @@ Status import_from_stdin() {
 
 Status run_import(const ImportJob& job) {
     const GitLibrary git;
-    if (Status limited = set_git_limits(job.expected); !limited.ok()) {
+    const PackLimits limits = limits_of(job.expected);
+    if (Status limited = set_git_limits(limits); !limited.ok()) {
         return limited;
     }
     Result<GitRepo> repo = open_repo(job.repo, false);
@@ -290,7 +303,7 @@ Status run_import(const ImportJob& job) {
         return odb.error();
     }
     if (!job.pack.empty()) {
-        Result<std::string> index = index_pack(job, odb->get());
+        Result<std::string> index = index_pack(job, limits, odb->get());
         if (!index.ok()) {
             return index.error();
         }

@@ -157,7 +157,7 @@ class Importer {
         entry.mode =
             file.mode == FileMode::executable ? GIT_FILEMODE_BLOB_EXECUTABLE : GIT_FILEMODE_BLOB;
         git_odb_stream* opened = nullptr;
-        if (Status good = written(git_odb_open_wstream(&opened, odb_, st.st_size, GIT_OBJECT_BLOB));
+        if (Status good = written(git_odb_open_wstream(&opened, odb_, file.size, GIT_OBJECT_BLOB));
             !good.ok()) {
             return good;
         }

@@ -6,11 +6,27 @@
 
 namespace hasp::maint {
 
-GitLibrary::GitLibrary() {
+namespace {
+
+// Settings of libgit2 hold for the process and may not change while it works, so they are made once
+// and it is never shut down. No configuration file of the machine or of the user's home may change
+// what a release becomes, or stop one from being made.
+bool start_git() {
     git_libgit2_init();
+    for (const git_config_level_t level : {GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM,
+                                           GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL}) {
+        git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, "");
+    }
+    // A state folder is opened by its owner and by root; nothing in it is ever executed by git.
+    git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
+    return true;
 }
-GitLibrary::~GitLibrary() {
-    git_libgit2_shutdown();
+
+} // namespace
+
+GitLibrary::GitLibrary() {
+    static const bool started = start_git();
+    static_cast<void>(started);
 }
 
 Error git_error_of(int code, const std::string& context) {

@@ -12,13 +12,11 @@
 
 namespace hasp::maint {
 
-// libgit2 counts its users; as long as one of these lives, it may be called.
+// Makes libgit2 ready, once for the process and without the configuration of this machine. Make one
+// before anything else here.
 class GitLibrary {
   public:
     GitLibrary();
-    ~GitLibrary();
-    GitLibrary(const GitLibrary&) = delete;
-    GitLibrary& operator=(const GitLibrary&) = delete;
 };
 
 template <auto Free>

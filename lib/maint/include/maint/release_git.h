@@ -14,7 +14,7 @@
 
 namespace hasp::maint {
 
-// Imports a folder (a git work tree or not; folders named .git are skipped) into the bare
+// Imports a folder (a git work tree or not; its .git at the top is skipped) into the bare
 // repository at `repo`, which is made if missing, as one commit without history. Author and time
 // are fixed, so the same content gives the same commit and ID. Refused (Code::refused, naming the
 // path): submodules, symlinks that leave the folder, devices, sockets, unsafe names, and what

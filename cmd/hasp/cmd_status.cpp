@@ -6,7 +6,9 @@ namespace hasp::cmd {
 
 namespace {
 
-std::string short_time(const std::string& rfc3339) { return rfc3339.size() >= 19 ? rfc3339.substr(0, 10) + " " + rfc3339.substr(11, 8) : "never"; }
+std::string short_time(const std::string& rfc3339) {
+    return rfc3339.size() >= 19 ? rfc3339.substr(0, 10) + " " + rfc3339.substr(11, 8) : "never";
+}
 
 std::string indent(const std::string& text, const std::string& by) {
     std::string out;
@@ -45,7 +47,8 @@ std::string leases_line(const Json& leases) {
     std::string first;
     for (const Json& lease : leases) {
         ++kinds[text_of(lease, "kind")];
-        if (const std::string expires = text_of(lease, "expires"); first.empty() || expires < first) {
+        if (const std::string expires = text_of(lease, "expires");
+            first.empty() || expires < first) {
             first = expires;
         }
     }
@@ -82,7 +85,8 @@ std::string children_text(const Json& children) {
         out += "\n";
         const Json& status = member(child, "status");
         if (status.is_object()) {
-            out += indent("as of " + short_time(text_of(status, "as_of")) + "\n" + render(status), "    ");
+            out += indent("as of " + short_time(text_of(status, "as_of")) + "\n" + render(status),
+                          "    ");
         }
     }
     return out;
@@ -100,7 +104,8 @@ std::string render(const Json& s) {
         out += indent(apps_table(member(s, "apps")), "");
     }
     for (const Json& error : member(s, "errors")) {
-        out += "error      " + short_time(text_of(error, "at")) + "  " + text_of(error, "text") + "\n";
+        out +=
+            "error      " + short_time(text_of(error, "at")) + "  " + text_of(error, "text") + "\n";
     }
     if (!member(s, "children").empty()) {
         out += "below\n" + indent(children_text(member(s, "children")), "  ");
@@ -110,20 +115,27 @@ std::string render(const Json& s) {
 
 int run(const Args& args, Env& env) {
     return show(args, env, run_at_state(args, env, "status", Json::object()), [](const Json& s) {
-        return text_of(s, "tier") + (true_of(s, "running") ? "" : " (not running: what its disk says)") + ", " + short_time(text_of(s, "as_of")) + " UTC\n" + render(s);
+        return text_of(s, "tier") +
+               (true_of(s, "running") ? "" : " (not running: what its disk says)") + ", " +
+               short_time(text_of(s, "as_of")) + " UTC\n" + render(s);
     });
 }
 
-}  // namespace
+} // namespace
 
 Command status_command() {
     return {.path = {"status"},
             .summary = "show how this tier and those below it are",
-            .description = "Shows the link to the parent, what is leased, the apps and their state, what keeps them apart, the newest errors, and each tier below as it "
-                           "last told: every part says how old it is, and a tier that cannot be reached is shown as dark.",
-            .examples = {{"hasp status", "shows this tier"}, {"hasp status --json | jq '.children[].state'", "shows the state of each tier below"}},
+            .description =
+                "Shows the link to the parent, what is leased, the apps and their state, what "
+                "keeps them apart, the newest errors, and each tier below as it "
+                "last told: every part says how old it is, and a tier that cannot be reached is "
+                "shown as dark.",
+            .examples = {{"hasp status", "shows this tier"},
+                         {"hasp status --json | jq '.children[].state'",
+                          "shows the state of each tier below"}},
             .exit_codes = {5},
             .run = run};
 }
 
-}  // namespace hasp::cmd
+} // namespace hasp::cmd

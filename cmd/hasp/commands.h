@@ -20,4 +20,4 @@ std::vector<Command> config_commands();
 // What hasp runs of itself: the three processes, the reader of packs.
 std::vector<Command> hidden_commands();
 
-}  // namespace hasp::cmd
+} // namespace hasp::cmd

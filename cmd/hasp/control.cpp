@@ -53,8 +53,10 @@ Result<std::optional<ControlMessage>> receive_control(int socket) {
     const std::size_t space = text.find(' ');
     out.verb = text.substr(0, space);
     out.rest = space == std::string::npos ? "" : text.substr(space + 1);
-    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-        if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int))) {
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+         header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+            header->cmsg_len == CMSG_LEN(sizeof(int))) {
             int fd = -1;
             std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
             out.fd.reset(fd);
@@ -77,4 +79,4 @@ Result<ControlMessage> wait_control(int socket) {
     }
 }
 
-}  // namespace hasp::cmd
+} // namespace hasp::cmd

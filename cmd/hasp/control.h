@@ -1,7 +1,7 @@
-// What the supervisor and a process say to each other over a SOCK_SEQPACKET pair: one short text a message, at most one
-// descriptor with it. The first word is the verb:
-//   to a process    listen KIND ADDRESS +fd | ring +fd | access-log +fd | peer ROLE +fd | pids ROLE=PID … | start | drain
-//   to the supervisor   ready TEXT | drained
+// What the supervisor and a process say to each other over a SOCK_SEQPACKET pair: one short text a
+// message, at most one descriptor with it. The first word is the verb:
+//   to a process    listen KIND ADDRESS +fd | ring +fd | access-log +fd | peer ROLE +fd | pids
+//   ROLE=PID … | start | drain to the supervisor   ready TEXT | drained
 // A closed socket means that the other side is gone: a process then ends.
 #pragma once
 
@@ -14,7 +14,7 @@
 
 namespace hasp::cmd {
 
-inline constexpr int control_fd = 3;  // where a process finds its end
+inline constexpr int control_fd = 3; // where a process finds its end
 inline constexpr std::size_t control_message_bytes_max = 4096;
 
 struct ControlMessage {
@@ -32,4 +32,4 @@ Result<std::optional<ControlMessage>> receive_control(int socket);
 // Waits for the next message (start-up of a process).
 Result<ControlMessage> wait_control(int socket);
 
-}  // namespace hasp::cmd
+} // namespace hasp::cmd

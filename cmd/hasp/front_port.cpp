@@ -12,7 +12,8 @@ namespace {
 Result<std::shared_ptr<const passon::Identity>> identity_of(const Json& answer) {
     if (!member(answer, "identity").is_object()) {
         const Error error = error_of(member(answer, "error"));
-        if (error.code == Code::try_later || error.code == Code::unreachable || error.code == Code::timed_out) {
+        if (error.code == Code::try_later || error.code == Code::unreachable ||
+            error.code == Code::timed_out) {
             return error;
         }
         return std::shared_ptr<const passon::Identity>();
@@ -35,10 +36,11 @@ Result<std::shared_ptr<const passon::Identity>> identity_of(const Json& answer) 
     return std::shared_ptr<const passon::Identity>(std::move(identity));
 }
 
-}  // namespace
+} // namespace
 
 FrontPort::FrontPort(net::Reactor& reactor, std::function<void(const Json&, ipc::Frame&&)> on_order)
-    : reactor_(reactor), on_order_(std::move(on_order)), again_([](void* self) { static_cast<FrontPort*>(self)->pump(); }, this) {}
+    : reactor_(reactor), on_order_(std::move(on_order)),
+      again_([](void* self) { static_cast<FrontPort*>(self)->pump(); }, this) {}
 
 FrontPort::~FrontPort() {
     if (registered_ >= 0) {
@@ -51,11 +53,17 @@ void FrontPort::connect(Fd socket) {
         reactor_.remove(registered_, *this);
         registered_ = -1;
     }
-    channel_ = std::make_unique<ipc::Channel>(std::move(socket), ipc::Channel::Callbacks{[this](ipc::Frame&& f) { take(std::move(f)); }, [](const Error&) {}});
+    channel_ = std::make_unique<ipc::Channel>(
+        std::move(socket), ipc::Channel::Callbacks{[this](ipc::Frame&& f) { take(std::move(f)); },
+                                                   [](const Error&) {}});
     if (reactor_.add(channel_->fd(), *this).ok()) {
         registered_ = channel_->fd();
     }
-    send({{"t", "parent"}, {"up", parent_.up}, {"address", parent_.address}, {"since_us", parent_.since_us}, {"why", parent_.why}});
+    send({{"t", "parent"},
+          {"up", parent_.up},
+          {"address", parent_.address},
+          {"since_us", parent_.since_us},
+          {"why", parent_.why}});
     for (const auto& [id, question] : waiting_) {
         [[maybe_unused]] const Status sent = channel_->send(question.head, question.body);
     }
@@ -67,7 +75,9 @@ void FrontPort::send(const Json& head, std::string_view body) {
     }
 }
 
-void FrontPort::on_edges(net::Edges) { pump(); }
+void FrontPort::on_edges(net::Edges) {
+    pump();
+}
 
 void FrontPort::pump() {
     if (channel_ == nullptr || channel_->closed()) {
@@ -99,7 +109,8 @@ void FrontPort::take(ipc::Frame&& frame) {
     on_order_(head, std::move(frame));
 }
 
-void FrontPort::ask(Json head, std::string body, std::function<void(const Json&, std::string&&)> done) {
+void FrontPort::ask(Json head, std::string body,
+                    std::function<void(const Json&, std::string&&)> done) {
     const std::uint64_t id = next_++;
     head["id"] = id;
     Waiting& question = waiting_[id];
@@ -109,7 +120,8 @@ void FrontPort::ask(Json head, std::string body, std::function<void(const Json&,
     }
 }
 
-void FrontPort::ask_who(passon::WhoQuestion question, std::function<void(passon::WhoAnswer)> answer) {
+void FrontPort::ask_who(passon::WhoQuestion question,
+                        std::function<void(passon::WhoAnswer)> answer) {
     Json head{{"t", "who"}, {"client", question.client_address}, {"host", question.host}};
     switch (question.kind) {
     case passon::WhoQuestion::Kind::cookie:
@@ -133,24 +145,34 @@ void FrontPort::ask_who(passon::WhoQuestion question, std::function<void(passon:
         head["child"] = question.child;
         break;
     }
-    ask(std::move(head), {}, [answer](const Json& reply, std::string&&) { answer(identity_of(reply)); });
+    ask(std::move(head), {},
+        [answer](const Json& reply, std::string&&) { answer(identity_of(reply)); });
 }
 
-void FrontPort::ask_page(passon::PageQuestion question, std::function<void(Result<passon::PageAnswer>)> answer) {
+void FrontPort::ask_page(passon::PageQuestion question,
+                         std::function<void(Result<passon::PageAnswer>)> answer) {
     Json headers = Json::object();
     for (const auto& [name, value] : question.headers) {
         headers[name] = value;
     }
-    Json head{{"t", "page"},           {"method", question.method}, {"scheme", question.scheme},         {"authority", question.authority},
-              {"host", question.host}, {"target", question.target}, {"client", question.client_address}, {"headers", headers},
+    Json head{{"t", "page"},
+              {"method", question.method},
+              {"scheme", question.scheme},
+              {"authority", question.authority},
+              {"host", question.host},
+              {"target", question.target},
+              {"client", question.client_address},
+              {"headers", headers},
               {"door", question.scheme == "link" ? "link" : "users"},
               {"sid", question.identity ? question.identity->sid : std::string()}};
     ask(std::move(head), std::move(question.body), [answer](const Json& reply, std::string&& body) {
         passon::PageAnswer page;
         page.status = static_cast<int>(int_of(reply, "status", 500));
         for (const Json& header : member(reply, "headers")) {
-            if (header.is_array() && header.size() == 2 && header[0].is_string() && header[1].is_string()) {
-                page.headers.emplace_back(header[0].get<std::string>(), header[1].get<std::string>());
+            if (header.is_array() && header.size() == 2 && header[0].is_string() &&
+                header[1].is_string()) {
+                page.headers.emplace_back(header[0].get<std::string>(),
+                                          header[1].get<std::string>());
             }
         }
         page.body = std::move(body);
@@ -158,21 +180,27 @@ void FrontPort::ask_page(passon::PageQuestion question, std::function<void(Resul
     });
 }
 
-void FrontPort::ask_start(passon::StartQuestion question, std::function<void(passon::StartAnswer)> answer) {
-    ask({{"t", "start"}, {"app", question.app}, {"user", question.user}}, {}, [answer](const Json& reply, std::string&&) {
-        if (!reply.contains("error")) {
-            answer({});
-            return;
-        }
-        Error error = error_of(member(reply, "error"));
-        error.hint = text_of(reply, "last_lines");
-        answer(error);
-    });
+void FrontPort::ask_start(passon::StartQuestion question,
+                          std::function<void(passon::StartAnswer)> answer) {
+    ask({{"t", "start"}, {"app", question.app}, {"user", question.user}}, {},
+        [answer](const Json& reply, std::string&&) {
+            if (!reply.contains("error")) {
+                answer({});
+                return;
+            }
+            Error error = error_of(member(reply, "error"));
+            error.hint = text_of(reply, "last_lines");
+            answer(error);
+        });
 }
 
 void FrontPort::parent_changed(const passon::ParentState& state) {
     parent_ = state;
-    send({{"t", "parent"}, {"up", state.up}, {"address", state.address}, {"since_us", state.since_us}, {"why", state.why}});
+    send({{"t", "parent"},
+          {"up", state.up},
+          {"address", state.address},
+          {"since_us", state.since_us},
+          {"why", state.why}});
 }
 
 void FrontPort::control_opened(const passon::ControlOpened& opened) {
@@ -180,7 +208,9 @@ void FrontPort::control_opened(const passon::ControlOpened& opened) {
     send({{"t", "link.open"}, {"link", opened.id}, {"neighbour", controls_[opened.id]}});
 }
 
-void FrontPort::control_data(passon::ControlId id, std::string_view bytes) { send({{"t", "link.data"}, {"link", id}}, bytes); }
+void FrontPort::control_data(passon::ControlId id, std::string_view bytes) {
+    send({{"t", "link.data"}, {"link", id}}, bytes);
+}
 
 void FrontPort::control_closed(passon::ControlId id, const std::string& why) {
     controls_.erase(id);
@@ -195,4 +225,4 @@ std::vector<passon::ControlId> FrontPort::open_controls() const {
     return ids;
 }
 
-}  // namespace hasp::cmd
+} // namespace hasp::cmd

@@ -1,5 +1,5 @@
-// Front's questions to the keeper, over the socket pair: passon::KeeperPort as frames (catalogue: maint/keeper.h). Questions that wait
-// when the keeper dies are asked again of the next one.
+// Front's questions to the keeper, over the socket pair: passon::KeeperPort as frames (catalogue:
+// maint/keeper.h). Questions that wait when the keeper dies are asked again of the next one.
 #pragma once
 
 #include "ipc/channel.h"
@@ -25,15 +25,19 @@ class FrontPort final : public passon::KeeperPort, private net::Handler {
     void connect(Fd socket);
     void send(const Json& head, std::string_view body = {});
 
-    void ask_who(passon::WhoQuestion question, std::function<void(passon::WhoAnswer)> answer) override;
-    void ask_page(passon::PageQuestion question, std::function<void(Result<passon::PageAnswer>)> answer) override;
-    void ask_start(passon::StartQuestion question, std::function<void(passon::StartAnswer)> answer) override;
+    void ask_who(passon::WhoQuestion question,
+                 std::function<void(passon::WhoAnswer)> answer) override;
+    void ask_page(passon::PageQuestion question,
+                  std::function<void(Result<passon::PageAnswer>)> answer) override;
+    void ask_start(passon::StartQuestion question,
+                   std::function<void(passon::StartAnswer)> answer) override;
     void parent_changed(const passon::ParentState& state) override;
     void control_opened(const passon::ControlOpened& opened) override;
     void control_data(passon::ControlId id, std::string_view bytes) override;
     void control_closed(passon::ControlId id, const std::string& why) override;
 
-    // The control streams that are open, so that they can be closed when the keeper behind them is another.
+    // The control streams that are open, so that they can be closed when the keeper behind them is
+    // another.
     std::vector<passon::ControlId> open_controls() const;
 
   private:
@@ -58,4 +62,4 @@ class FrontPort final : public passon::KeeperPort, private net::Handler {
     passon::ParentState parent_;
 };
 
-}  // namespace hasp::cmd
+} // namespace hasp::cmd

@@ -40,7 +40,8 @@ std::string der_of(X509* certificate) {
     return der;
 }
 
-// In place of OpenSSL's own: the parent must prove its name in this realm, by the root's hash in the invitation.
+// In place of OpenSSL's own: the parent must prove its name in this realm, by the root's hash in
+// the invitation.
 int check_parent(X509_STORE_CTX* context, void* argument) {
     auto& check = *static_cast<ParentCheck*>(argument);
     X509* leaf = X509_STORE_CTX_get0_cert(context);
@@ -52,7 +53,9 @@ int check_parent(X509_STORE_CTX* context, void* argument) {
             chain.push_back(der_of(certificate));
         }
     }
-    auto peer = trust::verify_peer(der_of(leaf), chain, {check.invitation.realm_id, check.me, trust::Relation::parent}, check.now_us);
+    auto peer = trust::verify_peer(der_of(leaf), chain,
+                                   {check.invitation.realm_id, check.me, trust::Relation::parent},
+                                   check.now_us);
     if (!peer.ok()) {
         check.refusal = peer.error().message;
         X509_STORE_CTX_set_error(context, X509_V_ERR_CERT_UNTRUSTED);
@@ -81,12 +84,14 @@ struct Answer {
 };
 
 Result<Answer> post(const std::string& address, const std::string& body, ParentCheck& check) {
-    const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
+    const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(),
+                                                                   curl_easy_cleanup);
     if (curl == nullptr) {
         return fail(Code::failed, "cannot start libcurl");
     }
     const std::string url = "https://" + address + "/hasp/link/enrol";
-    const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(curl_slist_append(nullptr, "content-type: application/json"), curl_slist_free_all);
+    const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(
+        curl_slist_append(nullptr, "content-type: application/json"), curl_slist_free_all);
     Answer answer;
     curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
     curl_easy_setopt(curl.get(), CURLOPT_PROTOCOLS_STR, "https");
@@ -106,7 +111,8 @@ Result<Answer> post(const std::string& address, const std::string& body, ParentC
     curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
     const CURLcode rc = curl_easy_perform(curl.get());
     if (!check.refusal.empty()) {
-        return fail(Code::refused, address + " is not the parent that the invitation names: " + check.refusal);
+        return fail(Code::refused,
+                    address + " is not the parent that the invitation names: " + check.refusal);
     }
     if (rc != CURLE_OK) {
         return fail(Code::unreachable, address + ": " + curl_easy_strerror(rc));
@@ -115,20 +121,26 @@ Result<Answer> post(const std::string& address, const std::string& body, ParentC
     return answer;
 }
 
-Status store(const std::string& state, const trust::Invitation& invitation, const trust::TierName& me, const maint::JoinKeys& keys, const std::string& body) {
+Status store(const std::string& state, const trust::Invitation& invitation,
+             const trust::TierName& me, const maint::JoinKeys& keys, const std::string& body) {
     const Json json = parse_object(body);
     auto chain = trust::from_pem(text_of(json, "ca_chain"));
     auto leaf = trust::from_pem(text_of(json, "tls_cert"));
-    if (!chain.ok() || !leaf.ok() || chain->size() < 2 || leaf->size() != 1 || text_of(json, "name") != me.text()) {
-        return fail(Code::refused, "the parent's answer makes no sense", "check that both run the same version of hasp");
+    if (!chain.ok() || !leaf.ok() || chain->size() < 2 || leaf->size() != 1 ||
+        text_of(json, "name") != me.text()) {
+        return fail(Code::refused, "the parent's answer makes no sense",
+                    "check that both run the same version of hasp");
     }
-    return maint::save_identity(state + "/keys", {me, invitation.realm_id, static_cast<std::uint64_t>(int_of(json, "epoch", 1)), keys.envelope_key, keys.tls_key,
-                                                  *chain, leaf->front(), invitation.addresses});
+    return maint::save_identity(
+        state + "/keys",
+        {me, invitation.realm_id, static_cast<std::uint64_t>(int_of(json, "epoch", 1)),
+         keys.envelope_key, keys.tls_key, *chain, leaf->front(), invitation.addresses});
 }
 
-}  // namespace
+} // namespace
 
-Result<std::string> join_parent(const std::string& state, const std::string& invitation_line, const Clock& clock, Random& random) {
+Result<std::string> join_parent(const std::string& state, const std::string& invitation_line,
+                                const Clock& clock, Random& random) {
     auto invitation = trust::parse_invitation(invitation_line);
     if (!invitation.ok()) {
         return invitation.error();
@@ -148,13 +160,15 @@ Result<std::string> join_parent(const std::string& state, const std::string& inv
         if (held->name == *me && held->realm_id == invitation->realm_id) {
             return me->text();
         }
-        return fail(Code::conflict, state + " holds the tier " + held->name.text() + " already", "use another --state for " + me->text());
+        return fail(Code::conflict, state + " holds the tier " + held->name.text() + " already",
+                    "use another --state for " + me->text());
     }
     auto keys = maint::prepare_join_keys(state + "/keys", random);
     if (!keys.ok()) {
         return keys.error();
     }
-    const std::string request = maint::enrol_request(*invitation, keys->envelope_key, keys->tls_key);
+    const std::string request =
+        maint::enrol_request(*invitation, keys->envelope_key, keys->tls_key);
     std::string tried;
     for (const std::string& address : invitation->addresses) {
         ParentCheck check{*invitation, *me, clock.wall_us(), ""};
@@ -169,7 +183,8 @@ Result<std::string> join_parent(const std::string& state, const std::string& inv
         if (answer->status != 200) {
             Error refused = error_of(member(parse_object(answer->body), "error"));
             if (refused.message.empty()) {
-                refused = fail(Code::failed, "the parent answered with status " + std::to_string(answer->status));
+                refused = fail(Code::failed,
+                               "the parent answered with status " + std::to_string(answer->status));
             }
             return refused;
         }
@@ -178,7 +193,9 @@ Result<std::string> join_parent(const std::string& state, const std::string& inv
         }
         return me->text();
     }
-    return fail(Code::unreachable, "the parent cannot be reached: " + tried, "check the cable and the addresses in the invitation, then run the same command again");
+    return fail(
+        Code::unreachable, "the parent cannot be reached: " + tried,
+        "check the cable and the addresses in the invitation, then run the same command again");
 }
 
-}  // namespace hasp::cmd
+} // namespace hasp::cmd

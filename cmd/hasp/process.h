@@ -1,5 +1,5 @@
-// The three processes behind `hasp serve`. Each is started by the supervisor with its control socket at descriptor 3, reads the
-// same config, and ends when that socket closes.
+// The three processes behind `hasp serve`. Each is started by the supervisor with its control
+// socket at descriptor 3, reads the same config, and ends when that socket closes.
 #pragma once
 
 #include "base/log.h"
@@ -10,7 +10,7 @@
 namespace hasp::cmd {
 
 struct ProcessOptions {
-    std::string state;  // absolute
+    std::string state; // absolute
     maint::Config config;
 };
 
@@ -19,4 +19,4 @@ int run_front(const ProcessOptions& options, const Log& log);
 int run_keeper(const ProcessOptions& options, const Log& log);
 int run_spawner(const ProcessOptions& options, const Log& log);
 
-}  // namespace hasp::cmd
+} // namespace hasp::cmd

@@ -1,5 +1,6 @@
-// Front: lib/passon's engine between its sockets and the keeper. Everything that it may act on comes from the keeper; everything that
-// it needs from the machine is opened before the jail closes.
+// Front: lib/passon's engine between its sockets and the keeper. Everything that it may act on
+// comes from the keeper; everything that it needs from the machine is opened before the jail
+// closes.
 #include "base/files.h"
 #include "base/random.h"
 #include "base/text.h"
@@ -64,7 +65,10 @@ class FrontProcess final : private net::Handler {
             return fail_start(reactor.error());
         }
         reactor_ = *std::move(reactor);
-        port_ = std::make_unique<FrontPort>(*reactor_, [this](const Json& head, ipc::Frame&& frame) { obey(head, std::move(frame)); });
+        port_ =
+            std::make_unique<FrontPort>(*reactor_, [this](const Json& head, ipc::Frame&& frame) {
+                obey(head, std::move(frame));
+            });
         if (Status prepared = prepare(); !prepared.ok()) {
             return fail_start(prepared.error());
         }
@@ -85,7 +89,8 @@ class FrontProcess final : private net::Handler {
         return 1;
     }
 
-    // Until "start": what the supervisor hands over. Then what is read from the machine; then the jail.
+    // Until "start": what the supervisor hands over. Then what is read from the machine; then the
+    // jail.
     Status prepare() {
         for (bool started = false; !started;) {
             auto message = wait_control(control_fd);
@@ -93,7 +98,8 @@ class FrontProcess final : private net::Handler {
                 return message.error();
             }
             if (message->verb == "listen") {
-                listening_.push_back({message->rest.substr(0, message->rest.find(' ')), std::move(message->fd)});
+                listening_.push_back(
+                    {message->rest.substr(0, message->rest.find(' ')), std::move(message->fd)});
             } else if (message->verb == "access-log") {
                 access_fd_ = std::move(message->fd);
             } else if (message->verb == "ring") {
@@ -117,9 +123,12 @@ class FrontProcess final : private net::Handler {
             if (!chain.ok() || !key.ok()) {
                 return chain.ok() ? key.error() : chain.error();
             }
-            auto context = net::TlsContext::server({*chain, *key, "", net::PeerCertificate::not_asked, {}, {"http/1.1"}, false});
+            auto context = net::TlsContext::server(
+                {*chain, *key, "", net::PeerCertificate::not_asked, {}, {"http/1.1"}, false});
             if (!context.ok()) {
-                return fail(context.error().code, "the certificate in " + web.tls_cert + " cannot be used: " + context.error().message);
+                return fail(context.error().code,
+                            "the certificate in " + web.tls_cert +
+                                " cannot be used: " + context.error().message);
             }
             web_tls_ = *context;
         }
@@ -128,10 +137,14 @@ class FrontProcess final : private net::Handler {
         if (auto context = net::TlsContext::client(outside); context.ok()) {
             upstream_tls_ = *context;
         } else {
-            log_.warn("front.authorities", "apps elsewhere cannot be reached by HTTPS: " + context.error().message);
+            log_.warn("front.authorities",
+                      "apps elsewhere cannot be reached by HTTPS: " + context.error().message);
         }
         std::string reached;
-        if (Status jailed = enter_jail({options_.config.process.front_user, options_.state + "/releases", options_.config.process.seccomp}, reached);
+        if (Status jailed =
+                enter_jail({options_.config.process.front_user, options_.state + "/releases",
+                            options_.config.process.seccomp},
+                           reached);
             !jailed.ok()) {
             return jailed;
         }
@@ -153,7 +166,8 @@ class FrontProcess final : private net::Handler {
             }
             if ((*message)->verb == "peer") {
                 port_->connect(std::move((*message)->fd));
-                // Streams lead to the keeper that was: the neighbours meet the new one on new streams.
+                // Streams lead to the keeper that was: the neighbours meet the new one on new
+                // streams.
                 for (const passon::ControlId id : port_->open_controls()) {
                     engine_->control_close(id);
                     port_->control_closed(id, "the keeper was started again");
@@ -171,7 +185,8 @@ class FrontProcess final : private net::Handler {
         }
         engine_->drain();
         drain_until_ms_ = reactor_->now_ms() + drain_ms_max;
-        drain_timer_ = std::make_unique<net::Timer>(reactor_->timers(), net::timer_call<&FrontProcess::drain_step>, this);
+        drain_timer_ = std::make_unique<net::Timer>(
+            reactor_->timers(), net::timer_call<&FrontProcess::drain_step>, this);
         drain_timer_->arm(1);
     }
 
@@ -213,18 +228,21 @@ class FrontProcess final : private net::Handler {
         }
     }
 
-    Result<std::string> name_peer(const std::vector<std::string>& chain, trust::Relation relation) const {
+    Result<std::string> name_peer(const std::vector<std::string>& chain,
+                                  trust::Relation relation) const {
         if (chain.empty()) {
             return fail(Code::refused, "no certificate");
         }
-        auto peer = trust::verify_peer(chain.front(), {chain.begin() + 1, chain.end()}, {realm_id_, me_, relation}, clock_.wall_us());
+        auto peer = trust::verify_peer(chain.front(), {chain.begin() + 1, chain.end()},
+                                       {realm_id_, me_, relation}, clock_.wall_us());
         if (!peer.ok()) {
             return peer.error();
         }
         if (relation == trust::Relation::child) {
             const auto enrolled = children_.find(peer->name.leaf());
             if (enrolled == children_.end() || enrolled->second != to_hex(peer->tls_fingerprint)) {
-                return fail(Code::refused, "the tier '" + peer->name.text() + "' is not enrolled here with this key");
+                return fail(Code::refused, "the tier '" + peer->name.text() +
+                                               "' is not enrolled here with this key");
             }
         }
         return peer->name.leaf();
@@ -248,7 +266,13 @@ class FrontProcess final : private net::Handler {
         if (engine_ == nullptr) {
             make_engine(text_of(head, "cookie"));
         }
-        net::ServerTls server{chain, text_of(head, "key"), text_of(head, "root"), net::PeerCertificate::optional, {}, {}, true};
+        net::ServerTls server{chain,
+                              text_of(head, "key"),
+                              text_of(head, "root"),
+                              net::PeerCertificate::optional,
+                              {},
+                              {},
+                              true};
         auto server_context = net::TlsContext::server(server);
         if (!server_context.ok()) {
             return server_context.error();
@@ -256,10 +280,15 @@ class FrontProcess final : private net::Handler {
         link_tls_ = *server_context;
         engine_->set_listener_tls(passon::ListenerKind::children, link_tls_);
         passon::LinkCredentials link;
-        link.name_child = [this](const std::vector<std::string>& der) { return name_peer(der, trust::Relation::child); };
-        link.name_parent = [this](const std::vector<std::string>& der) { return name_peer(der, trust::Relation::parent); };
+        link.name_child = [this](const std::vector<std::string>& der) {
+            return name_peer(der, trust::Relation::child);
+        };
+        link.name_parent = [this](const std::vector<std::string>& der) {
+            return name_peer(der, trust::Relation::parent);
+        };
         if (true_of(head, "parent")) {
-            auto client_context = net::TlsContext::client({text_of(head, "root"), false, chain, text_of(head, "key"), {}, {}, true});
+            auto client_context = net::TlsContext::client(
+                {text_of(head, "root"), false, chain, text_of(head, "key"), {}, {}, true});
             if (!client_context.ok()) {
                 return client_context.error();
             }
@@ -273,8 +302,9 @@ class FrontProcess final : private net::Handler {
 
     void make_engine(const std::string& cookie) {
         access_log_ = std::make_unique<passon::AccessLog>(std::move(access_fd_), me_.text());
-        engine_ = std::make_unique<passon::Engine>(passon::EngineParts{*reactor_, random_, *port_, *access_log_, log_, ring_->lane(0)},
-                                                   settings_of(options_.config, cookie));
+        engine_ = std::make_unique<passon::Engine>(
+            passon::EngineParts{*reactor_, random_, *port_, *access_log_, log_, ring_->lane(0)},
+            settings_of(options_.config, cookie));
         if (upstream_tls_ != nullptr) {
             engine_->set_upstream_tls(upstream_tls_);
         }
@@ -298,7 +328,9 @@ class FrontProcess final : private net::Handler {
         for (Listening& l : listening_) {
             const bool link = l.kind == "link";
             const auto tls = link ? link_tls_ : l.kind == "web-tls" ? web_tls_ : nullptr;
-            if (const Status added = engine_->add_listener(std::move(l.fd), link ? passon::ListenerKind::children : passon::ListenerKind::users, tls);
+            if (const Status added = engine_->add_listener(
+                    std::move(l.fd),
+                    link ? passon::ListenerKind::children : passon::ListenerKind::users, tls);
                 !added.ok()) {
                 log_.error("front.listen", added.error().message);
             }
@@ -325,12 +357,12 @@ class FrontProcess final : private net::Handler {
     std::int64_t drain_until_ms_ = 0;
     trust::TierName me_;
     std::string realm_id_;
-    std::map<std::string, std::string> children_;  // name → key of the TLS certificate, hex
+    std::map<std::string, std::string> children_; // name → key of the TLS certificate, hex
     std::string chain_pem_;
     bool serving_ = false;
 };
 
-}  // namespace
+} // namespace
 
 int run_front(const ProcessOptions& options, const Log& log) {
     ::signal(SIGPIPE, SIG_IGN);
@@ -338,4 +370,4 @@ int run_front(const ProcessOptions& options, const Log& log) {
     return process.run();
 }
 
-}  // namespace hasp::cmd
+} // namespace hasp::cmd

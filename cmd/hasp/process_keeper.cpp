@@ -1,5 +1,5 @@
-// The keeper: lib/maint's logic with sockets, threads and the usage ring around it. One loop over poll(2): it has few descriptors
-// and no request path.
+// The keeper: lib/maint's logic with sockets, threads and the usage ring around it. One loop over
+// poll(2): it has few descriptors and no request path.
 #include "base/random.h"
 #include "base/text.h"
 #include "billing/usage_ring.h"
@@ -23,16 +23,18 @@ namespace hasp::cmd {
 
 namespace {
 
-constexpr int turn_ms = 200;  // how often usage is taken from the ring
+constexpr int turn_ms = 200; // how often usage is taken from the ring
 constexpr std::size_t admin_clients_max = 64;
 
 class KeeperProcess final : public maint::KeeperPorts {
   public:
     KeeperProcess(const ProcessOptions& options, const Log& log)
-        : options_(options), log_(log), pool_(static_cast<std::size_t>(options.config.login.argon2_threads) + 1) {}
+        : options_(options), log_(log),
+          pool_(static_cast<std::size_t>(options.config.login.argon2_threads) + 1) {}
 
     int run() {
-        auto keeper = maint::Keeper::open({options_.state, options_.config, hasp_version, true}, *this, clock_, random_, log_);
+        auto keeper = maint::Keeper::open({options_.state, options_.config, hasp_version, true},
+                                          *this, clock_, random_, log_);
         if (!keeper.ok()) {
             log_.error("keeper.open", keeper.error().message);
             return 1;
@@ -52,18 +54,26 @@ class KeeperProcess final : public maint::KeeperPorts {
         return 0;
     }
 
-    void send_front(std::string_view head, std::string_view body, std::span<const int> fds) override { send(front_, head, body, fds, "front"); }
-    void send_spawner(std::string_view head, std::string_view body) override { send(spawner_, head, body, {}, "spawner"); }
+    void send_front(std::string_view head, std::string_view body,
+                    std::span<const int> fds) override {
+        send(front_, head, body, fds, "front");
+    }
+    void send_spawner(std::string_view head, std::string_view body) override {
+        send(spawner_, head, body, {}, "spawner");
+    }
     void answer_admin(std::uint64_t client, std::string_view head, std::string_view body) override {
         const auto at = clients_.find(client);
         if (at != clients_.end()) {
             send(at->second, head, body, {}, "a command");
         }
     }
-    void background(std::function<void()> work, std::function<void()> done) override { pool_.run(std::move(work), std::move(done)); }
+    void background(std::function<void()> work, std::function<void()> done) override {
+        pool_.run(std::move(work), std::move(done));
+    }
 
   private:
-    void send(std::unique_ptr<ipc::Channel>& channel, std::string_view head, std::string_view body, std::span<const int> fds, const char* whom) {
+    void send(std::unique_ptr<ipc::Channel>& channel, std::string_view head, std::string_view body,
+              std::span<const int> fds, const char* whom) {
         if (channel == nullptr || channel->closed()) {
             return;
         }
@@ -78,7 +88,10 @@ class KeeperProcess final : public maint::KeeperPorts {
     }
 
     void turn() {
-        std::vector<pollfd> fds{{control_fd, POLLIN, 0}, {pool_.fd(), POLLIN, 0}, {clients_.size() < admin_clients_max ? admin_.get() : -1, POLLIN, 0}};
+        std::vector<pollfd> fds{
+            {control_fd, POLLIN, 0},
+            {pool_.fd(), POLLIN, 0},
+            {clients_.size() < admin_clients_max ? admin_.get() : -1, POLLIN, 0}};
         std::vector<std::unique_ptr<ipc::Channel>*> channels;
         const auto watch = [&](std::unique_ptr<ipc::Channel>& channel) {
             if (channel != nullptr && !channel->closed()) {
@@ -119,7 +132,7 @@ class KeeperProcess final : public maint::KeeperPorts {
         for (;;) {
             auto message = receive_control(control_fd);
             if (!message.ok()) {
-                stopping_ = true;  // the supervisor is gone
+                stopping_ = true; // the supervisor is gone
                 return;
             }
             if (!*message) {
@@ -130,12 +143,16 @@ class KeeperProcess final : public maint::KeeperPorts {
                 if (front_ != nullptr) {
                     keeper_->front_gone();
                 }
-                front_ = std::make_unique<ipc::Channel>(std::move(m.fd), ipc::Channel::Callbacks{[this](ipc::Frame&& f) { keeper_->on_front(f); },
-                                                                                                 [](const Error&) {}});
+                front_ = std::make_unique<ipc::Channel>(
+                    std::move(m.fd),
+                    ipc::Channel::Callbacks{[this](ipc::Frame&& f) { keeper_->on_front(f); },
+                                            [](const Error&) {}});
                 keeper_->front_connected();
             } else if (m.verb == "peer" && m.rest == "spawner") {
-                spawner_ = std::make_unique<ipc::Channel>(std::move(m.fd), ipc::Channel::Callbacks{[this](ipc::Frame&& f) { keeper_->on_spawner(f); },
-                                                                                                   [](const Error&) {}});
+                spawner_ = std::make_unique<ipc::Channel>(
+                    std::move(m.fd),
+                    ipc::Channel::Callbacks{[this](ipc::Frame&& f) { keeper_->on_spawner(f); },
+                                            [](const Error&) {}});
                 keeper_->spawner_connected();
             } else if (m.verb == "ring") {
                 auto ring = billing::UsageRing::map(m.fd.get());
@@ -149,7 +166,8 @@ class KeeperProcess final : public maint::KeeperPorts {
                 for (const std::string_view pair : split(m.rest, ' ')) {
                     const std::size_t eq = pair.find('=');
                     if (eq != std::string_view::npos) {
-                        pids[std::string(pair.substr(0, eq))] = static_cast<std::int64_t>(parse_u64(pair.substr(eq + 1)).value_or(0));
+                        pids[std::string(pair.substr(0, eq))] =
+                            static_cast<std::int64_t>(parse_u64(pair.substr(eq + 1)).value_or(0));
                     }
                 }
                 keeper_->set_pids(pids);
@@ -166,13 +184,17 @@ class KeeperProcess final : public maint::KeeperPorts {
         }
         ucred peer{};
         socklen_t size = sizeof peer;
-        if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || (peer.uid != 0 && peer.uid != ::geteuid())) {
-            log_.warn("admin.refused", "a command of another user was refused", {{"uid", std::to_string(peer.uid)}});
+        if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
+            (peer.uid != 0 && peer.uid != ::geteuid())) {
+            log_.warn("admin.refused", "a command of another user was refused",
+                      {{"uid", std::to_string(peer.uid)}});
             return;
         }
         const std::uint64_t id = ++next_client_;
         clients_[id] = std::make_unique<ipc::Channel>(
-            std::move(socket), ipc::Channel::Callbacks{[this, id](ipc::Frame&& f) { keeper_->on_admin(id, f); }, [](const Error&) {}});
+            std::move(socket),
+            ipc::Channel::Callbacks{[this, id](ipc::Frame&& f) { keeper_->on_admin(id, f); },
+                                    [](const Error&) {}});
     }
 
     void take_usage() {
@@ -180,7 +202,8 @@ class KeeperProcess final : public maint::KeeperPorts {
             return;
         }
         for (std::uint32_t lane = 0; lane < ring_->lanes(); ++lane) {
-            for (auto batch = ring_->peek(lane); !batch.records.empty(); batch = ring_->peek(lane)) {
+            for (auto batch = ring_->peek(lane); !batch.records.empty();
+                 batch = ring_->peek(lane)) {
                 keeper_->on_usage(batch.records);
                 ring_->take(lane, batch.records.size());
             }
@@ -203,7 +226,7 @@ class KeeperProcess final : public maint::KeeperPorts {
     bool stopping_ = false;
 };
 
-}  // namespace
+} // namespace
 
 int run_keeper(const ProcessOptions& options, const Log& log) {
     // Its memory holds keys: no core dumps, no ptrace by others.
@@ -212,4 +235,4 @@ int run_keeper(const ProcessOptions& options, const Log& log) {
     return process.run();
 }
 
-}  // namespace hasp::cmd
+} // namespace hasp::cmd

@@ -1,4 +1,5 @@
-// The spawner: lib/run's Spawner behind frames of the keeper. Orders come in, events go out; nothing is decided here.
+// The spawner: lib/run's Spawner behind frames of the keeper. Orders come in, events go out;
+// nothing is decided here.
 #include "control.h"
 #include "ipc/channel.h"
 #include "json_tools.h"
@@ -42,8 +43,9 @@ const char* kind_name(run::EventKind kind) {
 }
 
 Json status_json(const run::InstanceStatus& status) {
-    return {{"instance", status.id},          {"state", run::state_name(status.state)},   {"reason", status.reason},
-            {"last_lines", status.last_lines}, {"since_us", status.since_us}, {"retry_after_us", status.retry_after_us}};
+    return {{"instance", status.id},       {"state", run::state_name(status.state)},
+            {"reason", status.reason},     {"last_lines", status.last_lines},
+            {"since_us", status.since_us}, {"retry_after_us", status.retry_after_us}};
 }
 
 class SpawnerProcess {
@@ -53,11 +55,16 @@ class SpawnerProcess {
     int run() {
         run::Spawner::Options settings;
         settings.isolation = run::detect_isolation(sync::app_uid_first);
-        settings.allow_no_isolation = options_.config.apps.isolation == maint::Config::Isolation::none_allowed;
+        settings.allow_no_isolation =
+            options_.config.apps.isolation == maint::Config::Isolation::none_allowed;
         settings.reap_orphans = true;
-        isolation_ = settings.isolation.name + (settings.isolation.reason.empty() ? "" : ": " + settings.isolation.reason);
-        if (settings.isolation.kind != run::IsolationKind::bwrap && options_.config.apps.isolation == maint::Config::Isolation::bwrap) {
-            log_.error("spawner.isolation", "bubblewrap does not work here, and the config demands it: " + settings.isolation.reason);
+        isolation_ = settings.isolation.name +
+                     (settings.isolation.reason.empty() ? "" : ": " + settings.isolation.reason);
+        if (settings.isolation.kind != run::IsolationKind::bwrap &&
+            options_.config.apps.isolation == maint::Config::Isolation::bwrap) {
+            log_.error("spawner.isolation",
+                       "bubblewrap does not work here, and the config demands it: " +
+                           settings.isolation.reason);
             return 1;
         }
         auto dialer = lend_dialer();
@@ -66,7 +73,8 @@ class SpawnerProcess {
             return 1;
         }
         settings.dialer_binary = *dialer;
-        auto spawner = run::Spawner::create(std::move(settings), clock_, [this](const run::Event& event) { tell(event); });
+        auto spawner = run::Spawner::create(std::move(settings), clock_,
+                                            [this](const run::Event& event) { tell(event); });
         if (!spawner.ok()) {
             log_.error("spawner.start", spawner.error().message);
             return 1;
@@ -79,7 +87,8 @@ class SpawnerProcess {
     }
 
   private:
-    // This binary where every app's user can read it: the place that it was started from may be closed to them.
+    // This binary where every app's user can read it: the place that it was started from may be
+    // closed to them.
     Result<std::string> lend_dialer() {
         const std::string path = options_.state + "/run/dialer";
         const Fd from(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
@@ -90,7 +99,8 @@ class SpawnerProcess {
             return errno_error(errno, "cannot copy this program to " + path);
         }
         for (off_t at = 0; at < st.st_size;) {
-            if (::sendfile(to.get(), from.get(), &at, static_cast<std::size_t>(st.st_size - at)) <= 0) {
+            if (::sendfile(to.get(), from.get(), &at, static_cast<std::size_t>(st.st_size - at)) <=
+                0) {
                 return errno_error(errno, "cannot copy this program to " + path);
             }
         }
@@ -103,12 +113,15 @@ class SpawnerProcess {
     void turn() {
         int wait_ms = -1;
         if (const auto deadline = spawner_->next_deadline_us()) {
-            wait_ms = static_cast<int>(std::clamp<std::int64_t>((*deadline - clock_.boot_us() + 999) / 1000, 0, 60'000));
+            wait_ms = static_cast<int>(
+                std::clamp<std::int64_t>((*deadline - clock_.boot_us() + 999) / 1000, 0, 60'000));
         }
         const bool linked = keeper_ != nullptr && !keeper_->closed();
-        std::array<pollfd, 3> fds{{{control_open_ ? control_fd : -1, POLLIN, 0},
-                                   {spawner_->poll_fd(), POLLIN, 0},
-                                   {linked ? keeper_->fd() : -1, static_cast<short>(POLLIN | (linked && keeper_->wants_write() ? POLLOUT : 0)), 0}}};
+        std::array<pollfd, 3> fds{
+            {{control_open_ ? control_fd : -1, POLLIN, 0},
+             {spawner_->poll_fd(), POLLIN, 0},
+             {linked ? keeper_->fd() : -1,
+              static_cast<short>(POLLIN | (linked && keeper_->wants_write() ? POLLOUT : 0)), 0}}};
         ::poll(fds.data(), fds.size(), wait_ms);
         spawner_->on_ready();
         if (linked && fds[2].revents != 0) {
@@ -130,8 +143,10 @@ class SpawnerProcess {
                 return;
             }
             if ((*message)->verb == "peer") {
-                keeper_ = std::make_unique<ipc::Channel>(std::move((*message)->fd),
-                                                         ipc::Channel::Callbacks{[this](ipc::Frame&& frame) { order(frame); }, [](const Error&) {}});
+                keeper_ = std::make_unique<ipc::Channel>(
+                    std::move((*message)->fd),
+                    ipc::Channel::Callbacks{[this](ipc::Frame&& frame) { order(frame); },
+                                            [](const Error&) {}});
                 send({{"t", "isolation"}, {"text", isolation_}});
                 // A keeper that has come back learns what goes on.
                 for (const run::InstanceStatus& status : spawner_->list()) {
@@ -164,7 +179,8 @@ class SpawnerProcess {
         if (type != "start" || stopping_) {
             return;
         }
-        auto manifest = run::parse_manifest(frame.body, text_of(head, "app") + "/" + run::manifest_file_name);
+        auto manifest =
+            run::parse_manifest(frame.body, text_of(head, "app") + "/" + run::manifest_file_name);
         Status started = manifest.ok() ? Status{} : Status{manifest.error()};
         if (started.ok()) {
             run::InstanceSpec spec;
@@ -197,12 +213,17 @@ class SpawnerProcess {
             }
         }
         if (!started.ok()) {
-            Json refused = {{"instance", id}, {"state", "failing"}, {"reason", started.error().message}, {"since_us", clock_.wall_us()}};
+            Json refused = {{"instance", id},
+                            {"state", "failing"},
+                            {"reason", started.error().message},
+                            {"since_us", clock_.wall_us()}};
             if (const auto status = spawner_->status(id)) {
                 refused = status_json(*status);
             }
             refused["t"] = "refused";
-            refused["error"] = {{"code", code_name(started.error().code)}, {"message", started.error().message}, {"hint", started.error().hint}};
+            refused["error"] = {{"code", code_name(started.error().code)},
+                                {"message", started.error().message},
+                                {"hint", started.error().hint}};
             send(refused);
         }
     }
@@ -214,7 +235,8 @@ class SpawnerProcess {
         }
         const passwd* front = ::getpwnam(options_.config.process.front_user.c_str());
         if (front != nullptr && ::lchown(socket_path.c_str(), front->pw_uid, front->pw_gid) != 0) {
-            log_.warn("spawner.socket", "front cannot be given the socket", {{"socket", socket_path}});
+            log_.warn("spawner.socket", "front cannot be given the socket",
+                      {{"socket", socket_path}});
         }
     }
 
@@ -224,7 +246,8 @@ class SpawnerProcess {
         json["kind"] = kind_name(event.kind);
         json["took_ms"] = event.took_ms;
         send(json);
-        log_.info("app." + std::string(kind_name(event.kind)), event.status.reason, {{"instance", event.status.id}, {"ms", std::to_string(event.took_ms)}});
+        log_.info("app." + std::string(kind_name(event.kind)), event.status.reason,
+                  {{"instance", event.status.id}, {"ms", std::to_string(event.took_ms)}});
     }
 
     void send(const Json& head) {
@@ -245,11 +268,11 @@ class SpawnerProcess {
     bool stopping_ = false;
 };
 
-}  // namespace
+} // namespace
 
 int run_spawner(const ProcessOptions& options, const Log& log) {
     SpawnerProcess process(options, log);
     return process.run();
 }
 
-}  // namespace hasp::cmd
+} // namespace hasp::cmd

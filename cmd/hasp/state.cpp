@@ -28,7 +28,9 @@ class OneCommand final : public maint::KeeperPorts {
   public:
     void send_front(std::string_view, std::string_view, std::span<const int>) override {}
     void send_spawner(std::string_view, std::string_view) override {}
-    void answer_admin(std::uint64_t, std::string_view head, std::string_view) override { answer = std::string(head); }
+    void answer_admin(std::uint64_t, std::string_view head, std::string_view) override {
+        answer = std::string(head);
+    }
     void background(std::function<void()> work, std::function<void()> done) override {
         work();
         done();
@@ -44,7 +46,7 @@ Result<Json> unwrap(const std::string& head) {
     return member(answer, "result");
 }
 
-}  // namespace
+} // namespace
 
 std::string absolute_path(const std::string& path) {
     std::error_code ec;
@@ -59,7 +61,8 @@ Result<Fd> lock_state(const std::string& state) {
         return errno_error(errno, "cannot open " + path);
     }
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-        return fail(Code::conflict, "another hasp works on " + state, "one daemon serves one state: stop it first, or use another --state");
+        return fail(Code::conflict, "another hasp works on " + state,
+                    "one daemon serves one state: stop it first, or use another --state");
     }
     return fd;
 }
@@ -72,7 +75,8 @@ Result<maint::Config> state_config(const std::string& state, const std::string& 
     return config;
 }
 
-Result<Json> run_at_state(const Args& args, Env& env, const std::string& command, const Json& arguments) {
+Result<Json> run_at_state(const Args& args, Env& env, const std::string& command,
+                          const Json& arguments) {
     const std::string state = absolute_path(args.state());
     const std::string request = dump({{"cmd", command}, {"args", arguments}});
     auto frame = ipc::call_unix(state + "/admin.sock", request, {}, command_ms_max);
@@ -83,11 +87,14 @@ Result<Json> run_at_state(const Args& args, Env& env, const std::string& command
         return frame.error();
     }
     if (!std::filesystem::exists(state + "/keys/tier.json")) {
-        return fail(Code::not_found, state + " holds no tier", "say where it is with --state or HASP_STATE, or make a center with `hasp init`");
+        return fail(
+            Code::not_found, state + " holds no tier",
+            "say where it is with --state or HASP_STATE, or make a center with `hasp init`");
     }
     auto lock = lock_state(state);
     if (!lock.ok()) {
-        return fail(Code::try_later, "the daemon of " + state + " is starting or stopping", "try again in a moment");
+        return fail(Code::try_later, "the daemon of " + state + " is starting or stopping",
+                    "try again in a moment");
     }
     auto config = state_config(state);
     if (!config.ok()) {
@@ -95,16 +102,20 @@ Result<Json> run_at_state(const Args& args, Env& env, const std::string& command
     }
     const Log log(STDERR_FILENO, env.clock, "hasp", args.json(), Level::error);
     OneCommand ports;
-    auto keeper = maint::Keeper::open({state, *config, hasp_version, false}, ports, env.clock, env.random, log);
+    auto keeper = maint::Keeper::open({state, *config, hasp_version, false}, ports, env.clock,
+                                      env.random, log);
     if (!keeper.ok()) {
         return keeper.error();
     }
     (*keeper)->on_admin(1, {request, {}, {}});
     (*keeper)->flush();
-    return ports.answer ? unwrap(*ports.answer) : fail(Code::try_later, "this needs the running tier", "start it with `hasp serve`, and try again");
+    return ports.answer ? unwrap(*ports.answer)
+                        : fail(Code::try_later, "this needs the running tier",
+                               "start it with `hasp serve`, and try again");
 }
 
-int show(const Args& args, Env& env, const Result<Json>& result, const std::function<std::string(const Json&)>& text) {
+int show(const Args& args, Env& env, const Result<Json>& result,
+         const std::function<std::string(const Json&)>& text) {
     if (!result.ok()) {
         return report(args, env, result.error());
     }
@@ -116,7 +127,9 @@ std::string columns(const std::vector<std::vector<std::string>>& rows) {
     std::vector<std::size_t> widths;
     // Characters, not bytes: continuation bytes of UTF-8 take no room.
     const auto width = [](const std::string& text) {
-        return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
+        return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+            return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U;
+        }));
     };
     for (const auto& row : rows) {
         widths.resize(std::max(widths.size(), row.size()));
@@ -150,4 +163,4 @@ Result<std::string> read_secret(const std::string& file, Env& env) {
     return text;
 }
 
-}  // namespace hasp::cmd
+} // namespace hasp::cmd

@@ -30,16 +30,18 @@ namespace {
 enum Role : std::size_t { front, keeper, spawner, roles };
 constexpr std::array<const char*, roles> role_names{"front", "keeper", "spawner"};
 
-// A process that dies again within this time of its start waits before the next start: 0, 100, 200, 400 … ms.
+// A process that dies again within this time of its start waits before the next start: 0, 100, 200,
+// 400 … ms.
 constexpr std::int64_t quick_death_us = 2'000'000;
 constexpr std::int64_t restart_delay_us_max = 1'600'000;
-constexpr std::int64_t stop_grace_us = 5'000'000;  // from SIGTERM to SIGKILL when a process does not end by itself
+constexpr std::int64_t stop_grace_us =
+    5'000'000; // from SIGTERM to SIGKILL when a process does not end by itself
 
 struct Process {
     pid_t pid = -1;
     Fd control;
     std::int64_t started_us = 0;
-    std::int64_t restart_at_us = -1;  // >= 0: to be started then
+    std::int64_t restart_at_us = -1; // >= 0: to be started then
     std::int64_t delay_us = 0;
     bool drained = false;
 };
@@ -54,7 +56,8 @@ Result<Listening> listen_on(const ListenSpec& spec) {
     const std::string what = "cannot listen on " + spec.address;
     const std::size_t colon = spec.address.rfind(':');
     if (colon == std::string::npos) {
-        return fail(Code::usage, what + ": no port in it", "write HOST:PORT, for example 127.0.0.1:8480");
+        return fail(Code::usage, what + ": no port in it",
+                    "write HOST:PORT, for example 127.0.0.1:8480");
     }
     std::string host = spec.address.substr(0, colon);
     if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
@@ -65,8 +68,11 @@ Result<Listening> listen_on(const ListenSpec& spec) {
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV;
     addrinfo* found = nullptr;
-    if (const int rc = ::getaddrinfo(host.empty() ? nullptr : host.c_str(), spec.address.c_str() + colon + 1, &hints, &found); rc != 0) {
-        return fail(Code::usage, what + ": " + ::gai_strerror(rc), "write a numeric address, for example 127.0.0.1:8480 or [::]:8480");
+    if (const int rc = ::getaddrinfo(host.empty() ? nullptr : host.c_str(),
+                                     spec.address.c_str() + colon + 1, &hints, &found);
+        rc != 0) {
+        return fail(Code::usage, what + ": " + ::gai_strerror(rc),
+                    "write a numeric address, for example 127.0.0.1:8480 or [::]:8480");
     }
     Fd fd(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     const int on = 1;
@@ -83,7 +89,8 @@ Result<Listening> listen_on(const ListenSpec& spec) {
         Error e = errno_error(error, what);
         if (error == EADDRINUSE) {
             e.code = Code::conflict;
-            e.hint = "another program has this port: stop it, or choose another address in hasp.toml";
+            e.hint =
+                "another program has this port: stop it, or choose another address in hasp.toml";
         }
         return e;
     }
@@ -91,7 +98,8 @@ Result<Listening> listen_on(const ListenSpec& spec) {
     socklen_t size = sizeof bound;
     std::array<char, 16> port{};
     if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&bound), &size) == 0 &&
-        ::getnameinfo(reinterpret_cast<sockaddr*>(&bound), size, nullptr, 0, port.data(), port.size(), NI_NUMERICSERV) == 0) {
+        ::getnameinfo(reinterpret_cast<sockaddr*>(&bound), size, nullptr, 0, port.data(),
+                      port.size(), NI_NUMERICSERV) == 0) {
         return Listening{spec.kind, spec.address.substr(0, colon + 1) + port.data(), std::move(fd)};
     }
     return errno_error(errno, what);
@@ -117,7 +125,8 @@ class Supervisor {
         }
         ring_ = *std::move(ring);
         if (!options_.access_log.empty()) {
-            access_log_.reset(::open(options_.access_log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+            access_log_.reset(::open(options_.access_log.c_str(),
+                                     O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
             if (!access_log_) {
                 return errno_error(errno, "cannot open " + options_.access_log);
             }
@@ -147,7 +156,8 @@ class Supervisor {
 
   private:
     bool finished() const {
-        return stopping_ && std::all_of(processes_.begin(), processes_.end(), [](const Process& p) { return p.pid < 0; });
+        return stopping_ && std::all_of(processes_.begin(), processes_.end(),
+                                        [](const Process& p) { return p.pid < 0; });
     }
 
     void start(std::size_t role) {
@@ -163,8 +173,9 @@ class Supervisor {
             sigset_t none;
             sigemptyset(&none);
             ::sigprocmask(SIG_SETMASK, &none, nullptr);
-            ::execl("/proc/self/exe", role_names[role], "process", role_names[role], "--state", options_.state.c_str(), "--config",
-                    options_.config.c_str(), options_.json_log ? "--json" : nullptr, nullptr);
+            ::execl("/proc/self/exe", role_names[role], "process", role_names[role], "--state",
+                    options_.state.c_str(), "--config", options_.config.c_str(),
+                    options_.json_log ? "--json" : nullptr, nullptr);
             ::_exit(127);
         }
         ::close(pair[1]);
@@ -189,14 +200,16 @@ class Supervisor {
         say(role, "start");
     }
 
-    // New socket pairs between `role` and the others that it speaks with. keeper is one end of every pair.
+    // New socket pairs between `role` and the others that it speaks with. keeper is one end of
+    // every pair.
     void join(std::size_t role) {
         for (std::size_t other = 0; other < roles; ++other) {
             if (other == role || processes_[other].pid < 0 || (role != keeper && other != keeper)) {
                 continue;
             }
             std::array<int, 2> pair{};
-            if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) != 0) {
+            if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) !=
+                0) {
                 log_.error("supervisor.join", "cannot make a socket pair");
                 continue;
             }
@@ -210,7 +223,8 @@ class Supervisor {
     void tell_pids() {
         std::string text = "pids supervisor=" + std::to_string(::getpid());
         for (std::size_t role = 0; role < roles; ++role) {
-            text += std::string(" ") + role_names[role] + "=" + std::to_string(processes_[role].pid);
+            text +=
+                std::string(" ") + role_names[role] + "=" + std::to_string(processes_[role].pid);
         }
         if (processes_[keeper].pid >= 0) {
             say(keeper, text);
@@ -218,7 +232,8 @@ class Supervisor {
     }
 
     void say(std::size_t role, const std::string& text, int fd = -1) {
-        if (const Status sent = send_control(processes_[role].control.get(), text, fd); !sent.ok()) {
+        if (const Status sent = send_control(processes_[role].control.get(), text, fd);
+            !sent.ok()) {
             log_.warn("supervisor.say", sent.error().message, {{"process", role_names[role]}});
         }
     }
@@ -239,7 +254,8 @@ class Supervisor {
         }
         int wait_ms = -1;
         if (next_us >= 0) {
-            wait_ms = static_cast<int>(std::max<std::int64_t>(0, (next_us - clock_.boot_us() + 999) / 1000));
+            wait_ms = static_cast<int>(
+                std::max<std::int64_t>(0, (next_us - clock_.boot_us() + 999) / 1000));
         }
         ::poll(fds.data(), fds.size(), wait_ms);
         if ((fds[roles].revents & POLLIN) != 0) {
@@ -252,7 +268,8 @@ class Supervisor {
         }
         const std::int64_t now = clock_.boot_us();
         for (std::size_t role = 0; role < roles; ++role) {
-            if (!stopping_ && processes_[role].restart_at_us >= 0 && processes_[role].restart_at_us <= now) {
+            if (!stopping_ && processes_[role].restart_at_us >= 0 &&
+                processes_[role].restart_at_us <= now) {
                 start(role);
             }
         }
@@ -273,7 +290,8 @@ class Supervisor {
 
     void reap() {
         int status = 0;
-        for (pid_t pid = ::waitpid(-1, &status, WNOHANG); pid > 0; pid = ::waitpid(-1, &status, WNOHANG)) {
+        for (pid_t pid = ::waitpid(-1, &status, WNOHANG); pid > 0;
+             pid = ::waitpid(-1, &status, WNOHANG)) {
             for (std::size_t role = 0; role < roles; ++role) {
                 if (processes_[role].pid == pid) {
                     on_death(role, status);
@@ -291,18 +309,24 @@ class Supervisor {
             next_stop_step();
             return;
         }
-        const std::string how = WIFSIGNALED(status) ? std::string("killed by ") + ::strsignal(WTERMSIG(status))
-                                                    : "ended with status " + std::to_string(WEXITSTATUS(status));
+        const std::string how = WIFSIGNALED(status)
+                                    ? std::string("killed by ") + ::strsignal(WTERMSIG(status))
+                                    : "ended with status " + std::to_string(WEXITSTATUS(status));
         if (!ready_) {
             // A tier that never came up would only fail again: the process has said why.
-            log_.error("supervisor.death", std::string(role_names[role]) + " " + how + " before the tier was ready");
+            log_.error("supervisor.death",
+                       std::string(role_names[role]) + " " + how + " before the tier was ready");
             failed_ = true;
             begin_stop();
             return;
         }
-        p.delay_us = now - p.started_us > quick_death_us ? 0 : std::min(restart_delay_us_max, p.delay_us == 0 ? 100'000 : p.delay_us * 2);
+        p.delay_us =
+            now - p.started_us > quick_death_us
+                ? 0
+                : std::min(restart_delay_us_max, p.delay_us == 0 ? 100'000 : p.delay_us * 2);
         p.restart_at_us = now + p.delay_us;
-        log_.error("supervisor.restart", std::string(role_names[role]) + " " + how + ", starting it again");
+        log_.error("supervisor.restart",
+                   std::string(role_names[role]) + " " + how + ", starting it again");
     }
 
     void on_control(std::size_t role) {
@@ -320,7 +344,8 @@ class Supervisor {
                 ready_ = true;
                 for (const Listening& l : listening_) {
                     if (l.kind != "link") {
-                        std::printf("ready %s://%s\n", l.kind == "web" ? "http" : "https", l.address.c_str());
+                        std::printf("ready %s://%s\n", l.kind == "web" ? "http" : "https",
+                                    l.address.c_str());
                     }
                 }
                 std::fflush(stdout);
@@ -368,7 +393,8 @@ class Supervisor {
     void on_deadline() {
         deadline_us_ = clock_.boot_us() + stop_grace_us;
         if (step_ < roles && processes_[order(step_)].pid >= 0) {
-            log_.warn("supervisor.stop", std::string(role_names[order(step_)]) + " did not end in time and is killed");
+            log_.warn("supervisor.stop",
+                      std::string(role_names[order(step_)]) + " did not end in time and is killed");
             ::kill(processes_[order(step_)].pid, SIGKILL);
         }
     }
@@ -388,7 +414,7 @@ class Supervisor {
     std::int64_t deadline_us_ = -1;
 };
 
-}  // namespace
+} // namespace
 
 int run_supervisor(const SupervisorOptions& options, const Log& log) {
     Supervisor supervisor(options, log);
@@ -402,4 +428,4 @@ int run_supervisor(const SupervisorOptions& options, const Log& log) {
     return supervisor.run();
 }
 
-}  // namespace hasp::cmd
+} // namespace hasp::cmd

@@ -67,4 +67,4 @@ void WorkerPool::run_done() {
     }
 }
 
-}  // namespace hasp::cmd
+} // namespace hasp::cmd

@@ -1,4 +1,5 @@
-// Threads for what blocks. Work is taken in order; what is to follow it is handed back to the thread that owns the pool.
+// Threads for what blocks. Work is taken in order; what is to follow it is handed back to the
+// thread that owns the pool.
 #pragma once
 
 #include "base/fd.h"
@@ -43,4 +44,4 @@ class WorkerPool {
     std::vector<std::thread> threads_;
 };
 
-}  // namespace hasp::cmd
+} // namespace hasp::cmd

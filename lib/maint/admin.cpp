@@ -10,8 +10,10 @@ namespace {
 constexpr std::int64_t hour_us = 3600LL * 1'000'000;
 constexpr std::int64_t invitation_hours_max = 24 * 90;
 
-Result<Json> done(const Status& status) { return status.ok() ? Result<Json>(Json::object()) : Result<Json>(status.error()); }
-}  // namespace
+Result<Json> done(const Status& status) {
+    return status.ok() ? Result<Json>(Json::object()) : Result<Json>(status.error());
+}
+} // namespace
 
 Admin::Admin(World world) : world_(std::move(world)) {
     tier_commands();
@@ -23,8 +25,9 @@ Admin::Admin(World world) : world_(std::move(world)) {
 void Admin::run(const Json& request, Answer answer) {
     const auto command = commands_.find(text_of(request, "cmd"));
     if (command == commands_.end()) {
-        answer(fail(Code::usage, "this tier does not know the command '" + text_of(request, "cmd") + "'",
-                    "the command line and the daemon are of different versions: restart the daemon"));
+        answer(fail(
+            Code::usage, "this tier does not know the command '" + text_of(request, "cmd") + "'",
+            "the command line and the daemon are of different versions: restart the daemon"));
         return;
     }
     const Json& args = member(request, "args");
@@ -39,17 +42,20 @@ void Admin::tier_commands() {
             addresses = world_.config.link.addresses;
         }
         if (addresses.empty()) {
-            answer(fail(Code::usage, "no address in the invitation: the box must know where to find this tier",
+            answer(fail(Code::usage,
+                        "no address in the invitation: the box must know where to find this tier",
                         "set addresses under [link] in hasp.toml, or give --address HOST:PORT"));
             return;
         }
         const std::int64_t hours = int_of(args, "hours", 24);
         if (hours < 1 || hours > invitation_hours_max) {
-            answer(fail(Code::usage, "an invitation lasts 1 to " + std::to_string(invitation_hours_max) + " hours"));
+            answer(fail(Code::usage, "an invitation lasts 1 to " +
+                                         std::to_string(invitation_hours_max) + " hours"));
             return;
         }
         auto line = world_.enrolment.invite(text_of(args, "name"), addresses, hours * hour_us);
-        answer(line.ok() ? Result<Json>(Json{{"invitation", *line}, {"hours", hours}}) : Result<Json>(line.error()));
+        answer(line.ok() ? Result<Json>(Json{{"invitation", *line}, {"hours", hours}})
+                         : Result<Json>(line.error()));
     };
     commands_["local.list"] = [this](const Json&, const Answer& answer) {
         auto children = world_.store.children();
@@ -76,7 +82,9 @@ void Admin::tier_commands() {
         const std::string name = text_of(args, "name");
         auto child = world_.store.child(name);
         if (!child.ok() || !*child) {
-            answer(child.ok() ? fail(Code::not_found, "there is no tier '" + name + "' below this one") : child.error());
+            answer(child.ok()
+                       ? fail(Code::not_found, "there is no tier '" + name + "' below this one")
+                       : child.error());
             return;
         }
         const bool allowed = !true_of(args, "remove");
@@ -86,7 +94,8 @@ void Admin::tier_commands() {
                     answer(fail(Code::usage, "'" + who + "' is not a valid name"));
                     return;
                 }
-                if (const Status stored = world_.store.allow(name, kind, who, allowed); !stored.ok()) {
+                if (const Status stored = world_.store.allow(name, kind, who, allowed);
+                    !stored.ok()) {
                     answer(stored.error());
                     return;
                 }
@@ -105,7 +114,8 @@ void Admin::tier_commands() {
     commands_["lease.show"] = [this](const Json&, const Answer& answer) {
         Json list = Json::array();
         for (const Delegation::Held& held : world_.delegation.held()) {
-            list.push_back({{"kind", held.kind}, {"what", held.what}, {"expires", rfc3339(held.expires_us)}});
+            list.push_back(
+                {{"kind", held.kind}, {"what", held.what}, {"expires", rfc3339(held.expires_us)}});
         }
         const trust::Counter counter = world_.delegation.held_lease();
         answer(Json{{"epoch", counter.epoch}, {"number", counter.number}, {"grants", list}});
@@ -114,7 +124,9 @@ void Admin::tier_commands() {
         const std::string name = text_of(args, "name");
         auto child = world_.store.child(name);
         if (!child.ok() || !*child) {
-            answer(child.ok() ? fail(Code::not_found, "there is no tier '" + name + "' below this one") : child.error());
+            answer(child.ok()
+                       ? fail(Code::not_found, "there is no tier '" + name + "' below this one")
+                       : child.error());
             return;
         }
         world_.delegation.force_next(name);
@@ -135,8 +147,10 @@ void Admin::token_commands() {
         if (const std::int64_t days = int_of(args, "days"); days > 0) {
             expires = world_.clock.wall_us() + days * 24 * hour_us;
         }
-        auto issued = world_.tokens.issue(text_of(args, "user"), text_of(args, "label"), scope, expires);
-        answer(issued.ok() ? Result<Json>(Json{{"token", issued->text}, {"id", issued->token.id}}) : Result<Json>(issued.error()));
+        auto issued =
+            world_.tokens.issue(text_of(args, "user"), text_of(args, "label"), scope, expires);
+        answer(issued.ok() ? Result<Json>(Json{{"token", issued->text}, {"id", issued->token.id}})
+                           : Result<Json>(issued.error()));
     };
     commands_["token.list"] = [this](const Json& args, const Answer& answer) {
         auto tokens = world_.tokens.list(text_of(args, "user"));
@@ -146,10 +160,14 @@ void Admin::token_commands() {
         }
         Json list = Json::array();
         for (const signon::Token& token : *tokens) {
-            list.push_back({{"id", token.id}, {"user", token.user}, {"label", token.label}, {"scope", signon::format_scope(token.scope)},
-                            {"created", rfc3339(token.created_us)},
-                            {"expires", token.expires_us ? Json(rfc3339(*token.expires_us)) : Json()},
-                            {"last_used", token.last_used_us ? Json(rfc3339(*token.last_used_us)) : Json()}});
+            list.push_back(
+                {{"id", token.id},
+                 {"user", token.user},
+                 {"label", token.label},
+                 {"scope", signon::format_scope(token.scope)},
+                 {"created", rfc3339(token.created_us)},
+                 {"expires", token.expires_us ? Json(rfc3339(*token.expires_us)) : Json()},
+                 {"last_used", token.last_used_us ? Json(rfc3339(*token.last_used_us)) : Json()}});
         }
         answer(Json{{"tokens", list}});
     };
@@ -163,4 +181,4 @@ void Admin::token_commands() {
     };
 }
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

@@ -1,5 +1,6 @@
-// Operators' commands: {"cmd": "user.add", "args": {…}} → {"result": …} or {"error": …}. The command line and, with a daemon, the
-// admin socket come in here; nothing else changes a tier. One thread.
+// Operators' commands: {"cmd": "user.add", "args": {…}} → {"result": …} or {"error": …}. The
+// command line and, with a daemon, the admin socket come in here; nothing else changes a tier. One
+// thread.
 #pragma once
 
 #include "apps.h"
@@ -47,7 +48,8 @@ class Admin {
     void token_commands();
     void app_commands();
     void add_user(const Json& args, const Answer& answer);
-    void set_password(const std::string& user, const std::string& password, std::function<void(Status)> done);
+    void set_password(const std::string& user, const std::string& password,
+                      std::function<void(Status)> done);
     void entitle(const Json& args, const Answer& answer, bool give);
     void changed(const std::string& user);
     void changed_group(const std::string& group);
@@ -62,4 +64,4 @@ class Admin {
     std::map<std::string, Command> commands_;
 };
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

@@ -18,7 +18,9 @@ Result<trust::TierName> Admin::target(const std::string& text) {
         if (!name.ok()) {
             return name.error();
         }
-        return name->is_in_subtree(me) ? name : Result<trust::TierName>(fail(Code::not_found, text + " is not below this tier"));
+        return name->is_in_subtree(me) ? name
+                                       : Result<trust::TierName>(fail(
+                                             Code::not_found, text + " is not below this tier"));
     }
     auto children = world_.store.children();
     if (!children.ok()) {
@@ -26,17 +28,18 @@ Result<trust::TierName> Admin::target(const std::string& text) {
     }
     std::vector<trust::TierName> found;
     std::vector<std::string> names{me.leaf()};
-    const std::function<void(const trust::TierName&, const Json&)> visit = [&](const trust::TierName& name, const Json& status) {
-        names.push_back(name.leaf());
-        if (name.leaf() == text) {
-            found.push_back(name);
-        }
-        for (const Json& below : member(status, "children")) {
-            if (auto next = name.child(text_of(below, "name")); next.ok()) {
-                visit(*next, member(below, "status"));
+    const std::function<void(const trust::TierName&, const Json&)> visit =
+        [&](const trust::TierName& name, const Json& status) {
+            names.push_back(name.leaf());
+            if (name.leaf() == text) {
+                found.push_back(name);
             }
-        }
-    };
+            for (const Json& below : member(status, "children")) {
+                if (auto next = name.child(text_of(below, "name")); next.ok()) {
+                    visit(*next, member(below, "status"));
+                }
+            }
+        };
     for (const ChildRow& child : *children) {
         if (auto name = me.child(child.name); name.ok() && child.state == "enrolled") {
             visit(*name, member(parse_object(child.report), "status"));
@@ -46,10 +49,15 @@ Result<trust::TierName> Admin::target(const std::string& text) {
         return found.front();
     }
     if (found.size() > 1) {
-        return fail(Code::usage, "there are " + std::to_string(found.size()) + " tiers named '" + text + "' below this one", "write the whole name, for example " + found.front().text());
+        return fail(Code::usage,
+                    "there are " + std::to_string(found.size()) + " tiers named '" + text +
+                        "' below this one",
+                    "write the whole name, for example " + found.front().text());
     }
     const std::string near = nearest(text, names);
-    return fail(Code::not_found, "there is no tier '" + text + "' here or below", near.empty() ? "hasp local list shows those that are" : "did you mean '" + near + "'?");
+    return fail(Code::not_found, "there is no tier '" + text + "' here or below",
+                near.empty() ? "hasp local list shows those that are"
+                             : "did you mean '" + near + "'?");
 }
 
 Status Admin::place(const trust::TierName& where, const AppRow& app, bool wanted) {
@@ -57,7 +65,14 @@ Status Admin::place(const trust::TierName& where, const AppRow& app, bool wanted
     if (where == me) {
         return wanted ? world_.apps.install(app) : world_.apps.remove(app.name);
     }
-    const AssignmentRow row{where.at_depth(me.depth() + 1).leaf(), where.text(), app.name, app.release_id, app.origin, app.data_home, wanted, 0};
+    const AssignmentRow row{where.at_depth(me.depth() + 1).leaf(),
+                            where.text(),
+                            app.name,
+                            app.release_id,
+                            app.origin,
+                            app.data_home,
+                            wanted,
+                            0};
     const Status assigned = world_.store.assign(row);
     world_.delegation.touch();
     return assigned;
@@ -87,10 +102,14 @@ void Admin::add_app(const Json& args, const Answer& answer) {
     }
     for (const AppFacts& known : world_.apps.known()) {
         auto held = world_.store.app(known.name);
-        const bool ours = (held.ok() && *held && (*held)->origin == world_.me.name.text()) || !world_.apps.child_of(known.name).empty();
+        const bool ours = (held.ok() && *held && (*held)->origin == world_.me.name.text()) ||
+                          !world_.apps.child_of(known.name).empty();
         if (known.name == manifest->name && !ours) {
-            answer(fail(Code::conflict, "there is an app '" + known.name + "' at the tier '" + known.where + "' already",
-                        "app names are unique in a realm: change name in " + std::string(run::manifest_file_name)));
+            answer(fail(Code::conflict,
+                        "there is an app '" + known.name + "' at the tier '" + known.where +
+                            "' already",
+                        "app names are unique in a realm: change name in " +
+                            std::string(run::manifest_file_name)));
             return;
         }
     }
@@ -103,19 +122,24 @@ void Admin::add_app(const Json& args, const Answer& answer) {
             return;
         }
         if (targets.size() > 1 && home.empty()) {
-            answer(fail(Code::usage, "'" + manifest->name + "' has one dataset for all users, so one tier must be its home", "say which: --home TIER"));
+            answer(fail(Code::usage,
+                        "'" + manifest->name +
+                            "' has one dataset for all users, so one tier must be its home",
+                        "say which: --home TIER"));
             return;
         }
         data_home = named->text();
     }
-    // Importing may take seconds: it is work for the background, and it changes nothing that anybody uses.
+    // Importing may take seconds: it is work for the background, and it changes nothing that
+    // anybody uses.
     auto made = std::make_shared<Result<Release>>(fail(Code::failed, "no release"));
     const auto number = static_cast<std::uint64_t>(world_.clock.wall_us());
     world_.ports.background(
         [this, dir, made, app = manifest->name, epoch = world_.me.epoch, number] {
             const std::string repo = world_.releases.repo_path(app);
             Status folders = make_folders(repo.substr(0, repo.rfind('/')), 0711);
-            *made = folders.ok() ? make_release_from_folder(dir, repo, app, epoch, number) : Result<Release>(folders.error());
+            *made = folders.ok() ? make_release_from_folder(dir, repo, app, epoch, number)
+                                 : Result<Release>(folders.error());
             if (made->ok()) {
                 if (auto imported = world_.releases.import_from_repo(**made); !imported.ok()) {
                     *made = imported.error();
@@ -129,19 +153,26 @@ void Admin::add_app(const Json& args, const Answer& answer) {
             }
             const Release& release = **made;
             const std::string id = release_id(release);
-            auto text = read_file(world_.releases.tree_path(release.app, id) + "/" + run::manifest_file_name, run::manifest_bytes_max);
+            auto text = read_file(world_.releases.tree_path(release.app, id) + "/" +
+                                      run::manifest_file_name,
+                                  run::manifest_bytes_max);
             if (!text.ok()) {
                 answer(text.error());
                 return;
             }
-            const AppRow app{release.app, id, world_.me.name.text(), *text, data_home, world_.clock.wall_us()};
-            Status placed = world_.store.put_release({release.app, id, encode_release(release), release.commit, world_.clock.wall_us()});
+            const AppRow app{release.app, id,        world_.me.name.text(),
+                             *text,       data_home, world_.clock.wall_us()};
+            Status placed = world_.store.put_release(
+                {release.app, id, encode_release(release), release.commit, world_.clock.wall_us()});
             Json placed_at = Json::array();
             for (const trust::TierName& name : targets) {
                 placed = placed.ok() ? place(name, app, true) : placed;
                 placed_at.push_back(name.text());
             }
-            answer(placed.ok() ? Result<Json>(Json{{"app", app.name}, {"release", id}, {"files", release.files.size()}, {"to", placed_at}})
+            answer(placed.ok() ? Result<Json>(Json{{"app", app.name},
+                                                   {"release", id},
+                                                   {"files", release.files.size()},
+                                                   {"to", placed_at}})
                                : Result<Json>(placed.error()));
         });
 }
@@ -164,9 +195,12 @@ void Admin::remove_app(const Json& args, const Answer& answer) {
     }
     bool any = false;
     Status removed;
-    if (*held && (targets.empty() || std::find(targets.begin(), targets.end(), world_.me.name) != targets.end())) {
+    if (*held && (targets.empty() ||
+                  std::find(targets.begin(), targets.end(), world_.me.name) != targets.end())) {
         if ((*held)->origin != world_.me.name.text()) {
-            answer(fail(Code::refused, "'" + name + "' is here by order of " + (*held)->origin, "remove it there: hasp app remove " + name + " --from " + world_.me.name.leaf()));
+            answer(fail(Code::refused, "'" + name + "' is here by order of " + (*held)->origin,
+                        "remove it there: hasp app remove " + name + " --from " +
+                            world_.me.name.leaf()));
             return;
         }
         removed = world_.apps.remove(name);
@@ -176,7 +210,10 @@ void Admin::remove_app(const Json& args, const Answer& answer) {
     for (const ChildRow& child : children.ok() ? *children : std::vector<ChildRow>{}) {
         auto rows = world_.store.assignments(child.name);
         for (AssignmentRow row : rows.ok() ? *rows : std::vector<AssignmentRow>{}) {
-            const bool meant = targets.empty() || std::any_of(targets.begin(), targets.end(), [&](const trust::TierName& t) { return t.text() == row.target; });
+            const bool meant = targets.empty() || std::any_of(targets.begin(), targets.end(),
+                                                              [&](const trust::TierName& t) {
+                                                                  return t.text() == row.target;
+                                                              });
             if (row.app == name && row.wanted && meant && row.origin == world_.me.name.text()) {
                 row.wanted = false;
                 removed = removed.ok() ? world_.store.assign(row) : removed;
@@ -186,20 +223,29 @@ void Admin::remove_app(const Json& args, const Answer& answer) {
     }
     world_.delegation.touch();
     if (!any) {
-        answer(fail(Code::not_found, "there is no app '" + name + "' to remove", "hasp app list shows those that are"));
+        answer(fail(Code::not_found, "there is no app '" + name + "' to remove",
+                    "hasp app list shows those that are"));
         return;
     }
     answer(removed.ok() ? Result<Json>(Json::object()) : Result<Json>(removed.error()));
 }
 
 void Admin::app_commands() {
-    commands_["app.add"] = [this](const Json& args, const Answer& answer) { add_app(args, answer); };
-    commands_["app.remove"] = [this](const Json& args, const Answer& answer) { remove_app(args, answer); };
+    commands_["app.add"] = [this](const Json& args, const Answer& answer) {
+        add_app(args, answer);
+    };
+    commands_["app.remove"] = [this](const Json& args, const Answer& answer) {
+        remove_app(args, answer);
+    };
     commands_["app.list"] = [this](const Json&, const Answer& answer) {
         Json list = Json::array();
         auto rows = world_.store.apps();
         for (const AppFacts& facts : world_.apps.known()) {
-            Json entry{{"name", facts.name}, {"title", facts.title}, {"where", facts.where}, {"access", facts.open ? "public" : "users"}, {"release", nullptr}};
+            Json entry{{"name", facts.name},
+                       {"title", facts.title},
+                       {"where", facts.where},
+                       {"access", facts.open ? "public" : "users"},
+                       {"release", nullptr}};
             for (const AppRow& row : rows.ok() ? *rows : std::vector<AppRow>{}) {
                 if (row.name == facts.name) {
                     entry["release"] = row.release_id;
@@ -212,4 +258,4 @@ void Admin::app_commands() {
     };
 }
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

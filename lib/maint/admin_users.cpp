@@ -8,8 +8,10 @@
 namespace hasp::maint {
 
 namespace {
-Result<Json> done(const Status& status) { return status.ok() ? Result<Json>(Json::object()) : Result<Json>(status.error()); }
-}  // namespace
+Result<Json> done(const Status& status) {
+    return status.ok() ? Result<Json>(Json::object()) : Result<Json>(status.error());
+}
+} // namespace
 
 void Admin::changed(const std::string& user) {
     world_.people.account_changed(user);
@@ -39,26 +41,31 @@ Json Admin::user_json(const signon::Account& account) {
             {"changed", rfc3339(account.changed_us)}};
 }
 
-void Admin::set_password(const std::string& user, const std::string& password, std::function<void(Status)> finished) {
+void Admin::set_password(const std::string& user, const std::string& password,
+                         std::function<void(Status)> finished) {
     auto version = world_.accounts.next_password_version(user);
     if (!version.ok()) {
         finished(version.error());
         return;
     }
     auto verifier = std::make_shared<Result<signon::Verifier>>(fail(Code::failed, "no verifier"));
-    world_.ports.background([this, password, version = *version, verifier] { *verifier = signon::make_verifier(password, version, {}, world_.random); },
-                            [this, user, verifier, finished] {
-                                if (!verifier->ok()) {
-                                    finished(verifier->error());
-                                    return;
-                                }
-                                finished(world_.accounts.set_verifier(user, **verifier));
-                            });
+    world_.ports.background(
+        [this, password, version = *version, verifier] {
+            *verifier = signon::make_verifier(password, version, {}, world_.random);
+        },
+        [this, user, verifier, finished] {
+            if (!verifier->ok()) {
+                finished(verifier->error());
+                return;
+            }
+            finished(world_.accounts.set_verifier(user, **verifier));
+        });
 }
 
 void Admin::add_user(const Json& args, const Answer& answer) {
-    const signon::AccountFields fields{text_of(args, "name"), text_of(args, "display_name"), text_of(args, "email"),
-                                       true_of(args, "operator") ? signon::Role::operator_ : signon::Role::user};
+    const signon::AccountFields fields{
+        text_of(args, "name"), text_of(args, "display_name"), text_of(args, "email"),
+        true_of(args, "operator") ? signon::Role::operator_ : signon::Role::user};
     const std::string password = text_of(args, "password");
     const std::vector<std::string> groups = texts_of(args, "groups");
     // Everything that can be wrong is looked at before anything is made.
@@ -69,7 +76,9 @@ void Admin::add_user(const Json& args, const Answer& answer) {
     }
     for (const std::string& group : groups) {
         if (!valid_name(group)) {
-            answer(fail(Code::usage, "'" + group + "' is not a valid group name", "a name has 1 to 40 characters of a-z, 0-9 and '-', and starts with a letter"));
+            answer(fail(
+                Code::usage, "'" + group + "' is not a valid group name",
+                "a name has 1 to 40 characters of a-z, 0-9 and '-', and starts with a letter"));
             return;
         }
     }
@@ -80,12 +89,15 @@ void Admin::add_user(const Json& args, const Answer& answer) {
         }
     }
     if (world_.accounts.show(fields.name).ok()) {
-        answer(fail(Code::conflict, "there is an account '" + fields.name + "' already", "hasp user show " + fields.name));
+        answer(fail(Code::conflict, "there is an account '" + fields.name + "' already",
+                    "hasp user show " + fields.name));
         return;
     }
     if (auto below = world_.store.directory(fields.name); below.ok() && !below->empty()) {
-        answer(fail(Code::conflict, "the account name '" + fields.name + "' is in use under the tier '" + *below + "'",
-                    "account names are unique in a realm: choose another"));
+        answer(
+            fail(Code::conflict,
+                 "the account name '" + fields.name + "' is in use under the tier '" + *below + "'",
+                 "account names are unique in a realm: choose another"));
         return;
     }
     world_.people.claim(fields.name, [this, fields, password, groups, answer](Status claimed) {
@@ -116,7 +128,8 @@ void Admin::entitle(const Json& args, const Answer& answer, bool give) {
         answer(fail(Code::usage, "name one user, or one group with --group"));
         return;
     }
-    const signon::HolderKind kind = user.empty() ? signon::HolderKind::group : signon::HolderKind::user;
+    const signon::HolderKind kind =
+        user.empty() ? signon::HolderKind::group : signon::HolderKind::user;
     const std::vector<std::string> apps = texts_of(args, "apps");
     for (const std::string& app : apps) {
         if (!valid_name(app)) {
@@ -126,7 +139,8 @@ void Admin::entitle(const Json& args, const Answer& answer, bool give) {
     }
     for (const std::string& app : apps) {
         const signon::Entitlement entitlement{kind, user.empty() ? group : user, app};
-        const Status changed_now = give ? world_.accounts.entitle(entitlement) : world_.accounts.withdraw(entitlement);
+        const Status changed_now =
+            give ? world_.accounts.entitle(entitlement) : world_.accounts.withdraw(entitlement);
         if (!changed_now.ok()) {
             answer(changed_now.error());
             return;
@@ -137,7 +151,8 @@ void Admin::entitle(const Json& args, const Answer& answer, bool give) {
     Json unknown = Json::array();
     const std::vector<AppFacts> known = world_.apps.known();
     for (const std::string& app : apps) {
-        if (std::none_of(known.begin(), known.end(), [&](const AppFacts& f) { return f.name == app; })) {
+        if (std::none_of(known.begin(), known.end(),
+                         [&](const AppFacts& f) { return f.name == app; })) {
             unknown.push_back(app);
         }
     }
@@ -145,7 +160,9 @@ void Admin::entitle(const Json& args, const Answer& answer, bool give) {
 }
 
 void Admin::user_commands() {
-    commands_["user.add"] = [this](const Json& args, const Answer& answer) { add_user(args, answer); };
+    commands_["user.add"] = [this](const Json& args, const Answer& answer) {
+        add_user(args, answer);
+    };
     commands_["user.list"] = [this](const Json&, const Answer& answer) {
         auto accounts = world_.accounts.list();
         if (!accounts.ok()) {
@@ -181,7 +198,8 @@ void Admin::user_commands() {
     };
     commands_["user.password"] = [this](const Json& args, const Answer& answer) {
         const std::string user = text_of(args, "name");
-        if (const Status good = signon::acceptable_password(text_of(args, "password")); !good.ok()) {
+        if (const Status good = signon::acceptable_password(text_of(args, "password"));
+            !good.ok()) {
             answer(good.error());
             return;
         }
@@ -199,14 +217,19 @@ void Admin::user_commands() {
         Status status;
         for (const std::string& group : texts_of(args, "groups")) {
             if (status.ok()) {
-                status = true_of(args, "leave") ? world_.accounts.leave(user, group) : world_.accounts.join(user, group);
+                status = true_of(args, "leave") ? world_.accounts.leave(user, group)
+                                                : world_.accounts.join(user, group);
             }
         }
         changed(user);
         answer(done(status));
     };
-    commands_["user.entitle"] = [this](const Json& args, const Answer& answer) { entitle(args, answer, true); };
-    commands_["user.withdraw"] = [this](const Json& args, const Answer& answer) { entitle(args, answer, false); };
+    commands_["user.entitle"] = [this](const Json& args, const Answer& answer) {
+        entitle(args, answer, true);
+    };
+    commands_["user.withdraw"] = [this](const Json& args, const Answer& answer) {
+        entitle(args, answer, false);
+    };
 }
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

@@ -7,19 +7,23 @@
 namespace hasp::maint {
 
 namespace {
-std::string id_of(const std::string& app, const std::string& user) { return user.empty() ? app : app + "." + user; }
-}  // namespace
+std::string id_of(const std::string& app, const std::string& user) {
+    return user.empty() ? app : app + "." + user;
+}
+} // namespace
 
 void Apps::start(const std::string& app, const std::string& user, Started done) {
     const auto row = rows_.find(app);
     const auto manifest = manifests_.find(app);
-    if (row == rows_.end() || manifest == manifests_.end() || manifest->second.kind != run::Kind::process) {
+    if (row == rows_.end() || manifest == manifests_.end() ||
+        manifest->second.kind != run::Kind::process) {
         done(fail(Code::not_found, "there is no program '" + app + "' at this tier"), "");
         return;
     }
     const bool per_user = manifest->second.instance == run::Instance::user;
     if (per_user && !valid_name(user)) {
-        done(fail(Code::refused, "'" + app + "' runs once for each user, and nobody is signed on"), "");
+        done(fail(Code::refused, "'" + app + "' runs once for each user, and nobody is signed on"),
+             "");
         return;
     }
     const std::string owner = per_user ? user : "";
@@ -58,7 +62,8 @@ Status Apps::order_start(Instance& instance, const AppRow& row, const run::Manif
                      {"data", copy->path},
                      {"uid", copy->uid},
                      {"gid", copy->gid},
-                     {"socket", world_.state + "/run/apps/" + instance.app + (instance.user.empty() ? "" : "/" + instance.user) + ".sock"},
+                     {"socket", world_.state + "/run/apps/" + instance.app +
+                                    (instance.user.empty() ? "" : "/" + instance.user) + ".sock"},
                      {"log", world_.state + "/log/" + id + ".log"}};
     world_.ports.send_spawner(dump(order), row.manifest);
     return {};
@@ -78,7 +83,8 @@ void Apps::used(const std::string& app, const std::string& user) {
     if (manifest == manifests_.end()) {
         return;
     }
-    const auto at = instances_.find(id_of(app, manifest->second.instance == run::Instance::user ? user : ""));
+    const auto at =
+        instances_.find(id_of(app, manifest->second.instance == run::Instance::user ? user : ""));
     if (at != instances_.end()) {
         at->second.used_us = world_.clock.boot_us();
     }
@@ -99,7 +105,8 @@ void Apps::on_spawner(const Json& head) {
     }
     Instance& instance = at->second;
     const std::string kind = text_of(head, "kind");
-    instance.state = {text_of(head, "state"), text_of(head, "reason"), text_of(head, "last_lines"), int_of(head, "since_us")};
+    instance.state = {text_of(head, "state"), text_of(head, "reason"), text_of(head, "last_lines"),
+                      int_of(head, "since_us")};
     if (type == "refused") {
         settle(instance, error_of(member(head, "error")));
         return;
@@ -109,14 +116,20 @@ void Apps::on_spawner(const Json& head) {
     } else if (kind == "stopped") {
         // Somebody may have asked while the old one was ending: then it is started anew.
         if (!instance.waiting.empty() && rows_.contains(instance.app)) {
-            if (Status ordered = order_start(instance, rows_.at(instance.app), manifests_.at(instance.app)); !ordered.ok()) {
+            if (Status ordered =
+                    order_start(instance, rows_.at(instance.app), manifests_.at(instance.app));
+                !ordered.ok()) {
                 settle(instance, ordered);
             }
         }
     } else {
-        const std::string text = manifests_.contains(instance.app) ? manifests_.at(instance.app).title : instance.app;
-        world_.log.warn("app." + kind, instance.state.reason, {{"app", instance.app}, {"user", instance.user}});
-        if (const Status kept = world_.store.add_error({world_.clock.wall_us(), "app." + kind, text + ": " + instance.state.reason}); !kept.ok()) {
+        const std::string text =
+            manifests_.contains(instance.app) ? manifests_.at(instance.app).title : instance.app;
+        world_.log.warn("app." + kind, instance.state.reason,
+                        {{"app", instance.app}, {"user", instance.user}});
+        if (const Status kept = world_.store.add_error(
+                {world_.clock.wall_us(), "app." + kind, text + ": " + instance.state.reason});
+            !kept.ok()) {
             world_.log.error("errors.keep", kept.error().message);
         }
         settle(instance, fail(Code::failed, instance.state.reason));
@@ -129,19 +142,24 @@ void Apps::spawner_connected() {
     for (auto& [id, instance] : instances_) {
         const bool wanted = !instance.waiting.empty();
         if (instance.state.state == "ready" || instance.state.state == "starting") {
-            instance.state = {"stopped", "the spawner was started again", "", world_.clock.wall_us()};
+            instance.state = {"stopped", "the spawner was started again", "",
+                              world_.clock.wall_us()};
         }
         if (wanted && rows_.contains(instance.app)) {
-            if (Status ordered = order_start(instance, rows_.at(instance.app), manifests_.at(instance.app)); !ordered.ok()) {
+            if (Status ordered =
+                    order_start(instance, rows_.at(instance.app), manifests_.at(instance.app));
+                !ordered.ok()) {
                 settle(instance, ordered);
             }
         }
     }
 }
 
-std::optional<Apps::InstanceState> Apps::instance(const std::string& app, const std::string& user) const {
+std::optional<Apps::InstanceState> Apps::instance(const std::string& app,
+                                                  const std::string& user) const {
     const auto manifest = manifests_.find(app);
-    const bool per_user = manifest != manifests_.end() && manifest->second.instance == run::Instance::user;
+    const bool per_user =
+        manifest != manifests_.end() && manifest->second.instance == run::Instance::user;
     const auto at = instances_.find(id_of(app, per_user ? user : ""));
     if (at == instances_.end() || at->second.state.state.empty()) {
         return std::nullopt;
@@ -169,7 +187,11 @@ void Apps::tick() {
         const std::int64_t idle_s = manifest->second.process.idle_stop_s;
         if (idle_s > 0 && now - instance.used_us > idle_s * 1'000'000) {
             instance.used_us = now;
-            world_.ports.send_spawner(dump({{"t", "stop"}, {"instance", id}, {"reason", "nobody used it for " + std::to_string(idle_s) + " s"}}), {});
+            world_.ports.send_spawner(
+                dump({{"t", "stop"},
+                      {"instance", id},
+                      {"reason", "nobody used it for " + std::to_string(idle_s) + " s"}}),
+                {});
         }
     }
     for (const auto& [key, entry] : resolved_) {
@@ -185,4 +207,4 @@ void Apps::tick() {
     }
 }
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

@@ -24,7 +24,9 @@ const char* mount_name(run::Mount mount) {
 }
 
 registry::Mount mount_from(const std::string& name) {
-    return name == "host" ? registry::Mount::host : name == "path" ? registry::Mount::path : registry::Mount::both;
+    return name == "host"   ? registry::Mount::host
+           : name == "path" ? registry::Mount::path
+                            : registry::Mount::both;
 }
 
 std::vector<std::string> look_up(const std::string& host, std::uint16_t port, bool numeric_only) {
@@ -39,9 +41,11 @@ std::vector<std::string> look_up(const std::string& host, std::uint16_t port, bo
     }
     for (const addrinfo* at = found; at != nullptr && out.size() < 8; at = at->ai_next) {
         std::array<char, 64> name{};
-        if (::getnameinfo(at->ai_addr, at->ai_addrlen, name.data(), name.size(), nullptr, 0, NI_NUMERICHOST) == 0) {
+        if (::getnameinfo(at->ai_addr, at->ai_addrlen, name.data(), name.size(), nullptr, 0,
+                          NI_NUMERICHOST) == 0) {
             const std::string text = name.data();
-            out.push_back((at->ai_family == AF_INET6 ? "[" + text + "]" : text) + ":" + std::to_string(port));
+            out.push_back((at->ai_family == AF_INET6 ? "[" + text + "]" : text) + ":" +
+                          std::to_string(port));
         }
     }
     ::freeaddrinfo(found);
@@ -49,17 +53,29 @@ std::vector<std::string> look_up(const std::string& host, std::uint16_t port, bo
 }
 
 AppFacts facts_of(const run::Manifest& manifest, const std::string& where) {
-    return {manifest.name, manifest.title, manifest.description, manifest.hosts, manifest.access == run::Access::everyone,
-            mount_name(manifest.mount), manifest.trusted_path, where};
+    return {manifest.name,
+            manifest.title,
+            manifest.description,
+            manifest.hosts,
+            manifest.access == run::Access::everyone,
+            mount_name(manifest.mount),
+            manifest.trusted_path,
+            where};
 }
 
-}  // namespace
+} // namespace
 
 Json to_json(const std::vector<AppFacts>& facts) {
     Json out = Json::array();
     for (const AppFacts& f : facts) {
-        out.push_back({{"name", f.name}, {"title", f.title}, {"description", f.description}, {"hosts", f.hosts}, {"open", f.open},
-                       {"mount", f.mount}, {"trusted_path", f.trusted_path}, {"where", f.where}});
+        out.push_back({{"name", f.name},
+                       {"title", f.title},
+                       {"description", f.description},
+                       {"hosts", f.hosts},
+                       {"open", f.open},
+                       {"mount", f.mount},
+                       {"trusted_path", f.trusted_path},
+                       {"where", f.where}});
     }
     return out;
 }
@@ -67,8 +83,14 @@ Json to_json(const std::vector<AppFacts>& facts) {
 std::vector<AppFacts> facts_from_json(const Json& json) {
     std::vector<AppFacts> out;
     for (const Json& f : json) {
-        AppFacts facts{text_of(f, "name"), text_of(f, "title"), text_of(f, "description"), texts_of(f, "hosts"), true_of(f, "open"),
-                       text_of(f, "mount"), true_of(f, "trusted_path", true), text_of(f, "where")};
+        AppFacts facts{text_of(f, "name"),
+                       text_of(f, "title"),
+                       text_of(f, "description"),
+                       texts_of(f, "hosts"),
+                       true_of(f, "open"),
+                       text_of(f, "mount"),
+                       true_of(f, "trusted_path", true),
+                       text_of(f, "where")};
         std::erase_if(facts.hosts, [](const std::string& host) { return !valid_host_name(host); });
         if (valid_name(facts.name) && out.size() < neighbour_apps_max) {
             out.push_back(std::move(facts));
@@ -78,7 +100,8 @@ std::vector<AppFacts> facts_from_json(const Json& json) {
 }
 
 Apps::Apps(World world, Authority authority, OnChange on_change)
-    : world_(std::move(world)), authority_(std::move(authority)), on_change_(std::move(on_change)) {}
+    : world_(std::move(world)), authority_(std::move(authority)), on_change_(std::move(on_change)) {
+}
 
 Status Apps::load() {
     auto rows = world_.store.apps();
@@ -117,14 +140,17 @@ Status Apps::install(const AppRow& row) {
         return manifest.error();
     }
     if (manifest->name != row.name) {
-        return fail(Code::usage, "the manifest is that of '" + manifest->name + "', not of '" + row.name + "'");
+        return fail(Code::usage,
+                    "the manifest is that of '" + manifest->name + "', not of '" + row.name + "'");
     }
     if (Status put = world_.store.put_app(row); !put.ok()) {
         return put;
     }
     for (auto& [id, instance] : instances_) {
         if (instance.app == row.name) {
-            world_.ports.send_spawner(dump({{"t", "stop"}, {"instance", id}, {"reason", "a new release was installed"}}), {});
+            world_.ports.send_spawner(
+                dump({{"t", "stop"}, {"instance", id}, {"reason", "a new release was installed"}}),
+                {});
         }
     }
     rows_[row.name] = row;
@@ -140,7 +166,8 @@ Status Apps::remove(const std::string& name) {
     }
     for (auto& [id, instance] : instances_) {
         if (instance.app == name) {
-            world_.ports.send_spawner(dump({{"t", "stop"}, {"instance", id}, {"reason", "the app was removed"}}), {});
+            world_.ports.send_spawner(
+                dump({{"t", "stop"}, {"instance", id}, {"reason", "the app was removed"}}), {});
         }
     }
     rows_.erase(name);
@@ -179,8 +206,10 @@ registry::AppSpec Apps::spec_here(const AppRow& row, const run::Manifest& m) {
     spec.name = m.name;
     spec.title = m.title;
     spec.route = registry::Route::here;
-    spec.access = m.access == run::Access::everyone ? registry::Access::open : registry::Access::users;
-    spec.instance = m.instance == run::Instance::user ? registry::Instance::user : registry::Instance::app;
+    spec.access =
+        m.access == run::Access::everyone ? registry::Access::open : registry::Access::users;
+    spec.instance =
+        m.instance == run::Instance::user ? registry::Instance::user : registry::Instance::app;
     spec.mount = mount_from(mount_name(m.mount));
     spec.strip_prefix = m.strip_prefix;
     spec.hosts = m.hosts;
@@ -207,9 +236,12 @@ registry::AppSpec Apps::spec_here(const AppRow& row, const run::Manifest& m) {
         }
         spec.upstream.tls = m.upstream.front().tls;
         spec.upstream.host = m.upstream.front().host;
-        if (const std::uint16_t usual = spec.upstream.tls ? 443 : 80; m.upstream.front().port != usual) {
-            spec.upstream.host = (spec.upstream.host.find(':') == std::string::npos ? spec.upstream.host : "[" + spec.upstream.host + "]") + ":" +
-                                 std::to_string(m.upstream.front().port);
+        if (const std::uint16_t usual = spec.upstream.tls ? 443 : 80;
+            m.upstream.front().port != usual) {
+            spec.upstream.host = (spec.upstream.host.find(':') == std::string::npos
+                                      ? spec.upstream.host
+                                      : "[" + spec.upstream.host + "]") +
+                                 ":" + std::to_string(m.upstream.front().port);
         }
         spec.upstream.base_path = m.upstream.front().path;
         break;
@@ -220,7 +252,8 @@ registry::AppSpec Apps::spec_here(const AppRow& row, const run::Manifest& m) {
     return spec;
 }
 
-registry::AppSpec Apps::spec_there(const AppFacts& facts, registry::Route route, const std::string& child) const {
+registry::AppSpec Apps::spec_there(const AppFacts& facts, registry::Route route,
+                                   const std::string& child) const {
     registry::AppSpec spec;
     spec.name = facts.name;
     spec.title = facts.title;
@@ -245,7 +278,8 @@ registry::SnapshotSpec Apps::snapshot_spec() {
         if (!names.insert(app.name).second) {
             return;
         }
-        std::erase_if(app.hosts, [&](const std::string& host) { return !hosts.insert(host).second; });
+        std::erase_if(app.hosts,
+                      [&](const std::string& host) { return !hosts.insert(host).second; });
         spec.apps.push_back(std::move(app));
     };
     for (const auto& [name, row] : rows_) {
@@ -255,7 +289,8 @@ registry::SnapshotSpec Apps::snapshot_spec() {
             // One dataset, one writer: requests go to its home.
             const auto home = trust::TierName::parse(row.data_home);
             const bool below = home.ok() && home->is_in_subtree(world_.me);
-            here = spec_there(facts_of(manifest, row.data_home), below ? registry::Route::child : registry::Route::parent,
+            here = spec_there(facts_of(manifest, row.data_home),
+                              below ? registry::Route::child : registry::Route::parent,
                               below ? home->at_depth(world_.me.depth() + 1).leaf() : "");
         }
         add(std::move(here));
@@ -357,7 +392,8 @@ std::vector<AppFacts> Apps::known() const {
 
 std::string Apps::child_of(const std::string& app) const {
     for (const auto& [child, facts] : children_) {
-        if (std::any_of(facts.begin(), facts.end(), [&](const AppFacts& f) { return f.name == app; })) {
+        if (std::any_of(facts.begin(), facts.end(),
+                        [&](const AppFacts& f) { return f.name == app; })) {
             return child;
         }
     }
@@ -392,4 +428,4 @@ void Apps::forget_child(const std::string& child) {
     on_change_();
 }
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

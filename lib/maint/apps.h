@@ -1,5 +1,5 @@
-// The apps of this tier and of its neighbours: what is held here and in which state, what children and the parent say that they
-// have, and the snapshot that front works with. One thread.
+// The apps of this tier and of its neighbours: what is held here and in which state, what children
+// and the parent say that they have, and the snapshot that front works with. One thread.
 #pragma once
 
 #include "base/clock.h"
@@ -28,10 +28,10 @@ struct AppFacts {
     std::string title;
     std::string description;
     std::vector<std::string> hosts;
-    bool open = false;      // for anyone, without a session
-    std::string mount;      // "host", "path" or "both"
+    bool open = false; // for anyone, without a session
+    std::string mount; // "host", "path" or "both"
     bool trusted_path = true;
-    std::string where;      // tier that holds it, leaf name
+    std::string where; // tier that holds it, leaf name
 };
 
 class Apps {
@@ -47,7 +47,8 @@ class Apps {
         trust::TierName me;
         std::string state;
     };
-    // Wall time at which this tier's authority over a held app ends; 0: never (it is our own). Nothing: no lease for it at all.
+    // Wall time at which this tier's authority over a held app ends; 0: never (it is our own).
+    // Nothing: no lease for it at all.
     using Authority = std::function<std::optional<std::int64_t>(const AppRow& app)>;
     // Something that neighbours or front should know has changed.
     using OnChange = std::function<void()>;
@@ -57,7 +58,8 @@ class Apps {
     // Reads the store. Once, at start.
     Status load();
 
-    // The release must be in the store of releases. Replaces an older one: the running instances are stopped.
+    // The release must be in the store of releases. Replaces an older one: the running instances
+    // are stopped.
     Status install(const AppRow& row);
     Status remove(const std::string& name);
     const std::map<std::string, run::Manifest>& manifests() const { return manifests_; }
@@ -80,7 +82,8 @@ class Apps {
     std::optional<InstanceState> instance(const std::string& app, const std::string& user) const;
     std::vector<std::pair<std::string, InstanceState>> instances() const;
 
-    // What can be reached through us, for the parent (own and children's) and for a child (all but what it told us itself).
+    // What can be reached through us, for the parent (own and children's) and for a child (all but
+    // what it told us itself).
     Json facts_for_parent() const;
     Json facts_for_child(const std::string& child) const;
     // Every app that a user of this tier might see.
@@ -94,7 +97,7 @@ class Apps {
     // Marks the snapshot stale; flush() builds and sends it once, however many reasons there were.
     void touch() { stale_ = true; }
     void flush();
-    void send_snapshot();  // to a front that has just come up
+    void send_snapshot(); // to a front that has just come up
     void tick();
 
   private:
@@ -103,11 +106,12 @@ class Apps {
         std::string user;
         InstanceState state;
         std::vector<Started> waiting;
-        std::int64_t used_us = 0;  // boot clock
+        std::int64_t used_us = 0; // boot clock
         std::int64_t retry_after_us = 0;
     };
     registry::AppSpec spec_here(const AppRow& row, const run::Manifest& manifest);
-    registry::AppSpec spec_there(const AppFacts& facts, registry::Route route, const std::string& child) const;
+    registry::AppSpec spec_there(const AppFacts& facts, registry::Route route,
+                                 const std::string& child) const;
     registry::SnapshotSpec snapshot_spec();
     std::vector<std::string> resolve(const std::string& host, std::uint16_t port);
     Status order_start(Instance& instance, const AppRow& row, const run::Manifest& manifest);
@@ -133,8 +137,9 @@ class Apps {
     std::int64_t wall_offset_us_ = 0;
 };
 
-// Keys as in AppFacts. facts_from_json leaves out what is malformed: one bad entry of a neighbour must not hide the others.
+// Keys as in AppFacts. facts_from_json leaves out what is malformed: one bad entry of a neighbour
+// must not hide the others.
 Json to_json(const std::vector<AppFacts>& facts);
 std::vector<AppFacts> facts_from_json(const Json& json);
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

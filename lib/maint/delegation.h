@@ -1,6 +1,7 @@
-// What a parent lends and orders, and what a child does with it: leases and desired states, each a level with (epoch, number).
-// A parent signs a new one when its content changed or its time runs out, and offers it at every contact; a child takes only what
-// verifies, keeps it on its disk, and says what it has reached. Absence orders nothing. One thread; packs in the background.
+// What a parent lends and orders, and what a child does with it: leases and desired states, each a
+// level with (epoch, number). A parent signs a new one when its content changed or its time runs
+// out, and offers it at every contact; a child takes only what verifies, keeps it on its disk, and
+// says what it has reached. Absence orders nothing. One thread; packs in the background.
 #pragma once
 
 #include "apps.h"
@@ -46,10 +47,11 @@ class Delegation {
     trust::TrustedTime now();
     void heard_parent_time(std::int64_t wall_us);
 
-    // Until when this tier may run the app, on the machine's wall clock; 0: without end. See Apps::Authority.
+    // Until when this tier may run the app, on the machine's wall clock; 0: without end. See
+    // Apps::Authority.
     std::optional<std::int64_t> authority(const AppRow& app);
     struct Held {
-        std::string kind;  // "run", "use", "log-in", "keep", "write"
+        std::string kind; // "run", "use", "log-in", "keep", "write"
         std::string what;
         std::int64_t expires_us = 0;
     };
@@ -85,9 +87,12 @@ class Delegation {
     void offer(const std::string& child);
     Status sign_lease(const ChildRow& child);
     trust::Grants grants_for(const ChildRow& child, std::int64_t from_us);
-    void add_user(trust::Grants& grants, const ChildRow& child, const trust::TierName& child_name, const std::string& user, std::int64_t until_us);
-    void hand_down_users(trust::Grants& grants, const ChildRow& child, const trust::TierName& child_name,
-                         const std::set<std::pair<std::string, std::string>>& allowed, std::int64_t until_us);
+    void add_user(trust::Grants& grants, const ChildRow& child, const trust::TierName& child_name,
+                  const std::string& user, std::int64_t until_us);
+    void hand_down_users(trust::Grants& grants, const ChildRow& child,
+                         const trust::TierName& child_name,
+                         const std::set<std::pair<std::string, std::string>>& allowed,
+                         std::int64_t until_us);
     std::string desired_envelope(const ChildRow& child);
 
     void take_lease(const Message& message);
@@ -96,11 +101,14 @@ class Delegation {
     void take_desired(const std::string& envelope, bool from_disk);
     void work();
     void fetch_release(const AssignmentRow& wanted);
-    void fetch_pack(const AssignmentRow& wanted, const std::shared_ptr<PackSpool>& spool, const Release& release);
-    void import(const AssignmentRow& wanted, const std::shared_ptr<PackSpool>& spool, const Release& release);
+    void fetch_pack(const AssignmentRow& wanted, const std::shared_ptr<PackSpool>& spool,
+                    const Release& release);
+    void import(const AssignmentRow& wanted, const std::shared_ptr<PackSpool>& spool,
+                const Release& release);
     Status put_in_place(const AssignmentRow& wanted);
     void done_with(const std::string& problem);
-    void on_release_get(const std::string& child, const Message& message, const Links::Answer& answer);
+    void on_release_get(const std::string& child, const Message& message,
+                        const Links::Answer& answer);
     void on_pack_get(const std::string& child, const Message& message, const Links::Answer& answer);
     bool assigned(const std::string& child, const std::string& app, const std::string& release_id);
     std::string pack_path(const std::string& app, const std::string& release_id) const;
@@ -122,4 +130,4 @@ class Delegation {
     std::function<void()> on_reached_;
 };
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

@@ -8,15 +8,20 @@ namespace hasp::maint {
 
 namespace {
 constexpr std::size_t tls_spki_bytes_max = 512;
-Error not_valid() { return fail(Code::refused, "this invitation is not valid", "ask for a new one: hasp local invite NAME"); }
-}  // namespace
+Error not_valid() {
+    return fail(Code::refused, "this invitation is not valid",
+                "ask for a new one: hasp local invite NAME");
+}
+} // namespace
 
 std::string enrol_proof_bytes(const std::string& token_id, const std::string& tls_spki) {
     return std::string("hasp-enrol-1\n") + to_hex(token_id) + "\n" + to_hex(tls_spki) + "\n";
 }
 
-std::string enrol_request(const trust::Invitation& invitation, const trust::SigningKey& envelope_key, const trust::TlsKey& tls_key) {
-    const std::string proof = envelope_key.sign(enrol_proof_bytes(invitation.token_id, tls_key.spki_der()));
+std::string enrol_request(const trust::Invitation& invitation,
+                          const trust::SigningKey& envelope_key, const trust::TlsKey& tls_key) {
+    const std::string proof =
+        envelope_key.sign(enrol_proof_bytes(invitation.token_id, tls_key.spki_der()));
     return dump({{"invitation", to_base64url(invitation.token_id)},
                  {"secret", to_base64url(invitation.secret)},
                  {"name", invitation.name},
@@ -25,15 +30,19 @@ std::string enrol_request(const trust::Invitation& invitation, const trust::Sign
                  {"proof", to_base64url(proof)}});
 }
 
-Result<std::string> Enrolment::invite(const std::string& name, const std::vector<std::string>& addresses, std::int64_t lifetime_us) {
+Result<std::string> Enrolment::invite(const std::string& name,
+                                      const std::vector<std::string>& addresses,
+                                      std::int64_t lifetime_us) {
     auto known = world_.store.child(name);
     if (!known.ok()) {
         return known.error();
     }
     if (*known && (*known)->state == "enrolled") {
-        return fail(Code::conflict, "a tier '" + name + "' is enrolled here", "choose another name, or revoke it first: hasp local revoke " + name);
+        return fail(Code::conflict, "a tier '" + name + "' is enrolled here",
+                    "choose another name, or revoke it first: hasp local revoke " + name);
     }
-    auto made = trust::make_invitation(addresses, world_.me.name, name, world_.me.realm_id, world_.clock.wall_us() + lifetime_us, world_.random);
+    auto made = trust::make_invitation(addresses, world_.me.name, name, world_.me.realm_id,
+                                       world_.clock.wall_us() + lifetime_us, world_.random);
     if (!made.ok()) {
         return made.error();
     }
@@ -55,7 +64,9 @@ Result<std::string> Enrolment::invite(const std::string& name, const std::vector
         if (Status put = world_.store.put_child(child); !put.ok()) {
             return put;
         }
-        return world_.store.put_invitation({to_hex(made->record.token_id), name, made->record.secret_sha256, made->record.not_after_us, ""});
+        return world_.store.put_invitation({to_hex(made->record.token_id), name,
+                                            made->record.secret_sha256, made->record.not_after_us,
+                                            ""});
     });
     if (!stored.ok()) {
         return stored.error();
@@ -72,10 +83,12 @@ Result<std::string> Enrolment::enrol(const std::string& request) {
     const auto proof = from_base64url(text_of(json, "proof"));
     const auto refuse = [&](const std::string& why) -> Result<std::string> {
         world_.log.warn("enrol.refused", why, {{"name", text_of(json, "name")}});
-        [[maybe_unused]] const Status kept = world_.store.add_error({world_.clock.wall_us(), "enrol.refused", "A box was refused: " + why});
+        [[maybe_unused]] const Status kept = world_.store.add_error(
+            {world_.clock.wall_us(), "enrol.refused", "A box was refused: " + why});
         return not_valid();
     };
-    if (!token_id || !secret || !raw_key || !tls_spki || !proof || tls_spki->size() > tls_spki_bytes_max) {
+    if (!token_id || !secret || !raw_key || !tls_spki || !proof ||
+        tls_spki->size() > tls_spki_bytes_max) {
         return refuse("the request is malformed");
     }
     auto invitation = world_.store.invitation(to_hex(*token_id));
@@ -88,7 +101,9 @@ Result<std::string> Enrolment::enrol(const std::string& request) {
     const InvitationRow& row = **invitation;
     const trust::InvitationRecord record{*token_id, row.secret_sha256, row.child, row.not_after_us};
     // The name is the invitation's; the one in the request is only compared.
-    if (const Status good = trust::redeem(record, *secret, text_of(json, "name"), world_.clock.wall_us()); !good.ok()) {
+    if (const Status good =
+            trust::redeem(record, *secret, text_of(json, "name"), world_.clock.wall_us());
+        !good.ok()) {
         return refuse(good.error().message);
     }
     auto key = trust::PublicKey::from_raw(*raw_key);
@@ -101,17 +116,21 @@ Result<std::string> Enrolment::enrol(const std::string& request) {
         return child.ok() ? refuse("the name of this invitation is gone") : child.error();
     }
     if (!row.used_by.empty()) {
-        const bool same = row.used_by == *raw_key && (*child)->state == "enrolled" && (*child)->tls_key_sha256 == to_hex(trust::spki_fingerprint(*tls_spki));
-        return same ? Result<std::string>((*child)->certificates) : refuse("the invitation was used already, with another key");
+        const bool same = row.used_by == *raw_key && (*child)->state == "enrolled" &&
+                          (*child)->tls_key_sha256 == to_hex(trust::spki_fingerprint(*tls_spki));
+        return same ? Result<std::string>((*child)->certificates)
+                    : refuse("the invitation was used already, with another key");
     }
     if ((*child)->state != "invited") {
         return refuse("the name is not waiting for a box");
     }
-    return certify(**child, *name, *key, *tls_spki).ok() ? world_.store.child(row.child).value().value().certificates
-                                                          : refuse("the key that the box shows cannot be certified");
+    return certify(**child, *name, *key, *tls_spki).ok()
+               ? world_.store.child(row.child).value().value().certificates
+               : refuse("the key that the box shows cannot be certified");
 }
 
-Result<std::string> Enrolment::certify(const ChildRow& invited, const trust::TierName& name, const trust::PublicKey& key, const std::string& tls_spki) {
+Result<std::string> Enrolment::certify(const ChildRow& invited, const trust::TierName& name,
+                                       const trust::PublicKey& key, const std::string& tls_spki) {
     const trust::Validity validity = trust::valid_for(world_.clock.wall_us(), certificate_life_us);
     auto ca = trust::issue_ca(world_.me.issuer(), name, key, validity, world_.random);
     if (!ca.ok()) {
@@ -128,7 +147,10 @@ Result<std::string> Enrolment::certify(const ChildRow& invited, const trust::Tie
     child.since_us = world_.clock.wall_us();
     child.envelope_key = key.raw();
     child.tls_key_sha256 = to_hex(trust::spki_fingerprint(tls_spki));
-    child.certificates = dump({{"name", name.text()}, {"epoch", child.epoch}, {"tls_cert", trust::to_pem({*tls})}, {"ca_chain", trust::to_pem(chain)}});
+    child.certificates = dump({{"name", name.text()},
+                               {"epoch", child.epoch},
+                               {"tls_cert", trust::to_pem({*tls})},
+                               {"ca_chain", trust::to_pem(chain)}});
     const Status stored = world_.store.transact([&]() -> Status {
         if (Status put = world_.store.put_child(child); !put.ok()) {
             return put;
@@ -149,7 +171,8 @@ Status Enrolment::revoke(const std::string& name) {
         return child.error();
     }
     if (!*child) {
-        return fail(Code::not_found, "there is no tier '" + name + "' below this one", "hasp local list shows those that are");
+        return fail(Code::not_found, "there is no tier '" + name + "' below this one",
+                    "hasp local list shows those that are");
     }
     if ((*child)->state == "revoked") {
         return {};
@@ -165,4 +188,4 @@ Status Enrolment::revoke(const std::string& name) {
     });
 }
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

@@ -1,4 +1,5 @@
-// Delegation as a child: taking leases and desired states from the parent, and reaching what they say.
+// Delegation as a child: taking leases and desired states from the parent, and reaching what they
+// say.
 #include "base/files.h"
 #include "base/text.h"
 #include "delegation.h"
@@ -20,10 +21,11 @@ std::string boot_id() {
 trust::TimeState saved_time(TierStore& store) {
     auto text = store.fact("time");
     const Json json = parse_object(text.ok() ? *text : "");
-    return {int_of(json, "signed_floor_us"), int_of(json, "offline_us"), int_of(json, "saved_boot_us"), text_of(json, "boot_id")};
+    return {int_of(json, "signed_floor_us"), int_of(json, "offline_us"),
+            int_of(json, "saved_boot_us"), text_of(json, "boot_id")};
 }
 
-}  // namespace
+} // namespace
 
 // The lease that is being put together.
 struct Delegation::Fetch {
@@ -34,17 +36,24 @@ struct Delegation::Fetch {
 
 Delegation::Delegation(World world)
     : world_(std::move(world)),
-      time_(saved_time(world_.store), world_.me.has_parent() ? world_.config.lease.run_days * trust::day_us : 0, world_.clock.boot_us(), boot_id()) {
+      time_(saved_time(world_.store),
+            world_.me.has_parent() ? world_.config.lease.run_days * trust::day_us : 0,
+            world_.clock.boot_us(), boot_id()) {
     serve_children();
     serve_parent();
 }
 
-trust::TrustedTime Delegation::now() { return time_.now(world_.clock.wall_us(), world_.clock.boot_us()); }
+trust::TrustedTime Delegation::now() {
+    return time_.now(world_.clock.wall_us(), world_.clock.boot_us());
+}
 
 void Delegation::heard_parent_time(std::int64_t wall_us) {
     time_.observe_signed(wall_us, world_.clock.boot_us());
     const trust::TimeState state = time_.state(world_.clock.boot_us());
-    const Json json{{"signed_floor_us", state.signed_floor_us}, {"offline_us", state.offline_us}, {"saved_boot_us", state.saved_boot_us}, {"boot_id", state.boot_id}};
+    const Json json{{"signed_floor_us", state.signed_floor_us},
+                    {"offline_us", state.offline_us},
+                    {"saved_boot_us", state.saved_boot_us},
+                    {"boot_id", state.boot_id}};
     if (const Status kept = world_.store.set_fact("time", dump(json)); !kept.ok()) {
         world_.log.error("time.keep", kept.error().message);
     }
@@ -55,14 +64,17 @@ Status Delegation::load() {
     auto desired = world_.store.fact("desired");
     auto row = world_.store.lease("");
     auto chain = world_.store.fact("lease.chain");
-    for (const Status& status : {reached.ok() ? Status{} : Status{reached.error()}, desired.ok() ? Status{} : Status{desired.error()},
-                                 row.ok() ? Status{} : Status{row.error()}, chain.ok() ? Status{} : Status{chain.error()}}) {
+    for (const Status& status : {reached.ok() ? Status{} : Status{reached.error()},
+                                 desired.ok() ? Status{} : Status{desired.error()},
+                                 row.ok() ? Status{} : Status{row.error()},
+                                 chain.ok() ? Status{} : Status{chain.error()}}) {
         if (!status.ok()) {
             return status;
         }
     }
     const Json json = parse_object(*reached);
-    reached_ = {static_cast<std::uint64_t>(int_of(json, "epoch")), static_cast<std::uint64_t>(int_of(json, "number"))};
+    reached_ = {static_cast<std::uint64_t>(int_of(json, "epoch")),
+                static_cast<std::uint64_t>(int_of(json, "number"))};
     if (*row) {
         trust::Lease lease{(*row)->envelope, {}};
         for (const auto& [name, hash] : (*row)->sections) {
@@ -73,7 +85,8 @@ Status Delegation::load() {
         }
         auto decoded = trust::decode_chain(from_base64url(*chain).value_or(""));
         if (decoded.ok()) {
-            auto verified = trust::verify_lease(lease, *decoded, {world_.me.realm_id, world_.me.name, std::nullopt}, now().now_us);
+            auto verified = trust::verify_lease(
+                lease, *decoded, {world_.me.realm_id, world_.me.name, std::nullopt}, now().now_us);
             if (verified.ok()) {
                 lease_ = *std::move(verified);
                 chain_ = *std::move(decoded);
@@ -134,16 +147,18 @@ std::vector<Delegation::Held> Delegation::held() {
 }
 
 void Delegation::serve_parent() {
-    world_.links.on("lease", [this](const std::string& from, const Message& m, const Links::Answer&) {
-        if (from == to_parent) {
-            take_lease(m);
-        }
-    });
-    world_.links.on("desired", [this](const std::string& from, const Message& m, const Links::Answer&) {
-        if (from == to_parent) {
-            take_desired(m.body, false);
-        }
-    });
+    world_.links.on("lease",
+                    [this](const std::string& from, const Message& m, const Links::Answer&) {
+                        if (from == to_parent) {
+                            take_lease(m);
+                        }
+                    });
+    world_.links.on("desired",
+                    [this](const std::string& from, const Message& m, const Links::Answer&) {
+                        if (from == to_parent) {
+                            take_desired(m.body, false);
+                        }
+                    });
 }
 
 void Delegation::parent_connected() {
@@ -154,7 +169,8 @@ void Delegation::parent_connected() {
 }
 
 void Delegation::take_lease(const Message& message) {
-    const auto envelope_bytes = static_cast<std::size_t>(std::max<std::int64_t>(0, int_of(message.head, "envelope_bytes")));
+    const auto envelope_bytes =
+        static_cast<std::size_t>(std::max<std::int64_t>(0, int_of(message.head, "envelope_bytes")));
     if (envelope_bytes > message.body.size() || fetching_lease_) {
         return;
     }
@@ -170,7 +186,9 @@ void Delegation::take_lease(const Message& message) {
     if (lease_) {
         current = lease_->header.counter;
     }
-    auto manifest = trust::verify_lease_envelope(fetch->lease.envelope, fetch->chain, {world_.me.realm_id, world_.me.name, current}, now().now_us);
+    auto manifest =
+        trust::verify_lease_envelope(fetch->lease.envelope, fetch->chain,
+                                     {world_.me.realm_id, world_.me.name, current}, now().now_us);
     if (!manifest.ok()) {
         world_.log.warn("lease.refused", manifest.error().message);
         return;
@@ -193,15 +211,16 @@ void Delegation::fetch_sections(const std::shared_ptr<Fetch>& fetch) {
         return;
     }
     const trust::SectionInfo info = fetch->missing.back();
-    world_.links.ask(to_parent, {{"t", "lease.section"}, {"sha256", to_hex(info.sha256)}}, {}, [this, fetch, info](Result<Message> answer) {
-        if (!answer.ok() || answer->body.size() > sections_text_max) {
-            fetching_lease_ = false;
-            return;
-        }
-        fetch->missing.pop_back();
-        fetch->lease.sections.push_back({info.name, std::move(answer->body)});
-        fetch_sections(fetch);
-    });
+    world_.links.ask(to_parent, {{"t", "lease.section"}, {"sha256", to_hex(info.sha256)}}, {},
+                     [this, fetch, info](Result<Message> answer) {
+                         if (!answer.ok() || answer->body.size() > sections_text_max) {
+                             fetching_lease_ = false;
+                             return;
+                         }
+                         fetch->missing.pop_back();
+                         fetch->lease.sections.push_back({info.name, std::move(answer->body)});
+                         fetch_sections(fetch);
+                     });
 }
 
 void Delegation::finish_lease(const std::shared_ptr<Fetch>& fetch) {
@@ -213,13 +232,20 @@ void Delegation::finish_lease(const std::shared_ptr<Fetch>& fetch) {
     if (lease_) {
         current = lease_->header.counter;
     }
-    auto verified = trust::verify_lease(fetch->lease, fetch->chain, {world_.me.realm_id, world_.me.name, current}, now().now_us);
+    auto verified = trust::verify_lease(
+        fetch->lease, fetch->chain, {world_.me.realm_id, world_.me.name, current}, now().now_us);
     if (!verified.ok()) {
         world_.log.warn("lease.refused", verified.error().message);
-        [[maybe_unused]] const Status kept = world_.store.add_error({world_.clock.wall_us(), "lease.refused", verified.error().message});
+        [[maybe_unused]] const Status kept = world_.store.add_error(
+            {world_.clock.wall_us(), "lease.refused", verified.error().message});
         return;
     }
-    LeaseRow row{"", static_cast<std::int64_t>(verified->header.counter.number), fetch->lease.envelope, {}, verified->header.issued_at_us, verified->header.not_after_us};
+    LeaseRow row{"",
+                 static_cast<std::int64_t>(verified->header.counter.number),
+                 fetch->lease.envelope,
+                 {},
+                 verified->header.issued_at_us,
+                 verified->header.not_after_us};
     std::map<std::string, std::string> bodies;
     for (const trust::SectionInfo& info : verified->manifest.sections) {
         row.sections[info.name] = to_hex(info.sha256);
@@ -231,7 +257,8 @@ void Delegation::finish_lease(const std::shared_ptr<Fetch>& fetch) {
         if (Status put = world_.store.put_lease(row, bodies); !put.ok()) {
             return put;
         }
-        return world_.store.set_fact("lease.chain", to_base64url(trust::encode_chain(fetch->chain)));
+        return world_.store.set_fact("lease.chain",
+                                     to_base64url(trust::encode_chain(fetch->chain)));
     });
     if (!kept.ok()) {
         world_.log.error("lease.keep", kept.error().message);
@@ -240,9 +267,10 @@ void Delegation::finish_lease(const std::shared_ptr<Fetch>& fetch) {
     lease_ = *std::move(verified);
     chain_ = std::move(fetch->chain);
     lease_bytes_ = std::move(fetch->lease);
-    world_.log.info("lease.taken", "a lease is in force", {{"number", std::to_string(row.number)}, {"until", rfc3339(row.expires_us)}});
+    world_.log.info("lease.taken", "a lease is in force",
+                    {{"number", std::to_string(row.number)}, {"until", rfc3339(row.expires_us)}});
     world_.apps.touch();
-    touch();  // what our children may have follows from what we have
+    touch(); // what our children may have follows from what we have
     if (on_reached_) {
         on_reached_();
     }
@@ -252,13 +280,16 @@ void Delegation::take_desired(const std::string& envelope, bool from_disk) {
     if (!world_.me.has_parent()) {
         return;
     }
-    const std::vector<std::string> above(world_.me.ca_chain_der.begin() + 1, world_.me.ca_chain_der.end());
+    const std::vector<std::string> above(world_.me.ca_chain_der.begin() + 1,
+                                         world_.me.ca_chain_der.end());
     auto keys = trust::verify_ca_chain(above, world_.me.realm_id, now().now_us);
     if (!keys.ok() || keys->empty()) {
-        world_.log.error("desired.refused", keys.ok() ? "no key of the parent" : keys.error().message);
+        world_.log.error("desired.refused",
+                         keys.ok() ? "no key of the parent" : keys.error().message);
         return;
     }
-    const trust::Expectation expectation{"desired-state", world_.me.realm_id, world_.me.name.parent(), world_.me.name};
+    const trust::Expectation expectation{"desired-state", world_.me.realm_id,
+                                         world_.me.name.parent(), world_.me.name};
     auto opened = trust::open(envelope, keys->front().key, expectation, now().now_us);
     if (!opened.ok()) {
         world_.log.warn("desired.refused", opened.error().message);
@@ -268,7 +299,8 @@ void Delegation::take_desired(const std::string& envelope, bool from_disk) {
     if (desired_counter_ != trust::Counter{}) {
         const auto acceptance = trust::accept_newer(desired_counter_, counter);
         if (acceptance == trust::Acceptance::epoch_mismatch) {
-            world_.log.error("desired.refused", "the parent's desired state is of another epoch: nothing is changed until an operator looks at it");
+            world_.log.error("desired.refused", "the parent's desired state is of another epoch: "
+                                                "nothing is changed until an operator looks at it");
             return;
         }
         if (acceptance == trust::Acceptance::older && counter != desired_counter_) {
@@ -276,7 +308,8 @@ void Delegation::take_desired(const std::string& envelope, bool from_disk) {
         }
     }
     if (!from_disk) {
-        if (const Status kept = world_.store.set_fact("desired", to_base64url(envelope)); !kept.ok()) {
+        if (const Status kept = world_.store.set_fact("desired", to_base64url(envelope));
+            !kept.ok()) {
             world_.log.error("desired.keep", kept.error().message);
             return;
         }
@@ -284,10 +317,17 @@ void Delegation::take_desired(const std::string& envelope, bool from_disk) {
     desired_counter_ = counter;
     desired_.clear();
     for (const Json& app : member(parse_object(opened->body), "apps")) {
-        AssignmentRow row{"",           text_of(app, "target"),    text_of(app, "app"), text_of(app, "release"), text_of(app, "origin"),
-                          text_of(app, "data_home"), true_of(app, "wanted"), 0};
+        AssignmentRow row{"",
+                          text_of(app, "target"),
+                          text_of(app, "app"),
+                          text_of(app, "release"),
+                          text_of(app, "origin"),
+                          text_of(app, "data_home"),
+                          true_of(app, "wanted"),
+                          0};
         const auto target = trust::TierName::parse(row.target);
-        if (target.ok() && target->is_in_subtree(world_.me.name) && valid_name(row.app) && (valid_release_id(row.release_id) || !row.wanted)) {
+        if (target.ok() && target->is_in_subtree(world_.me.name) && valid_name(row.app) &&
+            (valid_release_id(row.release_id) || !row.wanted)) {
             desired_.push_back(std::move(row));
         }
     }
@@ -297,4 +337,4 @@ void Delegation::take_desired(const std::string& envelope, bool from_disk) {
     }
 }
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

@@ -4,8 +4,9 @@ namespace hasp::maint {
 
 namespace {
 // What both sides must know before they use it. A parent serves children two releases back.
-const std::vector<std::string> own_features{"lease", "desired", "pack", "login", "token", "session", "report"};
-}  // namespace
+const std::vector<std::string> own_features{"lease", "desired", "pack",  "login",
+                                            "token", "session", "report"};
+} // namespace
 
 const Links::Link* Links::find(const std::string& neighbour) const {
     // The newest stream counts: an older one may not have noticed that its connection died.
@@ -17,9 +18,13 @@ const Links::Link* Links::find(const std::string& neighbour) const {
     return nullptr;
 }
 
-Links::Link* Links::find(const std::string& neighbour) { return const_cast<Link*>(std::as_const(*this).find(neighbour)); }
+Links::Link* Links::find(const std::string& neighbour) {
+    return const_cast<Link*>(std::as_const(*this).find(neighbour));
+}
 
-bool Links::connected(const std::string& neighbour) const { return find(neighbour) != nullptr; }
+bool Links::connected(const std::string& neighbour) const {
+    return find(neighbour) != nullptr;
+}
 
 std::int64_t Links::rtt_ms(const std::string& neighbour) const {
     const Link* link = find(neighbour);
@@ -46,7 +51,12 @@ void Links::opened(LinkId id, const std::string& neighbour) {
     link.id = id;
     link.neighbour = neighbour;
     link.heard_us = link.pinged_us = clock_.boot_us();
-    send(link, {{"t", "hello"}, {"version", protocol_version}, {"features", own_features}, {"name", me_.text()}, {"now_us", clock_.wall_us()}},
+    send(link,
+         {{"t", "hello"},
+          {"version", protocol_version},
+          {"features", own_features},
+          {"name", me_.text()},
+          {"now_us", clock_.wall_us()}},
          {});
 }
 
@@ -109,7 +119,10 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
         return;
     }
     if (type == "ping") {
-        send(link, {{"t", "pong"}, {"at_us", int_of(message.head, "at_us")}, {"now_us", clock_.wall_us()}}, {});
+        send(
+            link,
+            {{"t", "pong"}, {"at_us", int_of(message.head, "at_us")}, {"now_us", clock_.wall_us()}},
+            {});
         return;
     }
     if (type == "pong") {
@@ -118,7 +131,8 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
         return;
     }
     if (type == "re") {
-        const auto question = questions_.find(static_cast<std::uint64_t>(int_of(message.head, "q")));
+        const auto question =
+            questions_.find(static_cast<std::uint64_t>(int_of(message.head, "q")));
         if (question == questions_.end() || question->second.link != id) {
             return;
         }
@@ -140,11 +154,13 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
         Json head = result.ok() ? result->head : Json{{"error", error_json(result.error())}};
         head["t"] = "re";
         head["q"] = q;
-        send(still->second, head, result.ok() ? std::string_view(result->body) : std::string_view());
+        send(still->second, head,
+             result.ok() ? std::string_view(result->body) : std::string_view());
     };
     const auto handler = handlers_.find(type);
     if (handler == handlers_.end()) {
-        answer(fail(Code::usage, "this tier does not know the message '" + type + "'", "the two tiers run different versions of hasp"));
+        answer(fail(Code::usage, "this tier does not know the message '" + type + "'",
+                    "the two tiers run different versions of hasp"));
         return;
     }
     handler->second(link.neighbour, message, answer);
@@ -153,7 +169,9 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
 void Links::ask(const std::string& neighbour, Json head, std::string body, Reply reply) {
     Link* link = find(neighbour);
     if (link == nullptr) {
-        reply(fail(Code::unreachable, neighbour.empty() ? "the parent cannot be reached" : "the tier '" + neighbour + "' cannot be reached"));
+        reply(fail(Code::unreachable, neighbour.empty()
+                                          ? "the parent cannot be reached"
+                                          : "the tier '" + neighbour + "' cannot be reached"));
         return;
     }
     if (questions_.size() >= questions_max) {
@@ -197,7 +215,9 @@ void Links::drop(LinkId id, const Error& why) {
     }
 }
 
-void Links::closed(LinkId id, const std::string& reason) { drop(id, fail(Code::unreachable, "the link was lost: " + reason)); }
+void Links::closed(LinkId id, const std::string& reason) {
+    drop(id, fail(Code::unreachable, "the link was lost: " + reason));
+}
 
 void Links::all_closed(const std::string& reason) {
     while (!links_.empty()) {
@@ -231,7 +251,8 @@ void Links::tick() {
         }
     }
     for (const Reply& reply : late) {
-        reply(fail(Code::timed_out, "the other tier did not answer within " + std::to_string(question_limit_us / 1'000'000) + " s"));
+        reply(fail(Code::timed_out, "the other tier did not answer within " +
+                                        std::to_string(question_limit_us / 1'000'000) + " s"));
     }
     std::vector<std::string> silent;
     for (auto& [id, link] : links_) {
@@ -243,8 +264,10 @@ void Links::tick() {
         }
     }
     for (const std::string& neighbour : silent) {
-        cut(neighbour, "nothing was heard from it for " + std::to_string(heartbeats_missed_max * heartbeat_us_ / 1'000'000) + " s");
+        cut(neighbour, "nothing was heard from it for " +
+                           std::to_string(heartbeats_missed_max * heartbeat_us_ / 1'000'000) +
+                           " s");
     }
 }
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

@@ -1,5 +1,5 @@
-// Conversations with neighbours over their control streams: frames in and out, questions with answers and time limits, heartbeat.
-// Knows nothing of what is said. One thread.
+// Conversations with neighbours over their control streams: frames in and out, questions with
+// answers and time limits, heartbeat. Knows nothing of what is said. One thread.
 #pragma once
 
 #include "base/clock.h"
@@ -20,7 +20,7 @@ namespace hasp::maint {
 // The parent is the neighbour "", a child the neighbour by its name (last element).
 inline constexpr const char* to_parent = "";
 inline constexpr std::int64_t question_limit_us = 15'000'000;
-inline constexpr std::size_t questions_max = 10'000;  // waiting at a time, of all neighbours
+inline constexpr std::size_t questions_max = 10'000; // waiting at a time, of all neighbours
 inline constexpr int protocol_version = 1;
 // Neighbours silent for this many heartbeats are cut off.
 inline constexpr int heartbeats_missed_max = 3;
@@ -35,18 +35,24 @@ class Links {
     using Reply = std::function<void(Result<Message>)>;
     // Answers a question once, now or later; an answer to a mere statement goes nowhere.
     using Answer = std::function<void(Result<Message>)>;
-    using Handler = std::function<void(const std::string& neighbour, const Message& message, const Answer& answer)>;
+    using Handler = std::function<void(const std::string& neighbour, const Message& message,
+                                       const Answer& answer)>;
     // A neighbour has said hello (true), or is gone (false).
     using OnChange = std::function<void(const std::string& neighbour, bool connected)>;
 
-    Links(KeeperPorts& ports, const Clock& clock, const Log& log, trust::TierName me, std::int64_t heartbeat_s)
-        : ports_(ports), clock_(clock), log_(log), me_(std::move(me)), heartbeat_us_(heartbeat_s * 1'000'000) {}
+    Links(KeeperPorts& ports, const Clock& clock, const Log& log, trust::TierName me,
+          std::int64_t heartbeat_s)
+        : ports_(ports), clock_(clock), log_(log), me_(std::move(me)),
+          heartbeat_us_(heartbeat_s * 1'000'000) {}
 
     void on(const std::string& type, Handler handler) { handlers_[type] = std::move(handler); }
     void on_change(OnChange callback) { on_change_ = std::move(callback); }
 
-    // The parent's clock, as it was at most one round trip ago. Called at hello and at every heartbeat.
-    void on_parent_time(std::function<void(std::int64_t wall_us)> callback) { on_parent_time_ = std::move(callback); }
+    // The parent's clock, as it was at most one round trip ago. Called at hello and at every
+    // heartbeat.
+    void on_parent_time(std::function<void(std::int64_t wall_us)> callback) {
+        on_parent_time_ = std::move(callback);
+    }
 
     // From front: a control stream of a verified neighbour.
     void opened(LinkId id, const std::string& neighbour);
@@ -59,7 +65,8 @@ class Links {
     std::int64_t rtt_ms(const std::string& neighbour) const;
     std::vector<std::string> features(const std::string& neighbour) const;
 
-    // `reply` is called exactly once: with the answer, or unreachable, timed_out, or the neighbour's own error.
+    // `reply` is called exactly once: with the answer, or unreachable, timed_out, or the
+    // neighbour's own error.
     void ask(const std::string& neighbour, Json head, std::string body, Reply reply);
     // Dropped when there is no link.
     void tell(const std::string& neighbour, Json head, std::string body = {});
@@ -74,7 +81,7 @@ class Links {
         std::string neighbour;
         ipc::FrameDecoder decoder{false};
         bool hello = false;
-        std::int64_t heard_us = 0;  // boot clock
+        std::int64_t heard_us = 0; // boot clock
         std::int64_t pinged_us = 0;
         std::int64_t rtt_ms = -1;
         std::vector<std::string> features;
@@ -105,4 +112,4 @@ class Links {
     std::function<void(std::int64_t)> on_parent_time_;
 };
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

@@ -10,11 +10,14 @@ namespace hasp::maint {
 
 namespace {
 
-std::string path_of(const std::string& target) { return target.substr(0, target.find('?')); }
+std::string path_of(const std::string& target) {
+    return target.substr(0, target.find('?'));
+}
 
 std::optional<std::string> query_value(const std::string& target, std::string_view name) {
     const std::size_t mark = target.find('?');
-    return mark == std::string::npos ? std::nullopt : form_value(std::string_view(target).substr(mark + 1), name);
+    return mark == std::string::npos ? std::nullopt
+                                     : form_value(std::string_view(target).substr(mark + 1), name);
 }
 
 std::string port_of(const std::string& authority) {
@@ -36,7 +39,9 @@ std::string capitalised(std::string text) {
     return text;
 }
 
-Pages::Response see_other(const std::string& location) { return {303, {{"location", location}, {"cache-control", "no-store"}}, ""}; }
+Pages::Response see_other(const std::string& location) {
+    return {303, {{"location", location}, {"cache-control", "no-store"}}, ""};
+}
 
 signon::TileState tile_state(const std::string& state) {
     if (state == "ready") {
@@ -48,15 +53,18 @@ signon::TileState tile_state(const std::string& state) {
     return signon::TileState::starts_on_use;
 }
 
-}  // namespace
+} // namespace
 
-signon::PageFrame Pages::frame() const { return {capitalised(world_.me.name.leaf())}; }
+signon::PageFrame Pages::frame() const {
+    return {capitalised(world_.me.name.leaf())};
+}
 
 Pages::Response Pages::page(const Request& request, int status, std::string html) const {
     std::vector<std::string> targets;
     if (const std::string& pattern = world_.config.web.app_host; !pattern.empty()) {
         const std::size_t at = pattern.find("{app}");
-        targets.push_back(request.scheme + "://*" + pattern.substr(at + 5) + port_of(request.authority));
+        targets.push_back(request.scheme + "://*" + pattern.substr(at + 5) +
+                          port_of(request.authority));
     }
     return {status,
             {{"content-type", "text/html; charset=utf-8"},
@@ -67,7 +75,8 @@ Pages::Response Pages::page(const Request& request, int status, std::string html
             std::move(html)};
 }
 
-Pages::Response Pages::error(const Request& request, int status, const std::string& headline, const std::string& what, const std::string& todo) const {
+Pages::Response Pages::error(const Request& request, int status, const std::string& headline,
+                             const std::string& what, const std::string& todo) const {
     signon::ErrorPage page_values;
     page_values.frame = frame();
     page_values.status = status;
@@ -80,7 +89,8 @@ Pages::Response Pages::error(const Request& request, int status, const std::stri
 std::string Pages::set_cookie(const Request& request, const std::string& value) const {
     // Over plain HTTP clients drop Secure cookies, and the prefix demands Secure.
     const bool secure = request.scheme == "https";
-    return (secure ? "__Host-" : "") + cookie_name(world_.me.name) + "=" + value + "; Path=/; HttpOnly; SameSite=Lax" + (secure ? "; Secure" : "") +
+    return (secure ? "__Host-" : "") + cookie_name(world_.me.name) + "=" + value +
+           "; Path=/; HttpOnly; SameSite=Lax" + (secure ? "; Secure" : "") +
            (value.empty() ? "; Max-Age=0" : "");
 }
 
@@ -89,7 +99,8 @@ std::optional<signon::Identity> Pages::signed_on(const Request& request) {
         return std::nullopt;
     }
     auto session = world_.sessions.by_sid(request.sid);
-    return session.ok() && *session ? std::optional<signon::Identity>((*session)->identity) : std::nullopt;
+    return session.ok() && *session ? std::optional<signon::Identity>((*session)->identity)
+                                    : std::nullopt;
 }
 
 std::string Pages::app_authority(const Request& request, const std::string& app) const {
@@ -99,8 +110,11 @@ std::string Pages::app_authority(const Request& request, const std::string& app)
         return "";
     }
     // An address typed as numbers has no sibling names: apps are then reached by path.
-    const bool numeric = request.host.find_first_not_of("0123456789.") == std::string::npos || request.host.starts_with('[');
-    return numeric ? "" : pattern.substr(0, at) + app + pattern.substr(at + 5) + port_of(request.authority);
+    const bool numeric = request.host.find_first_not_of("0123456789.") == std::string::npos ||
+                         request.host.starts_with('[');
+    return numeric
+               ? ""
+               : pattern.substr(0, at) + app + pattern.substr(at + 5) + port_of(request.authority);
 }
 
 std::vector<std::string> Pages::app_authorities(const Request& request) const {
@@ -120,7 +134,8 @@ void Pages::serve(const Request& request, Done done) {
     const std::string path = path_of(request.target);
     const bool reads = request.method == "GET" || request.method == "HEAD";
     if (request.door == "link") {
-        done(path == "/hasp/link/enrol" && request.method == "POST" ? enrol(request) : Response{404, {}, ""});
+        done(path == "/hasp/link/enrol" && request.method == "POST" ? enrol(request)
+                                                                    : Response{404, {}, ""});
         return;
     }
     if (path == "/hasp/login" && reads) {
@@ -141,7 +156,9 @@ void Pages::serve(const Request& request, Done done) {
     }
 }
 
-Pages::Response Pages::to_login(const Request& request) const { return see_other("/hasp/login?next=" + percent_encode(request.target)); }
+Pages::Response Pages::to_login(const Request& request) const {
+    return see_other("/hasp/login?next=" + percent_encode(request.target));
+}
 
 void Pages::login(const Request& request, Done done) {
     const std::string next = query_value(request.target, "next").value_or("/");
@@ -153,7 +170,8 @@ void Pages::login(const Request& request, Done done) {
     values.frame = frame();
     values.next = next;
     if (world_.me.has_parent() && !world_.links.connected(to_parent)) {
-        values.offline_note = "The link to " + capitalised(world_.me.name.parent().leaf()) + " is down: only accounts of this site can log in now.";
+        values.offline_note = "The link to " + capitalised(world_.me.name.parent().leaf()) +
+                              " is down: only accounts of this site can log in now.";
     }
     done(page(request, 200, signon::render(values)));
 }
@@ -163,7 +181,8 @@ void Pages::post_login(const Request& request, Done done) {
     const std::string next = form_value(request.body, "next").value_or("/");
     const std::string origin = request.header("origin");
     const std::string site = request.header("sec-fetch-site");
-    signon::OriginQuestion question{request.method, false, std::nullopt, std::nullopt, request.scheme, request.authority};
+    signon::OriginQuestion question{request.method, false,          std::nullopt,
+                                    std::nullopt,   request.scheme, request.authority};
     if (!origin.empty()) {
         question.origin = origin;
     }
@@ -171,10 +190,12 @@ void Pages::post_login(const Request& request, Done done) {
         question.sec_fetch_site = site;
     }
     if (!signon::same_origin_allowed(question)) {
-        done(error(request, 403, "This log-in came from another site", "For your safety it was not used.", "Open the log-in page here and try again."));
+        done(error(request, 403, "This log-in came from another site",
+                   "For your safety it was not used.", "Open the log-in page here and try again."));
         return;
     }
-    const People::LoginAttempt attempt{user, form_value(request.body, "password").value_or(""), request.client, request.host};
+    const People::LoginAttempt attempt{user, form_value(request.body, "password").value_or(""),
+                                       request.client, request.host};
     world_.people.log_in(attempt, [this, request, user, next, done](Result<signon::Opened> opened) {
         if (opened.ok()) {
             done(go(request, opened->session.identity.sid, next, opened->cookie));
@@ -194,23 +215,28 @@ void Pages::post_login(const Request& request, Done done) {
         }
         Response response = page(request, status, signon::render(values));
         if (status == 429) {
-            response.headers.emplace_back("retry-after", opened.error().hint.empty() ? "60" : opened.error().hint);
+            response.headers.emplace_back("retry-after",
+                                          opened.error().hint.empty() ? "60" : opened.error().hint);
         }
         done(std::move(response));
     });
 }
 
-// To `next`, with a cookie for this host if it is new; an app's own host gets one of its own by a code.
-Pages::Response Pages::go(const Request& request, const std::string& sid, const std::string& next, const std::string& cookie) {
+// To `next`, with a cookie for this host if it is new; an app's own host gets one of its own by a
+// code.
+Pages::Response Pages::go(const Request& request, const std::string& sid, const std::string& next,
+                          const std::string& cookie) {
     const std::string safe = signon::safe_next(next, request.scheme, app_authorities(request));
     Response response = see_other(safe);
     if (const std::string start = request.scheme + "://"; safe.starts_with(start)) {
         const std::size_t slash = safe.find('/', start.size());
-        const std::string authority = safe.substr(start.size(), slash == std::string::npos ? slash : slash - start.size());
+        const std::string authority =
+            safe.substr(start.size(), slash == std::string::npos ? slash : slash - start.size());
         const std::string rest = slash == std::string::npos ? "/" : safe.substr(slash);
         if (authority != request.authority) {
             const std::string code = world_.people.handover_code(sid, authority);
-            response = see_other(start + authority + "/hasp/enter?code=" + code + "&next=" + percent_encode(rest));
+            response = see_other(start + authority + "/hasp/enter?code=" + code +
+                                 "&next=" + percent_encode(rest));
         } else {
             response = see_other(rest);
         }
@@ -223,9 +249,12 @@ Pages::Response Pages::go(const Request& request, const std::string& sid, const 
 
 Pages::Response Pages::enter(const Request& request) {
     const std::string next = query_value(request.target, "next").value_or("/");
-    const std::string safe = next.starts_with('/') ? signon::safe_next(next, request.scheme, {}) : "/";
-    auto sid = world_.people.handover_sid(query_value(request.target, "code").value_or(""), request.authority);
-    auto cookie = sid.ok() ? world_.sessions.add_cookie(*sid, request.host) : Result<std::string>(sid.error());
+    const std::string safe =
+        next.starts_with('/') ? signon::safe_next(next, request.scheme, {}) : "/";
+    auto sid = world_.people.handover_sid(query_value(request.target, "code").value_or(""),
+                                          request.authority);
+    auto cookie = sid.ok() ? world_.sessions.add_cookie(*sid, request.host)
+                           : Result<std::string>(sid.error());
     if (!cookie.ok()) {
         // Used, too old, or of another host: the app's own door sends the browser round once more.
         return see_other(safe);
@@ -237,12 +266,14 @@ Pages::Response Pages::enter(const Request& request) {
 
 Pages::Response Pages::logout(const Request& request) {
     const std::string origin = request.header("origin");
-    signon::OriginQuestion question{request.method, false, std::nullopt, std::nullopt, request.scheme, request.authority};
+    signon::OriginQuestion question{request.method, false,          std::nullopt,
+                                    std::nullopt,   request.scheme, request.authority};
     if (!origin.empty()) {
         question.origin = origin;
     }
     if (!signon::same_origin_allowed(question)) {
-        return error(request, 403, "This log-out came from another site", "It was not carried out.", "");
+        return error(request, 403, "This log-out came from another site", "It was not carried out.",
+                     "");
     }
     if (!request.sid.empty()) {
         world_.people.log_out(request.sid);
@@ -272,13 +303,15 @@ Pages::Response Pages::portal(const Request& request, const signon::Identity& wh
         tile.title = app.title;
         tile.description = app.description;
         const std::string authority = app.mount == "path" ? "" : app_authority(request, app.name);
-        tile.href = authority.empty() ? "/apps/" + app.name + "/" : request.scheme + "://" + authority + "/";
+        tile.href = authority.empty() ? "/apps/" + app.name + "/"
+                                      : request.scheme + "://" + authority + "/";
         if (authority.empty() && app.mount == "host") {
             tile.href.clear();
         }
         const auto instance = world_.apps.instance(app.name, who.user);
         const auto manifest = world_.apps.manifests().find(app.name);
-        const bool here = app.where == world_.me.name.leaf() && manifest != world_.apps.manifests().end();
+        const bool here =
+            app.where == world_.me.name.leaf() && manifest != world_.apps.manifests().end();
         if (here && manifest->second.kind == run::Kind::process) {
             tile.state = tile_state(instance ? instance->state : "");
             const bool bad = instance && instance->state == "failing";
@@ -301,9 +334,10 @@ Pages::Response Pages::portal(const Request& request, const signon::Identity& wh
         values.tiles.push_back(std::move(tile));
     }
     if (!parent_up) {
-        values.notice = "The link to " + capitalised(world_.me.name.parent().leaf()) + " is down since " +
-                        signon::clock_text(world_.parent.since_us, values.now_us, values.utc_offset_s) +
-                        ". What this site holds works; the rest will be back with the link.";
+        values.notice =
+            "The link to " + capitalised(world_.me.name.parent().leaf()) + " is down since " +
+            signon::clock_text(world_.parent.since_us, values.now_us, values.utc_offset_s) +
+            ". What this site holds works; the rest will be back with the link.";
     }
     return page(request, 200, signon::render(values));
 }
@@ -319,13 +353,18 @@ Pages::Response Pages::down(const Request& request) {
     signon::ErrorPage values;
     values.frame = frame();
     values.status = 503;
-    values.headline = title.empty() ? "This cannot be reached now" : title + " cannot be reached now";
+    values.headline =
+        title.empty() ? "This cannot be reached now" : title + " cannot be reached now";
     const std::int64_t now_us = world_.clock.wall_us();
     const std::string child = world_.apps.child_of(app);
-    const std::string where = !child.empty() ? child : world_.me.has_parent() ? world_.me.name.parent().leaf() : "its server";
-    values.what = "It runs at " + capitalised(where) + ", and the link to there is down. What this site holds itself goes on.";
+    const std::string where = !child.empty()           ? child
+                              : world_.me.has_parent() ? world_.me.name.parent().leaf()
+                                                       : "its server";
+    values.what = "It runs at " + capitalised(where) +
+                  ", and the link to there is down. What this site holds itself goes on.";
     if (child.empty() && world_.parent.since_us > 0) {
-        values.since = "since " + signon::clock_text(world_.parent.since_us, now_us, utc_offset_s(now_us));
+        values.since =
+            "since " + signon::clock_text(world_.parent.since_us, now_us, utc_offset_s(now_us));
     }
     values.what_to_do = "It will work again by itself as soon as the link is back.";
     values.retry_link = true;
@@ -337,9 +376,11 @@ Pages::Response Pages::down(const Request& request) {
 Pages::Response Pages::enrol(const Request& request) {
     auto answer = world_.enrolment.enrol(request.body);
     if (!answer.ok()) {
-        return {answer.error().code == Code::refused ? 403 : 500, {{"content-type", "application/json"}}, dump({{"error", error_json(answer.error())}})};
+        return {answer.error().code == Code::refused ? 403 : 500,
+                {{"content-type", "application/json"}},
+                dump({{"error", error_json(answer.error())}})};
     }
     return {200, {{"content-type", "application/json"}, {"cache-control", "no-store"}}, *answer};
 }
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

@@ -1,4 +1,5 @@
-// hasp's own pages: front asks, the keeper answers. Routing of /hasp/… and the portal; the HTML is lib/signon's. One thread.
+// hasp's own pages: front asks, the keeper answers. Routing of /hasp/… and the portal; the HTML is
+// lib/signon's. One thread.
 #pragma once
 
 #include "apps.h"
@@ -47,8 +48,8 @@ class Pages {
         std::string host;
         std::string target;
         std::string client;
-        std::string sid;     // of the session that front resolved; empty: nobody
-        std::string door;    // "users" or "link"
+        std::string sid;  // of the session that front resolved; empty: nobody
+        std::string door; // "users" or "link"
         Json headers;
         std::string body;
         std::string header(const char* name) const { return text_of(headers, name); }
@@ -61,8 +62,9 @@ class Pages {
     using Done = std::function<void(Response)>;
     void serve(const Request& request, Done done);
 
-    // The name of the cookie that front looks for; over TLS "__Host-" comes before it. One a tier, so that tiers that share a host
-    // name (on one machine, by port) do not end each other's sessions.
+    // The name of the cookie that front looks for; over TLS "__Host-" comes before it. One a tier,
+    // so that tiers that share a host name (on one machine, by port) do not end each other's
+    // sessions.
     static std::string cookie_name(const trust::TierName& me) { return "hasp-" + me.leaf(); }
 
   private:
@@ -71,11 +73,13 @@ class Pages {
     Response logout(const Request& request);
     Response portal(const Request& request, const signon::Identity& who);
     Response enter(const Request& request);
-    Response go(const Request& request, const std::string& sid, const std::string& next, const std::string& cookie);
+    Response go(const Request& request, const std::string& sid, const std::string& next,
+                const std::string& cookie);
     Response enrol(const Request& request);
     Response down(const Request& request);
     Response page(const Request& request, int status, std::string html) const;
-    Response error(const Request& request, int status, const std::string& headline, const std::string& what, const std::string& todo) const;
+    Response error(const Request& request, int status, const std::string& headline,
+                   const std::string& what, const std::string& todo) const;
     Response to_login(const Request& request) const;
     std::optional<signon::Identity> signed_on(const Request& request);
     std::string set_cookie(const Request& request, const std::string& value) const;
@@ -86,4 +90,4 @@ class Pages {
     World world_;
 };
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

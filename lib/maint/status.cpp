@@ -13,11 +13,14 @@ Json link_json(const StatusSources& from) {
         return nullptr;
     }
     const bool connected = from.links.connected(to_parent);
-    Json link{{"parent", from.me.name.parent().text()},
-              {"state", !from.daemon ? "unknown" : connected ? "up" : "down"},
-              {"since", from.parent.since_us > 0 ? Json(rfc3339(from.parent.since_us)) : Json()},
-              {"rtt_ms", from.links.rtt_ms(to_parent) >= 0 ? Json(from.links.rtt_ms(to_parent)) : Json()},
-              {"address", from.parent.address}};
+    Json link{
+        {"parent", from.me.name.parent().text()},
+        {"state", !from.daemon ? "unknown"
+                  : connected  ? "up"
+                               : "down"},
+        {"since", from.parent.since_us > 0 ? Json(rfc3339(from.parent.since_us)) : Json()},
+        {"rtt_ms", from.links.rtt_ms(to_parent) >= 0 ? Json(from.links.rtt_ms(to_parent)) : Json()},
+        {"address", from.parent.address}};
     if (!connected && !from.parent.why.empty()) {
         link["reason"] = from.parent.why;
     }
@@ -30,8 +33,12 @@ Json apps_json(const StatusSources& from) {
     const auto instances = from.apps.instances();
     for (const AppRow& row : rows.ok() ? *rows : std::vector<AppRow>{}) {
         const auto manifest = from.apps.manifests().find(row.name);
-        const bool process = manifest != from.apps.manifests().end() && manifest->second.kind == run::Kind::process;
-        Json entry{{"name", row.name}, {"release", row.release_id}, {"origin", row.origin}, {"state", process ? "starts on first use" : "ready"}};
+        const bool process =
+            manifest != from.apps.manifests().end() && manifest->second.kind == run::Kind::process;
+        Json entry{{"name", row.name},
+                   {"release", row.release_id},
+                   {"origin", row.origin},
+                   {"state", process ? "starts on first use" : "ready"}};
         Json running = Json::array();
         for (const auto& [id, state] : instances) {
             if (id != row.name && !id.starts_with(row.name + ".")) {
@@ -70,13 +77,14 @@ Json children_json(const StatusSources& from) {
     auto rows = from.store.children();
     for (const ChildRow& child : rows.ok() ? *rows : std::vector<ChildRow>{}) {
         const bool up = from.links.connected(child.name);
-        Json entry{{"name", child.name},
-                   {"state", child.state == "enrolled" ? (up ? "up" : "dark") : child.state},
-                   {"since", rfc3339(child.since_us)},
-                   {"last_seen", child.seen_us > 0 ? Json(rfc3339(child.seen_us)) : Json()},
-                   {"desired", {{"epoch", child.epoch}, {"generation", child.desired_generation}}},
-                   {"reached", {{"generation", child.reached_generation}, {"lease", child.reached_lease}}},
-                   {"lease", child.lease_number}};
+        Json entry{
+            {"name", child.name},
+            {"state", child.state == "enrolled" ? (up ? "up" : "dark") : child.state},
+            {"since", rfc3339(child.since_us)},
+            {"last_seen", child.seen_us > 0 ? Json(rfc3339(child.seen_us)) : Json()},
+            {"desired", {{"epoch", child.epoch}, {"generation", child.desired_generation}}},
+            {"reached", {{"generation", child.reached_generation}, {"lease", child.reached_lease}}},
+            {"lease", child.lease_number}};
         if (up && from.links.rtt_ms(child.name) >= 0) {
             entry["rtt_ms"] = from.links.rtt_ms(child.name);
         }
@@ -89,12 +97,13 @@ Json children_json(const StatusSources& from) {
     return children;
 }
 
-}  // namespace
+} // namespace
 
 Json status_json(const StatusSources& from) {
     Json leases = Json::array();
     for (const Delegation::Held& held : from.delegation.held()) {
-        leases.push_back({{"kind", held.kind}, {"what", held.what}, {"expires", rfc3339(held.expires_us)}});
+        leases.push_back(
+            {{"kind", held.kind}, {"what", held.what}, {"expires", rfc3339(held.expires_us)}});
     }
     Json errors = Json::array();
     if (auto rows = from.store.errors(errors_shown); rows.ok()) {
@@ -119,9 +128,11 @@ Json status_json(const StatusSources& from) {
              {"children", children_json(from)},
              {"processes", processes}};
     if (time.suspect() || time.clock_ahead) {
-        out["clock"] = time.clock_behind ? "behind: it was set back, or lost its battery" : time.clock_ahead ? "ahead of the parent's" : "too long without a signed time";
+        out["clock"] = time.clock_behind  ? "behind: it was set back, or lost its battery"
+                       : time.clock_ahead ? "ahead of the parent's"
+                                          : "too long without a signed time";
     }
     return out;
 }
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

@@ -1,4 +1,5 @@
-// What `hasp status` shows, and what a child tells its parent of itself: facts with their age, and what could not be asked.
+// What `hasp status` shows, and what a child tells its parent of itself: facts with their age, and
+// what could not be asked.
 #pragma once
 
 #include "apps.h"
@@ -30,4 +31,4 @@ struct StatusSources {
 };
 Json status_json(const StatusSources& from);
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

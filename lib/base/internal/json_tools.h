@@ -1,5 +1,5 @@
-// The JSON library behind a few total functions: nothing here throws, wrong types read as absent. For .cpp files and private headers of
-// those who link hasp_json; never in a public header.
+// The JSON library behind a few total functions: nothing here throws, wrong types read as absent.
+// For .cpp files and private headers of those who link hasp_json; never in a public header.
 #pragma once
 
 #include "base/result.h"
@@ -64,7 +64,8 @@ inline Json error_json(const Error& error) {
 }
 
 inline Error error_of(const Json& json) {
-    return fail(code_from_name(text_of(json, "code")), text_of(json, "message"), text_of(json, "hint"));
+    return fail(code_from_name(text_of(json, "code")), text_of(json, "message"),
+                text_of(json, "hint"));
 }
 
-}  // namespace hasp
+} // namespace hasp

@@ -1,12 +1,15 @@
-// The keeper's logic: everything that a tier knows and decides, as one object that is fed frames and time and does no I/O but its
-// stores'. cmd/hasp gives it sockets and threads; a command without a daemon gives it neither.
+// The keeper's logic: everything that a tier knows and decides, as one object that is fed frames
+// and time and does no I/O but its stores'. cmd/hasp gives it sockets and threads; a command
+// without a daemon gives it neither.
 //
 // Messages with front (head's "t"; "id" is repeated in the answer):
-//   from front   who {kind, secret, host, child, client} · page {method, …}+body · start {app, user} · parent {up, address, …}
+//   from front   who {kind, secret, host, child, client} · page {method, …}+body · start {app,
+//   user} · parent {up, address, …}
 //                link.open {link, neighbour} · link.data {link}+bytes · link.close {link, why}
-//   to front     who, page, start (answers) · snapshot +fd · credentials {…} · drop {users | sids | all} · link.data · link.cut
-// with spawner: start {…}+manifest · stop {instance, reason} → event {…} · refused {instance, error} · isolation {text}
-// with commands: {cmd, args} → {result} or {error}
+//   to front     who, page, start (answers) · snapshot +fd · credentials {…} · drop {users | sids |
+//   all} · link.data · link.cut
+// with spawner: start {…}+manifest · stop {instance, reason} → event {…} · refused {instance,
+// error} · isolation {text} with commands: {cmd, args} → {result} or {error}
 #pragma once
 
 #include "base/clock.h"
@@ -28,17 +31,18 @@
 namespace hasp::maint {
 
 struct KeeperOptions {
-    std::string state;  // absolute
+    std::string state; // absolute
     Config config;
     std::string version;
-    bool daemon = true;  // false: one command on a tier that does not run
+    bool daemon = true; // false: one command on a tier that does not run
 };
 
 class Keeper {
   public:
-    // Opens the stores in STATE. Code::not_found when STATE was never initialised. The references must outlive the keeper, and the
-    // caller holds the state lock.
-    static Result<std::unique_ptr<Keeper>> open(KeeperOptions options, KeeperPorts& ports, const Clock& clock, Random& random, const Log& log);
+    // Opens the stores in STATE. Code::not_found when STATE was never initialised. The references
+    // must outlive the keeper, and the caller holds the state lock.
+    static Result<std::unique_ptr<Keeper>> open(KeeperOptions options, KeeperPorts& ports,
+                                                const Clock& clock, Random& random, const Log& log);
     ~Keeper();
     Keeper(const Keeper&) = delete;
     Keeper& operator=(const Keeper&) = delete;
@@ -67,4 +71,4 @@ class Keeper {
     std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

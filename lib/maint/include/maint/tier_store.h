@@ -1,8 +1,9 @@
-// What a tier knows of itself, its neighbours and its apps: one table of facts each, at the level of transactions. Everything
-// else in lib/maint decides on these rows and never sees SQL.
+// What a tier knows of itself, its neighbours and its apps: one table of facts each, at the level
+// of transactions. Everything else in lib/maint decides on these rows and never sees SQL.
 //
-// One thread (the keeper's). Every call may block on the disk; a change is durable when the call returns, unless it runs inside
-// transact(). Errors are the store's (store/db.h), with not_found and conflict as said below.
+// One thread (the keeper's). Every call may block on the disk; a change is durable when the call
+// returns, unless it runs inside transact(). Errors are the store's (store/db.h), with not_found
+// and conflict as said below.
 #pragma once
 
 #include "base/result.h"
@@ -22,7 +23,7 @@ namespace hasp::maint {
 
 struct ChildRow {
     std::string name;
-    std::string state;  // "invited", "enrolled" or "revoked"
+    std::string state; // "invited", "enrolled" or "revoked"
     std::string envelope_key;
     std::string tls_key_sha256;
     std::string certificates;
@@ -74,10 +75,10 @@ struct AssignmentRow {
 };
 
 struct LeaseRow {
-    std::string child;  // empty: the one that we hold
+    std::string child; // empty: the one that we hold
     std::int64_t number = 0;
     std::string envelope;
-    std::map<std::string, std::string> sections;  // name -> sha256 in hex
+    std::map<std::string, std::string> sections; // name -> sha256 in hex
     std::int64_t granted_us = 0;
     std::int64_t expires_us = 0;
 };
@@ -98,13 +99,14 @@ class TierStore {
     // Runs `work` in one transaction: all of it is durable, or, when it returns an error, nothing.
     Status transact(const std::function<Status()>& work);
 
-    Result<std::string> fact(const std::string& name);  // empty when it was never set
+    Result<std::string> fact(const std::string& name); // empty when it was never set
     Status set_fact(const std::string& name, const std::string& value);
 
     Result<std::vector<ChildRow>> children();
     Result<std::optional<ChildRow>> child(const std::string& name);
     Status put_child(const ChildRow& row);
-    Status seen(const std::string& child, std::int64_t at_us, std::int64_t generation, std::int64_t lease, const std::string& report);
+    Status seen(const std::string& child, std::int64_t at_us, std::int64_t generation,
+                std::int64_t lease, const std::string& report);
 
     Status put_invitation(const InvitationRow& row);
     Result<std::optional<InvitationRow>> invitation(const std::string& id);
@@ -117,13 +119,16 @@ class TierStore {
     Status drop_app(const std::string& name);
 
     Status put_release(const ReleaseRow& row);
-    Result<std::optional<ReleaseRow>> release(const std::string& app, const std::string& release_id);
+    Result<std::optional<ReleaseRow>> release(const std::string& app,
+                                              const std::string& release_id);
 
-    // Changes one assignment and moves the child's desired generation on, in one transaction. The same again changes nothing.
+    // Changes one assignment and moves the child's desired generation on, in one transaction. The
+    // same again changes nothing.
     Status assign(const AssignmentRow& row);
     Result<std::vector<AssignmentRow>> assignments(const std::string& child);
 
-    Status allow(const std::string& child, const std::string& kind, const std::string& name, bool allowed);
+    Status allow(const std::string& child, const std::string& kind, const std::string& name,
+                 bool allowed);
     // (kind, name)
     Result<std::vector<std::pair<std::string, std::string>>> allowed(const std::string& child);
 
@@ -148,4 +153,4 @@ class TierStore {
     std::int64_t nonce_ = 0;
 };
 
-}  // namespace hasp::maint
+} // namespace hasp::maint

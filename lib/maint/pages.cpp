@@ -152,7 +152,7 @@ void Pages::serve(const Request& request, Done done) {
         const auto who = signed_on(request);
         done(who ? portal(request, *who) : to_login(request));
     } else {
-        done(page(request, 404, signon::not_found_page(frame(), "/")));
+        done(page(request, 404, signon::not_found_page(frame())));
     }
 }
 

@@ -175,6 +175,28 @@ Status read_section(const std::string& file, const toml::key& name, const toml::
     return {};
 }
 
+// The first line that opens a section without a name behind the bracket, 0 when there is none.
+// toml++ 3.3 takes it for granted that a name follows ("[ = "), and no value of ours has a line
+// that begins with a bracket.
+std::size_t line_of_nameless_section(std::string_view text) {
+    std::size_t number = 0;
+    for (std::string_view line : split(text, '\n')) {
+        ++number;
+        line = trim(line);
+        if (!line.starts_with('[')) {
+            continue;
+        }
+        line = trim(line.substr(line.starts_with("[[") ? 2 : 1));
+        const char c = line.empty() ? '\0' : line.front();
+        const bool name = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                          (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '"' || c == '\'';
+        if (!name) {
+            return number;
+        }
+    }
+    return 0;
+}
+
 Status check_relations(const Config& config, const std::string& file) {
     const auto wrong = [&](const std::string& text) {
         return fail(Code::usage, file + ": " + text, "see hasp.toml(5)");
@@ -218,6 +240,9 @@ Result<Config> parse_config(std::string_view text, const std::string& file) {
         return fail(Code::usage, file + ":" +
                                      std::to_string(1 + std::count(text.begin(), odd, '\n')) +
                                      ": there is a control character");
+    }
+    if (const std::size_t line = line_of_nameless_section(text); line > 0) {
+        return fail(Code::usage, file + ":" + std::to_string(line) + ": a section has no name");
     }
     try {
         const toml::table root = toml::parse(text, file);

@@ -95,6 +95,7 @@ TEST(Config, BadTomlIsRefusedWithTheLine) {
     EXPECT_THAT(refusal("[web]\na = 1\na = 2\n").message, HasSubstr("hasp.toml:3: "));
     EXPECT_THAT(refusal(std::string("\n[\0", 3)).message,
                 HasSubstr("hasp.toml:2: there is a control character"));
+    EXPECT_THAT(refusal("\n[ = \n").message, HasSubstr("hasp.toml:2: a section has no name"));
     EXPECT_THAT(refusal(std::string(config_bytes_max + 1, '#')).message,
                 HasSubstr("larger than the limit"));
     EXPECT_THAT(refusal("x = " + std::string(10'000, '[')).message, HasSubstr("hasp.toml:1"));

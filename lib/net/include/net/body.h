@@ -64,6 +64,8 @@ class BodyDecoder {
         extension_name,
         extension_equals,
         extension_value,
+        extension_token,
+        extension_after,
         extension_quoted,
         extension_escape,
         extension_end,
@@ -114,11 +116,11 @@ class BodyEncoder {
     std::uint64_t remaining() const { return left_; }
 
   private:
-    std::array<char, 24> prefix_{};
+    static constexpr std::size_t size_room = 16; // hex digits of 2^64 - 1
+    std::array<char, size_room + 4> prefix_{};   // the chunk size line, and the CRLF of its end
     std::uint64_t left_ = 0;
     Framing framing_ = Framing::none;
     bool failed_ = false;
-    bool open_chunk_ = false;
 };
 
 } // namespace hasp::net

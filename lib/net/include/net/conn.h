@@ -26,6 +26,7 @@ class TlsLink;
 class ConnOwner {
   public:
     // Connected and, with TLS, verified. Not called for a plain adopt(), which is open at once.
+    // readable() may be true already (data came with the last flight): no on_ready follows for it.
     virtual void on_open(Conn& conn) = 0;
     // readable() or writable() became true. Level state is kept in the Conn, so nothing is lost
     // when the owner does not read now (back-pressure); but no further call comes until it has read

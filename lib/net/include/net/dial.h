@@ -1,8 +1,8 @@
 // Gets a connected socket out of another process: connect to its unix socket, wait, receive one
 // descriptor (SCM_RIGHTS). So a socket made inside a sandbox is used outside and no byte is copied.
 //
-// On the stream: one byte. 0 comes with exactly one descriptor; any other value is a kind of
-// failure, followed by at most dial_text_max bytes of text for people and the end of the stream.
+// The protocol is lib/run's (PROTOCOL.md there, "Dialling an app"): one message, 'F' with exactly
+// one descriptor, or 'E' and text for people, then the end of the stream.
 #pragma once
 
 #include "base/fd.h"
@@ -15,11 +15,7 @@
 
 namespace hasp::net {
 
-inline constexpr std::size_t dial_text_max = 512;
-inline constexpr unsigned char dial_ok = 0;
-inline constexpr unsigned char dial_failed = 1;      // Code::failed
-inline constexpr unsigned char dial_unreachable = 2; // Code::unreachable: nobody listens (yet)
-inline constexpr unsigned char dial_busy = 3;        // Code::try_later
+inline constexpr std::size_t dial_text_max = 200;
 
 // One dial; may be started again when done. Destroying or cancelling it forgets the answer. Its
 // reactor's thread.
@@ -53,12 +49,11 @@ class Dial final : private Handler {
     Done done_;
     Error early_;
     std::string text_;
-    unsigned char kind_ = dial_ok;
-    bool kind_known_ = false;
+    bool refused_ = false; // 'E' came, text follows
 };
 
-// The other side, for a blocking or non-blocking stream socket with an empty send queue.
+// The other side, for a stream socket with an empty send queue. `text` is cut to dial_text_max.
 Status answer_dial(int socket, int descriptor);
-Status refuse_dial(int socket, unsigned char kind, std::string_view text);
+Status refuse_dial(int socket, std::string_view text);
 
 } // namespace hasp::net

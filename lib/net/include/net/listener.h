@@ -27,7 +27,8 @@ class Listener final : private Handler {
     // After EMFILE, ENFILE or ENOMEM: the queue waits this long instead of spinning.
     static constexpr std::int64_t pause_ms = 250;
 
-    // Gets a connected socket: non-blocking, close-on-exec, TCP_NODELAY.
+    // Gets a connected socket: non-blocking, close-on-exec, TCP_NODELAY. May pause the listener,
+    // not destroy it.
     using Accepted = std::function<void(Fd socket, const Address& peer)>;
 
     Listener(Reactor& reactor, Fd listening, Accepted accepted);

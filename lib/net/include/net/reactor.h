@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace hasp::net {
 
@@ -51,6 +52,13 @@ class Task {
     Task* next_ = nullptr;
 };
 
+// Something that ends by itself (a lingering close): the reactor destroys it when it is done, or
+// with itself.
+class Kept {
+  public:
+    virtual ~Kept() = default;
+};
+
 // Lives on the thread that calls run(). Everything but post_from_any_thread() and
 // stop_from_any_thread() belongs to that thread (or to the one that set it up, before run()).
 class Reactor {
@@ -79,6 +87,10 @@ class Reactor {
     // Runs after the handlers of this round, before the next wait. A posted task is not posted
     // twice.
     void post(Task& task);
+    // Owns `thing` until release(), which destroys it (allowed inside its own callbacks).
+    void keep(std::unique_ptr<Kept> thing);
+    void release(const Kept& thing);
+
     // Any thread. Order is kept per thread. Dropped (and destroyed) if the reactor is destroyed
     // first.
     void post_from_any_thread(std::function<void()> callback);
@@ -103,11 +115,12 @@ class Reactor {
     TimerWheel timers_;
     BufferPool buffers_;
     std::unique_ptr<Inbox> inbox_;
-    std::array<void*, events_per_wake> fetched_{}; // handlers of this round; null: removed since
+    std::array<Handler*, events_per_wake> fetched_{}; // handlers of this round; null: removed since
     std::size_t fetched_at_ = 0;
     std::size_t fetched_count_ = 0;
     std::size_t handlers_ = 0;
     Task tasks_{nullptr, nullptr}; // head of a ring
+    std::vector<std::unique_ptr<Kept>> kept_;
     bool stopping_ = false;
 };
 

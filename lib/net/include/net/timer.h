@@ -60,7 +60,9 @@ class TimerWheel {
 
     explicit TimerWheel(std::int64_t now_ms);
 
-    // Fires what is due. Time that goes backwards is ignored. Fire functions may arm, cancel and
+    // What now_ms() gives, and what arm() counts from. Time that goes backwards is ignored.
+    void set_now(std::int64_t now_ms) { now_ms_ = now_ms > now_ms_ ? now_ms : now_ms_; }
+    // set_now(), and fires what is due. Fire functions may arm, cancel and
     // destroy any timers.
     void advance(std::int64_t now_ms);
     std::int64_t now_ms() const { return now_ms_; }
@@ -74,6 +76,7 @@ class TimerWheel {
     void unlink(Timer& timer);
 
     std::array<Timer*, slots> heads_{};
+    std::array<std::uint64_t, slots / 64> occupied_{}; // one bit a slot that is not empty
     std::int64_t now_ms_;
     std::int64_t tick_; // last tick that was worked off
     std::size_t linked_ = 0;

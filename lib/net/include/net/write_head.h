@@ -43,6 +43,7 @@ class HeadWriter {
   private:
     void raw(std::string_view bytes);
     void line(std::string_view name, std::string_view value);
+    void target_part(std::string_view text, bool is_query);
     char* begin_;
     char* at_;
     char* end_;

@@ -1,0 +1,305 @@
+#include "net/conn.h"
+
+#include "tls_link.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+namespace hasp::net {
+
+Conn::Conn(Reactor& reactor, ConnOwner& owner) : reactor_(&reactor), owner_(&owner) {}
+
+Conn::~Conn() {
+    close();
+}
+
+Status Conn::take(Fd socket, const Address& peer, std::shared_ptr<const TlsContext> tls,
+                  const std::string& verify_name, Phase phase) {
+    assert(phase_ == Phase::idle);
+    if (tls != nullptr) {
+        tls_ = std::make_unique<TlsLink>(*this, std::move(tls));
+        if (Status status = tls_->prepare(verify_name); !status) {
+            return status;
+        }
+    }
+    fd_ = std::move(socket);
+    peer_ = peer;
+    if (Status status = reactor_->add(fd_.get(), *this); !status) {
+        return status;
+    }
+    attached_ = true;
+    phase_ = phase;
+    return {};
+}
+
+// O_NONBLOCK is not needed (and a received descriptor may lack it): every call says MSG_DONTWAIT.
+Status Conn::adopt(Fd socket, const Address& peer, std::shared_ptr<const TlsContext> tls,
+                   const std::string& verify_name) {
+    writable_ = true;
+    const Phase phase = tls == nullptr ? Phase::open : Phase::handshake;
+    return take(std::move(socket), peer, std::move(tls), verify_name, phase);
+}
+
+Status Conn::connect(const Address& address, std::shared_ptr<const TlsContext> tls,
+                     const std::string& verify_name) {
+    Fd socket{::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+    if (!socket) {
+        return errno_error(errno, "cannot make a socket for " + address.to_string());
+    }
+    if (!address.is_unix()) {
+        const int on = 1;
+        setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    int result = 0;
+    do {
+        result = ::connect(socket.get(), address.data(), address.size());
+    } while (result != 0 && errno == EINTR);
+    if (result != 0 && errno != EINPROGRESS) {
+        return errno_error(errno, "cannot connect to " + address.to_string());
+    }
+    // Also when it is connected already: the first edge comes at once and tells the owner.
+    return take(std::move(socket), address, std::move(tls), verify_name, Phase::connecting);
+}
+
+void Conn::on_edges(Edges edges) {
+    if (edges.peer_closed || edges.broken) {
+        peer_closed_ = true;
+    }
+    if (edges.readable || edges.peer_closed || edges.broken) {
+        readable_ = true;
+        if (tls_ != nullptr) {
+            tls_->socket_readable();
+        }
+    }
+    if (edges.writable || edges.broken) {
+        writable_ = true;
+    }
+    switch (phase_) {
+    case Phase::connecting:
+        finish_connect();
+        return;
+    case Phase::handshake:
+        go_on_with_handshake();
+        return;
+    case Phase::open:
+        if (tls_ != nullptr && writable_ && !tls_->flushed() && tls_->flush() && write_ended_) {
+            ::shutdown(fd_.get(), SHUT_WR);
+        }
+        owner_->on_ready(*this);
+        return;
+    case Phase::idle:
+    case Phase::over:
+        return;
+    }
+}
+
+void Conn::finish_connect() {
+    if (!writable_) {
+        return;
+    }
+    int error = 0;
+    socklen_t size = sizeof error;
+    getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0) {
+        fail_before_open("cannot connect to " + peer_.to_string() + ": " + std::strerror(error));
+        return;
+    }
+    if (tls_ != nullptr) {
+        phase_ = Phase::handshake;
+        go_on_with_handshake();
+        return;
+    }
+    phase_ = Phase::open;
+    owner_->on_open(*this);
+}
+
+void Conn::go_on_with_handshake() {
+    if (!tls_->flushed() && !tls_->flush()) {
+        return;
+    }
+    switch (tls_->handshake()) {
+    case TlsLink::Progress::waiting:
+        return;
+    case TlsLink::Progress::failed:
+        fail_before_open(tls_->handshake_error());
+        return;
+    case TlsLink::Progress::done:
+        // The first request often rides with the last flight: it may sit in OpenSSL's buffer by
+        // now, and then no edge will tell.
+        readable_ = true;
+        phase_ = Phase::open;
+        owner_->on_open(*this);
+        return;
+    }
+}
+
+void Conn::fail_before_open(std::string why) {
+    close();
+    failure_ = std::move(why);
+    owner_->on_fail(*this);
+}
+
+bool Conn::flushed() const {
+    return tls_ == nullptr || tls_->flushed();
+}
+
+IoResult Conn::read(std::span<char> into) {
+    if (phase_ != Phase::open) {
+        return {Io::failed, 0};
+    }
+    assert(!into.empty());
+    if (!readable_) {
+        return {Io::again, 0};
+    }
+    return tls_ != nullptr ? tls_->read(into) : read_plain(into);
+}
+
+IoResult Conn::read_plain(std::span<char> into) {
+    ssize_t got = 0;
+    do {
+        got = recv(fd_.get(), into.data(), into.size(), MSG_DONTWAIT);
+    } while (got < 0 && errno == EINTR);
+    if (got > 0) {
+        const auto bytes = static_cast<std::size_t>(got);
+        wire_in_ += bytes;
+        // A short read means drained: the next arrival is a new edge. (A peer that sends urgent
+        // data or descriptors can make this wrong, and then only delays itself.)
+        readable_ = bytes == into.size() || peer_closed_;
+        return {Io::ok, bytes};
+    }
+    if (got == 0) {
+        return {Io::end, 0};
+    }
+    if (errno == EAGAIN) {
+        readable_ = false;
+        return {Io::again, 0};
+    }
+    failure_ = std::strerror(errno);
+    return {Io::failed, 0};
+}
+
+IoResult Conn::write(std::span<const iovec> pieces) {
+    if (phase_ != Phase::open || write_ended_) {
+        return {Io::failed, 0};
+    }
+    if (!writable_) {
+        return {Io::again, 0};
+    }
+    pieces = pieces.first(std::min(pieces.size(), iovecs_max));
+    return tls_ != nullptr ? tls_->write(pieces) : write_plain(pieces);
+}
+
+IoResult Conn::write(std::string_view bytes) {
+    const iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+    return write({&piece, 1});
+}
+
+IoResult Conn::write_plain(std::span<const iovec> pieces) {
+    msghdr message{};
+    message.msg_iov = const_cast<iovec*>(pieces.data()); // sendmsg does not write to them
+    message.msg_iovlen = pieces.size();
+    ssize_t sent = 0;
+    do {
+        sent = sendmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0) {
+        if (errno == EAGAIN) {
+            writable_ = false;
+            return {Io::again, 0};
+        }
+        failure_ = std::strerror(errno);
+        return {Io::failed, 0};
+    }
+    std::size_t asked = 0;
+    for (const iovec& piece : pieces) {
+        asked += piece.iov_len;
+    }
+    const auto bytes = static_cast<std::size_t>(sent);
+    wire_out_ += bytes;
+    writable_ = bytes == asked;
+    return {Io::ok, bytes};
+}
+
+void Conn::shutdown_write() {
+    if (phase_ != Phase::open || write_ended_) {
+        return;
+    }
+    write_ended_ = true;
+    if (tls_ != nullptr) {
+        tls_->end_writing();
+        if (!tls_->flushed()) {
+            return; // on_edges() goes on
+        }
+    }
+    ::shutdown(fd_.get(), SHUT_WR);
+}
+
+void Conn::close() {
+    if (attached_) {
+        reactor_->remove(fd_.get(), *this);
+        attached_ = false;
+    }
+    phase_ = phase_ == Phase::idle ? Phase::idle : Phase::over;
+    readable_ = writable_ = false;
+    tls_.reset();
+    fd_.reset();
+}
+
+void Conn::abort() {
+    if (fd_) {
+        const linger now{1, 0};
+        setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    }
+    close();
+}
+
+void Conn::detach() {
+    assert(phase_ == Phase::open && flushed() && attached_);
+    reactor_->remove(fd_.get(), *this);
+    attached_ = false;
+}
+
+Status Conn::attach(Reactor& reactor, ConnOwner& owner) {
+    reactor_ = &reactor;
+    owner_ = &owner;
+    Status status = reactor.add(fd_.get(), *this);
+    attached_ = status.ok();
+    return status;
+}
+
+std::string Conn::peer_certificate() const {
+    return tls_ == nullptr ? std::string{}
+                           : certificate_der(SSL_get0_peer_certificate(tls_->ssl()));
+}
+
+std::vector<std::string> Conn::verified_chain() const {
+    std::vector<std::string> chain;
+    const STACK_OF(X509)* certificates =
+        tls_ == nullptr ? nullptr : SSL_get0_verified_chain(tls_->ssl());
+    for (int i = 0; certificates != nullptr && i < sk_X509_num(certificates); ++i) {
+        chain.push_back(certificate_der(sk_X509_value(certificates, i)));
+    }
+    return chain;
+}
+
+std::string_view Conn::alpn() const {
+    const unsigned char* name = nullptr;
+    unsigned size = 0;
+    if (tls_ != nullptr) {
+        SSL_get0_alpn_selected(tls_->ssl(), &name, &size);
+    }
+    return {reinterpret_cast<const char*>(name), size};
+}
+
+std::string_view Conn::server_name() const {
+    const char* name =
+        tls_ == nullptr ? nullptr : SSL_get_servername(tls_->ssl(), TLSEXT_NAMETYPE_host_name);
+    return name == nullptr ? std::string_view{} : std::string_view{name};
+}
+
+} // namespace hasp::net

@@ -1,0 +1,28 @@
+// A path that is called safe has no segment that any reader could take for a step elsewhere.
+#include "net/target.h"
+
+#include <cstdint>
+#include <cstdlib>
+
+using namespace hasp::net;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    const std::string_view text{reinterpret_cast<const char*>(data), size};
+    if (const auto authority = parse_authority(text)) {
+        if (authority->host.empty() || authority->port > 65'535) {
+            std::abort();
+        }
+    }
+    query_value(text, "q");
+    if (check_path(text) != nullptr) {
+        return 0;
+    }
+    PathSegments segments{text};
+    while (const auto segment = segments.next()) {
+        if (*segment == "." || *segment == ".." ||
+            segment->find_first_of(std::string_view("/\\\0", 3)) != std::string_view::npos) {
+            std::abort();
+        }
+    }
+    return 0;
+}

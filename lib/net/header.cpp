@@ -1,0 +1,153 @@
+#include "net/header.h"
+
+#include "chars.h"
+
+namespace hasp::net {
+namespace {
+
+constexpr std::array<std::string_view, names_known> texts = {
+    "",
+    "accept",
+    "accept-encoding",
+    "age",
+    "authorization",
+    "cache-control",
+    "cdn-loop",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "etag",
+    "expect",
+    "expires",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
+    "last-modified",
+    "location",
+    "max-forwards",
+    "origin",
+    "pragma",
+    "priority",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "range",
+    "referer",
+    "sec-fetch-site",
+    "sec-websocket-accept",
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-protocol",
+    "sec-websocket-version",
+    "server",
+    "set-cookie",
+    "te",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "vary",
+    "via",
+    "www-authenticate",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+};
+static_assert(!texts[names_known - 1].empty(), "the table and the enum have the same length");
+
+constexpr std::size_t slots = 512;
+
+// Bit 0x20 makes letters lower case and maps no other token character onto a letter's code that
+// would matter: a match is compared in full.
+constexpr std::size_t slot_of(std::string_view name, unsigned factor) {
+    const auto at = [&name](std::size_t i) {
+        return static_cast<unsigned>(static_cast<unsigned char>(name[i])) | 0x20U;
+    };
+    const auto size = static_cast<unsigned>(name.size());
+    unsigned h = at(0) * factor;
+    h = (h + at(size / 2)) * factor;
+    h = (h + at(size - 1)) * factor;
+    h = (h + size) * factor;
+    return (h >> 16U) % slots;
+}
+
+struct Table {
+    unsigned factor = 0; // 0: none was found
+    std::array<std::uint8_t, slots> ids{};
+};
+
+// A factor under which no two names share a slot, found by the compiler.
+constexpr Table make_table() {
+    for (unsigned factor = 2654435769U; factor < 2654435769U + 4000; factor += 2) {
+        Table table;
+        bool free = true;
+        for (std::size_t id = 1; id < names_known && free; ++id) {
+            auto& entry = table.ids[slot_of(texts[id], factor)];
+            free = entry == 0;
+            entry = static_cast<std::uint8_t>(id);
+        }
+        if (free) {
+            table.factor = factor;
+            return table;
+        }
+    }
+    return {};
+}
+constexpr Table table = make_table();
+static_assert(table.factor != 0, "no perfect hash: change slot_of");
+
+} // namespace
+
+Name name_id(std::string_view name) {
+    if (name.empty()) {
+        return Name::other;
+    }
+    const std::uint8_t id = table.ids[slot_of(name, table.factor)];
+    return id != 0 && same_text(texts[id], name) ? static_cast<Name>(id) : Name::other;
+}
+
+std::string_view name_text(Name id) {
+    return texts[static_cast<std::size_t>(id)];
+}
+
+const Header* Headers::find(std::string_view name) const {
+    for (const Header& field : *this) {
+        if (same_text(field.name, name)) {
+            return &field;
+        }
+    }
+    return nullptr;
+}
+
+bool Headers::add(std::string_view name, std::string_view value, Name id) {
+    if (count_ == capacity) {
+        return false;
+    }
+    fields_[count_] = Header{name, value, id, 0};
+    const auto index = static_cast<std::size_t>(id);
+    const auto place = static_cast<std::uint8_t>(++count_);
+    if (id != Name::other) {
+        if (first_[index] == 0) {
+            first_[index] = place;
+        } else {
+            fields_[last_[index] - 1U].next_same = place;
+        }
+        last_[index] = place;
+    }
+    return true;
+}
+
+} // namespace hasp::net

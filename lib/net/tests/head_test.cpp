@@ -1,0 +1,249 @@
+#include "net/head.h"
+
+#include "answer_cases.h"
+#include "net/write_head.h"
+#include "request_cases.h"
+
+#include <gtest/gtest.h>
+#include <memory>
+#include <string>
+
+namespace hasp::net {
+namespace {
+
+// A copy without room behind it, so that ASan sees every read beyond the bytes.
+struct Exact {
+    explicit Exact(std::string_view text)
+        : data(std::make_unique<char[]>(text.size() + (text.empty() ? 1 : 0))), size(text.size()) {
+        text.copy(data.get(), size);
+    }
+    std::string_view view(std::size_t n) const { return {data.get(), n}; }
+    std::unique_ptr<char[]> data;
+    std::size_t size;
+};
+
+int status_of(const ParseResult& result) {
+    return result.done() ? 0 : result.bad() ? result.status : -1;
+}
+
+AnswerTo asked(char to) {
+    return {to == 'h', to == 'u'};
+}
+
+const HeadLimits limits;
+
+ParseResult parse(std::string_view text, RequestHead& head) {
+    return parse_request_head(text, head, limits);
+}
+
+TEST(RequestHead, EachCaseIsTakenOrRefusedAsItsSectionSays) {
+    for (const MessageCase& one : request_cases) {
+        const Exact bytes{one.bytes};
+        RequestHead head;
+        const ParseResult result = parse_request_head(bytes.view(bytes.size), head, limits);
+        EXPECT_EQ(status_of(result), one.status)
+            << "RFC " << one.section << ": " << one.what << ": " << result.reason;
+        if (result.done()) {
+            EXPECT_EQ(result.consumed, bytes.size) << one.what;
+        }
+    }
+}
+
+TEST(RequestHead, ThatDripsInByteByByteHasTheSameFate) {
+    for (const MessageCase& one : request_cases) {
+        const Exact bytes{one.bytes};
+        RequestHead head;
+        ParseResult result{ParseResult::State::need_more};
+        std::size_t seen = 0;
+        for (std::size_t n = 1; n <= bytes.size && status_of(result) == -1; ++n) {
+            result = parse_request_head(bytes.view(n), head, limits, seen);
+            seen = n;
+        }
+        // A fault may wait until its line is complete, but no longer.
+        if (status_of(result) != one.status) {
+            EXPECT_EQ(status_of(result), -1) << one.what;
+            EXPECT_EQ(one.bytes.back() == '\n', false) << one.what;
+        }
+    }
+}
+
+TEST(AnswerHead, EachCaseIsTakenOrRefusedAsItsSectionSays) {
+    for (const AnswerCase& one : answer_cases) {
+        const Exact bytes{one.message.bytes};
+        AnswerHead head;
+        const ParseResult result =
+            parse_answer_head(bytes.view(bytes.size), head, asked(one.to), limits);
+        EXPECT_EQ(status_of(result), one.message.status)
+            << "RFC " << one.message.section << ": " << one.message.what << ": " << result.reason;
+        if (result.done()) {
+            EXPECT_EQ(head.framing, one.framing) << one.message.what;
+        }
+    }
+}
+
+TEST(HeadCases, AreAtLeastTwoHundred) {
+    EXPECT_GE(std::size(request_cases) + std::size(answer_cases), 200U);
+}
+
+TEST(RequestHead, ViewsTheBufferAndKnowsItsFields) {
+    RequestHead head;
+    const std::string text =
+        "POST /a/b?c=d HTTP/1.1\r\nHost: Wiki.Example:8443\r\nUser-Agent: x\r\n"
+        "COOKIE: s=1\r\nX-Own: 1\r\nX-Own: 2\r\nContent-Length: 7\r\n\r\npayload";
+    const ParseResult result = parse(text, head);
+    ASSERT_TRUE(result.done()) << result.reason;
+    EXPECT_EQ(text.substr(result.consumed), "payload");
+    EXPECT_EQ(head.method, Method::post);
+    EXPECT_EQ(head.path, "/a/b");
+    EXPECT_EQ(head.query, "c=d");
+    EXPECT_TRUE(head.has_query);
+    EXPECT_EQ(head.host, "Wiki.Example");
+    EXPECT_EQ(head.authority, "Wiki.Example:8443");
+    EXPECT_EQ(head.port, 8443);
+    EXPECT_EQ(head.framing, Framing::length);
+    EXPECT_EQ(head.content_length, 7U);
+    EXPECT_TRUE(head.keep_alive);
+    EXPECT_EQ(head.headers.value(Name::cookie), "s=1");
+    EXPECT_EQ(head.headers.value(Name::user_agent), "x");
+    EXPECT_EQ(head.headers.size(), 6U);
+    EXPECT_EQ(head.headers[3].id, Name::other);
+    EXPECT_EQ(head.headers.find("x-own")->value, "1");
+    EXPECT_FALSE(head.headers.has(Name::upgrade));
+}
+
+TEST(RequestHead, OfAnAbsoluteTargetOverridesHost) {
+    RequestHead head;
+    ASSERT_TRUE(parse("GET http://b:81/x HTTP/1.1\r\nHost: a\r\n\r\n", head).done());
+    EXPECT_EQ(head.form, TargetForm::absolute);
+    EXPECT_EQ(head.host, "b");
+    EXPECT_EQ(head.port, 81);
+    EXPECT_EQ(head.path, "/x");
+    ASSERT_TRUE(parse("GET http://b?q HTTP/1.1\r\nHost: a\r\n\r\n", head).done());
+    EXPECT_EQ(head.path, "/");
+    EXPECT_EQ(head.query, "q");
+    ASSERT_TRUE(parse("OPTIONS http://b HTTP/1.1\r\nHost: b\r\n\r\n", head).done());
+    EXPECT_EQ(head.form, TargetForm::asterisk);
+    EXPECT_EQ(head.host, "b");
+}
+
+TEST(RequestHead, SaysWhetherTheConnectionStays) {
+    RequestHead head;
+    const auto keeps = [&head](const std::string& version, const std::string& options) {
+        EXPECT_TRUE(
+            parse("GET / HTTP/" + version + "\r\nHost: a\r\n" + options + "\r\n", head).done());
+        return head.keep_alive;
+    };
+    EXPECT_TRUE(keeps("1.1", ""));
+    EXPECT_FALSE(keeps("1.1", "Connection: Close\r\n"));
+    EXPECT_FALSE(keeps("1.1", "Connection: x\r\nConnection: y, close\r\n"));
+    EXPECT_FALSE(keeps("1.0", ""));
+    EXPECT_TRUE(keeps("1.0", "Connection: keep-alive\r\n"));
+    EXPECT_FALSE(keeps("1.0", "Connection: keep-alive, close\r\n"));
+}
+
+TEST(RequestHead, OffersAnUpgradeOnlyIn11AndIfNominated) {
+    RequestHead head;
+    ASSERT_TRUE(parse("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", head).done());
+    EXPECT_FALSE(head.upgrade);
+    ASSERT_TRUE(parse("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: "
+                      "websocket\r\n\r\n",
+                      head)
+                    .done());
+    EXPECT_TRUE(head.upgrade);
+    ASSERT_TRUE(
+        parse("GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", head).done());
+    EXPECT_FALSE(head.upgrade);
+}
+
+TEST(RequestHead, AboveALimitHasTheLimitsStatus) {
+    RequestHead head;
+    const std::string tail = " HTTP/1.1\r\nHost: a\r\n\r\n";
+    EXPECT_TRUE(parse("GET /" + std::string(limits.target_max - 1, 'a') + tail, head).done());
+    EXPECT_EQ(parse("GET /" + std::string(limits.target_max, 'a') + tail, head).status, 414);
+    EXPECT_EQ(parse("GET /" + std::string(limits.target_max, 'a'), head).status, 414);
+    EXPECT_EQ(parse("GET /?" + std::string(limits.target_max, 'a'), head).status, 414);
+    EXPECT_EQ(parse(std::string(33, 'A'), head).status, 501);
+    const std::string start = "GET / HTTP/1.1\r\nHost: a\r\n";
+    EXPECT_EQ(parse(start + "X: " + std::string(limits.line_max, 'a'), head).status, 431);
+    EXPECT_EQ(parse(start + std::string(limits.line_max + 1, 'a'), head).status, 431);
+    std::string many = start;
+    for (std::size_t i = 0; i + 1 < limits.headers_max; ++i) {
+        many += "X: y\r\n";
+    }
+    EXPECT_TRUE(parse(many + "\r\n", head).done());
+    EXPECT_EQ(parse(many + "X: y\r\n\r\n", head).status, 431);
+    std::string large = start;
+    while (large.size() <= limits.head_max) {
+        large += "X: " + std::string(1000, 'a') + "\r\n";
+    }
+    EXPECT_EQ(parse(large, head).status, 431);
+    EXPECT_EQ(parse(large + "\r\n", head).status, 431);
+}
+
+TEST(RequestHead, IsWrittenAnewInTheAllowedForm) {
+    RequestHead head;
+    ASSERT_TRUE(
+        parse("GET /a|b%20?q={x}&p=100%&e=%41 HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n", head).done());
+    char room[256];
+    HeadWriter out{room};
+    out.request_line(head.method_text, head.path, head.has_query, head.query);
+    out.copy(head.headers[1]);
+    out.framing(Framing::length, 12);
+    out.end();
+    EXPECT_FALSE(out.failed());
+    EXPECT_EQ(
+        out.text(),
+        "GET /a%7Cb%20?q=%7Bx%7D&p=100%25&e=%41 HTTP/1.1\r\nX: y\r\nContent-Length: 12\r\n\r\n");
+}
+
+TEST(HeadWriter, RefusesWhatWouldSplitAHeadOrDoesNotFit) {
+    char room[64];
+    HeadWriter split{room};
+    split.field("X", "a\r\nSet-Cookie: b");
+    EXPECT_TRUE(split.failed());
+    HeadWriter name{room};
+    name.field("X\n", "a");
+    EXPECT_TRUE(name.failed());
+    HeadWriter full{std::span<char>(room, 20)};
+    full.status_line(404);
+    EXPECT_TRUE(full.failed());
+    HeadWriter good{room};
+    good.status_line(404);
+    good.framing(Framing::chunked, 0);
+    good.end();
+    EXPECT_EQ(good.text(), "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n");
+}
+
+TEST(AnswerHead, TellsInterimSwitchedAndReuse) {
+    AnswerHead head;
+    ASSERT_TRUE(parse_answer_head("HTTP/1.1 103 x\r\n\r\n", head, {}, limits).done());
+    EXPECT_TRUE(head.interim);
+    ASSERT_TRUE(parse_answer_head("HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n",
+                                  head, {false, true}, limits)
+                    .done());
+    EXPECT_TRUE(head.switched);
+    EXPECT_FALSE(head.interim);
+    ASSERT_TRUE(parse_answer_head("HTTP/1.1 200 x\r\n\r\n", head, {}, limits).done());
+    EXPECT_FALSE(head.keep_alive);
+    ASSERT_TRUE(parse_answer_head("HTTP/1.1 200 x\r\nContent-Length: 9\r\n\r\n", head,
+                                  {true, false}, limits)
+                    .done());
+    EXPECT_TRUE(head.keep_alive);
+    EXPECT_TRUE(head.has_length);
+    EXPECT_EQ(head.content_length, 9U);
+}
+
+TEST(Names, AreFoundWithoutCaseAndEachHasItsId) {
+    for (std::size_t id = 1; id < names_known; ++id) {
+        std::string text{name_text(static_cast<Name>(id))};
+        EXPECT_EQ(name_id(text), static_cast<Name>(id)) << text;
+        text[0] = static_cast<char>(text[0] & ~0x20);
+        EXPECT_EQ(name_id(text), static_cast<Name>(id)) << text;
+        EXPECT_EQ(name_id(text + "x"), Name::other);
+    }
+    EXPECT_EQ(name_id("x"), Name::other);
+    EXPECT_EQ(name_id("h_st"), Name::other);
+}
+
+} // namespace
+} // namespace hasp::net

@@ -56,7 +56,10 @@ class Core {
     ControlStream* control(ControlId id);
     void add_control(std::unique_ptr<ControlStream> stream);
     void remove_control(ControlId id);
+    bool has_control_of(std::string_view peer) const;
+    void close_controls_of(std::string_view peer, const std::string& why);
 
+    // Marked as down while the child has no control stream and no connection here.
     Endpoint& child_endpoint(std::string_view name);
 
     EngineParts parts;
@@ -79,6 +82,7 @@ class Core {
     std::array<char, head_out_bytes> head_out;
     net::AnswerHead answer_head;
     std::string text;
+    std::string file_chunk;
 
     struct ListenerEntry {
         ListenerKind kind;

@@ -27,7 +27,7 @@ struct Mortal {
 };
 
 // A connection on which we are the client: of one exchange, or idle in its endpoint.
-class UpstreamConn final : public Mortal, private net::ConnOwner {
+class UpstreamConn final : public Mortal, public net::ConnOwner {
   public:
     UpstreamConn(Core& core, Endpoint& endpoint);
     ~UpstreamConn() override;

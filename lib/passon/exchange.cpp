@@ -64,6 +64,7 @@ void Exchange::reset() {
     snapshot_.reset();
     who_.reset();
     file_.reset();
+    head_text_ = {};
     app_ = {};
     down_ = nullptr;
     app_name_ = mount_ = scheme_ = authority_ = host_ = client_ = sid_ = served_ = {};
@@ -417,17 +418,16 @@ bool Exchange::still_allowed(const registry::Snapshot& snapshot) const {
 }
 
 std::string_view Exchange::up_peer() const {
-    if (!up_) {
-        return {};
+    return up_ && up_->endpoint.kind() == EndpointKind::child ? std::string_view(up_->endpoint.key()).substr(2)
+                                                              : std::string_view{};
+}
+
+void Exchange::lose_up(const char* why) {
+    if (answered_) {
+        cut(why);
+        return;
     }
-    switch (up_->endpoint.kind()) {
-    case EndpointKind::parent:
-        return "\x01parent";
-    case EndpointKind::child:
-        return std::string_view(up_->endpoint.key()).substr(2);
-    default:
-        return {};
-    }
+    unreachable(why);
 }
 
 }  // namespace hasp::passon

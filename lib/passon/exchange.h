@@ -5,6 +5,7 @@
 // exchange_route.cpp, exchange_acquire.cpp, exchange_send.cpp, exchange_answer.cpp, exchange_own.cpp, exchange_static.cpp.
 #pragma once
 
+#include "billing/usage_ring.h"
 #include "body_relay.h"
 #include "endpoint.h"
 #include "identity_cache.h"
@@ -77,7 +78,10 @@ class Exchange {
     bool matches(const IdentityFilter& filter) const;
     bool still_allowed(const registry::Snapshot& snapshot) const;
     void cut(const char* why);
-    std::string_view up_peer() const;  // name of the neighbour behind the upstream connection; empty: none
+    std::string_view up_peer() const;  // name of the child behind the upstream connection; empty: none
+    bool is_to_parent() const { return up_ && up_->endpoint.kind() == EndpointKind::parent; }
+    // The upstream connection is taken away: an answer that has begun is cut, else the notice says so.
+    void lose_up(const char* why);
 
   private:
     enum class At : std::uint8_t { idle, who, own_body, page, waiting, dialing, connecting, sent, answering, file, tunnel };
@@ -192,6 +196,7 @@ class Exchange {
     BodyRelay answer_;
     std::unique_ptr<StaticFile> file_;
     std::string own_body_;
+    std::string_view head_text_;  // of a file's answer, in core_.head_out, until its first write
     Endpoint* waiting_at_ = nullptr;
     std::size_t tries_ = 0;  // addresses tried
     std::int64_t boot_us_ = 0;

@@ -5,6 +5,7 @@
 #include "core.h"
 #include "link_fields.h"
 #include "net/fields.h"
+#include "net/target.h"
 #include "passon/request_rules.h"
 
 #include <algorithm>

@@ -27,6 +27,8 @@ void ServerConn::take_reversed(std::unique_ptr<net::Conn> conn, std::string peer
     address_ = conn->peer().host();
     wire.conn = std::move(conn);
     wire.conn->set_owner(*this);
+    parked_ = true;
+    advance();
 }
 
 void ServerConn::on_open(net::Conn& conn) {
@@ -108,7 +110,7 @@ bool ServerConn::take_request() {
             reading_head_ = true;
             seen_ = 0;
             timer_.arm(core_.settings.head_ms);
-            if (from_ == From::parent && core_.link_child) {
+            if (std::exchange(parked_, false) && core_.link_child) {
                 core_.link_child->on_parked_used();
             }
         }
@@ -164,6 +166,9 @@ void ServerConn::finish(bool keep) {
         timer_.arm(core_.settings.body_idle_ms);
     } else if (from_ != From::parent) {
         timer_.arm(core_.settings.keep_alive_ms);
+    } else if (core_.link_child) {
+        parked_ = true;
+        core_.link_child->on_parked_idle();
     }
     advance();
 }
@@ -195,7 +200,7 @@ void ServerConn::close() {
     }
     wire.in.give_back();
     if (from_ == From::parent && core_.link_child) {
-        core_.link_child->on_parked_closed();
+        core_.link_child->on_parked_closed(parked_);
     }
     core_.remove_server_conn(*this);
 }

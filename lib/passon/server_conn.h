@@ -17,7 +17,7 @@ class Exchange;
 enum class From : std::uint8_t { user, child, parent };
 
 // HTTP/1.1: one exchange at a time; bytes of the next request wait unread.
-class ServerConn final : public Mortal, private net::ConnOwner {
+class ServerConn final : public Mortal, public net::ConnOwner {
   public:
     ServerConn(Core& core, From from, bool tls);
     ~ServerConn() override;
@@ -69,7 +69,7 @@ class ServerConn final : public Mortal, private net::ConnOwner {
     bool closing_ = false;  // nothing more is read; closed when flushed
     bool gone_ = false;
     bool retired_ = false;
-    bool counted_ = false;
+    bool parked_ = false;  // a reversed connection that is idle
 };
 
 }  // namespace hasp::passon

@@ -4,6 +4,10 @@ namespace hasp::passon {
 
 bool Wire::write(std::span<const iovec> pieces) {
     if (blocked()) {
+        if (out_at_ > 256 * 1024) {
+            out_.erase(0, out_at_);
+            out_at_ = 0;
+        }
         for (const iovec& one : pieces) {
             out_.append(static_cast<const char*>(one.iov_base), one.iov_len);
         }

@@ -24,6 +24,7 @@ class Wire {
     net::Buffer in;
 
     bool blocked() const { return out_at_ < out_.size(); }
+    std::size_t pending_bytes() const { return out_.size() - out_at_; }
     // False: the connection is broken.
     bool write(std::span<const iovec> pieces);
     bool write(std::string_view bytes);

@@ -134,6 +134,10 @@ bool Snapshot::is_portal_host(std::string_view host) const {
     return false;
 }
 
+std::string_view Snapshot::first_portal_host() const {
+    const layout::TextList hosts = header_->portal_hosts;
+    return hosts.count == 0 ? std::string_view{} : text_at(base_, lists_[hosts.first]);
+}
 std::string_view Snapshot::tier() const {
     return text_at(base_, header_->tier);
 }

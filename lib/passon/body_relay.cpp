@@ -1,0 +1,148 @@
+#include "body_relay.h"
+
+#include <array>
+
+namespace hasp::passon {
+namespace {
+// Runs of payload framed into one write. Small chunks of an app are put together so.
+constexpr std::size_t runs_max = 32;
+// Rounds of one pump: a fast source must not keep the loop from its other connections.
+constexpr int rounds_max = 16;
+}  // namespace
+
+void BodyRelay::start(net::Framing from, std::uint64_t from_length, net::Framing to, std::uint64_t to_length,
+                      bool tunnel) {
+    decoder_ = {};
+    encoder_ = {};
+    decoder_.start(from, from_length);
+    encoder_.start(to, to_length);
+    tunnel_ = tunnel;
+    done_ = false;
+}
+
+BodyRelay::Step BodyRelay::end_of_source(Wire::Fill fill) {
+    if (fill == Wire::Fill::again) {
+        return Step::need_source;
+    }
+    if (fill == Wire::Fill::end || tunnel_) {
+        return decoder_.end() == net::BodyDecoder::State::done ? Step::done : Step::source_bad;
+    }
+    return Step::source_bad;
+}
+
+BodyRelay::Step BodyRelay::pump(Wire& from, Wire& to, std::string_view head) {
+    for (int round = 0;; ++round) {
+        if (round == rounds_max) {
+            return Step::yield;
+        }
+        if (to.blocked()) {
+            if (!to.flush()) {
+                return Step::sink_failed;
+            }
+            if (to.blocked() && head.empty()) {
+                return Step::need_sink;
+            }
+        }
+        if (done_) {
+            return Step::done;
+        }
+        std::array<iovec, runs_max> runs;
+        std::size_t run_count = 0;
+        std::size_t consumed = 0;
+        const std::string_view bytes = from.in.readable();
+        while (!decoder_.done() && run_count < runs_max) {
+            const net::BodyDecoder::Step step = decoder_.step(bytes.substr(consumed));
+            consumed += step.consumed;
+            if (!step.payload.empty()) {
+                runs[run_count++] = piece(step.payload);
+            }
+            if (step.state == net::BodyDecoder::State::bad) {
+                return Step::source_bad;
+            }
+            if (step.consumed == 0) {
+                break;
+            }
+        }
+        std::array<iovec, runs_max + 4> pieces;
+        std::size_t count = 0;
+        if (!head.empty()) {
+            pieces[count++] = piece(head);
+        }
+        count += encoder_.frame(std::span(runs.data(), run_count), std::span(pieces).subspan(count));
+        if (encoder_.failed()) {
+            return Step::source_bad;
+        }
+        const bool finished = decoder_.done();
+        if (finished) {
+            const std::string_view last = encoder_.finish();
+            if (encoder_.failed()) {
+                return Step::source_bad;
+            }
+            if (!last.empty()) {
+                pieces[count++] = piece(last);
+            }
+        }
+        head = {};
+        if (count > 0 && !to.write(std::span(pieces.data(), count))) {
+            return Step::sink_failed;
+        }
+        from.in.consume(consumed);
+        if (finished) {
+            done_ = true;
+            from.give_back_if_empty();
+            return Step::done;
+        }
+        if (consumed > 0 && !from.in.empty()) {
+            continue;
+        }
+        if (to.blocked()) {
+            from.give_back_if_empty();
+            return Step::need_sink;
+        }
+        if (const Wire::Fill fill = from.fill(); fill != Wire::Fill::got) {
+            const Step step = end_of_source(fill);
+            if (step != Step::done) {
+                return step;
+            }
+        }
+    }
+}
+
+BodyRelay::Step BodyRelay::discard(Wire& from) {
+    return take(from, nullptr, 0);
+}
+
+BodyRelay::Step BodyRelay::collect(Wire& from, std::string& into, std::size_t limit) {
+    return take(from, &into, limit);
+}
+
+BodyRelay::Step BodyRelay::take(Wire& from, std::string* into, std::size_t limit) {
+    for (int round = 0; round < rounds_max; ++round) {
+        while (!decoder_.done()) {
+            const net::BodyDecoder::Step step = decoder_.step(from.in.readable());
+            if (into != nullptr) {
+                if (into->size() + step.payload.size() > limit) {
+                    return Step::need_sink;
+                }
+                into->append(step.payload);
+            }
+            from.in.consume(step.consumed);
+            if (step.state == net::BodyDecoder::State::bad) {
+                return Step::source_bad;
+            }
+            if (step.consumed == 0) {
+                break;
+            }
+        }
+        if (decoder_.done()) {
+            done_ = true;
+            return Step::done;
+        }
+        if (const Wire::Fill fill = from.fill(); fill != Wire::Fill::got) {
+            return end_of_source(fill);
+        }
+    }
+    return Step::yield;
+}
+
+}  // namespace hasp::passon

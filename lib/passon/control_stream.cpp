@@ -1,0 +1,112 @@
+#include "control_stream.h"
+
+#include "core.h"
+#include "link_child.h"
+#include "link_socket.h"
+
+namespace hasp::passon {
+
+ControlStream::ControlStream(Core& core, ControlId id, std::unique_ptr<net::Conn> conn, std::string peer, bool to_parent)
+    : core_(core), id_(id), peer_(std::move(peer)), to_parent_(to_parent) {
+    wire_.conn = std::move(conn);
+    wire_.conn->set_owner(*this);
+    set_link_options(wire_.conn->fd(), core_.settings.link_silence_ms);
+}
+
+ControlStream::~ControlStream() = default;
+
+void ControlStream::begin(Core& core, std::unique_ptr<net::Conn> conn, const std::string& peer, bool to_parent,
+                          std::string_view early) {
+    core.close_controls_of(peer, "the neighbour opened a new control stream");
+    const ControlId id = core.random_u64() | 1U;
+    ControlOpened opened{id, peer, to_parent, conn->peer().to_string(), conn->verified_chain()};
+    auto made = std::make_unique<ControlStream>(core, id, std::move(conn), peer, to_parent);
+    core.add_control(std::move(made));
+    if (!to_parent) {
+        core.child_endpoint(peer).mark_up();
+    }
+    core.parts.keeper.control_opened(opened);
+    if (!early.empty() && core.control(id) != nullptr) {
+        core.parts.keeper.control_data(id, early);
+    }
+    if (ControlStream* stream = core.control(id); stream != nullptr) {
+        stream->read();
+    }
+}
+
+Status ControlStream::send(std::string_view bytes) {
+    if (closed_) {
+        return fail(Code::unreachable, "the control stream to " + peer_ + " is closed");
+    }
+    if (wire_.pending_bytes() + bytes.size() > core_.settings.control_queue_bytes) {
+        return fail(Code::try_later, "the neighbour " + peer_ + " does not read its control stream");
+    }
+    if (!wire_.write(bytes)) {
+        // Told by the next event: the caller is in the middle of its own work.
+        return fail(Code::unreachable, "the control stream to " + peer_ + " broke");
+    }
+    return {};
+}
+
+void ControlStream::release() {
+    held_ = false;
+    read();
+}
+
+void ControlStream::on_ready(net::Conn&) {
+    if (!wire_.flush()) {
+        close("the connection broke");
+        return;
+    }
+    read();
+}
+
+void ControlStream::on_fail(net::Conn& conn) {
+    close(conn.failure());
+}
+
+void ControlStream::read() {
+    while (!closed_ && !held_) {
+        switch (wire_.fill()) {
+        case Wire::Fill::got:
+            core_.parts.keeper.control_data(id_, wire_.in.readable());
+            if (!closed_) {
+                wire_.in.consume(wire_.in.size());
+            }
+            continue;
+        case Wire::Fill::again:
+            return;
+        case Wire::Fill::end:
+        case Wire::Fill::cut:
+            close("the neighbour closed it");
+            return;
+        case Wire::Fill::full:
+        case Wire::Fill::failed:
+            close("the connection broke");
+            return;
+        }
+    }
+}
+
+void ControlStream::close(const std::string& why) {
+    if (closed_) {
+        return;
+    }
+    closed_ = true;
+    wire_.conn->close();
+    Core& core = core_;
+    const bool to_parent = to_parent_;
+    const std::string peer = peer_;
+    const ControlId id = id_;
+    core.remove_control(id);
+    core.parts.keeper.control_closed(id, why);
+    if (to_parent) {
+        if (core.link_child) {
+            core.link_child->on_control_closed(why);
+        }
+    } else if (!core.has_control_of(peer)) {
+        core.child_endpoint(peer).mark_down(why);
+    }
+}
+
+}  // namespace hasp::passon

@@ -1,0 +1,184 @@
+#include "core.h"
+
+#include "control_stream.h"
+#include "exchange.h"
+#include "link_child.h"
+#include "link_socket.h"
+#include "net/fields.h"
+#include "server_conn.h"
+#include "static_files.h"
+
+#include <algorithm>
+
+namespace hasp::passon {
+
+Core::Core(EngineParts given, Settings wanted)
+    : parts(given), settings(std::move(wanted)), identities(settings.identities_max, given.random.u64()), endpoints(*this),
+      static_roots(std::make_unique<StaticRoots>()),
+      graveyard_task_(net::timer_call<&Core::empty_graveyard>, this),
+      flush_timer_(given.reactor.timers(), net::timer_call<&Core::on_flush>, this) {
+    flush_timer_.arm(AccessLog::flush_ms);
+}
+
+Core::~Core() {
+    alive.reset();
+    listeners.clear();
+    if (link_child) {
+        link_child->stop("the engine ends");
+    }
+    link_child.reset();
+    controls_.clear();
+    while (!conns.empty()) {
+        conns.front()->close();
+    }
+    endpoints.each([](Endpoint& one) { one.close_idle(); });
+    empty_graveyard();
+    exchanges_.clear();
+    empty_graveyard();
+}
+
+net::HeadLimits Core::head_limits() const {
+    net::HeadLimits limits;
+    limits.target_max = settings.target_bytes_max;
+    limits.head_max = std::min<std::size_t>(settings.head_bytes_max, 32 * 1024);
+    limits.line_max = std::min(limits.line_max, limits.head_max);
+    limits.headers_max = std::min(settings.headers_max, net::Headers::capacity);
+    return limits;
+}
+
+std::uint64_t Core::random_u64() {
+    if (random_at_ == random_.size()) {
+        parts.random.fill(random_.data(), sizeof random_);
+        random_at_ = 0;
+    }
+    return random_[random_at_++];
+}
+
+std::string_view Core::http_date() {
+    const std::int64_t now_s = wall_us() / 1'000'000;
+    if (now_s != date_s_) {
+        date_s_ = now_s;
+        const auto text_now = net::format_http_date(now_s);
+        date_.assign(text_now.data(), text_now.size());
+    }
+    return date_;
+}
+
+Exchange* Core::take_exchange(ServerConn& down) {
+    if (free_exchanges_.empty()) {
+        exchanges_.push_back(std::make_unique<Exchange>(*this));
+        free_exchanges_.push_back(exchanges_.back().get());
+    }
+    Exchange* one = free_exchanges_.back();
+    free_exchanges_.pop_back();
+    one->attach(down);
+    return one;
+}
+
+void Core::give_exchange(Exchange* exchange) {
+    exchange->reset();
+    free_exchanges_.push_back(exchange);
+}
+
+void Core::bury(std::unique_ptr<Mortal> one) {
+    graveyard_.push_back(std::move(one));
+    parts.reactor.post(graveyard_task_);
+}
+
+void Core::empty_graveyard() {
+    // What is destroyed may bury more.
+    while (!graveyard_.empty()) {
+        const std::vector<std::unique_ptr<Mortal>> now = std::exchange(graveyard_, {});
+    }
+}
+
+void Core::on_flush() {
+    parts.access_log.flush();
+    endpoints.sweep(now_ms(), settings.upstream_idle_ms);
+    flush_timer_.arm(AccessLog::flush_ms);
+}
+
+void Core::add_server_conn(std::unique_ptr<ServerConn> conn) {
+    ServerConn& one = *conn;
+    conns.push_front(std::move(conn));
+    one.place = conns.begin();
+}
+
+void Core::remove_server_conn(ServerConn& conn) {
+    if (const auto at = conns_by_address.find(conn.address()); conn.from() == From::user && at != conns_by_address.end()) {
+        if (--at->second == 0) {
+            conns_by_address.erase(at);
+        }
+    }
+    bury(std::move(*conn.place));
+    conns.erase(conn.place);
+}
+
+ControlStream* Core::control(ControlId id) {
+    const auto at = controls_.find(id);
+    return at == controls_.end() ? nullptr : at->second.get();
+}
+
+void Core::add_control(std::unique_ptr<ControlStream> stream) {
+    const ControlId id = stream->id();
+    controls_.emplace(id, std::move(stream));
+}
+
+void Core::remove_control(ControlId id) {
+    const auto at = controls_.find(id);
+    if (at != controls_.end()) {
+        bury(std::move(at->second));
+        controls_.erase(at);
+    }
+}
+
+bool Core::has_control_of(std::string_view peer) const {
+    return std::any_of(controls_.begin(), controls_.end(), [peer](const auto& one) { return one.second->peer() == peer; });
+}
+
+void Core::close_controls_of(std::string_view peer, const std::string& why) {
+    for (;;) {
+        const auto at =
+            std::find_if(controls_.begin(), controls_.end(), [peer](const auto& one) { return one.second->peer() == peer; });
+        if (at == controls_.end()) {
+            return;
+        }
+        at->second->close(why);
+    }
+}
+
+Endpoint& Core::child_endpoint(std::string_view name) {
+    std::string key("c:");
+    key.append(name);
+    Endpoint& found = endpoints.get(EndpointKind::child, key);
+    if (found.idle_count() == 0 && found.busy == 0 && !found.down && !has_control_of(name)) {
+        found.mark_down("the place below has not connected");
+    }
+    return found;
+}
+
+void Core::accepted(const ListenerEntry& entry, Fd socket, const net::Address& peer) {
+    const bool users = entry.kind == ListenerKind::users;
+    if (draining || conns.size() >= settings.connections_max) {
+        ++counters.refused_connections;
+        return;
+    }
+    if (users) {
+        std::size_t& count = conns_by_address[peer.host()];
+        if (!peer.is_loopback() && !peer.is_unix() && count >= settings.connections_an_address_max) {
+            ++counters.refused_connections;
+            return;
+        }
+        ++count;
+    } else {
+        set_link_options(socket.get(), settings.link_silence_ms);
+    }
+    auto conn = std::make_unique<ServerConn>(*this, users ? From::user : From::child, entry.tls != nullptr);
+    ServerConn& one = *conn;
+    add_server_conn(std::move(conn));
+    if (Status status = one.accept(std::move(socket), peer, entry.tls); !status) {
+        one.close();
+    }
+}
+
+}  // namespace hasp::passon

@@ -1,0 +1,111 @@
+// What the parts of one engine share. One thread.
+#pragma once
+
+#include "endpoint.h"
+#include "identity_cache.h"
+#include "net/head.h"
+#include "net/listener.h"
+#include "passon/engine.h"
+
+#include <array>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace hasp::passon {
+
+class ControlStream;
+class Exchange;
+class LinkChild;
+class ServerConn;
+class StaticRoots;
+
+// Room for any head that is written: the largest head that is read, and what we add to it.
+inline constexpr std::size_t head_out_bytes = 48 * 1024;
+
+class Core {
+  public:
+    Core(EngineParts parts, Settings settings);
+    ~Core();
+    Core(const Core&) = delete;
+    Core& operator=(const Core&) = delete;
+
+    net::Reactor& reactor() { return parts.reactor; }
+    std::int64_t wall_us() const { return parts.reactor.clock().wall_us(); }
+    std::int64_t boot_us() const { return parts.reactor.clock().boot_us(); }
+    std::int64_t now_ms() const { return parts.reactor.now_ms(); }
+    net::HeadLimits head_limits() const;
+    std::uint64_t random_u64();
+    // "Mon, 23 Nov 2026 16:20:16 GMT", formatted once a second.
+    std::string_view http_date();
+
+    // Exchanges are reused, the last given first.
+    Exchange* take_exchange(ServerConn& down);
+    void give_exchange(Exchange* exchange);
+
+    // Things that end inside their own callbacks are destroyed after this round of the loop.
+    void bury(std::unique_ptr<Mortal> one);
+
+    // Accepted or reversed connections.
+    void add_server_conn(std::unique_ptr<ServerConn> conn);
+    void remove_server_conn(ServerConn& conn);
+
+    ControlStream* control(ControlId id);
+    void add_control(std::unique_ptr<ControlStream> stream);
+    void remove_control(ControlId id);
+    bool has_control_of(std::string_view peer) const;
+    void close_controls_of(std::string_view peer, const std::string& why);
+
+    // Marked as down while the child has no control stream and no connection here.
+    Endpoint& child_endpoint(std::string_view name);
+
+    EngineParts parts;
+    Settings settings;
+    std::shared_ptr<const registry::Snapshot> snapshot;
+    std::shared_ptr<const net::TlsContext> upstream_tls;
+    LinkCredentials credentials;
+    EngineCounters counters;
+    IdentityCache identities;
+    Endpoints endpoints;
+    std::unique_ptr<StaticRoots> static_roots;
+    std::unique_ptr<LinkChild> link_child;
+    std::list<std::unique_ptr<ServerConn>> conns;
+    std::unordered_map<std::string, std::size_t> conns_by_address;
+    bool draining = false;
+    // Ends with the core: callbacks of the keeper hold a weak pointer to it.
+    std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+
+    // Scratch of synchronous steps; never held across a return to the loop.
+    std::array<char, head_out_bytes> head_out;
+    net::AnswerHead answer_head;
+    std::string text;
+    std::string file_chunk;
+
+    struct ListenerEntry {
+        ListenerKind kind;
+        std::shared_ptr<const net::TlsContext> tls;
+        std::unique_ptr<net::Listener> listener;
+    };
+    std::vector<std::unique_ptr<ListenerEntry>> listeners;
+    void accepted(const ListenerEntry& entry, Fd socket, const net::Address& peer);
+
+  private:
+    void empty_graveyard();
+    void on_flush();
+
+    std::vector<std::unique_ptr<Exchange>> exchanges_;  // all
+    std::vector<Exchange*> free_exchanges_;
+    std::vector<std::unique_ptr<Mortal>> graveyard_;
+    net::Task graveyard_task_;
+    net::Timer flush_timer_;
+    std::unordered_map<ControlId, std::unique_ptr<ControlStream>> controls_;
+    std::string date_;
+    std::int64_t date_s_ = 0;
+    std::array<std::uint64_t, 64> random_{};
+    std::size_t random_at_ = 64;
+};
+
+}  // namespace hasp::passon

@@ -1,0 +1,214 @@
+#include "endpoint.h"
+
+#include "core.h"
+#include "exchange.h"
+
+#include <algorithm>
+
+namespace hasp::passon {
+
+UpstreamConn::UpstreamConn(Core& core, Endpoint& owner) : endpoint(owner), core_(core) {
+    ++endpoint.busy;
+}
+
+UpstreamConn::~UpstreamConn() {
+    --endpoint.busy;
+}
+
+Status UpstreamConn::connect(const net::Address& address, std::shared_ptr<const net::TlsContext> tls,
+                             const std::string& name) {
+    wire.conn = std::make_unique<net::Conn>(core_.reactor(), *this);
+    ++core_.counters.upstream_opened;
+    return wire.conn->connect(address, std::move(tls), name);
+}
+
+Status UpstreamConn::adopt(Fd socket) {
+    wire.conn = std::make_unique<net::Conn>(core_.reactor(), *this);
+    ++core_.counters.upstream_opened;
+    return wire.conn->adopt(std::move(socket), net::Address{});
+}
+
+void UpstreamConn::adopt(std::unique_ptr<net::Conn> conn) {
+    wire.conn = std::move(conn);
+    wire.conn->set_owner(*this);
+}
+
+void UpstreamConn::on_open(net::Conn&) {
+    if (exchange != nullptr) {
+        exchange->on_up_open();
+    }
+}
+
+void UpstreamConn::on_ready(net::Conn&) {
+    if (exchange != nullptr) {
+        exchange->on_up_ready();
+        return;
+    }
+    // Idle: nothing is due, so whatever comes is the end, or an answer that nobody asked for.
+    if (wire.conn->readable() && wire.fill() != Wire::Fill::again) {
+        endpoint.drop_idle(*this);
+    }
+}
+
+void UpstreamConn::on_fail(net::Conn& conn) {
+    if (exchange != nullptr) {
+        exchange->on_up_fail(conn.failure());
+    } else {
+        endpoint.drop_idle(*this);
+    }
+}
+
+Endpoint::Endpoint(Core& core, EndpointKind kind, std::string key) : core_(core), kind_(kind), key_(std::move(key)) {}
+
+Endpoint::~Endpoint() = default;
+
+std::unique_ptr<UpstreamConn> Endpoint::take_idle() {
+    while (!idle_.empty()) {
+        std::unique_ptr<UpstreamConn> conn = std::move(idle_.back());
+        idle_.pop_back();
+        if (kind_ == EndpointKind::child) {
+            --core_.counters.parked;
+        }
+        // Readable may only mean that nobody has looked yet: nothing there is what an idle connection should have.
+        if (conn->wire.conn->open() && (!conn->wire.conn->readable() || conn->wire.fill() == Wire::Fill::again)) {
+            return conn;
+        }
+        core_.bury(std::move(conn));
+    }
+    return nullptr;
+}
+
+void Endpoint::put_idle(std::unique_ptr<UpstreamConn> conn) {
+    conn->exchange = nullptr;
+    conn->wire.in.give_back();
+    conn->idle_since_ms = core_.now_ms();
+    const std::size_t limit = kind_ == EndpointKind::child ? 4 * core_.settings.parked_max : core_.settings.idle_an_endpoint_max;
+    if (idle_.size() >= limit || core_.draining) {
+        core_.bury(std::move(conn));
+        return;
+    }
+    idle_.push_back(std::move(conn));
+    if (kind_ == EndpointKind::child) {
+        ++core_.counters.parked;
+        if (Exchange* waiting = next_waiting(); waiting != nullptr) {
+            waiting->on_child_ready();
+        }
+    }
+}
+
+void Endpoint::drop_idle(UpstreamConn& conn) {
+    const auto at = std::find_if(idle_.begin(), idle_.end(), [&conn](const auto& one) { return one.get() == &conn; });
+    if (at != idle_.end()) {
+        conn.wire.conn->close();
+        core_.bury(std::move(*at));
+        idle_.erase(at);
+        if (kind_ == EndpointKind::child) {
+            --core_.counters.parked;
+        }
+    }
+}
+
+void Endpoint::close_idle() {
+    while (!idle_.empty()) {
+        drop_idle(*idle_.back());
+    }
+}
+
+void Endpoint::close_older_than(std::int64_t idle_since_ms) {
+    // Reversed connections wait for ever: the child decides how many it keeps.
+    while (kind_ != EndpointKind::child && !idle_.empty() && idle_.front()->idle_since_ms < idle_since_ms) {
+        drop_idle(*idle_.front());
+    }
+}
+
+bool Endpoint::wait(Exchange& exchange) {
+    if (waiting_.size() >= core_.settings.waiting_an_endpoint_max) {
+        return false;
+    }
+    waiting_.push_back(&exchange);
+    return true;
+}
+
+void Endpoint::forget(Exchange& exchange) {
+    std::erase(waiting_, &exchange);
+}
+
+Exchange* Endpoint::next_waiting() {
+    if (waiting_.empty()) {
+        return nullptr;
+    }
+    Exchange* first = waiting_.front();
+    waiting_.erase(waiting_.begin());
+    return first;
+}
+
+void Endpoint::start(const std::string& app, const std::string& user, std::string request_id) {
+    if (starting_) {
+        return;
+    }
+    starting_ = true;
+    core_.parts.keeper.ask_start({app, user, std::move(request_id)},
+                                 [alive = std::weak_ptr<bool>(core_.alive), core = &core_, key = key_](StartAnswer answer) {
+                                     if (alive.expired()) {
+                                         return;
+                                     }
+                                     Endpoint* self = core->endpoints.find(key);
+                                     if (self == nullptr) {
+                                         return;
+                                     }
+                                     self->starting_ = false;
+                                     const std::vector<Exchange*> waiting = std::exchange(self->waiting_, {});
+                                     for (Exchange* one : waiting) {
+                                         one->on_started(answer);
+                                     }
+                                 });
+}
+
+void Endpoint::mark_down(std::string why) {
+    if (!down) {
+        down_since_us = core_.wall_us();
+        backoff_ms = 500;
+    } else {
+        backoff_ms = std::min(backoff_ms * 2, core_.settings.probe_ms_max);
+    }
+    down = true;
+    down_why = std::move(why);
+    // Half of it is chance, so that a thousand locals do not come back at the same moment.
+    retry_at_ms = core_.now_ms() + backoff_ms / 2 +
+                  static_cast<std::int64_t>(core_.random_u64() % static_cast<std::uint64_t>(backoff_ms / 2 + 1));
+}
+
+void Endpoint::mark_up() {
+    down = false;
+    backoff_ms = 0;
+    down_why.clear();
+}
+
+Endpoint* Endpoints::find(std::string_view key) {
+    const auto at = map_.find(key);
+    return at == map_.end() ? nullptr : at->second.get();
+}
+
+Endpoint& Endpoints::get(EndpointKind kind, std::string_view key) {
+    const auto at = map_.find(key);
+    if (at != map_.end()) {
+        return *at->second;
+    }
+    auto made = std::make_unique<Endpoint>(core_, kind, std::string(key));
+    return *map_.emplace(std::string(key), std::move(made)).first->second;
+}
+
+void Endpoints::sweep(std::int64_t now_ms, std::int64_t idle_ms) {
+    for (auto at = map_.begin(); at != map_.end();) {
+        Endpoint& one = *at->second;
+        one.close_older_than(now_ms - idle_ms);
+        const bool unused = one.busy == 0 && one.idle_count() == 0 && one.waiting_count() == 0 && !one.down;
+        if (unused && (one.kind() == EndpointKind::address || one.kind() == EndpointKind::process)) {
+            at = map_.erase(at);
+        } else {
+            ++at;
+        }
+    }
+}
+
+}  // namespace hasp::passon

@@ -1,0 +1,136 @@
+// Where requests are sent to, and the connections kept for it.
+#pragma once
+
+#include "net/conn.h"
+#include "net/dial.h"
+#include "wire.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace hasp::passon {
+
+class Core;
+class Endpoint;
+class Exchange;
+
+// Something that may end inside its own callbacks: see Core::bury().
+struct Mortal {
+    Mortal() = default;
+    Mortal(const Mortal&) = delete;
+    Mortal& operator=(const Mortal&) = delete;
+    virtual ~Mortal() = default;
+};
+
+// A connection on which we are the client: of one exchange, or idle in its endpoint.
+class UpstreamConn final : public Mortal, public net::ConnOwner {
+  public:
+    UpstreamConn(Core& core, Endpoint& endpoint);
+    ~UpstreamConn() override;
+
+    // Begins to connect; the exchange gets on_up_open or on_up_fail.
+    Status connect(const net::Address& address, std::shared_ptr<const net::TlsContext> tls, const std::string& name);
+    // Takes an open connection: from an app's dialer, or a reversed one.
+    Status adopt(Fd socket);
+    void adopt(std::unique_ptr<net::Conn> conn);
+
+    Wire wire;
+    Exchange* exchange = nullptr;
+    Endpoint& endpoint;
+    bool reused = false;
+    std::int64_t idle_since_ms = 0;
+
+  private:
+    void on_open(net::Conn& conn) override;
+    void on_ready(net::Conn& conn) override;
+    void on_fail(net::Conn& conn) override;
+    Core& core_;
+};
+
+enum class EndpointKind : std::uint8_t { address, process, parent, child };
+
+class Endpoint {
+  public:
+    Endpoint(Core& core, EndpointKind kind, std::string key);
+    ~Endpoint();
+    Endpoint(const Endpoint&) = delete;
+    Endpoint& operator=(const Endpoint&) = delete;
+
+    EndpointKind kind() const { return kind_; }
+    const std::string& key() const { return key_; }
+
+    // An idle connection that looks alive, the last used first; null: none.
+    std::unique_ptr<UpstreamConn> take_idle();
+    // Back from an exchange, to be reused. Dropped when there are enough.
+    void put_idle(std::unique_ptr<UpstreamConn> conn);
+    // An idle connection ended by itself.
+    void drop_idle(UpstreamConn& conn);
+    void close_idle();
+    void close_older_than(std::int64_t idle_since_ms);
+    std::size_t idle_count() const { return idle_.size(); }
+
+    // Exchanges that wait for a start or a reversed connection. False: too many.
+    bool wait(Exchange& exchange);
+    void forget(Exchange& exchange);
+    std::size_t waiting_count() const { return waiting_.size(); }
+    // The longest waiting exchange; null: none.
+    Exchange* next_waiting();
+
+    // Asks the keeper to start the app's instance, unless that is under way already; waiting exchanges get on_started().
+    void start(const std::string& app, const std::string& user, std::string request_id);
+
+    // Addresses in order; connects begin at the one that worked last.
+    std::vector<net::Address> addresses;
+    std::size_t preferred = 0;
+    std::shared_ptr<const net::TlsContext> tls;
+    std::string verify_name;
+
+    // All addresses failed: nobody is tried before retry_at_ms, every request is answered at once.
+    bool down = false;
+    std::int64_t down_since_us = 0;
+    std::int64_t retry_at_ms = 0;
+    std::int64_t backoff_ms = 0;
+    std::string down_why;
+    void mark_down(std::string why);
+    void mark_up();
+
+    std::size_t busy = 0;  // connections in exchanges
+
+  private:
+    Core& core_;
+    EndpointKind kind_;
+    std::string key_;
+    std::vector<std::unique_ptr<UpstreamConn>> idle_;
+    std::vector<Exchange*> waiting_;
+    bool starting_ = false;
+};
+
+class Endpoints {
+  public:
+    explicit Endpoints(Core& core) : core_(core) {}
+    // The endpoint with this key, made when it is new.
+    Endpoint& get(EndpointKind kind, std::string_view key);
+    Endpoint* find(std::string_view key);
+    // Closes what has been idle too long and forgets endpoints that nobody uses.
+    void sweep(std::int64_t now_ms, std::int64_t idle_ms);
+    template <typename Do>
+    void each(Do what) {
+        for (auto& [key, one] : map_) {
+            what(*one);
+        }
+    }
+
+  private:
+    struct Hash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+    };
+    Core& core_;
+    std::unordered_map<std::string, std::unique_ptr<Endpoint>, Hash, std::equal_to<>> map_;
+};
+
+}  // namespace hasp::passon

@@ -1,0 +1,164 @@
+#include "passon/engine.h"
+
+#include "control_stream.h"
+#include "core.h"
+#include "exchange.h"
+#include "link_child.h"
+#include "link_socket.h"
+#include "server_conn.h"
+#include "static_files.h"
+
+namespace hasp::passon {
+
+struct Engine::State {
+    State(EngineParts parts, Settings settings) : core(parts, std::move(settings)) {}
+    Core core;
+
+    // Connections may end while they are walked: their objects stay until the end of the round, so a list of pointers is safe.
+    std::vector<ServerConn*> conns() {
+        std::vector<ServerConn*> all;
+        all.reserve(core.conns.size());
+        for (const auto& one : core.conns) {
+            all.push_back(one.get());
+        }
+        return all;
+    }
+};
+
+Engine::Engine(EngineParts parts, Settings settings) : state_(std::make_unique<State>(parts, std::move(settings))) {}
+Engine::~Engine() = default;
+
+void Engine::set_snapshot(std::shared_ptr<const registry::Snapshot> snapshot) {
+    Core& core = state_->core;
+    core.snapshot = std::move(snapshot);
+    core.static_roots->clear();
+    for (ServerConn* conn : state_->conns()) {
+        Exchange* one = conn->exchange();
+        if (one != nullptr && one->is_tunnel() && !one->still_allowed(*core.snapshot)) {
+            one->cut("the user may no longer use this app");
+        }
+    }
+}
+
+void Engine::set_settings(Settings settings) {
+    state_->core.settings = std::move(settings);
+    state_->core.identities.set_limit(state_->core.settings.identities_max);
+}
+
+void Engine::drop_identities(const IdentityFilter& filter) {
+    state_->core.identities.drop(filter);
+    for (ServerConn* conn : state_->conns()) {
+        Exchange* one = conn->exchange();
+        if (one != nullptr && one->is_tunnel() && one->matches(filter)) {
+            one->cut("the session has ended");
+        }
+    }
+}
+
+Status Engine::add_listener(Fd listening, ListenerKind kind, std::shared_ptr<const net::TlsContext> tls) {
+    if (kind == ListenerKind::children && tls == nullptr) {
+        return fail(Code::usage, "children can only be listened for with TLS");
+    }
+    auto entry = std::make_unique<Core::ListenerEntry>();
+    Core::ListenerEntry* raw = entry.get();
+    Core* core = &state_->core;
+    raw->kind = kind;
+    raw->tls = std::move(tls);
+    raw->listener = std::make_unique<net::Listener>(
+        core->reactor(), std::move(listening),
+        [core, raw](Fd socket, const net::Address& peer) { core->accepted(*raw, std::move(socket), peer); });
+    if (Status status = raw->listener->start(); !status) {
+        return status;
+    }
+    core->listeners.push_back(std::move(entry));
+    return {};
+}
+
+void Engine::set_listener_tls(ListenerKind kind, std::shared_ptr<const net::TlsContext> tls) {
+    for (const auto& entry : state_->core.listeners) {
+        if (entry->kind == kind && entry->tls != nullptr) {
+            entry->tls = tls;
+        }
+    }
+}
+
+void Engine::set_upstream_tls(std::shared_ptr<const net::TlsContext> tls) {
+    state_->core.upstream_tls = std::move(tls);
+}
+
+void Engine::set_link(LinkCredentials credentials, bool control) {
+    Core& core = state_->core;
+    core.credentials = std::move(credentials);
+    if (!core.link_child && core.credentials.client) {
+        core.link_child = std::make_unique<LinkChild>(core);
+    }
+    if (core.link_child) {
+        core.link_child->start(control);
+    }
+}
+
+void Engine::close_link(std::string_view peer_view) {
+    Core& core = state_->core;
+    const std::string peer(peer_view);
+    const bool parent = core.link_child && core.link_child->parent() == peer;
+    for (ServerConn* conn : state_->conns()) {
+        if (conn->peer() == peer) {
+            conn->close();
+            continue;
+        }
+        Exchange* one = conn->exchange();
+        if (one != nullptr && (one->up_peer() == peer || (parent && one->is_to_parent()))) {
+            one->lose_up("the link was closed");
+        }
+    }
+    if (Endpoint* pool = core.endpoints.find("c:" + peer)) {
+        pool->close_idle();
+    }
+    if (parent) {
+        if (Endpoint* pool = core.endpoints.find(parent_key)) {
+            pool->close_idle();
+        }
+    }
+    core.close_controls_of(peer, "the link was closed");
+}
+
+Status Engine::control_send(ControlId id, std::string_view bytes) {
+    ControlStream* stream = state_->core.control(id);
+    return stream == nullptr ? Status(fail(Code::unreachable, "the control stream is closed")) : stream->send(bytes);
+}
+void Engine::control_hold(ControlId id) {
+    if (ControlStream* stream = state_->core.control(id)) {
+        stream->hold();
+    }
+}
+void Engine::control_release(ControlId id) {
+    if (ControlStream* stream = state_->core.control(id)) {
+        stream->release();
+    }
+}
+void Engine::control_close(ControlId id) {
+    if (ControlStream* stream = state_->core.control(id)) {
+        stream->close("closed by the keeper");
+    }
+}
+
+void Engine::drain() {
+    Core& core = state_->core;
+    core.draining = true;
+    core.listeners.clear();
+    for (ServerConn* conn : state_->conns()) {
+        conn->retire();
+    }
+}
+
+bool Engine::idle() const {
+    const EngineCounters& now = state_->core.counters;
+    return now.exchanges <= now.tunnels;
+}
+
+const EngineCounters& Engine::counters() const {
+    state_->core.counters.identities = state_->core.identities.size();
+    return state_->core.counters;
+}
+
+}  // namespace hasp::passon

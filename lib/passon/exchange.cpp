@@ -1,0 +1,433 @@
+#include "exchange.h"
+
+#include "base/text.h"
+#include "core.h"
+#include "static_files.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace hasp::passon {
+namespace {
+
+std::array<std::uint8_t, 16> id_bytes(std::string_view hex) {
+    std::array<std::uint8_t, 16> out{};
+    if (const auto bytes = from_hex(hex); bytes && bytes->size() == out.size()) {
+        std::memcpy(out.data(), bytes->data(), out.size());
+    }
+    return out;
+}
+
+constexpr std::int64_t minute_ms = 60'000;
+constexpr std::int64_t keeper_ms = 30'000;
+
+}  // namespace
+
+Exchange::Exchange(Core& core)
+    : core_(core), timer_(core.reactor().timers(), net::timer_call<&Exchange::on_time>, this),
+      whole_(core.reactor().timers(), net::timer_call<&Exchange::on_whole_time>, this),
+      minute_(
+          core.reactor().timers(),
+          [](void* self) {
+              auto* one = static_cast<Exchange*>(self);
+              one->write_usage(billing::UsageKind::websocket, 0, one->request_.moved(), one->answer_.moved(), false);
+              one->minute_.arm(minute_ms);
+          },
+          this),
+      again_(net::timer_call<&Exchange::on_again>, this) {}
+
+Exchange::~Exchange() = default;
+
+void Exchange::attach(ServerConn& down) {
+    down_ = &down;
+    ++core_.counters.exchanges;
+}
+
+void Exchange::reset() {
+    if (handle_) {
+        *handle_ = nullptr;
+        handle_.reset();
+    }
+    if (waiting_at_ != nullptr) {
+        waiting_at_->forget(*this);
+        waiting_at_ = nullptr;
+    }
+    timer_.cancel();
+    whole_.cancel();
+    minute_.cancel();
+    again_.cancel();
+    if (dial_) {
+        dial_->cancel();
+    }
+    release_up(false);
+    head_buffer_.give_back();
+    snapshot_.reset();
+    who_.reset();
+    file_.reset();
+    head_text_ = {};
+    app_ = {};
+    down_ = nullptr;
+    app_name_ = mount_ = scheme_ = authority_ = host_ = client_ = sid_ = served_ = {};
+    // A long head's memory is not kept for the next request.
+    if (text_.capacity() > 16 * 1024) {
+        text_ = {};
+        log_text_ = {};
+    }
+    text_.clear();
+    log_text_.clear();
+    log_method_ = log_host_ = 0;
+    why_.clear();
+    own_body_.clear();
+    at_ = At::idle;
+    due_ = Due::nothing;
+    tries_ = 0;
+    deadline_ms_ = 0;
+    window_from_ = minute_in_ = minute_out_ = own_bytes_ = 0;
+    status_ = 0;
+    up_seen_ = interim_ = 0;
+    request_broken_ = false;
+    retried_ = started_ = sent_bytes_ = answered_ = up_reusable_ = by_credential_ = continue_due_ = begun_ = false;
+    authorised_by_parent_ = false;
+    keep_ = true;
+    request_ = {};
+    answer_ = {};
+    --core_.counters.exchanges;
+}
+
+Exchange::Handle Exchange::handle() {
+    if (!handle_) {
+        handle_ = std::make_shared<Exchange*>(this);
+    }
+    return handle_;
+}
+
+void Exchange::begin(std::size_t head_bytes) {
+    begun_ = true;
+    wall_us_ = core_.wall_us();
+    boot_us_ = core_.boot_us();
+    snapshot_ = core_.snapshot;
+    keep_ = head.keep_alive;
+    // The head's views stay valid in this buffer; what came behind it goes to a buffer of the connection's own.
+    head_buffer_ = std::move(down_->wire.in);
+    const std::string_view behind = head_buffer_.readable().substr(head_bytes);
+    if (!behind.empty()) {
+        down_->wire.in = core_.reactor().buffers().lend();
+        std::memcpy(down_->wire.in.space().data(), behind.data(), behind.size());
+        down_->wire.in.commit(behind.size());
+    }
+    request_.start(head.framing, head.content_length, head.framing, head.content_length);
+    continue_due_ = head.expect_continue && head.framing != net::Framing::none;
+    text_.reserve(2 * head_bytes + 128);
+    log_text_.assign(head.method_text);
+    log_method_ = log_text_.size();
+    log_text_.append(head.host);
+    log_host_ = head.host.size();
+    log_text_.append(head.path);
+    if (core_.settings.whole_ms > 0) {
+        whole_.arm(core_.settings.whole_ms);
+    }
+    resolve();
+}
+
+void Exchange::refuse(int status, const char* why) {
+    begun_ = true;
+    wall_us_ = core_.wall_us();
+    boot_us_ = core_.boot_us();
+    snapshot_ = core_.snapshot;
+    make_request_id();
+    why_ = why;
+    served_ = "own";
+    head.framing = net::Framing::none;
+    head.method = net::Method::other;
+    head.version_minor = 1;
+    core_.text.assign(std::to_string(status)).append(" ").append(net::reason_phrase(status)).append("\n");
+    answer_own(status, {}, "text/plain; charset=utf-8", core_.text, false);
+}
+
+bool Exchange::request_body_done() {
+    if (head.framing == net::Framing::none || request_.done()) {
+        return true;
+    }
+    // Nobody was told to send it.
+    if (continue_due_) {
+        return false;
+    }
+    return request_.discard(down_->wire) == BodyRelay::Step::done;
+}
+
+void Exchange::release_up(bool reusable) {
+    if (!up_) {
+        return;
+    }
+    up_->exchange = nullptr;
+    if (reusable && up_->wire.conn && up_->wire.conn->open() && up_->wire.in.empty() && !up_->wire.blocked()) {
+        Endpoint& home = up_->endpoint;
+        up_->reused = true;
+        home.put_idle(std::move(up_));
+        return;
+    }
+    if (up_->wire.conn) {
+        up_->wire.conn->close();
+    }
+    core_.bury(std::move(up_));
+}
+
+void Exchange::end(bool keep) {
+    if (at_ == At::tunnel) {
+        --core_.counters.tunnels;
+        write_usage(billing::UsageKind::websocket, 0, request_.moved(), answer_.moved(), true);
+    }
+    at_ = At::idle;
+    write_log();
+    release_up(up_reusable_ && answer_.done());
+    down_->finish(keep);
+}
+
+void Exchange::write_log() {
+    AccessLine line;
+    line.time_us = wall_us_;
+    line.request_id = request_id();
+    line.from = down_->from() == From::user ? "user" : (down_->from() == From::child ? "child" : "parent");
+    line.peer = down_->peer();
+    line.client = client_.empty() ? std::string_view(down_->address()) : client_;
+    if (who_) {
+        line.user = who_->identity->user;
+    }
+    line.app = app_name_;
+    const std::string_view text = log_text_;
+    line.method = text.substr(0, log_method_);
+    line.host = text.substr(log_method_, log_host_);
+    line.path = text.substr(log_method_ + log_host_);
+    line.status = status_;
+    line.bytes_in = request_.moved();
+    line.bytes_out = answer_.moved() + own_bytes_;
+    line.duration_us = core_.boot_us() - boot_us_;
+    line.served = served_;
+    line.why = why_;
+    core_.parts.access_log.write(line);
+}
+
+// Who meters: the tier that serves, and the user's own tier when the answer came from above.
+void Exchange::write_usage(billing::UsageKind kind, std::int64_t duration_us, std::uint64_t in, std::uint64_t out, bool last) {
+    using registry::Verdict;
+    const bool passed_up = verdict_ == Verdict::parent && down_->from() == From::user;
+    if (!who_ || (verdict_ != Verdict::here && !passed_up)) {
+        return;
+    }
+    billing::UsageRecord record;
+    record.kind = kind;
+    record.served = verdict_ == Verdict::here ? billing::Served::here : billing::Served::parent;
+    record.status = static_cast<std::uint16_t>(status_);
+    record.time_us = core_.wall_us();
+    record.flags = static_cast<std::uint16_t>((down_->tls() ? billing::usage_tls : 0) | (last ? billing::usage_final : 0));
+    if (kind == billing::UsageKind::websocket) {
+        // Each record of a tunnel counts what came since the one before.
+        const std::int64_t now_us = core_.boot_us();
+        duration_us = now_us - minute_us_;
+        minute_us_ = now_us;
+        record.bytes_in = in - std::exchange(minute_in_, in);
+        record.bytes_out = out - std::exchange(minute_out_, out);
+    } else {
+        record.bytes_in = in;
+        record.bytes_out = out;
+    }
+    record.duration_us = duration_us;
+    billing::set_name(record.app, app_name_);
+    billing::set_name(record.user, who_->identity->user);
+    record.sid = id_bytes(who_->identity->sid);
+    record.rid = id_bytes(request_id());
+    if (down_->from() != From::user) {
+        billing::set_name(record.peer, down_->peer());
+    }
+    core_.parts.lane.write(record);
+}
+
+void Exchange::due(Due what) {
+    const bool same = due_ == what;
+    due_ = what;
+    const Settings& s = core_.settings;
+    switch (what) {
+    case Due::nothing:
+        timer_.cancel();
+        break;
+    case Due::keeper:
+        timer_.arm(keeper_ms);
+        break;
+    case Due::start:
+        timer_.arm(verdict_ == registry::Verdict::child ? s.park_wait_ms : s.start_ms);
+        break;
+    case Due::connect:
+        timer_.arm(s.connect_ms);
+        break;
+    case Due::client_in:
+    case Due::client_out:
+        // Not pushed away by every byte: within each window enough must have come, see on_time().
+        if (!same) {
+            window_from_ = request_.moved() + answer_.moved() + own_bytes_;
+            timer_.arm(s.body_idle_ms);
+        }
+        break;
+    case Due::app_head:
+        timer_.arm(std::max<std::int64_t>(1, deadline_ms_ - core_.now_ms()));
+        break;
+    case Due::app_body:
+        timer_.arm(s.answer_idle_ms);
+        break;
+    case Due::tunnel:
+        timer_.arm(s.tunnel_idle_ms);
+        break;
+    }
+}
+
+void Exchange::on_time() {
+    switch (due_) {
+    case Due::nothing:
+        return;
+    case Due::keeper:
+        why_ = "the keeper did not answer in time";
+        notice(Notice::keeper);
+        return;
+    case Due::start:
+        if (waiting_at_ != nullptr) {
+            waiting_at_->forget(*this);
+            waiting_at_ = nullptr;
+        }
+        if (verdict_ == registry::Verdict::child) {
+            unreachable("no connection of the tier is free");
+        } else {
+            notice(Notice::not_running, "it did not start in time");
+        }
+        return;
+    case Due::connect:
+        on_up_fail("connecting took too long");
+        return;
+    case Due::app_head:
+        why_ = "the answer did not begin in time";
+        release_up(false);
+        notice(Notice::too_slow);
+        return;
+    case Due::client_in:
+    case Due::client_out: {
+        const std::uint64_t moved = request_.moved() + answer_.moved() + own_bytes_;
+        if (moved - window_from_ >= core_.settings.slow_bytes_min) {
+            window_from_ = moved;
+            timer_.arm(core_.settings.body_idle_ms);
+            return;
+        }
+        if (due_ == Due::client_in && !answered_) {
+            why_ = "the body of the request came too slowly";
+            release_up(false);
+            refuse(408, "the body of the request came too slowly");
+            return;
+        }
+        cut("the client reads or writes too slowly");
+        return;
+    }
+    case Due::app_body:
+        cut("the app's answer did not go on");
+        return;
+    case Due::tunnel:
+        cut("the tunnel was idle for too long");
+        return;
+    }
+}
+
+void Exchange::on_whole_time() {
+    if (at_ == At::tunnel) {
+        return;
+    }
+    if (answered_) {
+        cut("the exchange took too long");
+    } else {
+        why_ = "the exchange took too long";
+        release_up(false);
+        notice(Notice::too_slow);
+    }
+}
+
+void Exchange::cut(const char* why) {
+    why_ = why;
+    up_reusable_ = false;
+    // A reset, so that nobody takes what came for a whole answer.
+    down_->wire.conn->abort();
+    down_->close();
+}
+
+void Exchange::on_down_gone() {
+    if (why_.empty()) {
+        why_ = "the client went away";
+    }
+    up_reusable_ = false;
+    end(false);
+}
+
+void Exchange::on_again() {
+    on_down_ready();
+}
+
+void Exchange::on_down_ready() {
+    switch (at_) {
+    case At::own_body:
+        read_own_body();
+        return;
+    case At::sent:
+        pump_request();
+        return;
+    case At::answering:
+        // The request's body may still be on its way up while the answer comes down.
+        pump_answer();
+        return;
+    case At::file:
+        send_file();
+        return;
+    case At::tunnel:
+        pump_tunnel();
+        return;
+    default:
+        // Waiting for somebody else. Whether the client is still there shows when it is read or written next; a peek tells a
+        // client that has gone without reading bytes that may be the next request.
+        if (down_->wire.conn->readable() && down_->wire.in.empty() && head.framing == net::Framing::none) {
+            const Wire::Fill fill = down_->wire.fill();
+            if (fill == Wire::Fill::end || fill == Wire::Fill::cut || fill == Wire::Fill::failed) {
+                down_->close();
+            }
+        }
+        return;
+    }
+}
+
+bool Exchange::matches(const IdentityFilter& filter) const {
+    if (!who_) {
+        return false;
+    }
+    const Identity& who = *who_->identity;
+    return (filter.sid.empty() || filter.sid == who.sid) && (filter.user.empty() || filter.user == who.user) &&
+           (filter.child.empty() || (down_->from() == From::child && filter.child == down_->peer()));
+}
+
+bool Exchange::still_allowed(const registry::Snapshot& snapshot) const {
+    registry::Viewer viewer;
+    const std::uint64_t this_app = registry::name_hash(app_name_);
+    if (who_) {
+        viewer.signed_on = core_.wall_us() < who_->identity->until_us;
+        viewer.entitled = authorised_by_parent_ ? std::span(&this_app, 1) : std::span(who_->identity->apps);
+    }
+    const registry::Decision now =
+        registry::decide(snapshot, app_name_, viewer, core_.wall_us(), down_->from() == From::parent);
+    return now.verdict == verdict_;
+}
+
+std::string_view Exchange::up_peer() const {
+    return up_ && up_->endpoint.kind() == EndpointKind::child ? std::string_view(up_->endpoint.key()).substr(2)
+                                                              : std::string_view{};
+}
+
+void Exchange::lose_up(const char* why) {
+    if (answered_) {
+        cut(why);
+        return;
+    }
+    unreachable(why);
+}
+
+}  // namespace hasp::passon

@@ -1,0 +1,245 @@
+// A connection to whoever serves the request: kept, dialled, connected, or parked by a child.
+#include "exchange.h"
+
+#include "base/text.h"
+#include "core.h"
+#include "link_socket.h"
+
+namespace hasp::passon {
+
+Endpoint* Exchange::endpoint() {
+    using registry::Verdict;
+    std::string& key = core_.text;
+    if (verdict_ == Verdict::parent) {
+        return core_.endpoints.find(parent_key);
+    }
+    if (verdict_ == Verdict::child) {
+        return &core_.child_endpoint(app_.child());
+    }
+    if (app_.kind() == registry::Kind::process) {
+        key.assign("p:").append(app_.dial_path()).append("/").append(app_.name());
+        if (app_.instance() == registry::Instance::user) {
+            if (!who_) {
+                return nullptr;  // open to all, but one process a user: nobody to start it for
+            }
+            key.append("/").append(who_->identity->user);
+        }
+        key.append(".sock");
+        return &core_.endpoints.get(EndpointKind::process, key);
+    }
+    key.assign(app_.upstream_tls() ? "s:" : "a:").append(app_.upstream_host());
+    for (std::size_t i = 0; i < app_.upstream_count(); ++i) {
+        key.append(" ").append(app_.upstream_address(i));
+    }
+    Endpoint& found = core_.endpoints.get(EndpointKind::address, key);
+    if (found.addresses.empty()) {
+        for (std::size_t i = 0; i < app_.upstream_count(); ++i) {
+            if (const Result<net::Address> address = net::Address::parse(app_.upstream_address(i)); address) {
+                found.addresses.push_back(*address);
+            }
+        }
+    }
+    // Taken anew each time: trust may have been exchanged since.
+    found.tls = app_.upstream_tls() ? core_.upstream_tls : nullptr;
+    if (app_.upstream_tls()) {
+        const std::string_view name = app_.upstream_host();
+        found.verify_name.assign(name.substr(0, name.find(':')));
+    }
+    return &found;
+}
+
+void Exchange::acquire(bool fresh_only) {
+    Endpoint* at = endpoint();
+    if (at == nullptr) {
+        if (verdict_ == registry::Verdict::parent) {
+            unreachable("this place has no link to the one above yet");
+        } else {
+            notice(Notice::log_in);
+        }
+        return;
+    }
+    if (app_ && app_.kind() == registry::Kind::upstream && verdict_ == registry::Verdict::here && app_.upstream_tls() &&
+        at->tls == nullptr) {
+        notice(Notice::bad_answer, "no authority is set up that could vouch for the app's address");
+        return;
+    }
+    if (!fresh_only || at->kind() == EndpointKind::child) {
+        if (std::unique_ptr<UpstreamConn> conn = at->take_idle()) {
+            ++core_.counters.upstream_reused;
+            use(std::move(conn));
+            return;
+        }
+    }
+    tries_ = 0;
+    switch (at->kind()) {
+    case EndpointKind::process:
+        dial();
+        return;
+    case EndpointKind::child:
+        if (at->down) {
+            unreachable(at->down_why);
+            return;
+        }
+        at_ = At::waiting;
+        if (!at->wait(*this)) {
+            notice(Notice::busy);
+            return;
+        }
+        waiting_at_ = at;
+        due(Due::start);
+        return;
+    case EndpointKind::parent:
+    case EndpointKind::address:
+        if (at->down) {
+            if (core_.now_ms() < at->retry_at_ms) {
+                unreachable(at->down_why);
+                return;
+            }
+            // This request is the probe; the others need not wait for it.
+            at->retry_at_ms = core_.now_ms() + core_.settings.connect_ms;
+        }
+        connect_next();
+        return;
+    }
+}
+
+void Exchange::connect_next() {
+    Endpoint* at = endpoint();
+    while (at != nullptr && tries_ < at->addresses.size()) {
+        const net::Address& address = at->addresses[(at->preferred + tries_) % at->addresses.size()];
+        ++tries_;
+        auto conn = std::make_unique<UpstreamConn>(core_, *at);
+        conn->exchange = this;
+        at_ = At::connecting;
+        if (Status status = conn->connect(address, at->tls, at->verify_name); !status) {
+            why_ = status.error().message;
+            core_.bury(std::move(conn));
+            continue;
+        }
+        up_ = std::move(conn);
+        due(Due::connect);
+        return;
+    }
+    const std::string why = why_.empty() ? std::string("no address is known") : why_;
+    if (at != nullptr) {
+        at->mark_down(why);
+    }
+    unreachable(why);
+}
+
+void Exchange::on_up_open() {
+    if (at_ != At::connecting || !up_) {
+        return;
+    }
+    Endpoint& at = up_->endpoint;
+    if (at.kind() == EndpointKind::parent) {
+        const Result<std::string> name = core_.credentials.name_parent
+                                             ? core_.credentials.name_parent(up_->wire.conn->verified_chain())
+                                             : Result<std::string>(fail(Code::refused, "the parent is not known"));
+        if (!name) {
+            on_up_fail(name.error().message);
+            return;
+        }
+        set_link_options(up_->wire.conn->fd(), core_.settings.link_silence_ms);
+    }
+    if (!at.addresses.empty()) {
+        at.preferred = (at.preferred + tries_ - 1) % at.addresses.size();
+    }
+    at.mark_up();
+    why_.clear();
+    send_request();
+}
+
+void Exchange::on_up_fail(const std::string& why) {
+    why_ = why;
+    if (at_ == At::connecting) {
+        release_up(false);
+        connect_next();
+        return;
+    }
+    retry_or_fail("the connection broke");
+}
+
+void Exchange::dial() {
+    if (!dial_) {
+        dial_ = std::make_unique<net::Dial>(core_.reactor());
+    }
+    at_ = At::dialing;
+    due(Due::nothing);  // the dial has its own limit
+    const Endpoint* at = endpoint();
+    dial_->start(at->key().substr(2), core_.settings.connect_ms, [this](Result<Fd> socket) { on_dialed(std::move(socket)); });
+}
+
+void Exchange::on_dialed(Result<Fd> socket) {
+    if (at_ != At::dialing) {
+        return;
+    }
+    Endpoint* at = endpoint();
+    if (socket) {
+        auto conn = std::make_unique<UpstreamConn>(core_, *at);
+        if (Status status = conn->adopt(std::move(*socket)); !status) {
+            core_.bury(std::move(conn));
+            notice(Notice::not_running, status.error().message);
+            return;
+        }
+        use(std::move(conn));
+        return;
+    }
+    if (started_ || socket.error().code == Code::try_later) {
+        notice(Notice::not_running, socket.error().message);
+        return;
+    }
+    // Nobody answers: the keeper starts it, once for all who wait.
+    started_ = true;
+    at_ = At::waiting;
+    if (!at->wait(*this)) {
+        notice(Notice::busy);
+        return;
+    }
+    waiting_at_ = at;
+    due(Due::start);
+    at->start(std::string(app_.name()),
+              app_.instance() == registry::Instance::user ? who_->identity->user : std::string(), std::string(request_id()));
+}
+
+void Exchange::on_started(const StartAnswer& answer) {
+    waiting_at_ = nullptr;
+    if (at_ != At::waiting) {
+        return;
+    }
+    if (answer) {
+        dial();
+        return;
+    }
+    std::string text = answer.error().message;
+    if (!answer.error().hint.empty()) {
+        text.append("\n").append(answer.error().hint);
+    }
+    notice(Notice::not_running, text);
+}
+
+void Exchange::on_child_ready() {
+    waiting_at_ = nullptr;
+    if (at_ == At::waiting) {
+        acquire(false);
+    }
+}
+
+void Exchange::use(std::unique_ptr<UpstreamConn> conn) {
+    up_ = std::move(conn);
+    up_->exchange = this;
+    send_request();
+}
+
+void Exchange::unreachable(const std::string& why) {
+    const Endpoint* at = endpoint();
+    std::string text = why;
+    if (at != nullptr && at->down) {
+        text = "Since " + rfc3339(at->down_since_us) + ": " + at->down_why;
+    }
+    why_ = "unreachable: " + why;
+    release_up(false);
+    notice(Notice::unreachable, text);
+}
+
+}  // namespace hasp::passon

@@ -1,0 +1,350 @@
+// From the head to a decision: which app, who asks, may he, and where is it.
+#include "exchange.h"
+
+#include "base/text.h"
+#include "core.h"
+#include "link_fields.h"
+#include "net/fields.h"
+#include "net/target.h"
+#include "passon/request_rules.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace hasp::passon {
+namespace {
+
+constexpr std::string_view apps_prefix = "/apps/";
+
+bool is_hex_id(std::string_view text) {
+    return text.size() == 32 &&
+           std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+}  // namespace
+
+void Exchange::make_request_id() {
+    constexpr char digits[] = "0123456789abcdef";
+    for (std::size_t half = 0; half < 2; ++half) {
+        std::uint64_t bits = core_.random_u64();
+        for (std::size_t i = 0; i < 16; ++i, bits >>= 4U) {
+            id_[half * 16 + i] = digits[bits & 15U];
+        }
+    }
+}
+
+// Copies into the exchange's own text, which outlives the head's buffer. begin() reserved enough: the text never moves.
+std::string_view Exchange::keep(std::string_view value, bool lower) {
+    const std::size_t from = text_.size();
+    if (from + value.size() > text_.capacity()) {
+        return {};
+    }
+    for (const char c : value) {
+        text_ += lower && c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    }
+    return std::string_view(text_).substr(from);
+}
+
+// Fields that only a neighbour may send; they were checked there, but not trusted to be well-formed.
+bool Exchange::read_link_fields() {
+    const net::Header* app = head.headers.find(link_app);
+    if (app == nullptr || !valid_name(app->value)) {
+        return false;
+    }
+    const auto value = [this](std::string_view name) {
+        const net::Header* field = head.headers.find(name);
+        return field == nullptr ? std::string_view{} : field->value;
+    };
+    const std::string_view id = head.headers.value(net::Name::x_request_id);
+    if (is_hex_id(id)) {
+        std::copy(id.begin(), id.end(), id_.begin());
+    } else {
+        make_request_id();
+    }
+    const std::string_view mount = value(link_mount);
+    const std::string_view origin = value(link_origin);
+    const std::size_t at = origin.find("://");
+    if (at == std::string_view::npos || (!mount.empty() && !head.path.starts_with(mount))) {
+        return false;
+    }
+    scheme_ = origin.substr(0, at) == "https" ? "https" : "http";
+    authority_ = origin.substr(at + 3);
+    const auto parsed = net::parse_authority(authority_);
+    if (!parsed) {
+        return false;
+    }
+    authority_ = keep(authority_, true);
+    host_ = keep(parsed->host, true);
+    app_name_ = keep(app->value);
+    mount_ = keep(mount);
+    client_ = keep(value(link_client));
+    sid_ = keep(value(link_session));
+    if (const auto left = parse_u64(value(link_deadline)); left && *left > 0) {
+        deadline_ms_ = core_.now_ms() + std::min<std::int64_t>(core_.settings.answer_head_ms,
+                                                               static_cast<std::int64_t>(std::min<std::uint64_t>(*left, 1U << 30)));
+    }
+    return true;
+}
+
+void Exchange::resolve() {
+    served_ = "own";
+    if (snapshot_ == nullptr) {
+        make_request_id();
+        notice(Notice::keeper);
+        return;
+    }
+    if (down_->from() == From::child && head.method == net::Method::post && head.path.starts_with("/hasp/link/")) {
+        make_request_id();
+        upgrade_link(head.path == "/hasp/link/control");
+        return;
+    }
+    if (down_->from() != From::user) {
+        if (!read_link_fields()) {
+            refuse(400, "a request of a neighbour without hasp-app, or with a wrong hasp-origin");
+            return;
+        }
+    } else {
+        make_request_id();
+        scheme_ = down_->tls() ? "https" : "http";
+        authority_ = keep(head.authority, true);
+        host_ = keep(head.host, true);
+        client_ = down_->address();
+        if (head.path == "/hasp" || head.path.starts_with("/hasp/")) {
+            identify();
+            return;
+        }
+        if (const registry::App by_host = snapshot_->find_host(host_); by_host) {
+            if (by_host.mount() != registry::Mount::path) {
+                app_name_ = keep(by_host.name());
+            } else {
+                notice(Notice::nowhere);
+                return;
+            }
+        } else if (const std::string_view name = snapshot_->app_of_host(host_); !name.empty()) {
+            app_name_ = keep(name);
+        } else if (head.path.starts_with(apps_prefix)) {
+            const std::size_t end = std::min(head.path.find('/', apps_prefix.size()), head.path.size());
+            const std::string_view name_part = head.path.substr(apps_prefix.size(), end - apps_prefix.size());
+            const registry::App by_path = snapshot_->find(name_part);
+            if (!valid_name(name_part) || (by_path && by_path.mount() == registry::Mount::host)) {
+                notice(Notice::nowhere);
+                return;
+            }
+            app_name_ = keep(name_part);
+            mount_ = keep(head.path.substr(0, end));
+        } else {
+            identify();
+            return;
+        }
+    }
+    if (!hops_allowed(head.headers.value(net::Name::cdn_loop), snapshot_->tier(), core_.settings.hops_max)) {
+        notice(Notice::loop);
+        return;
+    }
+    if (down_->from() == From::user) {
+        OriginCheck check;
+        check.unsafe = !net::is_safe(head.method) || head.upgrade;
+        if (const net::Header* origin = head.headers.find(net::Name::origin)) {
+            check.origin = origin->value;
+        }
+        if (const net::Header* site = head.headers.find(net::Name::sec_fetch_site)) {
+            check.sec_fetch_site = site->value;
+        }
+        check.scheme = scheme_;
+        check.authority = authority_;
+        if (!origin_allowed(check)) {
+            notice(Notice::forbidden);
+            return;
+        }
+    }
+    identify();
+}
+
+void Exchange::identify() {
+    if (down_->from() == From::parent) {
+        // By the parent's word, which has checked that the user may use this app.
+        const auto value = [this](std::string_view name) {
+            const net::Header* field = head.headers.find(name);
+            return field == nullptr ? std::string() : percent_decode(field->value).value_or(std::string());
+        };
+        if (std::string user = value(link_user); valid_name(user)) {
+            auto who = std::make_shared<Identity>();
+            who->user = std::move(user);
+            who->name = value(link_user_name);
+            who->email = value(link_user_email);
+            const net::Header* groups = head.headers.find(link_user_groups);
+            for (const std::string_view group : split(groups == nullptr ? std::string_view{} : groups->value, ',')) {
+                if (!group.empty()) {
+                    who->groups.push_back(percent_decode(group).value_or(std::string()));
+                }
+            }
+            who->sid = is_hex_id(sid_) ? std::string(sid_) : std::string();
+            who->until_us = INT64_MAX;
+            who_ = render(std::move(who));
+            authorised_by_parent_ = true;
+        }
+        route();
+        return;
+    }
+    if (down_->from() == From::child) {
+        if (sid_.empty()) {
+            route();
+        } else if (is_hex_id(sid_)) {
+            ask_who(WhoQuestion::Kind::link, down_->peer(), sid_);
+        } else {
+            refuse(400, "a neighbour named a session that is none");
+        }
+        return;
+    }
+    const std::string& plain = core_.settings.cookie;
+    for (const net::Header* field = head.headers.find(net::Name::cookie); field != nullptr; field = head.headers.next(*field)) {
+        net::Cookies cookies(field->value);
+        while (const auto cookie = cookies.next()) {
+            // Over TLS only the name counts that no other host and no plain connection can set.
+            const bool ours = down_->tls() ? cookie->name.starts_with("__Host-") && cookie->name.substr(7) == plain
+                                           : cookie->name == plain;
+            if (ours && !cookie->value.empty() && cookie->value.size() <= 256) {
+                ask_who(WhoQuestion::Kind::cookie, host_, cookie->value);
+                return;
+            }
+        }
+    }
+    const std::string_view given = head.headers.value(net::Name::authorization);
+    const std::size_t space = given.find(' ');
+    if (space != std::string_view::npos && given.size() <= 4096) {
+        const std::string_view kind = given.substr(0, space);
+        const std::string_view secret = trim(given.substr(space + 1));
+        if (iequals(kind, "bearer") && !secret.empty()) {
+            ask_who(WhoQuestion::Kind::bearer, host_, secret);
+            return;
+        }
+        if (iequals(kind, "basic") && !secret.empty()) {
+            ask_who(WhoQuestion::Kind::basic, host_, secret);
+            return;
+        }
+    }
+    route();
+}
+
+void Exchange::ask_who(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret) {
+    const IdentityCache::Found found = core_.identities.find(kind, scope, secret, core_.now_ms(), wall_us_);
+    const bool credential = kind == WhoQuestion::Kind::bearer || kind == WhoQuestion::Kind::basic;
+    if (found.state == IdentityCache::State::fresh) {
+        who_ = found.who;
+        by_credential_ = credential && who_ != nullptr;
+        route();
+        return;
+    }
+    WhoQuestion question;
+    question.kind = kind;
+    question.host = host_;
+    question.client_address = client_;
+    if (kind == WhoQuestion::Kind::link) {
+        question.child = scope;
+    }
+    question.secret = secret;
+    if (kind == WhoQuestion::Kind::basic) {
+        const auto decoded = from_base64(secret);
+        if (!decoded || decoded->find(':') == std::string::npos) {
+            route();
+            return;
+        }
+        question.secret = *decoded;
+    }
+    at_ = At::who;
+    due(Due::keeper);
+    core_.parts.keeper.ask_who(std::move(question), [handle = handle(), kind, scope = std::string(scope),
+                                                     secret = std::string(secret)](WhoAnswer answer) {
+        if (*handle != nullptr) {
+            (*handle)->on_who(kind, scope, secret, std::move(answer));
+        }
+    });
+}
+
+void Exchange::on_who(WhoQuestion::Kind kind, const std::string& scope, const std::string& secret, WhoAnswer answer) {
+    if (at_ != At::who) {
+        return;
+    }
+    due(Due::nothing);
+    if (!answer) {
+        // While the keeper restarts, those it has vouched for go on until their identity ends.
+        const IdentityCache::Found found = core_.identities.find(kind, scope, secret, core_.now_ms(), wall_us_);
+        if (answer.error().code == Code::try_later || found.who == nullptr) {
+            why_ = answer.error().message;
+            notice(answer.error().code == Code::try_later ? Notice::guessing : Notice::keeper);
+            return;
+        }
+        who_ = found.who;
+    } else {
+        who_ = render(std::move(*answer));
+        if (who_ && wall_us_ >= who_->identity->until_us) {
+            who_.reset();
+        }
+        const std::int64_t fresh = who_ ? core_.settings.identity_fresh_ms : core_.settings.identity_unknown_ms;
+        core_.identities.put(kind, scope, secret, who_, core_.now_ms() + fresh);
+    }
+    by_credential_ = who_ && (kind == WhoQuestion::Kind::bearer || kind == WhoQuestion::Kind::basic);
+    route();
+}
+
+void Exchange::route() {
+    using registry::Verdict;
+    if (who_ && !who_->identity->only_host.empty() && who_->identity->only_host != host_) {
+        who_.reset();
+    }
+    if (app_name_.empty()) {
+        own_page();
+        return;
+    }
+    registry::Viewer viewer;
+    const std::uint64_t this_app = authorised_by_parent_ ? registry::name_hash(app_name_) : 0;
+    if (who_) {
+        viewer.signed_on = true;
+        viewer.entitled = authorised_by_parent_ ? std::span(&this_app, 1) : std::span(who_->identity->apps);
+    }
+    const registry::Decision decision =
+        registry::decide(*snapshot_, app_name_, viewer, wall_us_, down_->from() == From::parent);
+    verdict_ = decision.verdict;
+    app_ = decision.app;
+    switch (decision.verdict) {
+    case Verdict::nowhere:
+        notice(Notice::nowhere);
+        return;
+    case Verdict::log_in:
+        notice(Notice::log_in);
+        return;
+    case Verdict::expired:
+        notice(Notice::expired);
+        return;
+    case Verdict::here:
+        served_ = "here";
+        break;
+    case Verdict::child:
+        served_ = "child";
+        break;
+    case Verdict::parent:
+        served_ = "parent";
+        break;
+    }
+    // "/apps/NAME" is a folder: relative links in its page need the slash.
+    if (down_->from() == From::user && !mount_.empty() && head.path == mount_ && net::is_safe(head.method)) {
+        served_ = "own";
+        core_.text.assign(mount_).append("/");
+        if (head.has_query) {
+            core_.text.append("?").append(head.query);
+        }
+        const std::string to = core_.text;
+        answer_own(308, {{"Location", to}}, "text/plain; charset=utf-8", "");
+        return;
+    }
+    if (deadline_ms_ == 0) {
+        deadline_ms_ = core_.now_ms() + core_.settings.answer_head_ms;
+    }
+    if (decision.verdict == Verdict::here && app_.kind() == registry::Kind::static_files) {
+        serve_static();
+        return;
+    }
+    acquire(false);
+}
+
+}  // namespace hasp::passon

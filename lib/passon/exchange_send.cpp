@@ -1,0 +1,278 @@
+// The request, written anew for whoever serves it: nothing of the client's bytes is forwarded as it came.
+#include "exchange.h"
+
+#include "base/text.h"
+#include "core.h"
+#include "link_fields.h"
+#include "net/fields.h"
+#include "net/write_head.h"
+#include "passon/request_rules.h"
+#include "request_fields.h"
+
+#include <array>
+#include <charconv>
+
+namespace hasp::passon {
+namespace {
+
+// Names that the request's Connection field nominates: dropped with it (RFC 9110 §7.6.1).
+class Nominated {
+  public:
+    static constexpr std::size_t names_max = 16;
+
+    explicit Nominated(const net::Headers& headers) {
+        for (const net::Header* field = headers.find(net::Name::connection); field != nullptr; field = headers.next(*field)) {
+            net::ListItems items(field->value);
+            while (const auto item = items.next()) {
+                if (iequals(*item, "close") || iequals(*item, "keep-alive") || iequals(*item, "upgrade")) {
+                    continue;
+                }
+                if (count_ == names_max) {
+                    too_many_ = true;
+                    return;
+                }
+                names_[count_++] = *item;
+            }
+        }
+    }
+    bool too_many() const { return too_many_; }
+    bool has(std::string_view name) const {
+        for (std::size_t i = 0; i < count_; ++i) {
+            if (iequals(names_[i], name)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+  private:
+    std::array<std::string_view, names_max> names_;
+    std::size_t count_ = 0;
+    bool too_many_ = false;
+};
+
+// Fields that are never copied: ours to write, or only between the client and us.
+bool is_rewritten(net::Name id) {
+    switch (id) {
+    case net::Name::host:
+    case net::Name::content_length:
+    case net::Name::expect:
+    case net::Name::cookie:
+    case net::Name::authorization:
+    case net::Name::cdn_loop:
+    case net::Name::x_request_id:
+    case net::Name::forwarded:
+    case net::Name::x_forwarded_for:
+    case net::Name::x_forwarded_host:
+    case net::Name::x_forwarded_proto:
+        return true;
+    default:
+        return is_hop_by_hop(id);
+    }
+}
+
+void if_any(net::HeadWriter& out, std::string_view name, std::string_view value) {
+    if (!name.empty() && !value.empty()) {
+        out.field(name, value);
+    }
+}
+
+}  // namespace
+
+void Exchange::write_identity_fields(net::HeadWriter& out) {
+    const bool here = verdict_ == registry::Verdict::here;
+    const Identity* who = who_ ? who_->identity.get() : nullptr;
+    if (here) {
+        if (who != nullptr) {
+            if_any(out, app_.identity_header(0), who->user);
+            if_any(out, app_.identity_header(1), who_->name);
+            if_any(out, app_.identity_header(2), who_->email);
+            if_any(out, app_.identity_header(3), who_->groups);
+        }
+        if_any(out, "X-Forwarded-For", client_);
+        if_any(out, "X-Forwarded-Proto", scheme_);
+        if_any(out, "X-Forwarded-Host", authority_);
+        if_any(out, app_.prefix_header(), mount_);
+        return;
+    }
+    out.trusted(link_app, app_name_);
+    if_any(out, link_mount, mount_);
+    if_any(out, link_client, client_);
+    core_.text.assign(scheme_).append("://").append(authority_);
+    out.field(link_origin, core_.text);
+    out.field(link_deadline, static_cast<std::uint64_t>(std::max<std::int64_t>(1, deadline_ms_ - core_.now_ms())));
+    if (who == nullptr) {
+        return;
+    }
+    if_any(out, link_session, who->sid);
+    if (verdict_ == registry::Verdict::child) {
+        out.field(link_user, who->user);
+        if_any(out, link_user_name, who_->name);
+        if_any(out, link_user_email, who_->email);
+        if_any(out, link_user_groups, who_->groups);
+    }
+}
+
+bool Exchange::write_request_head(std::string_view& text) {
+    using registry::Verdict;
+    const bool here = verdict_ == Verdict::here;
+    const Nominated nominated(head.headers);
+    if (nominated.too_many()) {
+        return false;
+    }
+    net::HeadWriter out(core_.head_out);
+    std::string_view path = head.path;
+    if (here && !mount_.empty() && app_.strip_prefix()) {
+        path.remove_prefix(mount_.size());
+        if (path.empty()) {
+            path = "/";
+        }
+    }
+    if (here && !app_.upstream_base().empty() && app_.kind() == registry::Kind::upstream) {
+        core_.text.assign(app_.upstream_base()).append(path);
+        path = core_.text;
+    }
+    out.request_line(head.method_text, path, head.has_query, head.query);
+    if (here && app_.kind() == registry::Kind::upstream) {
+        out.field("Host", app_.upstream_host().empty() ? app_.upstream_address(0) : app_.upstream_host());
+    } else {
+        out.field("Host", authority_);
+    }
+    for (const net::Header& field : head.headers) {
+        if (is_rewritten(field.id)) {
+            continue;
+        }
+        if (field.id == net::Name::other && is_forgeable(field.name, snapshot_.get())) {
+            continue;
+        }
+        if (nominated.has(field.name)) {
+            continue;
+        }
+        out.copy(field);
+    }
+    for (const net::Header* field = head.headers.find(net::Name::cookie); field != nullptr; field = head.headers.next(*field)) {
+        core_.text.clear();
+        filter_cookies(core_.text, field->value, false);
+        if_any(out, "Cookie", core_.text);
+    }
+    if (const net::Header* given = head.headers.find(net::Name::authorization); given != nullptr && !by_credential_) {
+        out.copy(*given);
+    }
+    out.trusted("X-Request-Id", request_id());
+    core_.text.clear();
+    for (const net::Header* field = head.headers.find(net::Name::cdn_loop); field != nullptr; field = head.headers.next(*field)) {
+        core_.text.append(field->value).append(", ");
+    }
+    core_.text.append(snapshot_->tier());
+    if_any(out, "CDN-Loop", core_.text);
+    write_identity_fields(out);
+    if (head.upgrade && net::list_has(head.headers.value(net::Name::upgrade), "websocket")) {
+        out.block("Connection: upgrade\r\nUpgrade: websocket\r\n");
+    }
+    out.framing(head.framing, head.content_length);
+    out.end();
+    text = out.text();
+    return !out.failed();
+}
+
+void Exchange::send_request() {
+    at_ = At::sent;
+    up_seen_ = 0;
+    interim_ = 0;
+    std::string_view text;
+    if (!write_request_head(text)) {
+        release_up(false);
+        refuse(400, "the head of the request cannot be forwarded");
+        return;
+    }
+    if (head.framing == net::Framing::none) {
+        due(Due::app_head);
+        if (!up_->wire.write(text)) {
+            retry_or_fail("the connection broke before the request was sent");
+            return;
+        }
+        // A pooled connection may have ended a moment ago: its edge is still to come.
+        return;
+    }
+    if (continue_due_) {
+        continue_due_ = false;
+        if (!down_->wire.write("HTTP/1.1 100 Continue\r\n\r\n")) {
+            down_->close();
+            return;
+        }
+    }
+    request_step(request_.pump(down_->wire, up_->wire, text));
+}
+
+void Exchange::pump_request() {
+    if (!request_.done() && up_) {
+        request_step(request_.pump(down_->wire, up_->wire));
+    } else if (up_ && up_->wire.blocked()) {
+        up_->wire.flush();
+    }
+}
+
+void Exchange::request_step(BodyRelay::Step step) {
+    switch (step) {
+    case BodyRelay::Step::done:
+        due(answered_ ? Due::app_body : Due::app_head);
+        return;
+    case BodyRelay::Step::need_source:
+        if (!answered_) {
+            due(Due::client_in);
+        }
+        return;
+    case BodyRelay::Step::need_sink:
+        if (!answered_) {
+            due(Due::app_head);
+        }
+        return;
+    case BodyRelay::Step::yield:
+        core_.reactor().post(again_);
+        return;
+    case BodyRelay::Step::source_bad:
+        release_up(false);
+        if (answered_) {
+            cut("the body of the request broke off");
+        } else {
+            refuse(400, "the body of the request is malformed or broke off");
+        }
+        return;
+    case BodyRelay::Step::sink_failed:
+        // It may have answered early and closed: what it said is still to be read.
+        if (!answered_) {
+            request_broken_ = true;
+            pump_answer();
+        }
+        return;
+    }
+}
+
+void Exchange::retry_or_fail(const char* why) {
+    const bool unsent = !request_.started();
+    if (up_ && up_->reused && !retried_ && !answered_ && unsent && net::is_idempotent(head.method)) {
+        retried_ = true;
+        ++core_.counters.retries;
+        release_up(false);
+        request_.start(head.framing, head.content_length, head.framing, head.content_length);
+        why_.clear();
+        acquire(true);
+        return;
+    }
+    if (why_.empty()) {
+        why_ = why;
+    }
+    if (answered_) {
+        cut(why);
+        return;
+    }
+    const bool tier = verdict_ != registry::Verdict::here;
+    release_up(false);
+    if (tier) {
+        unreachable(why_);
+    } else {
+        notice(Notice::bad_answer);
+    }
+}
+
+}  // namespace hasp::passon

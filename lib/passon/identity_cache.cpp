@@ -1,0 +1,121 @@
+#include "identity_cache.h"
+
+#include "registry/snapshot.h"
+
+#include <bit>
+#include <cstring>
+
+namespace hasp::passon {
+
+std::string header_encode(std::string_view text, bool comma_too) {
+    constexpr char digits[] = "0123456789ABCDEF";
+    std::string out;
+    out.reserve(text.size());
+    for (const char c : text) {
+        const auto u = static_cast<unsigned char>(c);
+        if (u >= 0x20 && u < 0x7f && c != '%' && !(comma_too && c == ',')) {
+            out += c;
+        } else {
+            out += '%';
+            out += digits[u >> 4U];
+            out += digits[u & 15U];
+        }
+    }
+    return out;
+}
+
+std::shared_ptr<const KnownIdentity> render(std::shared_ptr<const Identity> identity) {
+    if (identity == nullptr) {
+        return nullptr;
+    }
+    auto known = std::make_shared<KnownIdentity>();
+    known->name = header_encode(identity->name);
+    known->email = header_encode(identity->email);
+    for (const std::string& group : identity->groups) {
+        known->groups += known->groups.empty() ? "" : ",";
+        known->groups += header_encode(group, true);
+    }
+    known->identity = std::move(identity);
+    return known;
+}
+
+std::size_t IdentityCache::Hash::operator()(std::string_view text) const {
+    // The seed is secret and mixed in at every step, so that collisions cannot be prepared outside.
+    std::uint64_t h = seed ^ (text.size() * 0x9e3779b97f4a7c15U);
+    while (text.size() >= 8) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, text.data(), 8);
+        h = std::rotl((h ^ word) * 0xff51afd7ed558ccdU, 29) + seed;
+        text.remove_prefix(8);
+    }
+    std::uint64_t word = 0;
+    if (!text.empty()) {
+        std::memcpy(&word, text.data(), text.size());
+    }
+    h = (h ^ word) * 0xc4ceb9fe1a85ec53U;
+    return h ^ (h >> 32);
+}
+
+std::string_view IdentityCache::key_of(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret) {
+    scratch_.clear();
+    scratch_ += static_cast<char>('0' + static_cast<int>(kind));
+    scratch_.append(scope);
+    scratch_ += '\0';
+    scratch_.append(secret);
+    return scratch_;
+}
+
+IdentityCache::Found IdentityCache::find(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret,
+                                         std::int64_t now_ms, std::int64_t wall_us) {
+    const auto at = map_.find(key_of(kind, scope, secret));
+    if (at == map_.end()) {
+        return {};
+    }
+    Entry& entry = *at->second;
+    const bool fresh = now_ms < entry.fresh_until_ms;
+    const bool over = entry.who != nullptr && wall_us >= entry.who->identity->until_us;
+    if (over || (entry.who == nullptr && !fresh)) {
+        const auto where = at->second;
+        map_.erase(at);
+        order_.erase(where);
+        return {};
+    }
+    if (at->second != order_.begin()) {
+        order_.splice(order_.begin(), order_, at->second);
+    }
+    return {fresh ? State::fresh : State::stale, entry.who};
+}
+
+void IdentityCache::put(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret,
+                        std::shared_ptr<const KnownIdentity> who, std::int64_t fresh_until_ms) {
+    const std::string_view key = key_of(kind, scope, secret);
+    if (const auto at = map_.find(key); at != map_.end()) {
+        at->second->who = std::move(who);
+        at->second->fresh_until_ms = fresh_until_ms;
+        return;
+    }
+    while (!order_.empty() && map_.size() >= entries_max_) {
+        map_.erase(std::string_view(order_.back().key));
+        order_.pop_back();
+    }
+    order_.push_front({std::string(key), kind == WhoQuestion::Kind::link ? std::string(scope) : std::string(),
+                       std::move(who), fresh_until_ms});
+    map_.emplace(order_.front().key, order_.begin());
+}
+
+void IdentityCache::drop(const IdentityFilter& filter) {
+    for (auto at = order_.begin(); at != order_.end();) {
+        const Identity* who = at->who == nullptr ? nullptr : at->who->identity.get();
+        const bool match = (filter.sid.empty() || (who != nullptr && who->sid == filter.sid)) &&
+                           (filter.user.empty() || (who != nullptr && who->user == filter.user)) &&
+                           (filter.child.empty() || at->child == filter.child);
+        if (match) {
+            map_.erase(std::string_view(at->key));
+            at = order_.erase(at);
+        } else {
+            ++at;
+        }
+    }
+}
+
+}  // namespace hasp::passon

@@ -1,0 +1,66 @@
+// Our side of the link to the parent: we open everything. One control stream, some reversed connections, and the pool for requests.
+#pragma once
+
+#include "endpoint.h"
+#include "net/timer.h"
+#include "passon/engine.h"
+#include "wire.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace hasp::passon {
+
+class Core;
+
+class LinkChild {
+  public:
+    explicit LinkChild(Core& core);
+    ~LinkChild();
+
+    // Uses core.credentials. Old connections are closed when the parent changed.
+    void start(bool control);
+    void stop(const std::string& why);
+    const std::string& parent() const { return parent_; }
+
+    void on_control_closed(const std::string& why);
+    // Of reversed connections.
+    void on_parked_used();
+    void on_parked_idle();
+    void on_parked_closed(bool was_idle);
+
+  private:
+    class Opening;
+    friend class Opening;
+    void open_control();
+    void open_parked();
+    void opened(Opening& opening, std::unique_ptr<net::Conn> conn, net::Buffer rest, std::string peer, std::size_t address);
+    void failed(Opening& opening, const std::string& why);
+    void forget(Opening& opening);
+    void retry_later();
+    void on_retry();
+    void on_calm();
+    void report(bool up, const std::string& why);
+    std::int64_t jittered(std::int64_t ms);
+
+    Core& core_;
+    std::vector<std::unique_ptr<Opening>> openings_;
+    net::Timer retry_;
+    net::Timer calm_;
+    std::string parent_;
+    std::string address_;
+    std::int64_t backoff_ms_ = 0;
+    std::size_t preferred_ = 0;
+    std::size_t idle_ = 0;
+    std::size_t total_ = 0;
+    std::size_t target_ = 0;
+    bool wants_control_ = false;
+    bool control_up_ = false;
+    bool opening_control_ = false;
+    bool running_ = false;
+    bool reported_ = false;
+    bool reported_up_ = false;
+};
+
+}  // namespace hasp::passon

@@ -1,0 +1,197 @@
+#include "passon/request_rules.h"
+
+#include "base/text.h"
+#include "net/fields.h"
+#include "registry/snapshot.h"
+
+#include <algorithm>
+#include <array>
+
+namespace hasp::passon {
+namespace {
+
+char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
+
+bool starts_without_case(std::string_view text, std::string_view lower_prefix) {
+    return text.size() >= lower_prefix.size() &&
+           std::equal(lower_prefix.begin(), lower_prefix.end(), text.begin(),
+                      [](char want, char got) { return want == lower(got); });
+}
+
+// A name longer than this is no name of a manifest (they are checked to be shorter), so it need not be looked up.
+constexpr std::size_t stripped_name_max = 128;
+
+// Splits "name=value; Attr=x" at the next ";".
+std::string_view next_part(std::string_view& rest) {
+    const std::size_t end = rest.find(';');
+    const std::string_view part = rest.substr(0, end);
+    rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
+    return trim(part);
+}
+
+bool beneath(std::string_view path, std::string_view mount) {
+    return path.starts_with(mount) &&
+           (path.size() == mount.size() || path[mount.size()] == '/' || path[mount.size()] == '?' || path[mount.size()] == '#');
+}
+
+}  // namespace
+
+bool is_forgeable(std::string_view name, const registry::Snapshot* snapshot) {
+    if (name.find('_') != std::string_view::npos) {
+        return true;
+    }
+    switch (name.empty() ? '\0' : lower(name.front())) {
+    case 'r':
+        if (starts_without_case(name, "remote-")) {
+            return true;
+        }
+        break;
+    case 'x':
+        for (const std::string_view prefix : {"x-forwarded-", "x-remote-", "x-hasp-", "x-auth-", "x-real-ip"}) {
+            if (starts_without_case(name, prefix)) {
+                return true;
+            }
+        }
+        break;
+    case 'f':
+        if (iequals(name, "forwarded")) {
+            return true;
+        }
+        break;
+    case 'h':
+        if (starts_without_case(name, "hasp-")) {
+            return true;
+        }
+        break;
+    default:
+        break;
+    }
+    if (snapshot == nullptr || name.size() > stripped_name_max) {
+        return false;
+    }
+    std::array<char, stripped_name_max> small;
+    std::transform(name.begin(), name.end(), small.begin(), lower);
+    return snapshot->is_stripped({small.data(), name.size()});
+}
+
+bool is_own_cookie(std::string_view name) {
+    return starts_without_case(name, "hasp-") || starts_without_case(name, "__host-hasp-") ||
+           starts_without_case(name, "__secure-hasp-");
+}
+
+void filter_cookies(std::string& out, std::string_view value, bool own) {
+    net::Cookies cookies(value);
+    bool first = true;
+    while (const auto cookie = cookies.next()) {
+        if (is_own_cookie(cookie->name) != own) {
+            continue;
+        }
+        if (!first) {
+            out += "; ";
+        }
+        first = false;
+        out.append(cookie->name);
+        out += '=';
+        out.append(cookie->value);
+    }
+}
+
+bool clean_set_cookie(std::string& out, std::string_view value, std::string_view mount, bool stripped) {
+    std::string_view rest = value;
+    const std::string_view pair = next_part(rest);
+    const std::size_t equals = pair.find('=');
+    if (equals == std::string_view::npos || is_own_cookie(trim(pair.substr(0, equals)))) {
+        return false;
+    }
+    out.append(pair);
+    while (!rest.empty()) {
+        const std::string_view part = next_part(rest);
+        const std::size_t at = part.find('=');
+        const std::string_view name = trim(part.substr(0, at));
+        if (part.empty() || iequals(name, "domain")) {
+            continue;
+        }
+        out += "; ";
+        if (stripped && !mount.empty() && iequals(name, "path") && at != std::string_view::npos) {
+            const std::string_view path = trim(part.substr(at + 1));
+            out += "Path=";
+            if (!beneath(path, mount)) {
+                out.append(mount);
+            }
+            out.append(path.starts_with('/') ? path : std::string_view("/"));
+            continue;
+        }
+        out.append(part);
+    }
+    return true;
+}
+
+std::string map_location(std::string_view value, const LocationMap& map) {
+    std::string_view rest = value;
+    if (!value.starts_with('/') || value.starts_with("//")) {
+        std::string_view authority = value;
+        if (authority.starts_with("//")) {
+            authority.remove_prefix(2);
+        } else if (starts_without_case(authority, "http://")) {
+            authority.remove_prefix(7);
+        } else if (starts_without_case(authority, "https://")) {
+            authority.remove_prefix(8);
+        } else {
+            return std::string(value);  // relative to the request's own path: stays on this host
+        }
+        const std::size_t end = authority.find_first_of("/?#");
+        rest = end == std::string_view::npos ? std::string_view("/") : authority.substr(end);
+        authority = authority.substr(0, end);
+        const bool inner = (!map.inner.empty() && iequals(authority, map.inner)) ||
+                           (!map.inner_host.empty() && iequals(authority, map.inner_host));
+        const bool ours = map.origin.size() > authority.size() &&
+                          iequals(map.origin.substr(map.origin.size() - authority.size()), authority) &&
+                          map.origin[map.origin.size() - authority.size() - 1] == '/';
+        if (!inner && !ours) {
+            return std::string(value);
+        }
+        if (!inner && !(map.stripped && !map.mount.empty())) {
+            return std::string(value);
+        }
+    }
+    if (!map.base.empty() && beneath(rest, map.base)) {
+        rest.remove_prefix(map.base.size());
+    }
+    std::string out;
+    if (map.stripped && !beneath(rest, map.mount)) {
+        out.append(map.mount);
+    }
+    if (!rest.starts_with('/')) {
+        out += '/';
+    }
+    out.append(rest);
+    return out;
+}
+
+bool origin_allowed(const OriginCheck& check) {
+    if (!check.unsafe) {
+        return true;
+    }
+    if (check.origin) {
+        const std::size_t at = check.origin->find("://");
+        return at != std::string_view::npos && check.origin->substr(0, at) == check.scheme &&
+               iequals(check.origin->substr(at + 3), check.authority);
+    }
+    return !check.sec_fetch_site || *check.sec_fetch_site == "same-origin" || *check.sec_fetch_site == "none";
+}
+
+bool hops_allowed(std::string_view cdn_loop, std::string_view tier, std::size_t hops_max) {
+    std::size_t hops = 0;
+    std::size_t own = 0;
+    net::ListItems items(cdn_loop);
+    while (const auto item = items.next()) {
+        ++hops;
+        const std::string_view id = trim(item->substr(0, item->find(';')));
+        own += iequals(id, tier) ? 1 : 0;
+    }
+    return hops < hops_max && own < 2;
+}
+
+}  // namespace hasp::passon

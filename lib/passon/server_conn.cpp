@@ -1,0 +1,221 @@
+#include "server_conn.h"
+
+#include "core.h"
+#include "exchange.h"
+#include "link_child.h"
+
+namespace hasp::passon {
+
+ServerConn::ServerConn(Core& core, From from, bool tls)
+    : core_(core), from_(from), tls_(tls), timer_(core.reactor().timers(), net::timer_call<&ServerConn::on_time>, this) {
+    ++core_.counters.connections;
+}
+
+ServerConn::~ServerConn() {
+    --core_.counters.connections;
+}
+
+Status ServerConn::accept(Fd socket, const net::Address& peer, std::shared_ptr<const net::TlsContext> tls) {
+    address_ = peer.host();
+    wire.conn = std::make_unique<net::Conn>(core_.reactor(), *this);
+    timer_.arm(core_.settings.head_ms);
+    return wire.conn->adopt(std::move(socket), peer, std::move(tls));
+}
+
+void ServerConn::take_reversed(std::unique_ptr<net::Conn> conn, std::string peer) {
+    peer_ = std::move(peer);
+    address_ = conn->peer().host();
+    wire.conn = std::move(conn);
+    wire.conn->set_owner(*this);
+    parked_ = true;
+    advance();
+}
+
+void ServerConn::on_open(net::Conn& conn) {
+    if (from_ == From::child) {
+        Result<std::string> name = core_.credentials.name_child
+                                       ? core_.credentials.name_child(conn.verified_chain())
+                                       : Result<std::string>(fail(Code::refused, "no neighbours are known yet"));
+        if (!name) {
+            core_.parts.log.warn("link.refused", name.error().message, {{"address", address_}});
+            close();
+            return;
+        }
+        peer_ = std::move(*name);
+    }
+    timer_.arm(core_.settings.keep_alive_ms);
+    advance();
+}
+
+void ServerConn::on_ready(net::Conn&) {
+    if (gone_) {
+        return;
+    }
+    if (exchange_ != nullptr && !reading_head_) {
+        exchange_->on_down_ready();
+        return;
+    }
+    advance();
+}
+
+void ServerConn::on_fail(net::Conn& conn) {
+    if (from_ == From::child) {
+        core_.parts.log.warn("link.refused", conn.failure(), {{"address", address_}});
+    }
+    close();
+}
+
+void ServerConn::on_time() {
+    if (exchange_ != nullptr && reading_head_) {
+        reading_head_ = false;
+        exchange_->refuse(408, "the head of the request did not arrive in time");
+        return;
+    }
+    if (exchange_ == nullptr) {
+        close();
+    }
+}
+
+void ServerConn::advance() {
+    if (advancing_) {
+        return;
+    }
+    advancing_ = true;
+    while (!gone_ && (exchange_ == nullptr || reading_head_)) {
+        if (wire.blocked()) {
+            if (!wire.flush()) {
+                close();
+                break;
+            }
+            if (wire.blocked()) {
+                break;  // the last answer is not taken yet: no further request until then
+            }
+        }
+        if (closing_) {
+            close_politely();
+            break;
+        }
+        if (!take_request()) {
+            break;
+        }
+    }
+    advancing_ = false;
+}
+
+// True: look again (a request was begun, or bytes came).
+bool ServerConn::take_request() {
+    if (!wire.in.empty() && wire.in.size() > seen_) {
+        if (exchange_ == nullptr) {
+            exchange_ = core_.take_exchange(*this);
+            reading_head_ = true;
+            seen_ = 0;
+            timer_.arm(core_.settings.head_ms);
+            if (std::exchange(parked_, false) && core_.link_child) {
+                core_.link_child->on_parked_used();
+            }
+        }
+        const net::ParseResult parsed =
+            net::parse_request_head(wire.in.readable(), exchange_->head, core_.head_limits(), seen_);
+        if (parsed.state != net::ParseResult::State::need_more) {
+            reading_head_ = false;
+            seen_ = 0;
+            timer_.cancel();
+            ++core_.counters.requests;
+            ++requests_;
+            if (parsed.bad()) {
+                ++core_.counters.bad_requests;
+                exchange_->refuse(parsed.status, parsed.reason);
+            } else {
+                exchange_->begin(parsed.consumed);
+            }
+            return true;
+        }
+        seen_ = wire.in.size();
+    }
+    switch (wire.fill()) {
+    case Wire::Fill::got:
+        return true;
+    case Wire::Fill::again:
+        if (exchange_ == nullptr && !timer_.armed() && from_ != From::parent) {
+            timer_.arm(core_.settings.keep_alive_ms);
+        }
+        return false;
+    case Wire::Fill::full:
+        reading_head_ = false;
+        exchange_->refuse(431, "the head of the request is too large");
+        return true;
+    case Wire::Fill::end:
+    case Wire::Fill::cut:
+    case Wire::Fill::failed:
+        break;
+    }
+    close();
+    return false;
+}
+
+void ServerConn::finish(bool keep) {
+    Exchange* ended = std::exchange(exchange_, nullptr);
+    reading_head_ = false;
+    seen_ = 0;
+    core_.give_exchange(ended);
+    if (gone_) {
+        return;
+    }
+    if (!keep || retired_ || requests_ >= core_.settings.requests_a_connection_max) {
+        closing_ = true;
+        timer_.arm(core_.settings.body_idle_ms);
+    } else if (from_ != From::parent) {
+        timer_.arm(core_.settings.keep_alive_ms);
+    } else if (core_.link_child) {
+        parked_ = true;
+        core_.link_child->on_parked_idle();
+    }
+    advance();
+}
+
+void ServerConn::close_politely() {
+    if (gone_) {
+        return;
+    }
+    wire.in.give_back();
+    net::close_lingering(std::move(wire.conn));
+    close();
+}
+
+void ServerConn::close() {
+    if (gone_) {
+        return;
+    }
+    gone_ = true;
+    timer_.cancel();
+    if (exchange_ != nullptr) {
+        if (reading_head_) {
+            core_.give_exchange(std::exchange(exchange_, nullptr));
+        } else {
+            exchange_->on_down_gone();
+        }
+    }
+    if (wire.conn) {
+        wire.conn->close();
+    }
+    wire.in.give_back();
+    if (from_ == From::parent && core_.link_child) {
+        core_.link_child->on_parked_closed(parked_);
+    }
+    core_.remove_server_conn(*this);
+}
+
+void ServerConn::retire() {
+    retired_ = true;
+    if (exchange_ == nullptr) {
+        close();
+    }
+}
+
+std::unique_ptr<net::Conn> ServerConn::give_up() {
+    std::unique_ptr<net::Conn> conn = std::move(wire.conn);
+    wire.in.give_back();
+    return conn;
+}
+
+}  // namespace hasp::passon

@@ -1,0 +1,443 @@
+#include "harness.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sys/socket.h>
+
+namespace hasp::passon::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const std::string cookie = "Cookie: theme=dark; hasp-session=secret\r\n";
+
+// One tier, one signed-on person, one backend.
+class Proxy : public ::testing::Test {
+  protected:
+    explicit Proxy(std::function<void(Backend::Peer&)> serve = echo_head(), Settings settings = {})
+        : backend_(std::move(serve)), tier_("tokyo", std::move(settings)) {
+        tier_.add_upstream("wiki", backend_.port(), registry::Access::users);
+        tier_.add_upstream("open", backend_.port(), registry::Access::open);
+        tier_.publish();
+        tier_.keeper.know("cookie:secret", person("anna", {"wiki"}));
+    }
+    Backend backend_;
+    Tier tier_;
+};
+
+TEST_F(Proxy, AnAppGetsTheIdentityAndNothingThatAUserCouldForge) {
+    Client client(tier_.port());
+    const Answer answer = client.get(
+        "/apps/wiki/page?x=1",
+        cookie + "Remote-User: root\r\nRemote_User: root\r\nX-Forwarded-For: 6.6.6.6\r\nX-Remote-User: root\r\nForwarded: for=6.6.6.6\r\n"
+                 "hasp-user: root\r\nX-Hasp-User: root\r\nX-Auth-User: root\r\nX-Real-IP: 6.6.6.6\r\nX-Request-Id: mine\r\n"
+                 "Connection: keep-alive, x-secret\r\nX-Secret: nominated\r\nProxy-Connection: keep-alive\r\nTE: trailers\r\nAccept: a/b\r\n");
+    ASSERT_EQ(answer.status, 200);
+    EXPECT_THAT(answer.body, ::testing::StartsWith("GET /page?x=1 HTTP/1.1\r\n"));
+    EXPECT_THAT(answer.body, HasSubstr("Remote-User: anna\r\n"));
+    EXPECT_THAT(answer.body, HasSubstr("Remote-Name: Zo%C3%AB anna\r\n"));
+    EXPECT_THAT(answer.body, HasSubstr("Remote-Groups: desk,ward\r\n"));
+    EXPECT_THAT(answer.body, HasSubstr("X-Forwarded-For: 127.0.0.1\r\n"));
+    EXPECT_THAT(answer.body, HasSubstr("Cookie: theme=dark\r\n"));
+    EXPECT_THAT(answer.body, HasSubstr("Accept: a/b\r\n"));
+    EXPECT_THAT(answer.body, HasSubstr("CDN-Loop: tokyo\r\n"));
+    for (const char* gone : {"root", "6.6.6.6", "secret", "nominated", "Proxy-Connection", "TE:", "X-Request-Id: mine"}) {
+        EXPECT_THAT(answer.body, Not(HasSubstr(gone)));
+    }
+}
+
+TEST_F(Proxy, AKnownSessionAsksTheKeeperOnceAndTheBackendConnectionIsReused) {
+    Client client(tier_.port());
+    for (int i = 0; i < 20; ++i) {
+        ASSERT_EQ(client.get("/apps/wiki/", cookie).status, 200);
+    }
+    EXPECT_EQ(tier_.keeper.who_questions, 1);
+    EXPECT_EQ(backend_.connections, 1);
+}
+
+TEST_F(Proxy, WithoutASessionABrowserIsSentToLogInAndAProgramIsTold) {
+    Client client(tier_.port());
+    const Answer page = client.get("/apps/wiki/a?b=c", "Accept: text/html\r\n");
+    EXPECT_EQ(page.status, 303);
+    EXPECT_EQ(page.header("location"), "/hasp/login?next=%2Fapps%2Fwiki%2Fa%3Fb%3Dc");
+    const Answer at_host = client.get("/a", "Accept: text/html\r\n", "wiki.localhost:8080");
+    EXPECT_EQ(at_host.header("location"), "http://localhost:8080/hasp/login?next=http%3A%2F%2Fwiki.localhost%3A8080%2Fa");
+    const Answer program = client.get("/apps/wiki/");
+    EXPECT_EQ(program.status, 401);
+    EXPECT_THAT(program.header("www-authenticate"), HasSubstr("Basic realm="));
+    EXPECT_EQ(client.get("/apps/open/").status, 200);
+}
+
+TEST_F(Proxy, WhatIsNotYoursLooksExactlyLikeWhatDoesNotExist) {
+    tier_.add_upstream("payroll", backend_.port(), registry::Access::users);
+    tier_.publish();
+    Client client(tier_.port());
+    Answer hidden = client.get("/apps/payroll/", cookie + "Accept: text/html\r\n");
+    Answer missing = client.get("/apps/nothing/", cookie + "Accept: text/html\r\n");
+    EXPECT_EQ(hidden.status, 404);
+    EXPECT_EQ(hidden.body, missing.body);
+    const auto without_date = [](std::string head) {
+        const std::size_t at = head.find("Date:");
+        return head.erase(at, head.find("\r\n", at) - at);
+    };
+    EXPECT_EQ(without_date(hidden.head), without_date(missing.head));
+}
+
+TEST_F(Proxy, ATokenWorksAsBearerAndAsPasswordAndIsNotShownToTheApp) {
+    tier_.keeper.know("bearer:tok", person("anna", {"wiki"}));
+    tier_.keeper.know("basic:anna:tok", person("anna", {"wiki"}));
+    Client client(tier_.port());
+    for (const char* line : {"Authorization: Bearer tok\r\n", "Authorization: Basic YW5uYTp0b2s=\r\n"}) {
+        const Answer answer = client.get("/apps/wiki/", line);
+        ASSERT_EQ(answer.status, 200) << line;
+        EXPECT_THAT(answer.body, HasSubstr("Remote-User: anna"));
+        EXPECT_THAT(answer.body, Not(HasSubstr("Authorization")));
+    }
+    EXPECT_EQ(client.get("/apps/wiki/", "Authorization: Bearer wrong\r\n").status, 401);
+}
+
+TEST_F(Proxy, ADroppedIdentityIsAskedForAgain) {
+    Client client(tier_.port());
+    ASSERT_EQ(client.get("/apps/wiki/", cookie).status, 200);
+    tier_.keeper.forget("cookie:secret");
+    IdentityFilter filter;
+    filter.user = "anna";
+    tier_.on_loop([&](Engine& engine) { engine.drop_identities(filter); });
+    EXPECT_EQ(client.get("/apps/wiki/", cookie).status, 401);
+}
+
+TEST_F(Proxy, EveryRequestOfASignedOnUserIsMeteredOnceAndLoggedWithItsId) {
+    Client client(tier_.port());
+    const Answer answer = client.get("/apps/wiki/", cookie);
+    client.get("/apps/open/");
+    client.get("/hasp/x", cookie);
+    const auto usage = tier_.usage();
+    ASSERT_EQ(usage.size(), 1U);
+    EXPECT_EQ(billing::name_of(usage[0].app), "wiki");
+    EXPECT_EQ(billing::name_of(usage[0].user), "anna");
+    EXPECT_EQ(usage[0].status, 200);
+    EXPECT_EQ(usage[0].bytes_out, answer.body.size());
+    const std::string log = tier_.access_log();
+    const std::size_t at = answer.body.find("X-Request-Id: ") + 14;
+    EXPECT_THAT(log, HasSubstr("\"request\":\"" + answer.body.substr(at, 32) + "\""));
+    EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 3);
+}
+
+TEST_F(Proxy, PipelinedRequestsAreAnsweredInOrder) {
+    Client client(tier_.port());
+    std::string all;
+    for (int i = 0; i < 5; ++i) {
+        all += "GET /apps/open/" + std::to_string(i) + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    }
+    client.send(all);
+    for (int i = 0; i < 5; ++i) {
+        EXPECT_THAT(client.read().body, ::testing::StartsWith("GET /" + std::to_string(i) + " "));
+    }
+}
+
+TEST_F(Proxy, HeadHasTheLengthAndNoBody) {
+    Client client(tier_.port());
+    client.send("HEAD /apps/open/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    const Answer answer = client.read(true);
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_NE(answer.header("content-length"), "");
+    EXPECT_EQ(client.get("/apps/open/").status, 200) << "the connection stands at the next answer";
+}
+
+TEST_F(Proxy, AnOldClientGetsAnOldAnswer) {
+    Client client(tier_.port());
+    client.send("GET /apps/open/ HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    EXPECT_EQ(client.read().header("connection"), "close");
+    EXPECT_TRUE(client.closed());
+}
+
+TEST_F(Proxy, HaspsOwnPagesAreAskedOfTheKeeperWithTheBody) {
+    tier_.keeper.on_page = [](const PageQuestion& question) -> Result<PageAnswer> {
+        return PageAnswer{200, {{"Set-Cookie", "hasp-session=new; Path=/"}}, question.method + " " + question.target + " " + question.body};
+    };
+    Client client(tier_.port());
+    client.send("POST /hasp/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\nExpect: 100-continue\r\n\r\n");
+    client.send("user=me");
+    const Answer answer = client.read();
+    EXPECT_EQ(answer.body, "POST /hasp/login user=me");
+    EXPECT_EQ(answer.header("set-cookie"), "hasp-session=new; Path=/");
+    client.send("POST /hasp/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n");
+    EXPECT_EQ(client.read().status, 413);
+}
+
+TEST_F(Proxy, AnUnsafeRequestFromAnotherSiteIsRefused) {
+    Client client(tier_.port());
+    client.send("POST /apps/wiki/ HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n" + cookie + "\r\n");
+    EXPECT_EQ(client.read().status, 403);
+}
+
+TEST_F(Proxy, AnEndedLeaseIsSaidSo) {
+    tier_.spec.apps[0].lease_expires_us = 1;
+    tier_.publish();
+    Client client(tier_.port());
+    EXPECT_EQ(client.get("/apps/wiki/", cookie).status, 503);
+}
+
+TEST_F(Proxy, AnAppThatNobodyServesIsABadGatewayAndAtOnceTheNextTime) {
+    Fd listener;
+    const int dead = listen_loopback(listener);
+    listener.reset();
+    tier_.add_upstream("dead", dead, registry::Access::open);
+    tier_.publish();
+    Client client(tier_.port());
+    EXPECT_EQ(client.get("/apps/dead/").status, 503);
+    EXPECT_EQ(client.get("/apps/dead/").status, 503);
+}
+
+class EchoBody : public Proxy {
+  protected:
+    EchoBody() : Proxy(echo_body()) {}
+};
+
+TEST_F(EchoBody, BodiesOfEveryFramingArriveWhole) {
+    Client client(tier_.port());
+    const std::string big(300'000, 'x');
+    client.send("POST /apps/open/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000\r\n\r\n");
+    client.send(big);
+    EXPECT_EQ(client.read().body, big);
+    client.send("POST /apps/open/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n"
+                "0\r\nRemote-User: root\r\n\r\n");
+    EXPECT_EQ(client.read().body, "hello world");
+    client.send("PUT /apps/open/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    EXPECT_EQ(client.read_bytes(25), "HTTP/1.1 100 Continue\r\n\r\n");
+    client.send("abc");
+    EXPECT_EQ(client.read().body, "abc");
+}
+
+class Odd : public Proxy {
+  protected:
+    Odd()
+        : Proxy([](Backend::Peer& peer) {
+              std::string head;
+              std::string body;
+              while (peer.head(head)) {
+                  const std::string path = head.substr(head.find(' ') + 1, head.find(' ', 5) - head.find(' ') - 1);
+                  if (path == "/old") {
+                      peer.send("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nuntil close");
+                      return;
+                  }
+                  if (path == "/chunked") {
+                      peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n");
+                  } else if (path == "/cut") {
+                      peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
+                      return;
+                  } else if (path == "/garbage") {
+                      peer.send("nonsense\r\n\r\n");
+                      return;
+                  } else if (path == "/cookies") {
+                      peer.send("HTTP/1.1 302 Found\r\nSet-Cookie: a=1; Domain=localhost; Path=/\r\nSet-Cookie: hasp-session=stolen\r\n"
+                                "Location: /next\r\nConnection: x-hop\r\nX-Hop: 1\r\nHasp-Notice: nowhere\r\nContent-Length: 0\r\n\r\n");
+                  } else if (path == "/interim") {
+                      peer.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+                  } else if (path == "/early") {
+                      peer.send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig");
+                      return;
+                  } else if (path == "/once") {
+                      peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+                      return;  // closes although it had promised to stay
+                  } else if (path == "/events") {
+                      peer.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+                      peer.head(head);  // silence until the proxy leaves
+                      return;
+                  } else if (path == "/forge") {
+                      peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab");
+                      return;
+                  }
+              }
+          }) {}
+};
+
+TEST_F(Odd, AnswersOfEveryFramingArriveWhole) {
+    Client client(tier_.port());
+    EXPECT_EQ(client.get("/apps/open/old").body, "until close");
+    const Answer chunked = client.get("/apps/open/chunked");
+    EXPECT_EQ(chunked.body, "abc");
+    EXPECT_EQ(chunked.header("trailer"), "");
+    EXPECT_EQ(client.get("/apps/open/interim").body, "ok");
+    Client old(tier_.port());
+    old.send("GET /apps/open/chunked HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    EXPECT_EQ(old.read().body, "abc");
+}
+
+TEST_F(Odd, ABrokenAnswerIsNeverTakenForAWholeOne) {
+    EXPECT_TRUE(Client(tier_.port()).get("/apps/open/cut").closed);
+    EXPECT_EQ(Client(tier_.port()).get("/apps/open/garbage").status, 502);
+    EXPECT_EQ(Client(tier_.port()).get("/apps/open/forge").status, 502);
+}
+
+TEST_F(Odd, AnAppCannotSetHaspsCookiesNorLeadAway) {
+    const Answer answer = Client(tier_.port()).get("/apps/open/cookies");
+    EXPECT_EQ(answer.header("set-cookie"), "a=1; Path=/apps/open/");
+    EXPECT_EQ(answer.header("location"), "/apps/open/next");
+    EXPECT_THAT(answer.head, Not(HasSubstr("stolen")));
+    EXPECT_EQ(answer.header("x-hop"), "");
+    EXPECT_EQ(answer.header("hasp-notice"), "");
+}
+
+TEST_F(Odd, AConnectionThatEndedIsNotTheUsersConcern) {
+    Client client(tier_.port());
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_EQ(client.get("/apps/open/once").body, "ok");
+    }
+}
+
+TEST_F(Odd, AnEarlyAnswerReachesTheClientWhoStillSends) {
+    Client client(tier_.port());
+    client.send("POST /apps/open/early HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\nsome");
+    const Answer answer = client.read();
+    EXPECT_EQ(answer.status, 413);
+    EXPECT_EQ(answer.body, "big");
+}
+
+TEST_F(Odd, EventsAreNotDelayedAndALeavingClientEndsThemAtTheApp) {
+    {
+        Client client(tier_.port());
+        client.send("GET /apps/open/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        ASSERT_EQ(client.read(true).status, 200);
+        EXPECT_EQ(client.read_bytes(14), "9\r\ndata: 1\n\n\r\n");
+    }
+    for (int i = 0; i < 1000 && tier_.counters().exchanges > 0; ++i) {
+        std::this_thread::yield();
+    }
+    EXPECT_EQ(Client(tier_.port()).get("/apps/open/interim").status, 200);
+}
+
+class Socket : public Proxy {
+  protected:
+    Socket()
+        : Proxy([](Backend::Peer& peer) {
+              std::string head;
+              peer.head(head);
+              if (head.find("Upgrade: websocket") == std::string::npos) {
+                  peer.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+                  return;
+              }
+              peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n"
+                        "hello");
+              char bytes[4096];
+              for (ssize_t got = 0; (got = ::recv(peer.fd, bytes, sizeof bytes, 0)) > 0;) {
+                  peer.send({bytes, static_cast<std::size_t>(got)});
+              }
+          }) {}
+    void open(Client& client, const std::string& origin = "http://localhost") {
+        client.send("GET /apps/wiki/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nOrigin: " + origin +
+                    "\r\nSec-WebSocket-Key: a\r\nSec-WebSocket-Version: 13\r\n" + cookie + "\r\nearly");
+    }
+};
+
+TEST_F(Socket, ATunnelCarriesBytesBothWays) {
+    Client client(tier_.port());
+    open(client);
+    ASSERT_EQ(client.read(true).status, 101);
+    EXPECT_EQ(client.read_bytes(10), "helloearly");
+    client.send("again");
+    EXPECT_EQ(client.read_bytes(5), "again");
+    client.end_writing();
+    EXPECT_TRUE(client.closed());
+    std::vector<billing::UsageRecord> usage;
+    for (int i = 0; i < 1000 && usage.size() < 2; ++i) {
+        usage = tier_.usage();
+    }
+    ASSERT_EQ(usage.size(), 2U);
+    EXPECT_EQ(usage[0].kind, billing::UsageKind::websocket);
+    EXPECT_EQ(usage[1].flags & billing::usage_final, billing::usage_final);
+    EXPECT_EQ(usage[1].bytes_in, 10U);
+}
+
+TEST_F(Socket, AnotherSitesTunnelIsRefused) {
+    Client client(tier_.port());
+    open(client, "http://wiki.localhost");
+    EXPECT_EQ(client.read().status, 403);
+}
+
+TEST_F(Socket, ATunnelEndsWithItsSessionAndWithTheRight) {
+    Client client(tier_.port());
+    open(client);
+    ASSERT_EQ(client.read(true).status, 101);
+    IdentityFilter filter;
+    filter.user = "anna";
+    tier_.on_loop([&](Engine& engine) { engine.drop_identities(filter); });
+    EXPECT_TRUE(client.closed());
+    Client second(tier_.port());
+    open(second);
+    ASSERT_EQ(second.read(true).status, 101);
+    tier_.spec.apps.erase(tier_.spec.apps.begin());
+    tier_.publish();
+    EXPECT_TRUE(second.closed());
+}
+
+Settings impatient() {
+    Settings settings;
+    settings.head_ms = settings.body_idle_ms = settings.answer_head_ms = settings.keep_alive_ms = 150;
+    return settings;
+}
+
+class Impatient : public Proxy {
+  protected:
+    Impatient()
+        : Proxy(
+              [](Backend::Peer& peer) {
+                  std::string head;
+                  std::string body;
+                  peer.request(head, body);
+                  peer.head(head);  // never answers
+              },
+              impatient()) {}
+};
+
+TEST_F(Impatient, SlowHeadsSlowBodiesAndSlowAppsAreCut) {
+    Client head(tier_.port());
+    head.send("GET /apps/open/ HTTP/1.1\r\nHo");
+    EXPECT_EQ(head.read().status, 408);
+    Client body(tier_.port());
+    body.send("POST /apps/open/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc");
+    EXPECT_EQ(body.read().status, 408);
+    Client app(tier_.port());
+    EXPECT_EQ(app.get("/apps/open/").status, 504);
+    Client idle(tier_.port());
+    EXPECT_TRUE(idle.closed());
+}
+
+class Flood : public Proxy {
+  protected:
+    Flood()
+        : Proxy([](Backend::Peer& peer) {
+              std::string head;
+              peer.head(head);
+              peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+              const std::string piece(1 << 16, 'x');
+              for (int i = 0; i < 16'000; ++i) {
+                  if (::send(peer.fd, piece.data(), piece.size(), MSG_NOSIGNAL) < 0) {
+                      return;
+                  }
+                  peer.buffer.assign(std::to_string(i));
+              }
+          }) {}
+};
+
+TEST_F(Flood, ASlowReaderHoldsTheAppBackInsteadOfFillingMemory) {
+    std::vector<std::unique_ptr<Client>> readers;
+    for (int i = 0; i < 20; ++i) {
+        readers.push_back(std::make_unique<Client>(tier_.port()));
+        readers.back()->send("GET /apps/open/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        ASSERT_EQ(readers.back()->read(true).status, 200);
+    }
+    // Each exchange may hold its buffers and what the sockets take, and no more.
+    tier_.on_loop([](Engine&) {});
+    EXPECT_EQ(tier_.counters().exchanges, 20U);
+    readers.clear();
+    for (int i = 0; i < 100'000 && tier_.counters().exchanges > 0; ++i) {
+        std::this_thread::yield();
+    }
+    EXPECT_EQ(tier_.counters().exchanges, 0U);
+}
+
+}  // namespace
+}  // namespace hasp::passon::testing

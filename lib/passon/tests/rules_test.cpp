@@ -1,0 +1,152 @@
+#include "passon/request_rules.h"
+
+#include "identity_cache.h"
+#include "registry/snapshot.h"
+#include "static_files.h"
+
+#include <gtest/gtest.h>
+
+namespace hasp::passon {
+namespace {
+
+TEST(Rules, NamesThatCarryIdentityOrOriginAreForgeable) {
+    for (const char* name : {"Remote-User", "remote-anything", "X-Remote-User", "X-Forwarded-For", "x-forwarded-anything", "Forwarded",
+                             "X-Hasp-User", "hasp-app", "HASP-USER", "X-Auth-Request-User", "X-Real-IP", "Remote_User", "a_b"}) {
+        EXPECT_TRUE(is_forgeable(name, nullptr)) << name;
+    }
+    for (const char* name : {"Accept", "X-Requested-With", "Forward", "X-Authentic", "Depth", "Has", "Remote"}) {
+        EXPECT_FALSE(is_forgeable(name, nullptr)) << name;
+    }
+}
+
+TEST(Rules, NamesThatAnyManifestMapsAreForgeable) {
+    registry::SnapshotSpec spec;
+    registry::AppSpec app;
+    app.name = "wiki";
+    app.identity.user = "X-WebAuth-User";
+    spec.apps.push_back(app);
+    const auto snapshot = registry::Snapshot::from_bytes(*registry::build_snapshot_bytes(spec));
+    EXPECT_TRUE(is_forgeable("x-webauth-USER", snapshot->get()));
+    EXPECT_FALSE(is_forgeable("x-webauth-name", snapshot->get()));
+}
+
+std::string filtered(std::string_view value, bool own) {
+    std::string out;
+    filter_cookies(out, value, own);
+    return out;
+}
+
+TEST(Rules, HaspsCookiesAreTakenOutAndTheOthersStay) {
+    EXPECT_EQ(filtered("a=1; __Host-hasp-session=secret; b=2", false), "a=1; b=2");
+    EXPECT_EQ(filtered("hasp-session=x", false), "");
+    EXPECT_EQ(filtered("a=1; HASP-Session=secret", true), "HASP-Session=secret");
+}
+
+std::string cleaned(std::string_view value, std::string_view mount = {}) {
+    std::string out;
+    return clean_set_cookie(out, value, mount, !mount.empty()) ? out : "refused";
+}
+
+TEST(Rules, AnAppsCookieLosesItsDomainAndMayNotBearHaspsName) {
+    EXPECT_EQ(cleaned("a=1; Domain=example.com; Secure; HttpOnly"), "a=1; Secure; HttpOnly");
+    EXPECT_EQ(cleaned("a=1;domain=.example.com"), "a=1");
+    EXPECT_EQ(cleaned("__Host-hasp-session=x; Path=/"), "refused");
+    EXPECT_EQ(cleaned("HASP-session=x"), "refused");
+    EXPECT_EQ(cleaned("nonsense"), "refused");
+}
+
+TEST(Rules, AnAppsCookieStaysBeneathItsMount) {
+    EXPECT_EQ(cleaned("a=1; Path=/", "/apps/wiki"), "a=1; Path=/apps/wiki/");
+    EXPECT_EQ(cleaned("a=1; Path=/x", "/apps/wiki"), "a=1; Path=/apps/wiki/x");
+    EXPECT_EQ(cleaned("a=1; Path=/apps/wiki/x", "/apps/wiki"), "a=1; Path=/apps/wiki/x");
+    EXPECT_EQ(cleaned("a=1; Path=/apps/wikis", "/apps/wiki"), "a=1; Path=/apps/wiki/apps/wikis");
+}
+
+TEST(Rules, ARedirectToTheAppsInnerAddressLeadsToWhereTheUserSeesIt) {
+    LocationMap map;
+    map.inner = "127.0.0.1:8080";
+    map.inner_host = "inner.example";
+    map.base = "/base";
+    map.origin = "https://tokyo.example";
+    map.mount = "/apps/wiki";
+    map.stripped = true;
+    EXPECT_EQ(map_location("http://127.0.0.1:8080/base/login?x=1", map), "/apps/wiki/login?x=1");
+    EXPECT_EQ(map_location("http://inner.example", map), "/apps/wiki/");
+    EXPECT_EQ(map_location("/login", map), "/apps/wiki/login");
+    EXPECT_EQ(map_location("/apps/wiki/login", map), "/apps/wiki/login");
+    EXPECT_EQ(map_location("https://tokyo.example/login", map), "/apps/wiki/login");
+    EXPECT_EQ(map_location("https://elsewhere.example/x", map), "https://elsewhere.example/x");
+    EXPECT_EQ(map_location("next", map), "next");
+}
+
+TEST(Rules, AnUnsafeRequestFromAnotherOriginIsRefused) {
+    OriginCheck check;
+    check.unsafe = true;
+    check.scheme = "https";
+    check.authority = "tokyo.example:8443";
+    EXPECT_TRUE(origin_allowed(check)) << "no browser sent it";
+    check.origin = "https://tokyo.example:8443";
+    EXPECT_TRUE(origin_allowed(check));
+    for (const char* origin : {"null", "https://tokyo.example", "http://tokyo.example:8443", "https://evil.example:8443", ""}) {
+        check.origin = origin;
+        EXPECT_FALSE(origin_allowed(check)) << origin;
+    }
+    check.origin.reset();
+    check.sec_fetch_site = "same-site";
+    EXPECT_FALSE(origin_allowed(check)) << "a neighbouring app is a stranger";
+    check.unsafe = false;
+    EXPECT_TRUE(origin_allowed(check));
+}
+
+TEST(Rules, ARequestThatGoesInCirclesIsStopped) {
+    EXPECT_TRUE(hops_allowed("", "tokyo", 16));
+    EXPECT_TRUE(hops_allowed("tokyo, center", "tokyo", 16));
+    EXPECT_FALSE(hops_allowed("tokyo, center, tokyo; x=1", "tokyo", 16));
+    EXPECT_FALSE(hops_allowed("a, b, c", "tokyo", 3));
+}
+
+TEST(HeaderEncode, KeepsVisibleAsciiAndEncodesTheRest) {
+    EXPECT_EQ(header_encode("Anna Berg"), "Anna Berg");
+    EXPECT_EQ(header_encode("Zo\xc3\xab 100%\r\n"), "Zo%C3%AB 100%25%0D%0A");
+    EXPECT_EQ(header_encode("a,b", true), "a%2Cb");
+}
+
+TEST(IdentityCache, ForgetsTheLeastRecentlyUsedAndTheEnded) {
+    IdentityCache cache(2, 7);
+    const auto who = [](std::int64_t until) {
+        auto identity = std::make_shared<Identity>();
+        identity->user = "anna";
+        identity->until_us = until;
+        return render(std::move(identity));
+    };
+    using Kind = WhoQuestion::Kind;
+    using State = IdentityCache::State;
+    cache.put(Kind::cookie, "h", "a", who(1000), 50);
+    cache.put(Kind::cookie, "h", "b", who(1000), 50);
+    EXPECT_EQ(cache.find(Kind::cookie, "h", "a", 10, 10).state, State::fresh);
+    EXPECT_EQ(cache.find(Kind::bearer, "h", "a", 10, 10).state, State::unknown) << "a cookie is no token";
+    EXPECT_EQ(cache.find(Kind::cookie, "other", "a", 10, 10).state, State::unknown) << "nor good elsewhere";
+    cache.put(Kind::cookie, "h", "c", who(1000), 50);
+    EXPECT_EQ(cache.find(Kind::cookie, "h", "b", 10, 10).state, State::unknown);
+    EXPECT_EQ(cache.find(Kind::cookie, "h", "a", 60, 10).state, State::stale);
+    EXPECT_EQ(cache.find(Kind::cookie, "h", "a", 10, 1000).state, State::unknown) << "it has ended";
+    IdentityFilter filter;
+    filter.user = "anna";
+    cache.drop(filter);
+    EXPECT_EQ(cache.size(), 0U);
+}
+
+TEST(StaticPath, MapsARequestPathToNamesAndNeverToHiddenOnes) {
+    std::string out;
+    EXPECT_TRUE(static_path(out, "/a%20b/c.html"));
+    EXPECT_EQ(out, "a b/c.html");
+    out.clear();
+    EXPECT_FALSE(static_path(out, "/.git/config"));
+    out.clear();
+    EXPECT_TRUE(static_path(out, "/.well-known/x"));
+    EXPECT_EQ(content_type_of("a/b.HTML"), "text/html; charset=utf-8");
+    EXPECT_EQ(content_type_of("a.b/c"), "application/octet-stream");
+}
+
+}  // namespace
+}  // namespace hasp::passon

@@ -1,0 +1,47 @@
+// One connection's bytes: what was read and not yet used, what was written and not yet taken.
+#pragma once
+
+#include "net/buffer.h"
+#include "net/conn.h"
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <sys/uio.h>
+
+namespace hasp::passon {
+
+inline iovec piece(std::string_view bytes) {
+    return {const_cast<char*>(bytes.data()), bytes.size()};
+}
+
+// Idle it holds no buffer. What the socket does not take is copied to `out`: at most one head and one buffer (72 KiB), because
+// nobody writes while blocked().
+class Wire {
+  public:
+    std::unique_ptr<net::Conn> conn;
+    net::Buffer in;
+
+    bool blocked() const { return out_at_ < out_.size(); }
+    std::size_t pending_bytes() const { return out_.size() - out_at_; }
+    // False: the connection is broken.
+    bool write(std::span<const iovec> pieces);
+    bool write(std::string_view bytes);
+    bool flush();
+
+    enum class Fill : unsigned char { got, again, end, cut, failed, full };
+    // Reads what is there into `in`, lending a buffer when it has none; gives an empty buffer back.
+    Fill fill();
+    void give_back_if_empty() {
+        if (in.empty()) {
+            in.give_back();
+        }
+    }
+
+  private:
+    std::string out_;
+    std::size_t out_at_ = 0;
+};
+
+}  // namespace hasp::passon

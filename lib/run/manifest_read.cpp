@@ -158,6 +158,9 @@ Status ManifestReader::load(std::string_view text) {
         table_ = toml::parse(text, file_);
     } catch (const toml::parse_error& e) {
         return at(e.source(), "not valid TOML: " + std::string(e.description()));
+    } catch (const std::exception& e) {
+        // An assertion of toml++ (cmake/toml_assert.h), which knows no place.
+        return at({}, "not valid TOML: " + std::string(e.what()));
     }
     const auto sections = section_names();
     for (const auto& [name, value] : table_) {

@@ -113,6 +113,7 @@ TEST(Manifest, AWrongTypeIsRefusedWithItsLineAndKey) {
 
 TEST(Manifest, BrokenTomlIsRefusedWithItsLine) {
     EXPECT_THAT(refused("[app]\nname = \n").message, StartsWith("hasp-app.toml:2: not valid TOML"));
+    EXPECT_THAT(refused("[{").message, StartsWith("hasp-app.toml:1: not valid TOML"));
 }
 
 TEST(Manifest, AFileOverTheLimitIsNotParsed) {

@@ -52,6 +52,8 @@ class FakeKeeper final : public KeeperPort {
     std::vector<Control> controls;
     std::vector<ParentState> parent;
     PageQuestion last_page;
+    bool up() const { return !parent.empty() && parent.back().up; }
+    bool down() const { return !parent.empty() && !parent.back().up; }
 
   private:
     std::mutex mutex_;

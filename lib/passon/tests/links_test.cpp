@@ -15,7 +15,8 @@ using ::testing::Not;
 const std::string cookie = "Cookie: hasp-session=secret\r\n";
 const std::string sid = "0123456789abcdef0123456789abcdef";
 
-registry::AppSpec toward(const std::string& name, registry::Route route, const std::string& child = {}) {
+registry::AppSpec toward(const std::string& name, registry::Route route,
+                         const std::string& child = {}) {
     registry::AppSpec app;
     app.name = name;
     app.route = route;
@@ -27,8 +28,8 @@ registry::AppSpec toward(const std::string& name, registry::Route route, const s
 class Links : public ::testing::Test {
   protected:
     explicit Links(std::function<void(Backend::Peer&)> serve = echo_head())
-        : backend_(std::move(serve)), upper_("upper", {}, &realm_), center_("center", {}, &realm_), gate_(center_.link_port()),
-              tokyo_("tokyo", {}, &realm_) {
+        : backend_(std::move(serve)), upper_("upper", {}, &realm_), center_("center", {}, &realm_),
+          gate_(center_.link_port()), tokyo_("tokyo", {}, &realm_) {
         tokyo_.spec.has_parent = center_.spec.has_parent = true;
         upper_.add_upstream("top", backend_.port(), registry::Access::users);
         upper_.add_upstream("all", backend_.port(), registry::Access::open);
@@ -139,13 +140,17 @@ TEST_F(Links, AControlStreamCarriesBytesBothWaysAndEndsWithItsLink) {
     const std::string big(500'000, 'u');
     tokyo_.on_loop([&](Engine& engine) { EXPECT_TRUE(engine.control_send(up, big).ok()); });
     EXPECT_TRUE(center_.keeper.wait([&](FakeKeeper& k) {
-        return std::any_of(k.controls.begin(), k.controls.end(), [&](const auto& one) { return one.bytes == big; });
+        return std::any_of(k.controls.begin(), k.controls.end(),
+                           [&](const auto& one) { return one.bytes == big; });
     }));
     center_.on_loop([&](Engine& engine) { EXPECT_TRUE(engine.control_send(down, "down").ok()); });
-    EXPECT_TRUE(tokyo_.keeper.wait([&](FakeKeeper& k) { return k.controls.front().bytes == "down"; }));
+    EXPECT_TRUE(
+        tokyo_.keeper.wait([&](FakeKeeper& k) { return k.controls.front().bytes == "down"; }));
     gate_.cut();
     EXPECT_TRUE(tokyo_.keeper.wait([&](FakeKeeper& k) { return k.controls.front().closed; }));
-    tokyo_.on_loop([&](Engine& engine) { EXPECT_EQ(engine.control_send(up, "x").error().code, Code::unreachable); });
+    tokyo_.on_loop([&](Engine& engine) {
+        EXPECT_EQ(engine.control_send(up, "x").error().code, Code::unreachable);
+    });
 }
 
 TEST_F(Links, WhileTheLinkIsCutTheOthersGoOnAndItComesBackByItself) {
@@ -158,7 +163,8 @@ TEST_F(Links, WhileTheLinkIsCutTheOthersGoOnAndItComesBackByItself) {
     EXPECT_EQ(gone.status, 503);
     EXPECT_THAT(gone.body, HasSubstr("Since 20"));
     EXPECT_NE(gone.header("retry-after"), "");
-    EXPECT_EQ(Client(center_.port()).get("/apps/low/", cookie).status, 503) << "nor can the center reach down";
+    EXPECT_EQ(Client(center_.port()).get("/apps/low/", cookie).status, 503)
+        << "nor can the center reach down";
     gate_.open();
     ASSERT_TRUE(tokyo_.keeper.wait([](FakeKeeper& k) { return k.up(); }));
     EXPECT_EQ(client.get("/apps/top/", cookie).status, 200) << "at once";
@@ -167,7 +173,9 @@ TEST_F(Links, WhileTheLinkIsCutTheOthersGoOnAndItComesBackByItself) {
 TEST_F(Links, ClosingALinkCutsEverythingOfThatNeighbour) {
     center_.on_loop([](Engine& engine) {
         LinkCredentials none;
-        none.name_child = [](const std::vector<std::string>&) -> Result<std::string> { return fail(Code::refused, "revoked"); };
+        none.name_child = [](const std::vector<std::string>&) -> Result<std::string> {
+            return fail(Code::refused, "revoked");
+        };
         engine.set_link(none);
         engine.close_link("tokyo");
     });
@@ -192,7 +200,8 @@ TEST_F(LargeLinks, LargeBodiesPassThreeTiersBothWays) {
     const std::string big(5'000'000, 'z');
     Client client(tokyo_.port());
     std::thread sender([&] {
-        client.send("PUT /apps/top/ HTTP/1.1\r\nHost: localhost\r\n" + cookie + "Content-Length: 5000000\r\n\r\n");
+        client.send("PUT /apps/top/ HTTP/1.1\r\nHost: localhost\r\n" + cookie +
+                    "Content-Length: 5000000\r\n\r\n");
         client.send(big);
     });
     const Answer answer = client.read();
@@ -207,7 +216,8 @@ class SocketLinks : public Links {
         : Links([](Backend::Peer& peer) {
               std::string head;
               peer.head(head);
-              peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+              peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "
+                        "websocket\r\n\r\n");
               char bytes[4096];
               for (ssize_t got = 0; (got = ::recv(peer.fd, bytes, sizeof bytes, 0)) > 0;) {
                   peer.send({bytes, static_cast<std::size_t>(got)});
@@ -216,14 +226,18 @@ class SocketLinks : public Links {
 };
 
 TEST_F(SocketLinks, AWebSocketWorksThroughThreeTiersUpAndDown) {
-    for (const auto& [tier, app] : {std::pair<Tier*, std::string>{&tokyo_, "top"}, {&upper_, "low"}}) {
+    for (const auto& [tier, app] :
+         {std::pair<Tier*, std::string>{&tokyo_, "top"}, {&upper_, "low"}}) {
         Client client(tier->port());
-        client.send("GET /apps/" + app + "/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + cookie + "\r\n");
+        client.send(
+            "GET /apps/" + app +
+            "/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+            cookie + "\r\n");
         ASSERT_EQ(client.read(true).status, 101) << app;
         client.send("ping");
         EXPECT_EQ(client.read_bytes(4), "ping");
     }
 }
 
-}  // namespace
-}  // namespace hasp::passon::testing
+} // namespace
+} // namespace hasp::passon::testing

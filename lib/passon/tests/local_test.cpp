@@ -75,10 +75,12 @@ TEST_F(Static, FilesHaveTheirTypeLengthAndValidators) {
 
 TEST_F(Static, NothingOutsideOfTheTreeIsServed) {
     Client client(tier_.port());
-    for (const char* path : {"/apps/site/out", "/apps/site/.hidden", "/apps/site/fifo", "/apps/site/none", "/apps/site//etc/passwd"}) {
+    for (const char* path : {"/apps/site/out", "/apps/site/.hidden", "/apps/site/fifo",
+                             "/apps/site/none", "/apps/site//etc/passwd"}) {
         EXPECT_EQ(client.get(path).status, 404) << path;
     }
-    for (const char* path : {"/apps/site/../outside.txt", "/apps/site/%2e%2e/outside.txt", "/apps/site/..%2foutside.txt", "/apps/site/a%00"}) {
+    for (const char* path : {"/apps/site/../outside.txt", "/apps/site/%2e%2e/outside.txt",
+                             "/apps/site/..%2foutside.txt", "/apps/site/a%00"}) {
         EXPECT_EQ(Client(tier_.port()).get(path).status, 400) << path;
     }
 }
@@ -89,14 +91,19 @@ TEST_F(Static, ConditionsAndRangesAreFollowed) {
     const std::string etag = first.header("etag");
     EXPECT_EQ(client.get("/apps/site/inside", "If-None-Match: " + etag + "\r\n").status, 304);
     EXPECT_EQ(client.get("/apps/site/inside", "If-None-Match: \"x\"\r\n").status, 200);
-    EXPECT_EQ(client.get("/apps/site/inside", "If-Modified-Since: " + first.header("last-modified") + "\r\n").status, 304);
+    EXPECT_EQ(client
+                  .get("/apps/site/inside",
+                       "If-Modified-Since: " + first.header("last-modified") + "\r\n")
+                  .status,
+              304);
     EXPECT_EQ(client.get("/apps/site/inside", "If-Match: \"x\"\r\n").status, 412);
     const Answer part = client.get("/apps/site/inside", "Range: bytes=2-4\r\n");
     EXPECT_EQ(part.status, 206);
     EXPECT_EQ(part.body, "234");
     EXPECT_EQ(part.header("content-range"), "bytes 2-4/10");
     EXPECT_EQ(client.get("/apps/site/inside", "Range: bytes=-3\r\n").body, "789");
-    EXPECT_EQ(client.get("/apps/site/inside", "Range: bytes=2-4\r\nIf-Range: \"old\"\r\n").status, 200);
+    EXPECT_EQ(client.get("/apps/site/inside", "Range: bytes=2-4\r\nIf-Range: \"old\"\r\n").status,
+              200);
     const Answer beyond = client.get("/apps/site/inside", "Range: bytes=20-\r\n");
     EXPECT_EQ(beyond.status, 416);
     EXPECT_EQ(beyond.header("content-range"), "bytes */10");
@@ -180,7 +187,8 @@ TEST_F(Process, IsStartedByTheFirstRequestAndThenReachedThroughItsDialer) {
 
 TEST_F(Process, ThatDoesNotStartIsToldWithWhatTheKeeperSaid) {
     tier_.keeper.on_start = [](const StartQuestion&) -> StartAnswer {
-        return fail(Code::failed, "the app ended with status 1", "last lines: cannot open <notes.db>");
+        return fail(Code::failed, "the app ended with status 1",
+                    "last lines: cannot open <notes.db>");
     };
     Client client(tier_.port());
     const Answer answer = client.get("/apps/notes/", cookie + "Accept: text/html\r\n");
@@ -190,5 +198,5 @@ TEST_F(Process, ThatDoesNotStartIsToldWithWhatTheKeeperSaid) {
     EXPECT_NE(answer.header("retry-after"), "");
 }
 
-}  // namespace
-}  // namespace hasp::passon::testing
+} // namespace
+} // namespace hasp::passon::testing

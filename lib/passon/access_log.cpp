@@ -45,7 +45,7 @@ void field(std::string& out, std::string_view key, std::uint64_t value) {
     put_number(out, value);
 }
 
-}  // namespace
+} // namespace
 
 AccessLog::AccessLog(Fd fd, std::string tier) : fd_(std::move(fd)), tier_(std::move(tier)) {
     if (fd_) {
@@ -102,4 +102,4 @@ void AccessLog::reopen(Fd fd) {
     fd_ = std::move(fd);
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

@@ -8,16 +8,17 @@ namespace {
 constexpr std::size_t runs_max = 32;
 // Rounds of one pump: a fast source must not keep the loop from its other connections.
 constexpr int rounds_max = 16;
-}  // namespace
+} // namespace
 
-void BodyRelay::start(net::Framing from, std::uint64_t from_length, net::Framing to, std::uint64_t to_length,
-                      bool tunnel) {
+void BodyRelay::start(net::Framing from, std::uint64_t from_length, net::Framing to,
+                      std::uint64_t to_length, bool tunnel) {
     decoder_ = {};
     encoder_ = {};
     decoder_.start(from, from_length);
     encoder_.start(to, to_length);
     tunnel_ = tunnel;
     done_ = false;
+    wrote_ = false;
 }
 
 BodyRelay::Step BodyRelay::end_of_source(Wire::Fill fill) {
@@ -68,7 +69,8 @@ BodyRelay::Step BodyRelay::pump(Wire& from, Wire& to, std::string_view head) {
         if (!head.empty()) {
             pieces[count++] = piece(head);
         }
-        count += encoder_.frame(std::span(runs.data(), run_count), std::span(pieces).subspan(count));
+        count +=
+            encoder_.frame(std::span(runs.data(), run_count), std::span(pieces).subspan(count));
         if (encoder_.failed()) {
             return Step::source_bad;
         }
@@ -86,6 +88,7 @@ BodyRelay::Step BodyRelay::pump(Wire& from, Wire& to, std::string_view head) {
         if (count > 0 && !to.write(std::span(pieces.data(), count))) {
             return Step::sink_failed;
         }
+        wrote_ = wrote_ || count > 0;
         from.in.consume(consumed);
         if (finished) {
             done_ = true;
@@ -145,4 +148,4 @@ BodyRelay::Step BodyRelay::take(Wire& from, std::string* into, std::size_t limit
     return Step::yield;
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

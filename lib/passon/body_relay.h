@@ -1,4 +1,5 @@
-// One direction of an exchange: a body decoded from one connection, framed anew for another, under back-pressure.
+// One direction of an exchange: a body decoded from one connection, framed anew for another, under
+// back-pressure.
 #pragma once
 
 #include "net/body.h"
@@ -13,18 +14,20 @@ namespace hasp::passon {
 class BodyRelay {
   public:
     enum class Step : unsigned char {
-        done,         // the whole body was written (or queued in the sink)
-        need_source,  // wait until the source is readable
-        need_sink,    // wait until the sink is writable
-        source_bad,   // malformed, cut short or broken
+        done,        // the whole body was written (or queued in the sink)
+        need_source, // wait until the source is readable
+        need_sink,   // wait until the sink is writable
+        source_bad,  // malformed, cut short or broken
         sink_failed,
-        yield,  // more could be moved, but other connections have their turn first: call again in the next round
+        yield, // more could be moved, but other connections have their turn first: call again in
+               // the next round
     };
 
     // A tunnel takes any end of the source for its proper end.
-    void start(net::Framing from, std::uint64_t from_length, net::Framing to, std::uint64_t to_length,
-               bool tunnel = false);
-    // Moves what can be moved. `head` is written in front, in the same system call; it is copied if the socket does not take it.
+    void start(net::Framing from, std::uint64_t from_length, net::Framing to,
+               std::uint64_t to_length, bool tunnel = false);
+    // Moves what can be moved. `head` is written in front, in the same system call; it is copied if
+    // the socket does not take it.
     Step pump(Wire& from, Wire& to, std::string_view head = {});
     // The same without a sink: reads the rest of a body away.
     Step discard(Wire& from);
@@ -34,6 +37,8 @@ class BodyRelay {
 
     bool done() const { return done_; }
     std::uint64_t moved() const { return decoder_.payload_bytes(); }
+    // Something was given to the sink since start().
+    bool wrote() const { return wrote_; }
     bool started() const { return decoder_.payload_bytes() > 0; }
 
   private:
@@ -44,6 +49,7 @@ class BodyRelay {
     net::BodyEncoder encoder_;
     bool tunnel_ = false;
     bool done_ = true;
+    bool wrote_ = false;
 };
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

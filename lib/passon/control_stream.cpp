@@ -6,7 +6,8 @@
 
 namespace hasp::passon {
 
-ControlStream::ControlStream(Core& core, ControlId id, std::unique_ptr<net::Conn> conn, std::string peer, bool to_parent)
+ControlStream::ControlStream(Core& core, ControlId id, std::unique_ptr<net::Conn> conn,
+                             std::string peer, bool to_parent)
     : core_(core), id_(id), peer_(std::move(peer)), to_parent_(to_parent) {
     wire_.conn = std::move(conn);
     wire_.conn->set_owner(*this);
@@ -15,8 +16,8 @@ ControlStream::ControlStream(Core& core, ControlId id, std::unique_ptr<net::Conn
 
 ControlStream::~ControlStream() = default;
 
-void ControlStream::begin(Core& core, std::unique_ptr<net::Conn> conn, const std::string& peer, bool to_parent,
-                          std::string_view early) {
+void ControlStream::begin(Core& core, std::unique_ptr<net::Conn> conn, const std::string& peer,
+                          bool to_parent, std::string_view early) {
     core.close_controls_of(peer, "the neighbour opened a new control stream");
     const ControlId id = core.random_u64() | 1U;
     ControlOpened opened{id, peer, to_parent, conn->peer().to_string(), conn->verified_chain()};
@@ -39,7 +40,8 @@ Status ControlStream::send(std::string_view bytes) {
         return fail(Code::unreachable, "the control stream to " + peer_ + " is closed");
     }
     if (wire_.pending_bytes() + bytes.size() > core_.settings.control_queue_bytes) {
-        return fail(Code::try_later, "the neighbour " + peer_ + " does not read its control stream");
+        return fail(Code::try_later,
+                    "the neighbour " + peer_ + " does not read its control stream");
     }
     if (!wire_.write(bytes)) {
         // Told by the next event: the caller is in the middle of its own work.
@@ -109,4 +111,4 @@ void ControlStream::close(const std::string& why) {
     }
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

@@ -1,4 +1,5 @@
-// The control stream to a neighbour: its bytes go to the keeper and come from it; nothing of them is understood here.
+// The control stream to a neighbour: its bytes go to the keeper and come from it; nothing of them
+// is understood here.
 #pragma once
 
 #include "endpoint.h"
@@ -15,11 +16,13 @@ class Core;
 
 class ControlStream final : public Mortal, public net::ConnOwner {
   public:
-    // Takes an upgraded connection, tells the keeper, and hands it what came early. A stream of the same peer is replaced.
-    static void begin(Core& core, std::unique_ptr<net::Conn> conn, const std::string& peer, bool to_parent,
-                      std::string_view early);
+    // Takes an upgraded connection, tells the keeper, and hands it what came early. A stream of the
+    // same peer is replaced.
+    static void begin(Core& core, std::unique_ptr<net::Conn> conn, const std::string& peer,
+                      bool to_parent, std::string_view early);
 
-    ControlStream(Core& core, ControlId id, std::unique_ptr<net::Conn> conn, std::string peer, bool to_parent);
+    ControlStream(Core& core, ControlId id, std::unique_ptr<net::Conn> conn, std::string peer,
+                  bool to_parent);
     ~ControlStream() override;
 
     ControlId id() const { return id_; }
@@ -47,4 +50,4 @@ class ControlStream final : public Mortal, public net::ConnOwner {
     bool closed_ = false;
 };
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

@@ -13,7 +13,8 @@
 namespace hasp::passon {
 
 Core::Core(EngineParts given, Settings wanted)
-    : parts(given), settings(std::move(wanted)), identities(settings.identities_max, given.random.u64()), endpoints(*this),
+    : parts(given), settings(std::move(wanted)),
+      identities(settings.identities_max, given.random.u64()), endpoints(*this),
       static_roots(std::make_unique<StaticRoots>()),
       graveyard_task_(net::timer_call<&Core::empty_graveyard>, this),
       flush_timer_(given.reactor.timers(), net::timer_call<&Core::on_flush>, this) {
@@ -105,7 +106,8 @@ void Core::add_server_conn(std::unique_ptr<ServerConn> conn) {
 }
 
 void Core::remove_server_conn(ServerConn& conn) {
-    if (const auto at = conns_by_address.find(conn.address()); conn.from() == From::user && at != conns_by_address.end()) {
+    if (const auto at = conns_by_address.find(conn.address());
+        conn.from() == From::user && at != conns_by_address.end()) {
         if (--at->second == 0) {
             conns_by_address.erase(at);
         }
@@ -133,13 +135,15 @@ void Core::remove_control(ControlId id) {
 }
 
 bool Core::has_control_of(std::string_view peer) const {
-    return std::any_of(controls_.begin(), controls_.end(), [peer](const auto& one) { return one.second->peer() == peer; });
+    return std::any_of(controls_.begin(), controls_.end(),
+                       [peer](const auto& one) { return one.second->peer() == peer; });
 }
 
 void Core::close_controls_of(std::string_view peer, const std::string& why) {
     for (;;) {
-        const auto at =
-            std::find_if(controls_.begin(), controls_.end(), [peer](const auto& one) { return one.second->peer() == peer; });
+        const auto at = std::find_if(controls_.begin(), controls_.end(), [peer](const auto& one) {
+            return one.second->peer() == peer;
+        });
         if (at == controls_.end()) {
             return;
         }
@@ -165,7 +169,8 @@ void Core::accepted(const ListenerEntry& entry, Fd socket, const net::Address& p
     }
     if (users) {
         std::size_t& count = conns_by_address[peer.host()];
-        if (!peer.is_loopback() && !peer.is_unix() && count >= settings.connections_an_address_max) {
+        if (!peer.is_loopback() && !peer.is_unix() &&
+            count >= settings.connections_an_address_max) {
             ++counters.refused_connections;
             return;
         }
@@ -173,7 +178,8 @@ void Core::accepted(const ListenerEntry& entry, Fd socket, const net::Address& p
     } else {
         set_link_options(socket.get(), settings.link_silence_ms);
     }
-    auto conn = std::make_unique<ServerConn>(*this, users ? From::user : From::child, entry.tls != nullptr);
+    auto conn =
+        std::make_unique<ServerConn>(*this, users ? From::user : From::child, entry.tls != nullptr);
     ServerConn& one = *conn;
     add_server_conn(std::move(conn));
     if (Status status = one.accept(std::move(socket), peer, entry.tls); !status) {
@@ -181,4 +187,4 @@ void Core::accepted(const ListenerEntry& entry, Fd socket, const net::Address& p
     }
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

@@ -96,7 +96,7 @@ class Core {
     void empty_graveyard();
     void on_flush();
 
-    std::vector<std::unique_ptr<Exchange>> exchanges_;  // all
+    std::vector<std::unique_ptr<Exchange>> exchanges_; // all
     std::vector<Exchange*> free_exchanges_;
     std::vector<std::unique_ptr<Mortal>> graveyard_;
     net::Task graveyard_task_;
@@ -108,4 +108,4 @@ class Core {
     std::size_t random_at_ = 64;
 };
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

@@ -15,8 +15,8 @@ UpstreamConn::~UpstreamConn() {
     --endpoint.busy;
 }
 
-Status UpstreamConn::connect(const net::Address& address, std::shared_ptr<const net::TlsContext> tls,
-                             const std::string& name) {
+Status UpstreamConn::connect(const net::Address& address,
+                             std::shared_ptr<const net::TlsContext> tls, const std::string& name) {
     wire.conn = std::make_unique<net::Conn>(core_.reactor(), *this);
     ++core_.counters.upstream_opened;
     return wire.conn->connect(address, std::move(tls), name);
@@ -58,7 +58,8 @@ void UpstreamConn::on_fail(net::Conn& conn) {
     }
 }
 
-Endpoint::Endpoint(Core& core, EndpointKind kind, std::string key) : core_(core), kind_(kind), key_(std::move(key)) {}
+Endpoint::Endpoint(Core& core, EndpointKind kind, std::string key)
+    : core_(core), kind_(kind), key_(std::move(key)) {}
 
 Endpoint::~Endpoint() = default;
 
@@ -69,8 +70,10 @@ std::unique_ptr<UpstreamConn> Endpoint::take_idle() {
         if (kind_ == EndpointKind::child) {
             --core_.counters.parked;
         }
-        // Readable may only mean that nobody has looked yet: nothing there is what an idle connection should have.
-        if (conn->wire.conn->open() && (!conn->wire.conn->readable() || conn->wire.fill() == Wire::Fill::again)) {
+        // Readable may only mean that nobody has looked yet: nothing there is what an idle
+        // connection should have.
+        if (conn->wire.conn->open() &&
+            (!conn->wire.conn->readable() || conn->wire.fill() == Wire::Fill::again)) {
             return conn;
         }
         core_.bury(std::move(conn));
@@ -82,7 +85,8 @@ void Endpoint::put_idle(std::unique_ptr<UpstreamConn> conn) {
     conn->exchange = nullptr;
     conn->wire.in.give_back();
     conn->idle_since_ms = core_.now_ms();
-    const std::size_t limit = kind_ == EndpointKind::child ? 4 * core_.settings.parked_max : core_.settings.idle_an_endpoint_max;
+    const std::size_t limit = kind_ == EndpointKind::child ? 4 * core_.settings.parked_max
+                                                           : core_.settings.idle_an_endpoint_max;
     if (idle_.size() >= limit || core_.draining) {
         core_.bury(std::move(conn));
         return;
@@ -97,7 +101,8 @@ void Endpoint::put_idle(std::unique_ptr<UpstreamConn> conn) {
 }
 
 void Endpoint::drop_idle(UpstreamConn& conn) {
-    const auto at = std::find_if(idle_.begin(), idle_.end(), [&conn](const auto& one) { return one.get() == &conn; });
+    const auto at = std::find_if(idle_.begin(), idle_.end(),
+                                 [&conn](const auto& one) { return one.get() == &conn; });
     if (at != idle_.end()) {
         conn.wire.conn->close();
         core_.bury(std::move(*at));
@@ -116,7 +121,8 @@ void Endpoint::close_idle() {
 
 void Endpoint::close_older_than(std::int64_t idle_since_ms) {
     // Reversed connections wait for ever: the child decides how many it keeps.
-    while (kind_ != EndpointKind::child && !idle_.empty() && idle_.front()->idle_since_ms < idle_since_ms) {
+    while (kind_ != EndpointKind::child && !idle_.empty() &&
+           idle_.front()->idle_since_ms < idle_since_ms) {
         drop_idle(*idle_.front());
     }
 }
@@ -147,21 +153,22 @@ void Endpoint::start(const std::string& app, const std::string& user, std::strin
         return;
     }
     starting_ = true;
-    core_.parts.keeper.ask_start({app, user, std::move(request_id)},
-                                 [alive = std::weak_ptr<bool>(core_.alive), core = &core_, key = key_](StartAnswer answer) {
-                                     if (alive.expired()) {
-                                         return;
-                                     }
-                                     Endpoint* self = core->endpoints.find(key);
-                                     if (self == nullptr) {
-                                         return;
-                                     }
-                                     self->starting_ = false;
-                                     const std::vector<Exchange*> waiting = std::exchange(self->waiting_, {});
-                                     for (Exchange* one : waiting) {
-                                         one->on_started(answer);
-                                     }
-                                 });
+    core_.parts.keeper.ask_start(
+        {app, user, std::move(request_id)},
+        [alive = std::weak_ptr<bool>(core_.alive), core = &core_, key = key_](StartAnswer answer) {
+            if (alive.expired()) {
+                return;
+            }
+            Endpoint* self = core->endpoints.find(key);
+            if (self == nullptr) {
+                return;
+            }
+            self->starting_ = false;
+            const std::vector<Exchange*> waiting = std::exchange(self->waiting_, {});
+            for (Exchange* one : waiting) {
+                one->on_started(answer);
+            }
+        });
 }
 
 void Endpoint::mark_down(std::string why) {
@@ -175,7 +182,8 @@ void Endpoint::mark_down(std::string why) {
     down_why = std::move(why);
     // Half of it is chance, so that a thousand locals do not come back at the same moment.
     retry_at_ms = core_.now_ms() + backoff_ms / 2 +
-                  static_cast<std::int64_t>(core_.random_u64() % static_cast<std::uint64_t>(backoff_ms / 2 + 1));
+                  static_cast<std::int64_t>(core_.random_u64() %
+                                            static_cast<std::uint64_t>(backoff_ms / 2 + 1));
 }
 
 void Endpoint::mark_up() {
@@ -202,8 +210,10 @@ void Endpoints::sweep(std::int64_t now_ms, std::int64_t idle_ms) {
     for (auto at = map_.begin(); at != map_.end();) {
         Endpoint& one = *at->second;
         one.close_older_than(now_ms - idle_ms);
-        const bool unused = one.busy == 0 && one.idle_count() == 0 && one.waiting_count() == 0 && !one.down;
-        if (unused && (one.kind() == EndpointKind::address || one.kind() == EndpointKind::process)) {
+        const bool unused =
+            one.busy == 0 && one.idle_count() == 0 && one.waiting_count() == 0 && !one.down;
+        if (unused &&
+            (one.kind() == EndpointKind::address || one.kind() == EndpointKind::process)) {
             at = map_.erase(at);
         } else {
             ++at;
@@ -211,4 +221,4 @@ void Endpoints::sweep(std::int64_t now_ms, std::int64_t idle_ms) {
     }
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

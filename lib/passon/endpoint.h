@@ -33,7 +33,8 @@ class UpstreamConn final : public Mortal, public net::ConnOwner {
     ~UpstreamConn() override;
 
     // Begins to connect; the exchange gets on_up_open or on_up_fail.
-    Status connect(const net::Address& address, std::shared_ptr<const net::TlsContext> tls, const std::string& name);
+    Status connect(const net::Address& address, std::shared_ptr<const net::TlsContext> tls,
+                   const std::string& name);
     // Takes an open connection: from an app's dialer, or a reversed one.
     Status adopt(Fd socket);
     void adopt(std::unique_ptr<net::Conn> conn);
@@ -80,7 +81,8 @@ class Endpoint {
     // The longest waiting exchange; null: none.
     Exchange* next_waiting();
 
-    // Asks the keeper to start the app's instance, unless that is under way already; waiting exchanges get on_started().
+    // Asks the keeper to start the app's instance, unless that is under way already; waiting
+    // exchanges get on_started().
     void start(const std::string& app, const std::string& user, std::string request_id);
 
     // Addresses in order; connects begin at the one that worked last.
@@ -98,7 +100,7 @@ class Endpoint {
     void mark_down(std::string why);
     void mark_up();
 
-    std::size_t busy = 0;  // connections in exchanges
+    std::size_t busy = 0; // connections in exchanges
 
   private:
     Core& core_;
@@ -127,10 +129,12 @@ class Endpoints {
   private:
     struct Hash {
         using is_transparent = void;
-        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+        std::size_t operator()(std::string_view text) const {
+            return std::hash<std::string_view>{}(text);
+        }
     };
     Core& core_;
     std::unordered_map<std::string, std::unique_ptr<Endpoint>, Hash, std::equal_to<>> map_;
 };
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

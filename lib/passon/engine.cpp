@@ -14,7 +14,8 @@ struct Engine::State {
     State(EngineParts parts, Settings settings) : core(parts, std::move(settings)) {}
     Core core;
 
-    // Connections may end while they are walked: their objects stay until the end of the round, so a list of pointers is safe.
+    // Connections may end while they are walked: their objects stay until the end of the round, so
+    // a list of pointers is safe.
     std::vector<ServerConn*> conns() {
         std::vector<ServerConn*> all;
         all.reserve(core.conns.size());
@@ -25,7 +26,8 @@ struct Engine::State {
     }
 };
 
-Engine::Engine(EngineParts parts, Settings settings) : state_(std::make_unique<State>(parts, std::move(settings))) {}
+Engine::Engine(EngineParts parts, Settings settings)
+    : state_(std::make_unique<State>(parts, std::move(settings))) {}
 Engine::~Engine() = default;
 
 void Engine::set_snapshot(std::shared_ptr<const registry::Snapshot> snapshot) {
@@ -55,7 +57,8 @@ void Engine::drop_identities(const IdentityFilter& filter) {
     }
 }
 
-Status Engine::add_listener(Fd listening, ListenerKind kind, std::shared_ptr<const net::TlsContext> tls) {
+Status Engine::add_listener(Fd listening, ListenerKind kind,
+                            std::shared_ptr<const net::TlsContext> tls) {
     if (kind == ListenerKind::children && tls == nullptr) {
         return fail(Code::usage, "children can only be listened for with TLS");
     }
@@ -65,8 +68,9 @@ Status Engine::add_listener(Fd listening, ListenerKind kind, std::shared_ptr<con
     raw->kind = kind;
     raw->tls = std::move(tls);
     raw->listener = std::make_unique<net::Listener>(
-        core->reactor(), std::move(listening),
-        [core, raw](Fd socket, const net::Address& peer) { core->accepted(*raw, std::move(socket), peer); });
+        core->reactor(), std::move(listening), [core, raw](Fd socket, const net::Address& peer) {
+            core->accepted(*raw, std::move(socket), peer);
+        });
     if (Status status = raw->listener->start(); !status) {
         return status;
     }
@@ -88,12 +92,17 @@ void Engine::set_upstream_tls(std::shared_ptr<const net::TlsContext> tls) {
 
 void Engine::set_link(LinkCredentials credentials, bool control) {
     Core& core = state_->core;
+    const bool ends = credentials.client == nullptr && core.link_child != nullptr;
     core.credentials = std::move(credentials);
     if (!core.link_child && core.credentials.client) {
         core.link_child = std::make_unique<LinkChild>(core);
     }
     if (core.link_child) {
         core.link_child->start(control);
+    }
+    if (ends) {
+        const std::string parent = core.link_child->parent();
+        close_link(parent);
     }
 }
 
@@ -124,7 +133,8 @@ void Engine::close_link(std::string_view peer_view) {
 
 Status Engine::control_send(ControlId id, std::string_view bytes) {
     ControlStream* stream = state_->core.control(id);
-    return stream == nullptr ? Status(fail(Code::unreachable, "the control stream is closed")) : stream->send(bytes);
+    return stream == nullptr ? Status(fail(Code::unreachable, "the control stream is closed"))
+                             : stream->send(bytes);
 }
 void Engine::control_hold(ControlId id) {
     if (ControlStream* stream = state_->core.control(id)) {
@@ -161,4 +171,4 @@ const EngineCounters& Engine::counters() const {
     return state_->core.counters;
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "core.h"
+#include "net/fields.h"
 #include "static_files.h"
 
 #include <algorithm>
@@ -21,7 +22,7 @@ std::array<std::uint8_t, 16> id_bytes(std::string_view hex) {
 constexpr std::int64_t minute_ms = 60'000;
 constexpr std::int64_t keeper_ms = 30'000;
 
-}  // namespace
+} // namespace
 
 Exchange::Exchange(Core& core)
     : core_(core), timer_(core.reactor().timers(), net::timer_call<&Exchange::on_time>, this),
@@ -30,7 +31,7 @@ Exchange::Exchange(Core& core)
           core.reactor().timers(),
           [](void* self) {
               auto* one = static_cast<Exchange*>(self);
-              one->write_usage(billing::UsageKind::websocket, 0, one->request_.moved(), one->answer_.moved(), false);
+              one->write_usage(billing::UsageKind::websocket, false);
               one->minute_.arm(minute_ms);
           },
           this),
@@ -86,7 +87,8 @@ void Exchange::reset() {
     status_ = 0;
     up_seen_ = interim_ = 0;
     request_broken_ = false;
-    retried_ = started_ = sent_bytes_ = answered_ = up_reusable_ = by_credential_ = continue_due_ = begun_ = false;
+    retried_ = started_ = sent_bytes_ = answered_ = up_reusable_ = by_credential_ = continue_due_ =
+        begun_ = false;
     authorised_by_parent_ = false;
     keep_ = true;
     request_ = {};
@@ -107,7 +109,8 @@ void Exchange::begin(std::size_t head_bytes) {
     boot_us_ = core_.boot_us();
     snapshot_ = core_.snapshot;
     keep_ = head.keep_alive;
-    // The head's views stay valid in this buffer; what came behind it goes to a buffer of the connection's own.
+    // The head's views stay valid in this buffer; what came behind it goes to a buffer of the
+    // connection's own.
     head_buffer_ = std::move(down_->wire.in);
     const std::string_view behind = head_buffer_.readable().substr(head_bytes);
     if (!behind.empty()) {
@@ -140,7 +143,10 @@ void Exchange::refuse(int status, const char* why) {
     head.framing = net::Framing::none;
     head.method = net::Method::other;
     head.version_minor = 1;
-    core_.text.assign(std::to_string(status)).append(" ").append(net::reason_phrase(status)).append("\n");
+    core_.text.assign(std::to_string(status))
+        .append(" ")
+        .append(net::reason_phrase(status))
+        .append("\n");
     answer_own(status, {}, "text/plain; charset=utf-8", core_.text, false);
 }
 
@@ -160,7 +166,8 @@ void Exchange::release_up(bool reusable) {
         return;
     }
     up_->exchange = nullptr;
-    if (reusable && up_->wire.conn && up_->wire.conn->open() && up_->wire.in.empty() && !up_->wire.blocked()) {
+    if (reusable && up_->wire.conn && up_->wire.conn->open() && up_->wire.in.empty() &&
+        !up_->wire.blocked()) {
         Endpoint& home = up_->endpoint;
         up_->reused = true;
         home.put_idle(std::move(up_));
@@ -175,7 +182,9 @@ void Exchange::release_up(bool reusable) {
 void Exchange::end(bool keep) {
     if (at_ == At::tunnel) {
         --core_.counters.tunnels;
-        write_usage(billing::UsageKind::websocket, 0, request_.moved(), answer_.moved(), true);
+        write_usage(billing::UsageKind::websocket, true);
+    } else if (answered_) {
+        write_usage(billing::UsageKind::request, true);
     }
     at_ = At::idle;
     write_log();
@@ -187,7 +196,8 @@ void Exchange::write_log() {
     AccessLine line;
     line.time_us = wall_us_;
     line.request_id = request_id();
-    line.from = down_->from() == From::user ? "user" : (down_->from() == From::child ? "child" : "parent");
+    line.from =
+        down_->from() == From::user ? "user" : (down_->from() == From::child ? "child" : "parent");
     line.peer = down_->peer();
     line.client = client_.empty() ? std::string_view(down_->address()) : client_;
     if (who_) {
@@ -208,7 +218,7 @@ void Exchange::write_log() {
 }
 
 // Who meters: the tier that serves, and the user's own tier when the answer came from above.
-void Exchange::write_usage(billing::UsageKind kind, std::int64_t duration_us, std::uint64_t in, std::uint64_t out, bool last) {
+void Exchange::write_usage(billing::UsageKind kind, bool last) {
     using registry::Verdict;
     const bool passed_up = verdict_ == Verdict::parent && down_->from() == From::user;
     if (!who_ || (verdict_ != Verdict::here && !passed_up)) {
@@ -219,19 +229,25 @@ void Exchange::write_usage(billing::UsageKind kind, std::int64_t duration_us, st
     record.served = verdict_ == Verdict::here ? billing::Served::here : billing::Served::parent;
     record.status = static_cast<std::uint16_t>(status_);
     record.time_us = core_.wall_us();
-    record.flags = static_cast<std::uint16_t>((down_->tls() ? billing::usage_tls : 0) | (last ? billing::usage_final : 0));
+    const std::uint64_t in = request_.moved();
+    const std::uint64_t out = answer_.moved() + own_bytes_;
+    const bool whole =
+        at_ == At::tunnel || (at_ == At::file ? file_->offset == file_->end : answer_.done());
+    record.flags = static_cast<std::uint16_t>((down_->tls() ? billing::usage_tls : 0) |
+                                              (last ? billing::usage_final : 0) |
+                                              (whole ? 0 : billing::usage_aborted));
     if (kind == billing::UsageKind::websocket) {
         // Each record of a tunnel counts what came since the one before.
         const std::int64_t now_us = core_.boot_us();
-        duration_us = now_us - minute_us_;
+        record.duration_us = now_us - minute_us_;
         minute_us_ = now_us;
         record.bytes_in = in - std::exchange(minute_in_, in);
         record.bytes_out = out - std::exchange(minute_out_, out);
     } else {
+        record.duration_us = core_.boot_us() - boot_us_;
         record.bytes_in = in;
         record.bytes_out = out;
     }
-    record.duration_us = duration_us;
     billing::set_name(record.app, app_name_);
     billing::set_name(record.user, who_->identity->user);
     record.sid = id_bytes(who_->identity->sid);
@@ -267,6 +283,9 @@ void Exchange::due(Due what) {
             timer_.arm(s.body_idle_ms);
         }
         break;
+    case Due::app_in:
+        timer_.arm(2 * s.body_idle_ms);
+        break;
     case Due::app_head:
         timer_.arm(std::max<std::int64_t>(1, deadline_ms_ - core_.now_ms()));
         break;
@@ -301,8 +320,10 @@ void Exchange::on_time() {
     case Due::connect:
         on_up_fail("connecting took too long");
         return;
+    case Due::app_in:
     case Due::app_head:
-        why_ = "the answer did not begin in time";
+        why_ = due_ == Due::app_in ? "the app does not read the request"
+                                   : "the answer did not begin in time";
         release_up(false);
         notice(Notice::too_slow);
         return;
@@ -371,11 +392,23 @@ void Exchange::on_down_ready() {
         read_own_body();
         return;
     case At::sent:
-        pump_request();
+        if (!request_.done() && !request_broken_) {
+            pump_request();
+        } else {
+            watch_client();
+        }
         return;
     case At::answering:
         // The request's body may still be on its way up while the answer comes down.
-        pump_answer();
+        if (!request_.done() && !request_broken_) {
+            pump_request();
+        }
+        if (at_ == At::answering) {
+            pump_answer();
+        }
+        if (at_ == At::answering) {
+            watch_client();
+        }
         return;
     case At::file:
         send_file();
@@ -384,16 +417,27 @@ void Exchange::on_down_ready() {
         pump_tunnel();
         return;
     default:
-        // Waiting for somebody else. Whether the client is still there shows when it is read or written next; a peek tells a
-        // client that has gone without reading bytes that may be the next request.
-        if (down_->wire.conn->readable() && down_->wire.in.empty() && head.framing == net::Framing::none) {
-            const Wire::Fill fill = down_->wire.fill();
-            if (fill == Wire::Fill::end || fill == Wire::Fill::cut || fill == Wire::Fill::failed) {
-                down_->close();
-            }
-        }
+        watch_client();
         return;
     }
+}
+
+// While the client has nothing to say: that it went away ends the work for it. Bytes that come are
+// its next request and stay.
+void Exchange::watch_client() {
+    const bool body_due =
+        head.framing != net::Framing::none && !request_.done() && !request_broken_;
+    if (body_due || !down_->wire.in.empty() || !down_->wire.conn->readable()) {
+        return;
+    }
+    const Wire::Fill fill = down_->wire.fill();
+    if (fill == Wire::Fill::end || fill == Wire::Fill::cut || fill == Wire::Fill::failed) {
+        down_->close();
+    }
+}
+
+bool Exchange::asks_websocket() const {
+    return head.upgrade && net::list_has(head.headers.value(net::Name::upgrade), "websocket");
 }
 
 bool Exchange::matches(const IdentityFilter& filter) const {
@@ -401,8 +445,10 @@ bool Exchange::matches(const IdentityFilter& filter) const {
         return false;
     }
     const Identity& who = *who_->identity;
-    return (filter.sid.empty() || filter.sid == who.sid) && (filter.user.empty() || filter.user == who.user) &&
-           (filter.child.empty() || (down_->from() == From::child && filter.child == down_->peer()));
+    return (filter.sid.empty() || filter.sid == who.sid) &&
+           (filter.user.empty() || filter.user == who.user) &&
+           (filter.child.empty() ||
+            (down_->from() == From::child && filter.child == down_->peer()));
 }
 
 bool Exchange::still_allowed(const registry::Snapshot& snapshot) const {
@@ -410,16 +456,18 @@ bool Exchange::still_allowed(const registry::Snapshot& snapshot) const {
     const std::uint64_t this_app = registry::name_hash(app_name_);
     if (who_) {
         viewer.signed_on = core_.wall_us() < who_->identity->until_us;
-        viewer.entitled = authorised_by_parent_ ? std::span(&this_app, 1) : std::span(who_->identity->apps);
+        viewer.entitled =
+            authorised_by_parent_ ? std::span(&this_app, 1) : std::span(who_->identity->apps);
     }
-    const registry::Decision now =
-        registry::decide(snapshot, app_name_, viewer, core_.wall_us(), down_->from() == From::parent);
+    const registry::Decision now = registry::decide(snapshot, app_name_, viewer, core_.wall_us(),
+                                                    down_->from() == From::parent);
     return now.verdict == verdict_;
 }
 
 std::string_view Exchange::up_peer() const {
-    return up_ && up_->endpoint.kind() == EndpointKind::child ? std::string_view(up_->endpoint.key()).substr(2)
-                                                              : std::string_view{};
+    return up_ && up_->endpoint.kind() == EndpointKind::child
+               ? std::string_view(up_->endpoint.key()).substr(2)
+               : std::string_view{};
 }
 
 void Exchange::lose_up(const char* why) {
@@ -430,4 +478,4 @@ void Exchange::lose_up(const char* why) {
     unreachable(why);
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

@@ -1,8 +1,9 @@
 // One request and its answer, from the complete head to the access log line.
 //
-// begin → resolve (which app) → identify (who) → route (may he, and where) → acquire (a connection) → send → answer → end.
-// Each step either goes on or waits for exactly one event; on_* are the events. The files: exchange.cpp (life, limits of time),
-// exchange_route.cpp, exchange_acquire.cpp, exchange_send.cpp, exchange_answer.cpp, exchange_own.cpp, exchange_static.cpp.
+// begin → resolve (which app) → identify (who) → route (may he, and where) → acquire (a connection)
+// → send → answer → end. Each step either goes on or waits for exactly one event; on_* are the
+// events. The files: exchange.cpp (life, limits of time), exchange_route.cpp, exchange_acquire.cpp,
+// exchange_send.cpp, exchange_answer.cpp, exchange_own.cpp, exchange_static.cpp.
 #pragma once
 
 #include "billing/usage_ring.h"
@@ -32,18 +33,18 @@ struct StaticFile;
 // What a tier tells the one below instead of a page: only the tier that the user sees makes pages.
 enum class Notice : std::uint8_t {
     none,
-    nowhere,      // 404, the same for what does not exist and for what is not yours
-    log_in,       // 303 or 401
-    forbidden,    // 403: another site led the browser here
-    expired,      // 503: the lease has ended
-    unreachable,  // 503: the tier that holds the app cannot be reached
-    not_running,  // 503: the app did not start, or does not answer
-    bad_answer,   // 502
-    too_slow,     // 504
-    loop,         // 508
-    busy,         // 503: a limit is reached
-    keeper,       // 503: sign-on cannot be checked now
-    guessing,     // 429
+    nowhere,     // 404, the same for what does not exist and for what is not yours
+    log_in,      // 303 or 401
+    forbidden,   // 403: another site led the browser here
+    expired,     // 503: the lease has ended
+    unreachable, // 503: the tier that holds the app cannot be reached
+    not_running, // 503: the app did not start, or does not answer
+    bad_answer,  // 502
+    too_slow,    // 504
+    loop,        // 508
+    busy,        // 503: a limit is reached
+    keeper,      // 503: sign-on cannot be checked now
+    guessing,    // 429
 };
 
 class Exchange {
@@ -57,8 +58,8 @@ class Exchange {
     void attach(ServerConn& down);
     void reset();
 
-    // For ServerConn. The head is parsed in place here, before begin(); its views point into the connection's buffer, which
-    // begin() takes over.
+    // For ServerConn. The head is parsed in place here, before begin(); its views point into the
+    // connection's buffer, which begin() takes over.
     net::RequestHead head;
     void begin(std::size_t head_bytes);
     // The head could not be read: answers and ends the connection.
@@ -78,15 +79,40 @@ class Exchange {
     bool matches(const IdentityFilter& filter) const;
     bool still_allowed(const registry::Snapshot& snapshot) const;
     void cut(const char* why);
-    std::string_view up_peer() const;  // name of the child behind the upstream connection; empty: none
+    std::string_view
+    up_peer() const; // name of the child behind the upstream connection; empty: none
     bool is_to_parent() const { return up_ && up_->endpoint.kind() == EndpointKind::parent; }
-    // The upstream connection is taken away: an answer that has begun is cut, else the notice says so.
+    // The upstream connection is taken away: an answer that has begun is cut, else the notice says
+    // so.
     void lose_up(const char* why);
 
   private:
-    enum class At : std::uint8_t { idle, who, own_body, page, waiting, dialing, connecting, sent, answering, file, tunnel };
+    enum class At : std::uint8_t {
+        idle,
+        who,
+        own_body,
+        page,
+        waiting,
+        dialing,
+        connecting,
+        sent,
+        answering,
+        file,
+        tunnel
+    };
     // Whose turn it is; each has its own limit of time.
-    enum class Due : std::uint8_t { nothing, keeper, start, connect, client_in, client_out, app_head, app_body, tunnel };
+    enum class Due : std::uint8_t {
+        nothing,
+        keeper,
+        start,
+        connect,
+        client_in,
+        client_out,
+        app_in,
+        app_head,
+        app_body,
+        tunnel
+    };
     using Handle = std::shared_ptr<Exchange*>;
 
     // exchange.cpp
@@ -96,10 +122,12 @@ class Exchange {
     void on_time();
     void on_whole_time();
     void on_again();
+    void watch_client();
     void write_log();
-    void write_usage(billing::UsageKind kind, std::int64_t duration_us, std::uint64_t in, std::uint64_t out, bool last);
+    void write_usage(billing::UsageKind kind, bool last);
     void release_up(bool reusable);
     bool request_body_done();
+    bool asks_websocket() const;
     std::string_view request_id() const { return {id_.data(), id_.size()}; }
 
     // exchange_route.cpp
@@ -109,7 +137,8 @@ class Exchange {
     void make_request_id();
     void identify();
     void ask_who(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret);
-    void on_who(WhoQuestion::Kind kind, const std::string& scope, const std::string& secret, WhoAnswer answer);
+    void on_who(WhoQuestion::Kind kind, const std::string& scope, const std::string& secret,
+                WhoAnswer answer);
     void route();
     void notice(Notice what, std::string_view detail = {});
     void log_in_notice();
@@ -125,8 +154,8 @@ class Exchange {
         std::string_view value;
     };
     // A whole answer of ours. `keep` false ends the connection after it.
-    void answer_own(int status, std::initializer_list<Extra> extra, std::string_view type, std::string_view body,
-                    bool keep = true);
+    void answer_own(int status, std::initializer_list<Extra> extra, std::string_view type,
+                    std::string_view body, bool keep = true);
     void upgrade_link(bool control);
 
     // exchange_static.cpp
@@ -155,7 +184,8 @@ class Exchange {
     void pump_answer();
     void read_answer_head();
     void relay_answer(std::size_t head_bytes);
-    bool write_answer_head(const net::AnswerHead& answer, net::Framing framing, std::string_view& out);
+    bool write_answer_head(const net::AnswerHead& answer, net::Framing framing,
+                           std::string_view& out);
     void answer_step(BodyRelay::Step step);
     void begin_tunnel(std::string_view head);
     void pump_tunnel();
@@ -179,16 +209,16 @@ class Exchange {
     registry::App app_;
     registry::Verdict verdict_ = registry::Verdict::nowhere;
     std::array<char, 32> id_{};
-    std::string_view app_name_;  // views into text_
+    std::string_view app_name_; // views into text_
     std::string_view mount_;
     std::string_view scheme_;
     std::string_view authority_;
-    std::string_view host_;      // lower case, without port
+    std::string_view host_; // lower case, without port
     std::string_view client_;
-    std::string_view sid_;       // that a neighbour named
-    std::string text_;           // reserved in begin(), never moves after it
+    std::string_view sid_; // that a neighbour named
+    std::string text_;     // reserved in begin(), never moves after it
     std::string log_text_;
-    std::size_t log_method_ = 0;  // sizes in log_text_: method, host, path
+    std::size_t log_method_ = 0; // sizes in log_text_: method, host, path
     std::size_t log_host_ = 0;
     std::string why_;
     std::string_view served_;
@@ -196,12 +226,12 @@ class Exchange {
     BodyRelay answer_;
     std::unique_ptr<StaticFile> file_;
     std::string own_body_;
-    std::string_view head_text_;  // of a file's answer, in core_.head_out, until its first write
+    std::string_view head_text_; // of a file's answer, in core_.head_out, until its first write
     Endpoint* waiting_at_ = nullptr;
-    std::size_t tries_ = 0;  // addresses tried
+    std::size_t tries_ = 0; // addresses tried
     std::int64_t boot_us_ = 0;
     std::int64_t wall_us_ = 0;
-    std::int64_t deadline_ms_ = 0;  // boot; for the answer's head
+    std::int64_t deadline_ms_ = 0; // boot; for the answer's head
     std::uint64_t window_from_ = 0;
     std::uint64_t minute_in_ = 0;
     std::uint64_t minute_out_ = 0;
@@ -211,16 +241,16 @@ class Exchange {
     std::size_t up_seen_ = 0;
     std::size_t interim_ = 0;
     bool retried_ = false;
-    bool request_broken_ = false;  // the upstream takes no more of the request
+    bool request_broken_ = false; // the upstream takes no more of the request
     bool started_ = false;        // the app was started (or asked for) already
     bool sent_bytes_ = false;     // of the request's body, to the upstream
     bool answered_ = false;       // the answer's head has gone to the client
     bool up_reusable_ = false;    // after the answer
     bool keep_ = true;
-    bool by_credential_ = false;  // the identity came from Authorization, which no app may see
+    bool by_credential_ = false; // the identity came from Authorization, which no app may see
     bool continue_due_ = false;
     bool begun_ = false;
     bool authorised_by_parent_ = false;
 };
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

@@ -20,7 +20,7 @@ Endpoint* Exchange::endpoint() {
         key.assign("p:").append(app_.dial_path()).append("/").append(app_.name());
         if (app_.instance() == registry::Instance::user) {
             if (!who_) {
-                return nullptr;  // open to all, but one process a user: nobody to start it for
+                return nullptr; // open to all, but one process a user: nobody to start it for
             }
             key.append("/").append(who_->identity->user);
         }
@@ -34,7 +34,8 @@ Endpoint* Exchange::endpoint() {
     Endpoint& found = core_.endpoints.get(EndpointKind::address, key);
     if (found.addresses.empty()) {
         for (std::size_t i = 0; i < app_.upstream_count(); ++i) {
-            if (const Result<net::Address> address = net::Address::parse(app_.upstream_address(i)); address) {
+            if (const Result<net::Address> address = net::Address::parse(app_.upstream_address(i));
+                address) {
                 found.addresses.push_back(*address);
             }
         }
@@ -58,8 +59,8 @@ void Exchange::acquire(bool fresh_only) {
         }
         return;
     }
-    if (app_ && app_.kind() == registry::Kind::upstream && verdict_ == registry::Verdict::here && app_.upstream_tls() &&
-        at->tls == nullptr) {
+    if (app_ && app_.kind() == registry::Kind::upstream && verdict_ == registry::Verdict::here &&
+        app_.upstream_tls() && at->tls == nullptr) {
         notice(Notice::bad_answer, "no authority is set up that could vouch for the app's address");
         return;
     }
@@ -106,7 +107,8 @@ void Exchange::acquire(bool fresh_only) {
 void Exchange::connect_next() {
     Endpoint* at = endpoint();
     while (at != nullptr && tries_ < at->addresses.size()) {
-        const net::Address& address = at->addresses[(at->preferred + tries_) % at->addresses.size()];
+        const net::Address& address =
+            at->addresses[(at->preferred + tries_) % at->addresses.size()];
         ++tries_;
         auto conn = std::make_unique<UpstreamConn>(core_, *at);
         conn->exchange = this;
@@ -133,9 +135,10 @@ void Exchange::on_up_open() {
     }
     Endpoint& at = up_->endpoint;
     if (at.kind() == EndpointKind::parent) {
-        const Result<std::string> name = core_.credentials.name_parent
-                                             ? core_.credentials.name_parent(up_->wire.conn->verified_chain())
-                                             : Result<std::string>(fail(Code::refused, "the parent is not known"));
+        const Result<std::string> name =
+            core_.credentials.name_parent
+                ? core_.credentials.name_parent(up_->wire.conn->verified_chain())
+                : Result<std::string>(fail(Code::refused, "the parent is not known"));
         if (!name) {
             on_up_fail(name.error().message);
             return;
@@ -165,9 +168,10 @@ void Exchange::dial() {
         dial_ = std::make_unique<net::Dial>(core_.reactor());
     }
     at_ = At::dialing;
-    due(Due::nothing);  // the dial has its own limit
+    due(Due::nothing); // the dial has its own limit
     const Endpoint* at = endpoint();
-    dial_->start(at->key().substr(2), core_.settings.connect_ms, [this](Result<Fd> socket) { on_dialed(std::move(socket)); });
+    dial_->start(at->key().substr(2), core_.settings.connect_ms,
+                 [this](Result<Fd> socket) { on_dialed(std::move(socket)); });
 }
 
 void Exchange::on_dialed(Result<Fd> socket) {
@@ -199,7 +203,8 @@ void Exchange::on_dialed(Result<Fd> socket) {
     waiting_at_ = at;
     due(Due::start);
     at->start(std::string(app_.name()),
-              app_.instance() == registry::Instance::user ? who_->identity->user : std::string(), std::string(request_id()));
+              app_.instance() == registry::Instance::user ? who_->identity->user : std::string(),
+              std::string(request_id()));
 }
 
 void Exchange::on_started(const StartAnswer& answer) {
@@ -242,4 +247,4 @@ void Exchange::unreachable(const std::string& why) {
     notice(Notice::unreachable, text);
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

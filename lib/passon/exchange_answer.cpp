@@ -17,10 +17,18 @@ constexpr std::int64_t minute_ms = 60'000;
 
 Notice notice_of(std::string_view word) {
     constexpr std::pair<std::string_view, Notice> words[] = {
-        {"nowhere", Notice::nowhere},         {"log-in", Notice::log_in},         {"forbidden", Notice::forbidden},
-        {"expired", Notice::expired},         {"unreachable", Notice::unreachable}, {"not-running", Notice::not_running},
-        {"bad-answer", Notice::bad_answer},   {"too-slow", Notice::too_slow},     {"loop", Notice::loop},
-        {"busy", Notice::busy},               {"keeper", Notice::keeper},         {"guessing", Notice::guessing},
+        {"nowhere", Notice::nowhere},
+        {"log-in", Notice::log_in},
+        {"forbidden", Notice::forbidden},
+        {"expired", Notice::expired},
+        {"unreachable", Notice::unreachable},
+        {"not-running", Notice::not_running},
+        {"bad-answer", Notice::bad_answer},
+        {"too-slow", Notice::too_slow},
+        {"loop", Notice::loop},
+        {"busy", Notice::busy},
+        {"keeper", Notice::keeper},
+        {"guessing", Notice::guessing},
     };
     for (const auto& [known, notice] : words) {
         if (known == word) {
@@ -30,7 +38,7 @@ Notice notice_of(std::string_view word) {
     return Notice::bad_answer;
 }
 
-}  // namespace
+} // namespace
 
 void Exchange::on_up_ready() {
     switch (at_) {
@@ -73,12 +81,12 @@ void Exchange::pump_answer() {
 
 void Exchange::read_answer_head() {
     net::AnswerHead& answer = core_.answer_head;
-    const net::AnswerTo to{head.method == net::Method::head, head.upgrade};
+    const net::AnswerTo to{head.method == net::Method::head, asks_websocket()};
     for (;;) {
         Wire& wire = up_->wire;
         if (wire.in.size() > up_seen_) {
-            const net::ParseResult parsed =
-                net::parse_answer_head(wire.in.readable(), answer, to, core_.head_limits(), up_seen_);
+            const net::ParseResult parsed = net::parse_answer_head(wire.in.readable(), answer, to,
+                                                                   core_.head_limits(), up_seen_);
             if (parsed.bad()) {
                 why_ = parsed.reason;
                 release_up(false);
@@ -127,7 +135,8 @@ void Exchange::read_answer_head() {
     }
 }
 
-bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing framing, std::string_view& text) {
+bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing framing,
+                                 std::string_view& text) {
     const bool link = down_->from() != From::user;
     const bool here = verdict_ == registry::Verdict::here;
     net::HeadWriter out(core_.head_out);
@@ -138,7 +147,8 @@ bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing fra
         case net::Name::x_request_id:
             continue;
         case net::Name::set_cookie:
-            // Cleaned where it enters the tree and again where the user is: no tier need trust another's word for it.
+            // Cleaned where it enters the tree and again where the user is: no tier need trust
+            // another's word for it.
             core_.text.clear();
             if (clean_set_cookie(core_.text, field.value, mount_, here && app_.strip_prefix())) {
                 out.field("Set-Cookie", core_.text);
@@ -149,7 +159,8 @@ bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing fra
                 const bool upstream = app_.kind() == registry::Kind::upstream;
                 LocationMap map;
                 if (upstream) {
-                    map.inner = app_.upstream_count() > 0 ? app_.upstream_address(0) : std::string_view{};
+                    map.inner =
+                        app_.upstream_count() > 0 ? app_.upstream_address(0) : std::string_view{};
                     map.inner_host = app_.upstream_host();
                     map.base = app_.upstream_base();
                 }
@@ -184,7 +195,8 @@ bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing fra
     if (answer.switched) {
         out.block("Connection: upgrade\r\nUpgrade: websocket\r\n");
     } else {
-        const bool announces = framing == net::Framing::none && answer.has_length && answer.status != 204;
+        const bool announces =
+            framing == net::Framing::none && answer.has_length && answer.status != 204;
         if (announces) {
             out.framing(net::Framing::length, answer.content_length);
         } else {
@@ -205,8 +217,13 @@ void Exchange::relay_answer(std::size_t head_bytes) {
         if (const net::Header* word = answer.headers.find(link_notice)) {
             const Notice what = notice_of(word->value);
             const net::Header* given = answer.headers.find(link_notice_text);
-            const std::string detail = given == nullptr ? std::string() : percent_decode(given->value).value_or(std::string());
-            const bool reusable = answer.keep_alive && answer.framing == net::Framing::length && answer.content_length == 0;
+            const std::string detail = given == nullptr
+                                           ? std::string()
+                                           : percent_decode(given->value).value_or(std::string());
+            const bool reusable =
+                answer.keep_alive &&
+                (answer.framing == net::Framing::none ||
+                 (answer.framing == net::Framing::length && answer.content_length == 0));
             up_->wire.in.consume(head_bytes);
             release_up(reusable && request_.done());
             notice(what, detail);
@@ -216,7 +233,7 @@ void Exchange::relay_answer(std::size_t head_bytes) {
     status_ = answer.status;
     if (answer.switched) {
         std::string_view text;
-        if (!head.upgrade || !write_answer_head(answer, net::Framing::none, text)) {
+        if (!write_answer_head(answer, net::Framing::none, text)) {
             release_up(false);
             notice(Notice::bad_answer);
             return;
@@ -229,7 +246,8 @@ void Exchange::relay_answer(std::size_t head_bytes) {
     if (framing == net::Framing::chunked || framing == net::Framing::until_close) {
         framing = head.version_minor == 0 ? net::Framing::until_close : net::Framing::chunked;
     }
-    keep_ = keep_ && framing != net::Framing::until_close && (head.framing == net::Framing::none || request_.done()) && !core_.draining;
+    keep_ = keep_ && framing != net::Framing::until_close &&
+            (head.framing == net::Framing::none || request_.done()) && !core_.draining;
     up_reusable_ = answer.keep_alive && answer.framing != net::Framing::until_close &&
                    (head.framing == net::Framing::none || request_.done());
     std::string_view text;
@@ -243,16 +261,16 @@ void Exchange::relay_answer(std::size_t head_bytes) {
     at_ = At::answering;
     answer_.start(answer.framing, answer.content_length, framing, answer.content_length);
     up_->wire.in.consume(head_bytes);
+    // Nothing reads the request's head any more; an answer may last for days.
+    head_buffer_.give_back();
     answer_step(answer_.pump(up_->wire, down_->wire, text));
 }
 
 void Exchange::answer_step(BodyRelay::Step step) {
     switch (step) {
-    case BodyRelay::Step::done: {
-        write_usage(billing::UsageKind::request, core_.boot_us() - boot_us_, request_.moved(), answer_.moved(), true);
+    case BodyRelay::Step::done:
         end(keep_ && (head.framing == net::Framing::none || request_.done()));
         return;
-    }
     case BodyRelay::Step::need_source:
         due(Due::app_body);
         return;
@@ -263,11 +281,9 @@ void Exchange::answer_step(BodyRelay::Step step) {
         core_.reactor().post(again_);
         return;
     case BodyRelay::Step::source_bad:
-        write_usage(billing::UsageKind::request, core_.boot_us() - boot_us_, request_.moved(), answer_.moved(), true);
         cut("the app's answer broke off");
         return;
     case BodyRelay::Step::sink_failed:
-        write_usage(billing::UsageKind::request, core_.boot_us() - boot_us_, request_.moved(), answer_.moved(), true);
         down_->close();
         return;
     }
@@ -287,7 +303,7 @@ void Exchange::begin_tunnel(std::string_view text) {
     // Nothing of the head is needed any more; a tunnel may live for days.
     head_buffer_.give_back();
     minute_us_ = core_.boot_us();
-    write_usage(billing::UsageKind::websocket, 0, 0, 0, false);
+    write_usage(billing::UsageKind::websocket, false);
     minute_.arm(minute_ms);
     request_.start(net::Framing::until_close, 0, net::Framing::until_close, 0, true);
     answer_.start(net::Framing::until_close, 0, net::Framing::until_close, 0, true);
@@ -297,8 +313,10 @@ void Exchange::begin_tunnel(std::string_view text) {
 void Exchange::pump_tunnel() {
     const bool up_was_done = request_.done();
     const bool down_was_done = answer_.done();
-    const BodyRelay::Step there = up_was_done ? BodyRelay::Step::done : request_.pump(down_->wire, up_->wire);
-    const BodyRelay::Step back = down_was_done ? BodyRelay::Step::done : answer_.pump(up_->wire, down_->wire);
+    const BodyRelay::Step there =
+        up_was_done ? BodyRelay::Step::done : request_.pump(down_->wire, up_->wire);
+    const BodyRelay::Step back =
+        down_was_done ? BodyRelay::Step::done : answer_.pump(up_->wire, down_->wire);
     const auto failed = [](BodyRelay::Step step) {
         return step == BodyRelay::Step::sink_failed || step == BodyRelay::Step::source_bad;
     };
@@ -331,4 +349,4 @@ void Exchange::pump_tunnel() {
     }
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

@@ -1,4 +1,5 @@
-// Answers that are hasp's own: notices, pages asked of the keeper, and the upgrades of a child's link.
+// Answers that are hasp's own: notices, pages asked of the keeper, and the upgrades of a child's
+// link.
 #include "exchange.h"
 
 #include "base/text.h"
@@ -19,34 +20,46 @@ namespace {
 struct NoticeText {
     Notice notice;
     int status;
-    std::string_view word;  // between tiers
+    std::string_view word; // between tiers
     std::string_view title;
     std::string_view text;
 };
 
 constexpr std::array<NoticeText, 12> notices{{
-    {Notice::nowhere, 404, "nowhere", "Not found", "There is nothing at this address, or it is not meant for you."},
+    {Notice::nowhere, 404, "nowhere", "Not found",
+     "There is nothing at this address, or it is not meant for you."},
     {Notice::log_in, 401, "log-in", "Log in", "Please log in to use this."},
-    {Notice::forbidden, 403, "forbidden", "Refused", "Another site sent you here with a request that this one does not take from others."},
-    {Notice::expired, 503, "expired", "Not now", "The time for which this app was lent to this place is over. It comes back when the place above renews it."},
-    {Notice::unreachable, 503, "unreachable", "Cannot be reached", "The place that holds this app cannot be reached."},
-    {Notice::not_running, 503, "not-running", "Not running", "This app does not run at the moment."},
-    {Notice::bad_answer, 502, "bad-answer", "Broken answer", "The app gave an answer that cannot be understood, or none."},
+    {Notice::forbidden, 403, "forbidden", "Refused",
+     "Another site sent you here with a request that this one does not take from others."},
+    {Notice::expired, 503, "expired", "Not now",
+     "The time for which this app was lent to this place is over. It comes back when the place "
+     "above renews it."},
+    {Notice::unreachable, 503, "unreachable", "Cannot be reached",
+     "The place that holds this app cannot be reached."},
+    {Notice::not_running, 503, "not-running", "Not running",
+     "This app does not run at the moment."},
+    {Notice::bad_answer, 502, "bad-answer", "Broken answer",
+     "The app gave an answer that cannot be understood, or none."},
     {Notice::too_slow, 504, "too-slow", "No answer in time", "The app took too long."},
-    {Notice::loop, 508, "loop", "Going in circles", "The request came back to a place where it had been."},
-    {Notice::busy, 503, "busy", "Too many at once", "Too many requests wait here. Please try again in a moment."},
-    {Notice::keeper, 503, "keeper", "Not now", "It cannot be checked at the moment who you are. Please try again in a moment."},
-    {Notice::guessing, 429, "guessing", "Too many tries", "There were too many wrong tries. Please wait a while."},
+    {Notice::loop, 508, "loop", "Going in circles",
+     "The request came back to a place where it had been."},
+    {Notice::busy, 503, "busy", "Too many at once",
+     "Too many requests wait here. Please try again in a moment."},
+    {Notice::keeper, 503, "keeper", "Not now",
+     "It cannot be checked at the moment who you are. Please try again in a moment."},
+    {Notice::guessing, 429, "guessing", "Too many tries",
+     "There were too many wrong tries. Please wait a while."},
 }};
 
 const NoticeText& text_of(Notice what) {
-    return *std::find_if(notices.begin(), notices.end(), [what](const NoticeText& one) { return one.notice == what; });
+    return *std::find_if(notices.begin(), notices.end(),
+                         [what](const NoticeText& one) { return one.notice == what; });
 }
 
 constexpr std::string_view html_type = "text/html; charset=utf-8";
 constexpr std::string_view plain_type = "text/plain; charset=utf-8";
 
-}  // namespace
+} // namespace
 
 // A browser that goes somewhere, and not a program or a picture of a page.
 bool Exchange::wants_page() const {
@@ -67,7 +80,8 @@ void Exchange::notice(Notice what, std::string_view detail) {
     }
     if (down_->from() != From::user) {
         const std::string note = header_encode(detail);
-        answer_own(known.status, {{link_notice, known.word}, {link_notice_text, note}}, plain_type, "");
+        answer_own(known.status, {{link_notice, known.word}, {link_notice_text, note}}, plain_type,
+                   "");
         return;
     }
     if (what == Notice::log_in) {
@@ -81,12 +95,15 @@ void Exchange::notice(Notice what, std::string_view detail) {
             body.append(" ").append(detail);
         }
         body += '\n';
-        answer_own(known.status, {{later ? "Retry-After" : "", later ? "10" : ""}}, plain_type, body);
+        answer_own(known.status, {{later ? "Retry-After" : "", later ? "10" : ""}}, plain_type,
+                   body);
         return;
     }
     std::string page = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>";
-    page.append(known.title).append("</title><meta name=\"viewport\" content=\"width=device-width\">");
-    page += "<style>body{font:18px/1.5 system-ui,sans-serif;max-width:36em;margin:4em auto;padding:0 1em}</style></head><body><h1>";
+    page.append(known.title)
+        .append("</title><meta name=\"viewport\" content=\"width=device-width\">");
+    page += "<style>body{font:18px/1.5 system-ui,sans-serif;max-width:36em;margin:4em "
+            "auto;padding:0 1em}</style></head><body><h1>";
     page.append(known.title).append("</h1><p>").append(known.text).append("</p>");
     if (!detail.empty()) {
         page.append("<pre>").append(html_escape(detail)).append("</pre>");
@@ -108,7 +125,8 @@ void Exchange::log_in_notice() {
             const std::size_t dot = host_.find('.');
             const std::string_view pattern = snapshot_->app_host();
             const bool by_pattern = pattern.size() > 6 && !snapshot_->app_of_host(host_).empty();
-            std::string_view portal = by_pattern && dot != std::string_view::npos ? host_.substr(dot + 1) : host_;
+            std::string_view portal =
+                by_pattern && dot != std::string_view::npos ? host_.substr(dot + 1) : host_;
             if (const std::string_view named = snapshot_->first_portal_host(); !named.empty()) {
                 portal = named;
             }
@@ -117,19 +135,24 @@ void Exchange::log_in_notice() {
             next = std::string(scheme_) + "://" + std::string(authority_) + next;
         }
         to.append("/hasp/login?next=").append(percent_encode(next));
-        answer_own(303, {{"Location", to}, {"Cache-Control", "no-store"}}, plain_type, "Log in first.\n");
+        answer_own(303, {{"Location", to}, {"Cache-Control", "no-store"}}, plain_type,
+                   "Log in first.\n");
         return;
     }
     const std::string challenge = "Basic realm=\"" + core_.settings.realm + "\", charset=\"UTF-8\"";
     const std::string bearer = "Bearer realm=\"" + core_.settings.realm + "\"";
-    answer_own(401, {{"WWW-Authenticate", challenge}, {"WWW-Authenticate", bearer}, {"Cache-Control", "no-store"}}, plain_type,
-               "Log in first.\n");
+    answer_own(401,
+               {{"WWW-Authenticate", challenge},
+                {"WWW-Authenticate", bearer},
+                {"Cache-Control", "no-store"}},
+               plain_type, "Log in first.\n");
 }
 
 void Exchange::own_page() {
     at_ = At::own_body;
     served_ = "own";
-    if (head.framing == net::Framing::length && head.content_length > core_.settings.own_body_bytes_max) {
+    if (head.framing == net::Framing::length &&
+        head.content_length > core_.settings.own_body_bytes_max) {
         refuse(413, "the body is too large for a page of hasp");
         return;
     }
@@ -142,13 +165,15 @@ void Exchange::read_own_body() {
             continue_due_ = false;
             down_->wire.write("HTTP/1.1 100 Continue\r\n\r\n");
         }
-        const BodyRelay::Step step = request_.collect(down_->wire, own_body_, core_.settings.own_body_bytes_max);
+        const BodyRelay::Step step =
+            request_.collect(down_->wire, own_body_, core_.settings.own_body_bytes_max);
         if (step == BodyRelay::Step::need_source) {
             due(Due::client_in);
             return;
         }
         if (step != BodyRelay::Step::done) {
-            refuse(step == BodyRelay::Step::need_sink ? 413 : 400, "the body of the request is too large or malformed");
+            refuse(step == BodyRelay::Step::need_sink ? 413 : 400,
+                   "the body of the request is too large or malformed");
             return;
         }
     }
@@ -165,8 +190,9 @@ void Exchange::ask_page() {
     if (head.has_query) {
         question.target.append("?").append(head.query);
     }
-    constexpr std::array<std::string_view, 10> asked{"accept",       "accept-language", "content-type", "cookie",     "if-none-match",
-                                                     "origin",       "referer",         "sec-fetch-site", "user-agent", "authorization"};
+    constexpr std::array<std::string_view, 10> asked{
+        "accept", "accept-language", "content-type",   "cookie",     "if-none-match",
+        "origin", "referer",         "sec-fetch-site", "user-agent", "authorization"};
     for (const net::Header& field : head.headers) {
         const std::string name = to_lower(field.name);
         if (std::find(asked.begin(), asked.end(), name) == asked.end()) {
@@ -188,11 +214,12 @@ void Exchange::ask_page() {
     question.identity = who_ ? who_->identity : nullptr;
     at_ = At::page;
     due(Due::keeper);
-    core_.parts.keeper.ask_page(std::move(question), [handle = handle()](Result<PageAnswer> answer) {
-        if (*handle != nullptr) {
-            (*handle)->on_page(std::move(answer));
-        }
-    });
+    core_.parts.keeper.ask_page(std::move(question),
+                                [handle = handle()](Result<PageAnswer> answer) {
+                                    if (*handle != nullptr) {
+                                        (*handle)->on_page(std::move(answer));
+                                    }
+                                });
 }
 
 void Exchange::on_page(Result<PageAnswer> answer) {
@@ -220,7 +247,8 @@ void Exchange::on_page(Result<PageAnswer> answer) {
     out.status_line(answer->status);
     out.trusted("Date", core_.http_date());
     for (const auto& [name, value] : answer->headers) {
-        if (!iequals(name, "content-length") && !iequals(name, "transfer-encoding") && !iequals(name, "connection")) {
+        if (!iequals(name, "content-length") && !iequals(name, "transfer-encoding") &&
+            !iequals(name, "connection")) {
             out.field(name, value);
         }
     }
@@ -234,9 +262,11 @@ void Exchange::on_page(Result<PageAnswer> answer) {
         notice(Notice::keeper);
         return;
     }
-    const bool body = head.method != net::Method::head && answer->status != 204 && answer->status != 304;
+    const bool body =
+        head.method != net::Method::head && answer->status != 204 && answer->status != 304;
     own_bytes_ = body ? answer->body.size() : 0;
-    const std::array<iovec, 2> pieces{piece(out.text()), piece(body ? std::string_view(answer->body) : std::string_view{})};
+    const std::array<iovec, 2> pieces{
+        piece(out.text()), piece(body ? std::string_view(answer->body) : std::string_view{})};
     if (!down_->wire.write(pieces)) {
         down_->close();
         return;
@@ -244,8 +274,8 @@ void Exchange::on_page(Result<PageAnswer> answer) {
     end(keep);
 }
 
-void Exchange::answer_own(int status, std::initializer_list<Extra> extra, std::string_view type, std::string_view body,
-                          bool keep) {
+void Exchange::answer_own(int status, std::initializer_list<Extra> extra, std::string_view type,
+                          std::string_view body, bool keep) {
     due(Due::nothing);
     release_up(false);
     keep = keep && keep_ && request_body_done();
@@ -265,7 +295,8 @@ void Exchange::answer_own(int status, std::initializer_list<Extra> extra, std::s
     out.end();
     const bool with_body = head.method != net::Method::head;
     own_bytes_ = with_body ? body.size() : 0;
-    const std::array<iovec, 2> pieces{piece(out.text()), piece(with_body ? body : std::string_view{})};
+    const std::array<iovec, 2> pieces{piece(out.text()),
+                                      piece(with_body ? body : std::string_view{})};
     if (out.failed() || !down_->wire.write(pieces)) {
         down_->close();
         return;
@@ -273,11 +304,13 @@ void Exchange::answer_own(int status, std::initializer_list<Extra> extra, std::s
     end(keep);
 }
 
-// The child makes this connection something else: its control stream, or one on which we are the client from now on.
+// The child makes this connection something else: its control stream, or one on which we are the
+// client from now on.
 void Exchange::upgrade_link(bool control) {
     const std::string_view wanted = control ? "hasp-control" : "hasp-reverse";
     if ((!control && head.path != "/hasp/link/park") || !head.upgrade ||
-        !net::list_has(head.headers.value(net::Name::upgrade), wanted) || head.framing != net::Framing::none) {
+        !net::list_has(head.headers.value(net::Name::upgrade), wanted) ||
+        head.framing != net::Framing::none) {
         refuse(400, "a link asks for an upgrade that does not exist");
         return;
     }
@@ -310,4 +343,4 @@ void Exchange::upgrade_link(bool control) {
     home.put_idle(std::move(reversed));
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

@@ -17,11 +17,12 @@ namespace {
 constexpr std::string_view apps_prefix = "/apps/";
 
 bool is_hex_id(std::string_view text) {
-    return text.size() == 32 &&
-           std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+    return text.size() == 32 && std::all_of(text.begin(), text.end(), [](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+           });
 }
 
-}  // namespace
+} // namespace
 
 void Exchange::make_request_id() {
     constexpr char digits[] = "0123456789abcdef";
@@ -33,7 +34,8 @@ void Exchange::make_request_id() {
     }
 }
 
-// Copies into the exchange's own text, which outlives the head's buffer. begin() reserved enough: the text never moves.
+// Copies into the exchange's own text, which outlives the head's buffer. begin() reserved enough:
+// the text never moves.
 std::string_view Exchange::keep(std::string_view value, bool lower) {
     const std::size_t from = text_.size();
     if (from + value.size() > text_.capacity()) {
@@ -45,7 +47,8 @@ std::string_view Exchange::keep(std::string_view value, bool lower) {
     return std::string_view(text_).substr(from);
 }
 
-// Fields that only a neighbour may send; they were checked there, but not trusted to be well-formed.
+// Fields that only a neighbour may send; they were checked there, but not trusted to be
+// well-formed.
 bool Exchange::read_link_fields() {
     const net::Header* app = head.headers.find(link_app);
     if (app == nullptr || !valid_name(app->value)) {
@@ -80,8 +83,10 @@ bool Exchange::read_link_fields() {
     client_ = keep(value(link_client));
     sid_ = keep(value(link_session));
     if (const auto left = parse_u64(value(link_deadline)); left && *left > 0) {
-        deadline_ms_ = core_.now_ms() + std::min<std::int64_t>(core_.settings.answer_head_ms,
-                                                               static_cast<std::int64_t>(std::min<std::uint64_t>(*left, 1U << 30)));
+        deadline_ms_ = core_.now_ms() +
+                       std::min<std::int64_t>(
+                           core_.settings.answer_head_ms,
+                           static_cast<std::int64_t>(std::min<std::uint64_t>(*left, 1U << 30)));
     }
     return true;
 }
@@ -93,7 +98,8 @@ void Exchange::resolve() {
         notice(Notice::keeper);
         return;
     }
-    if (down_->from() == From::child && head.method == net::Method::post && head.path.starts_with("/hasp/link/")) {
+    if (down_->from() == From::child && head.method == net::Method::post &&
+        head.path.starts_with("/hasp/link/")) {
         make_request_id();
         upgrade_link(head.path == "/hasp/link/control");
         return;
@@ -106,8 +112,10 @@ void Exchange::resolve() {
     } else {
         make_request_id();
         scheme_ = down_->tls() ? "https" : "http";
-        authority_ = keep(head.authority, true);
-        host_ = keep(head.host, true);
+        // HTTP/1.0 may come without a name.
+        authority_ =
+            keep(head.authority.empty() ? std::string_view("localhost") : head.authority, true);
+        host_ = keep(head.host.empty() ? std::string_view("localhost") : head.host, true);
         client_ = down_->address();
         if (head.path == "/hasp" || head.path.starts_with("/hasp/")) {
             identify();
@@ -123,8 +131,10 @@ void Exchange::resolve() {
         } else if (const std::string_view name = snapshot_->app_of_host(host_); !name.empty()) {
             app_name_ = keep(name);
         } else if (head.path.starts_with(apps_prefix)) {
-            const std::size_t end = std::min(head.path.find('/', apps_prefix.size()), head.path.size());
-            const std::string_view name_part = head.path.substr(apps_prefix.size(), end - apps_prefix.size());
+            const std::size_t end =
+                std::min(head.path.find('/', apps_prefix.size()), head.path.size());
+            const std::string_view name_part =
+                head.path.substr(apps_prefix.size(), end - apps_prefix.size());
             const registry::App by_path = snapshot_->find(name_part);
             if (!valid_name(name_part) || (by_path && by_path.mount() == registry::Mount::host)) {
                 notice(Notice::nowhere);
@@ -137,7 +147,8 @@ void Exchange::resolve() {
             return;
         }
     }
-    if (!hops_allowed(head.headers.value(net::Name::cdn_loop), snapshot_->tier(), core_.settings.hops_max)) {
+    if (!hops_allowed(head.headers.value(net::Name::cdn_loop), snapshot_->tier(),
+                      core_.settings.hops_max)) {
         notice(Notice::loop);
         return;
     }
@@ -165,7 +176,8 @@ void Exchange::identify() {
         // By the parent's word, which has checked that the user may use this app.
         const auto value = [this](std::string_view name) {
             const net::Header* field = head.headers.find(name);
-            return field == nullptr ? std::string() : percent_decode(field->value).value_or(std::string());
+            return field == nullptr ? std::string()
+                                    : percent_decode(field->value).value_or(std::string());
         };
         if (std::string user = value(link_user); valid_name(user)) {
             auto who = std::make_shared<Identity>();
@@ -173,7 +185,8 @@ void Exchange::identify() {
             who->name = value(link_user_name);
             who->email = value(link_user_email);
             const net::Header* groups = head.headers.find(link_user_groups);
-            for (const std::string_view group : split(groups == nullptr ? std::string_view{} : groups->value, ',')) {
+            for (const std::string_view group :
+                 split(groups == nullptr ? std::string_view{} : groups->value, ',')) {
                 if (!group.empty()) {
                     who->groups.push_back(percent_decode(group).value_or(std::string()));
                 }
@@ -197,11 +210,13 @@ void Exchange::identify() {
         return;
     }
     const std::string& plain = core_.settings.cookie;
-    for (const net::Header* field = head.headers.find(net::Name::cookie); field != nullptr; field = head.headers.next(*field)) {
+    for (const net::Header* field = head.headers.find(net::Name::cookie); field != nullptr;
+         field = head.headers.next(*field)) {
         net::Cookies cookies(field->value);
         while (const auto cookie = cookies.next()) {
             // Over TLS only the name counts that no other host and no plain connection can set.
-            const bool ours = down_->tls() ? cookie->name.starts_with("__Host-") && cookie->name.substr(7) == plain
+            const bool ours = down_->tls() ? cookie->name.starts_with("__Host-") &&
+                                                 cookie->name.substr(7) == plain
                                            : cookie->name == plain;
             if (ours && !cookie->value.empty() && cookie->value.size() <= 256) {
                 ask_who(WhoQuestion::Kind::cookie, host_, cookie->value);
@@ -227,7 +242,8 @@ void Exchange::identify() {
 }
 
 void Exchange::ask_who(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret) {
-    const IdentityCache::Found found = core_.identities.find(kind, scope, secret, core_.now_ms(), wall_us_);
+    const IdentityCache::Found found =
+        core_.identities.find(kind, scope, secret, core_.now_ms(), wall_us_);
     const bool credential = kind == WhoQuestion::Kind::bearer || kind == WhoQuestion::Kind::basic;
     if (found.state == IdentityCache::State::fresh) {
         who_ = found.who;
@@ -253,22 +269,25 @@ void Exchange::ask_who(WhoQuestion::Kind kind, std::string_view scope, std::stri
     }
     at_ = At::who;
     due(Due::keeper);
-    core_.parts.keeper.ask_who(std::move(question), [handle = handle(), kind, scope = std::string(scope),
-                                                     secret = std::string(secret)](WhoAnswer answer) {
-        if (*handle != nullptr) {
-            (*handle)->on_who(kind, scope, secret, std::move(answer));
-        }
-    });
+    core_.parts.keeper.ask_who(std::move(question),
+                               [handle = handle(), kind, scope = std::string(scope),
+                                secret = std::string(secret)](WhoAnswer answer) {
+                                   if (*handle != nullptr) {
+                                       (*handle)->on_who(kind, scope, secret, std::move(answer));
+                                   }
+                               });
 }
 
-void Exchange::on_who(WhoQuestion::Kind kind, const std::string& scope, const std::string& secret, WhoAnswer answer) {
+void Exchange::on_who(WhoQuestion::Kind kind, const std::string& scope, const std::string& secret,
+                      WhoAnswer answer) {
     if (at_ != At::who) {
         return;
     }
     due(Due::nothing);
     if (!answer) {
         // While the keeper restarts, those it has vouched for go on until their identity ends.
-        const IdentityCache::Found found = core_.identities.find(kind, scope, secret, core_.now_ms(), wall_us_);
+        const IdentityCache::Found found =
+            core_.identities.find(kind, scope, secret, core_.now_ms(), wall_us_);
         if (answer.error().code == Code::try_later || found.who == nullptr) {
             why_ = answer.error().message;
             notice(answer.error().code == Code::try_later ? Notice::guessing : Notice::keeper);
@@ -280,10 +299,12 @@ void Exchange::on_who(WhoQuestion::Kind kind, const std::string& scope, const st
         if (who_ && wall_us_ >= who_->identity->until_us) {
             who_.reset();
         }
-        const std::int64_t fresh = who_ ? core_.settings.identity_fresh_ms : core_.settings.identity_unknown_ms;
+        const std::int64_t fresh =
+            who_ ? core_.settings.identity_fresh_ms : core_.settings.identity_unknown_ms;
         core_.identities.put(kind, scope, secret, who_, core_.now_ms() + fresh);
     }
-    by_credential_ = who_ && (kind == WhoQuestion::Kind::bearer || kind == WhoQuestion::Kind::basic);
+    by_credential_ =
+        who_ && (kind == WhoQuestion::Kind::bearer || kind == WhoQuestion::Kind::basic);
     route();
 }
 
@@ -300,7 +321,8 @@ void Exchange::route() {
     const std::uint64_t this_app = authorised_by_parent_ ? registry::name_hash(app_name_) : 0;
     if (who_) {
         viewer.signed_on = true;
-        viewer.entitled = authorised_by_parent_ ? std::span(&this_app, 1) : std::span(who_->identity->apps);
+        viewer.entitled =
+            authorised_by_parent_ ? std::span(&this_app, 1) : std::span(who_->identity->apps);
     }
     const registry::Decision decision =
         registry::decide(*snapshot_, app_name_, viewer, wall_us_, down_->from() == From::parent);
@@ -327,7 +349,8 @@ void Exchange::route() {
         break;
     }
     // "/apps/NAME" is a folder: relative links in its page need the slash.
-    if (down_->from() == From::user && !mount_.empty() && head.path == mount_ && net::is_safe(head.method)) {
+    if (down_->from() == From::user && !mount_.empty() && head.path == mount_ &&
+        net::is_safe(head.method)) {
         served_ = "own";
         core_.text.assign(mount_).append("/");
         if (head.has_query) {
@@ -347,4 +370,4 @@ void Exchange::route() {
     acquire(false);
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

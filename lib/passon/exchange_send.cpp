@@ -1,4 +1,5 @@
-// The request, written anew for whoever serves it: nothing of the client's bytes is forwarded as it came.
+// The request, written anew for whoever serves it: nothing of the client's bytes is forwarded as it
+// came.
 #include "exchange.h"
 
 #include "base/text.h"
@@ -9,6 +10,7 @@
 #include "passon/request_rules.h"
 #include "request_fields.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -21,10 +23,12 @@ class Nominated {
     static constexpr std::size_t names_max = 16;
 
     explicit Nominated(const net::Headers& headers) {
-        for (const net::Header* field = headers.find(net::Name::connection); field != nullptr; field = headers.next(*field)) {
+        for (const net::Header* field = headers.find(net::Name::connection); field != nullptr;
+             field = headers.next(*field)) {
             net::ListItems items(field->value);
             while (const auto item = items.next()) {
-                if (iequals(*item, "close") || iequals(*item, "keep-alive") || iequals(*item, "upgrade")) {
+                if (iequals(*item, "close") || iequals(*item, "keep-alive") ||
+                    iequals(*item, "upgrade")) {
                     continue;
                 }
                 if (count_ == names_max) {
@@ -77,7 +81,7 @@ void if_any(net::HeadWriter& out, std::string_view name, std::string_view value)
     }
 }
 
-}  // namespace
+} // namespace
 
 void Exchange::write_identity_fields(net::HeadWriter& out) {
     const bool here = verdict_ == registry::Verdict::here;
@@ -100,7 +104,8 @@ void Exchange::write_identity_fields(net::HeadWriter& out) {
     if_any(out, link_client, client_);
     core_.text.assign(scheme_).append("://").append(authority_);
     out.field(link_origin, core_.text);
-    out.field(link_deadline, static_cast<std::uint64_t>(std::max<std::int64_t>(1, deadline_ms_ - core_.now_ms())));
+    out.field(link_deadline,
+              static_cast<std::uint64_t>(std::max<std::int64_t>(1, deadline_ms_ - core_.now_ms())));
     if (who == nullptr) {
         return;
     }
@@ -134,7 +139,8 @@ bool Exchange::write_request_head(std::string_view& text) {
     }
     out.request_line(head.method_text, path, head.has_query, head.query);
     if (here && app_.kind() == registry::Kind::upstream) {
-        out.field("Host", app_.upstream_host().empty() ? app_.upstream_address(0) : app_.upstream_host());
+        out.field("Host",
+                  app_.upstream_host().empty() ? app_.upstream_address(0) : app_.upstream_host());
     } else {
         out.field("Host", authority_);
     }
@@ -150,23 +156,26 @@ bool Exchange::write_request_head(std::string_view& text) {
         }
         out.copy(field);
     }
-    for (const net::Header* field = head.headers.find(net::Name::cookie); field != nullptr; field = head.headers.next(*field)) {
+    for (const net::Header* field = head.headers.find(net::Name::cookie); field != nullptr;
+         field = head.headers.next(*field)) {
         core_.text.clear();
         filter_cookies(core_.text, field->value, false);
         if_any(out, "Cookie", core_.text);
     }
-    if (const net::Header* given = head.headers.find(net::Name::authorization); given != nullptr && !by_credential_) {
+    if (const net::Header* given = head.headers.find(net::Name::authorization);
+        given != nullptr && !by_credential_) {
         out.copy(*given);
     }
     out.trusted("X-Request-Id", request_id());
     core_.text.clear();
-    for (const net::Header* field = head.headers.find(net::Name::cdn_loop); field != nullptr; field = head.headers.next(*field)) {
+    for (const net::Header* field = head.headers.find(net::Name::cdn_loop); field != nullptr;
+         field = head.headers.next(*field)) {
         core_.text.append(field->value).append(", ");
     }
     core_.text.append(snapshot_->tier());
     if_any(out, "CDN-Loop", core_.text);
     write_identity_fields(out);
-    if (head.upgrade && net::list_has(head.headers.value(net::Name::upgrade), "websocket")) {
+    if (asks_websocket()) {
         out.block("Connection: upgrade\r\nUpgrade: websocket\r\n");
     }
     out.framing(head.framing, head.content_length);
@@ -201,7 +210,18 @@ void Exchange::send_request() {
             return;
         }
     }
-    request_step(request_.pump(down_->wire, up_->wire, text));
+    const BodyRelay::Step step = request_.pump(down_->wire, up_->wire, text);
+    if (step == BodyRelay::Step::sink_failed && up_->reused && !retried_ && !request_.wrote()) {
+        // Nothing was sent and nothing was taken from the client's buffer: any method may be sent
+        // again.
+        retried_ = true;
+        ++core_.counters.retries;
+        release_up(false);
+        request_.start(head.framing, head.content_length, head.framing, head.content_length);
+        acquire(true);
+        return;
+    }
+    request_step(step);
 }
 
 void Exchange::pump_request() {
@@ -215,6 +235,10 @@ void Exchange::pump_request() {
 void Exchange::request_step(BodyRelay::Step step) {
     switch (step) {
     case BodyRelay::Step::done:
+        if (head.framing != net::Framing::none) {
+            // The app's time to think begins when it has everything.
+            deadline_ms_ = std::max(deadline_ms_, core_.now_ms() + core_.settings.answer_head_ms);
+        }
         due(answered_ ? Due::app_body : Due::app_head);
         return;
     case BodyRelay::Step::need_source:
@@ -224,7 +248,7 @@ void Exchange::request_step(BodyRelay::Step step) {
         return;
     case BodyRelay::Step::need_sink:
         if (!answered_) {
-            due(Due::app_head);
+            due(Due::app_in);
         }
         return;
     case BodyRelay::Step::yield:
@@ -249,8 +273,10 @@ void Exchange::request_step(BodyRelay::Step step) {
 }
 
 void Exchange::retry_or_fail(const char* why) {
+    // A body whose beginning is gone from our buffer cannot be sent twice.
     const bool unsent = !request_.started();
-    if (up_ && up_->reused && !retried_ && !answered_ && unsent && net::is_idempotent(head.method)) {
+    if (up_ && up_->reused && !retried_ && !answered_ && unsent &&
+        net::is_idempotent(head.method)) {
         retried_ = true;
         ++core_.counters.retries;
         release_up(false);
@@ -275,4 +301,4 @@ void Exchange::retry_or_fail(const char* why) {
     }
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

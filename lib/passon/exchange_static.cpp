@@ -17,7 +17,7 @@ namespace hasp::passon {
 namespace {
 
 constexpr std::size_t chunk_bytes = 64 * 1024;
-constexpr int rounds_max = 8;  // 512 KiB in one turn of the loop
+constexpr int rounds_max = 8; // 512 KiB in one turn of the loop
 
 struct Validators {
     std::array<char, 64> etag{};
@@ -26,14 +26,16 @@ struct Validators {
     std::int64_t modified_s = 0;
     std::string_view modified_text() const { return {modified.data(), modified.size()}; }
 
-    // The change time is in it because releases have normalised modification times: two releases of a file may share size and date.
+    // The change time is in it because releases have normalised modification times: two releases of
+    // a file may share size and date.
     explicit Validators(const struct stat& file) : modified_s(file.st_mtim.tv_sec) {
-        const int size = std::snprintf(etag.data(), etag.size(), "\"%llx-%llx-%llx\"",
-                                       static_cast<unsigned long long>(file.st_size),
-                                       static_cast<unsigned long long>(file.st_mtim.tv_sec) * 1'000'000'000ULL +
-                                           static_cast<unsigned long long>(file.st_mtim.tv_nsec),
-                                       static_cast<unsigned long long>(file.st_ctim.tv_sec) * 1'000'000'000ULL +
-                                           static_cast<unsigned long long>(file.st_ctim.tv_nsec));
+        const int size =
+            std::snprintf(etag.data(), etag.size(), "\"%llx-%llx-%llx\"",
+                          static_cast<unsigned long long>(file.st_size),
+                          static_cast<unsigned long long>(file.st_mtim.tv_sec) * 1'000'000'000ULL +
+                              static_cast<unsigned long long>(file.st_mtim.tv_nsec),
+                          static_cast<unsigned long long>(file.st_ctim.tv_sec) * 1'000'000'000ULL +
+                              static_cast<unsigned long long>(file.st_ctim.tv_nsec));
         etag_text = {etag.data(), static_cast<std::size_t>(size)};
         modified = net::format_http_date(modified_s);
     }
@@ -44,17 +46,21 @@ enum class Condition : unsigned char { none, not_modified, failed };
 // RFC 9110 §13.2.2, in its order.
 Condition condition_of(const net::Headers& headers, const Validators& is, std::int64_t now_s) {
     using net::Name;
-    const auto date = [&headers, now_s](Name name) { return net::parse_http_date(headers.value(name), now_s); };
+    const auto date = [&headers, now_s](Name name) {
+        return net::parse_http_date(headers.value(name), now_s);
+    };
     if (headers.has(Name::if_match)) {
         if (!net::etag_listed(headers.value(Name::if_match), is.etag_text, true)) {
             return Condition::failed;
         }
-    } else if (const auto until = date(Name::if_unmodified_since); until && is.modified_s > *until) {
+    } else if (const auto until = date(Name::if_unmodified_since);
+               until && is.modified_s > *until) {
         return Condition::failed;
     }
     if (headers.has(Name::if_none_match)) {
-        return net::etag_listed(headers.value(Name::if_none_match), is.etag_text, false) ? Condition::not_modified
-                                                                                        : Condition::none;
+        return net::etag_listed(headers.value(Name::if_none_match), is.etag_text, false)
+                   ? Condition::not_modified
+                   : Condition::none;
     }
     const auto since = date(Name::if_modified_since);
     return since && is.modified_s <= *since ? Condition::not_modified : Condition::none;
@@ -68,11 +74,12 @@ bool range_applies(const net::Headers& headers, const Validators& is) {
     return condition.empty() || condition == is.etag_text || condition == is.modified_text();
 }
 
-}  // namespace
+} // namespace
 
 void Exchange::serve_static() {
     if (head.method != net::Method::get && head.method != net::Method::head) {
-        answer_own(405, {{"Allow", "GET, HEAD"}}, "text/plain; charset=utf-8", "Only GET and HEAD are possible here.\n");
+        answer_own(405, {{"Allow", "GET, HEAD"}}, "text/plain; charset=utf-8",
+                   "Only GET and HEAD are possible here.\n");
         return;
     }
     std::string_view path = head.path;
@@ -145,7 +152,8 @@ void Exchange::open_static(std::string_view path) {
     out.trusted("Date", core_.http_date());
     out.trusted("ETag", is.etag_text);
     out.trusted("Last-Modified", is.modified_text());
-    out.trusted("Cache-Control", app_.access() == registry::Access::open ? "no-cache" : "private, no-cache");
+    out.trusted("Cache-Control",
+                app_.access() == registry::Access::open ? "no-cache" : "private, no-cache");
     if (has_body) {
         out.trusted("Content-Type", content_type_of(relative));
         out.trusted("Accept-Ranges", "bytes");
@@ -155,8 +163,10 @@ void Exchange::open_static(std::string_view path) {
         char text[80];
         const int written = ranged ? std::snprintf(text, sizeof text, "bytes %llu-%llu/%llu",
                                                    static_cast<unsigned long long>(part.first),
-                                                   static_cast<unsigned long long>(part.last), static_cast<unsigned long long>(size))
-                                   : std::snprintf(text, sizeof text, "bytes */%llu", static_cast<unsigned long long>(size));
+                                                   static_cast<unsigned long long>(part.last),
+                                                   static_cast<unsigned long long>(size))
+                                   : std::snprintf(text, sizeof text, "bytes */%llu",
+                                                   static_cast<unsigned long long>(size));
         out.trusted("Content-Range", {text, static_cast<std::size_t>(written)});
     }
     if (status != 304) {
@@ -180,6 +190,10 @@ void Exchange::open_static(std::string_view path) {
 
 void Exchange::send_file() {
     Wire& to = down_->wire;
+    if (to.blocked() && !head_text_.empty()) {
+        to.write(head_text_);
+        head_text_ = {};
+    }
     for (int round = 0;; ++round) {
         if (to.blocked()) {
             if (!to.flush()) {
@@ -200,16 +214,18 @@ void Exchange::send_file() {
             return;
         }
         core_.file_chunk.resize(chunk_bytes);
-        const ssize_t got = left == 0 ? 0
-                                      : ::pread(file_->fd.get(), core_.file_chunk.data(),
-                                                static_cast<std::size_t>(std::min<std::uint64_t>(left, chunk_bytes)),
-                                                static_cast<off_t>(file_->offset));
+        const ssize_t got =
+            left == 0
+                ? 0
+                : ::pread(file_->fd.get(), core_.file_chunk.data(),
+                          static_cast<std::size_t>(std::min<std::uint64_t>(left, chunk_bytes)),
+                          static_cast<off_t>(file_->offset));
         if (got < 0 || (got == 0 && left > 0)) {
             cut("the file could not be read to its end");
             return;
         }
-        const std::array<iovec, 2> pieces{piece(head_text_),
-                                          piece({core_.file_chunk.data(), static_cast<std::size_t>(got)})};
+        const std::array<iovec, 2> pieces{
+            piece(head_text_), piece({core_.file_chunk.data(), static_cast<std::size_t>(got)})};
         head_text_ = {};
         if (!to.write(pieces)) {
             down_->close();
@@ -218,8 +234,7 @@ void Exchange::send_file() {
         file_->offset += static_cast<std::uint64_t>(got);
         own_bytes_ += static_cast<std::uint64_t>(got);
     }
-    write_usage(billing::UsageKind::request, core_.boot_us() - boot_us_, 0, own_bytes_, true);
     end(keep_);
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

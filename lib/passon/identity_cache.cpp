@@ -56,7 +56,8 @@ std::size_t IdentityCache::Hash::operator()(std::string_view text) const {
     return h ^ (h >> 32);
 }
 
-std::string_view IdentityCache::key_of(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret) {
+std::string_view IdentityCache::key_of(WhoQuestion::Kind kind, std::string_view scope,
+                                       std::string_view secret) {
     scratch_.clear();
     scratch_ += static_cast<char>('0' + static_cast<int>(kind));
     scratch_.append(scope);
@@ -65,8 +66,9 @@ std::string_view IdentityCache::key_of(WhoQuestion::Kind kind, std::string_view 
     return scratch_;
 }
 
-IdentityCache::Found IdentityCache::find(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret,
-                                         std::int64_t now_ms, std::int64_t wall_us) {
+IdentityCache::Found IdentityCache::find(WhoQuestion::Kind kind, std::string_view scope,
+                                         std::string_view secret, std::int64_t now_ms,
+                                         std::int64_t wall_us) {
     const auto at = map_.find(key_of(kind, scope, secret));
     if (at == map_.end()) {
         return {};
@@ -98,7 +100,8 @@ void IdentityCache::put(WhoQuestion::Kind kind, std::string_view scope, std::str
         map_.erase(std::string_view(order_.back().key));
         order_.pop_back();
     }
-    order_.push_front({std::string(key), kind == WhoQuestion::Kind::link ? std::string(scope) : std::string(),
+    order_.push_front({std::string(key),
+                       kind == WhoQuestion::Kind::link ? std::string(scope) : std::string(),
                        std::move(who), fresh_until_ms});
     map_.emplace(order_.front().key, order_.begin());
 }
@@ -118,4 +121,4 @@ void IdentityCache::drop(const IdentityFilter& filter) {
     }
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

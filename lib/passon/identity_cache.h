@@ -1,4 +1,5 @@
-// Identities that the keeper gave, found again by what the request shows. Bounded, least recently used first out.
+// Identities that the keeper gave, found again by what the request shows. Bounded, least recently
+// used first out.
 #pragma once
 
 #include "passon/identity.h"
@@ -16,19 +17,21 @@ namespace hasp::passon {
 // An identity with its header values rendered once.
 struct KnownIdentity {
     std::shared_ptr<const Identity> identity;
-    std::string name;  // values as apps get them: UTF-8 percent-encoded
+    std::string name; // values as apps get them: UTF-8 percent-encoded
     std::string email;
     std::string groups;
 };
 std::shared_ptr<const KnownIdentity> render(std::shared_ptr<const Identity> identity);
 
-// Visible ASCII and spaces as they are; "%", controls and other bytes percent-encoded (groups: "," too).
+// Visible ASCII and spaces as they are; "%", controls and other bytes percent-encoded (groups: ","
+// too).
 std::string header_encode(std::string_view text, bool comma_too = false);
 
 class IdentityCache {
   public:
     // `seed` makes the table's order unpredictable to whoever chooses cookies.
-    IdentityCache(std::size_t entries_max, std::uint64_t seed) : entries_max_(entries_max), map_(16, Hash{seed}) {}
+    IdentityCache(std::size_t entries_max, std::uint64_t seed)
+        : entries_max_(entries_max), map_(16, Hash{seed}) {}
 
     enum class State : unsigned char { unknown, stale, fresh };
     struct Found {
@@ -37,8 +40,8 @@ class IdentityCache {
         std::shared_ptr<const KnownIdentity> who;
     };
     // `stale`: usable until the keeper answers, but it is to be asked. Void ones are never given.
-    Found find(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret, std::int64_t now_ms,
-               std::int64_t wall_us);
+    Found find(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret,
+               std::int64_t now_ms, std::int64_t wall_us);
     // `who` null: nobody.
     void put(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret,
              std::shared_ptr<const KnownIdentity> who, std::int64_t fresh_until_ms);
@@ -58,12 +61,13 @@ class IdentityCache {
         std::shared_ptr<const KnownIdentity> who;
         std::int64_t fresh_until_ms = 0;
     };
-    std::string_view key_of(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret);
+    std::string_view key_of(WhoQuestion::Kind kind, std::string_view scope,
+                            std::string_view secret);
 
     std::size_t entries_max_;
-    std::list<Entry> order_;  // most recently used first
+    std::list<Entry> order_; // most recently used first
     std::unordered_map<std::string_view, std::list<Entry>::iterator, Hash, std::equal_to<>> map_;
     std::string scratch_;
 };
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

@@ -12,13 +12,14 @@ namespace hasp::passon {
 namespace {
 constexpr std::int64_t first_backoff_ms = 250;
 constexpr std::int64_t calm_ms = 30'000;
-}  // namespace
+} // namespace
 
 // One connection on its way to become a control stream or a reversed connection.
 class LinkChild::Opening final : public Mortal, public net::ConnOwner {
   public:
     Opening(LinkChild& link, bool control)
-        : link_(link), control_(control), timer_(link.core_.reactor().timers(), net::timer_call<&Opening::on_time>, this) {}
+        : link_(link), control_(control),
+          timer_(link.core_.reactor().timers(), net::timer_call<&Opening::on_time>, this) {}
     bool control() const { return control_; }
 
     // False: there is nobody to try (any more).
@@ -33,7 +34,9 @@ class LinkChild::Opening final : public Mortal, public net::ConnOwner {
             }
             wire_.conn = std::make_unique<net::Conn>(link_.core_.reactor(), *this);
             const LinkCredentials& credentials = link_.core_.credentials;
-            if (Status status = wire_.conn->connect(*address, credentials.client, credentials.parent_name); !status) {
+            if (Status status =
+                    wire_.conn->connect(*address, credentials.client, credentials.parent_name);
+                !status) {
                 why_ = status.error().message;
                 continue;
             }
@@ -55,8 +58,10 @@ class LinkChild::Opening final : public Mortal, public net::ConnOwner {
 
     void on_open(net::Conn& conn) override {
         const LinkCredentials& credentials = link_.core_.credentials;
-        Result<std::string> name = credentials.name_parent ? credentials.name_parent(conn.verified_chain())
-                                                           : Result<std::string>(fail(Code::refused, "the parent is not known"));
+        Result<std::string> name =
+            credentials.name_parent
+                ? credentials.name_parent(conn.verified_chain())
+                : Result<std::string>(fail(Code::refused, "the parent is not known"));
         if (!name) {
             fail_with(name.error().message);
             return;
@@ -64,7 +69,8 @@ class LinkChild::Opening final : public Mortal, public net::ConnOwner {
         peer_ = std::move(*name);
         set_link_options(conn.fd(), link_.core_.settings.link_silence_ms);
         std::string text = "POST /hasp/link/";
-        text.append(control_ ? "control" : "park").append(" HTTP/1.1\r\nHost: parent\r\nConnection: upgrade\r\nUpgrade: ");
+        text.append(control_ ? "control" : "park")
+            .append(" HTTP/1.1\r\nHost: parent\r\nConnection: upgrade\r\nUpgrade: ");
         text.append(word()).append("\r\n\r\n");
         timer_.arm(link_.core_.settings.head_ms);
         if (!wire_.write(text)) {
@@ -93,14 +99,16 @@ class LinkChild::Opening final : public Mortal, public net::ConnOwner {
                 return;
             }
             net::AnswerHead& answer = link_.core_.answer_head;
-            const net::ParseResult parsed =
-                net::parse_answer_head(wire_.in.readable(), answer, {false, true}, link_.core_.head_limits());
+            const net::ParseResult parsed = net::parse_answer_head(
+                wire_.in.readable(), answer, {false, true}, link_.core_.head_limits());
             if (parsed.state == net::ParseResult::State::need_more) {
                 continue;
             }
-            if (parsed.bad() || !answer.switched || answer.headers.value(net::Name::upgrade) != word()) {
+            if (parsed.bad() || !answer.switched ||
+                answer.headers.value(net::Name::upgrade) != word()) {
                 fail_with(parsed.bad() ? std::string(parsed.reason)
-                                       : "the parent refused the link with status " + std::to_string(answer.status));
+                                       : "the parent refused the link with status " +
+                                             std::to_string(answer.status));
                 return;
             }
             wire_.in.consume(parsed.consumed);
@@ -179,14 +187,16 @@ void LinkChild::stop(const std::string& why) {
 }
 
 std::int64_t LinkChild::jittered(std::int64_t ms) {
-    return ms / 2 + static_cast<std::int64_t>(core_.random_u64() % static_cast<std::uint64_t>(ms / 2 + 1));
+    return ms / 2 +
+           static_cast<std::int64_t>(core_.random_u64() % static_cast<std::uint64_t>(ms / 2 + 1));
 }
 
 void LinkChild::retry_later() {
     if (!running_ || retry_.armed()) {
         return;
     }
-    backoff_ms_ = backoff_ms_ == 0 ? first_backoff_ms : std::min(backoff_ms_ * 2, core_.settings.reconnect_ms_max);
+    backoff_ms_ = backoff_ms_ == 0 ? first_backoff_ms
+                                   : std::min(backoff_ms_ * 2, core_.settings.reconnect_ms_max);
     retry_.arm(jittered(backoff_ms_));
 }
 
@@ -231,15 +241,16 @@ void LinkChild::open_parked() {
 }
 
 void LinkChild::forget(Opening& opening) {
-    const auto at = std::find_if(openings_.begin(), openings_.end(), [&opening](const auto& one) { return one.get() == &opening; });
+    const auto at = std::find_if(openings_.begin(), openings_.end(),
+                                 [&opening](const auto& one) { return one.get() == &opening; });
     if (at != openings_.end()) {
         core_.bury(std::move(*at));
         openings_.erase(at);
     }
 }
 
-void LinkChild::opened(Opening& opening, std::unique_ptr<net::Conn> conn, net::Buffer rest, std::string peer,
-                       std::size_t address) {
+void LinkChild::opened(Opening& opening, std::unique_ptr<net::Conn> conn, net::Buffer rest,
+                       std::string peer, std::size_t address) {
     const bool control = opening.control();
     preferred_ = address;
     backoff_ms_ = 0;
@@ -333,4 +344,4 @@ void LinkChild::on_calm() {
     calm_.arm(calm_ms);
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

@@ -1,4 +1,5 @@
-// Our side of the link to the parent: we open everything. One control stream, some reversed connections, and the pool for requests.
+// Our side of the link to the parent: we open everything. One control stream, some reversed
+// connections, and the pool for requests.
 #pragma once
 
 #include "endpoint.h"
@@ -35,7 +36,8 @@ class LinkChild {
     friend class Opening;
     void open_control();
     void open_parked();
-    void opened(Opening& opening, std::unique_ptr<net::Conn> conn, net::Buffer rest, std::string peer, std::size_t address);
+    void opened(Opening& opening, std::unique_ptr<net::Conn> conn, net::Buffer rest,
+                std::string peer, std::size_t address);
     void failed(Opening& opening, const std::string& why);
     void forget(Opening& opening);
     void retry_later();
@@ -63,4 +65,4 @@ class LinkChild {
     bool reported_up_ = false;
 };
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

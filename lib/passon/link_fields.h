@@ -1,4 +1,5 @@
-// Names of the header fields between tiers. None of them survives from a user (see is_forgeable). What they mean: PROTOCOL.md.
+// Names of the header fields between tiers. None of them survives from a user (see is_forgeable).
+// What they mean: PROTOCOL.md.
 #pragma once
 
 #include <string_view>
@@ -19,4 +20,4 @@ inline constexpr std::string_view link_user_groups = "hasp-user-groups";
 inline constexpr std::string_view link_notice = "hasp-notice";
 inline constexpr std::string_view link_notice_text = "hasp-notice-text";
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

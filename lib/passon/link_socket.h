@@ -1,4 +1,5 @@
-// Sockets between tiers: a cut cable must show within seconds, not after the kernel's quarter of an hour.
+// Sockets between tiers: a cut cable must show within seconds, not after the kernel's quarter of an
+// hour.
 #pragma once
 
 #include <cstdint>
@@ -23,4 +24,4 @@ inline void set_link_options(int fd, std::int64_t silence_ms) {
     ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

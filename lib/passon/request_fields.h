@@ -34,4 +34,4 @@ inline bool is_hop_by_hop(net::Name id) {
     }
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

@@ -20,7 +20,8 @@ bool starts_without_case(std::string_view text, std::string_view lower_prefix) {
                       [](char want, char got) { return want == lower(got); });
 }
 
-// A name longer than this is no name of a manifest (they are checked to be shorter), so it need not be looked up.
+// A name longer than this is no name of a manifest (they are checked to be shorter), so it need not
+// be looked up.
 constexpr std::size_t stripped_name_max = 128;
 
 // Splits "name=value; Attr=x" at the next ";".
@@ -32,11 +33,11 @@ std::string_view next_part(std::string_view& rest) {
 }
 
 bool beneath(std::string_view path, std::string_view mount) {
-    return path.starts_with(mount) &&
-           (path.size() == mount.size() || path[mount.size()] == '/' || path[mount.size()] == '?' || path[mount.size()] == '#');
+    return path.starts_with(mount) && (path.size() == mount.size() || path[mount.size()] == '/' ||
+                                       path[mount.size()] == '?' || path[mount.size()] == '#');
 }
 
-}  // namespace
+} // namespace
 
 bool is_forgeable(std::string_view name, const registry::Snapshot* snapshot) {
     if (name.find('_') != std::string_view::npos) {
@@ -49,7 +50,8 @@ bool is_forgeable(std::string_view name, const registry::Snapshot* snapshot) {
         }
         break;
     case 'x':
-        for (const std::string_view prefix : {"x-forwarded-", "x-remote-", "x-hasp-", "x-auth-", "x-real-ip"}) {
+        for (const std::string_view prefix :
+             {"x-forwarded-", "x-remote-", "x-hasp-", "x-auth-", "x-real-ip"}) {
             if (starts_without_case(name, prefix)) {
                 return true;
             }
@@ -98,7 +100,8 @@ void filter_cookies(std::string& out, std::string_view value, bool own) {
     }
 }
 
-bool clean_set_cookie(std::string& out, std::string_view value, std::string_view mount, bool stripped) {
+bool clean_set_cookie(std::string& out, std::string_view value, std::string_view mount,
+                      bool stripped) {
     std::string_view rest = value;
     const std::string_view pair = next_part(rest);
     const std::size_t equals = pair.find('=');
@@ -139,16 +142,17 @@ std::string map_location(std::string_view value, const LocationMap& map) {
         } else if (starts_without_case(authority, "https://")) {
             authority.remove_prefix(8);
         } else {
-            return std::string(value);  // relative to the request's own path: stays on this host
+            return std::string(value); // relative to the request's own path: stays on this host
         }
         const std::size_t end = authority.find_first_of("/?#");
         rest = end == std::string_view::npos ? std::string_view("/") : authority.substr(end);
         authority = authority.substr(0, end);
         const bool inner = (!map.inner.empty() && iequals(authority, map.inner)) ||
                            (!map.inner_host.empty() && iequals(authority, map.inner_host));
-        const bool ours = map.origin.size() > authority.size() &&
-                          iequals(map.origin.substr(map.origin.size() - authority.size()), authority) &&
-                          map.origin[map.origin.size() - authority.size() - 1] == '/';
+        const bool ours =
+            map.origin.size() > authority.size() &&
+            iequals(map.origin.substr(map.origin.size() - authority.size()), authority) &&
+            map.origin[map.origin.size() - authority.size() - 1] == '/';
         if (!inner && !ours) {
             return std::string(value);
         }
@@ -179,7 +183,8 @@ bool origin_allowed(const OriginCheck& check) {
         return at != std::string_view::npos && check.origin->substr(0, at) == check.scheme &&
                iequals(check.origin->substr(at + 3), check.authority);
     }
-    return !check.sec_fetch_site || *check.sec_fetch_site == "same-origin" || *check.sec_fetch_site == "none";
+    return !check.sec_fetch_site || *check.sec_fetch_site == "same-origin" ||
+           *check.sec_fetch_site == "none";
 }
 
 bool hops_allowed(std::string_view cdn_loop, std::string_view tier, std::size_t hops_max) {
@@ -194,4 +199,4 @@ bool hops_allowed(std::string_view cdn_loop, std::string_view tier, std::size_t 
     return hops < hops_max && own < 2;
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

@@ -7,7 +7,8 @@
 namespace hasp::passon {
 
 ServerConn::ServerConn(Core& core, From from, bool tls)
-    : core_(core), from_(from), tls_(tls), timer_(core.reactor().timers(), net::timer_call<&ServerConn::on_time>, this) {
+    : core_(core), from_(from), tls_(tls),
+      timer_(core.reactor().timers(), net::timer_call<&ServerConn::on_time>, this) {
     ++core_.counters.connections;
 }
 
@@ -15,7 +16,8 @@ ServerConn::~ServerConn() {
     --core_.counters.connections;
 }
 
-Status ServerConn::accept(Fd socket, const net::Address& peer, std::shared_ptr<const net::TlsContext> tls) {
+Status ServerConn::accept(Fd socket, const net::Address& peer,
+                          std::shared_ptr<const net::TlsContext> tls) {
     address_ = peer.host();
     wire.conn = std::make_unique<net::Conn>(core_.reactor(), *this);
     timer_.arm(core_.settings.head_ms);
@@ -33,9 +35,10 @@ void ServerConn::take_reversed(std::unique_ptr<net::Conn> conn, std::string peer
 
 void ServerConn::on_open(net::Conn& conn) {
     if (from_ == From::child) {
-        Result<std::string> name = core_.credentials.name_child
-                                       ? core_.credentials.name_child(conn.verified_chain())
-                                       : Result<std::string>(fail(Code::refused, "no neighbours are known yet"));
+        Result<std::string> name =
+            core_.credentials.name_child
+                ? core_.credentials.name_child(conn.verified_chain())
+                : Result<std::string>(fail(Code::refused, "no neighbours are known yet"));
         if (!name) {
             core_.parts.log.warn("link.refused", name.error().message, {{"address", address_}});
             close();
@@ -88,7 +91,7 @@ void ServerConn::advance() {
                 break;
             }
             if (wire.blocked()) {
-                break;  // the last answer is not taken yet: no further request until then
+                break; // the last answer is not taken yet: no further request until then
             }
         }
         if (closing_) {
@@ -114,8 +117,8 @@ bool ServerConn::take_request() {
                 core_.link_child->on_parked_used();
             }
         }
-        const net::ParseResult parsed =
-            net::parse_request_head(wire.in.readable(), exchange_->head, core_.head_limits(), seen_);
+        const net::ParseResult parsed = net::parse_request_head(wire.in.readable(), exchange_->head,
+                                                                core_.head_limits(), seen_);
         if (parsed.state != net::ParseResult::State::need_more) {
             reading_head_ = false;
             seen_ = 0;
@@ -218,4 +221,4 @@ std::unique_ptr<net::Conn> ServerConn::give_up() {
     return conn;
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

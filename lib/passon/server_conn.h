@@ -1,4 +1,5 @@
-// A connection on which we are the server: of a user, of a child, or a reversed one on which the parent is the client.
+// A connection on which we are the server: of a user, of a child, or a reversed one on which the
+// parent is the client.
 #pragma once
 
 #include "endpoint.h"
@@ -28,23 +29,25 @@ class ServerConn final : public Mortal, public net::ConnOwner {
 
     From from() const { return from_; }
     bool tls() const { return tls_; }
-    const std::string& peer() const { return peer_; }      // the neighbour's name; empty for users
-    const std::string& address() const { return address_; }  // without port
+    const std::string& peer() const { return peer_; }       // the neighbour's name; empty for users
+    const std::string& address() const { return address_; } // without port
     bool busy() const { return exchange_ != nullptr; }
     Exchange* exchange() const { return exchange_; }
 
     Wire wire;
 
-    // The exchange ended. `keep`: the connection stands at the end of the request and may take another.
+    // The exchange ended. `keep`: the connection stands at the end of the request and may take
+    // another.
     void finish(bool keep);
     // Drops everything now, without a word.
     void close();
     // No further request (drain): an idle connection is closed, a busy one after its exchange.
     void retire();
-    // Leaves this object: it becomes something else (a control stream, a reversed connection). Ends this one.
+    // Leaves this object: it becomes something else (a control stream, a reversed connection). Ends
+    // this one.
     std::unique_ptr<net::Conn> give_up();
 
-    std::list<std::unique_ptr<ServerConn>>::iterator place;  // for Core
+    std::list<std::unique_ptr<ServerConn>>::iterator place; // for Core
 
   private:
     void on_open(net::Conn& conn) override;
@@ -64,12 +67,12 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     net::Timer timer_;
     std::size_t seen_ = 0;
     std::size_t requests_ = 0;
-    bool reading_head_ = false;  // exchange_ is set, but its head is not complete
+    bool reading_head_ = false; // exchange_ is set, but its head is not complete
     bool advancing_ = false;
-    bool closing_ = false;  // nothing more is read; closed when flushed
+    bool closing_ = false; // nothing more is read; closed when flushed
     bool gone_ = false;
     bool retired_ = false;
-    bool parked_ = false;  // a reversed connection that is idle
+    bool parked_ = false; // a reversed connection that is idle
 };
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

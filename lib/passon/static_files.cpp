@@ -60,10 +60,11 @@ constexpr std::array types{
     Type{"xml", "application/xml"},
     Type{"zip", "application/zip"},
 };
-static_assert(std::is_sorted(types.begin(), types.end(),
-                             [](const Type& a, const Type& b) { return a.extension < b.extension; }));
+static_assert(std::is_sorted(types.begin(), types.end(), [](const Type& a, const Type& b) {
+    return a.extension < b.extension;
+}));
 
-}  // namespace
+} // namespace
 
 int StaticRoots::root(std::string_view path) {
     if (const auto found = roots_.find(path); found != roots_.end()) {
@@ -93,8 +94,9 @@ std::string_view content_type_of(std::string_view path) {
     const std::size_t dot = path.rfind('.');
     if (dot != std::string_view::npos && path.find('/', dot) == std::string_view::npos) {
         const std::string extension = to_lower(path.substr(dot + 1));
-        const auto* found = std::lower_bound(types.begin(), types.end(), extension,
-                                             [](const Type& one, const std::string& want) { return one.extension < want; });
+        const auto* found = std::lower_bound(
+            types.begin(), types.end(), extension,
+            [](const Type& one, const std::string& want) { return one.extension < want; });
         if (found != types.end() && found->extension == extension) {
             return found->type;
         }
@@ -119,4 +121,4 @@ bool static_path(std::string& out, std::string_view request_path) {
     return !segments.too_long() && !out.starts_with('/');
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

@@ -12,11 +12,12 @@ namespace hasp::passon {
 
 struct StaticFile {
     Fd fd;
-    std::uint64_t offset = 0;  // next byte to send
-    std::uint64_t end = 0;     // of the part that is sent
+    std::uint64_t offset = 0; // next byte to send
+    std::uint64_t end = 0;    // of the part that is sent
 };
 
-// Descriptors of the roots in use. Emptied with each new snapshot, so that a replaced release is let go.
+// Descriptors of the roots in use. Emptied with each new snapshot, so that a replaced release is
+// let go.
 class StaticRoots {
   public:
     static constexpr std::size_t roots_max = 512;
@@ -27,19 +28,22 @@ class StaticRoots {
   private:
     struct Hash {
         using is_transparent = void;
-        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+        std::size_t operator()(std::string_view text) const {
+            return std::hash<std::string_view>{}(text);
+        }
     };
     std::unordered_map<std::string, Fd, Hash, std::equal_to<>> roots_;
 };
 
-// openat2(2) with RESOLVE_BENEATH: symlinks inside the tree are followed, none leads out. `relative` without a leading slash.
+// openat2(2) with RESOLVE_BENEATH: symlinks inside the tree are followed, none leads out.
+// `relative` without a leading slash.
 Fd open_beneath(int root, const std::string& relative);
 
 // By the name's extension; "application/octet-stream" for others.
 std::string_view content_type_of(std::string_view path);
 
-// The path beneath the root for a request path ("/a%20b/c" gives "a b/c", "/" gives ""). False: no file can have it (a name too
-// long, or hidden: beginning with "." unless it is .well-known).
+// The path beneath the root for a request path ("/a%20b/c" gives "a b/c", "/" gives ""). False: no
+// file can have it (a name too long, or hidden: beginning with "." unless it is .well-known).
 bool static_path(std::string& out, std::string_view request_path);
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

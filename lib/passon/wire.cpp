@@ -49,7 +49,7 @@ bool Wire::flush() {
         out_at_ += result.bytes;
     }
     if (!blocked() && !out_.empty()) {
-        out_ = {};  // pending bytes are rare; their memory is not kept for the next time
+        out_ = {}; // pending bytes are rare; their memory is not kept for the next time
         out_at_ = 0;
     }
     return true;
@@ -88,4 +88,4 @@ Wire::Fill Wire::fill() {
     return Fill::failed;
 }
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

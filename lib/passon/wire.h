@@ -16,8 +16,8 @@ inline iovec piece(std::string_view bytes) {
     return {const_cast<char*>(bytes.data()), bytes.size()};
 }
 
-// Idle it holds no buffer. What the socket does not take is copied to `out`: at most one head and one buffer (72 KiB), because
-// nobody writes while blocked().
+// Idle it holds no buffer. What the socket does not take is copied to `out`: at most one head and
+// one buffer (72 KiB), because nobody writes while blocked().
 class Wire {
   public:
     std::unique_ptr<net::Conn> conn;
@@ -44,4 +44,4 @@ class Wire {
     std::size_t out_at_ = 0;
 };
 
-}  // namespace hasp::passon
+} // namespace hasp::passon

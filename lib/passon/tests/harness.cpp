@@ -43,7 +43,8 @@ void FakeKeeper::ask_who(WhoQuestion question, std::function<void(WhoAnswer)> an
 }
 
 void FakeKeeper::ask_page(PageQuestion question, std::function<void(Result<PageAnswer>)> answer) {
-    Result<PageAnswer> page = PageAnswer{200, {{"Content-Type", "text/plain"}}, "page " + question.target};
+    Result<PageAnswer> page =
+        PageAnswer{200, {{"Content-Type", "text/plain"}}, "page " + question.target};
     if (on_page) {
         page = on_page(question);
     }
@@ -125,7 +126,8 @@ Fd connect_loopback(int port) {
     return fd;
 }
 
-Tier::Tier(std::string name, Settings settings, const TestRealm* realm) : name_(std::move(name)), realm_(realm) {
+Tier::Tier(std::string name, Settings settings, const TestRealm* realm)
+    : name_(std::move(name)), realm_(realm) {
     reactor_ = std::move(*net::Reactor::create(clock_));
     const Result<Fd> ring = billing::UsageRing::create(1, 1024, {});
     ring_ = std::make_unique<billing::UsageRing>(std::move(*billing::UsageRing::map(ring->get())));
@@ -134,7 +136,8 @@ Tier::Tier(std::string name, Settings settings, const TestRealm* realm) : name_(
     log_path_ = path;
     access_log_ = std::make_unique<AccessLog>(Fd(log), name_);
     engine_ = std::make_unique<Engine>(
-        EngineParts{*reactor_, random_, keeper, *access_log_, log_, ring_->lane(0)}, std::move(settings));
+        EngineParts{*reactor_, random_, keeper, *access_log_, log_, ring_->lane(0)},
+        std::move(settings));
     Fd listener;
     port_ = listen_loopback(listener);
     EXPECT_TRUE(engine_->add_listener(std::move(listener), ListenerKind::users, nullptr).ok());
@@ -233,7 +236,8 @@ registry::AppSpec& Tier::add(registry::AppSpec app) {
     return spec.apps.back();
 }
 
-registry::AppSpec& Tier::add_upstream(const std::string& name, int backend_port, registry::Access access) {
+registry::AppSpec& Tier::add_upstream(const std::string& name, int backend_port,
+                                      registry::Access access) {
     registry::AppSpec app;
     app.name = name;
     app.route = registry::Route::here;
@@ -243,4 +247,4 @@ registry::AppSpec& Tier::add_upstream(const std::string& name, int backend_port,
     return add(std::move(app));
 }
 
-}  // namespace hasp::passon::testing
+} // namespace hasp::passon::testing

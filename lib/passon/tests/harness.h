@@ -1,4 +1,5 @@
-// A tier in this process: an engine on its own thread, a keeper in memory, and small peers to talk to it.
+// A tier in this process: an engine on its own thread, a keeper in memory, and small peers to talk
+// to it.
 #pragma once
 
 #include "base/clock.h"
@@ -21,7 +22,7 @@
 
 namespace hasp::passon::testing {
 
-inline constexpr int wait_ms = 10'000;  // for what must happen; only a failing test waits so long
+inline constexpr int wait_ms = 10'000; // for what must happen; only a failing test waits so long
 
 // Identities, pages and starts from tables. Called on the loop's thread; tables are guarded.
 class FakeKeeper final : public KeeperPort {
@@ -52,6 +53,8 @@ class FakeKeeper final : public KeeperPort {
     std::vector<Control> controls;
     std::vector<ParentState> parent;
     PageQuestion last_page;
+    bool up() const { return !parent.empty() && parent.back().up; }
+    bool down() const { return !parent.empty() && !parent.back().up; }
 
   private:
     std::mutex mutex_;
@@ -83,7 +86,7 @@ class Tier {
     explicit Tier(std::string name, Settings settings = {}, const TestRealm* realm = nullptr);
     ~Tier();
 
-    registry::SnapshotSpec spec;  // publish() after a change
+    registry::SnapshotSpec spec; // publish() after a change
     FakeKeeper keeper;
     void publish();
     void on_loop(const std::function<void(Engine&)>& what);
@@ -96,7 +99,8 @@ class Tier {
     EngineCounters counters();
 
     registry::AppSpec& add(registry::AppSpec app);
-    registry::AppSpec& add_upstream(const std::string& name, int backend_port, registry::Access access);
+    registry::AppSpec& add_upstream(const std::string& name, int backend_port,
+                                    registry::Access access);
 
   private:
     std::string name_;
@@ -117,10 +121,10 @@ class Tier {
 // A blocking HTTP peer.
 struct Answer {
     int status = 0;
-    std::string head;  // with the status line
+    std::string head; // with the status line
     std::string body;
-    bool closed = false;  // the connection ended before a whole answer came
-    std::string header(const std::string& lower_name) const;  // first value, empty: none
+    bool closed = false; // the connection ended before a whole answer came
+    std::string header(const std::string& lower_name) const; // first value, empty: none
 };
 class Client {
   public:
@@ -131,7 +135,8 @@ class Client {
     std::string read_bytes(std::size_t count);
     // True: the peer closes within the wait.
     bool closed();
-    Answer get(const std::string& path, const std::string& more = {}, const std::string& host = "localhost");
+    Answer get(const std::string& path, const std::string& more = {},
+               const std::string& host = "localhost");
     int fd() const { return fd_.get(); }
     void end_writing();
 
@@ -147,7 +152,8 @@ class Backend {
     struct Peer {
         int fd;
         std::string buffer;
-        // Reads one request; false at the end. Head with lines; body by Content-Length or chunked (decoded).
+        // Reads one request; false at the end. Head with lines; body by Content-Length or chunked
+        // (decoded).
         bool request(std::string& head, std::string& body);
         bool head(std::string& text);
         void send(std::string_view bytes);
@@ -196,4 +202,4 @@ class Gate {
 int listen_loopback(Fd& out);
 Fd connect_loopback(int port);
 
-}  // namespace hasp::passon::testing
+} // namespace hasp::passon::testing

@@ -73,7 +73,8 @@ bool take_body(int fd, std::string& buffer, const std::string& head, std::string
     if (to_lower(value_of(head, "transfer-encoding")) == "chunked") {
         return take_chunked(fd, buffer, body);
     }
-    const std::size_t size = static_cast<std::size_t>(parse_u64(value_of(head, "content-length")).value_or(0));
+    const std::size_t size =
+        static_cast<std::size_t>(parse_u64(value_of(head, "content-length")).value_or(0));
     while (buffer.size() < size) {
         if (!more(fd, buffer)) {
             return false;
@@ -95,7 +96,7 @@ bool send_all(int fd, std::string_view bytes) {
     return true;
 }
 
-}  // namespace
+} // namespace
 
 std::string Answer::header(const std::string& lower_name) const {
     return value_of(head, lower_name);
@@ -238,7 +239,8 @@ std::function<void(Backend::Peer&)> echo_head() {
         std::string head;
         std::string body;
         while (peer.request(head, body)) {
-            peer.send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(head.size()) + "\r\n\r\n" +
+            peer.send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " +
+                      std::to_string(head.size()) + "\r\n\r\n" +
                       (head.starts_with("HEAD ") ? "" : head));
         }
     };
@@ -248,7 +250,8 @@ std::function<void(Backend::Peer&)> echo_body() {
         std::string head;
         std::string body;
         while (peer.request(head, body)) {
-            peer.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) +
+                      "\r\n\r\n" + body);
         }
     };
 }
@@ -319,4 +322,4 @@ Gate::~Gate() {
     }
 }
 
-}  // namespace hasp::passon::testing
+} // namespace hasp::passon::testing

@@ -31,9 +31,12 @@ TEST_F(Proxy, AnAppGetsTheIdentityAndNothingThatAUserCouldForge) {
     Client client(tier_.port());
     const Answer answer = client.get(
         "/apps/wiki/page?x=1",
-        cookie + "Remote-User: root\r\nRemote_User: root\r\nX-Forwarded-For: 6.6.6.6\r\nX-Remote-User: root\r\nForwarded: for=6.6.6.6\r\n"
-                 "hasp-user: root\r\nX-Hasp-User: root\r\nX-Auth-User: root\r\nX-Real-IP: 6.6.6.6\r\nX-Request-Id: mine\r\n"
-                 "Connection: keep-alive, x-secret\r\nX-Secret: nominated\r\nProxy-Connection: keep-alive\r\nTE: trailers\r\nAccept: a/b\r\n");
+        cookie + "Remote-User: root\r\nRemote_User: root\r\nX-Forwarded-For: "
+                 "6.6.6.6\r\nX-Remote-User: root\r\nForwarded: for=6.6.6.6\r\n"
+                 "hasp-user: root\r\nX-Hasp-User: root\r\nX-Auth-User: root\r\nX-Real-IP: "
+                 "6.6.6.6\r\nX-Request-Id: mine\r\n"
+                 "Connection: keep-alive, x-secret\r\nX-Secret: nominated\r\nProxy-Connection: "
+                 "keep-alive\r\nTE: trailers\r\nAccept: a/b\r\n");
     ASSERT_EQ(answer.status, 200);
     EXPECT_THAT(answer.body, ::testing::StartsWith("GET /page?x=1 HTTP/1.1\r\n"));
     EXPECT_THAT(answer.body, HasSubstr("Remote-User: anna\r\n"));
@@ -43,7 +46,8 @@ TEST_F(Proxy, AnAppGetsTheIdentityAndNothingThatAUserCouldForge) {
     EXPECT_THAT(answer.body, HasSubstr("Cookie: theme=dark\r\n"));
     EXPECT_THAT(answer.body, HasSubstr("Accept: a/b\r\n"));
     EXPECT_THAT(answer.body, HasSubstr("CDN-Loop: tokyo\r\n"));
-    for (const char* gone : {"root", "6.6.6.6", "secret", "nominated", "Proxy-Connection", "TE:", "X-Request-Id: mine"}) {
+    for (const char* gone : {"root", "6.6.6.6", "secret", "nominated", "Proxy-Connection",
+                             "TE:", "X-Request-Id: mine"}) {
         EXPECT_THAT(answer.body, Not(HasSubstr(gone)));
     }
 }
@@ -63,7 +67,8 @@ TEST_F(Proxy, WithoutASessionABrowserIsSentToLogInAndAProgramIsTold) {
     EXPECT_EQ(page.status, 303);
     EXPECT_EQ(page.header("location"), "/hasp/login?next=%2Fapps%2Fwiki%2Fa%3Fb%3Dc");
     const Answer at_host = client.get("/a", "Accept: text/html\r\n", "wiki.localhost:8080");
-    EXPECT_EQ(at_host.header("location"), "http://localhost:8080/hasp/login?next=http%3A%2F%2Fwiki.localhost%3A8080%2Fa");
+    EXPECT_EQ(at_host.header("location"),
+              "http://localhost:8080/hasp/login?next=http%3A%2F%2Fwiki.localhost%3A8080%2Fa");
     const Answer program = client.get("/apps/wiki/");
     EXPECT_EQ(program.status, 401);
     EXPECT_THAT(program.header("www-authenticate"), HasSubstr("Basic realm="));
@@ -89,7 +94,8 @@ TEST_F(Proxy, ATokenWorksAsBearerAndAsPasswordAndIsNotShownToTheApp) {
     tier_.keeper.know("bearer:tok", person("anna", {"wiki"}));
     tier_.keeper.know("basic:anna:tok", person("anna", {"wiki"}));
     Client client(tier_.port());
-    for (const char* line : {"Authorization: Bearer tok\r\n", "Authorization: Basic YW5uYTp0b2s=\r\n"}) {
+    for (const char* line :
+         {"Authorization: Bearer tok\r\n", "Authorization: Basic YW5uYTp0b2s=\r\n"}) {
         const Answer answer = client.get("/apps/wiki/", line);
         ASSERT_EQ(answer.status, 200) << line;
         EXPECT_THAT(answer.body, HasSubstr("Remote-User: anna"));
@@ -155,10 +161,13 @@ TEST_F(Proxy, AnOldClientGetsAnOldAnswer) {
 
 TEST_F(Proxy, HaspsOwnPagesAreAskedOfTheKeeperWithTheBody) {
     tier_.keeper.on_page = [](const PageQuestion& question) -> Result<PageAnswer> {
-        return PageAnswer{200, {{"Set-Cookie", "hasp-session=new; Path=/"}}, question.method + " " + question.target + " " + question.body};
+        return PageAnswer{200,
+                          {{"Set-Cookie", "hasp-session=new; Path=/"}},
+                          question.method + " " + question.target + " " + question.body};
     };
     Client client(tier_.port());
-    client.send("POST /hasp/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\nExpect: 100-continue\r\n\r\n");
+    client.send("POST /hasp/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\nExpect: "
+                "100-continue\r\n\r\n");
     client.send("user=me");
     const Answer answer = client.read();
     EXPECT_EQ(answer.body, "POST /hasp/login user=me");
@@ -169,7 +178,9 @@ TEST_F(Proxy, HaspsOwnPagesAreAskedOfTheKeeperWithTheBody) {
 
 TEST_F(Proxy, AnUnsafeRequestFromAnotherSiteIsRefused) {
     Client client(tier_.port());
-    client.send("POST /apps/wiki/ HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n" + cookie + "\r\n");
+    client.send("POST /apps/wiki/ HTTP/1.1\r\nHost: localhost\r\nOrigin: "
+                "http://evil.example\r\nContent-Length: 0\r\n" +
+                cookie + "\r\n");
     EXPECT_EQ(client.read().status, 403);
 }
 
@@ -202,10 +213,12 @@ TEST_F(EchoBody, BodiesOfEveryFramingArriveWhole) {
     client.send("POST /apps/open/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000\r\n\r\n");
     client.send(big);
     EXPECT_EQ(client.read().body, big);
-    client.send("POST /apps/open/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n"
+    client.send("POST /apps/open/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: "
+                "chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n"
                 "0\r\nRemote-User: root\r\n\r\n");
     EXPECT_EQ(client.read().body, "hello world");
-    client.send("PUT /apps/open/ HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    client.send("PUT /apps/open/ HTTP/1.1\r\nHost: localhost\r\nExpect: "
+                "100-continue\r\nContent-Length: 3\r\n\r\n");
     EXPECT_EQ(client.read_bytes(25), "HTTP/1.1 100 Continue\r\n\r\n");
     client.send("abc");
     EXPECT_EQ(client.read().body, "abc");
@@ -218,13 +231,15 @@ class Odd : public Proxy {
               std::string head;
               std::string body;
               while (peer.head(head)) {
-                  const std::string path = head.substr(head.find(' ') + 1, head.find(' ', 5) - head.find(' ') - 1);
+                  const std::string path =
+                      head.substr(head.find(' ') + 1, head.find(' ', 5) - head.find(' ') - 1);
                   if (path == "/old") {
                       peer.send("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nuntil close");
                       return;
                   }
                   if (path == "/chunked") {
-                      peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n");
+                      peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: "
+                                "X\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n");
                   } else if (path == "/cut") {
                       peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
                       return;
@@ -232,22 +247,28 @@ class Odd : public Proxy {
                       peer.send("nonsense\r\n\r\n");
                       return;
                   } else if (path == "/cookies") {
-                      peer.send("HTTP/1.1 302 Found\r\nSet-Cookie: a=1; Domain=localhost; Path=/\r\nSet-Cookie: hasp-session=stolen\r\n"
-                                "Location: /next\r\nConnection: x-hop\r\nX-Hop: 1\r\nHasp-Notice: nowhere\r\nContent-Length: 0\r\n\r\n");
+                      peer.send("HTTP/1.1 302 Found\r\nSet-Cookie: a=1; Domain=localhost; "
+                                "Path=/\r\nSet-Cookie: hasp-session=stolen\r\n"
+                                "Location: /next\r\nConnection: x-hop\r\nX-Hop: 1\r\nHasp-Notice: "
+                                "nowhere\r\nContent-Length: 0\r\n\r\n");
                   } else if (path == "/interim") {
-                      peer.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+                      peer.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 "
+                                "OK\r\nContent-Length: 2\r\n\r\nok");
                   } else if (path == "/early") {
-                      peer.send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig");
+                      peer.send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: "
+                                "close\r\n\r\nbig");
                       return;
                   } else if (path == "/once") {
                       peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-                      return;  // closes although it had promised to stay
+                      return; // closes although it had promised to stay
                   } else if (path == "/events") {
-                      peer.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
-                      peer.head(head);  // silence until the proxy leaves
+                      peer.send(
+                          "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+                      peer.head(head); // silence until the proxy leaves
                       return;
                   } else if (path == "/forge") {
-                      peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab");
+                      peer.send(
+                          "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab");
                       return;
                   }
               }
@@ -290,7 +311,8 @@ TEST_F(Odd, AConnectionThatEndedIsNotTheUsersConcern) {
 
 TEST_F(Odd, AnEarlyAnswerReachesTheClientWhoStillSends) {
     Client client(tier_.port());
-    client.send("POST /apps/open/early HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\nsome");
+    client.send("POST /apps/open/early HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
+                "1000000000\r\n\r\nsome");
     const Answer answer = client.read();
     EXPECT_EQ(answer.status, 413);
     EXPECT_EQ(answer.body, "big");
@@ -303,9 +325,10 @@ TEST_F(Odd, EventsAreNotDelayedAndALeavingClientEndsThemAtTheApp) {
         ASSERT_EQ(client.read(true).status, 200);
         EXPECT_EQ(client.read_bytes(14), "9\r\ndata: 1\n\n\r\n");
     }
-    for (int i = 0; i < 1000 && tier_.counters().exchanges > 0; ++i) {
+    for (int i = 0; i < 100'000 && tier_.counters().exchanges > 0; ++i) {
         std::this_thread::yield();
     }
+    EXPECT_EQ(tier_.counters().exchanges, 0U);
     EXPECT_EQ(Client(tier_.port()).get("/apps/open/interim").status, 200);
 }
 
@@ -319,7 +342,8 @@ class Socket : public Proxy {
                   peer.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
                   return;
               }
-              peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n"
+              peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "
+                        "websocket\r\nSec-WebSocket-Accept: x\r\n\r\n"
                         "hello");
               char bytes[4096];
               for (ssize_t got = 0; (got = ::recv(peer.fd, bytes, sizeof bytes, 0)) > 0;) {
@@ -327,8 +351,10 @@ class Socket : public Proxy {
               }
           }) {}
     void open(Client& client, const std::string& origin = "http://localhost") {
-        client.send("GET /apps/wiki/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nOrigin: " + origin +
-                    "\r\nSec-WebSocket-Key: a\r\nSec-WebSocket-Version: 13\r\n" + cookie + "\r\nearly");
+        client.send("GET /apps/wiki/ws HTTP/1.1\r\nHost: localhost\r\nConnection: "
+                    "Upgrade\r\nUpgrade: websocket\r\nOrigin: " +
+                    origin + "\r\nSec-WebSocket-Key: a\r\nSec-WebSocket-Version: 13\r\n" + cookie +
+                    "\r\nearly");
     }
 };
 
@@ -375,7 +401,8 @@ TEST_F(Socket, ATunnelEndsWithItsSessionAndWithTheRight) {
 
 Settings impatient() {
     Settings settings;
-    settings.head_ms = settings.body_idle_ms = settings.answer_head_ms = settings.keep_alive_ms = 150;
+    settings.head_ms = settings.body_idle_ms = settings.answer_head_ms = settings.keep_alive_ms =
+        150;
     return settings;
 }
 
@@ -387,7 +414,7 @@ class Impatient : public Proxy {
                   std::string head;
                   std::string body;
                   peer.request(head, body);
-                  peer.head(head);  // never answers
+                  peer.head(head); // never answers
               },
               impatient()) {}
 };
@@ -439,5 +466,5 @@ TEST_F(Flood, ASlowReaderHoldsTheAppBackInsteadOfFillingMemory) {
     EXPECT_EQ(tier_.counters().exchanges, 0U);
 }
 
-}  // namespace
-}  // namespace hasp::passon::testing
+} // namespace
+} // namespace hasp::passon::testing

@@ -29,7 +29,8 @@ std::string pem_of(const std::function<int(BIO*)>& write) {
     return out;
 }
 
-X509* certificate(const std::string& name, EVP_PKEY* key, X509* issuer, EVP_PKEY* issuer_key, bool ca) {
+X509* certificate(const std::string& name, EVP_PKEY* key, X509* issuer, EVP_PKEY* issuer_key,
+                  bool ca) {
     static std::atomic<long> serial{1};
     X509* out = X509_new();
     X509_set_version(out, 2);
@@ -38,20 +39,21 @@ X509* certificate(const std::string& name, EVP_PKEY* key, X509* issuer, EVP_PKEY
     X509_gmtime_adj(X509_getm_notAfter(out), 86400);
     X509_set_pubkey(out, key);
     X509_NAME* subject = X509_get_subject_name(out);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
+    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
+                               reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
     X509_set_issuer_name(out, issuer == nullptr ? subject : X509_get_subject_name(issuer));
     X509V3_CTX context;
     X509V3_set_ctx_nodb(&context);
     X509V3_set_ctx(&context, issuer == nullptr ? out : issuer, out, nullptr, nullptr, 0);
-    X509_EXTENSION* extension =
-        X509V3_EXT_conf_nid(nullptr, &context, NID_basic_constraints, ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
+    X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, NID_basic_constraints,
+                                                    ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
     X509_add_ext(out, extension, -1);
     X509_EXTENSION_free(extension);
     X509_sign(out, issuer_key, EVP_sha256());
     return out;
 }
 
-}  // namespace
+} // namespace
 
 TestRealm::TestRealm() : keys_(std::make_unique<Keys>()) {
     keys_->key = EVP_EC_gen("P-256");
@@ -65,7 +67,9 @@ TestRealm::Leaf TestRealm::issue(const std::string& common_name) const {
     X509* leaf = certificate(common_name, key, keys_->ca, keys_->key, false);
     Leaf out;
     out.chain_pem = pem_of([&](BIO* bio) { return PEM_write_bio_X509(bio, leaf); });
-    out.key_pem = pem_of([&](BIO* bio) { return PEM_write_bio_PrivateKey(bio, key, nullptr, nullptr, 0, nullptr, nullptr); });
+    out.key_pem = pem_of([&](BIO* bio) {
+        return PEM_write_bio_PrivateKey(bio, key, nullptr, nullptr, 0, nullptr, nullptr);
+    });
     X509_free(leaf);
     EVP_PKEY_free(key);
     return out;
@@ -83,4 +87,4 @@ Result<std::string> TestRealm::name_of(const std::vector<std::string>& chain) {
     return std::string(name);
 }
 
-}  // namespace hasp::passon::testing
+} // namespace hasp::passon::testing

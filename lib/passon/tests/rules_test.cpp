@@ -10,11 +10,14 @@ namespace hasp::passon {
 namespace {
 
 TEST(Rules, NamesThatCarryIdentityOrOriginAreForgeable) {
-    for (const char* name : {"Remote-User", "remote-anything", "X-Remote-User", "X-Forwarded-For", "x-forwarded-anything", "Forwarded",
-                             "X-Hasp-User", "hasp-app", "HASP-USER", "X-Auth-Request-User", "X-Real-IP", "Remote_User", "a_b"}) {
+    for (const char* name :
+         {"Remote-User", "remote-anything", "X-Remote-User", "X-Forwarded-For",
+          "x-forwarded-anything", "Forwarded", "X-Hasp-User", "hasp-app", "HASP-USER",
+          "X-Auth-Request-User", "X-Real-IP", "Remote_User", "a_b"}) {
         EXPECT_TRUE(is_forgeable(name, nullptr)) << name;
     }
-    for (const char* name : {"Accept", "X-Requested-With", "Forward", "X-Authentic", "Depth", "Has", "Remote"}) {
+    for (const char* name :
+         {"Accept", "X-Requested-With", "Forward", "X-Authentic", "Depth", "Has", "Remote"}) {
         EXPECT_FALSE(is_forgeable(name, nullptr)) << name;
     }
 }
@@ -87,7 +90,8 @@ TEST(Rules, AnUnsafeRequestFromAnotherOriginIsRefused) {
     EXPECT_TRUE(origin_allowed(check)) << "no browser sent it";
     check.origin = "https://tokyo.example:8443";
     EXPECT_TRUE(origin_allowed(check));
-    for (const char* origin : {"null", "https://tokyo.example", "http://tokyo.example:8443", "https://evil.example:8443", ""}) {
+    for (const char* origin : {"null", "https://tokyo.example", "http://tokyo.example:8443",
+                               "https://evil.example:8443", ""}) {
         check.origin = origin;
         EXPECT_FALSE(origin_allowed(check)) << origin;
     }
@@ -124,8 +128,10 @@ TEST(IdentityCache, ForgetsTheLeastRecentlyUsedAndTheEnded) {
     cache.put(Kind::cookie, "h", "a", who(1000), 50);
     cache.put(Kind::cookie, "h", "b", who(1000), 50);
     EXPECT_EQ(cache.find(Kind::cookie, "h", "a", 10, 10).state, State::fresh);
-    EXPECT_EQ(cache.find(Kind::bearer, "h", "a", 10, 10).state, State::unknown) << "a cookie is no token";
-    EXPECT_EQ(cache.find(Kind::cookie, "other", "a", 10, 10).state, State::unknown) << "nor good elsewhere";
+    EXPECT_EQ(cache.find(Kind::bearer, "h", "a", 10, 10).state, State::unknown)
+        << "a cookie is no token";
+    EXPECT_EQ(cache.find(Kind::cookie, "other", "a", 10, 10).state, State::unknown)
+        << "nor good elsewhere";
     cache.put(Kind::cookie, "h", "c", who(1000), 50);
     EXPECT_EQ(cache.find(Kind::cookie, "h", "b", 10, 10).state, State::unknown);
     EXPECT_EQ(cache.find(Kind::cookie, "h", "a", 60, 10).state, State::stale);
@@ -148,5 +154,5 @@ TEST(StaticPath, MapsARequestPathToNamesAndNeverToHiddenOnes) {
     EXPECT_EQ(content_type_of("a.b/c"), "application/octet-stream");
 }
 
-}  // namespace
-}  // namespace hasp::passon
+} // namespace
+} // namespace hasp::passon

@@ -1,0 +1,243 @@
+// Tiers joined by real TLS links on loopback.
+#include "harness.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sys/socket.h>
+
+namespace hasp::passon::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const std::string cookie = "Cookie: hasp-session=secret\r\n";
+const std::string sid = "0123456789abcdef0123456789abcdef";
+
+registry::AppSpec toward(const std::string& name, registry::Route route,
+                         const std::string& child = {}) {
+    registry::AppSpec app;
+    app.name = name;
+    app.route = route;
+    app.child = child;
+    return app;
+}
+
+// upper ← center ← (gate) ← tokyo. The apps "top", "mid" and "low" are where their names say.
+class Links : public ::testing::Test {
+  protected:
+    explicit Links(std::function<void(Backend::Peer&)> serve = echo_head())
+        : backend_(std::move(serve)), upper_("upper", {}, &realm_), center_("center", {}, &realm_),
+          gate_(center_.link_port()), tokyo_("tokyo", {}, &realm_) {
+        tokyo_.spec.has_parent = center_.spec.has_parent = true;
+        upper_.add_upstream("top", backend_.port(), registry::Access::users);
+        upper_.add_upstream("all", backend_.port(), registry::Access::open);
+        upper_.add(toward("mid", registry::Route::child, "center"));
+        upper_.add(toward("low", registry::Route::child, "center"));
+        center_.add_upstream("mid", backend_.port(), registry::Access::users);
+        center_.add(toward("low", registry::Route::child, "tokyo"));
+        tokyo_.add_upstream("low", backend_.port(), registry::Access::users);
+        const std::vector<std::string> everything{"top", "mid", "low"};
+        for (Tier* tier : {&upper_, &center_, &tokyo_}) {
+            tier->publish();
+            tier->keeper.know("cookie:secret", person("anna", everything));
+        }
+        center_.keeper.know("link:tokyo:" + sid, person("anna", everything));
+        upper_.keeper.know("link:center:" + sid, person("anna", everything));
+        center_.join(upper_.link_port());
+        tokyo_.join(gate_.port());
+        EXPECT_TRUE(center_.keeper.wait([](FakeKeeper& k) { return k.up(); }));
+        EXPECT_TRUE(tokyo_.keeper.wait([](FakeKeeper& k) { return k.up(); }));
+    }
+
+    TestRealm realm_;
+    Backend backend_;
+    Tier upper_;
+    Tier center_;
+    Gate gate_;
+    Tier tokyo_;
+};
+
+TEST_F(Links, ARequestGoesUpThroughEveryTierToTheOneThatHolds) {
+    Client client(tokyo_.port());
+    const Answer answer = client.get("/apps/top/x", cookie + "hasp-user: root\r\n", "localhost:99");
+    ASSERT_EQ(answer.status, 200) << answer.body;
+    EXPECT_THAT(answer.body, ::testing::StartsWith("GET /x HTTP/1.1\r\n"));
+    EXPECT_THAT(answer.body, HasSubstr("Remote-User: anna\r\n"));
+    EXPECT_THAT(answer.body, HasSubstr("X-Forwarded-Host: localhost:99\r\n"));
+    EXPECT_THAT(answer.body, HasSubstr("X-Forwarded-For: 127.0.0.1\r\n"));
+    EXPECT_THAT(answer.body, HasSubstr("CDN-Loop: tokyo, center, upper\r\n"));
+    EXPECT_THAT(answer.body, Not(HasSubstr("hasp-")));
+    EXPECT_THAT(answer.body, Not(HasSubstr("root")));
+    const std::string id = answer.body.substr(answer.body.find("X-Request-Id: ") + 14, 32);
+    for (Tier* tier : {&tokyo_, &center_, &upper_}) {
+        EXPECT_THAT(tier->access_log(), HasSubstr(id));
+    }
+    EXPECT_EQ(tokyo_.usage().size(), 1U) << "the user's own tier meters what came from above";
+    EXPECT_EQ(center_.usage().size(), 0U) << "a tier between does not";
+    EXPECT_EQ(upper_.usage().size(), 1U) << "the tier that serves does";
+}
+
+TEST_F(Links, ARequestGoesDownOverReversedConnections) {
+    Client client(upper_.port());
+    for (int i = 0; i < 5; ++i) {
+        const Answer answer = client.get("/apps/low/x", cookie);
+        ASSERT_EQ(answer.status, 200) << answer.body;
+        EXPECT_THAT(answer.body, HasSubstr("Remote-User: anna\r\n"));
+        EXPECT_THAT(answer.body, HasSubstr("Remote-Name: Zo%C3%AB anna\r\n"));
+        EXPECT_THAT(answer.body, HasSubstr("Remote-Groups: desk,ward\r\n"));
+        EXPECT_THAT(answer.body, HasSubstr("CDN-Loop: upper, center, tokyo\r\n"));
+    }
+}
+
+TEST_F(Links, ManyRequestsDownAtOnceAreAllServed) {
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < 30; ++i) {
+        clients.push_back(std::make_unique<Client>(center_.port()));
+        clients.back()->send("GET /apps/low/ HTTP/1.1\r\nHost: localhost\r\n" + cookie + "\r\n");
+    }
+    for (auto& client : clients) {
+        EXPECT_EQ(client->read().status, 200);
+    }
+}
+
+TEST_F(Links, TheUsersOwnTierMakesThePageForWhatAnotherRefused) {
+    Client client(tokyo_.port());
+    const Answer missing = client.get("/apps/none/", cookie + "Accept: text/html\r\n");
+    EXPECT_EQ(missing.status, 404);
+    EXPECT_THAT(missing.body, HasSubstr("Not found"));
+    const Answer stranger = client.get("/apps/top/", "Accept: text/html\r\n");
+    EXPECT_EQ(stranger.status, 303);
+    EXPECT_EQ(stranger.header("location"), "/hasp/login?next=%2Fapps%2Ftop%2F");
+    EXPECT_EQ(client.get("/apps/top/").status, 401);
+    EXPECT_EQ(client.get("/apps/all/").status, 200) << "open to all, three tiers up";
+}
+
+TEST_F(Links, ASessionThatTheParentDoesNotKnowIsAskedToLogIn) {
+    upper_.keeper.forget("link:center:" + sid);
+    Client client(tokyo_.port());
+    EXPECT_EQ(client.get("/apps/top/", cookie).status, 401);
+    EXPECT_EQ(client.get("/apps/mid/", cookie).status, 200);
+}
+
+TEST_F(Links, AControlStreamCarriesBytesBothWaysAndEndsWithItsLink) {
+    ControlId up = 0;
+    ControlId down = 0;
+    ASSERT_TRUE(tokyo_.keeper.wait([&](FakeKeeper& k) {
+        up = k.controls.front().opened.id;
+        return k.controls.front().opened.to_parent && k.controls.front().opened.peer == "center";
+    }));
+    ASSERT_TRUE(center_.keeper.wait([&](FakeKeeper& k) {
+        for (const auto& one : k.controls) {
+            if (one.opened.peer == "tokyo" && !one.opened.to_parent) {
+                down = one.opened.id;
+                return !one.opened.chain.empty();
+            }
+        }
+        return false;
+    }));
+    const std::string big(500'000, 'u');
+    tokyo_.on_loop([&](Engine& engine) { EXPECT_TRUE(engine.control_send(up, big).ok()); });
+    EXPECT_TRUE(center_.keeper.wait([&](FakeKeeper& k) {
+        return std::any_of(k.controls.begin(), k.controls.end(),
+                           [&](const auto& one) { return one.bytes == big; });
+    }));
+    center_.on_loop([&](Engine& engine) { EXPECT_TRUE(engine.control_send(down, "down").ok()); });
+    EXPECT_TRUE(
+        tokyo_.keeper.wait([&](FakeKeeper& k) { return k.controls.front().bytes == "down"; }));
+    gate_.cut();
+    EXPECT_TRUE(tokyo_.keeper.wait([&](FakeKeeper& k) { return k.controls.front().closed; }));
+    tokyo_.on_loop([&](Engine& engine) {
+        EXPECT_EQ(engine.control_send(up, "x").error().code, Code::unreachable);
+    });
+}
+
+TEST_F(Links, WhileTheLinkIsCutTheOthersGoOnAndItComesBackByItself) {
+    Client client(tokyo_.port());
+    ASSERT_EQ(client.get("/apps/top/", cookie).status, 200);
+    gate_.cut();
+    ASSERT_TRUE(tokyo_.keeper.wait([](FakeKeeper& k) { return k.down(); }));
+    EXPECT_EQ(client.get("/apps/low/", cookie).status, 200) << "what tokyo holds goes on";
+    const Answer gone = client.get("/apps/top/", cookie + "Accept: text/html\r\n");
+    EXPECT_EQ(gone.status, 503);
+    EXPECT_THAT(gone.body, HasSubstr("Since 20"));
+    EXPECT_NE(gone.header("retry-after"), "");
+    EXPECT_EQ(Client(center_.port()).get("/apps/low/", cookie).status, 503)
+        << "nor can the center reach down";
+    gate_.open();
+    ASSERT_TRUE(tokyo_.keeper.wait([](FakeKeeper& k) { return k.up(); }));
+    EXPECT_EQ(client.get("/apps/top/", cookie).status, 200) << "at once";
+}
+
+TEST_F(Links, ClosingALinkCutsEverythingOfThatNeighbour) {
+    center_.on_loop([](Engine& engine) {
+        LinkCredentials none;
+        none.name_child = [](const std::vector<std::string>&) -> Result<std::string> {
+            return fail(Code::refused, "revoked");
+        };
+        engine.set_link(none);
+        engine.close_link("tokyo");
+    });
+    ASSERT_TRUE(tokyo_.keeper.wait([](FakeKeeper& k) { return k.down(); }));
+    EXPECT_EQ(Client(tokyo_.port()).get("/apps/top/", cookie).status, 503);
+    EXPECT_EQ(Client(center_.port()).get("/apps/low/", cookie).status, 503);
+}
+
+TEST_F(Links, AStrangersCertificateGetsNoLink) {
+    TestRealm other;
+    Tier stranger("tokyo", {}, &other);
+    stranger.join(center_.link_port());
+    EXPECT_TRUE(stranger.keeper.wait([](FakeKeeper& k) { return k.down(); }));
+}
+
+class LargeLinks : public Links {
+  protected:
+    LargeLinks() : Links(echo_body()) {}
+};
+
+TEST_F(LargeLinks, LargeBodiesPassThreeTiersBothWays) {
+    const std::string big(5'000'000, 'z');
+    Client client(tokyo_.port());
+    std::thread sender([&] {
+        client.send("PUT /apps/top/ HTTP/1.1\r\nHost: localhost\r\n" + cookie +
+                    "Content-Length: 5000000\r\n\r\n");
+        client.send(big);
+    });
+    const Answer answer = client.read();
+    sender.join();
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_TRUE(answer.body == big);
+}
+
+class SocketLinks : public Links {
+  protected:
+    SocketLinks()
+        : Links([](Backend::Peer& peer) {
+              std::string head;
+              peer.head(head);
+              peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "
+                        "websocket\r\n\r\n");
+              char bytes[4096];
+              for (ssize_t got = 0; (got = ::recv(peer.fd, bytes, sizeof bytes, 0)) > 0;) {
+                  peer.send({bytes, static_cast<std::size_t>(got)});
+              }
+          }) {}
+};
+
+TEST_F(SocketLinks, AWebSocketWorksThroughThreeTiersUpAndDown) {
+    for (const auto& [tier, app] :
+         {std::pair<Tier*, std::string>{&tokyo_, "top"}, {&upper_, "low"}}) {
+        Client client(tier->port());
+        client.send(
+            "GET /apps/" + app +
+            "/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+            cookie + "\r\n");
+        ASSERT_EQ(client.read(true).status, 101) << app;
+        client.send("ping");
+        EXPECT_EQ(client.read_bytes(4), "ping");
+    }
+}
+
+} // namespace
+} // namespace hasp::passon::testing

@@ -1,0 +1,202 @@
+// What a tier serves itself: static files and processes behind a dial socket.
+#include "harness.h"
+
+#include "base/files.h"
+#include "net/dial.h"
+#include "net/listener.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace hasp::passon::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Folder {
+  public:
+    Folder() {
+        char name[] = "/tmp/hasp-passon-XXXXXX";
+        path = ::mkdtemp(name);
+    }
+    ~Folder() { (void)remove_tree(path).ok(); }
+    void put(const std::string& name, const std::string& content) const {
+        const std::string full = path + "/" + name;
+        ASSERT_TRUE(make_folders(full.substr(0, full.rfind('/'))).ok());
+        ASSERT_TRUE(write_file_durably(full, content, 0644).ok());
+    }
+    std::string path;
+};
+
+class Static : public ::testing::Test {
+  protected:
+    Static() : tier_("tokyo") {
+        folder_.put("site/index.html", "<h1>home</h1>");
+        folder_.put("site/a b.txt", "0123456789");
+        folder_.put("site/sub/index.html", "sub");
+        folder_.put("site/.hidden", "secret");
+        folder_.put("outside.txt", "secret");
+        EXPECT_EQ(::symlink("../outside.txt", (folder_.path + "/site/out").c_str()), 0);
+        EXPECT_EQ(::symlink("a b.txt", (folder_.path + "/site/inside").c_str()), 0);
+        EXPECT_EQ(::mkfifo((folder_.path + "/site/fifo").c_str(), 0644), 0);
+        folder_.put("site/big.bin", std::string(3'000'000, 'b'));
+        registry::AppSpec app;
+        app.name = "site";
+        app.route = registry::Route::here;
+        app.kind = registry::Kind::static_files;
+        app.access = registry::Access::open;
+        app.static_root = folder_.path + "/site";
+        tier_.add(app);
+        tier_.publish();
+    }
+    Folder folder_;
+    Tier tier_;
+};
+
+TEST_F(Static, FilesHaveTheirTypeLengthAndValidators) {
+    Client client(tier_.port());
+    const Answer index = client.get("/apps/site/");
+    EXPECT_EQ(index.status, 200);
+    EXPECT_EQ(index.body, "<h1>home</h1>");
+    EXPECT_EQ(index.header("content-type"), "text/html; charset=utf-8");
+    EXPECT_EQ(client.get("/", "", "site.localhost").body, "<h1>home</h1>");
+    EXPECT_EQ(client.get("/apps/site/a%20b.txt").body, "0123456789");
+    EXPECT_EQ(client.get("/apps/site/inside").body, "0123456789") << "a symlink within the tree";
+    EXPECT_EQ(client.get("/apps/site/sub/").body, "sub");
+    EXPECT_EQ(client.get("/apps/site/sub?x=1").header("location"), "/apps/site/sub/?x=1");
+    EXPECT_EQ(client.get("/apps/site").header("location"), "/apps/site/");
+    EXPECT_EQ(client.get("/apps/site/big.bin").body, std::string(3'000'000, 'b'));
+}
+
+TEST_F(Static, NothingOutsideOfTheTreeIsServed) {
+    Client client(tier_.port());
+    for (const char* path : {"/apps/site/out", "/apps/site/.hidden", "/apps/site/fifo",
+                             "/apps/site/none", "/apps/site//etc/passwd"}) {
+        EXPECT_EQ(client.get(path).status, 404) << path;
+    }
+    for (const char* path : {"/apps/site/../outside.txt", "/apps/site/%2e%2e/outside.txt",
+                             "/apps/site/..%2foutside.txt", "/apps/site/a%00"}) {
+        EXPECT_EQ(Client(tier_.port()).get(path).status, 400) << path;
+    }
+}
+
+TEST_F(Static, ConditionsAndRangesAreFollowed) {
+    Client client(tier_.port());
+    const Answer first = client.get("/apps/site/inside");
+    const std::string etag = first.header("etag");
+    EXPECT_EQ(client.get("/apps/site/inside", "If-None-Match: " + etag + "\r\n").status, 304);
+    EXPECT_EQ(client.get("/apps/site/inside", "If-None-Match: \"x\"\r\n").status, 200);
+    EXPECT_EQ(client
+                  .get("/apps/site/inside",
+                       "If-Modified-Since: " + first.header("last-modified") + "\r\n")
+                  .status,
+              304);
+    EXPECT_EQ(client.get("/apps/site/inside", "If-Match: \"x\"\r\n").status, 412);
+    const Answer part = client.get("/apps/site/inside", "Range: bytes=2-4\r\n");
+    EXPECT_EQ(part.status, 206);
+    EXPECT_EQ(part.body, "234");
+    EXPECT_EQ(part.header("content-range"), "bytes 2-4/10");
+    EXPECT_EQ(client.get("/apps/site/inside", "Range: bytes=-3\r\n").body, "789");
+    EXPECT_EQ(client.get("/apps/site/inside", "Range: bytes=2-4\r\nIf-Range: \"old\"\r\n").status,
+              200);
+    const Answer beyond = client.get("/apps/site/inside", "Range: bytes=20-\r\n");
+    EXPECT_EQ(beyond.status, 416);
+    EXPECT_EQ(beyond.header("content-range"), "bytes */10");
+    client.send("HEAD /apps/site/big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    EXPECT_EQ(client.read(true).header("content-length"), "3000000");
+    client.send("POST /apps/site/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_EQ(client.read().header("allow"), "GET, HEAD");
+}
+
+// Hands out connections to a backend like the dialer in an app's sandbox.
+class Dialer {
+  public:
+    Dialer(const std::string& path, int backend_port) : backend_port_(backend_port) {
+        listener_ = std::move(*net::listen_on(*net::Address::parse("unix:" + path)));
+        thread_ = std::thread([this] {
+            for (;;) {
+                pollfd waiting[2] = {{listener_.get(), POLLIN, 0}, {stop_[0], POLLIN, 0}};
+                ::poll(waiting, 2, -1);
+                if (waiting[1].revents != 0) {
+                    return;
+                }
+                const Fd peer{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+                if (peer) {
+                    const Fd app = connect_loopback(backend_port_);
+                    (void)net::answer_dial(peer.get(), app.get()).ok();
+                }
+            }
+        });
+    }
+    ~Dialer() {
+        (void)!::write(stop_[1], "", 1);
+        thread_.join();
+        ::close(stop_[0]);
+        ::close(stop_[1]);
+    }
+
+  private:
+    int backend_port_;
+    int stop_[2] = {(::pipe(stop_), stop_[0]), stop_[1]};
+    Fd listener_;
+    std::thread thread_;
+};
+
+class Process : public ::testing::Test {
+  protected:
+    Process() : backend_(echo_head()), tier_("tokyo") {
+        registry::AppSpec app;
+        app.name = "notes";
+        app.route = registry::Route::here;
+        app.kind = registry::Kind::process;
+        app.instance = registry::Instance::user;
+        app.dial_path = folder_.path;
+        EXPECT_TRUE(make_folders(folder_.path + "/notes").ok());
+        tier_.add(app);
+        tier_.publish();
+        tier_.keeper.know("cookie:secret", person("anna", {"notes"}));
+    }
+    Folder folder_;
+    Backend backend_;
+    std::unique_ptr<Dialer> dialer_;
+    Tier tier_;
+};
+
+const std::string cookie = "Cookie: hasp-session=secret\r\n";
+
+TEST_F(Process, IsStartedByTheFirstRequestAndThenReachedThroughItsDialer) {
+    tier_.keeper.on_start = [this](const StartQuestion& question) -> StartAnswer {
+        EXPECT_EQ(question.app, "notes");
+        EXPECT_EQ(question.user, "anna");
+        dialer_ = std::make_unique<Dialer>(folder_.path + "/notes/anna.sock", backend_.port());
+        return {};
+    };
+    Client client(tier_.port());
+    for (int i = 0; i < 3; ++i) {
+        const Answer answer = client.get("/apps/notes/", cookie);
+        ASSERT_EQ(answer.status, 200) << answer.body;
+        EXPECT_THAT(answer.body, HasSubstr("Remote-User: anna"));
+    }
+    EXPECT_EQ(tier_.keeper.start_questions, 1);
+}
+
+TEST_F(Process, ThatDoesNotStartIsToldWithWhatTheKeeperSaid) {
+    tier_.keeper.on_start = [](const StartQuestion&) -> StartAnswer {
+        return fail(Code::failed, "the app ended with status 1",
+                    "last lines: cannot open <notes.db>");
+    };
+    Client client(tier_.port());
+    const Answer answer = client.get("/apps/notes/", cookie + "Accept: text/html\r\n");
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_THAT(answer.body, HasSubstr("the app ended with status 1"));
+    EXPECT_THAT(answer.body, HasSubstr("cannot open &lt;notes.db&gt;"));
+    EXPECT_NE(answer.header("retry-after"), "");
+}
+
+} // namespace
+} // namespace hasp::passon::testing

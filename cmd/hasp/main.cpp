@@ -76,7 +76,7 @@ Result<std::string> read_stdin(std::size_t limit_bytes) {
 int main(int argc, char** argv) {
     // Inside an app's sandbox, where nothing of the rest is wanted.
     if (argc > 1 && std::string_view(argv[1]) == run::dialer_word) {
-        ::_exit(run::dialer_command(argc, argv));
+        ::_exit(run::dialer_command(argc - 2, argv + 2));
     }
     SystemClock clock;
     SystemRandom random;

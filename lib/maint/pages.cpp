@@ -4,6 +4,7 @@
 #include "signon/pages.h"
 #include "signon/web_rules.h"
 
+#include <algorithm>
 #include <ctime>
 
 namespace hasp::maint {
@@ -57,6 +58,21 @@ signon::TileState tile_state(const std::string& state) {
 
 signon::PageFrame Pages::frame() const {
     return {capitalised(world_.me.name.leaf())};
+}
+
+signon::PageFrame Pages::frame_for(const Request& request) const {
+    signon::PageFrame out = frame();
+    // On an app's own host the portal is another host.
+    const std::vector<std::string> hosts = app_authorities(request);
+    if (std::find(hosts.begin(), hosts.end(), request.authority) != hosts.end()) {
+        const std::size_t dot = request.host.find('.');
+        const std::string portal = !world_.config.web.portal_hosts.empty()
+                                       ? world_.config.web.portal_hosts.front()
+                                   : dot == std::string::npos ? request.host
+                                                              : request.host.substr(dot + 1);
+        out.portal_href = request.scheme + "://" + portal + port_of(request.authority) + "/";
+    }
+    return out;
 }
 
 Pages::Response Pages::page(const Request& request, int status, std::string html) const {
@@ -146,8 +162,8 @@ void Pages::serve(const Request& request, Done done) {
         done(logout(request));
     } else if (path == "/hasp/enter" && reads) {
         done(enter(request));
-    } else if (path == "/hasp/unreachable") {
-        done(down(request));
+    } else if (path == "/hasp/notice") {
+        done(notice(request));
     } else if (path == "/" && reads) {
         const auto who = signed_on(request);
         done(who ? portal(request, *who) : to_login(request));
@@ -342,8 +358,11 @@ Pages::Response Pages::portal(const Request& request, const signon::Identity& wh
     return page(request, 200, signon::render(values));
 }
 
-Pages::Response Pages::down(const Request& request) {
+// What front could not do, for people: it names the app by its title, the tier and since when.
+Pages::Response Pages::notice(const Request& request) {
+    const std::string kind = query_value(request.target, "kind").value_or("");
     const std::string app = query_value(request.target, "app").value_or("");
+    const std::string detail = query_value(request.target, "detail").value_or("");
     std::string title = app;
     for (const AppFacts& facts : world_.apps.known()) {
         if (facts.name == app) {
@@ -351,25 +370,69 @@ Pages::Response Pages::down(const Request& request) {
         }
     }
     signon::ErrorPage values;
-    values.frame = frame();
+    values.frame = frame_for(request);
     values.status = 503;
-    values.headline =
-        title.empty() ? "This cannot be reached now" : title + " cannot be reached now";
     const std::int64_t now_us = world_.clock.wall_us();
-    const std::string child = world_.apps.child_of(app);
-    const std::string where = !child.empty()           ? child
-                              : world_.me.has_parent() ? world_.me.name.parent().leaf()
-                                                       : "its server";
-    values.what = "It runs at " + capitalised(where) +
-                  ", and the link to there is down. What this site holds itself goes on.";
-    if (child.empty() && world_.parent.since_us > 0) {
-        values.since =
-            "since " + signon::clock_text(world_.parent.since_us, now_us, utc_offset_s(now_us));
+    const int offset_s = utc_offset_s(now_us);
+    if (kind == "nowhere") {
+        return page(request, 404, signon::not_found_page(values.frame));
     }
-    values.what_to_do = "It will work again by itself as soon as the link is back.";
-    values.retry_link = true;
-    Response response = page(request, 503, signon::render(values));
-    response.headers.emplace_back("retry-after", "10");
+    if (kind == "unreachable") {
+        const std::string child = world_.apps.child_of(app);
+        const std::string where = !child.empty()           ? child
+                                  : world_.me.has_parent() ? world_.me.name.parent().leaf()
+                                                           : std::string("its server");
+        values.headline = (title.empty() ? "This" : title) + " cannot be reached now";
+        values.what = "It is reached through " + capitalised(where) +
+                      ", and the link to there is down. What this site holds itself goes on.";
+        if (child.empty() && world_.parent.since_us > 0 && !world_.parent.up) {
+            values.since = "since " + signon::clock_text(world_.parent.since_us, now_us, offset_s);
+        }
+        values.what_to_do = "It works again by itself as soon as the link is back.";
+        values.retry_link = true;
+    } else if (kind == "not-running") {
+        const std::string user = [&] {
+            const auto who = signed_on(request);
+            return who ? who->user : std::string();
+        }();
+        values.headline = (title.empty() ? "This app" : title) + " does not run at the moment";
+        values.what = detail.empty() ? "It could not be started." : detail;
+        if (const auto instance = world_.apps.instance(app, user);
+            instance && instance->since_us > 0) {
+            values.since = "since " + signon::clock_text(instance->since_us, now_us, offset_s);
+        }
+        values.what_to_do =
+            "Try again in a moment. If it stays like this, tell whoever looks after this site.";
+        values.retry_link = true;
+    } else if (kind == "expired") {
+        values.headline = (title.empty() ? "This app" : title) + " may not run here now";
+        values.what = "The time for which it was lent to this site is over. It comes back when the "
+                      "site above renews it.";
+    } else if (kind == "forbidden") {
+        values.status = 403;
+        values.headline = "This came from another site";
+        values.what = "For your safety it was not carried out.";
+    } else if (kind == "guessing") {
+        values.status = 429;
+        values.headline = "Too many tries";
+        values.what = "Please wait a while.";
+    } else if (kind == "loop") {
+        values.status = 508;
+        values.headline = "This request went in circles";
+        values.what = "Two sites send it to each other. Tell whoever looks after this site.";
+    } else {
+        values.status = kind == "too-slow" ? 504 : kind == "bad-answer" ? 502 : 503;
+        values.headline = (title.empty() ? "This app" : title) + " gave no usable answer";
+        values.what = kind == "too-slow" ? "It took too long."
+                      : kind == "busy"   ? "Too many requests wait for it."
+                                         : "What it sent cannot be understood, or it sent nothing.";
+        values.what_to_do = "Try again in a moment.";
+        values.retry_link = true;
+    }
+    Response response = page(request, values.status, signon::render(values));
+    if (values.status == 503 || values.status == 429) {
+        response.headers.emplace_back("retry-after", "10");
+    }
     return response;
 }
 

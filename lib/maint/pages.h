@@ -76,7 +76,8 @@ class Pages {
     Response go(const Request& request, const std::string& sid, const std::string& next,
                 const std::string& cookie);
     Response enrol(const Request& request);
-    Response down(const Request& request);
+    Response notice(const Request& request);
+    signon::PageFrame frame_for(const Request& request) const;
     Response page(const Request& request, int status, std::string html) const;
     Response error(const Request& request, int status, const std::string& headline,
                    const std::string& what, const std::string& todo) const;

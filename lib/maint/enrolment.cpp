@@ -162,6 +162,7 @@ Result<std::string> Enrolment::certify(const ChildRow& invited, const trust::Tie
         return stored.error();
     }
     world_.log.info("enrol.done", "a tier has joined", {{"name", name.text()}});
+    world_.enrolled();
     return child.certificates;
 }
 

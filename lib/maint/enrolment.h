@@ -9,6 +9,7 @@
 #include "maint/tier_identity.h"
 #include "maint/tier_store.h"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ class Enrolment {
         const Log& log;
         const TierIdentity& me;
         TierStore& store;
+        std::function<void()> enrolled; // front must learn the new key
     };
     explicit Enrolment(World world) : world_(world) {}
 

@@ -63,7 +63,7 @@ struct Keeper::Impl {
           links(ports, clock, log, me.name, options.config.link.heartbeat_s),
           people({store, *accounts, *sessions, *tokens},
                  {ports, links, clock, random, log, options.config}, secret, me.has_parent()),
-          enrolment({clock, random, log, me, store}) {
+          enrolment({clock, random, log, me, store, [this] { send_credentials(); }}) {
         apps = std::make_unique<Apps>(
             Apps::World{ports, clock, log, options.config, store, copies, releases, me.name,
                         options.state},

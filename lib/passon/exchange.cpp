@@ -1,6 +1,5 @@
 #include "exchange.h"
 
-#include "base/text.h"
 #include "core.h"
 #include "net/fields.h"
 #include "static_files.h"
@@ -10,14 +9,6 @@
 
 namespace hasp::passon {
 namespace {
-
-std::array<std::uint8_t, 16> id_bytes(std::string_view hex) {
-    std::array<std::uint8_t, 16> out{};
-    if (const auto bytes = from_hex(hex); bytes && bytes->size() == out.size()) {
-        std::memcpy(out.data(), bytes->data(), out.size());
-    }
-    return out;
-}
 
 constexpr std::int64_t minute_ms = 60'000;
 constexpr std::int64_t keeper_ms = 30'000;
@@ -250,7 +241,7 @@ void Exchange::write_usage(billing::UsageKind kind, bool last) {
     }
     billing::set_name(record.app, app_name_);
     billing::set_name(record.user, who_->identity->user);
-    record.sid = id_bytes(who_->identity->sid);
+    record.sid = who_->sid_bytes;
     record.rid = id_bytes(request_id());
     if (down_->from() != From::user) {
         billing::set_name(record.peer, down_->peer());

@@ -41,8 +41,9 @@ std::string_view Exchange::keep(std::string_view value, bool lower) {
     if (from + value.size() > text_.capacity()) {
         return {};
     }
-    for (const char c : value) {
-        text_ += lower && c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    text_.append(value);
+    for (std::size_t i = from; lower && i < text_.size(); ++i) {
+        text_[i] = text_[i] >= 'A' && text_[i] <= 'Z' ? static_cast<char>(text_[i] + 32) : text_[i];
     }
     return std::string_view(text_).substr(from);
 }

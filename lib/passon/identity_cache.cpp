@@ -24,6 +24,23 @@ std::string header_encode(std::string_view text, bool comma_too) {
     return out;
 }
 
+std::array<std::uint8_t, 16> id_bytes(std::string_view hex) {
+    std::array<std::uint8_t, 16> out{};
+    if (hex.size() != 2 * out.size()) {
+        return out;
+    }
+    for (std::size_t i = 0; i < hex.size(); ++i) {
+        const char c = hex[i];
+        const bool digit = c >= '0' && c <= '9';
+        if (!digit && (c < 'a' || c > 'f')) {
+            return {};
+        }
+        const auto value = static_cast<std::uint8_t>(digit ? c - '0' : c - 'a' + 10);
+        out[i / 2] = static_cast<std::uint8_t>(i % 2 == 0 ? value << 4U : out[i / 2] | value);
+    }
+    return out;
+}
+
 std::shared_ptr<const KnownIdentity> render(std::shared_ptr<const Identity> identity) {
     if (identity == nullptr) {
         return nullptr;
@@ -35,6 +52,7 @@ std::shared_ptr<const KnownIdentity> render(std::shared_ptr<const Identity> iden
         known->groups += known->groups.empty() ? "" : ",";
         known->groups += header_encode(group, true);
     }
+    known->sid_bytes = id_bytes(identity->sid);
     known->identity = std::move(identity);
     return known;
 }

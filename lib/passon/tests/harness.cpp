@@ -211,6 +211,21 @@ void Tier::join(int parent_link_port) {
     on_loop([&](Engine& engine) { engine.set_link(credentials); });
 }
 
+int Tier::listen_tls(const TestRealm& realm, const std::string& host) {
+    const TestRealm::Leaf leaf = realm.issue(host);
+    net::ServerTls server;
+    server.chain_pem = leaf.chain_pem;
+    server.key_pem = leaf.key_pem;
+    auto context = net::TlsContext::server(server);
+    EXPECT_TRUE(context.ok());
+    Fd listener;
+    const int port = listen_loopback(listener);
+    on_loop([&](Engine& engine) {
+        EXPECT_TRUE(engine.add_listener(std::move(listener), ListenerKind::users, *context).ok());
+    });
+    return port;
+}
+
 std::vector<billing::UsageRecord> Tier::usage() {
     std::vector<billing::UsageRecord> out;
     on_loop([&](Engine&) {

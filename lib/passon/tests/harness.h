@@ -92,6 +92,8 @@ class Tier {
     void on_loop(const std::function<void(Engine&)>& what);
     int port() const { return port_; }
     int link_port() const { return link_port_; }
+    // A second listener for users, over TLS, with a certificate for `host`; its port.
+    int listen_tls(const TestRealm& realm, const std::string& host);
     // Begins the link to a parent's link listener (or a gate before it).
     void join(int parent_link_port);
     std::vector<billing::UsageRecord> usage();

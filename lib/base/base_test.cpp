@@ -53,7 +53,9 @@ TEST(Text, NearestSuggestsOnlyWhatIsNear) {
     EXPECT_EQ(nearest("qqqqqq", {"listen", "portal"}), "");
 }
 
-TEST(Text, TimesAreUtcWithMilliseconds) { EXPECT_EQ(rfc3339(1'700'000'000'123'456), "2023-11-14T22:13:20.123Z"); }
+TEST(Text, TimesAreUtcWithMilliseconds) {
+    EXPECT_EQ(rfc3339(1'700'000'000'123'456), "2023-11-14T22:13:20.123Z");
+}
 
 TEST(Log, JsonEscapingKeepsValidUtf8AndReplacesTheRest) {
     EXPECT_EQ(json_escape("a\"\\\n\x01é\xff"), "a\\\"\\\\\\n\\u0001é\xef\xbf\xbd");
@@ -77,5 +79,5 @@ TEST(Random, ASeedGivesTheSameBytesAgain) {
     EXPECT_LT(a.below(10), 10U);
 }
 
-}  // namespace
-}  // namespace hasp
+} // namespace
+} // namespace hasp

@@ -36,7 +36,8 @@ Result<std::string> read_file(const std::string& path, std::size_t limit_bytes) 
         }
         out.append(buffer, static_cast<std::size_t>(n));
         if (out.size() > limit_bytes) {
-            return fail(Code::refused, path + " is larger than the limit of " + std::to_string(limit_bytes) + " bytes");
+            return fail(Code::refused, path + " is larger than the limit of " +
+                                           std::to_string(limit_bytes) + " bytes");
         }
     }
 }
@@ -57,14 +58,16 @@ Status write_all(int fd, std::string_view bytes) {
 
 Status write_file_durably(const std::string& path, std::string_view content, mode_t mode) {
     const std::size_t slash = path.rfind('/');
-    const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash == 0 ? 1 : slash);
+    const std::string folder =
+        slash == std::string::npos ? "." : path.substr(0, slash == 0 ? 1 : slash);
     std::string temporary = path + ".XXXXXX";
     const Fd fd(::mkostemp(temporary.data(), O_CLOEXEC));
     if (!fd) {
         return errno_error(errno, "cannot create a file in " + folder);
     }
     Status written = write_all(fd.get(), content);
-    if (written.ok() && (::fchmod(fd.get(), mode) != 0 || ::fsync(fd.get()) != 0 || ::rename(temporary.c_str(), path.c_str()) != 0)) {
+    if (written.ok() && (::fchmod(fd.get(), mode) != 0 || ::fsync(fd.get()) != 0 ||
+                         ::rename(temporary.c_str(), path.c_str()) != 0)) {
         written = errno_error(errno, "cannot replace " + path);
     }
     if (!written.ok()) {
@@ -102,4 +105,4 @@ Status remove_tree(const std::string& path) {
     return {};
 }
 
-}  // namespace hasp
+} // namespace hasp

@@ -54,4 +54,4 @@ void SeededRandom::fill(void* out, std::size_t size) {
     }
 }
 
-}  // namespace hasp
+} // namespace hasp

@@ -43,7 +43,7 @@ Code code_of_errno(int e) {
         return Code::failed;
     }
 }
-}  // namespace
+} // namespace
 
 int exit_code(Code code) {
     for (const Row& row : rows) {
@@ -76,4 +76,4 @@ Error errno_error(int errno_value, const std::string& context) {
     return fail(code_of_errno(errno_value), context + ": " + std::strerror(errno_value));
 }
 
-}  // namespace hasp
+} // namespace hasp

@@ -9,10 +9,14 @@ namespace hasp {
 
 namespace {
 constexpr std::string_view hex_digits = "0123456789abcdef";
-constexpr std::string_view base64_url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-constexpr std::string_view base64_std = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view base64_url =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+constexpr std::string_view base64_std =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-unsigned byte_of(char c) { return static_cast<unsigned char>(c); }
+unsigned byte_of(char c) {
+    return static_cast<unsigned char>(c);
+}
 
 int hex_value(char c) {
     if (c >= '0' && c <= '9') {
@@ -77,7 +81,7 @@ std::optional<std::string> decode64(std::string_view text, std::string_view alph
     }
     return out;
 }
-}  // namespace
+} // namespace
 
 std::string to_hex(std::string_view bytes) {
     std::string out;
@@ -106,9 +110,15 @@ std::optional<std::string> from_hex(std::string_view text) {
     return out;
 }
 
-std::string to_base64url(std::string_view bytes) { return encode64(bytes, base64_url, false); }
-std::optional<std::string> from_base64url(std::string_view text) { return decode64(text, base64_url); }
-std::string to_base64(std::string_view bytes) { return encode64(bytes, base64_std, true); }
+std::string to_base64url(std::string_view bytes) {
+    return encode64(bytes, base64_url, false);
+}
+std::optional<std::string> from_base64url(std::string_view text) {
+    return decode64(text, base64_url);
+}
+std::string to_base64(std::string_view bytes) {
+    return encode64(bytes, base64_std, true);
+}
 
 std::optional<std::string> from_base64(std::string_view text) {
     if (text.size() % 4 != 0) {
@@ -124,8 +134,9 @@ std::string percent_encode(std::string_view text) {
     std::string out;
     out.reserve(text.size());
     for (const char c : text) {
-        const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                                c == '.' || c == '_' || c == '~';
+        const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                                (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' ||
+                                c == '~';
         if (unreserved) {
             out += c;
         } else {
@@ -166,7 +177,8 @@ std::optional<std::string> form_value(std::string_view form, std::string_view na
         const std::size_t eq = pair.find('=');
         const auto key = percent_decode(pair.substr(0, eq), true);
         if (key && *key == name) {
-            return eq == std::string_view::npos ? std::optional<std::string>("") : percent_decode(pair.substr(eq + 1), true);
+            return eq == std::string_view::npos ? std::optional<std::string>("")
+                                                : percent_decode(pair.substr(eq + 1), true);
         }
     }
     return std::nullopt;
@@ -213,18 +225,22 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 }
 
 std::string_view trim(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t' || text.front() == '\n' || text.front() == '\r')) {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t' || text.front() == '\n' ||
+                             text.front() == '\r')) {
         text.remove_prefix(1);
     }
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\n' || text.back() == '\r')) {
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\n' ||
+                             text.back() == '\r')) {
         text.remove_suffix(1);
     }
     return text;
 }
 
 namespace {
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
-}  // namespace
+char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
+} // namespace
 
 std::string to_lower(std::string_view text) {
     std::string out(text);
@@ -233,7 +249,8 @@ std::string to_lower(std::string_view text) {
 }
 
 bool iequals(std::string_view a, std::string_view b) {
-    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
+                                              [](char x, char y) { return lower(x) == lower(y); });
 }
 
 std::optional<std::uint64_t> parse_u64(std::string_view text) {
@@ -266,11 +283,13 @@ bool equal_constant_time(std::string_view a, std::string_view b) {
 }
 
 bool valid_name(std::string_view name) {
-    if (name.empty() || name.size() > name_length_max || name.front() < 'a' || name.front() > 'z' || name.back() == '-') {
+    if (name.empty() || name.size() > name_length_max || name.front() < 'a' || name.front() > 'z' ||
+        name.back() == '-') {
         return false;
     }
-    return std::all_of(name.begin(), name.end(),
-                       [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
+    return std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+    });
 }
 
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
@@ -303,9 +322,10 @@ std::string rfc3339(std::int64_t wall_us) {
     std::tm tm{};
     gmtime_r(&seconds, &tm);
     std::array<char, 64> out{};
-    std::snprintf(out.data(), out.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-                  tm.tm_hour, tm.tm_min, tm.tm_sec, static_cast<int>(wall_us / 1000 % 1000));
+    std::snprintf(out.data(), out.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
+                  tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+                  static_cast<int>(wall_us / 1000 % 1000));
     return out.data();
 }
 
-}  // namespace hasp
+} // namespace hasp

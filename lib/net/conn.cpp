@@ -79,6 +79,7 @@ void Conn::on_edges(Edges edges) {
     if (edges.writable || edges.broken) {
         writable_ = true;
     }
+    broken_ = broken_ || edges.broken;
     switch (phase_) {
     case Phase::connecting:
         finish_connect();
@@ -156,7 +157,25 @@ IoResult Conn::read(std::span<char> into) {
     if (!readable_) {
         return {Io::again, 0};
     }
-    return tls_ != nullptr ? tls_->read(into) : read_plain(into);
+    const IoResult got = tls_ != nullptr ? tls_->read(into) : read_plain(into);
+    readable_ = readable_ && got.state == Io::ok;
+    return got;
+}
+
+bool Conn::quiet() {
+    if (phase_ != Phase::open || broken_) {
+        return false;
+    }
+    if (!readable_) {
+        return true;
+    }
+    if (tls_ != nullptr) {
+        return tls_->quiet();
+    }
+    char first = 0;
+    const ssize_t got = recv(fd_.get(), &first, 1, MSG_DONTWAIT | MSG_PEEK);
+    readable_ = !(got < 0 && errno == EAGAIN);
+    return !readable_;
 }
 
 IoResult Conn::read_plain(std::span<char> into) {

@@ -86,7 +86,7 @@ ParseResult understand_fields(AnswerHead& head, const AnswerTo& to) {
     } else if (framing.chunked) {
         head.framing = Framing::chunked;
     } else if (framing.has_length) {
-        head.framing = framing.length == 0 ? Framing::none : Framing::length;
+        head.framing = Framing::length;
     } else {
         head.framing = Framing::until_close;
         head.keep_alive = false;

@@ -191,9 +191,9 @@ ParseResult understand_fields(RequestHead& head) {
     if (framing.fault != nullptr) {
         return refuse(framing.status, framing.fault);
     }
-    head.framing = framing.chunked                             ? Framing::chunked
-                   : framing.has_length && framing.length != 0 ? Framing::length
-                                                               : Framing::none;
+    head.framing = framing.chunked      ? Framing::chunked
+                   : framing.has_length ? Framing::length
+                                        : Framing::none;
     head.content_length = framing.length;
     const auto options = connection_options(head.headers);
     if (!options) {
@@ -208,7 +208,7 @@ ParseResult understand_fields(RequestHead& head) {
         if (!same_text(expect->value, "100-continue") || expect->next_same != 0) {
             return refuse(417, "an expectation other than 100-continue");
         }
-        head.expect_continue = head.framing != Framing::none;
+        head.expect_continue = framing.chunked || framing.length != 0;
     }
     return {ParseResult::State::done};
 }

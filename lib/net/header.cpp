@@ -2,6 +2,8 @@
 
 #include "chars.h"
 
+#include <cstring>
+
 namespace hasp::net {
 namespace {
 
@@ -109,6 +111,38 @@ constexpr Table make_table() {
 constexpr Table table = make_table();
 static_assert(table.factor != 0, "no perfect hash: change slot_of");
 
+template <typename Word>
+Word load(const char* at) {
+    Word word{};
+    std::memcpy(&word, at, sizeof word);
+    return word;
+}
+
+// Are `size` bytes at `name` those of `text`, which is in lower case? Words at a time, the last one
+// overlapping. Bit 0x20 may be set in a token without making another token into a known name.
+template <typename Word>
+bool same_words(const char* name, const char* text, std::size_t size) {
+    constexpr Word lower_bits = static_cast<Word>(0x2020202020202020U);
+    for (std::size_t i = 0; i + sizeof(Word) < size; i += sizeof(Word)) {
+        if ((load<Word>(name + i) | lower_bits) != load<Word>(text + i)) {
+            return false;
+        }
+    }
+    const std::size_t last = size - sizeof(Word);
+    return (load<Word>(name + last) | lower_bits) == load<Word>(text + last);
+}
+
+bool same_name(std::string_view name, std::string_view text) {
+    if (name.size() != text.size()) {
+        return false;
+    }
+    if (name.size() >= 8) {
+        return same_words<std::uint64_t>(name.data(), text.data(), name.size());
+    }
+    return name.size() >= 4 ? same_words<std::uint32_t>(name.data(), text.data(), name.size())
+                            : same_text(name, text);
+}
+
 } // namespace
 
 Name name_id(std::string_view name) {
@@ -116,7 +150,7 @@ Name name_id(std::string_view name) {
         return Name::other;
     }
     const std::uint8_t id = table.ids[slot_of(name, table.factor)];
-    return id != 0 && same_text(texts[id], name) ? static_cast<Name>(id) : Name::other;
+    return id != 0 && same_name(name, texts[id]) ? static_cast<Name>(id) : Name::other;
 }
 
 std::string_view name_text(Name id) {
@@ -136,7 +170,13 @@ bool Headers::add(std::string_view name, std::string_view value, Name id) {
     if (count_ == capacity) {
         return false;
     }
-    fields_[count_] = Header{name, value, id, 0};
+    // Member by member: building a Header first and copying it stalls on store forwarding, a third
+    // of the whole parse.
+    Header& field = fields_[count_];
+    field.name = name;
+    field.value = value;
+    field.id = id;
+    field.next_same = 0;
     const auto index = static_cast<std::size_t>(id);
     const auto place = static_cast<std::uint8_t>(++count_);
     if (id != Name::other) {

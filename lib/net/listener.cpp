@@ -124,9 +124,18 @@ void Listener::accept_some() {
                 ++out_of_descriptors_;
                 retry_.arm(pause_ms);
                 return;
-            default: // that connection died in the queue (accept(2): treat network errors like
-                     // EAGAIN)
+            case EINTR:
+            case ECONNABORTED: // that connection died in the queue
+            case EPROTO:
+            case ENETDOWN:
+            case ENETUNREACH:
+            case EHOSTDOWN:
+            case EHOSTUNREACH:
+            case EPERM: // a firewall's rule
                 continue;
+            default: // the listening socket itself is ill: look again later, never spin
+                retry_.arm(pause_ms);
+                return;
             }
         }
         if (peer.ss_family != AF_UNIX) {

@@ -240,6 +240,16 @@ IoResult TlsLink::read(std::span<char> into) {
     return {Io::ok, total};
 }
 
+bool TlsLink::quiet() {
+    forget_old_errors();
+    char first = 0;
+    const int got = SSL_peek(ssl_.get(), &first, 1);
+    if (got > 0) {
+        return false;
+    }
+    return read_failed(got).state == Io::again;
+}
+
 IoResult TlsLink::read_failed(int result) {
     switch (SSL_get_error(ssl_.get(), result)) {
     case SSL_ERROR_WANT_READ:

@@ -21,6 +21,7 @@ class TlsLink {
     std::string handshake_error();
 
     IoResult read(std::span<char> into);
+    bool quiet();
     IoResult write(std::span<const iovec> pieces);
     void end_writing() { SSL_shutdown(ssl_.get()); }
     // Hands waiting ciphertext to the socket; true when none is left.

@@ -77,6 +77,7 @@ void Exchange::reset() {
     status_ = 0;
     up_seen_ = interim_ = 0;
     request_broken_ = false;
+    notice_asked_ = false;
     retried_ = started_ = sent_bytes_ = answered_ = up_reusable_ = by_credential_ = continue_due_ =
         begun_ = false;
     authorised_by_parent_ = false;

@@ -148,6 +148,8 @@ class Exchange {
     void own_page();
     void read_own_body();
     void ask_page();
+    void ask_notice(Notice what, std::string_view detail);
+    void tell_request_id(net::HeadWriter& out) const;
     void on_page(Result<PageAnswer> answer);
     struct Extra {
         std::string_view name;
@@ -226,6 +228,7 @@ class Exchange {
     BodyRelay answer_;
     std::unique_ptr<StaticFile> file_;
     std::string own_body_;
+    bool notice_asked_ = false;
     std::string_view head_text_; // of a file's answer, in core_.head_out, until its first write
     Endpoint* waiting_at_ = nullptr;
     std::size_t tries_ = 0; // addresses tried

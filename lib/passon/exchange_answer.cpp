@@ -137,7 +137,6 @@ void Exchange::read_answer_head() {
 
 bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing framing,
                                  std::string_view& text) {
-    const bool link = down_->from() != From::user;
     const bool here = verdict_ == registry::Verdict::here;
     net::HeadWriter out(core_.head_out);
     out.status_line(answer.status);
@@ -204,7 +203,7 @@ bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing fra
         }
         write_connection_field(out, head, keep_);
     }
-    (void)link;
+    tell_request_id(out);
     out.end();
     text = out.text();
     return !out.failed();

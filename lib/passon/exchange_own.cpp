@@ -61,6 +61,13 @@ constexpr std::string_view plain_type = "text/plain; charset=utf-8";
 
 } // namespace
 
+// So that a user's report can be found in every tier's log.
+void Exchange::tell_request_id(net::HeadWriter& out) const {
+    if (down_->from() == From::user) {
+        out.trusted("X-Request-Id", request_id());
+    }
+}
+
 // A browser that goes somewhere, and not a program or a picture of a page.
 bool Exchange::wants_page() const {
     if (head.method != net::Method::get && head.method != net::Method::head) {
@@ -97,6 +104,13 @@ void Exchange::notice(Notice what, std::string_view detail) {
         body += '\n';
         answer_own(known.status, {{later ? "Retry-After" : "", later ? "10" : ""}}, plain_type,
                    body);
+        return;
+    }
+    if (!notice_asked_ && what != Notice::keeper && request_body_done()) {
+        // The keeper knows titles, neighbours and times, and has the style; what follows is for
+        // when it cannot be asked.
+        notice_asked_ = true;
+        ask_notice(what, detail);
         return;
     }
     std::string page = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>";
@@ -227,6 +241,34 @@ void Exchange::ask_page() {
                                 });
 }
 
+void Exchange::ask_notice(Notice what, std::string_view detail) {
+    release_up(false);
+    PageQuestion question;
+    question.method = "GET";
+    question.scheme = scheme_;
+    question.authority = authority_;
+    question.host = host_;
+    question.target = "/hasp/notice?kind=" + std::string(text_of(what).word) +
+                      "&app=" + percent_encode(app_name_) + "&detail=" + percent_encode(detail);
+    question.client_address = client_;
+    question.request_id = request_id();
+    question.identity = who_ ? who_->identity : nullptr;
+    at_ = At::page;
+    due(Due::keeper);
+    core_.parts.keeper.ask_page(
+        std::move(question),
+        [handle = handle(), what, text = std::string(detail)](Result<PageAnswer> answer) {
+            if (*handle == nullptr) {
+                return;
+            }
+            if (!answer || answer->status < 400) {
+                (*handle)->notice(what, text);
+                return;
+            }
+            (*handle)->on_page(std::move(answer));
+        });
+}
+
 void Exchange::on_page(Result<PageAnswer> answer) {
     if (at_ != At::page) {
         return;
@@ -251,6 +293,7 @@ void Exchange::on_page(Result<PageAnswer> answer) {
     status_ = answer->status;
     out.status_line(answer->status);
     out.trusted("Date", core_.http_date());
+    tell_request_id(out);
     for (const auto& [name, value] : answer->headers) {
         if (!iequals(name, "content-length") && !iequals(name, "transfer-encoding") &&
             !iequals(name, "connection")) {
@@ -288,6 +331,7 @@ void Exchange::answer_own(int status, std::initializer_list<Extra> extra, std::s
     net::HeadWriter out(core_.head_out);
     out.status_line(status);
     out.trusted("Date", core_.http_date());
+    tell_request_id(out);
     for (const Extra& one : extra) {
         if (!one.name.empty()) {
             out.field(one.name, one.value);

@@ -99,6 +99,17 @@ void Exchange::resolve() {
         notice(Notice::keeper);
         return;
     }
+    if (down_->from() == From::child && down_->peer().empty()) {
+        make_request_id();
+        if (head.method != net::Method::post || head.path != link_enrol_path) {
+            refuse(403, "only an enrolled tier may do this");
+            return;
+        }
+        scheme_ = "link";
+        client_ = down_->address();
+        own_page();
+        return;
+    }
     if (down_->from() == From::child && head.method == net::Method::post &&
         head.path.starts_with("/hasp/link/")) {
         make_request_id();

@@ -20,4 +20,7 @@ inline constexpr std::string_view link_user_groups = "hasp-user-groups";
 inline constexpr std::string_view link_notice = "hasp-notice";
 inline constexpr std::string_view link_notice_text = "hasp-notice-text";
 
+// The one thing that a box without a certificate may ask for.
+inline constexpr std::string_view link_enrol_path = "/hasp/link/enrol";
+
 } // namespace hasp::passon

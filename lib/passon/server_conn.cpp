@@ -34,7 +34,9 @@ void ServerConn::take_reversed(std::unique_ptr<net::Conn> conn, std::string peer
 }
 
 void ServerConn::on_open(net::Conn& conn) {
-    if (from_ == From::child) {
+    // Without a certificate it is a box that wants to join: it has no name, and may do nothing
+    // else.
+    if (from_ == From::child && !conn.verified_chain().empty()) {
         Result<std::string> name =
             core_.credentials.name_child
                 ? core_.credentials.name_child(conn.verified_chain())

@@ -4,6 +4,7 @@
 #include "net/listener.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 namespace hasp::net {
 namespace {
@@ -199,6 +200,34 @@ TEST_F(ConnTest, AnOwnerThatDoesNotReadHoldsTheSenderBack) {
     EXPECT_TRUE(until([this] { return server.received.size() == client.to_send.size(); }));
 }
 
+TEST_F(ConnTest, APooledConnectionIsQuietUntilPayloadOrAnEndComes) {
+    for (const bool secure : {false, true}) {
+        Peer a{*reactor}, b{*reactor};
+        SocketPair pair = make_pair_of_sockets();
+        const auto s = secure ? server_tls() : nullptr;
+        const auto c = secure ? client_tls(ca, ca) : nullptr;
+        ASSERT_TRUE(a.conn.adopt(std::move(pair.a), nowhere, s).ok());
+        ASSERT_TRUE(b.conn.adopt(std::move(pair.b), nowhere, c).ok());
+        ASSERT_TRUE(until([&] { return a.conn.open() && b.conn.open(); }));
+        a.reading = false;
+        reactor->run_once(0);
+        EXPECT_TRUE(a.conn.quiet());
+        EXPECT_FALSE(a.conn.peer_closed());
+        b.to_send = "x";
+        b.go();
+        ASSERT_TRUE(until([&] { return a.conn.readable(); }));
+        EXPECT_FALSE(a.conn.quiet());
+        a.reading = true;
+        a.go();
+        EXPECT_EQ(a.received, "x");
+        EXPECT_TRUE(a.conn.quiet());
+        a.reading = false;
+        b.conn.close();
+        ASSERT_TRUE(until([&] { return a.conn.peer_closed(); }));
+        EXPECT_FALSE(a.conn.quiet());
+    }
+}
+
 TEST_F(ConnTest, MovesToAnotherLoop) {
     join(server_tls(), client_tls(ca, ca));
     ASSERT_TRUE(until([this] { return server.opened && client.opened; }));
@@ -248,6 +277,49 @@ TEST_F(ConnTest, ALingeringCloseLetsThePeerReadTheAnswer) {
     ASSERT_TRUE(client.conn.connect(listener.address()).ok());
     ASSERT_TRUE(until([this] { return client.last == Io::end; }));
     EXPECT_EQ(client.received, "HTTP/1.1 400 Bad Request\r\n\r\n");
+}
+
+TEST_F(ConnTest, APausedListenerLeavesConnectionsInTheQueue) {
+    auto listening = listen_on(*Address::parse("127.0.0.1:0"));
+    ASSERT_TRUE(listening.ok());
+    std::vector<Fd> accepted;
+    Listener listener{*reactor, std::move(*listening), [&accepted](Fd socket, const Address&) {
+                          accepted.push_back(std::move(socket));
+                      }};
+    ASSERT_TRUE(listener.start().ok());
+    listener.pause();
+    ASSERT_TRUE(client.conn.connect(listener.address()).ok());
+    ASSERT_TRUE(until([this] { return client.opened; }));
+    EXPECT_TRUE(accepted.empty());
+    listener.resume();
+    EXPECT_TRUE(until([&accepted] { return accepted.size() == 1; }));
+}
+
+TEST_F(ConnTest, AListenerWithoutDescriptorsWaitsAndGoesOn) {
+#ifdef __SANITIZE_ADDRESS__
+    GTEST_SKIP() << "UBSan opens a pipe to look at a vptr, and takes EMFILE for a bad object";
+#endif
+    auto listening = listen_on(*Address::parse("127.0.0.1:0"));
+    ASSERT_TRUE(listening.ok());
+    std::vector<Fd> accepted;
+    Listener listener{*reactor, std::move(*listening), [&accepted](Fd socket, const Address&) {
+                          accepted.push_back(std::move(socket));
+                      }};
+    ASSERT_TRUE(listener.start().ok());
+    ASSERT_TRUE(client.conn.connect(listener.address()).ok());
+    rlimit before{};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit none{3, before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const bool refused = until([&listener] { return listener.refused_for_descriptors() != 0; });
+    const std::uint64_t once = listener.refused_for_descriptors();
+    for (int i = 0; i < 50; ++i) {
+        reactor->run_once(0);
+    }
+    EXPECT_LE(listener.refused_for_descriptors(), once + 1);
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_TRUE(refused);
+    EXPECT_TRUE(until([&accepted] { return accepted.size() == 1; }));
 }
 
 TEST(TlsContext, RefusesPemThatDoesNotFit) {

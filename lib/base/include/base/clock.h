@@ -10,7 +10,8 @@ class Clock {
     virtual ~Clock() = default;
     // Microseconds since 1970-01-01 UTC, as the machine believes. May step in either direction.
     virtual std::int64_t wall_us() const = 0;
-    // Microseconds of CLOCK_BOOTTIME: goes on while suspended, never steps, starts anew at a reboot.
+    // Microseconds of CLOCK_BOOTTIME: goes on while suspended, never steps, starts anew at a
+    // reboot.
     virtual std::int64_t boot_us() const = 0;
 };
 
@@ -34,4 +35,4 @@ class ManualClock final : public Clock {
     }
 };
 
-}  // namespace hasp
+} // namespace hasp

@@ -29,4 +29,4 @@ class Fd {
     int fd_ = -1;
 };
 
-}  // namespace hasp
+} // namespace hasp

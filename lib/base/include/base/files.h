@@ -13,8 +13,9 @@ namespace hasp {
 // The whole file; refused when it is larger than limit_bytes (the message says both sizes).
 Result<std::string> read_file(const std::string& path, std::size_t limit_bytes);
 
-// Replaces `path` so that after a crash either the old or the new content is there: temporary file in the same folder, fsync,
-// rename, fsync of the folder. On error the old content stands and the temporary file is gone.
+// Replaces `path` so that after a crash either the old or the new content is there: temporary file
+// in the same folder, fsync, rename, fsync of the folder. On error the old content stands and the
+// temporary file is gone.
 Status write_file_durably(const std::string& path, std::string_view content, mode_t mode);
 
 // mkdir -p with `mode` for the folders it creates.
@@ -26,4 +27,4 @@ Status remove_tree(const std::string& path);
 // Writes all bytes to a blocking descriptor, through EINTR and short writes.
 Status write_all(int fd, std::string_view bytes);
 
-}  // namespace hasp
+} // namespace hasp

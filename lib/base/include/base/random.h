@@ -11,7 +11,8 @@ namespace hasp {
 class Random {
   public:
     virtual ~Random() = default;
-    // Fills `size` bytes. Never fails (the system's source aborts the process when the kernel refuses).
+    // Fills `size` bytes. Never fails (the system's source aborts the process when the kernel
+    // refuses).
     virtual void fill(void* out, std::size_t size) = 0;
 
     std::string bytes(std::size_t size);
@@ -36,4 +37,4 @@ class SeededRandom final : public Random {
     std::mt19937_64 engine_;
 };
 
-}  // namespace hasp
+} // namespace hasp

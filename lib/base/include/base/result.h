@@ -9,17 +9,18 @@
 
 namespace hasp {
 
-// The few kinds of failure that a caller can act on. Each maps to one exit code (doc of exit codes: hasp(1)), see exit_code().
+// The few kinds of failure that a caller can act on. Each maps to one exit code (doc of exit codes:
+// hasp(1)), see exit_code().
 enum class Code : unsigned char {
-    failed,       // exit 1: it did not work, and none of the others fits
-    usage,        // exit 2: the caller asked for something malformed
-    partial,      // exit 3: some of it was done
-    refused,      // exit 4: not allowed, or something did not verify
-    not_found,    // exit 5
-    conflict,     // exit 6: exists already, or is locked by somebody else
-    unreachable,  // exit 7: the other side cannot be reached
-    timed_out,    // exit 8
-    try_later,    // exit 75: nothing is wrong, but not now
+    failed,      // exit 1: it did not work, and none of the others fits
+    usage,       // exit 2: the caller asked for something malformed
+    partial,     // exit 3: some of it was done
+    refused,     // exit 4: not allowed, or something did not verify
+    not_found,   // exit 5
+    conflict,    // exit 6: exists already, or is locked by somebody else
+    unreachable, // exit 7: the other side cannot be reached
+    timed_out,   // exit 8
+    try_later,   // exit 75: nothing is wrong, but not now
 };
 
 // What the process ends with for an error of this kind. Success is 0.
@@ -31,8 +32,8 @@ Code code_from_name(const std::string& name);
 
 struct Error {
     Code code = Code::failed;
-    std::string message;  // what, where and why: one sentence without a full stop
-    std::string hint;     // what to do next, may be empty
+    std::string message; // what, where and why: one sentence without a full stop
+    std::string hint;    // what to do next, may be empty
 };
 
 template <typename T>
@@ -97,4 +98,4 @@ inline Error fail(Code code, std::string message, std::string hint = {}) {
 // "CONTEXT: strerror(errno_value)", with the kind taken from errno where one fits.
 Error errno_error(int errno_value, const std::string& context);
 
-}  // namespace hasp
+} // namespace hasp

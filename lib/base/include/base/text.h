@@ -21,10 +21,12 @@ std::string to_base64(std::string_view bytes);
 
 // RFC 3986 §2.1: everything but unreserved characters.
 std::string percent_encode(std::string_view text);
-// nullopt on a truncated or non-hex escape. With plus_is_space it decodes forms (application/x-www-form-urlencoded).
+// nullopt on a truncated or non-hex escape. With plus_is_space it decodes forms
+// (application/x-www-form-urlencoded).
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space = false);
 
-// Value of `name` in an application/x-www-form-urlencoded text, first occurrence; nullopt when absent or malformed.
+// Value of `name` in an application/x-www-form-urlencoded text, first occurrence; nullopt when
+// absent or malformed.
 std::optional<std::string> form_value(std::string_view form, std::string_view name);
 
 // For text and attribute values in HTML.
@@ -41,7 +43,8 @@ std::optional<std::uint64_t> parse_u64(std::string_view text);
 // Same length and bytes, in time that depends on the length alone.
 bool equal_constant_time(std::string_view a, std::string_view b);
 
-// Names of tiers, apps, accounts and groups: 1-40 characters of a-z, 0-9 and '-', starting with a letter, not ending in '-'.
+// Names of tiers, apps, accounts and groups: 1-40 characters of a-z, 0-9 and '-', starting with a
+// letter, not ending in '-'.
 bool valid_name(std::string_view name);
 inline constexpr std::size_t name_length_max = 40;
 
@@ -51,4 +54,4 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
 // RFC 3339 in UTC with milliseconds: 2026-11-23T16:02:16.000Z.
 std::string rfc3339(std::int64_t wall_us);
 
-}  // namespace hasp
+} // namespace hasp

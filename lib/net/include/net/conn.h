@@ -77,11 +77,21 @@ class Conn final : private Handler {
     // drained.
     bool readable() const { return readable_; }
     bool writable() const { return writable_ && phase_ == Phase::open; }
+    // The peer sends no more (maybe behind bytes not yet read) / the connection is dead both ways.
+    // Told by the kernel, so also to an owner that does not read: who waits for an answer may give
+    // up.
+    bool peer_closed() const { return peer_closed_; }
+    bool broken() const { return broken_; }
+    // Of a pooled connection, in on_ready or before it is used again: true when there is neither
+    // payload nor an end. Takes TLS's own messages (tickets) off. One system call at most, none
+    // after a read that drained.
+    bool quiet();
     // Everything written has been handed to the kernel.
     bool flushed() const;
 
     // Reads what is there, up to the size of `into` (not empty). One system call at most for plain;
-    // for TLS as many records as fit and are there. Precondition: open().
+    // for TLS as many records as fit and are there. After end, cut or
+    // failed readable() is false. Precondition: open().
     IoResult read(std::span<char> into);
     // Writes the pieces in order as far as the socket takes them; `bytes` may be short, then
     // writable() is false and on_ready comes when it is not. Plain: one sendmsg(2). TLS: small
@@ -144,6 +154,7 @@ class Conn final : private Handler {
     bool readable_ = false;
     bool writable_ = false;
     bool peer_closed_ = false; // a short read does not mean drained any more: the end is to be read
+    bool broken_ = false;
     bool write_ended_ = false;
     bool attached_ = false;
     std::uint64_t wire_in_ = 0;

@@ -15,7 +15,8 @@ enum class Method : std::uint8_t { other, get, head, post, put, delete_, options
 bool is_safe(Method method);
 bool is_idempotent(Method method);
 
-// How a body's end is known (RFC 9112 §6.3).
+// How a body's end is known (RFC 9112 §6.3). An announced length of 0 is `length`, so that it is
+// announced again; `none` in an answer means that its status or HEAD allows no body.
 enum class Framing : std::uint8_t { none, length, chunked, until_close };
 
 enum class TargetForm : std::uint8_t { origin, absolute, asterisk };
@@ -43,7 +44,7 @@ struct RequestHead {
     Framing framing;            // none, length or chunked
     std::uint8_t version_minor; // 0 or 1 (HTTP/1.2 and later count as 1.1)
     bool keep_alive;            // the peer wants and the message allows another request
-    bool expect_continue;       // 1.1 and "Expect: 100-continue"
+    bool expect_continue;       // 1.1, "Expect: 100-continue" and a body that is not empty
     bool upgrade;       // 1.1, "Connection: upgrade" and an Upgrade field: see Name::upgrade
     bool has_query;     // "?" was there, maybe with nothing behind it
     bool host_is_ip;    // host is an IPv4 or bracketed IPv6 address

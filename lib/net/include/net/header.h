@@ -74,7 +74,7 @@ enum class Name : std::uint8_t {
 };
 inline constexpr std::size_t names_known = static_cast<std::size_t>(Name::count_);
 
-// Case-insensitive (RFC 9110 §5.1); Name::other for every other name.
+// Case-insensitive (RFC 9110 §5.1); Name::other for every other name. Precondition: a token.
 Name name_id(std::string_view name);
 // Lower case; empty for Name::other.
 std::string_view name_text(Name id);

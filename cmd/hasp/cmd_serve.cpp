@@ -1,0 +1,159 @@
+// hasp serve, hasp relay: a tier in the foreground.
+#include "base/files.h"
+#include "commands.h"
+#include "join.h"
+#include "maint/tier_identity.h"
+#include "state.h"
+#include "supervisor.h"
+
+#include <filesystem>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace hasp::cmd {
+
+namespace {
+
+constexpr std::size_t invitation_file_bytes_max = 8192;
+
+std::vector<ListenSpec> listeners(const maint::Config& config) {
+    std::vector<ListenSpec> out;
+    for (const std::string& address : config.web.listen) {
+        out.push_back({"web", address});
+    }
+    for (const std::string& address : config.web.tls_listen) {
+        out.push_back({"web-tls", address});
+    }
+    for (const std::string& address : config.link.listen) {
+        out.push_back({"link", address});
+    }
+    return out;
+}
+
+// Folders that the processes expect; front and apps' users pass through STATE, so it is searchable
+// but not readable.
+Status lay_out(const std::string& state) {
+    if (Status removed = remove_tree(state + "/run"); !removed.ok()) {
+        return removed;
+    }
+    for (const auto& [folder, mode] :
+         {std::pair{"", 0711}, std::pair{"/run", 0711}, std::pair{"/run/apps", 0711},
+          std::pair{"/releases", 0711}, std::pair{"/log", 0711}}) {
+        const std::string path = state + folder;
+        if (Status made = make_folders(path, static_cast<mode_t>(mode)); !made.ok()) {
+            return made;
+        }
+        ::chmod(path.c_str(), static_cast<mode_t>(mode));
+    }
+    return {};
+}
+
+int serve(const Args& args, Env& env, bool needs_parent) {
+    const std::string state = absolute_path(args.state());
+    const std::string config_file =
+        args.get("config").empty() ? state + "/hasp.toml" : absolute_path(args.get("config"));
+    auto config = state_config(state, args.get("config"));
+    if (!config.ok()) {
+        return report(args, env, config.error());
+    }
+    auto me = maint::load_identity(state + "/keys");
+    if (!me.ok()) {
+        return report(
+            args, env,
+            me.error().code == Code::not_found
+                ? fail(Code::not_found, state + " holds no tier",
+                       "make a center with `hasp init`, or join one with `hasp relay --join -`")
+                : me.error());
+    }
+    if (needs_parent && !me->has_parent()) {
+        return report(args, env,
+                      fail(Code::refused,
+                           me->name.text() + " has no parent, so there is nothing to relay to",
+                           "run it with `hasp serve`"));
+    }
+    auto lock = lock_state(state);
+    if (!lock.ok()) {
+        return report(args, env, lock.error());
+    }
+    if (Status laid_out = lay_out(state); !laid_out.ok()) {
+        return report(args, env, laid_out.error());
+    }
+    const Log log(STDERR_FILENO, env.clock, "supervisor",
+                  args.json() || config->log.format == maint::Config::LogFormat::json,
+                  static_cast<Level>(config->log.level));
+    SupervisorOptions options;
+    options.state = state;
+    options.config = config_file;
+    options.json_log = args.json();
+    options.listen = listeners(*config);
+    options.access_log = config->log.access ? state + "/log/access.jsonl" : "";
+    return run_supervisor(options, log);
+}
+
+int run_serve(const Args& args, Env& env) {
+    return serve(args, env, false);
+}
+
+int run_relay(const Args& args, Env& env) {
+    if (args.given("join")) {
+        const std::string file = args.get("join");
+        auto line = file == "-" ? env.in(invitation_file_bytes_max)
+                                : read_file(file, invitation_file_bytes_max);
+        if (!line.ok()) {
+            return report(args, env, line.error());
+        }
+        auto joined = join_parent(absolute_path(args.state()), *line, env.clock, env.random);
+        if (!joined.ok()) {
+            return report(args, env, joined.error());
+        }
+        if (!args.quiet()) {
+            env.err("hasp: this is now " + *joined + "\n");
+        }
+        if (args.flag("only-join")) {
+            return 0;
+        }
+    }
+    return serve(args, env, true);
+}
+
+const Option config_option{.name = "config",
+                           .metavar = "FILE",
+                           .text = "the config, instead of STATE/hasp.toml",
+                           .kind = Kind::value};
+
+} // namespace
+
+Command serve_command() {
+    return {.path = {"serve"},
+            .summary = "run a tier in the foreground",
+            .description =
+                "Serves users, children and apps until SIGTERM or SIGINT; then nothing new is "
+                "accepted, what users have begun is finished, apps are "
+                "stopped, and it ends. Prints one line for each address, \"ready http://ADDRESS\", "
+                "as soon as it answers there. Log lines go to standard error.",
+            .options = {config_option},
+            .examples = {{"hasp serve --state /srv/hasp", "runs the tier whose state is there"}},
+            .exit_codes = {4, 5, 6},
+            .run = run_serve};
+}
+
+Command relay_command() {
+    return {.path = {"relay"},
+            .summary = "run a tier below a parent; join it first with --join",
+            .description = "Like serve, for a tier that has a parent. With --join it first takes "
+                           "an invitation (a line made by `hasp local invite` at the parent): it "
+                           "makes its keys, checks the parent before it shows the secret, and is "
+                           "enrolled. Joining again with the same invitation and keys is no error.",
+            .options = {config_option,
+                        {.name = "join",
+                         .metavar = "FILE",
+                         .text = "an invitation to take first; - reads it from standard input",
+                         .kind = Kind::value},
+                        {.name = "only-join", .text = "end after joining"}},
+            .examples = {{"hasp relay --state /srv/hasp --join - < tokyo.invite", "joins and runs"},
+                         {"hasp relay --state /srv/hasp", "runs it again later"}},
+            .exit_codes = {4, 5, 6, 7},
+            .run = run_relay};
+}
+
+} // namespace hasp::cmd

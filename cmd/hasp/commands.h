@@ -1,0 +1,23 @@
+// Every command of hasp, one file for each noun; main.cpp lists them.
+#pragma once
+
+#include "command.h"
+
+#include <vector>
+
+namespace hasp::cmd {
+
+Command init_command();
+Command serve_command();
+Command relay_command();
+Command status_command();
+std::vector<Command> local_commands();
+std::vector<Command> user_commands();
+std::vector<Command> token_commands();
+std::vector<Command> app_commands();
+std::vector<Command> lease_commands();
+std::vector<Command> config_commands();
+// What hasp runs of itself: the three processes, the reader of packs.
+std::vector<Command> hidden_commands();
+
+} // namespace hasp::cmd

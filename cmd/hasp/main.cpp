@@ -1,0 +1,104 @@
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/random.h"
+#include "commands.h"
+#include "maint/config.h"
+#include "run/dialer.h"
+#include "run/manifest.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <string_view>
+#include <unistd.h>
+
+namespace {
+
+using namespace hasp;
+using namespace hasp::cmd;
+
+std::vector<Command> commands() {
+    std::vector<Command> all{init_command(), serve_command(), relay_command(), status_command()};
+    for (const auto& group : {local_commands(), app_commands(), user_commands(), token_commands(),
+                              lease_commands(), config_commands(), hidden_commands()}) {
+        all.insert(all.end(), group.begin(), group.end());
+    }
+    return all;
+}
+
+std::vector<FileManual> manuals() {
+    FileManual app{.file = "hasp-app.toml",
+                   .summary = "what an app is, how it runs and what it may do",
+                   .description = "Stands at the top of every app's folder.",
+                   .rows = {},
+                   .example =
+                       "[app]\nname = \"wiki\"\ntitle = \"Wiki\"\nkind = \"process\"\ninstance = "
+                       "\"user\"\n\n[process]\ncommand = [\"/usr/bin/node\", "
+                       "\"server.js\"]\nlisten = \"tcp:8080\"\n\n[data]\nscope = \"user\"\n"};
+    for (const run::KeyRow& row : run::manifest_keys()) {
+        app.rows.push_back({std::string(row.section), std::string(row.key), std::string(row.type),
+                            std::string(row.unit), std::string(row.default_value),
+                            std::string(row.limits), std::string(row.text)});
+    }
+    return {{.file = "hasp.toml",
+             .summary = "the config of a tier",
+             .description =
+                 "Read once, at start. A missing key has its default; an unknown one is an error.",
+             .rows = maint::config_rows(),
+             .example = "[web]\nlisten = [\"192.0.2.10:80\"]\n\n[link]\nlisten = "
+                        "[\"192.0.2.10:8490\"]\naddresses = [\"center.example:8490\"]\n"},
+            std::move(app)};
+}
+
+Result<std::string> read_stdin(std::size_t limit_bytes) {
+    std::string text;
+    char buffer[4096];
+    for (;;) {
+        const ssize_t n = ::read(STDIN_FILENO, buffer, sizeof buffer);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return errno_error(errno, "cannot read standard input");
+        }
+        if (n == 0) {
+            return text;
+        }
+        text.append(buffer, static_cast<std::size_t>(n));
+        if (text.size() > limit_bytes) {
+            return fail(Code::refused,
+                        "standard input is larger than " + std::to_string(limit_bytes) + " bytes");
+        }
+    }
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    // Inside an app's sandbox, where nothing of the rest is wanted.
+    if (argc > 1 && std::string_view(argv[1]) == run::dialer_word) {
+        ::_exit(run::dialer_command(argc - 2, argv + 2));
+    }
+    SystemClock clock;
+    SystemRandom random;
+    Env env{.out =
+                [](std::string_view text) {
+                    [[maybe_unused]] const Status written = write_all(STDOUT_FILENO, text);
+                },
+            .err =
+                [](std::string_view text) {
+                    [[maybe_unused]] const Status written = write_all(STDERR_FILENO, text);
+                },
+            .in = read_stdin,
+            .variable = [](const std::string& name) -> std::optional<std::string> {
+                const char* value = std::getenv(name.c_str());
+                return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+            },
+            .clock = clock,
+            .random = random,
+            .out_is_tty = ::isatty(STDOUT_FILENO) == 1,
+            .err_is_tty = ::isatty(STDERR_FILENO) == 1,
+            .in_is_tty = ::isatty(STDIN_FILENO) == 1};
+    const std::vector<Command> table = commands();
+    const std::vector<FileManual> files = manuals();
+    return run_cli({table, files}, argc, argv, env);
+}

@@ -1,0 +1,373 @@
+// Front: lib/passon's engine between its sockets and the keeper. Everything that it may act on
+// comes from the keeper; everything that it needs from the machine is opened before the jail
+// closes.
+#include "base/files.h"
+#include "base/random.h"
+#include "base/text.h"
+#include "billing/usage_ring.h"
+#include "control.h"
+#include "front_jail.h"
+#include "front_port.h"
+#include "net/reactor.h"
+#include "net/tls.h"
+#include "passon/engine.h"
+#include "process.h"
+#include "registry/snapshot.h"
+#include "trust/certificate.h"
+
+#include <csignal>
+#include <map>
+#include <optional>
+#include <vector>
+
+namespace hasp::cmd {
+
+namespace {
+
+constexpr std::size_t pem_bytes_max = 1 << 20;
+constexpr std::int64_t drain_poll_ms = 100;
+constexpr std::int64_t drain_ms_max = 10'000;
+
+passon::Settings settings_of(const maint::Config& config, const std::string& cookie) {
+    const maint::Config::Web& web = config.web;
+    passon::Settings s;
+    s.head_bytes_max = static_cast<std::size_t>(web.head_bytes_max);
+    s.headers_max = static_cast<std::size_t>(web.header_count_max);
+    s.connections_max = static_cast<std::size_t>(web.max_connections);
+    s.connections_an_address_max = static_cast<std::size_t>(web.max_connections_per_address);
+    s.head_ms = web.head_s * 1000;
+    s.body_idle_ms = web.body_idle_s * 1000;
+    s.answer_head_ms = web.answer_head_s * 1000;
+    s.keep_alive_ms = web.keepalive_s * 1000;
+    s.connect_ms = web.connect_ms;
+    s.whole_ms = web.whole_s * 1000;
+    s.start_ms = config.apps.start_s * 1000;
+    s.parked_min = static_cast<std::size_t>(config.link.park_min);
+    s.parked_max = static_cast<std::size_t>(config.link.park_max);
+    s.reconnect_ms_max = config.link.reconnect_s_max * 1000;
+    s.cookie = cookie;
+    return s;
+}
+
+struct Listening {
+    std::string kind;
+    Fd fd;
+};
+
+class FrontProcess final : private net::Handler {
+  public:
+    FrontProcess(const ProcessOptions& options, const Log& log)
+        : options_(options), log_(log), drain_timer_(nullptr) {}
+
+    int run() {
+        auto reactor = net::Reactor::create(clock_);
+        if (!reactor.ok()) {
+            return fail_start(reactor.error());
+        }
+        reactor_ = *std::move(reactor);
+        port_ =
+            std::make_unique<FrontPort>(*reactor_, [this](const Json& head, ipc::Frame&& frame) {
+                obey(head, std::move(frame));
+            });
+        if (Status prepared = prepare(); !prepared.ok()) {
+            return fail_start(prepared.error());
+        }
+        if (Status added = reactor_->add(control_fd, *this); !added.ok()) {
+            return fail_start(added.error());
+        }
+        take_control();
+        reactor_->run();
+        reactor_->remove(control_fd, *this);
+        engine_.reset();
+        port_.reset();
+        return 0;
+    }
+
+  private:
+    int fail_start(const Error& error) {
+        log_.error("front.start", error.message);
+        return 1;
+    }
+
+    // Until "start": what the supervisor hands over. Then what is read from the machine; then the
+    // jail.
+    Status prepare() {
+        for (bool started = false; !started;) {
+            auto message = wait_control(control_fd);
+            if (!message.ok()) {
+                return message.error();
+            }
+            if (message->verb == "listen") {
+                listening_.push_back(
+                    {message->rest.substr(0, message->rest.find(' ')), std::move(message->fd)});
+            } else if (message->verb == "access-log") {
+                access_fd_ = std::move(message->fd);
+            } else if (message->verb == "ring") {
+                auto ring = billing::UsageRing::map(message->fd.get());
+                if (!ring.ok()) {
+                    return ring.error();
+                }
+                ring_.emplace(*std::move(ring));
+            } else if (message->verb == "peer") {
+                port_->connect(std::move(message->fd));
+            }
+            started = message->verb == "start";
+        }
+        if (!ring_) {
+            return fail(Code::failed, "the supervisor gave no usage ring");
+        }
+        const maint::Config::Web& web = options_.config.web;
+        if (!web.tls_cert.empty()) {
+            auto chain = read_file(web.tls_cert, pem_bytes_max);
+            auto key = read_file(web.tls_key, pem_bytes_max);
+            if (!chain.ok() || !key.ok()) {
+                return chain.ok() ? key.error() : chain.error();
+            }
+            auto context = net::TlsContext::server(
+                {*chain, *key, "", net::PeerCertificate::not_asked, {}, {"http/1.1"}, false});
+            if (!context.ok()) {
+                return fail(context.error().code,
+                            "the certificate in " + web.tls_cert +
+                                " cannot be used: " + context.error().message);
+            }
+            web_tls_ = *context;
+        }
+        net::ClientTls outside;
+        outside.system_ca = true;
+        if (auto context = net::TlsContext::client(outside); context.ok()) {
+            upstream_tls_ = *context;
+        } else {
+            log_.warn("front.authorities",
+                      "apps elsewhere cannot be reached by HTTPS: " + context.error().message);
+        }
+        std::string reached;
+        if (Status jailed =
+                enter_jail({options_.config.process.front_user, options_.state + "/releases",
+                            options_.config.process.seccomp},
+                           reached);
+            !jailed.ok()) {
+            return jailed;
+        }
+        log_.info("front.jail", "privileges are given up", {{"now", reached}});
+        return {};
+    }
+
+    void on_edges(net::Edges) override { take_control(); }
+
+    void take_control() {
+        for (;;) {
+            auto message = receive_control(control_fd);
+            if (!message.ok()) {
+                reactor_->stop();
+                return;
+            }
+            if (!*message) {
+                return;
+            }
+            if ((*message)->verb == "peer") {
+                port_->connect(std::move((*message)->fd));
+                // Streams lead to the keeper that was: the neighbours meet the new one on new
+                // streams.
+                for (const passon::ControlId id : port_->open_controls()) {
+                    engine_->control_close(id);
+                    port_->control_closed(id, "the keeper was started again");
+                }
+            } else if ((*message)->verb == "drain") {
+                drain();
+            }
+        }
+    }
+
+    void drain() {
+        if (engine_ == nullptr) {
+            reactor_->stop();
+            return;
+        }
+        engine_->drain();
+        drain_until_ms_ = reactor_->now_ms() + drain_ms_max;
+        drain_timer_ = std::make_unique<net::Timer>(
+            reactor_->timers(), net::timer_call<&FrontProcess::drain_step>, this);
+        drain_timer_->arm(1);
+    }
+
+    void drain_step() {
+        if (engine_->idle() || reactor_->now_ms() >= drain_until_ms_) {
+            [[maybe_unused]] const Status said = send_control(control_fd, "drained");
+            reactor_->stop();
+            return;
+        }
+        drain_timer_->arm(drain_poll_ms);
+    }
+
+    void obey(const Json& head, ipc::Frame&& frame) {
+        const std::string type = text_of(head, "t");
+        if (type == "snapshot" && frame.fds.size() == 1) {
+            take_snapshot(frame.fds.front().get());
+        } else if (type == "credentials") {
+            if (Status taken = take_credentials(head); !taken.ok()) {
+                log_.error("front.credentials", taken.error().message);
+            }
+        } else if (engine_ == nullptr) {
+            return;
+        } else if (type == "drop") {
+            for (const std::string& user : texts_of(head, "users")) {
+                engine_->drop_identities({"", user, ""});
+            }
+            for (const std::string& sid : texts_of(head, "sids")) {
+                engine_->drop_identities({sid, "", ""});
+            }
+        } else if (type == "link.data") {
+            const auto id = static_cast<passon::ControlId>(int_of(head, "link"));
+            if (const Status sent = engine_->control_send(id, frame.body); !sent.ok()) {
+                engine_->control_close(id);
+            }
+        } else if (type == "link.cut") {
+            const std::string neighbour = text_of(head, "neighbour");
+            log_.info("link.cut", text_of(head, "reason"), {{"neighbour", neighbour}});
+            engine_->close_link(neighbour.empty() ? me_.parent().leaf() : neighbour);
+        }
+    }
+
+    Result<std::string> name_peer(const std::vector<std::string>& chain,
+                                  trust::Relation relation) const {
+        if (chain.empty()) {
+            return fail(Code::refused, "no certificate");
+        }
+        auto peer = trust::verify_peer(chain.front(), {chain.begin() + 1, chain.end()},
+                                       {realm_id_, me_, relation}, clock_.wall_us());
+        if (!peer.ok()) {
+            return peer.error();
+        }
+        if (relation == trust::Relation::child) {
+            const auto enrolled = children_.find(peer->name.leaf());
+            if (enrolled == children_.end() || enrolled->second != to_hex(peer->tls_fingerprint)) {
+                return fail(Code::refused, "the tier '" + peer->name.text() +
+                                               "' is not enrolled here with this key");
+            }
+        }
+        return peer->name.leaf();
+    }
+
+    Status take_credentials(const Json& head) {
+        children_.clear();
+        for (const Json& child : member(head, "children")) {
+            children_[text_of(child, "name")] = text_of(child, "key");
+        }
+        const std::string chain = text_of(head, "chain");
+        if (chain == chain_pem_) {
+            return {};
+        }
+        auto name = trust::TierName::parse(text_of(head, "name"));
+        if (!name.ok()) {
+            return name.error();
+        }
+        me_ = *name;
+        realm_id_ = from_hex(text_of(head, "realm_id")).value_or("");
+        if (engine_ == nullptr) {
+            make_engine(text_of(head, "cookie"));
+        }
+        net::ServerTls server{chain,
+                              text_of(head, "key"),
+                              text_of(head, "root"),
+                              net::PeerCertificate::optional,
+                              {},
+                              {},
+                              true};
+        auto server_context = net::TlsContext::server(server);
+        if (!server_context.ok()) {
+            return server_context.error();
+        }
+        link_tls_ = *server_context;
+        engine_->set_listener_tls(passon::ListenerKind::children, link_tls_);
+        passon::LinkCredentials link;
+        link.name_child = [this](const std::vector<std::string>& der) {
+            return name_peer(der, trust::Relation::child);
+        };
+        link.name_parent = [this](const std::vector<std::string>& der) {
+            return name_peer(der, trust::Relation::parent);
+        };
+        if (true_of(head, "parent")) {
+            auto client_context = net::TlsContext::client(
+                {text_of(head, "root"), false, chain, text_of(head, "key"), {}, {}, true});
+            if (!client_context.ok()) {
+                return client_context.error();
+            }
+            link.client = *client_context;
+            link.parent_addresses = texts_of(head, "addresses");
+        }
+        engine_->set_link(std::move(link));
+        chain_pem_ = chain;
+        return {};
+    }
+
+    void make_engine(const std::string& cookie) {
+        access_log_ = std::make_unique<passon::AccessLog>(std::move(access_fd_), me_.text());
+        engine_ = std::make_unique<passon::Engine>(
+            passon::EngineParts{*reactor_, random_, *port_, *access_log_, log_, ring_->lane(0)},
+            settings_of(options_.config, cookie));
+        if (upstream_tls_ != nullptr) {
+            engine_->set_upstream_tls(upstream_tls_);
+        }
+    }
+
+    void take_snapshot(int fd) {
+        auto snapshot = registry::Snapshot::map(fd);
+        if (!snapshot.ok()) {
+            log_.error("front.snapshot", snapshot.error().message);
+            return;
+        }
+        if (engine_ == nullptr) {
+            log_.error("front.snapshot", "a snapshot came before the credentials");
+            return;
+        }
+        engine_->set_snapshot(*std::move(snapshot));
+        if (serving_) {
+            return;
+        }
+        serving_ = true;
+        for (Listening& l : listening_) {
+            const bool link = l.kind == "link";
+            const auto tls = link ? link_tls_ : l.kind == "web-tls" ? web_tls_ : nullptr;
+            if (const Status added = engine_->add_listener(
+                    std::move(l.fd),
+                    link ? passon::ListenerKind::children : passon::ListenerKind::users, tls);
+                !added.ok()) {
+                log_.error("front.listen", added.error().message);
+            }
+        }
+        listening_.clear();
+        [[maybe_unused]] const Status said = send_control(control_fd, "ready");
+    }
+
+    const ProcessOptions& options_;
+    const Log& log_;
+    SystemClock clock_;
+    SystemRandom random_;
+    std::unique_ptr<net::Reactor> reactor_;
+    std::unique_ptr<FrontPort> port_;
+    std::vector<Listening> listening_;
+    Fd access_fd_;
+    std::optional<billing::UsageRing> ring_;
+    std::shared_ptr<const net::TlsContext> web_tls_;
+    std::shared_ptr<const net::TlsContext> upstream_tls_;
+    std::shared_ptr<const net::TlsContext> link_tls_;
+    std::unique_ptr<passon::AccessLog> access_log_;
+    std::unique_ptr<passon::Engine> engine_;
+    std::unique_ptr<net::Timer> drain_timer_;
+    std::int64_t drain_until_ms_ = 0;
+    trust::TierName me_;
+    std::string realm_id_;
+    std::map<std::string, std::string> children_; // name → key of the TLS certificate, hex
+    std::string chain_pem_;
+    bool serving_ = false;
+};
+
+} // namespace
+
+int run_front(const ProcessOptions& options, const Log& log) {
+    ::signal(SIGPIPE, SIG_IGN);
+    FrontProcess process(options, log);
+    return process.run();
+}
+
+} // namespace hasp::cmd

@@ -1,0 +1,238 @@
+// The keeper: lib/maint's logic with sockets, threads and the usage ring around it. One loop over
+// poll(2): it has few descriptors and no request path.
+#include "base/random.h"
+#include "base/text.h"
+#include "billing/usage_ring.h"
+#include "control.h"
+#include "ipc/channel.h"
+#include "maint/keeper.h"
+#include "process.h"
+#include "version.h"
+#include "worker_pool.h"
+
+#include <cerrno>
+#include <map>
+#include <optional>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
+
+namespace hasp::cmd {
+
+namespace {
+
+constexpr int turn_ms = 200; // how often usage is taken from the ring
+constexpr std::size_t admin_clients_max = 64;
+
+class KeeperProcess final : public maint::KeeperPorts {
+  public:
+    KeeperProcess(const ProcessOptions& options, const Log& log)
+        : options_(options), log_(log),
+          pool_(static_cast<std::size_t>(options.config.login.argon2_threads) + 1) {}
+
+    int run() {
+        auto keeper = maint::Keeper::open({options_.state, options_.config, hasp_version, true},
+                                          *this, clock_, random_, log_);
+        if (!keeper.ok()) {
+            log_.error("keeper.open", keeper.error().message);
+            return 1;
+        }
+        keeper_ = *std::move(keeper);
+        auto admin = ipc::listen_unix(options_.state + "/admin.sock", 0600);
+        if (!admin.ok()) {
+            log_.error("keeper.admin", admin.error().message);
+            return 1;
+        }
+        admin_ = *std::move(admin);
+        while (!stopping_) {
+            turn();
+        }
+        take_usage();
+        ::unlink((options_.state + "/admin.sock").c_str());
+        return 0;
+    }
+
+    void send_front(std::string_view head, std::string_view body,
+                    std::span<const int> fds) override {
+        send(front_, head, body, fds, "front");
+    }
+    void send_spawner(std::string_view head, std::string_view body) override {
+        send(spawner_, head, body, {}, "spawner");
+    }
+    void answer_admin(std::uint64_t client, std::string_view head, std::string_view body) override {
+        const auto at = clients_.find(client);
+        if (at != clients_.end()) {
+            send(at->second, head, body, {}, "a command");
+        }
+    }
+    void background(std::function<void()> work, std::function<void()> done) override {
+        pool_.run(std::move(work), std::move(done));
+    }
+
+  private:
+    void send(std::unique_ptr<ipc::Channel>& channel, std::string_view head, std::string_view body,
+              std::span<const int> fds, const char* whom) {
+        if (channel == nullptr || channel->closed()) {
+            return;
+        }
+        if (const Status sent = channel->send(head, body, fds); !sent.ok()) {
+            log_.error("keeper.send", sent.error().message, {{"to", whom}});
+            channel->close();
+        }
+    }
+
+    static short interest(const std::unique_ptr<ipc::Channel>& channel) {
+        return static_cast<short>(POLLIN | (channel->wants_write() ? POLLOUT : 0));
+    }
+
+    void turn() {
+        std::vector<pollfd> fds{
+            {control_fd, POLLIN, 0},
+            {pool_.fd(), POLLIN, 0},
+            {clients_.size() < admin_clients_max ? admin_.get() : -1, POLLIN, 0}};
+        std::vector<std::unique_ptr<ipc::Channel>*> channels;
+        const auto watch = [&](std::unique_ptr<ipc::Channel>& channel) {
+            if (channel != nullptr && !channel->closed()) {
+                fds.push_back({channel->fd(), interest(channel), 0});
+                channels.push_back(&channel);
+            }
+        };
+        watch(front_);
+        watch(spawner_);
+        for (auto& [id, client] : clients_) {
+            watch(client);
+        }
+        ::poll(fds.data(), fds.size(), turn_ms);
+        for (std::size_t i = 0; i < channels.size(); ++i) {
+            if (fds[i + 3].revents != 0 && !(*channels[i])->closed()) {
+                while ((*channels[i])->on_ready()) {
+                }
+            }
+        }
+        if ((fds[1].revents & POLLIN) != 0) {
+            pool_.run_done();
+        }
+        if ((fds[2].revents & POLLIN) != 0) {
+            accept_client();
+        }
+        std::erase_if(clients_, [](const auto& client) { return client.second->closed(); });
+        take_control();
+        const std::int64_t now = clock_.boot_us();
+        if (now - ticked_us_ >= turn_ms * 1000) {
+            ticked_us_ = now;
+            take_usage();
+            keeper_->tick();
+        }
+        keeper_->flush();
+    }
+
+    void take_control() {
+        for (;;) {
+            auto message = receive_control(control_fd);
+            if (!message.ok()) {
+                stopping_ = true; // the supervisor is gone
+                return;
+            }
+            if (!*message) {
+                return;
+            }
+            ControlMessage& m = **message;
+            if (m.verb == "peer" && m.rest == "front") {
+                if (front_ != nullptr) {
+                    keeper_->front_gone();
+                }
+                front_ = std::make_unique<ipc::Channel>(
+                    std::move(m.fd),
+                    ipc::Channel::Callbacks{[this](ipc::Frame&& f) { keeper_->on_front(f); },
+                                            [](const Error&) {}});
+                keeper_->front_connected();
+            } else if (m.verb == "peer" && m.rest == "spawner") {
+                spawner_ = std::make_unique<ipc::Channel>(
+                    std::move(m.fd),
+                    ipc::Channel::Callbacks{[this](ipc::Frame&& f) { keeper_->on_spawner(f); },
+                                            [](const Error&) {}});
+                keeper_->spawner_connected();
+            } else if (m.verb == "ring") {
+                auto ring = billing::UsageRing::map(m.fd.get());
+                if (ring.ok()) {
+                    ring_.emplace(*std::move(ring));
+                } else {
+                    log_.error("keeper.ring", ring.error().message);
+                }
+            } else if (m.verb == "pids") {
+                std::map<std::string, std::int64_t> pids;
+                for (const std::string_view pair : split(m.rest, ' ')) {
+                    const std::size_t eq = pair.find('=');
+                    if (eq != std::string_view::npos) {
+                        pids[std::string(pair.substr(0, eq))] =
+                            static_cast<std::int64_t>(parse_u64(pair.substr(eq + 1)).value_or(0));
+                    }
+                }
+                keeper_->set_pids(pids);
+            } else if (m.verb == "drain") {
+                stopping_ = true;
+            }
+        }
+    }
+
+    void accept_client() {
+        Fd socket(::accept4(admin_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        if (!socket) {
+            return;
+        }
+        ucred peer{};
+        socklen_t size = sizeof peer;
+        if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
+            (peer.uid != 0 && peer.uid != ::geteuid())) {
+            log_.warn("admin.refused", "a command of another user was refused",
+                      {{"uid", std::to_string(peer.uid)}});
+            return;
+        }
+        const std::uint64_t id = ++next_client_;
+        clients_[id] = std::make_unique<ipc::Channel>(
+            std::move(socket),
+            ipc::Channel::Callbacks{[this, id](ipc::Frame&& f) { keeper_->on_admin(id, f); },
+                                    [](const Error&) {}});
+    }
+
+    void take_usage() {
+        if (!ring_) {
+            return;
+        }
+        for (std::uint32_t lane = 0; lane < ring_->lanes(); ++lane) {
+            for (auto batch = ring_->peek(lane); !batch.records.empty();
+                 batch = ring_->peek(lane)) {
+                keeper_->on_usage(batch.records);
+                ring_->take(lane, batch.records.size());
+            }
+        }
+    }
+
+    const ProcessOptions& options_;
+    const Log& log_;
+    SystemClock clock_;
+    SystemRandom random_;
+    WorkerPool pool_;
+    std::unique_ptr<maint::Keeper> keeper_;
+    std::unique_ptr<ipc::Channel> front_;
+    std::unique_ptr<ipc::Channel> spawner_;
+    Fd admin_;
+    std::map<std::uint64_t, std::unique_ptr<ipc::Channel>> clients_;
+    std::uint64_t next_client_ = 0;
+    std::optional<billing::UsageRing> ring_;
+    std::int64_t ticked_us_ = 0;
+    bool stopping_ = false;
+};
+
+} // namespace
+
+int run_keeper(const ProcessOptions& options, const Log& log) {
+    // Its memory holds keys: no core dumps, no ptrace by others.
+    ::prctl(PR_SET_DUMPABLE, 0);
+    KeeperProcess process(options, log);
+    return process.run();
+}
+
+} // namespace hasp::cmd

@@ -1,0 +1,41 @@
+// A tier's state folder as commands see it: its lock, its config, and the way to the keeper's
+// logic: through the daemon's admin socket, or, when no daemon runs, in this process under the
+// lock.
+#pragma once
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "command.h"
+#include "json_tools.h"
+#include "maint/config.h"
+
+#include <string>
+
+namespace hasp::cmd {
+
+// Absolute; the folder need not exist.
+std::string absolute_path(const std::string& path);
+
+// STATE/lock, held until the Fd is closed. Code::conflict when another process holds it: the
+// message names what to do.
+Result<Fd> lock_state(const std::string& state);
+
+// STATE/hasp.toml, or `file` when given; the defaults when there is none of the former.
+Result<maint::Config> state_config(const std::string& state, const std::string& file = {});
+
+// Runs one admin command (maint/keeper.h) at this state. Blocks up to ten minutes (imports).
+Result<Json> run_at_state(const Args& args, Env& env, const std::string& command,
+                          const Json& arguments);
+
+// Prints `json` when --json was given, else what `text` makes of it; or the error. Gives the exit
+// code.
+int show(const Args& args, Env& env, const Result<Json>& result,
+         const std::function<std::string(const Json&)>& text);
+
+// Columns padded to the widest cell, two spaces apart; the first row is the heading.
+std::string columns(const std::vector<std::vector<std::string>>& rows);
+
+// A secret from a file, or from standard input with "-"; one newline at its end is not part of it.
+Result<std::string> read_secret(const std::string& file, Env& env);
+
+} // namespace hasp::cmd

@@ -1,0 +1,71 @@
+// The JSON library behind a few total functions: nothing here throws, wrong types read as absent.
+// For .cpp files and private headers of those who link hasp_json; never in a public header.
+#pragma once
+
+#include "base/result.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hasp {
+
+using Json = nlohmann::json;
+
+inline std::string dump(const Json& json, int indent = -1) {
+    return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+// An object, or an empty one for anything else.
+inline Json parse_object(std::string_view text) {
+    Json json = Json::parse(text, nullptr, false);
+    return json.is_object() ? json : Json::object();
+}
+
+inline const Json& member(const Json& json, const char* key) {
+    static const Json none;
+    if (!json.is_object()) {
+        return none;
+    }
+    const auto at = json.find(key);
+    return at == json.end() ? none : *at;
+}
+
+inline std::string text_of(const Json& json, const char* key) {
+    const Json& value = member(json, key);
+    return value.is_string() ? value.get<std::string>() : std::string();
+}
+
+inline std::int64_t int_of(const Json& json, const char* key, std::int64_t otherwise = 0) {
+    const Json& value = member(json, key);
+    return value.is_number_integer() ? value.get<std::int64_t>() : otherwise;
+}
+
+inline bool true_of(const Json& json, const char* key, bool otherwise = false) {
+    const Json& value = member(json, key);
+    return value.is_boolean() ? value.get<bool>() : otherwise;
+}
+
+inline std::vector<std::string> texts_of(const Json& json, const char* key) {
+    std::vector<std::string> out;
+    for (const Json& value : member(json, key)) {
+        if (value.is_string()) {
+            out.push_back(value.get<std::string>());
+        }
+    }
+    return out;
+}
+
+inline Json error_json(const Error& error) {
+    return {{"code", code_name(error.code)}, {"message", error.message}, {"hint", error.hint}};
+}
+
+inline Error error_of(const Json& json) {
+    return fail(code_from_name(text_of(json, "code")), text_of(json, "message"),
+                text_of(json, "hint"));
+}
+
+} // namespace hasp

@@ -1,0 +1,67 @@
+// Operators' commands: {"cmd": "user.add", "args": {…}} → {"result": …} or {"error": …}. The
+// command line and, with a daemon, the admin socket come in here; nothing else changes a tier. One
+// thread.
+#pragma once
+
+#include "apps.h"
+#include "delegation.h"
+#include "enrolment.h"
+#include "json_tools.h"
+#include "people.h"
+
+#include <functional>
+#include <map>
+#include <string>
+
+namespace hasp::maint {
+
+class Admin {
+  public:
+    struct World {
+        KeeperPorts& ports;
+        const Clock& clock;
+        Random& random;
+        const Config& config;
+        const TierIdentity& me;
+        TierStore& store;
+        signon::AccountStore& accounts;
+        signon::SessionStore& sessions;
+        signon::TokenStore& tokens;
+        People& people;
+        Apps& apps;
+        Delegation& delegation;
+        Enrolment& enrolment;
+        ReleaseStore& releases;
+        std::function<Json()> status;
+        std::function<void(const std::string& child)> revoked;
+    };
+    explicit Admin(World world);
+
+    using Answer = std::function<void(Result<Json>)>;
+    // `answer` is called once. Unknown commands and malformed arguments are Code::usage.
+    void run(const Json& request, Answer answer);
+
+  private:
+    using Command = std::function<void(const Json& args, const Answer& answer)>;
+    void tier_commands();
+    void user_commands();
+    void token_commands();
+    void app_commands();
+    void add_user(const Json& args, const Answer& answer);
+    void set_password(const std::string& user, const std::string& password,
+                      std::function<void(Status)> done);
+    void entitle(const Json& args, const Answer& answer, bool give);
+    void changed(const std::string& user);
+    void changed_group(const std::string& group);
+    Json user_json(const signon::Account& account);
+    void add_app(const Json& args, const Answer& answer);
+    void remove_app(const Json& args, const Answer& answer);
+    // Target by its last element or its whole name: itself or a tier below.
+    Result<trust::TierName> target(const std::string& text);
+    Status place(const trust::TierName& target, const AppRow& app, bool wanted);
+
+    World world_;
+    std::map<std::string, Command> commands_;
+};
+
+} // namespace hasp::maint

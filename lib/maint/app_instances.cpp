@@ -1,0 +1,210 @@
+// Apps' processes: asking the spawner, hearing from it, stopping what nobody uses.
+#include "apps.h"
+#include "base/text.h"
+
+#include <vector>
+
+namespace hasp::maint {
+
+namespace {
+std::string id_of(const std::string& app, const std::string& user) {
+    return user.empty() ? app : app + "." + user;
+}
+} // namespace
+
+void Apps::start(const std::string& app, const std::string& user, Started done) {
+    const auto row = rows_.find(app);
+    const auto manifest = manifests_.find(app);
+    if (row == rows_.end() || manifest == manifests_.end() ||
+        manifest->second.kind != run::Kind::process) {
+        done(fail(Code::not_found, "there is no program '" + app + "' at this tier"), "");
+        return;
+    }
+    const bool per_user = manifest->second.instance == run::Instance::user;
+    if (per_user && !valid_name(user)) {
+        done(fail(Code::refused, "'" + app + "' runs once for each user, and nobody is signed on"),
+             "");
+        return;
+    }
+    const std::string owner = per_user ? user : "";
+    Instance& instance = instances_[id_of(app, owner)];
+    instance.app = app;
+    instance.user = owner;
+    instance.used_us = world_.clock.boot_us();
+    const bool first = instance.waiting.empty();
+    instance.waiting.push_back(std::move(done));
+    if (!first) {
+        return;
+    }
+    if (Status ordered = order_start(instance, row->second, manifest->second); !ordered.ok()) {
+        settle(instance, ordered);
+    }
+}
+
+Status Apps::order_start(Instance& instance, const AppRow& row, const run::Manifest& manifest) {
+    sync::Scope scope = sync::Scope::none;
+    if (manifest.data == run::DataScope::user) {
+        scope = sync::Scope::user;
+    } else if (manifest.data == run::DataScope::app) {
+        scope = sync::Scope::app;
+    }
+    auto copy = world_.copies.ensure(scope, instance.user, instance.app);
+    if (!copy.ok()) {
+        return copy.error();
+    }
+    const std::string id = id_of(instance.app, instance.user);
+    const Json order{{"t", "start"},
+                     {"instance", id},
+                     {"app", instance.app},
+                     {"user", instance.user},
+                     {"prefix", manifest.mount == run::Mount::path ? "/apps/" + instance.app : ""},
+                     {"code", world_.releases.tree_path(row.name, row.release_id)},
+                     {"data", copy->path},
+                     {"uid", copy->uid},
+                     {"gid", copy->gid},
+                     {"socket", world_.state + "/run/apps/" + instance.app +
+                                    (instance.user.empty() ? "" : "/" + instance.user) + ".sock"},
+                     {"log", world_.state + "/log/" + id + ".log"}};
+    world_.ports.send_spawner(dump(order), row.manifest);
+    return {};
+}
+
+void Apps::settle(Instance& instance, const Status& status) {
+    std::vector<Started> waiting;
+    waiting.swap(instance.waiting);
+    const std::string lines = instance.state.last_lines;
+    for (const Started& done : waiting) {
+        done(status, lines);
+    }
+}
+
+void Apps::used(const std::string& app, const std::string& user) {
+    const auto manifest = manifests_.find(app);
+    if (manifest == manifests_.end()) {
+        return;
+    }
+    const auto at =
+        instances_.find(id_of(app, manifest->second.instance == run::Instance::user ? user : ""));
+    if (at != instances_.end()) {
+        at->second.used_us = world_.clock.boot_us();
+    }
+}
+
+void Apps::on_spawner(const Json& head) {
+    const std::string type = text_of(head, "t");
+    if (type == "isolation") {
+        isolation_ = text_of(head, "text");
+        return;
+    }
+    if (type != "event" && type != "refused") {
+        return;
+    }
+    const auto at = instances_.find(text_of(head, "instance"));
+    if (at == instances_.end()) {
+        return;
+    }
+    Instance& instance = at->second;
+    const std::string kind = text_of(head, "kind");
+    instance.state = {text_of(head, "state"), text_of(head, "reason"), text_of(head, "last_lines"),
+                      int_of(head, "since_us")};
+    if (type == "refused") {
+        settle(instance, error_of(member(head, "error")));
+        return;
+    }
+    if (kind == "ready") {
+        settle(instance, {});
+    } else if (kind == "stopped") {
+        // Somebody may have asked while the old one was ending: then it is started anew.
+        if (!instance.waiting.empty() && rows_.contains(instance.app)) {
+            if (Status ordered =
+                    order_start(instance, rows_.at(instance.app), manifests_.at(instance.app));
+                !ordered.ok()) {
+                settle(instance, ordered);
+            }
+        }
+    } else {
+        const std::string text =
+            manifests_.contains(instance.app) ? manifests_.at(instance.app).title : instance.app;
+        world_.log.warn("app." + kind, instance.state.reason,
+                        {{"app", instance.app}, {"user", instance.user}});
+        if (const Status kept = world_.store.add_error(
+                {world_.clock.wall_us(), "app." + kind, text + ": " + instance.state.reason});
+            !kept.ok()) {
+            world_.log.error("errors.keep", kept.error().message);
+        }
+        settle(instance, fail(Code::failed, instance.state.reason));
+    }
+    on_change_();
+}
+
+void Apps::spawner_connected() {
+    // The apps of a spawner that died went with it.
+    for (auto& [id, instance] : instances_) {
+        const bool wanted = !instance.waiting.empty();
+        if (instance.state.state == "ready" || instance.state.state == "starting") {
+            instance.state = {"stopped", "the spawner was started again", "",
+                              world_.clock.wall_us()};
+        }
+        if (wanted && rows_.contains(instance.app)) {
+            if (Status ordered =
+                    order_start(instance, rows_.at(instance.app), manifests_.at(instance.app));
+                !ordered.ok()) {
+                settle(instance, ordered);
+            }
+        }
+    }
+}
+
+std::optional<Apps::InstanceState> Apps::instance(const std::string& app,
+                                                  const std::string& user) const {
+    const auto manifest = manifests_.find(app);
+    const bool per_user =
+        manifest != manifests_.end() && manifest->second.instance == run::Instance::user;
+    const auto at = instances_.find(id_of(app, per_user ? user : ""));
+    if (at == instances_.end() || at->second.state.state.empty()) {
+        return std::nullopt;
+    }
+    return at->second.state;
+}
+
+std::vector<std::pair<std::string, Apps::InstanceState>> Apps::instances() const {
+    std::vector<std::pair<std::string, InstanceState>> out;
+    for (const auto& [id, instance] : instances_) {
+        if (!instance.state.state.empty()) {
+            out.emplace_back(id, instance.state);
+        }
+    }
+    return out;
+}
+
+void Apps::tick() {
+    const std::int64_t now = world_.clock.boot_us();
+    for (auto& [id, instance] : instances_) {
+        const auto manifest = manifests_.find(instance.app);
+        if (instance.state.state != "ready" || manifest == manifests_.end()) {
+            continue;
+        }
+        const std::int64_t idle_s = manifest->second.process.idle_stop_s;
+        if (idle_s > 0 && now - instance.used_us > idle_s * 1'000'000) {
+            instance.used_us = now;
+            world_.ports.send_spawner(
+                dump({{"t", "stop"},
+                      {"instance", id},
+                      {"reason", "nobody used it for " + std::to_string(idle_s) + " s"}}),
+                {});
+        }
+    }
+    for (const auto& [key, entry] : resolved_) {
+        if (!entry.asking && now - entry.at_us > 60'000'000) {
+            touch();
+            break;
+        }
+    }
+    // Expiries in the snapshot are on the wall clock: a step of it makes them wrong.
+    const std::int64_t offset = world_.clock.wall_us() - now;
+    if (offset - wall_offset_us_ > 1'000'000 || wall_offset_us_ - offset > 1'000'000) {
+        touch();
+    }
+}
+
+} // namespace hasp::maint

@@ -1,0 +1,431 @@
+#include "apps.h"
+
+#include "base/fd.h"
+#include "base/files.h"
+#include "base/text.h"
+#include "registry/snapshot.h"
+
+#include <algorithm>
+#include <array>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace hasp::maint {
+
+namespace {
+
+constexpr std::int64_t resolve_again_us = 60'000'000;
+constexpr std::int64_t clock_step_us = 1'000'000;
+constexpr std::size_t neighbour_apps_max = 100'000;
+
+const char* mount_name(run::Mount mount) {
+    return mount == run::Mount::host ? "host" : mount == run::Mount::path ? "path" : "both";
+}
+
+registry::Mount mount_from(const std::string& name) {
+    return name == "host"   ? registry::Mount::host
+           : name == "path" ? registry::Mount::path
+                            : registry::Mount::both;
+}
+
+std::vector<std::string> look_up(const std::string& host, std::uint16_t port, bool numeric_only) {
+    addrinfo hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = numeric_only ? AI_NUMERICHOST : AI_ADDRCONFIG;
+    addrinfo* found = nullptr;
+    std::vector<std::string> out;
+    if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) {
+        return out;
+    }
+    for (const addrinfo* at = found; at != nullptr && out.size() < 8; at = at->ai_next) {
+        std::array<char, 64> name{};
+        if (::getnameinfo(at->ai_addr, at->ai_addrlen, name.data(), name.size(), nullptr, 0,
+                          NI_NUMERICHOST) == 0) {
+            const std::string text = name.data();
+            out.push_back((at->ai_family == AF_INET6 ? "[" + text + "]" : text) + ":" +
+                          std::to_string(port));
+        }
+    }
+    ::freeaddrinfo(found);
+    return out;
+}
+
+AppFacts facts_of(const run::Manifest& manifest, const std::string& where) {
+    return {manifest.name,
+            manifest.title,
+            manifest.description,
+            manifest.hosts,
+            manifest.access == run::Access::everyone,
+            mount_name(manifest.mount),
+            manifest.trusted_path,
+            where};
+}
+
+} // namespace
+
+Json to_json(const std::vector<AppFacts>& facts) {
+    Json out = Json::array();
+    for (const AppFacts& f : facts) {
+        out.push_back({{"name", f.name},
+                       {"title", f.title},
+                       {"description", f.description},
+                       {"hosts", f.hosts},
+                       {"open", f.open},
+                       {"mount", f.mount},
+                       {"trusted_path", f.trusted_path},
+                       {"where", f.where}});
+    }
+    return out;
+}
+
+std::vector<AppFacts> facts_from_json(const Json& json) {
+    std::vector<AppFacts> out;
+    for (const Json& f : json) {
+        AppFacts facts{text_of(f, "name"),
+                       text_of(f, "title"),
+                       text_of(f, "description"),
+                       texts_of(f, "hosts"),
+                       true_of(f, "open"),
+                       text_of(f, "mount"),
+                       true_of(f, "trusted_path", true),
+                       text_of(f, "where")};
+        std::erase_if(facts.hosts, [](const std::string& host) { return !valid_host_name(host); });
+        if (valid_name(facts.name) && out.size() < neighbour_apps_max) {
+            out.push_back(std::move(facts));
+        }
+    }
+    return out;
+}
+
+Apps::Apps(World world, Authority authority, OnChange on_change)
+    : world_(std::move(world)), authority_(std::move(authority)), on_change_(std::move(on_change)) {
+}
+
+Status Apps::load() {
+    auto rows = world_.store.apps();
+    if (!rows.ok()) {
+        return rows.error();
+    }
+    for (const AppRow& row : *rows) {
+        auto manifest = run::parse_manifest(row.manifest, row.name + "/" + run::manifest_file_name);
+        if (!manifest.ok()) {
+            world_.log.error("app.manifest", manifest.error().message, {{"app", row.name}});
+            continue;
+        }
+        rows_[row.name] = row;
+        manifests_[row.name] = *std::move(manifest);
+    }
+    auto children = world_.store.children();
+    if (!children.ok()) {
+        return children.error();
+    }
+    for (const ChildRow& child : *children) {
+        if (child.state == "enrolled" && !child.report.empty()) {
+            children_[child.name] = facts_from_json(member(parse_object(child.report), "apps"));
+        }
+    }
+    auto catalog = world_.store.fact("catalog");
+    if (!catalog.ok()) {
+        return catalog.error();
+    }
+    parent_ = facts_from_json(Json::parse(*catalog, nullptr, false));
+    return {};
+}
+
+Status Apps::install(const AppRow& row) {
+    auto manifest = run::parse_manifest(row.manifest, row.name + "/" + run::manifest_file_name);
+    if (!manifest.ok()) {
+        return manifest.error();
+    }
+    if (manifest->name != row.name) {
+        return fail(Code::usage,
+                    "the manifest is that of '" + manifest->name + "', not of '" + row.name + "'");
+    }
+    if (Status put = world_.store.put_app(row); !put.ok()) {
+        return put;
+    }
+    for (auto& [id, instance] : instances_) {
+        if (instance.app == row.name) {
+            world_.ports.send_spawner(
+                dump({{"t", "stop"}, {"instance", id}, {"reason", "a new release was installed"}}),
+                {});
+        }
+    }
+    rows_[row.name] = row;
+    manifests_[row.name] = *std::move(manifest);
+    touch();
+    on_change_();
+    return {};
+}
+
+Status Apps::remove(const std::string& name) {
+    if (Status dropped = world_.store.drop_app(name); !dropped.ok()) {
+        return dropped;
+    }
+    for (auto& [id, instance] : instances_) {
+        if (instance.app == name) {
+            world_.ports.send_spawner(
+                dump({{"t", "stop"}, {"instance", id}, {"reason", "the app was removed"}}), {});
+        }
+    }
+    rows_.erase(name);
+    manifests_.erase(name);
+    touch();
+    on_change_();
+    return {};
+}
+
+std::vector<std::string> Apps::resolve(const std::string& host, std::uint16_t port) {
+    if (std::vector<std::string> numeric = look_up(host, port, true); !numeric.empty()) {
+        return numeric;
+    }
+    const std::string key = host + ":" + std::to_string(port);
+    Resolved& known = resolved_[key];
+    const std::int64_t now = world_.clock.boot_us();
+    if (!known.asking && (known.at_us == 0 || now - known.at_us > resolve_again_us)) {
+        known.asking = true;
+        auto found = std::make_shared<std::vector<std::string>>();
+        world_.ports.background([host, port, found] { *found = look_up(host, port, false); },
+                                [this, key, found] {
+                                    Resolved& entry = resolved_[key];
+                                    entry.asking = false;
+                                    entry.at_us = world_.clock.boot_us();
+                                    if (!found->empty() && *found != entry.addresses) {
+                                        entry.addresses = *found;
+                                        touch();
+                                    }
+                                });
+    }
+    return known.addresses;
+}
+
+registry::AppSpec Apps::spec_here(const AppRow& row, const run::Manifest& m) {
+    registry::AppSpec spec;
+    spec.name = m.name;
+    spec.title = m.title;
+    spec.route = registry::Route::here;
+    spec.access =
+        m.access == run::Access::everyone ? registry::Access::open : registry::Access::users;
+    spec.instance =
+        m.instance == run::Instance::user ? registry::Instance::user : registry::Instance::app;
+    spec.mount = mount_from(mount_name(m.mount));
+    spec.strip_prefix = m.strip_prefix;
+    spec.hosts = m.hosts;
+    spec.identity = {m.identity.user, m.identity.name, m.identity.email, m.identity.groups};
+    spec.prefix_header = m.identity.prefix;
+    const std::string code = world_.releases.tree_path(row.name, row.release_id);
+    switch (m.kind) {
+    case run::Kind::static_files:
+        spec.kind = registry::Kind::static_files;
+        spec.static_root = m.files.root == "." ? code : code + "/" + m.files.root;
+        spec.static_index = m.files.index;
+        spec.static_spa = !m.files.fallback.empty();
+        break;
+    case run::Kind::process:
+        spec.kind = registry::Kind::process;
+        spec.dial_path = world_.state + "/run/apps";
+        break;
+    case run::Kind::upstream:
+        spec.kind = registry::Kind::upstream;
+        for (const run::UpstreamUrl& url : m.upstream) {
+            for (const std::string& address : resolve(url.host, url.port)) {
+                spec.upstream.addresses.push_back(address);
+            }
+        }
+        spec.upstream.tls = m.upstream.front().tls;
+        spec.upstream.host = m.upstream.front().host;
+        if (const std::uint16_t usual = spec.upstream.tls ? 443 : 80;
+            m.upstream.front().port != usual) {
+            spec.upstream.host = (spec.upstream.host.find(':') == std::string::npos
+                                      ? spec.upstream.host
+                                      : "[" + spec.upstream.host + "]") +
+                                 ":" + std::to_string(m.upstream.front().port);
+        }
+        spec.upstream.base_path = m.upstream.front().path;
+        break;
+    }
+    const std::optional<std::int64_t> authority = authority_(row);
+    spec.lease_expires_us = authority ? *authority : 1;
+    spec.data_home = row.data_home;
+    return spec;
+}
+
+registry::AppSpec Apps::spec_there(const AppFacts& facts, registry::Route route,
+                                   const std::string& child) const {
+    registry::AppSpec spec;
+    spec.name = facts.name;
+    spec.title = facts.title;
+    spec.route = route;
+    spec.child = child;
+    spec.access = facts.open ? registry::Access::open : registry::Access::users;
+    spec.mount = mount_from(facts.mount);
+    spec.hosts = facts.hosts;
+    return spec;
+}
+
+registry::SnapshotSpec Apps::snapshot_spec() {
+    registry::SnapshotSpec spec;
+    spec.tier = world_.me.text();
+    spec.generation = ++generation_;
+    spec.has_parent = !world_.me.is_top();
+    spec.app_host = world_.config.web.app_host;
+    spec.portal_hosts = world_.config.web.portal_hosts;
+    std::set<std::string> names;
+    std::set<std::string> hosts;
+    const auto add = [&](registry::AppSpec app) {
+        if (!names.insert(app.name).second) {
+            return;
+        }
+        std::erase_if(app.hosts,
+                      [&](const std::string& host) { return !hosts.insert(host).second; });
+        spec.apps.push_back(std::move(app));
+    };
+    for (const auto& [name, row] : rows_) {
+        const run::Manifest& manifest = manifests_.at(name);
+        registry::AppSpec here = spec_here(row, manifest);
+        if (!row.data_home.empty() && row.data_home != world_.me.text()) {
+            // One dataset, one writer: requests go to its home.
+            const auto home = trust::TierName::parse(row.data_home);
+            const bool below = home.ok() && home->is_in_subtree(world_.me);
+            here = spec_there(facts_of(manifest, row.data_home),
+                              below ? registry::Route::child : registry::Route::parent,
+                              below ? home->at_depth(world_.me.depth() + 1).leaf() : "");
+        }
+        add(std::move(here));
+    }
+    for (const auto& [child, apps] : children_) {
+        for (const AppFacts& facts : apps) {
+            add(spec_there(facts, registry::Route::child, child));
+        }
+    }
+    for (const AppFacts& facts : parent_) {
+        add(spec_there(facts, registry::Route::parent, ""));
+    }
+    return spec;
+}
+
+void Apps::flush() {
+    if (!stale_) {
+        return;
+    }
+    send_snapshot();
+}
+
+void Apps::send_snapshot() {
+    stale_ = false;
+    wall_offset_us_ = world_.clock.wall_us() - world_.clock.boot_us();
+    auto built = registry::build_snapshot(snapshot_spec());
+    if (!built.ok()) {
+        world_.log.error("registry.build", built.error().message);
+        return;
+    }
+    const std::array<int, 1> fds{built->get()};
+    world_.ports.send_front(dump({{"t", "snapshot"}, {"generation", generation_}}), {}, fds);
+}
+
+Json Apps::facts_for_parent() const {
+    std::vector<AppFacts> facts;
+    std::set<std::string> names;
+    for (const auto& [name, manifest] : manifests_) {
+        const AppRow& row = rows_.at(name);
+        const auto home = trust::TierName::parse(row.data_home);
+        if (row.data_home.empty() || (home.ok() && home->is_in_subtree(world_.me))) {
+            facts.push_back(facts_of(manifest, world_.me.leaf()));
+            names.insert(name);
+        }
+    }
+    for (const auto& [child, apps] : children_) {
+        for (const AppFacts& f : apps) {
+            if (names.insert(f.name).second) {
+                facts.push_back(f);
+            }
+        }
+    }
+    return to_json(facts);
+}
+
+Json Apps::facts_for_child(const std::string& child) const {
+    std::vector<AppFacts> facts;
+    std::set<std::string> names;
+    const auto add = [&](const AppFacts& f) {
+        if (names.insert(f.name).second) {
+            facts.push_back(f);
+        }
+    };
+    for (const auto& [name, manifest] : manifests_) {
+        const auto home = trust::TierName::parse(rows_.at(name).data_home);
+        // What only the child itself can serve is not offered back to it.
+        if (home.ok() && home->is_in_subtree(world_.me) && home->depth() > world_.me.depth() &&
+            home->at_depth(world_.me.depth() + 1).leaf() == child) {
+            continue;
+        }
+        add(facts_of(manifest, world_.me.leaf()));
+    }
+    for (const auto& [other, apps] : children_) {
+        if (other != child) {
+            std::for_each(apps.begin(), apps.end(), add);
+        }
+    }
+    std::for_each(parent_.begin(), parent_.end(), add);
+    return to_json(facts);
+}
+
+std::vector<AppFacts> Apps::known() const {
+    std::vector<AppFacts> facts;
+    std::set<std::string> names;
+    const auto add = [&](const AppFacts& f) {
+        if (names.insert(f.name).second) {
+            facts.push_back(f);
+        }
+    };
+    for (const auto& [name, manifest] : manifests_) {
+        add(facts_of(manifest, world_.me.leaf()));
+    }
+    for (const auto& [child, apps] : children_) {
+        std::for_each(apps.begin(), apps.end(), add);
+    }
+    std::for_each(parent_.begin(), parent_.end(), add);
+    return facts;
+}
+
+std::string Apps::child_of(const std::string& app) const {
+    for (const auto& [child, facts] : children_) {
+        if (std::any_of(facts.begin(), facts.end(),
+                        [&](const AppFacts& f) { return f.name == app; })) {
+            return child;
+        }
+    }
+    return "";
+}
+
+void Apps::child_said(const std::string& child, const Json& facts) {
+    std::vector<AppFacts> apps = facts_from_json(facts);
+    if (dump(to_json(apps)) != dump(to_json(children_[child]))) {
+        children_[child] = std::move(apps);
+        touch();
+        on_change_();
+    }
+}
+
+void Apps::parent_said(const Json& facts) {
+    std::vector<AppFacts> apps = facts_from_json(facts);
+    if (dump(to_json(apps)) == dump(to_json(parent_))) {
+        return;
+    }
+    parent_ = std::move(apps);
+    if (const Status kept = world_.store.set_fact("catalog", dump(to_json(parent_))); !kept.ok()) {
+        world_.log.error("catalog.keep", kept.error().message);
+    }
+    touch();
+    on_change_();
+}
+
+void Apps::forget_child(const std::string& child) {
+    children_.erase(child);
+    touch();
+    on_change_();
+}
+
+} // namespace hasp::maint

@@ -1,0 +1,145 @@
+// The apps of this tier and of its neighbours: what is held here and in which state, what children
+// and the parent say that they have, and the snapshot that front works with. One thread.
+#pragma once
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "json_tools.h"
+#include "links.h"
+#include "maint/config.h"
+#include "maint/release_store.h"
+#include "maint/tier_store.h"
+#include "registry/spec.h"
+#include "run/manifest.h"
+#include "sync/working_copies.h"
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace hasp::maint {
+
+// An app as neighbours and pages know it.
+struct AppFacts {
+    std::string name;
+    std::string title;
+    std::string description;
+    std::vector<std::string> hosts;
+    bool open = false; // for anyone, without a session
+    std::string mount; // "host", "path" or "both"
+    bool trusted_path = true;
+    std::string where; // tier that holds it, leaf name
+};
+
+class Apps {
+  public:
+    struct World {
+        KeeperPorts& ports;
+        const Clock& clock;
+        const Log& log;
+        const Config& config;
+        TierStore& store;
+        sync::WorkingCopies& copies;
+        ReleaseStore& releases;
+        trust::TierName me;
+        std::string state;
+    };
+    // Wall time at which this tier's authority over a held app ends; 0: never (it is our own).
+    // Nothing: no lease for it at all.
+    using Authority = std::function<std::optional<std::int64_t>(const AppRow& app)>;
+    // Something that neighbours or front should know has changed.
+    using OnChange = std::function<void()>;
+
+    Apps(World world, Authority authority, OnChange on_change);
+
+    // Reads the store. Once, at start.
+    Status load();
+
+    // The release must be in the store of releases. Replaces an older one: the running instances
+    // are stopped.
+    Status install(const AppRow& row);
+    Status remove(const std::string& name);
+    const std::map<std::string, run::Manifest>& manifests() const { return manifests_; }
+
+    // Front wants a process. Single flight per instance; `done` is called once.
+    using Started = std::function<void(Status, const std::string& last_lines)>;
+    void start(const std::string& app, const std::string& user, Started done);
+    // A request of this app (and user) was served at `boot_us`: it is in use.
+    void used(const std::string& app, const std::string& user);
+    void on_spawner(const Json& head);
+    void spawner_connected();
+    const std::string& isolation() const { return isolation_; }
+    // Of an app's instance, or of one of them: "ready", "starts on first use", "stopped: …".
+    struct InstanceState {
+        std::string state;
+        std::string reason;
+        std::string last_lines;
+        std::int64_t since_us = 0;
+    };
+    std::optional<InstanceState> instance(const std::string& app, const std::string& user) const;
+    std::vector<std::pair<std::string, InstanceState>> instances() const;
+
+    // What can be reached through us, for the parent (own and children's) and for a child (all but
+    // what it told us itself).
+    Json facts_for_parent() const;
+    Json facts_for_child(const std::string& child) const;
+    // Every app that a user of this tier might see.
+    std::vector<AppFacts> known() const;
+    // The child through which an app is reached; empty: none.
+    std::string child_of(const std::string& app) const;
+    void child_said(const std::string& child, const Json& facts);
+    void parent_said(const Json& facts);
+    void forget_child(const std::string& child);
+
+    // Marks the snapshot stale; flush() builds and sends it once, however many reasons there were.
+    void touch() { stale_ = true; }
+    void flush();
+    void send_snapshot(); // to a front that has just come up
+    void tick();
+
+  private:
+    struct Instance {
+        std::string app;
+        std::string user;
+        InstanceState state;
+        std::vector<Started> waiting;
+        std::int64_t used_us = 0; // boot clock
+        std::int64_t retry_after_us = 0;
+    };
+    registry::AppSpec spec_here(const AppRow& row, const run::Manifest& manifest);
+    registry::AppSpec spec_there(const AppFacts& facts, registry::Route route,
+                                 const std::string& child) const;
+    registry::SnapshotSpec snapshot_spec();
+    std::vector<std::string> resolve(const std::string& host, std::uint16_t port);
+    Status order_start(Instance& instance, const AppRow& row, const run::Manifest& manifest);
+    void settle(Instance& instance, const Status& status);
+
+    World world_;
+    Authority authority_;
+    OnChange on_change_;
+    std::map<std::string, AppRow> rows_;
+    std::map<std::string, run::Manifest> manifests_;
+    std::map<std::string, std::vector<AppFacts>> children_;
+    std::vector<AppFacts> parent_;
+    std::map<std::string, Instance> instances_;
+    std::string isolation_ = "unknown";
+    struct Resolved {
+        std::vector<std::string> addresses;
+        std::int64_t at_us = 0;
+        bool asking = false;
+    };
+    std::map<std::string, Resolved> resolved_;
+    bool stale_ = true;
+    std::uint64_t generation_ = 0;
+    std::int64_t wall_offset_us_ = 0;
+};
+
+// Keys as in AppFacts. facts_from_json leaves out what is malformed: one bad entry of a neighbour
+// must not hide the others.
+Json to_json(const std::vector<AppFacts>& facts);
+std::vector<AppFacts> facts_from_json(const Json& json);
+
+} // namespace hasp::maint

@@ -1,0 +1,242 @@
+#include "config_keys.h"
+
+#include "base/text.h"
+
+namespace hasp::maint {
+
+namespace {
+
+constexpr std::int64_t day_s = 86'400;
+
+std::string check_listen(std::string_view text) {
+    return valid_listen_address(text) ? ""
+                                      : "is no IP:PORT, for example 127.0.0.1:8480 or [::1]:8480";
+}
+std::string check_peer(std::string_view text) {
+    return valid_peer_address(text) ? "" : "is no HOST:PORT, for example center.example:8443";
+}
+std::string check_host(std::string_view text) {
+    return valid_host_name(text) ? "" : "is no host name";
+}
+std::string check_network(std::string_view text) {
+    return valid_network(text) ? "" : "is no IP address or network, for example 10.0.0.0/8";
+}
+
+// {app} once, as a whole first label or part of it, so that an app's name can be read back.
+std::string check_app_host(std::string_view text) {
+    constexpr std::string_view mark = "{app}";
+    const std::size_t at = text.find(mark);
+    if (at == std::string_view::npos || text.find(mark, at + 1) != std::string_view::npos) {
+        return "must contain {app} once, for example {app}.localhost";
+    }
+    const std::string sample =
+        std::string(text.substr(0, at)) + "wiki" + std::string(text.substr(at + mark.size()));
+    return valid_host_name(sample) ? "" : "does not make a host name";
+}
+
+std::string check_path(std::string_view text) {
+    return text.find('\0') == std::string_view::npos && text.size() <= 4096 ? "" : "is no path";
+}
+
+std::string check_user(std::string_view text) {
+    for (const char c : text) {
+        const bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+        if (!good || text.size() > 32) {
+            return "is no name of a system user";
+        }
+    }
+    return {};
+}
+
+#define HASP_AT(member) [](Config& c) -> decltype(auto) { return (c.member); }
+#define HASP_CHOICE(member)                                                                        \
+    ChoiceAt {                                                                                     \
+        [](const Config& c) { return static_cast<std::size_t>(c.member); },                        \
+            [](Config& c, std::size_t i) { c.member = static_cast<decltype(c.member)>(i); }        \
+    }
+
+ConfigKey number(std::string_view section, std::string_view key, NumberAt at, std::string_view unit,
+                 std::int64_t least, std::int64_t most, std::string_view text) {
+    return {.section = section,
+            .key = key,
+            .at = at,
+            .unit = unit,
+            .least = least,
+            .most = most,
+            .text = text};
+}
+ConfigKey words(std::string_view section, std::string_view key, TextAt at,
+                std::string (*check)(std::string_view), std::string_view limits,
+                std::string_view text) {
+    return {
+        .section = section, .key = key, .at = at, .check = check, .limits = limits, .text = text};
+}
+ConfigKey list(std::string_view section, std::string_view key, ListAt at,
+               std::string (*check)(std::string_view), std::string_view limits,
+               std::string_view text) {
+    return {
+        .section = section, .key = key, .at = at, .check = check, .limits = limits, .text = text};
+}
+ConfigKey toggle(std::string_view section, std::string_view key, SwitchAt at,
+                 std::string_view text) {
+    return {.section = section, .key = key, .at = at, .text = text};
+}
+ConfigKey choice(std::string_view section, std::string_view key, ChoiceAt at,
+                 std::vector<std::string> choices, std::string_view text) {
+    return {.section = section, .key = key, .at = at, .choices = std::move(choices), .text = text};
+}
+
+std::vector<ConfigKey> make_keys() {
+    return {
+        list("web", "listen", HASP_AT(web.listen), check_listen, "IP:PORT",
+             "Where users connect without TLS."),
+        list("web", "tls_listen", HASP_AT(web.tls_listen), check_listen, "IP:PORT",
+             "Where users connect with TLS. Needs tls_cert and tls_key."),
+        words("web", "tls_cert", HASP_AT(web.tls_cert), check_path, "a path",
+              "The certificate that browsers see, with its chain, as PEM."),
+        words("web", "tls_key", HASP_AT(web.tls_key), check_path, "a path",
+              "The private key of tls_cert, as PEM."),
+        words("web", "app_host", HASP_AT(web.app_host), check_app_host, "a host name with {app}",
+              "The host name of an app: {app} stands for its name. Empty: apps are reached under "
+              "/apps/NAME/ alone."),
+        list("web", "portal_hosts", HASP_AT(web.portal_hosts), check_host, "host names",
+             "The host names of the portal. Empty: every host name that is not an app's."),
+        number("web", "max_connections", HASP_AT(web.max_connections), "connections", 16, 1'000'000,
+               "How many connections of users are open at most."),
+        number("web", "max_connections_per_address", HASP_AT(web.max_connections_per_address),
+               "connections", 1, 1'000'000,
+               "How many of them one address may hold. Trusted proxies are not counted."),
+        number("web", "head_bytes_max", HASP_AT(web.head_bytes_max), "bytes", 4'096, 65'536,
+               "How long the head of a request may be."),
+        number("web", "header_count_max", HASP_AT(web.header_count_max), "headers", 16, 1'000,
+               "How many headers a request may have."),
+        number("web", "body_bytes_max", HASP_AT(web.body_bytes_max), "bytes", 0,
+               std::int64_t{1} << 50, "How long the body of a request may be. 0: any length."),
+        number("web", "head_s", HASP_AT(web.head_s), "seconds", 1, 3'600,
+               "How long a client may take to send the head."),
+        number("web", "body_idle_s", HASP_AT(web.body_idle_s), "seconds", 1, 3'600,
+               "How long a body may stand still."),
+        number("web", "answer_head_s", HASP_AT(web.answer_head_s), "seconds", 1, 3'600,
+               "How long an app may take until its answer begins."),
+        number("web", "keepalive_s", HASP_AT(web.keepalive_s), "seconds", 1, 3'600,
+               "How long an idle connection stays open."),
+        number("web", "connect_ms", HASP_AT(web.connect_ms), "milliseconds", 10, 60'000,
+               "How long connecting to an app or a neighbour may take."),
+        number("web", "whole_s", HASP_AT(web.whole_s), "seconds", 0, 7 * day_s,
+               "How long a request may take from first to last byte. 0: any time."),
+        list("web", "trusted_proxies", HASP_AT(web.trusted_proxies), check_network,
+             "IP addresses or networks",
+             "Proxies before this tier whose word about the client's address is taken."),
+
+        list("link", "listen", HASP_AT(link.listen), check_listen, "IP:PORT",
+             "Where tiers below connect. Empty: this tier has no children."),
+        list("link", "addresses", HASP_AT(link.addresses), check_peer, "HOST:PORT",
+             "How tiers below reach this one: what invitations and certificates carry."),
+        number("link", "park_min", HASP_AT(link.park_min), "connections", 1, 1'000,
+               "How many idle connections a tier keeps parked at its parent."),
+        number("link", "park_max", HASP_AT(link.park_max), "connections", 1, 10'000,
+               "How many it parks under load. Not less than park_min."),
+        number("link", "reconnect_s_max", HASP_AT(link.reconnect_s_max), "seconds", 1, 3'600,
+               "The longest pause between attempts to reach the parent."),
+        number("link", "heartbeat_s", HASP_AT(link.heartbeat_s), "seconds", 1, 300,
+               "How often a silent link is tested."),
+
+        number("session", "hours", HASP_AT(session.hours), "hours", 1, 720,
+               "How long a session lives without being used."),
+        number("session", "absolute_days", HASP_AT(session.absolute_days), "days", 1, 365,
+               "How long it lives at most. Not shorter than hours."),
+
+        number("login", "attempts_per_minute", HASP_AT(login.attempts_per_minute), "attempts", 1,
+               1'000, "Failed log-ins of one account in a minute."),
+        number("login", "attempts_per_minute_per_address",
+               HASP_AT(login.attempts_per_minute_per_address), "attempts", 1, 10'000,
+               "Failed log-ins from one address in a minute."),
+        number("login", "argon2_threads", HASP_AT(login.argon2_threads), "threads", 1, 64,
+               "How many passwords are hashed at the same time; each takes 64 MiB."),
+
+        number("apps", "uid_base", HASP_AT(apps.uid_base), "user id", 1'000, 2'000'000'000,
+               "The first system user id that apps run as, when hasp was started as root."),
+        number("apps", "uid_count", HASP_AT(apps.uid_count), "user ids", 1, 1'000'000,
+               "How many ids there are from uid_base on."),
+        choice("apps", "isolation", HASP_CHOICE(apps.isolation),
+               {"bwrap", "landlock", "none-allowed"},
+               "The least isolation that is accepted. The strongest that works is used; an app "
+               "does not start with less than this."),
+        number("apps", "starts_at_once_max", HASP_AT(apps.starts_at_once_max), "apps", 1, 256,
+               "How many apps start at the same time; others wait."),
+        number("apps", "start_s", HASP_AT(apps.start_s), "seconds", 1, 3'600,
+               "How long an app may take until it answers, unless its manifest says otherwise."),
+        number("apps", "memory_mib", HASP_AT(apps.memory_mib), "MiB", 16, 1'048'576,
+               "How much memory an app may use, unless its manifest says otherwise."),
+        number("apps", "idle_stop_s", HASP_AT(apps.idle_stop_s), "seconds", 0, 30 * day_s,
+               "After how long without a request an app is stopped, unless its manifest says "
+               "otherwise. 0: never."),
+
+        number("lease", "days", HASP_AT(lease.days), "days", 1, 365,
+               "How long the authority lent to a tier below lasts."),
+        number("lease", "run_days", HASP_AT(lease.run_days), "days", 1, 3'650,
+               "How long a tier below may run an app. Not shorter than days."),
+        number("lease", "renew_percent", HASP_AT(lease.renew_percent), "percent", 5, 95,
+               "After which part of its life a lease is renewed."),
+
+        choice("log", "level", HASP_CHOICE(log.level), {"debug", "info", "warn", "error"},
+               "The least important messages that are written."),
+        choice("log", "format", HASP_CHOICE(log.format), {"text", "json"},
+               "Lines for people, or JSON for machines."),
+        toggle("log", "access", HASP_AT(log.access),
+               "Whether each request is written to STATE/log/access.jsonl."),
+        number("log", "access_flush_ms", HASP_AT(log.access_flush_ms), "milliseconds", 10, 60'000,
+               "How long lines of the access log are collected."),
+
+        words("process", "front_user", HASP_AT(process.front_user), check_user, "a system user",
+              "The user that the process with the users' sockets becomes, when hasp was started as "
+              "root. Empty: it stays."),
+        toggle("process", "seccomp", HASP_AT(process.seccomp),
+               "Whether that process may only make the system calls that it needs."),
+    };
+}
+
+#undef HASP_AT
+#undef HASP_CHOICE
+
+std::string toml_text(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') {
+            out += '\\';
+        }
+        out += c;
+    }
+    return out + "\"";
+}
+
+} // namespace
+
+const std::vector<ConfigKey>& config_keys() {
+    static const std::vector<ConfigKey> keys = make_keys();
+    return keys;
+}
+
+std::string config_value_text(const ConfigKey& key, const Config& config) {
+    Config copy = config; // the accessors serve writing too
+    struct Show {
+        const ConfigKey& key;
+        Config& config;
+        std::string operator()(NumberAt at) const { return std::to_string(at(config)); }
+        std::string operator()(TextAt at) const { return toml_text(at(config)); }
+        std::string operator()(SwitchAt at) const { return at(config) ? "true" : "false"; }
+        std::string operator()(const ChoiceAt& at) const {
+            return toml_text(key.choices[at.get(config)]);
+        }
+        std::string operator()(ListAt at) const {
+            std::string out;
+            for (const std::string& item : at(config)) {
+                out += (out.empty() ? "" : ", ") + toml_text(item);
+            }
+            return "[" + out + "]";
+        }
+    };
+    return std::visit(Show{key, copy}, key.at);
+}
+
+} // namespace hasp::maint

@@ -1,0 +1,113 @@
+// The config of a tier, hasp.toml: one table of keys (config_keys.cpp) is what the parser, the
+// manual and the example are made from. Everything here is pure but load_config; any thread.
+#pragma once
+
+#include "base/result.h"
+#include "maint/table.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hasp::maint {
+
+// Values are within the limits of the table and the relations between keys hold, if the Config came
+// from parse_config. Units stand last in the names. Defaults are here and nowhere else. Zero means
+// "none" only where the comment says so.
+struct Config {
+    struct Web {
+        std::vector<std::string> listen = {"127.0.0.1:8480"}; // IP:PORT
+        std::vector<std::string> tls_listen;                  // IP:PORT; needs tls_cert and tls_key
+        std::string tls_cert;                                 // PEM file
+        std::string tls_key;                                  // PEM file
+        std::string app_host = "{app}.localhost";             // empty: apps only under /apps/NAME/
+        std::vector<std::string>
+            portal_hosts; // host names of the portal; empty: any that is no app's
+        std::int64_t max_connections = 20'000;
+        std::int64_t max_connections_per_address = 1'000;
+        std::int64_t head_bytes_max = 32'768;
+        std::int64_t header_count_max = 128;
+        std::int64_t body_bytes_max = 0; // 0: none
+        std::int64_t head_s = 15;
+        std::int64_t body_idle_s = 60;
+        std::int64_t answer_head_s = 120;
+        std::int64_t keepalive_s = 75;
+        std::int64_t connect_ms = 5'000;
+        std::int64_t whole_s = 0;                 // 0: none
+        std::vector<std::string> trusted_proxies; // IP or IP/BITS
+    } web;
+    struct Link {
+        std::vector<std::string> listen;    // IP:PORT where children connect
+        std::vector<std::string> addresses; // HOST:PORT that invitations and certificates carry
+        std::int64_t park_min = 2;
+        std::int64_t park_max = 64;
+        std::int64_t reconnect_s_max = 60;
+        std::int64_t heartbeat_s = 15;
+    } link;
+    struct Session {
+        std::int64_t hours = 12;
+        std::int64_t absolute_days = 30;
+    } session;
+    struct Login {
+        std::int64_t attempts_per_minute = 10;             // of one account
+        std::int64_t attempts_per_minute_per_address = 60; // of one client address
+        std::int64_t argon2_threads = 2;
+    } login;
+    enum class Isolation : unsigned char { bwrap, landlock, none_allowed };
+    struct Apps {
+        std::int64_t uid_base = 200'000;
+        std::int64_t uid_count = 10'000;
+        Isolation isolation = Isolation::landlock; // the least that is accepted
+        std::int64_t starts_at_once_max = 4;
+        std::int64_t start_s = 60;
+        std::int64_t memory_mib = 512;
+        std::int64_t idle_stop_s = 900; // 0: never
+    } apps;
+    struct Lease {
+        std::int64_t days = 7;
+        std::int64_t run_days = 30;
+        std::int64_t renew_percent = 50;
+    } lease;
+    enum class LogFormat : unsigned char { text, json };
+    enum class LogLevel : unsigned char { debug, info, warn, error };
+    struct Logging {
+        LogLevel level = LogLevel::info;
+        LogFormat format = LogFormat::text;
+        bool access = true;
+        std::int64_t access_flush_ms = 200;
+    } log;
+    struct Process {
+        std::string front_user = "nobody"; // used only when hasp was started as root; empty: stay
+        bool seccomp = true;
+    } process;
+};
+
+inline constexpr std::size_t config_bytes_max = 256 * 1024;
+
+// TOML text to a Config. `file` is named in messages. Errors: usage, "FILE:LINE: …" with the
+// nearest valid key as the hint, for bad TOML, unknown sections and keys, wrong types, values out
+// of range, and broken relations between keys.
+Result<Config> parse_config(std::string_view text, const std::string& file);
+
+// Reads and parses. not_found when there is no such file: the caller decides whether the defaults
+// do.
+Result<Config> load_config(const std::string& path);
+
+// A commented hasp.toml with only what differs from the defaults; parse_config of it gives `config`
+// again.
+std::string example_config(const Config& config);
+
+// The table as rows for the manual.
+std::vector<TableRow> config_rows();
+
+// Pure checks, no look-up. IP:PORT with IPv4 or [IPv6], port 0-65535 (0: any free one).
+bool valid_listen_address(std::string_view text);
+// HOST:PORT with an IP or a host name, port 1-65535.
+bool valid_peer_address(std::string_view text);
+// RFC 1123 host name: labels of letters, digits and hyphens, up to 253 bytes.
+bool valid_host_name(std::string_view text);
+// IP or IP/BITS.
+bool valid_network(std::string_view text);
+
+} // namespace hasp::maint

@@ -1,0 +1,74 @@
+// The keeper's logic: everything that a tier knows and decides, as one object that is fed frames
+// and time and does no I/O but its stores'. cmd/hasp gives it sockets and threads; a command
+// without a daemon gives it neither.
+//
+// Messages with front (head's "t"; "id" is repeated in the answer):
+//   from front   who {kind, secret, host, child, client} · page {method, …}+body · start {app,
+//   user} · parent {up, address, …}
+//                link.open {link, neighbour} · link.data {link}+bytes · link.close {link, why}
+//   to front     who, page, start (answers) · snapshot +fd · credentials {…} · drop {users | sids |
+//   all} · link.data · link.cut
+// with spawner: start {…}+manifest · stop {instance, reason} → event {…} · refused {instance,
+// error} · isolation {text} with commands: {cmd, args} → {result} or {error}
+#pragma once
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "billing/usage_ring.h"
+#include "ipc/frame.h"
+#include "maint/config.h"
+#include "maint/keeper_ports.h"
+#include "maint/tier_identity.h"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace hasp::maint {
+
+struct KeeperOptions {
+    std::string state; // absolute
+    Config config;
+    std::string version;
+    bool daemon = true; // false: one command on a tier that does not run
+};
+
+class Keeper {
+  public:
+    // Opens the stores in STATE. Code::not_found when STATE was never initialised. The references
+    // must outlive the keeper, and the caller holds the state lock.
+    static Result<std::unique_ptr<Keeper>> open(KeeperOptions options, KeeperPorts& ports,
+                                                const Clock& clock, Random& random, const Log& log);
+    ~Keeper();
+    Keeper(const Keeper&) = delete;
+    Keeper& operator=(const Keeper&) = delete;
+
+    const TierIdentity& identity() const;
+
+    // A new end of the socket pair: everything that the other side must know is sent again.
+    void front_connected();
+    void front_gone();
+    void spawner_connected();
+    void on_front(const ipc::Frame& frame);
+    void on_spawner(const ipc::Frame& frame);
+    // Answered through KeeperPorts::answer_admin.
+    void on_admin(std::uint64_t client, const ipc::Frame& frame);
+    void on_usage(std::span<const billing::UsageRecord> records);
+    void set_pids(const std::map<std::string, std::int64_t>& pids);
+
+    // At least once a second.
+    void tick();
+    // After each batch of the calls above: sends what they made necessary.
+    void flush();
+
+  private:
+    struct Impl;
+    explicit Keeper(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace hasp::maint

@@ -1,0 +1,156 @@
+// What a tier knows of itself, its neighbours and its apps: one table of facts each, at the level
+// of transactions. Everything else in lib/maint decides on these rows and never sees SQL.
+//
+// One thread (the keeper's). Every call may block on the disk; a change is durable when the call
+// returns, unless it runs inside transact(). Errors are the store's (store/db.h), with not_found
+// and conflict as said below.
+#pragma once
+
+#include "base/result.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hasp::store {
+class Db;
+}
+
+namespace hasp::maint {
+
+struct ChildRow {
+    std::string name;
+    std::string state; // "invited", "enrolled" or "revoked"
+    std::string envelope_key;
+    std::string tls_key_sha256;
+    std::string certificates;
+    std::string verifier_key;
+    std::int64_t epoch = 1;
+    std::int64_t desired_generation = 0;
+    std::int64_t reached_generation = 0;
+    std::int64_t lease_number = 0;
+    std::int64_t reached_lease = 0;
+    std::int64_t since_us = 0;
+    std::int64_t seen_us = 0;
+    std::string report;
+};
+
+struct InvitationRow {
+    std::string id;
+    std::string child;
+    std::string secret_sha256;
+    std::int64_t not_after_us = 0;
+    std::string used_by;
+};
+
+struct AppRow {
+    std::string name;
+    std::string release_id;
+    std::string origin;
+    std::string manifest;
+    std::string data_home;
+    std::int64_t since_us = 0;
+};
+
+struct ReleaseRow {
+    std::string app;
+    std::string release_id;
+    std::string manifest;
+    std::string commit_id;
+    std::int64_t created_us = 0;
+};
+
+struct AssignmentRow {
+    std::string child;
+    std::string target;
+    std::string app;
+    std::string release_id;
+    std::string origin;
+    std::string data_home;
+    bool wanted = true;
+    std::int64_t generation = 0;
+};
+
+struct LeaseRow {
+    std::string child; // empty: the one that we hold
+    std::int64_t number = 0;
+    std::string envelope;
+    std::map<std::string, std::string> sections; // name -> sha256 in hex
+    std::int64_t granted_us = 0;
+    std::int64_t expires_us = 0;
+};
+
+struct ErrorRow {
+    std::int64_t at_us = 0;
+    std::string id;
+    std::string text;
+};
+
+inline constexpr std::int64_t errors_kept_max = 200;
+
+class TierStore {
+  public:
+    // Brings the tables up to date. `db` must outlive the store.
+    static Result<TierStore> open(store::Db& db, std::string tenant);
+
+    // Runs `work` in one transaction: all of it is durable, or, when it returns an error, nothing.
+    Status transact(const std::function<Status()>& work);
+
+    Result<std::string> fact(const std::string& name); // empty when it was never set
+    Status set_fact(const std::string& name, const std::string& value);
+
+    Result<std::vector<ChildRow>> children();
+    Result<std::optional<ChildRow>> child(const std::string& name);
+    Status put_child(const ChildRow& row);
+    Status seen(const std::string& child, std::int64_t at_us, std::int64_t generation,
+                std::int64_t lease, const std::string& report);
+
+    Status put_invitation(const InvitationRow& row);
+    Result<std::optional<InvitationRow>> invitation(const std::string& id);
+    Status use_invitation(const std::string& child, const std::string& used_by);
+    Status drop_invitations(const std::string& child);
+
+    Result<std::vector<AppRow>> apps();
+    Result<std::optional<AppRow>> app(const std::string& name);
+    Status put_app(const AppRow& row);
+    Status drop_app(const std::string& name);
+
+    Status put_release(const ReleaseRow& row);
+    Result<std::optional<ReleaseRow>> release(const std::string& app,
+                                              const std::string& release_id);
+
+    // Changes one assignment and moves the child's desired generation on, in one transaction. The
+    // same again changes nothing.
+    Status assign(const AssignmentRow& row);
+    Result<std::vector<AssignmentRow>> assignments(const std::string& child);
+
+    Status allow(const std::string& child, const std::string& kind, const std::string& name,
+                 bool allowed);
+    // (kind, name)
+    Result<std::vector<std::pair<std::string, std::string>>> allowed(const std::string& child);
+
+    // Which child an account lives under; empty when none of ours.
+    Result<std::string> directory(const std::string& user);
+    Result<std::vector<std::string>> directory_names();
+    // Code::conflict when the name is another child's.
+    Status claim(const std::string& user, const std::string& child);
+    Status unclaim(const std::string& user, const std::string& child);
+
+    Result<std::optional<LeaseRow>> lease(const std::string& child);
+    Status put_lease(const LeaseRow& row, const std::map<std::string, std::string>& bodies);
+    Result<std::optional<std::string>> section(const std::string& sha256);
+
+    Status add_error(const ErrorRow& row);
+    Result<std::vector<ErrorRow>> errors(std::int64_t newest);
+
+  private:
+    TierStore(store::Db& db, std::string tenant) : db_(&db), tenant_(std::move(tenant)) {}
+    store::Db* db_;
+    std::string tenant_;
+    std::int64_t nonce_ = 0;
+};
+
+} // namespace hasp::maint

@@ -1,0 +1,398 @@
+#include "maint/keeper.h"
+
+#include "admin.h"
+#include "apps.h"
+#include "base/files.h"
+#include "base/text.h"
+#include "delegation.h"
+#include "enrolment.h"
+#include "links.h"
+#include "pages.h"
+#include "people.h"
+#include "signon/schema.h"
+#include "status.h"
+#include "store/db.h"
+
+namespace hasp::maint {
+
+namespace {
+constexpr std::int64_t report_every_us = 10'000'000;
+constexpr std::int64_t expire_every_us = 60'000'000;
+
+} // namespace
+
+struct Keeper::Impl {
+    KeeperOptions options;
+    KeeperPorts& ports;
+    const Clock& clock;
+    Random& random;
+    const Log& log;
+    TierIdentity me;
+    std::unique_ptr<store::Db> db;
+    TierStore store;
+    sync::WorkingCopies copies;
+    ReleaseStore releases;
+    std::unique_ptr<signon::AccountStore> accounts;
+    std::unique_ptr<signon::SessionStore> sessions;
+    std::unique_ptr<signon::TokenStore> tokens;
+    ParentLink parent;
+    std::map<std::string, std::int64_t> pids;
+    Links links;
+    People people;
+    std::unique_ptr<Apps> apps;
+    std::unique_ptr<Delegation> delegation;
+    Enrolment enrolment;
+    std::unique_ptr<Pages> pages;
+    std::unique_ptr<Admin> admin;
+    bool front_there = false;
+    bool report_stale = true;
+    bool children_stale = true;
+    std::int64_t reported_us = 0;
+    std::int64_t expired_us = 0;
+    std::map<std::string, std::string> catalog_told; // by child: what it was last told
+
+    Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, const Log& l,
+         TierIdentity identity, std::unique_ptr<store::Db> database, TierStore tier_store,
+         sync::WorkingCopies working_copies, const std::string& secret)
+        : options(std::move(o)), ports(p), clock(c), random(r), log(l), me(std::move(identity)),
+          db(std::move(database)), store(std::move(tier_store)), copies(std::move(working_copies)),
+          releases(options.state + "/releases"),
+          accounts(signon::make_sqlite_account_store(*db, clock, me.name.realm())),
+          sessions(signon::make_sqlite_session_store(*db, clock, random, me.name.realm())),
+          tokens(signon::make_sqlite_token_store(*db, *accounts, clock, random, me.name.realm())),
+          links(ports, clock, log, me.name, options.config.link.heartbeat_s),
+          people({store, *accounts, *sessions, *tokens},
+                 {ports, links, clock, random, log, options.config}, secret, me.has_parent()),
+          enrolment({clock, random, log, me, store, [this] { send_credentials(); }}) {
+        apps = std::make_unique<Apps>(
+            Apps::World{ports, clock, log, options.config, store, copies, releases, me.name,
+                        options.state},
+            [this](const AppRow& app) { return delegation->authority(app); },
+            [this] {
+                report_stale = true;
+                children_stale = true;
+            });
+        delegation = std::make_unique<Delegation>(
+            Delegation::World{ports, links, clock, random, log, options.config, me, store,
+                              *accounts, *apps, releases, options.state});
+        pages = std::make_unique<Pages>(Pages::World{clock, log, options.config, me, links, people,
+                                                     *apps, enrolment, *sessions, parent});
+        admin = std::make_unique<Admin>(Admin::World{
+            ports, clock, random, options.config, me, store, *accounts, *sessions, *tokens, people,
+            *apps, *delegation, enrolment, releases, [this] { return status(); },
+            [this](const std::string& child) { child_revoked(child); }});
+        delegation->on_reached([this] { report_stale = true; });
+        links.on_parent_time(
+            [this](std::int64_t wall_us) { delegation->heard_parent_time(wall_us); });
+        links.on_change([this](const std::string& neighbour, bool connected) {
+            neighbour_changed(neighbour, connected);
+        });
+        links.on("report", [this](const std::string& from, const Message& m, const Links::Answer&) {
+            on_report(from, m);
+        });
+        links.on("catalog",
+                 [this](const std::string& from, const Message& m, const Links::Answer&) {
+                     if (from == to_parent) {
+                         apps->parent_said(member(m.head, "apps"));
+                     }
+                 });
+    }
+
+    Json status() {
+        return status_json({clock, options.config, options.version, me, store, links, *apps,
+                            *delegation, parent, pids, options.daemon});
+    }
+
+    void neighbour_changed(const std::string& neighbour, bool connected) {
+        log.info(connected ? "link.up" : "link.down",
+                 neighbour.empty() ? "the parent" : "the tier '" + neighbour + "'");
+        if (neighbour.empty()) {
+            if (connected) {
+                report_stale = true;
+                reported_us = 0;
+                delegation->parent_connected();
+                people.check_sessions_with_parent();
+            }
+        } else if (connected) {
+            catalog_told.erase(neighbour);
+            children_stale = true;
+            delegation->child_connected(neighbour);
+        } else {
+            delegation->child_gone(neighbour);
+        }
+        report_stale = true;
+    }
+
+    void on_report(const std::string& from, const Message& message) {
+        if (from == to_parent) {
+            return;
+        }
+        const std::int64_t generation = int_of(message.head, "generation");
+        const std::int64_t lease = int_of(message.head, "lease");
+        if (const Status seen =
+                store.seen(from, clock.wall_us(), generation, lease, dump(message.head));
+            !seen.ok()) {
+            log.error("report.keep", seen.error().message, {{"tier", from}});
+        }
+        for (const std::string& user : texts_of(message.head, "accounts")) {
+            if (!valid_name(user) || accounts->show(user).ok()) {
+                continue;
+            }
+            if (const Status claimed = store.claim(user, from); !claimed.ok()) {
+                log.error("account.conflict", claimed.error().message, {{"tier", from}});
+            }
+        }
+        delegation->child_reached(from, generation, lease);
+        apps->child_said(from, member(message.head, "apps"));
+        report_stale = true;
+    }
+
+    void child_revoked(const std::string& child) {
+        send_credentials();
+        links.cut(child, "it was revoked");
+        people.child_revoked(child);
+        apps->forget_child(child);
+        report_stale = true;
+    }
+
+    void report() {
+        Json names = Json::array();
+        if (auto list = accounts->list(); list.ok()) {
+            for (const signon::Account& account : *list) {
+                names.push_back(account.fields.name);
+            }
+        }
+        if (auto below = store.directory_names(); below.ok()) {
+            for (const std::string& name : *below) {
+                names.push_back(name);
+            }
+        }
+        links.tell(to_parent, {{"t", "report"},
+                               {"apps", apps->facts_for_parent()},
+                               {"accounts", names},
+                               {"generation", delegation->reached().number},
+                               {"lease", delegation->held_lease().number},
+                               {"status", status()}});
+    }
+
+    void tell_children() {
+        auto children = store.children();
+        if (!children.ok()) {
+            return;
+        }
+        for (const ChildRow& child : *children) {
+            if (!links.connected(child.name)) {
+                continue;
+            }
+            const Json facts = apps->facts_for_child(child.name);
+            std::string text = dump(facts);
+            if (catalog_told[child.name] != text) {
+                catalog_told[child.name] = std::move(text);
+                links.tell(child.name, {{"t", "catalog"}, {"apps", facts}});
+            }
+        }
+    }
+
+    // What front needs to speak with neighbours and to know them. Children by the key that
+    // enrolment bound to the name.
+    void send_credentials() {
+        Json children = Json::array();
+        if (auto rows = store.children(); rows.ok()) {
+            for (const ChildRow& child : *rows) {
+                if (child.state == "enrolled") {
+                    children.push_back({{"name", child.name}, {"key", child.tls_key_sha256}});
+                }
+            }
+        }
+        ports.send_front(dump({{"t", "credentials"},
+                               {"name", me.name.text()},
+                               {"cookie", Pages::cookie_name(me.name)},
+                               {"realm_id", to_hex(me.realm_id)},
+                               {"chain", me.tls_chain_pem()},
+                               {"key", me.tls_key.pem()},
+                               {"root", me.root_pem()},
+                               {"parent", me.has_parent()},
+                               {"addresses", me.parent_addresses},
+                               {"children", children}}),
+                         {}, {});
+    }
+
+    void on_page(const Json& head, const std::string& body) {
+        Pages::Request request{text_of(head, "method"),    text_of(head, "scheme"),
+                               text_of(head, "authority"), text_of(head, "host"),
+                               text_of(head, "target"),    text_of(head, "client"),
+                               text_of(head, "sid"),       text_of(head, "door"),
+                               member(head, "headers"),    body};
+        pages->serve(request, [this, id = int_of(head, "id")](const Pages::Response& response) {
+            Json headers = Json::array();
+            for (const auto& [name, value] : response.headers) {
+                headers.push_back({name, value});
+            }
+            ports.send_front(
+                dump(
+                    {{"t", "page"}, {"id", id}, {"status", response.status}, {"headers", headers}}),
+                response.body, {});
+        });
+    }
+};
+
+Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts& ports,
+                                             const Clock& clock, Random& random, const Log& log) {
+    auto me = load_identity(options.state + "/keys");
+    if (!me.ok()) {
+        return me.error().code == Code::not_found
+                   ? fail(Code::not_found, options.state + " holds no tier",
+                          "make a center with `hasp init`, or join one with `hasp relay --join -`")
+                   : me.error();
+    }
+    auto db = store::Db::open(options.state + "/keeper.db");
+    if (!db.ok()) {
+        return db.error();
+    }
+    if (Status migrated = signon::migrate_tables(**db); !migrated.ok()) {
+        return migrated.error();
+    }
+    auto store = TierStore::open(**db, me->name.realm());
+    if (!store.ok()) {
+        return store.error();
+    }
+    auto secret = store->fact("secret");
+    if (!secret.ok()) {
+        return secret.error();
+    }
+    if (secret->empty()) {
+        *secret = to_base64url(random.bytes(32));
+        if (Status kept = store->set_fact("secret", *secret); !kept.ok()) {
+            return kept.error();
+        }
+    }
+    auto copies = sync::WorkingCopies::open(options.state);
+    if (!copies.ok()) {
+        return copies.error();
+    }
+    auto impl = std::make_unique<Impl>(
+        std::move(options), ports, clock, random, log, *std::move(me), *std::move(db),
+        *std::move(store), *std::move(copies), from_base64url(*secret).value_or(*secret));
+    if (Status loaded = impl->delegation->load(); !loaded.ok()) {
+        return loaded.error();
+    }
+    if (Status loaded = impl->apps->load(); !loaded.ok()) {
+        return loaded.error();
+    }
+    return std::unique_ptr<Keeper>(new Keeper(std::move(impl)));
+}
+
+Keeper::Keeper(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Keeper::~Keeper() = default;
+
+const TierIdentity& Keeper::identity() const {
+    return impl_->me;
+}
+
+void Keeper::front_connected() {
+    impl_->front_there = true;
+    impl_->send_credentials();
+    impl_->apps->touch();
+}
+
+void Keeper::front_gone() {
+    impl_->front_there = false;
+    impl_->links.all_closed("front was started again");
+}
+
+void Keeper::spawner_connected() {
+    impl_->apps->spawner_connected();
+}
+
+void Keeper::on_front(const ipc::Frame& frame) {
+    const Json head = parse_object(frame.head);
+    const std::string type = text_of(head, "t");
+    const auto link = static_cast<LinkId>(int_of(head, "link"));
+    if (type == "who") {
+        impl_->people.identify(head, [this, id = int_of(head, "id")](Json answer) {
+            answer["t"] = "who";
+            answer["id"] = id;
+            impl_->ports.send_front(dump(answer), {}, {});
+        });
+    } else if (type == "page") {
+        impl_->on_page(head, frame.body);
+    } else if (type == "start") {
+        impl_->apps->start(
+            text_of(head, "app"), text_of(head, "user"),
+            [this, id = int_of(head, "id")](const Status& status, const std::string& lines) {
+                Json answer{{"t", "start"}, {"id", id}};
+                if (!status.ok()) {
+                    answer["error"] = error_json(status.error());
+                    answer["last_lines"] = lines;
+                }
+                impl_->ports.send_front(dump(answer), {}, {});
+            });
+    } else if (type == "link.open") {
+        impl_->links.opened(link, text_of(head, "neighbour"));
+    } else if (type == "link.data") {
+        impl_->links.arrived(link, frame.body);
+    } else if (type == "link.close") {
+        impl_->links.closed(link, text_of(head, "why"));
+    } else if (type == "parent") {
+        impl_->parent = {true_of(head, "up"), text_of(head, "address"), int_of(head, "since_us"),
+                         text_of(head, "why")};
+        impl_->report_stale = true;
+    }
+}
+
+void Keeper::on_spawner(const ipc::Frame& frame) {
+    impl_->apps->on_spawner(parse_object(frame.head));
+}
+
+void Keeper::on_admin(std::uint64_t client, const ipc::Frame& frame) {
+    impl_->admin->run(parse_object(frame.head), [this, client](Result<Json> result) {
+        impl_->ports.answer_admin(client,
+                                  dump(result.ok() ? Json{{"result", *result}}
+                                                   : Json{{"error", error_json(result.error())}}),
+                                  {});
+    });
+}
+
+void Keeper::on_usage(std::span<const billing::UsageRecord> records) {
+    for (const billing::UsageRecord& record : records) {
+        impl_->apps->used(std::string(billing::name_of(record.app)),
+                          std::string(billing::name_of(record.user)));
+    }
+}
+
+void Keeper::set_pids(const std::map<std::string, std::int64_t>& pids) {
+    impl_->pids = pids;
+}
+
+void Keeper::tick() {
+    impl_->links.tick();
+    impl_->apps->tick();
+    impl_->delegation->tick();
+    const std::int64_t now = impl_->clock.boot_us();
+    if (now - impl_->expired_us >= expire_every_us) {
+        impl_->expired_us = now;
+        impl_->people.expire();
+        impl_->delegation->touch();
+    }
+    if (now - impl_->reported_us >= report_every_us) {
+        impl_->report_stale = true;
+    }
+}
+
+void Keeper::flush() {
+    impl_->delegation->flush();
+    if (impl_->front_there) {
+        impl_->apps->flush();
+    }
+    if (impl_->children_stale) {
+        impl_->children_stale = false;
+        impl_->tell_children();
+    }
+    if (impl_->report_stale && impl_->links.connected(to_parent)) {
+        impl_->report_stale = false;
+        impl_->reported_us = impl_->clock.boot_us();
+        impl_->report();
+    }
+}
+
+} // namespace hasp::maint

@@ -1,0 +1,340 @@
+// Delegation as a child: taking leases and desired states from the parent, and reaching what they
+// say.
+#include "base/files.h"
+#include "base/text.h"
+#include "delegation.h"
+#include "trust/envelope.h"
+
+#include <algorithm>
+
+namespace hasp::maint {
+
+namespace {
+
+constexpr std::size_t sections_text_max = trust::section_bytes_max;
+
+std::string boot_id() {
+    auto text = read_file("/proc/sys/kernel/random/boot_id", 256);
+    return text.ok() ? std::string(trim(*text)) : std::string("unknown");
+}
+
+trust::TimeState saved_time(TierStore& store) {
+    auto text = store.fact("time");
+    const Json json = parse_object(text.ok() ? *text : "");
+    return {int_of(json, "signed_floor_us"), int_of(json, "offline_us"),
+            int_of(json, "saved_boot_us"), text_of(json, "boot_id")};
+}
+
+} // namespace
+
+// The lease that is being put together.
+struct Delegation::Fetch {
+    trust::Lease lease;
+    trust::LeaseChain chain;
+    std::vector<trust::SectionInfo> missing;
+};
+
+Delegation::Delegation(World world)
+    : world_(std::move(world)),
+      time_(saved_time(world_.store),
+            world_.me.has_parent() ? world_.config.lease.run_days * trust::day_us : 0,
+            world_.clock.boot_us(), boot_id()) {
+    serve_children();
+    serve_parent();
+}
+
+trust::TrustedTime Delegation::now() {
+    return time_.now(world_.clock.wall_us(), world_.clock.boot_us());
+}
+
+void Delegation::heard_parent_time(std::int64_t wall_us) {
+    time_.observe_signed(wall_us, world_.clock.boot_us());
+    const trust::TimeState state = time_.state(world_.clock.boot_us());
+    const Json json{{"signed_floor_us", state.signed_floor_us},
+                    {"offline_us", state.offline_us},
+                    {"saved_boot_us", state.saved_boot_us},
+                    {"boot_id", state.boot_id}};
+    if (const Status kept = world_.store.set_fact("time", dump(json)); !kept.ok()) {
+        world_.log.error("time.keep", kept.error().message);
+    }
+}
+
+Status Delegation::load() {
+    auto reached = world_.store.fact("reached");
+    auto desired = world_.store.fact("desired");
+    auto row = world_.store.lease("");
+    auto chain = world_.store.fact("lease.chain");
+    for (const Status& status : {reached.ok() ? Status{} : Status{reached.error()},
+                                 desired.ok() ? Status{} : Status{desired.error()},
+                                 row.ok() ? Status{} : Status{row.error()},
+                                 chain.ok() ? Status{} : Status{chain.error()}}) {
+        if (!status.ok()) {
+            return status;
+        }
+    }
+    const Json json = parse_object(*reached);
+    reached_ = {static_cast<std::uint64_t>(int_of(json, "epoch")),
+                static_cast<std::uint64_t>(int_of(json, "number"))};
+    if (*row) {
+        trust::Lease lease{(*row)->envelope, {}};
+        for (const auto& [name, hash] : (*row)->sections) {
+            auto body = world_.store.section(hash);
+            if (body.ok() && *body) {
+                lease.sections.push_back({name, **body});
+            }
+        }
+        auto decoded = trust::decode_chain(from_base64url(*chain).value_or(""));
+        if (decoded.ok()) {
+            auto verified = trust::verify_lease(
+                lease, *decoded, {world_.me.realm_id, world_.me.name, std::nullopt}, now().now_us);
+            if (verified.ok()) {
+                lease_ = *std::move(verified);
+                chain_ = *std::move(decoded);
+                lease_bytes_ = std::move(lease);
+            } else {
+                world_.log.warn("lease.load", verified.error().message);
+            }
+        }
+    }
+    if (!desired->empty()) {
+        take_desired(from_base64url(*desired).value_or(""), true);
+    }
+    return {};
+}
+
+std::optional<std::int64_t> Delegation::authority(const AppRow& app) {
+    if (app.origin == world_.me.name.text()) {
+        return 0;
+    }
+    if (!lease_) {
+        return std::nullopt;
+    }
+    std::optional<std::int64_t> until;
+    for (const trust::RunGrant& run : lease_->grants.run) {
+        if (run.app == app.name && run.release == app.release_id) {
+            until = std::max(until.value_or(0), run.expires_us);
+        }
+    }
+    if (until) {
+        // The grant ends by trusted time; front compares with the machine's clock.
+        *until = std::max<std::int64_t>(1, *until - now().now_us + world_.clock.wall_us());
+    }
+    return until;
+}
+
+std::vector<Delegation::Held> Delegation::held() {
+    std::vector<Held> out;
+    if (!lease_) {
+        return out;
+    }
+    const trust::Grants& g = lease_->grants;
+    for (const auto& run : g.run) {
+        out.push_back({"run", run.app, run.expires_us});
+    }
+    for (const auto& login : g.login) {
+        out.push_back({"log-in", login.user, login.expires_us});
+    }
+    for (const auto& use : g.use) {
+        out.push_back({"use", use.user + " " + use.app, use.expires_us});
+    }
+    for (const auto& keep : g.keep) {
+        out.push_back({"keep", keep.user, keep.expires_us});
+    }
+    for (const auto& write : g.write) {
+        out.push_back({"write", write.dataset, write.expires_us});
+    }
+    return out;
+}
+
+void Delegation::serve_parent() {
+    world_.links.on("lease",
+                    [this](const std::string& from, const Message& m, const Links::Answer&) {
+                        if (from == to_parent) {
+                            take_lease(m);
+                        }
+                    });
+    world_.links.on("desired",
+                    [this](const std::string& from, const Message& m, const Links::Answer&) {
+                        if (from == to_parent) {
+                            take_desired(m.body, false);
+                        }
+                    });
+}
+
+void Delegation::parent_connected() {
+    fetching_lease_ = false;
+    working_ = false;
+    retry_at_us_ = 0;
+    work();
+}
+
+void Delegation::take_lease(const Message& message) {
+    const auto envelope_bytes =
+        static_cast<std::size_t>(std::max<std::int64_t>(0, int_of(message.head, "envelope_bytes")));
+    if (envelope_bytes > message.body.size() || fetching_lease_) {
+        return;
+    }
+    auto chain = trust::decode_chain(std::string_view(message.body).substr(envelope_bytes));
+    if (!chain.ok()) {
+        world_.log.warn("lease.refused", chain.error().message);
+        return;
+    }
+    auto fetch = std::make_shared<Fetch>();
+    fetch->lease.envelope = message.body.substr(0, envelope_bytes);
+    fetch->chain = *std::move(chain);
+    std::optional<trust::Counter> current;
+    if (lease_) {
+        current = lease_->header.counter;
+    }
+    auto manifest =
+        trust::verify_lease_envelope(fetch->lease.envelope, fetch->chain,
+                                     {world_.me.realm_id, world_.me.name, current}, now().now_us);
+    if (!manifest.ok()) {
+        world_.log.warn("lease.refused", manifest.error().message);
+        return;
+    }
+    for (const trust::SectionInfo& info : manifest->sections) {
+        auto body = world_.store.section(to_hex(info.sha256));
+        if (body.ok() && *body) {
+            fetch->lease.sections.push_back({info.name, **body});
+        } else {
+            fetch->missing.push_back(info);
+        }
+    }
+    fetching_lease_ = true;
+    fetch_sections(fetch);
+}
+
+void Delegation::fetch_sections(const std::shared_ptr<Fetch>& fetch) {
+    if (fetch->missing.empty()) {
+        finish_lease(fetch);
+        return;
+    }
+    const trust::SectionInfo info = fetch->missing.back();
+    world_.links.ask(to_parent, {{"t", "lease.section"}, {"sha256", to_hex(info.sha256)}}, {},
+                     [this, fetch, info](Result<Message> answer) {
+                         if (!answer.ok() || answer->body.size() > sections_text_max) {
+                             fetching_lease_ = false;
+                             return;
+                         }
+                         fetch->missing.pop_back();
+                         fetch->lease.sections.push_back({info.name, std::move(answer->body)});
+                         fetch_sections(fetch);
+                     });
+}
+
+void Delegation::finish_lease(const std::shared_ptr<Fetch>& fetch) {
+    fetching_lease_ = false;
+    // In the manifest's order, as verify_lease and the store expect them.
+    std::sort(fetch->lease.sections.begin(), fetch->lease.sections.end(),
+              [](const trust::Section& a, const trust::Section& b) { return a.name < b.name; });
+    std::optional<trust::Counter> current;
+    if (lease_) {
+        current = lease_->header.counter;
+    }
+    auto verified = trust::verify_lease(
+        fetch->lease, fetch->chain, {world_.me.realm_id, world_.me.name, current}, now().now_us);
+    if (!verified.ok()) {
+        world_.log.warn("lease.refused", verified.error().message);
+        [[maybe_unused]] const Status kept = world_.store.add_error(
+            {world_.clock.wall_us(), "lease.refused", verified.error().message});
+        return;
+    }
+    LeaseRow row{"",
+                 static_cast<std::int64_t>(verified->header.counter.number),
+                 fetch->lease.envelope,
+                 {},
+                 verified->header.issued_at_us,
+                 verified->header.not_after_us};
+    std::map<std::string, std::string> bodies;
+    for (const trust::SectionInfo& info : verified->manifest.sections) {
+        row.sections[info.name] = to_hex(info.sha256);
+    }
+    for (const trust::Section& section : fetch->lease.sections) {
+        bodies[row.sections[section.name]] = section.text;
+    }
+    const Status kept = world_.store.transact([&]() -> Status {
+        if (Status put = world_.store.put_lease(row, bodies); !put.ok()) {
+            return put;
+        }
+        return world_.store.set_fact("lease.chain",
+                                     to_base64url(trust::encode_chain(fetch->chain)));
+    });
+    if (!kept.ok()) {
+        world_.log.error("lease.keep", kept.error().message);
+        return;
+    }
+    lease_ = *std::move(verified);
+    chain_ = std::move(fetch->chain);
+    lease_bytes_ = std::move(fetch->lease);
+    world_.log.info("lease.taken", "a lease is in force",
+                    {{"number", std::to_string(row.number)}, {"until", rfc3339(row.expires_us)}});
+    world_.apps.touch();
+    touch(); // what our children may have follows from what we have
+    if (on_reached_) {
+        on_reached_();
+    }
+}
+
+void Delegation::take_desired(const std::string& envelope, bool from_disk) {
+    if (!world_.me.has_parent()) {
+        return;
+    }
+    const std::vector<std::string> above(world_.me.ca_chain_der.begin() + 1,
+                                         world_.me.ca_chain_der.end());
+    auto keys = trust::verify_ca_chain(above, world_.me.realm_id, now().now_us);
+    if (!keys.ok() || keys->empty()) {
+        world_.log.error("desired.refused",
+                         keys.ok() ? "no key of the parent" : keys.error().message);
+        return;
+    }
+    const trust::Expectation expectation{"desired-state", world_.me.realm_id,
+                                         world_.me.name.parent(), world_.me.name};
+    auto opened = trust::open(envelope, keys->front().key, expectation, now().now_us);
+    if (!opened.ok()) {
+        world_.log.warn("desired.refused", opened.error().message);
+        return;
+    }
+    const trust::Counter counter = opened->header.counter;
+    if (desired_counter_ != trust::Counter{}) {
+        const auto acceptance = trust::accept_newer(desired_counter_, counter);
+        if (acceptance == trust::Acceptance::epoch_mismatch) {
+            world_.log.error("desired.refused", "the parent's desired state is of another epoch: "
+                                                "nothing is changed until an operator looks at it");
+            return;
+        }
+        if (acceptance == trust::Acceptance::older && counter != desired_counter_) {
+            return;
+        }
+    }
+    if (!from_disk) {
+        if (const Status kept = world_.store.set_fact("desired", to_base64url(envelope));
+            !kept.ok()) {
+            world_.log.error("desired.keep", kept.error().message);
+            return;
+        }
+    }
+    desired_counter_ = counter;
+    desired_.clear();
+    for (const Json& app : member(parse_object(opened->body), "apps")) {
+        AssignmentRow row{"",
+                          text_of(app, "target"),
+                          text_of(app, "app"),
+                          text_of(app, "release"),
+                          text_of(app, "origin"),
+                          text_of(app, "data_home"),
+                          true_of(app, "wanted"),
+                          0};
+        const auto target = trust::TierName::parse(row.target);
+        if (target.ok() && target->is_in_subtree(world_.me.name) && valid_name(row.app) &&
+            (valid_release_id(row.release_id) || !row.wanted)) {
+            desired_.push_back(std::move(row));
+        }
+    }
+    if (!from_disk) {
+        working_ = false;
+        work();
+    }
+}
+
+} // namespace hasp::maint

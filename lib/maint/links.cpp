@@ -1,0 +1,273 @@
+#include "links.h"
+
+namespace hasp::maint {
+
+namespace {
+// What both sides must know before they use it. A parent serves children two releases back.
+const std::vector<std::string> own_features{"lease", "desired", "pack",  "login",
+                                            "token", "session", "report"};
+} // namespace
+
+const Links::Link* Links::find(const std::string& neighbour) const {
+    // The newest stream counts: an older one may not have noticed that its connection died.
+    for (auto at = links_.rbegin(); at != links_.rend(); ++at) {
+        if (at->second.neighbour == neighbour && at->second.hello) {
+            return &at->second;
+        }
+    }
+    return nullptr;
+}
+
+Links::Link* Links::find(const std::string& neighbour) {
+    return const_cast<Link*>(std::as_const(*this).find(neighbour));
+}
+
+bool Links::connected(const std::string& neighbour) const {
+    return find(neighbour) != nullptr;
+}
+
+std::int64_t Links::rtt_ms(const std::string& neighbour) const {
+    const Link* link = find(neighbour);
+    return link == nullptr ? -1 : link->rtt_ms;
+}
+
+std::vector<std::string> Links::features(const std::string& neighbour) const {
+    const Link* link = find(neighbour);
+    return link == nullptr ? std::vector<std::string>{} : link->features;
+}
+
+void Links::send(const Link& link, const Json& head, std::string_view body) {
+    std::string bytes;
+    if (const Status encoded = ipc::encode_frame(bytes, dump(head), body); !encoded.ok()) {
+        log_.error("link.send", encoded.error().message, {{"type", text_of(head, "t")}});
+        return;
+    }
+    const Json front{{"t", "link.data"}, {"link", link.id}};
+    ports_.send_front(dump(front), bytes, {});
+}
+
+void Links::opened(LinkId id, const std::string& neighbour) {
+    Link& link = links_[id];
+    link.id = id;
+    link.neighbour = neighbour;
+    link.heard_us = link.pinged_us = clock_.boot_us();
+    send(link,
+         {{"t", "hello"},
+          {"version", protocol_version},
+          {"features", own_features},
+          {"name", me_.text()},
+          {"now_us", clock_.wall_us()}},
+         {});
+}
+
+void Links::arrived(LinkId id, std::string_view bytes) {
+    const auto at = links_.find(id);
+    if (at == links_.end()) {
+        return;
+    }
+    at->second.heard_us = clock_.boot_us();
+    // The link may be dropped while its frames are handled: each one looks it up again.
+    std::vector<ipc::Frame> frames;
+    const Status fed = at->second.decoder.feed(bytes, [&](ipc::Frame&& frame, std::size_t) {
+        frames.push_back(std::move(frame));
+        return true;
+    });
+    for (ipc::Frame& frame : frames) {
+        take(id, std::move(frame));
+    }
+    if (!fed.ok() && links_.contains(id)) {
+        log_.warn("link.protocol", fed.error().message, {{"neighbour", at->second.neighbour}});
+        cut(at->second.neighbour, fed.error().message);
+    }
+}
+
+void Links::take_hello(Link& link, const Json& head) {
+    if (int_of(head, "version") < 1) {
+        cut(link.neighbour, "it speaks no version of the protocol that we know");
+        return;
+    }
+    link.features = texts_of(head, "features");
+    link.hello = true;
+    const std::string neighbour = link.neighbour;
+    send(link, {{"t", "ping"}, {"at_us", clock_.boot_us()}}, {});
+    hear_time(neighbour, head);
+    if (on_change_) {
+        on_change_(neighbour, true);
+    }
+}
+
+void Links::hear_time(const std::string& neighbour, const Json& head) {
+    if (neighbour == to_parent && on_parent_time_ && int_of(head, "now_us") > 0) {
+        on_parent_time_(int_of(head, "now_us"));
+    }
+}
+
+void Links::take(LinkId id, ipc::Frame&& frame) {
+    const auto at = links_.find(id);
+    if (at == links_.end()) {
+        return;
+    }
+    Link& link = at->second;
+    Message message{parse_object(frame.head), std::move(frame.body)};
+    const std::string type = text_of(message.head, "t");
+    if (type == "hello") {
+        take_hello(link, message.head);
+        return;
+    }
+    if (!link.hello) {
+        cut(link.neighbour, "it did not say hello first");
+        return;
+    }
+    if (type == "ping") {
+        send(
+            link,
+            {{"t", "pong"}, {"at_us", int_of(message.head, "at_us")}, {"now_us", clock_.wall_us()}},
+            {});
+        return;
+    }
+    if (type == "pong") {
+        link.rtt_ms = (clock_.boot_us() - int_of(message.head, "at_us")) / 1000;
+        hear_time(link.neighbour, message.head);
+        return;
+    }
+    if (type == "re") {
+        const auto question =
+            questions_.find(static_cast<std::uint64_t>(int_of(message.head, "q")));
+        if (question == questions_.end() || question->second.link != id) {
+            return;
+        }
+        const Reply reply = std::move(question->second.reply);
+        questions_.erase(question);
+        if (message.head.contains("error")) {
+            reply(error_of(member(message.head, "error")));
+        } else {
+            reply(std::move(message));
+        }
+        return;
+    }
+    const std::int64_t q = int_of(message.head, "q");
+    const Answer answer = [this, id, q](Result<Message> result) {
+        const auto still = links_.find(id);
+        if (q == 0 || still == links_.end()) {
+            return;
+        }
+        Json head = result.ok() ? result->head : Json{{"error", error_json(result.error())}};
+        head["t"] = "re";
+        head["q"] = q;
+        send(still->second, head,
+             result.ok() ? std::string_view(result->body) : std::string_view());
+    };
+    const auto handler = handlers_.find(type);
+    if (handler == handlers_.end()) {
+        answer(fail(Code::usage, "this tier does not know the message '" + type + "'",
+                    "the two tiers run different versions of hasp"));
+        return;
+    }
+    handler->second(link.neighbour, message, answer);
+}
+
+void Links::ask(const std::string& neighbour, Json head, std::string body, Reply reply) {
+    Link* link = find(neighbour);
+    if (link == nullptr) {
+        reply(fail(Code::unreachable, neighbour.empty()
+                                          ? "the parent cannot be reached"
+                                          : "the tier '" + neighbour + "' cannot be reached"));
+        return;
+    }
+    if (questions_.size() >= questions_max) {
+        reply(fail(Code::try_later, "too many questions wait for an answer"));
+        return;
+    }
+    const std::uint64_t q = next_question_++;
+    questions_[q] = {link->id, clock_.boot_us() + question_limit_us, std::move(reply)};
+    head["q"] = q;
+    send(*link, head, body);
+}
+
+void Links::tell(const std::string& neighbour, Json head, std::string body) {
+    if (Link* link = find(neighbour); link != nullptr) {
+        send(*link, head, body);
+    }
+}
+
+void Links::drop(LinkId id, const Error& why) {
+    const auto at = links_.find(id);
+    if (at == links_.end()) {
+        return;
+    }
+    const std::string neighbour = at->second.neighbour;
+    const bool was = at->second.hello;
+    links_.erase(at);
+    std::vector<Reply> lost;
+    for (auto q = questions_.begin(); q != questions_.end();) {
+        if (q->second.link == id) {
+            lost.push_back(std::move(q->second.reply));
+            q = questions_.erase(q);
+        } else {
+            ++q;
+        }
+    }
+    for (const Reply& reply : lost) {
+        reply(why);
+    }
+    if (was && !connected(neighbour) && on_change_) {
+        on_change_(neighbour, false);
+    }
+}
+
+void Links::closed(LinkId id, const std::string& reason) {
+    drop(id, fail(Code::unreachable, "the link was lost: " + reason));
+}
+
+void Links::all_closed(const std::string& reason) {
+    while (!links_.empty()) {
+        closed(links_.begin()->first, reason);
+    }
+}
+
+void Links::cut(const std::string& neighbour, const std::string& reason) {
+    std::vector<LinkId> ids;
+    for (const auto& [id, link] : links_) {
+        if (link.neighbour == neighbour) {
+            ids.push_back(id);
+        }
+    }
+    const Json front{{"t", "link.cut"}, {"neighbour", neighbour}, {"reason", reason}};
+    ports_.send_front(dump(front), {}, {});
+    for (const LinkId id : ids) {
+        drop(id, fail(Code::unreachable, "the link was cut: " + reason));
+    }
+}
+
+void Links::tick() {
+    const std::int64_t now = clock_.boot_us();
+    std::vector<Reply> late;
+    for (auto q = questions_.begin(); q != questions_.end();) {
+        if (q->second.until_us <= now) {
+            late.push_back(std::move(q->second.reply));
+            q = questions_.erase(q);
+        } else {
+            ++q;
+        }
+    }
+    for (const Reply& reply : late) {
+        reply(fail(Code::timed_out, "the other tier did not answer within " +
+                                        std::to_string(question_limit_us / 1'000'000) + " s"));
+    }
+    std::vector<std::string> silent;
+    for (auto& [id, link] : links_) {
+        if (now - link.heard_us > heartbeats_missed_max * heartbeat_us_) {
+            silent.push_back(link.neighbour);
+        } else if (link.hello && now - link.pinged_us >= heartbeat_us_) {
+            link.pinged_us = now;
+            send(link, {{"t", "ping"}, {"at_us", now}}, {});
+        }
+    }
+    for (const std::string& neighbour : silent) {
+        cut(neighbour, "nothing was heard from it for " +
+                           std::to_string(heartbeats_missed_max * heartbeat_us_ / 1'000'000) +
+                           " s");
+    }
+}
+
+} // namespace hasp::maint

@@ -1,0 +1,115 @@
+// Conversations with neighbours over their control streams: frames in and out, questions with
+// answers and time limits, heartbeat. Knows nothing of what is said. One thread.
+#pragma once
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "ipc/frame.h"
+#include "json_tools.h"
+#include "maint/keeper_ports.h"
+#include "trust/name.h"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace hasp::maint {
+
+// The parent is the neighbour "", a child the neighbour by its name (last element).
+inline constexpr const char* to_parent = "";
+inline constexpr std::int64_t question_limit_us = 15'000'000;
+inline constexpr std::size_t questions_max = 10'000; // waiting at a time, of all neighbours
+inline constexpr int protocol_version = 1;
+// Neighbours silent for this many heartbeats are cut off.
+inline constexpr int heartbeats_missed_max = 3;
+
+struct Message {
+    Json head;
+    std::string body;
+};
+
+class Links {
+  public:
+    using Reply = std::function<void(Result<Message>)>;
+    // Answers a question once, now or later; an answer to a mere statement goes nowhere.
+    using Answer = std::function<void(Result<Message>)>;
+    using Handler = std::function<void(const std::string& neighbour, const Message& message,
+                                       const Answer& answer)>;
+    // A neighbour has said hello (true), or is gone (false).
+    using OnChange = std::function<void(const std::string& neighbour, bool connected)>;
+
+    Links(KeeperPorts& ports, const Clock& clock, const Log& log, trust::TierName me,
+          std::int64_t heartbeat_s)
+        : ports_(ports), clock_(clock), log_(log), me_(std::move(me)),
+          heartbeat_us_(heartbeat_s * 1'000'000) {}
+
+    void on(const std::string& type, Handler handler) { handlers_[type] = std::move(handler); }
+    void on_change(OnChange callback) { on_change_ = std::move(callback); }
+
+    // The parent's clock, as it was at most one round trip ago. Called at hello and at every
+    // heartbeat.
+    void on_parent_time(std::function<void(std::int64_t wall_us)> callback) {
+        on_parent_time_ = std::move(callback);
+    }
+
+    // From front: a control stream of a verified neighbour.
+    void opened(LinkId id, const std::string& neighbour);
+    void arrived(LinkId id, std::string_view bytes);
+    void closed(LinkId id, const std::string& reason);
+    void all_closed(const std::string& reason);
+
+    bool connected(const std::string& neighbour) const;
+    // Milliseconds of the last heartbeat, -1 before the first.
+    std::int64_t rtt_ms(const std::string& neighbour) const;
+    std::vector<std::string> features(const std::string& neighbour) const;
+
+    // `reply` is called exactly once: with the answer, or unreachable, timed_out, or the
+    // neighbour's own error.
+    void ask(const std::string& neighbour, Json head, std::string body, Reply reply);
+    // Dropped when there is no link.
+    void tell(const std::string& neighbour, Json head, std::string body = {});
+    // Ends the conversation and asks front to cut everything of that neighbour.
+    void cut(const std::string& neighbour, const std::string& reason);
+
+    void tick();
+
+  private:
+    struct Link {
+        LinkId id = 0;
+        std::string neighbour;
+        ipc::FrameDecoder decoder{false};
+        bool hello = false;
+        std::int64_t heard_us = 0; // boot clock
+        std::int64_t pinged_us = 0;
+        std::int64_t rtt_ms = -1;
+        std::vector<std::string> features;
+    };
+    struct Question {
+        LinkId link = 0;
+        std::int64_t until_us = 0;
+        Reply reply;
+    };
+    Link* find(const std::string& neighbour);
+    const Link* find(const std::string& neighbour) const;
+    void send(const Link& link, const Json& head, std::string_view body);
+    void take(LinkId id, ipc::Frame&& frame);
+    void hear_time(const std::string& neighbour, const Json& head);
+    void take_hello(Link& link, const Json& head);
+    void drop(LinkId id, const Error& why);
+
+    KeeperPorts& ports_;
+    const Clock& clock_;
+    const Log& log_;
+    trust::TierName me_;
+    std::int64_t heartbeat_us_;
+    std::map<LinkId, Link> links_;
+    std::map<std::uint64_t, Question> questions_;
+    std::uint64_t next_question_ = 1;
+    std::map<std::string, Handler> handlers_;
+    OnChange on_change_;
+    std::function<void(std::int64_t)> on_parent_time_;
+};
+
+} // namespace hasp::maint

@@ -1,0 +1,449 @@
+#include "pages.h"
+
+#include "base/text.h"
+#include "signon/pages.h"
+#include "signon/web_rules.h"
+
+#include <algorithm>
+#include <ctime>
+
+namespace hasp::maint {
+
+namespace {
+
+std::string path_of(const std::string& target) {
+    return target.substr(0, target.find('?'));
+}
+
+std::optional<std::string> query_value(const std::string& target, std::string_view name) {
+    const std::size_t mark = target.find('?');
+    return mark == std::string::npos ? std::nullopt
+                                     : form_value(std::string_view(target).substr(mark + 1), name);
+}
+
+std::string port_of(const std::string& authority) {
+    const std::size_t colon = authority.rfind(':');
+    return colon == std::string::npos || authority.ends_with(']') ? "" : authority.substr(colon);
+}
+
+int utc_offset_s(std::int64_t wall_us) {
+    const std::time_t t = static_cast<std::time_t>(wall_us / 1'000'000);
+    std::tm local{};
+    localtime_r(&t, &local);
+    return static_cast<int>(local.tm_gmtoff);
+}
+
+std::string capitalised(std::string text) {
+    if (!text.empty() && text.front() >= 'a' && text.front() <= 'z') {
+        text.front() = static_cast<char>(text.front() - 'a' + 'A');
+    }
+    return text;
+}
+
+Pages::Response see_other(const std::string& location) {
+    return {303, {{"location", location}, {"cache-control", "no-store"}}, ""};
+}
+
+signon::TileState tile_state(const std::string& state) {
+    if (state == "ready") {
+        return signon::TileState::ready;
+    }
+    if (state == "starting") {
+        return signon::TileState::starting;
+    }
+    return signon::TileState::starts_on_use;
+}
+
+} // namespace
+
+signon::PageFrame Pages::frame() const {
+    return {capitalised(world_.me.name.leaf())};
+}
+
+signon::PageFrame Pages::frame_for(const Request& request) const {
+    signon::PageFrame out = frame();
+    // On an app's own host the portal is another host.
+    const std::vector<std::string> hosts = app_authorities(request);
+    if (std::find(hosts.begin(), hosts.end(), request.authority) != hosts.end()) {
+        const std::size_t dot = request.host.find('.');
+        const std::string portal = !world_.config.web.portal_hosts.empty()
+                                       ? world_.config.web.portal_hosts.front()
+                                   : dot == std::string::npos ? request.host
+                                                              : request.host.substr(dot + 1);
+        out.portal_href = request.scheme + "://" + portal + port_of(request.authority) + "/";
+    }
+    return out;
+}
+
+Pages::Response Pages::page(const Request& request, int status, std::string html) const {
+    std::vector<std::string> targets;
+    if (const std::string& pattern = world_.config.web.app_host; !pattern.empty()) {
+        const std::size_t at = pattern.find("{app}");
+        targets.push_back(request.scheme + "://*" + pattern.substr(at + 5) +
+                          port_of(request.authority));
+    }
+    return {status,
+            {{"content-type", "text/html; charset=utf-8"},
+             {"cache-control", "no-store"},
+             {"content-security-policy", signon::content_security_policy(targets)},
+             {"x-content-type-options", "nosniff"},
+             {"referrer-policy", "same-origin"}},
+            std::move(html)};
+}
+
+Pages::Response Pages::error(const Request& request, int status, const std::string& headline,
+                             const std::string& what, const std::string& todo) const {
+    signon::ErrorPage page_values;
+    page_values.frame = frame();
+    page_values.status = status;
+    page_values.headline = headline;
+    page_values.what = what;
+    page_values.what_to_do = todo;
+    return page(request, status, signon::render(page_values));
+}
+
+std::string Pages::set_cookie(const Request& request, const std::string& value) const {
+    // Over plain HTTP clients drop Secure cookies, and the prefix demands Secure.
+    const bool secure = request.scheme == "https";
+    return (secure ? "__Host-" : "") + cookie_name(world_.me.name) + "=" + value +
+           "; Path=/; HttpOnly; SameSite=Lax" + (secure ? "; Secure" : "") +
+           (value.empty() ? "; Max-Age=0" : "");
+}
+
+std::optional<signon::Identity> Pages::signed_on(const Request& request) {
+    if (request.sid.empty()) {
+        return std::nullopt;
+    }
+    auto session = world_.sessions.by_sid(request.sid);
+    return session.ok() && *session ? std::optional<signon::Identity>((*session)->identity)
+                                    : std::nullopt;
+}
+
+std::string Pages::app_authority(const Request& request, const std::string& app) const {
+    const std::string& pattern = world_.config.web.app_host;
+    const std::size_t at = pattern.find("{app}");
+    if (at == std::string::npos) {
+        return "";
+    }
+    // An address typed as numbers has no sibling names: apps are then reached by path.
+    const bool numeric = request.host.find_first_not_of("0123456789.") == std::string::npos ||
+                         request.host.starts_with('[');
+    return numeric
+               ? ""
+               : pattern.substr(0, at) + app + pattern.substr(at + 5) + port_of(request.authority);
+}
+
+std::vector<std::string> Pages::app_authorities(const Request& request) const {
+    std::vector<std::string> out;
+    for (const AppFacts& app : world_.apps.known()) {
+        if (std::string authority = app_authority(request, app.name); !authority.empty()) {
+            out.push_back(std::move(authority));
+        }
+        for (const std::string& host : app.hosts) {
+            out.push_back(host + port_of(request.authority));
+        }
+    }
+    return out;
+}
+
+void Pages::serve(const Request& request, Done done) {
+    const std::string path = path_of(request.target);
+    const bool reads = request.method == "GET" || request.method == "HEAD";
+    if (request.door == "link") {
+        done(path == "/hasp/link/enrol" && request.method == "POST" ? enrol(request)
+                                                                    : Response{404, {}, ""});
+        return;
+    }
+    if (path == "/hasp/login" && reads) {
+        login(request, std::move(done));
+    } else if (path == "/hasp/login" && request.method == "POST") {
+        post_login(request, std::move(done));
+    } else if (path == "/hasp/logout" && request.method == "POST") {
+        done(logout(request));
+    } else if (path == "/hasp/enter" && reads) {
+        done(enter(request));
+    } else if (path == "/hasp/notice") {
+        done(notice(request));
+    } else if (path == "/" && reads) {
+        const auto who = signed_on(request);
+        done(who ? portal(request, *who) : to_login(request));
+    } else {
+        done(page(request, 404, signon::not_found_page(frame())));
+    }
+}
+
+Pages::Response Pages::to_login(const Request& request) const {
+    return see_other("/hasp/login?next=" + percent_encode(request.target));
+}
+
+void Pages::login(const Request& request, Done done) {
+    const std::string next = query_value(request.target, "next").value_or("/");
+    if (const auto who = signed_on(request); who) {
+        done(go(request, who->sid, next, ""));
+        return;
+    }
+    signon::LoginPage values;
+    values.frame = frame();
+    values.next = next;
+    if (world_.me.has_parent() && !world_.links.connected(to_parent)) {
+        values.offline_note = "The link to " + capitalised(world_.me.name.parent().leaf()) +
+                              " is down: only accounts of this site can log in now.";
+    }
+    done(page(request, 200, signon::render(values)));
+}
+
+void Pages::post_login(const Request& request, Done done) {
+    const std::string user = form_value(request.body, "user").value_or("");
+    const std::string next = form_value(request.body, "next").value_or("/");
+    const std::string origin = request.header("origin");
+    const std::string site = request.header("sec-fetch-site");
+    signon::OriginQuestion question{request.method, false,          std::nullopt,
+                                    std::nullopt,   request.scheme, request.authority};
+    if (!origin.empty()) {
+        question.origin = origin;
+    }
+    if (!site.empty()) {
+        question.sec_fetch_site = site;
+    }
+    if (!signon::same_origin_allowed(question)) {
+        done(error(request, 403, "This log-in came from another site",
+                   "For your safety it was not used.", "Open the log-in page here and try again."));
+        return;
+    }
+    const People::LoginAttempt attempt{user, form_value(request.body, "password").value_or(""),
+                                       request.client, request.host};
+    world_.people.log_in(attempt, [this, request, user, next, done](Result<signon::Opened> opened) {
+        if (opened.ok()) {
+            done(go(request, opened->session.identity.sid, next, opened->cookie));
+            return;
+        }
+        signon::LoginPage values;
+        values.frame = frame();
+        values.user = user;
+        values.next = next;
+        values.error = opened.error().message;
+        int status = 401;
+        if (opened.error().code == Code::try_later) {
+            status = 429;
+        } else if (opened.error().code != Code::refused) {
+            status = 503;
+            values.error = "Your account cannot be checked now: " + opened.error().message + ".";
+        }
+        Response response = page(request, status, signon::render(values));
+        if (status == 429) {
+            response.headers.emplace_back("retry-after",
+                                          opened.error().hint.empty() ? "60" : opened.error().hint);
+        }
+        done(std::move(response));
+    });
+}
+
+// To `next`, with a cookie for this host if it is new; an app's own host gets one of its own by a
+// code.
+Pages::Response Pages::go(const Request& request, const std::string& sid, const std::string& next,
+                          const std::string& cookie) {
+    const std::string safe = signon::safe_next(next, request.scheme, app_authorities(request));
+    Response response = see_other(safe);
+    if (const std::string start = request.scheme + "://"; safe.starts_with(start)) {
+        const std::size_t slash = safe.find('/', start.size());
+        const std::string authority =
+            safe.substr(start.size(), slash == std::string::npos ? slash : slash - start.size());
+        const std::string rest = slash == std::string::npos ? "/" : safe.substr(slash);
+        if (authority != request.authority) {
+            const std::string code = world_.people.handover_code(sid, authority);
+            response = see_other(start + authority + "/hasp/enter?code=" + code +
+                                 "&next=" + percent_encode(rest));
+        } else {
+            response = see_other(rest);
+        }
+    }
+    if (!cookie.empty()) {
+        response.headers.emplace_back("set-cookie", set_cookie(request, cookie));
+    }
+    return response;
+}
+
+Pages::Response Pages::enter(const Request& request) {
+    const std::string next = query_value(request.target, "next").value_or("/");
+    const std::string safe =
+        next.starts_with('/') ? signon::safe_next(next, request.scheme, {}) : "/";
+    auto sid = world_.people.handover_sid(query_value(request.target, "code").value_or(""),
+                                          request.authority);
+    auto cookie = sid.ok() ? world_.sessions.add_cookie(*sid, request.host)
+                           : Result<std::string>(sid.error());
+    if (!cookie.ok()) {
+        // Used, too old, or of another host: the app's own door sends the browser round once more.
+        return see_other(safe);
+    }
+    Response response = see_other(safe);
+    response.headers.emplace_back("set-cookie", set_cookie(request, *cookie));
+    return response;
+}
+
+Pages::Response Pages::logout(const Request& request) {
+    const std::string origin = request.header("origin");
+    signon::OriginQuestion question{request.method, false,          std::nullopt,
+                                    std::nullopt,   request.scheme, request.authority};
+    if (!origin.empty()) {
+        question.origin = origin;
+    }
+    if (!signon::same_origin_allowed(question)) {
+        return error(request, 403, "This log-out came from another site", "It was not carried out.",
+                     "");
+    }
+    if (!request.sid.empty()) {
+        world_.people.log_out(request.sid);
+    }
+    signon::LoggedOutPage values;
+    values.frame = frame();
+    values.next = "/";
+    Response response = page(request, 200, signon::render(values));
+    response.headers.emplace_back("set-cookie", set_cookie(request, ""));
+    return response;
+}
+
+Pages::Response Pages::portal(const Request& request, const signon::Identity& who) {
+    signon::PortalPage values;
+    values.frame = frame();
+    values.user = who.user;
+    values.display_name = who.name;
+    values.now_us = world_.clock.wall_us();
+    values.utc_offset_s = utc_offset_s(values.now_us);
+    const bool parent_up = !world_.me.has_parent() || world_.links.connected(to_parent);
+    for (const AppFacts& app : world_.apps.known()) {
+        if (!app.open && !signon::may_use(who, app.name)) {
+            continue;
+        }
+        signon::Tile tile;
+        tile.name = app.name;
+        tile.title = app.title;
+        tile.description = app.description;
+        const std::string authority = app.mount == "path" ? "" : app_authority(request, app.name);
+        tile.href = authority.empty() ? "/apps/" + app.name + "/"
+                                      : request.scheme + "://" + authority + "/";
+        if (authority.empty() && app.mount == "host") {
+            tile.href.clear();
+        }
+        const auto instance = world_.apps.instance(app.name, who.user);
+        const auto manifest = world_.apps.manifests().find(app.name);
+        const bool here =
+            app.where == world_.me.name.leaf() && manifest != world_.apps.manifests().end();
+        if (here && manifest->second.kind == run::Kind::process) {
+            tile.state = tile_state(instance ? instance->state : "");
+            const bool bad = instance && instance->state == "failing";
+            if (bad) {
+                tile.state = signon::TileState::stopped;
+                tile.reason = instance->reason;
+                tile.since_us = instance->since_us;
+            }
+        } else if (!here) {
+            const std::string child = world_.apps.child_of(app.name);
+            const bool reachable = child.empty() ? parent_up : world_.links.connected(child);
+            if (!reachable) {
+                tile.state = signon::TileState::unreachable;
+                tile.where = child.empty() ? world_.me.name.parent().leaf() : child;
+                if (child.empty()) {
+                    tile.since_us = world_.parent.since_us;
+                }
+            }
+        }
+        values.tiles.push_back(std::move(tile));
+    }
+    if (!parent_up) {
+        values.notice =
+            "The link to " + capitalised(world_.me.name.parent().leaf()) + " is down since " +
+            signon::clock_text(world_.parent.since_us, values.now_us, values.utc_offset_s) +
+            ". What this site holds works; the rest will be back with the link.";
+    }
+    return page(request, 200, signon::render(values));
+}
+
+// What front could not do, for people: it names the app by its title, the tier and since when.
+Pages::Response Pages::notice(const Request& request) {
+    const std::string kind = query_value(request.target, "kind").value_or("");
+    const std::string app = query_value(request.target, "app").value_or("");
+    const std::string detail = query_value(request.target, "detail").value_or("");
+    std::string title = app;
+    for (const AppFacts& facts : world_.apps.known()) {
+        if (facts.name == app) {
+            title = facts.title;
+        }
+    }
+    signon::ErrorPage values;
+    values.frame = frame_for(request);
+    values.status = 503;
+    const std::int64_t now_us = world_.clock.wall_us();
+    const int offset_s = utc_offset_s(now_us);
+    if (kind == "nowhere") {
+        return page(request, 404, signon::not_found_page(values.frame));
+    }
+    if (kind == "unreachable") {
+        const std::string child = world_.apps.child_of(app);
+        const std::string where = !child.empty()           ? child
+                                  : world_.me.has_parent() ? world_.me.name.parent().leaf()
+                                                           : std::string("its server");
+        values.headline = (title.empty() ? "This" : title) + " cannot be reached now";
+        values.what = "It is reached through " + capitalised(where) +
+                      ", and the link to there is down. What this site holds itself goes on.";
+        if (child.empty() && world_.parent.since_us > 0 && !world_.parent.up) {
+            values.since = "since " + signon::clock_text(world_.parent.since_us, now_us, offset_s);
+        }
+        values.what_to_do = "It works again by itself as soon as the link is back.";
+        values.retry_link = true;
+    } else if (kind == "not-running") {
+        const std::string user = [&] {
+            const auto who = signed_on(request);
+            return who ? who->user : std::string();
+        }();
+        values.headline = (title.empty() ? "This app" : title) + " does not run at the moment";
+        values.what = detail.empty() ? "It could not be started." : detail;
+        if (const auto instance = world_.apps.instance(app, user);
+            instance && instance->since_us > 0) {
+            values.since = "since " + signon::clock_text(instance->since_us, now_us, offset_s);
+        }
+        values.what_to_do =
+            "Try again in a moment. If it stays like this, tell whoever looks after this site.";
+        values.retry_link = true;
+    } else if (kind == "expired") {
+        values.headline = (title.empty() ? "This app" : title) + " may not run here now";
+        values.what = "The time for which it was lent to this site is over. It comes back when the "
+                      "site above renews it.";
+    } else if (kind == "forbidden") {
+        values.status = 403;
+        values.headline = "This came from another site";
+        values.what = "For your safety it was not carried out.";
+    } else if (kind == "guessing") {
+        values.status = 429;
+        values.headline = "Too many tries";
+        values.what = "Please wait a while.";
+    } else if (kind == "loop") {
+        values.status = 508;
+        values.headline = "This request went in circles";
+        values.what = "Two sites send it to each other. Tell whoever looks after this site.";
+    } else {
+        values.status = kind == "too-slow" ? 504 : kind == "bad-answer" ? 502 : 503;
+        values.headline = (title.empty() ? "This app" : title) + " gave no usable answer";
+        values.what = kind == "too-slow" ? "It took too long."
+                      : kind == "busy"   ? "Too many requests wait for it."
+                                         : "What it sent cannot be understood, or it sent nothing.";
+        values.what_to_do = "Try again in a moment.";
+        values.retry_link = true;
+    }
+    Response response = page(request, values.status, signon::render(values));
+    if (values.status == 503 || values.status == 429) {
+        response.headers.emplace_back("retry-after", "10");
+    }
+    return response;
+}
+
+Pages::Response Pages::enrol(const Request& request) {
+    auto answer = world_.enrolment.enrol(request.body);
+    if (!answer.ok()) {
+        return {answer.error().code == Code::refused ? 403 : 500,
+                {{"content-type", "application/json"}},
+                dump({{"error", error_json(answer.error())}})};
+    }
+    return {200, {{"content-type", "application/json"}, {"cache-control", "no-store"}}, *answer};
+}
+
+} // namespace hasp::maint

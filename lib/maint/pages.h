@@ -1,0 +1,94 @@
+// hasp's own pages: front asks, the keeper answers. Routing of /hasp/… and the portal; the HTML is
+// lib/signon's. One thread.
+#pragma once
+
+#include "apps.h"
+#include "enrolment.h"
+#include "json_tools.h"
+#include "links.h"
+#include "maint/config.h"
+#include "people.h"
+#include "signon/pages.h"
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hasp::maint {
+
+// How the link to the parent stands, as front sees it.
+struct ParentLink {
+    bool up = false;
+    std::string address;
+    std::int64_t since_us = 0;
+    std::string why;
+};
+
+class Pages {
+  public:
+    struct World {
+        const Clock& clock;
+        const Log& log;
+        const Config& config;
+        const TierIdentity& me;
+        Links& links;
+        People& people;
+        Apps& apps;
+        Enrolment& enrolment;
+        signon::SessionStore& sessions;
+        const ParentLink& parent;
+    };
+    explicit Pages(World world) : world_(world) {}
+
+    struct Request {
+        std::string method;
+        std::string scheme;
+        std::string authority;
+        std::string host;
+        std::string target;
+        std::string client;
+        std::string sid;  // of the session that front resolved; empty: nobody
+        std::string door; // "users" or "link"
+        Json headers;
+        std::string body;
+        std::string header(const char* name) const { return text_of(headers, name); }
+    };
+    struct Response {
+        int status = 200;
+        std::vector<std::pair<std::string, std::string>> headers;
+        std::string body;
+    };
+    using Done = std::function<void(Response)>;
+    void serve(const Request& request, Done done);
+
+    // The name of the cookie that front looks for; over TLS "__Host-" comes before it. One a tier,
+    // so that tiers that share a host name (on one machine, by port) do not end each other's
+    // sessions.
+    static std::string cookie_name(const trust::TierName& me) { return "hasp-" + me.leaf(); }
+
+  private:
+    void login(const Request& request, Done done);
+    void post_login(const Request& request, Done done);
+    Response logout(const Request& request);
+    Response portal(const Request& request, const signon::Identity& who);
+    Response enter(const Request& request);
+    Response go(const Request& request, const std::string& sid, const std::string& next,
+                const std::string& cookie);
+    Response enrol(const Request& request);
+    Response notice(const Request& request);
+    signon::PageFrame frame_for(const Request& request) const;
+    Response page(const Request& request, int status, std::string html) const;
+    Response error(const Request& request, int status, const std::string& headline,
+                   const std::string& what, const std::string& todo) const;
+    Response to_login(const Request& request) const;
+    std::optional<signon::Identity> signed_on(const Request& request);
+    std::string set_cookie(const Request& request, const std::string& value) const;
+    std::string app_authority(const Request& request, const std::string& app) const;
+    std::vector<std::string> app_authorities(const Request& request) const;
+    signon::PageFrame frame() const;
+
+    World world_;
+};
+
+} // namespace hasp::maint

@@ -1,0 +1,637 @@
+#include "people.h"
+
+#include "base/text.h"
+
+#include <algorithm>
+
+namespace hasp::maint {
+
+namespace {
+
+constexpr std::int64_t second_us = 1'000'000;
+// How long a child's word about a user of its own is kept before it is asked again.
+constexpr std::int64_t child_word_us = 900 * second_us;
+constexpr std::int64_t told_used_step_us = 600 * second_us;
+constexpr std::size_t told_used_max = 100'000;
+constexpr std::size_t session_check_max = 10'000;
+
+Error wrong_login() {
+    return fail(Code::refused, "The user name or the password is not right.");
+}
+
+signon::GuessLimits limits_of(const Config& config) {
+    signon::GuessLimits limits;
+    limits.account_free_failures = static_cast<unsigned>(config.login.attempts_per_minute);
+    limits.address_burst = static_cast<double>(config.login.attempts_per_minute_per_address);
+    limits.address_per_s = limits.address_burst / 60;
+    return limits;
+}
+
+Json identity_json(const signon::Identity& identity) {
+    return Json::parse(signon::encode(identity), nullptr, false);
+}
+
+Result<signon::Identity> identity_in(const Json& head) {
+    const Json& identity = member(head, "identity");
+    if (!identity.is_object()) {
+        return fail(Code::refused, "the answer names nobody");
+    }
+    return signon::decode_identity(dump(identity));
+}
+
+} // namespace
+
+People::People(Stores stores, World world, std::string tier_secret, bool has_parent)
+    : stores_(stores), world_(world), checker_(std::move(tier_secret)),
+      limiter_(world.clock, limits_of(world.config)), handover_(world.clock, world.random),
+      has_parent_(has_parent) {
+    serve_neighbours();
+}
+
+void People::identify(const Json& question, std::function<void(Json)> answer) {
+    const std::string kind = text_of(question, "kind");
+    const Found found = [answer](Result<signon::Identity> who) {
+        answer(who.ok() ? Json{{"identity", identity_json(*who)}}
+                        : Json{{"error", error_json(who.error())}});
+    };
+    if (kind == "cookie") {
+        auto session =
+            stores_.sessions.by_cookie(text_of(question, "secret"), text_of(question, "host"));
+        if (!session.ok() || !*session) {
+            found(session.ok() ? fail(Code::refused, "no such session") : session.error());
+            return;
+        }
+        signon::Session live = **session;
+        if (auto until = stores_.sessions.renew(live.identity.sid); until.ok()) {
+            live.identity.until_us = *until;
+        }
+        if (live.origin == signon::Origin::parent && has_parent_) {
+            std::int64_t& told = told_used_us_[live.identity.sid];
+            if (world_.clock.boot_us() - told > told_used_step_us || told == 0) {
+                told = world_.clock.boot_us();
+                world_.links.tell(to_parent, {{"t", "session.used"}, {"sid", live.identity.sid}});
+            }
+        }
+        found(live.identity);
+    } else if (kind == "token") {
+        std::optional<std::string> basic_user;
+        if (question.contains("user")) {
+            basic_user = text_of(question, "user");
+        }
+        const std::string client = text_of(question, "client");
+        const std::string text = text_of(question, "secret");
+        if (!signon::looks_like_token(text)) {
+            found(fail(Code::refused, "not a token"));
+            return;
+        }
+        const std::string guessed = basic_user.value_or("token");
+        if (const auto verdict = limiter_.begin(guessed, signon::client_key(client));
+            !verdict.allowed) {
+            found(fail(Code::try_later, signon::retry_sentence(verdict.retry_after_s)));
+            return;
+        }
+        verify_token("-", text, basic_user,
+                     [this, found, guessed, client](Result<signon::Identity> who) {
+                         if (who.ok()) {
+                             limiter_.succeeded(guessed, signon::client_key(client));
+                         } else if (who.error().code == Code::unreachable) {
+                             limiter_.undecided(guessed, signon::client_key(client));
+                         }
+                         found(std::move(who));
+                     });
+    } else if (kind == "link") {
+        identify_child(text_of(question, "child"), text_of(question, "sid"), found);
+    } else {
+        found(fail(Code::usage, "unknown kind of session question"));
+    }
+}
+
+void People::identify_child(const std::string& child, const std::string& sid, Found found) {
+    auto held = stores_.sessions.grant(child, sid);
+    if (!held.ok()) {
+        found(held.error());
+        return;
+    }
+    if (*held) {
+        found(**held);
+        return;
+    }
+    // A user of the child's own: its word counts, for accounts that live in its subtree.
+    world_.links.ask(child, {{"t", "session.who"}, {"sid", sid}}, {},
+                     [this, child, sid, found](Result<Message> answer) {
+                         if (!answer.ok()) {
+                             found(answer.error());
+                             return;
+                         }
+                         auto who = identity_in(answer->head);
+                         if (!who.ok()) {
+                             found(who.error());
+                             return;
+                         }
+                         auto owner = stores_.tier.directory(who->user);
+                         if (!owner.ok() || *owner != child || who->sid != sid) {
+                             world_.log.warn("session.claim",
+                                             "a tier vouched for an account that is not its own",
+                                             {{"tier", child}, {"user", who->user}});
+                             found(fail(Code::refused,
+                                        "the tier '" + child + "' may not speak for this account"));
+                             return;
+                         }
+                         who->until_us =
+                             std::min(who->until_us, world_.clock.wall_us() + child_word_us);
+                         who->role = signon::Role::user; // nobody is an operator above his home
+                         grant(child, *who);
+                         found(*who);
+                     });
+}
+
+void People::grant(const std::string& child, const signon::Identity& identity) {
+    if (const Status put = stores_.sessions.put_grant({child, identity}); !put.ok()) {
+        world_.log.error("session.grant", put.error().message, {{"child", child}});
+    }
+}
+
+void People::log_in(const LoginAttempt& attempt, std::function<void(Result<signon::Opened>)> done) {
+    const std::string client = signon::client_key(attempt.client);
+    const auto verdict = limiter_.begin(attempt.user, client);
+    if (!verdict.allowed) {
+        done(fail(Code::try_later, signon::retry_sentence(verdict.retry_after_s),
+                  std::to_string(verdict.retry_after_s)));
+        return;
+    }
+    const std::string sid = to_hex(world_.random.bytes(16));
+    authenticate(
+        "-", attempt, sid, [this, attempt, client, sid, done](Result<signon::Identity> who) {
+            if (!who.ok()) {
+                if (who.error().code == Code::unreachable || who.error().code == Code::timed_out) {
+                    limiter_.undecided(attempt.user, client);
+                }
+                done(who.error());
+                return;
+            }
+            limiter_.succeeded(attempt.user, client);
+            const bool home = stores_.accounts.show(attempt.user).ok();
+            done(stores_.sessions.open_as(sid, *who,
+                                          home ? signon::Origin::home : signon::Origin::parent,
+                                          true, attempt.host));
+        });
+}
+
+// Exactly one Argon2id run on the way, wherever the account is or is not.
+void People::authenticate(const std::string& from, const LoginAttempt& attempt,
+                          const std::string& sid, Found found) {
+    if (!valid_name(attempt.user) || stores_.accounts.show(attempt.user).ok()) {
+        verify_here(attempt, std::move(found));
+        return;
+    }
+    const auto below = stores_.tier.directory(attempt.user);
+    if (below.ok() && !below->empty() && *below != from) {
+        ask_home(*below, attempt, sid, std::move(found));
+    } else if (has_parent_ && from != to_parent) {
+        ask_home(to_parent, attempt, sid, std::move(found));
+    } else {
+        verify_here(attempt, std::move(found));
+    }
+}
+
+void People::verify_here(const LoginAttempt& attempt, Found found) {
+    std::optional<signon::LoginMaterial> material;
+    if (valid_name(attempt.user)) {
+        auto known = stores_.accounts.login_material(attempt.user);
+        if (!known.ok()) {
+            found(known.error());
+            return;
+        }
+        material = *known;
+    }
+    auto right = std::make_shared<Result<bool>>(false);
+    world_.ports.background(
+        [this, attempt, material, right] {
+            *right = checker_.check(attempt.user, material, attempt.password);
+        },
+        [this, attempt, right, found] {
+            if (!right->ok()) {
+                found(right->error());
+            } else if (!**right) {
+                found(wrong_login());
+            } else {
+                auto who = stores_.accounts.identity_of(attempt.user);
+                found(who.ok() ? who : Result<signon::Identity>(wrong_login()));
+            }
+        });
+}
+
+void People::ask_home(const std::string& neighbour, const LoginAttempt& attempt,
+                      const std::string& sid, Found found) {
+    const Json question{{"t", "login"},
+                        {"user", attempt.user},
+                        {"password", attempt.password},
+                        {"client", attempt.client},
+                        {"sid", sid}};
+    world_.links.ask(neighbour, question, {}, [this, attempt, found](Result<Message> answer) {
+        if (!answer.ok()) {
+            found(answer.error());
+            return;
+        }
+        auto who = identity_in(answer->head);
+        if (who.ok() && who->user != attempt.user) {
+            found(fail(Code::refused, "the other tier answered for another user"));
+            return;
+        }
+        found(std::move(who));
+    });
+}
+
+void People::on_login(const std::string& from, const Message& message,
+                      const Links::Answer& answer) {
+    const LoginAttempt attempt{text_of(message.head, "user"), text_of(message.head, "password"),
+                               text_of(message.head, "client"), ""};
+    const std::string sid = text_of(message.head, "sid");
+    const std::string client = from + "/" + signon::client_key(attempt.client);
+    const auto verdict = limiter_.begin(attempt.user, client);
+    if (!verdict.allowed) {
+        answer(fail(Code::try_later, signon::retry_sentence(verdict.retry_after_s),
+                    std::to_string(verdict.retry_after_s)));
+        return;
+    }
+    authenticate(
+        from, attempt, sid,
+        [this, from, sid, client, user = attempt.user, answer](Result<signon::Identity> who) {
+            if (!who.ok()) {
+                if (who.error().code == Code::unreachable || who.error().code == Code::timed_out) {
+                    limiter_.undecided(user, client);
+                }
+                answer(who.error());
+                return;
+            }
+            limiter_.succeeded(user, client);
+            who->sid = sid;
+            who->until_us = world_.clock.wall_us() + world_.config.session.hours * 3600 * second_us;
+            if (const Status valid = signon::validate(*who); !valid.ok()) {
+                answer(valid.error());
+                return;
+            }
+            if (from != to_parent) {
+                grant(from, *who);
+            }
+            answer(Message{{{"identity", identity_json(*who)}}, {}});
+        });
+}
+
+void People::verify_token(const std::string& from, const std::string& text,
+                          const std::optional<std::string>& basic_user, Found found) {
+    auto who = stores_.tokens.verify(text, basic_user ? std::optional<std::string_view>(*basic_user)
+                                                      : std::nullopt);
+    if (who.ok() || who.error().code != Code::refused) {
+        found(std::move(who));
+        return;
+    }
+    std::string neighbour = to_parent;
+    bool ask = has_parent_ && from != to_parent;
+    if (basic_user) {
+        if (const auto below = stores_.tier.directory(*basic_user); below.ok() && !below->empty()) {
+            neighbour = *below;
+            ask = *below != from;
+        }
+    }
+    if (!ask) {
+        found(std::move(who));
+        return;
+    }
+    Json question{{"t", "token"}, {"text", text}};
+    if (basic_user) {
+        question["user"] = *basic_user;
+    }
+    world_.links.ask(neighbour, question, {}, [found](Result<Message> answer) {
+        found(answer.ok() ? identity_in(answer->head) : answer.error());
+    });
+}
+
+void People::on_token(const std::string& from, const Message& message,
+                      const Links::Answer& answer) {
+    std::optional<std::string> basic_user;
+    if (message.head.contains("user")) {
+        basic_user = text_of(message.head, "user");
+    }
+    verify_token(from, text_of(message.head, "text"), basic_user,
+                 [this, from, answer](Result<signon::Identity> who) {
+                     if (!who.ok()) {
+                         answer(who.error());
+                         return;
+                     }
+                     if (from != to_parent) {
+                         grant(from, *who);
+                     }
+                     answer(Message{{{"identity", identity_json(*who)}}, {}});
+                 });
+}
+
+Result<signon::Identity> People::own_word(const std::string& sid) {
+    auto session = stores_.sessions.by_sid(sid);
+    if (session.ok() && *session) {
+        return (*session)->identity;
+    }
+    auto children = stores_.tier.children();
+    if (children.ok()) {
+        for (const ChildRow& child : *children) {
+            auto held = stores_.sessions.grant(child.name, sid);
+            if (held.ok() && *held) {
+                return **held;
+            }
+        }
+    }
+    // A token's sid is its id: its identity was made when the token was shown, and is made anew
+    // from the token's owner.
+    auto tokens = stores_.tokens.list("");
+    if (tokens.ok()) {
+        for (const signon::Token& token : *tokens) {
+            if (token.id == sid &&
+                (!token.expires_us || *token.expires_us > world_.clock.wall_us())) {
+                auto who = stores_.accounts.identity_of(token.user);
+                if (!who.ok()) {
+                    return who.error();
+                }
+                if (token.scope.kind != signon::ScopeKind::all) {
+                    std::erase_if(who->apps, [&](const std::string& app) {
+                        return std::find(token.scope.apps.begin(), token.scope.apps.end(), app) ==
+                               token.scope.apps.end();
+                    });
+                }
+                who->sid = sid;
+                who->role = signon::Role::user;
+                who->until_us = world_.clock.wall_us() + signon::token_identity_us;
+                return who;
+            }
+        }
+    }
+    return fail(Code::refused, "no such session");
+}
+
+void People::log_out(const std::string& sid) {
+    if (const Status ended = stores_.sessions.end(sid); !ended.ok()) {
+        world_.log.error("session.end", ended.error().message);
+    }
+    told_used_us_.erase(sid);
+    drop_sids({sid});
+    world_.links.tell(to_parent, {{"t", "session.end"}, {"sid", sid}});
+}
+
+void People::on_end(const std::string& from, const std::string& sid) {
+    if (from == to_parent) {
+        if (auto session = stores_.sessions.by_sid(sid); session.ok() && *session) {
+            [[maybe_unused]] const Status ended = stores_.sessions.end(sid);
+        }
+        auto children = stores_.tier.children();
+        if (children.ok()) {
+            for (const ChildRow& child : *children) {
+                if (auto held = stores_.sessions.grant(child.name, sid); held.ok() && *held) {
+                    [[maybe_unused]] const Status ended =
+                        stores_.sessions.end_grant(child.name, sid);
+                    world_.links.tell(child.name, {{"t", "session.end"}, {"sid", sid}});
+                }
+            }
+        }
+    } else {
+        if (const Status ended = stores_.sessions.end_grant(from, sid); !ended.ok()) {
+            world_.log.error("session.end", ended.error().message);
+        }
+        world_.links.tell(to_parent, {{"t", "session.end"}, {"sid", sid}});
+    }
+    drop_sids({sid});
+}
+
+void People::claim(const std::string& user, std::function<void(Status)> done) {
+    if (!has_parent_) {
+        done({});
+        return;
+    }
+    world_.links.ask(to_parent, {{"t", "account.claim"}, {"user", user}}, {},
+                     [done](Result<Message> answer) {
+                         if (answer.ok()) {
+                             done({});
+                         } else if (answer.error().code == Code::unreachable ||
+                                    answer.error().code == Code::timed_out) {
+                             done(fail(Code::unreachable,
+                                       "the parent cannot be reached, and it must agree that the "
+                                       "account name is free in the realm",
+                                       "try again when `hasp status` shows the link up"));
+                         } else {
+                             done(answer.error());
+                         }
+                     });
+}
+
+void People::on_claim(const std::string& from, const std::string& user,
+                      const Links::Answer& answer) {
+    if (!valid_name(user)) {
+        answer(fail(Code::usage, "'" + user + "' is not a valid account name"));
+        return;
+    }
+    if (stores_.accounts.show(user).ok()) {
+        answer(fail(Code::conflict, "the account name '" + user + "' is in use in this realm",
+                    "account names are unique in a realm: choose another"));
+        return;
+    }
+    claim(user, [this, from, user, answer](Status agreed) {
+        Status claimed = agreed.ok() ? stores_.tier.claim(user, from) : agreed;
+        answer(claimed.ok() ? Result<Message>(Message{}) : Result<Message>(claimed.error()));
+    });
+}
+
+void People::account_changed(const std::string& user) {
+    auto who = stores_.accounts.identity_of(user);
+    const std::optional<signon::Identity> identity =
+        who.ok() ? std::optional<signon::Identity>(*who) : std::nullopt;
+    spread("-", user, identity);
+}
+
+void People::spread(const std::string& except, const std::string& user,
+                    const std::optional<signon::Identity>& identity) {
+    Json news{{"t", "identity.changed"}, {"user", user}};
+    if (identity) {
+        [[maybe_unused]] auto refreshed = stores_.sessions.refresh(*identity);
+        Json shown = identity_json(*identity);
+        // The news is about the account: sid and end are those of whatever session it meets.
+        news["identity"] = shown;
+    } else {
+        [[maybe_unused]] auto ended = stores_.sessions.end_user(user);
+    }
+    if (auto grants = stores_.sessions.grants_of_user(user); grants.ok()) {
+        for (const signon::Grant& held : *grants) {
+            if (!identity) {
+                [[maybe_unused]] const Status ended =
+                    stores_.sessions.end_grant(held.child, held.identity.sid);
+                continue;
+            }
+            signon::Identity next = *identity;
+            next.sid = held.identity.sid;
+            next.until_us = held.identity.until_us;
+            grant(held.child, next);
+        }
+    }
+    drop_users(user);
+    if (has_parent_ && except != to_parent) {
+        world_.links.tell(to_parent, news);
+    }
+    if (auto children = stores_.tier.children(); children.ok()) {
+        for (const ChildRow& child : *children) {
+            if (child.name != except) {
+                world_.links.tell(child.name, news);
+            }
+        }
+    }
+}
+
+void People::on_changed(const std::string& from, const Json& head) {
+    const std::string user = text_of(head, "user");
+    if (stores_.accounts.show(user).ok()) {
+        return; // ours: nobody else decides about it
+    }
+    auto owner = stores_.tier.directory(user);
+    if (!owner.ok() || (from == to_parent ? !owner->empty() : *owner != from)) {
+        return;
+    }
+    std::optional<signon::Identity> identity;
+    if (head.contains("identity")) {
+        Json shown = member(head, "identity");
+        if (shown.is_object()) {
+            shown["sid"] = std::string(32, '0');
+            shown["until_us"] = 1;
+        }
+        auto who = signon::decode_identity(dump(shown));
+        if (!who.ok() || who->user != user) {
+            world_.log.warn("identity.changed", "a neighbour sent an identity that is not valid",
+                            {{"neighbour", from}});
+            return;
+        }
+        identity = *who;
+    }
+    spread(from, user, identity);
+}
+
+void People::end_everywhere(const std::string& user) {
+    spread("-", user, std::nullopt);
+}
+
+void People::token_ended(const std::string& id) {
+    drop_sids({id});
+    world_.links.tell(to_parent, {{"t", "session.end"}, {"sid", id}});
+    if (auto children = stores_.tier.children(); children.ok()) {
+        for (const ChildRow& child : *children) {
+            [[maybe_unused]] const Status ended = stores_.sessions.end_grant(child.name, id);
+            world_.links.tell(child.name, {{"t", "session.end"}, {"sid", id}});
+        }
+    }
+}
+
+void People::child_revoked(const std::string& child) {
+    auto ended = stores_.sessions.end_grants_of_child(child);
+    std::vector<std::string> sids;
+    if (ended.ok()) {
+        for (const signon::Grant& held : *ended) {
+            sids.push_back(held.identity.sid);
+            world_.links.tell(to_parent, {{"t", "session.end"}, {"sid", held.identity.sid}});
+        }
+    }
+    drop_sids(sids);
+}
+
+void People::check_sessions_with_parent() {
+    auto sessions = stores_.sessions.all();
+    if (!sessions.ok()) {
+        return;
+    }
+    std::vector<std::string> sids;
+    for (const signon::Session& session : *sessions) {
+        if (session.origin == signon::Origin::parent && session.online &&
+            sids.size() < session_check_max) {
+            sids.push_back(session.identity.sid);
+        }
+    }
+    if (sids.empty()) {
+        return;
+    }
+    world_.links.ask(to_parent, {{"t", "session.check"}, {"sids", sids}}, {},
+                     [this](Result<Message> answer) {
+                         if (!answer.ok()) {
+                             return;
+                         }
+                         const std::vector<std::string> gone = texts_of(answer->head, "gone");
+                         for (const std::string& sid : gone) {
+                             [[maybe_unused]] const Status ended = stores_.sessions.end(sid);
+                         }
+                         drop_sids(gone);
+                     });
+}
+
+void People::expire() {
+    if (auto gone = stores_.sessions.expire(); gone.ok() && !gone->empty()) {
+        drop_sids(*gone);
+    }
+    if (told_used_us_.size() > told_used_max) {
+        told_used_us_.clear();
+    }
+}
+
+void People::drop_users(const std::string& user) {
+    world_.ports.send_front(dump({{"t", "drop"}, {"users", Json::array({user})}}), {}, {});
+}
+
+void People::drop_sids(const std::vector<std::string>& sids) {
+    if (!sids.empty()) {
+        world_.ports.send_front(dump({{"t", "drop"}, {"sids", sids}}), {}, {});
+    }
+}
+
+void People::serve_neighbours() {
+    Links& links = world_.links;
+    links.on("login", [this](const std::string& from, const Message& m, const Links::Answer& a) {
+        on_login(from, m, a);
+    });
+    links.on("token", [this](const std::string& from, const Message& m, const Links::Answer& a) {
+        on_token(from, m, a);
+    });
+    links.on("session.who",
+             [this](const std::string& from, const Message& m, const Links::Answer& a) {
+                 if (from != to_parent) {
+                     a(fail(Code::refused, "only a parent may ask whose a session is"));
+                     return;
+                 }
+                 auto who = own_word(text_of(m.head, "sid"));
+                 a(who.ok() ? Result<Message>(Message{{{"identity", identity_json(*who)}}, {}})
+                            : Result<Message>(who.error()));
+             });
+    links.on("session.end", [this](const std::string& from, const Message& m,
+                                   const Links::Answer&) { on_end(from, text_of(m.head, "sid")); });
+    links.on("session.used",
+             [this](const std::string& from, const Message& m, const Links::Answer&) {
+                 const std::string sid = text_of(m.head, "sid");
+                 [[maybe_unused]] auto renewed = stores_.sessions.renew_grant(from, sid);
+                 world_.links.tell(to_parent, {{"t", "session.used"}, {"sid", sid}});
+             });
+    links.on("session.check",
+             [this](const std::string& from, const Message& m, const Links::Answer& a) {
+                 Json gone = Json::array();
+                 for (const std::string& sid : texts_of(m.head, "sids")) {
+                     if (auto held = stores_.sessions.grant(from, sid); held.ok() && !*held) {
+                         gone.push_back(sid);
+                     }
+                 }
+                 a(Message{{{"gone", gone}}, {}});
+             });
+    links.on("identity.changed", [this](const std::string& from, const Message& m,
+                                        const Links::Answer&) { on_changed(from, m.head); });
+    links.on("account.claim",
+             [this](const std::string& from, const Message& m, const Links::Answer& a) {
+                 on_claim(from, text_of(m.head, "user"), a);
+             });
+    links.on("account.release",
+             [this](const std::string& from, const Message& m, const Links::Answer&) {
+                 const std::string user = text_of(m.head, "user");
+                 if (stores_.tier.unclaim(user, from).ok()) {
+                     world_.links.tell(to_parent, {{"t", "account.release"}, {"user", user}});
+                 }
+             });
+}
+
+} // namespace hasp::maint

@@ -1,0 +1,121 @@
+// Who somebody is, and until when: log-in at any tier with the account's home wherever it is,
+// sessions here, grants to children, tokens, and the news that an account changed. One thread;
+// Argon2id runs in the background.
+#pragma once
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "json_tools.h"
+#include "links.h"
+#include "maint/config.h"
+#include "maint/tier_store.h"
+#include "signon/account_store.h"
+#include "signon/guess_limiter.h"
+#include "signon/handover.h"
+#include "signon/password.h"
+#include "signon/session_store.h"
+#include "signon/token_store.h"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace hasp::maint {
+
+class People {
+  public:
+    struct Stores {
+        TierStore& tier;
+        signon::AccountStore& accounts;
+        signon::SessionStore& sessions;
+        signon::TokenStore& tokens;
+    };
+    struct World {
+        KeeperPorts& ports;
+        Links& links;
+        const Clock& clock;
+        Random& random;
+        const Log& log;
+        const Config& config;
+    };
+    People(Stores stores, World world, std::string tier_secret, bool has_parent);
+
+    // Front does not know a cookie, a token or a child's session: {"kind", …} → {"identity": …}, or
+    // without one.
+    void identify(const Json& question, std::function<void(Json)> answer);
+
+    struct LoginAttempt {
+        std::string user;
+        std::string password;
+        std::string client; // address
+        std::string host;   // where the cookie is to be good
+    };
+    // Code::refused: wrong (one sentence for every cause); try_later: too many attempts;
+    // unreachable: the home cannot be asked.
+    void log_in(const LoginAttempt& attempt, std::function<void(Result<signon::Opened>)> done);
+    void log_out(const std::string& sid);
+
+    // A cookie for an app's own host: the portal's session → code → the app's host.
+    std::string handover_code(const std::string& sid, const std::string& app_host) {
+        return handover_.issue(sid, app_host);
+    }
+    Result<std::string> handover_sid(const std::string& code, const std::string& app_host) {
+        return handover_.redeem(code, app_host);
+    }
+
+    // Reserves an account name in the whole realm: asks upward to the top.
+    void claim(const std::string& user, std::function<void(Status)> done);
+    // After any change of an account homed here: every session and grant of it follows, here and at
+    // the neighbours.
+    void account_changed(const std::string& user);
+    // A password was changed: every session of the user ends, wherever it is.
+    void end_everywhere(const std::string& user);
+    // A token was revoked: what was known by it is forgotten, here and at the neighbours.
+    void token_ended(const std::string& id);
+    // The name is free again in the realm.
+    void release(const std::string& user) {
+        world_.links.tell(to_parent, {{"t", "account.release"}, {"user", user}});
+    }
+    // A child is no longer ours.
+    void child_revoked(const std::string& child);
+    // The link to the parent came up: do our sessions still stand there?
+    void check_sessions_with_parent();
+    // Every few minutes.
+    void expire();
+
+  private:
+    using Found = std::function<void(Result<signon::Identity>)>;
+    void authenticate(const std::string& from, const LoginAttempt& attempt, const std::string& sid,
+                      Found found);
+    void verify_here(const LoginAttempt& attempt, Found found);
+    void ask_home(const std::string& neighbour, const LoginAttempt& attempt, const std::string& sid,
+                  Found found);
+    void verify_token(const std::string& from, const std::string& text,
+                      const std::optional<std::string>& basic_user, Found found);
+    void identify_child(const std::string& child, const std::string& sid, Found found);
+    Result<signon::Identity> own_word(const std::string& sid);
+    void serve_neighbours();
+    void on_login(const std::string& from, const Message& message, const Links::Answer& answer);
+    void on_token(const std::string& from, const Message& message, const Links::Answer& answer);
+    void on_end(const std::string& from, const std::string& sid);
+    void on_changed(const std::string& from, const Json& head);
+    void on_claim(const std::string& from, const std::string& user, const Links::Answer& answer);
+    void spread(const std::string& except, const std::string& user,
+                const std::optional<signon::Identity>& identity);
+    void grant(const std::string& child, const signon::Identity& identity);
+    void drop_users(const std::string& user);
+    void drop_sids(const std::vector<std::string>& sids);
+
+    Stores stores_;
+    World world_;
+    signon::PasswordChecker checker_;
+    signon::GuessLimiter limiter_;
+    signon::HandoverCodes handover_;
+    bool has_parent_;
+    std::map<std::string, std::int64_t>
+        told_used_us_; // by sid: when the parent was last told that the session is in use
+};
+
+} // namespace hasp::maint

@@ -1,0 +1,138 @@
+#include "status.h"
+
+#include "base/text.h"
+
+namespace hasp::maint {
+
+namespace {
+
+constexpr std::int64_t errors_shown = 10;
+
+Json link_json(const StatusSources& from) {
+    if (!from.me.has_parent()) {
+        return nullptr;
+    }
+    const bool connected = from.links.connected(to_parent);
+    Json link{
+        {"parent", from.me.name.parent().text()},
+        {"state", !from.daemon ? "unknown"
+                  : connected  ? "up"
+                               : "down"},
+        {"since", from.parent.since_us > 0 ? Json(rfc3339(from.parent.since_us)) : Json()},
+        {"rtt_ms", from.links.rtt_ms(to_parent) >= 0 ? Json(from.links.rtt_ms(to_parent)) : Json()},
+        {"address", from.parent.address}};
+    if (!connected && !from.parent.why.empty()) {
+        link["reason"] = from.parent.why;
+    }
+    return link;
+}
+
+Json apps_json(const StatusSources& from) {
+    Json apps = Json::array();
+    auto rows = from.store.apps();
+    const auto instances = from.apps.instances();
+    for (const AppRow& row : rows.ok() ? *rows : std::vector<AppRow>{}) {
+        const auto manifest = from.apps.manifests().find(row.name);
+        const bool process =
+            manifest != from.apps.manifests().end() && manifest->second.kind == run::Kind::process;
+        Json entry{{"name", row.name},
+                   {"release", row.release_id},
+                   {"origin", row.origin},
+                   {"state", process ? "starts on first use" : "ready"}};
+        Json running = Json::array();
+        for (const auto& [id, state] : instances) {
+            if (id != row.name && !id.starts_with(row.name + ".")) {
+                continue;
+            }
+            Json one{{"id", id}, {"state", state.state}, {"since", rfc3339(state.since_us)}};
+            if (!state.reason.empty()) {
+                one["reason"] = state.reason;
+            }
+            if (state.state == "failing" && !state.last_lines.empty()) {
+                one["last_lines"] = state.last_lines;
+            }
+            if (state.state == "failing" || entry["state"] == "starts on first use") {
+                entry["state"] = state.state == "stopped" ? "starts on first use" : state.state;
+            }
+            running.push_back(std::move(one));
+        }
+        if (process) {
+            entry["instances"] = std::move(running);
+        }
+        if (const auto authority = from.delegation.authority(row); !authority) {
+            entry["state"] = "no lease";
+        } else if (*authority > 0) {
+            entry["lease_expires"] = rfc3339(*authority);
+            if (*authority <= from.clock.wall_us()) {
+                entry["state"] = "lease expired";
+            }
+        }
+        apps.push_back(std::move(entry));
+    }
+    return apps;
+}
+
+Json children_json(const StatusSources& from) {
+    Json children = Json::array();
+    auto rows = from.store.children();
+    for (const ChildRow& child : rows.ok() ? *rows : std::vector<ChildRow>{}) {
+        const bool up = from.links.connected(child.name);
+        Json entry{
+            {"name", child.name},
+            {"state", child.state == "enrolled" ? (up ? "up" : "dark") : child.state},
+            {"since", rfc3339(child.since_us)},
+            {"last_seen", child.seen_us > 0 ? Json(rfc3339(child.seen_us)) : Json()},
+            {"desired", {{"epoch", child.epoch}, {"generation", child.desired_generation}}},
+            {"reached", {{"generation", child.reached_generation}, {"lease", child.reached_lease}}},
+            {"lease", child.lease_number}};
+        if (up && from.links.rtt_ms(child.name) >= 0) {
+            entry["rtt_ms"] = from.links.rtt_ms(child.name);
+        }
+        if (child.state == "enrolled" && !child.report.empty()) {
+            // As the child said it, at the time it said it: its own as_of tells how old it is.
+            entry["status"] = member(parse_object(child.report), "status");
+        }
+        children.push_back(std::move(entry));
+    }
+    return children;
+}
+
+} // namespace
+
+Json status_json(const StatusSources& from) {
+    Json leases = Json::array();
+    for (const Delegation::Held& held : from.delegation.held()) {
+        leases.push_back(
+            {{"kind", held.kind}, {"what", held.what}, {"expires", rfc3339(held.expires_us)}});
+    }
+    Json errors = Json::array();
+    if (auto rows = from.store.errors(errors_shown); rows.ok()) {
+        for (const ErrorRow& row : *rows) {
+            errors.push_back({{"at", rfc3339(row.at_us)}, {"id", row.id}, {"text", row.text}});
+        }
+    }
+    Json processes = Json::object();
+    for (const auto& [name, pid] : from.pids) {
+        processes[name] = pid;
+    }
+    const trust::TrustedTime time = from.delegation.now();
+    Json out{{"tier", from.me.name.text()},
+             {"version", from.version},
+             {"as_of", rfc3339(from.clock.wall_us())},
+             {"running", from.daemon},
+             {"link", link_json(from)},
+             {"leases", leases},
+             {"apps", apps_json(from)},
+             {"isolation", from.apps.isolation()},
+             {"errors", errors},
+             {"children", children_json(from)},
+             {"processes", processes}};
+    if (time.suspect() || time.clock_ahead) {
+        out["clock"] = time.clock_behind  ? "behind: it was set back, or lost its battery"
+                       : time.clock_ahead ? "ahead of the parent's"
+                                          : "too long without a signed time";
+    }
+    return out;
+}
+
+} // namespace hasp::maint

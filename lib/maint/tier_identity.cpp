@@ -1,0 +1,147 @@
+#include "maint/tier_identity.h"
+
+#include "base/files.h"
+#include "base/text.h"
+#include "json_tools.h"
+
+namespace hasp::maint {
+
+namespace {
+constexpr std::size_t file_bytes_max = 256 * 1024;
+}
+
+std::string TierIdentity::tls_chain_pem() const {
+    std::vector<std::string> chain{tls_cert_der};
+    // The top signs its TLS certificate itself; everybody else's is signed by the parent.
+    chain.insert(chain.end(), ca_chain_der.begin() + (name.is_top() ? 0 : 1), ca_chain_der.end());
+    return trust::to_pem(chain);
+}
+
+std::string TierIdentity::root_pem() const {
+    return trust::to_pem({ca_chain_der.back()});
+}
+
+Result<TierIdentity> make_top_identity(const std::string& realm, const std::string& name,
+                                       const Clock& clock, Random& random) {
+    auto top = trust::TierName::make_top(realm, name);
+    if (!top.ok()) {
+        return top.error();
+    }
+    const trust::SigningKey key = trust::SigningKey::generate(random);
+    const trust::TlsKey tls_key = trust::TlsKey::generate(random);
+    auto root =
+        trust::issue_root(*top, key, trust::valid_for(clock.wall_us(), root_life_us), random);
+    if (!root.ok()) {
+        return root.error();
+    }
+    auto leaf = trust::issue_tls({*top, *root, key}, *top, tls_key.spki_der(),
+                                 trust::valid_for(clock.wall_us(), certificate_life_us), random);
+    if (!leaf.ok()) {
+        return leaf.error();
+    }
+    return TierIdentity{*top, key.public_key().fingerprint(), 1, key, tls_key, {*root}, *leaf, {}};
+}
+
+Status save_identity(const std::string& folder, const TierIdentity& identity) {
+    if (Status made = make_folders(folder, 0700); !made.ok()) {
+        return made;
+    }
+    if (Status saved = trust::save_private(folder + "/envelope.pem", identity.envelope_key.pem());
+        !saved.ok()) {
+        return saved;
+    }
+    if (Status saved = trust::save_private(folder + "/tls.pem", identity.tls_key.pem());
+        !saved.ok()) {
+        return saved;
+    }
+    if (Status saved = write_file_durably(folder + "/ca-chain.pem",
+                                          trust::to_pem(identity.ca_chain_der), 0600);
+        !saved.ok()) {
+        return saved;
+    }
+    if (Status saved = write_file_durably(folder + "/tls-cert.pem",
+                                          trust::to_pem({identity.tls_cert_der}), 0600);
+        !saved.ok()) {
+        return saved;
+    }
+    const Json facts{{"name", identity.name.text()},
+                     {"realm_id", to_hex(identity.realm_id)},
+                     {"epoch", identity.epoch},
+                     {"parent_addresses", identity.parent_addresses}};
+    return write_file_durably(folder + "/tier.json", dump(facts, 2) + "\n", 0600);
+}
+
+Result<TierIdentity> load_identity(const std::string& folder) {
+    auto text = read_file(folder + "/tier.json", file_bytes_max);
+    if (!text.ok()) {
+        return text.error();
+    }
+    const Json facts = parse_object(*text);
+    auto name = trust::TierName::parse(text_of(facts, "name"));
+    const auto realm_id = from_hex(text_of(facts, "realm_id"));
+    if (!name.ok() || !realm_id || realm_id->size() != 32) {
+        return fail(Code::refused, folder + "/tier.json is damaged",
+                    "restore the folder from a backup, or join again with a new invitation");
+    }
+    auto key = trust::load_signing_key(folder + "/envelope.pem");
+    if (!key.ok()) {
+        return key.error();
+    }
+    auto tls_key = trust::load_tls_key(folder + "/tls.pem");
+    if (!tls_key.ok()) {
+        return tls_key.error();
+    }
+    std::vector<std::string> certificates;
+    std::string leaf;
+    for (const char* file : {"/ca-chain.pem", "/tls-cert.pem"}) {
+        auto pem = read_file(folder + file, file_bytes_max);
+        if (!pem.ok()) {
+            return pem.error();
+        }
+        auto der = trust::from_pem(*pem);
+        if (!der.ok() || der->empty()) {
+            return fail(Code::refused, folder + file + " holds no certificate",
+                        "restore the folder from a backup");
+        }
+        if (certificates.empty()) {
+            certificates = *std::move(der);
+        } else {
+            leaf = der->front();
+        }
+    }
+    return TierIdentity{*name,
+                        *realm_id,
+                        static_cast<std::uint64_t>(int_of(facts, "epoch", 1)),
+                        *key,
+                        *tls_key,
+                        certificates,
+                        leaf,
+                        texts_of(facts, "parent_addresses")};
+}
+
+Result<JoinKeys> prepare_join_keys(const std::string& folder, Random& random) {
+    if (Status made = make_folders(folder, 0700); !made.ok()) {
+        return made.error();
+    }
+    auto key = trust::load_signing_key(folder + "/envelope.pem");
+    auto tls_key = trust::load_tls_key(folder + "/tls.pem");
+    if (key.ok() && tls_key.ok()) {
+        return JoinKeys{*key, *tls_key};
+    }
+    const bool fresh = (key.ok() || key.error().code == Code::not_found) &&
+                       (tls_key.ok() || tls_key.error().code == Code::not_found);
+    if (!fresh) {
+        return key.ok() ? tls_key.error() : key.error();
+    }
+    JoinKeys keys{trust::SigningKey::generate(random), trust::TlsKey::generate(random)};
+    if (Status saved = trust::save_private(folder + "/envelope.pem", keys.envelope_key.pem());
+        !saved.ok()) {
+        return saved.error();
+    }
+    if (Status saved = trust::save_private(folder + "/tls.pem", keys.tls_key.pem()); !saved.ok()) {
+        return saved.error();
+    }
+    return keys;
+}
+
+} // namespace hasp::maint

@@ -1,0 +1,125 @@
+// The table of keys of hasp-app.toml. The parser takes types and limits from here, the manual page
+// everything.
+#include "run/manifest.h"
+
+namespace hasp::run {
+
+const std::vector<KeyRow>& manifest_keys() {
+    static const std::vector<KeyRow> rows = {
+        {"app", "name", "string", "", "", "required",
+         "The app's name in its realm and in addresses: 1-40 characters of a-z, 0-9 and '-', "
+         "beginning with a letter and not "
+         "ending in '-'."},
+        {"app", "title", "string", "", "", "100 bytes",
+         "What people see on the portal. The name when it is missing."},
+        {"app", "description", "string", "", "", "1000 bytes",
+         "One or two sentences for the portal."},
+        {"app", "kind", "static | process | upstream", "", "", "required",
+         "What answers: files of the release, a process started from it, or an HTTP server "
+         "elsewhere."},
+        {"app", "access", "users | public", "", "users", "",
+         "Whether only users who are entitled to the app reach it, or anyone without logging in."},
+        {"app", "hosts", "array of strings", "", "[]", "16 entries",
+         "Further host names under which the app is served, besides the one made from its name."},
+        {"app", "mount", "host | path | both", "", "both", "",
+         "Where the app may be served: by its own host name, under /apps/NAME, or both. An app "
+         "whose base path stands on its "
+         "command line ({prefix}) can be mounted one way only."},
+        {"app", "strip_prefix", "boolean", "", "", "",
+         "Under /apps/NAME: whether the app sees the path without this prefix. Default: true, for "
+         "kind = process false."},
+        {"app", "trusted_path", "boolean", "", "true", "",
+         "Whether the app may be served under /apps/NAME at all, where its pages share the "
+         "portal's origin. The operator "
+         "decides in the end."},
+        {"app", "instance", "app | user", "", "app", "",
+         "One process for all users, or one for each."},
+        {"app", "handover", "overlap | exclusive", "", "overlap", "",
+         "How a new release takes over: started beside the old one, or after the old one has "
+         "stopped (for apps that must not "
+         "run twice on one data folder); requests wait meanwhile."},
+        {"app", "on_data_change", "live | restart", "", "live", "",
+         "Whether the app notices files that change under it, or is restarted."},
+        {"app", "at_expiry", "continue | read-only | stop", "", "continue", "",
+         "What happens when the lease that lets this tier run the app has ended."},
+
+        {"process", "command", "array of strings", "", "", "required; 64 entries of 4096 bytes",
+         "The program and its arguments, started in the release's folder (/app in the sandbox). A "
+         "program without a '/' is "
+         "looked up in /usr/bin. Words replaced, here and in init and env: {prefix} (/apps/NAME, "
+         "or nothing when "
+         "served by host name), {user}, {data} (the data folder), {app} (the release), {port}, "
+         "{socket}."},
+        {"process", "init", "array of strings", "", "[]", "64 entries of 4096 bytes",
+         "A command that is run once, on an empty data folder, before the first start. What it "
+         "writes counts only if it exits "
+         "with 0 within five minutes."},
+        {"process", "listen", "string", "", "", "required",
+         "Where the app listens: \"tcp:PORT\" (1024-65535) on 127.0.0.1 of its own private "
+         "network, or \"unix\" "
+         "at the path in "
+         "$HASP_SOCKET."},
+        {"process", "env", "table of strings", "", "{}", "64 entries of 4096 bytes",
+         "Further environment variables. Names beginning with HASP_ are hasp's."},
+        {"process", "ready_path", "string", "", "/", "1024 bytes",
+         "The path asked for to find out whether the app answers. The app counts as ready when the "
+         "answer is fit."},
+        {"process", "ready_status", "integer", "", "", "200-599",
+         "The status that counts as ready. Without it, any from 200 to 499."},
+        {"process", "ready_s", "integer", "s", "30", "1-600",
+         "How long a start may take. Then the app is stopped, and its last lines are reported."},
+        {"process", "health_path", "string", "", "", "1024 bytes",
+         "The path asked for while the app runs. ready_path when it is missing."},
+        {"process", "health_interval_s", "integer", "s", "30", "0-3600",
+         "The time between two health probes; 0: none. An app that misses two is killed."},
+        {"process", "health_timeout_s", "integer", "s", "10", "1-300",
+         "How long an answer to a health probe may take. Any answer will do."},
+        {"process", "idle_stop_s", "integer", "s", "900", "0-604800",
+         "The app is stopped when nobody has used it for so long; 0: never. The next request "
+         "starts it."},
+        {"process", "stop_grace_s", "integer", "s", "10", "0-300",
+         "The time between SIGTERM and SIGKILL."},
+
+        {"limits", "processes", "integer", "", "200", "1-10000",
+         "Processes and threads of one instance, together."},
+        {"limits", "memory_mb", "integer", "MiB", "1024", "16-1048576",
+         "Memory of one instance where cgroup v2 is available; elsewhere data of each of its "
+         "processes."},
+        {"limits", "files", "integer", "", "1024", "16-1048576", "Open files of each process."},
+        {"limits", "file_size_mb", "integer", "MiB", "1024", "1-1048576",
+         "Size of the largest file that the app may write."},
+
+        {"data", "scope", "user | app | none", "", "", "",
+         "Whose the data is: each user's own folder, one dataset for the app (kept by one tier), "
+         "or nothing is kept. Default "
+         "for kind = process: user with instance = user, else app; for the other kinds there is "
+         "none."},
+
+        {"static", "root", "string", "", ".", "", "The folder of the release that is served."},
+        {"static", "index", "string", "", "index.html", "", "The file served for a folder."},
+        {"static", "fallback", "string", "", "", "",
+         "The file served for paths that do not exist, for apps that make pages in the browser; "
+         "relative to root. Without it "
+         "they are answered with 404."},
+
+        {"upstream", "urls", "array of strings", "", "", "required; 1-8 entries",
+         "Addresses of the same service, as http://HOST[:PORT][/PATH] or https://…; the request's "
+         "path is put after PATH."},
+
+        {"identity", "user_header", "string", "", "Remote-User", "",
+         "The header in which the app is told the account. Empty here and in the other ones: not "
+         "sent."},
+        {"identity", "name_header", "string", "", "Remote-Name", "",
+         "The header with the full name, UTF-8 and percent-encoded."},
+        {"identity", "email_header", "string", "", "Remote-Email", "",
+         "The header with the e-mail address."},
+        {"identity", "groups_header", "string", "", "Remote-Groups", "",
+         "The header with the groups, separated by commas."},
+        {"identity", "prefix_header", "string", "", "", "",
+         "The header with the prefix under which the user sees the app, for example "
+         "X-Script-Name."},
+    };
+    return rows;
+}
+
+} // namespace hasp::run

@@ -1,0 +1,136 @@
+#include "signon/password.h"
+
+#include "base/random.h"
+#include "base/text.h"
+#include "text_rules.h"
+
+#include <argon2.h>
+
+namespace hasp::signon {
+
+namespace {
+
+// What a verifier from elsewhere (a lease) may ask of this machine.
+constexpr std::uint32_t memory_kib_max = 1024 * 1024;
+constexpr std::uint32_t passes_max = 32;
+constexpr std::uint32_t lanes_max = 16;
+constexpr std::size_t steps_max = 32;
+constexpr std::string_view fake_salt_label = "hasp salt of an unknown user";
+
+void append_u32(std::string& out, std::size_t value) {
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        out.push_back(static_cast<char>((value >> shift) & 0xffU));
+    }
+}
+
+void append_part(std::string& out, std::string_view part) {
+    append_u32(out, part.size());
+    out += part;
+}
+
+bool within_limits(const Argon2Cost& cost) {
+    return cost.lanes >= 1 && cost.lanes <= lanes_max && cost.passes >= 1 &&
+           cost.passes <= passes_max && cost.memory_kib >= 8 * cost.lanes &&
+           cost.memory_kib <= memory_kib_max;
+}
+
+Result<std::string> run_argon2id(std::string_view password, std::string_view salt,
+                                 const Argon2Cost& cost) {
+    if (!within_limits(cost) || salt.size() != salt_bytes) {
+        return fail(Code::refused, "a password verifier asks for work beyond the limits");
+    }
+    std::string value(verifier_bytes, '\0');
+    const int code =
+        argon2id_hash_raw(cost.passes, cost.memory_kib, cost.lanes, password.data(),
+                          password.size(), salt.data(), salt.size(), value.data(), value.size());
+    if (code == ARGON2_MEMORY_ALLOCATION_ERROR || code == ARGON2_THREAD_FAIL) {
+        return fail(Code::try_later, "there is not enough memory to check a password",
+                    "give the machine more memory, or lower the number of log-ins at a time");
+    }
+    if (code != ARGON2_OK) {
+        return fail(Code::failed, std::string("Argon2id: ") + argon2_error_message(code));
+    }
+    return value;
+}
+
+} // namespace
+
+std::string derive_child_value(const VerifierStep& step, std::string_view parent_value,
+                               std::string_view user, std::int64_t version) {
+    std::string message;
+    append_part(message, parent_value);
+    append_part(message, user);
+    append_part(message, step.tier);
+    const auto bits = static_cast<std::uint64_t>(version);
+    append_u32(message, bits >> 32U);
+    append_u32(message, bits & 0xffffffffU);
+    return hmac_sha256(step.key, message);
+}
+
+LoginMaterial material_of(const Verifier& verifier) {
+    return {verifier.version, verifier.cost, verifier.salt, {}, verifier.value};
+}
+
+Status acceptable_password(std::string_view password) {
+    if (password.size() < password_bytes_min) {
+        return fail(Code::usage, "the password is too short",
+                    "use at least " + std::to_string(password_bytes_min) +
+                        " characters; a few words are good");
+    }
+    if (password.size() > password_bytes_max) {
+        return fail(Code::usage, "the password is too long",
+                    "use at most " + std::to_string(password_bytes_max) + " bytes");
+    }
+    return {};
+}
+
+Result<Verifier> make_verifier(std::string_view password, std::int64_t version,
+                               const Argon2Cost& cost, Random& random) {
+    if (Status acceptable = acceptable_password(password); !acceptable) {
+        return acceptable.error();
+    }
+    Verifier verifier{version, cost, random.bytes(salt_bytes), {}};
+    auto value = run_argon2id(password, verifier.salt, cost);
+    if (!value) {
+        return value.error();
+    }
+    verifier.value = std::move(*value);
+    return verifier;
+}
+
+PasswordChecker::PasswordChecker(std::string tier_secret, Argon2Cost cost_for_unknown)
+    : tier_secret_(std::move(tier_secret)), cost_for_unknown_(cost_for_unknown) {}
+
+std::string PasswordChecker::fake_salt(std::string_view user) const {
+    std::string message;
+    append_part(message, fake_salt_label);
+    append_part(message, user);
+    return hmac_sha256(tier_secret_, message).substr(0, salt_bytes);
+}
+
+Result<bool> PasswordChecker::check(std::string_view user,
+                                    const std::optional<LoginMaterial>& known,
+                                    std::string_view password) const {
+    // A password beyond the limit costs as much as one within it, and never matches.
+    const bool too_long = password.size() > password_bytes_max;
+    const std::string salt = known ? known->salt : fake_salt(user);
+    auto value = run_argon2id(password.substr(0, password_bytes_max), salt,
+                              known ? known->cost : cost_for_unknown_);
+    if (!value) {
+        return value.error();
+    }
+    if (!known) {
+        return false;
+    }
+    if (known->steps.size() > steps_max) {
+        return fail(Code::refused, "a password verifier has too many steps");
+    }
+    for (const VerifierStep& step : known->steps) {
+        *value = derive_child_value(step, *value, user, known->version);
+    }
+    const bool equal =
+        known->expected.size() == verifier_bytes && equal_constant_time(*value, known->expected);
+    return equal && !too_long;
+}
+
+} // namespace hasp::signon

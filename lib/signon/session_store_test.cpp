@@ -1,0 +1,238 @@
+#include "test_backend.h"
+
+#include <algorithm>
+
+namespace hasp::signon {
+namespace {
+
+constexpr std::int64_t hour_us = std::int64_t{3600} * 1'000'000;
+
+Identity who(const std::string& user = "anna") {
+    Identity identity;
+    identity.user = user;
+    identity.name = "Anna Müller";
+    identity.groups = {"staff"};
+    identity.apps = {"wiki", "calendar"};
+    return identity;
+}
+
+class SessionSuite : public StoreSuite {
+  protected:
+    Opened open(const std::string& user = "anna", std::string_view host = "") {
+        auto opened = sessions().open(who(user), Origin::home, true, host);
+        EXPECT_TRUE(opened);
+        return *opened;
+    }
+    bool lives(const Opened& opened) {
+        return sessions().by_cookie(opened.cookie, "").value_or({}).has_value();
+    }
+    Grant a_grant(const std::string& child, const std::string& user, char digit) {
+        Grant grant{child, who(user)};
+        grant.identity.sid = std::string(32, digit);
+        grant.identity.until_us = backend->clock.wall + session_idle_us;
+        return grant;
+    }
+    bool granted(const Grant& grant) {
+        return sessions().grant(grant.child, grant.identity.sid).value_or({}).has_value();
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Sessions, SessionSuite, backends(), backend_name);
+
+TEST_P(SessionSuite, ASessionIsFoundByItsCookieAlsoAfterARestart) {
+    const auto opened = sessions().open(who(), Origin::parent, false, "");
+    ASSERT_TRUE(opened);
+    EXPECT_EQ(opened->cookie.size(), 43U);
+    EXPECT_EQ(opened->session.identity.sid.size(), 32U);
+    backend->restart();
+    const auto found = sessions().by_cookie(opened->cookie, "");
+    ASSERT_TRUE(found && *found);
+    EXPECT_EQ((*found)->identity, opened->session.identity);
+    EXPECT_EQ((*found)->origin, Origin::parent);
+    EXPECT_FALSE((*found)->online);
+    EXPECT_EQ((*found)->identity.until_us, backend->clock.wall + session_idle_us);
+    EXPECT_TRUE(may_use((*found)->identity, "calendar"));
+}
+
+TEST_P(SessionSuite, ASidOpensNothing) {
+    const Opened opened = open();
+    EXPECT_FALSE(sessions().by_cookie(opened.session.identity.sid, "")->has_value());
+    EXPECT_TRUE(sessions().by_sid(opened.session.identity.sid)->has_value());
+}
+
+TEST_P(SessionSuite, ACookieIsGoodAtItsOwnHostOnly) {
+    const Opened opened = open("anna", "portal.example");
+    const auto wiki = sessions().add_cookie(opened.session.identity.sid, "Wiki.example");
+    ASSERT_TRUE(wiki);
+    EXPECT_TRUE(sessions().by_cookie(*wiki, "wiki.example")->has_value());
+    EXPECT_FALSE(sessions().by_cookie(*wiki, "portal.example")->has_value());
+    EXPECT_FALSE(sessions().by_cookie(opened.cookie, "wiki.example")->has_value());
+    ASSERT_TRUE(sessions().end(opened.session.identity.sid));
+    EXPECT_FALSE(sessions().by_cookie(*wiki, "wiki.example")->has_value());
+    EXPECT_EQ(code_of(sessions().add_cookie(opened.session.identity.sid, "wiki.example")),
+              Code::not_found);
+}
+
+TEST_P(SessionSuite, ASessionEndsTwelveHoursAfterItsLastUse) {
+    const Opened opened = open();
+    backend->clock.advance_us(11 * hour_us);
+    EXPECT_EQ(sessions().renew(opened.session.identity.sid).value_or(0),
+              backend->clock.wall + session_idle_us);
+    backend->clock.advance_us(session_idle_us - 1);
+    EXPECT_TRUE(lives(opened));
+    backend->clock.advance_us(1);
+    EXPECT_FALSE(lives(opened));
+    EXPECT_EQ(code_of(sessions().renew(opened.session.identity.sid)), Code::not_found);
+}
+
+TEST_P(SessionSuite, NoUseKeepsASessionBeyondThirtyDays) {
+    const Opened opened = open();
+    for (std::int64_t passed = 0; passed + 6 * hour_us < session_age_max_us;
+         passed += 6 * hour_us) {
+        backend->clock.advance_us(6 * hour_us);
+        ASSERT_TRUE(sessions().renew(opened.session.identity.sid));
+    }
+    EXPECT_EQ(sessions().by_sid(opened.session.identity.sid)->value().identity.until_us,
+              opened.session.created_us + session_age_max_us);
+}
+
+TEST_P(SessionSuite, AUseSoonAfterAnotherWritesNothing) {
+    const Opened opened = open();
+    backend->clock.advance_us(session_renew_step_us);
+    EXPECT_EQ(sessions().renew(opened.session.identity.sid).value_or(0),
+              opened.session.identity.until_us);
+    EXPECT_EQ(sessions().by_sid(opened.session.identity.sid)->value().renewed_us,
+              opened.session.renewed_us);
+}
+
+TEST_P(SessionSuite, AnInvalidIdentityOpensNothing) {
+    Identity bad = who();
+    bad.user = "Not a name";
+    EXPECT_EQ(code_of(sessions().open(bad, Origin::home, true, "")), Code::usage);
+    EXPECT_TRUE(sessions().all()->empty());
+}
+
+TEST_P(SessionSuite, ASidIsUsedOnce) {
+    const std::string sid(32, 'a');
+    ASSERT_TRUE(sessions().open_as(sid, who(), Origin::parent, true, ""));
+    EXPECT_EQ(code_of(sessions().open_as(sid, who(), Origin::parent, true, "")), Code::conflict);
+    EXPECT_EQ(code_of(sessions().open_as("short", who(), Origin::parent, true, "")), Code::usage);
+}
+
+TEST_P(SessionSuite, EndingAUsersSessionsNamesThemAndLeavesOthers) {
+    const Opened first = open();
+    const Opened second = open();
+    const Opened other = open("bo");
+    auto ended = sessions().end_user("anna");
+    ASSERT_TRUE(ended);
+    std::vector<std::string> expected{first.session.identity.sid, second.session.identity.sid};
+    std::sort(expected.begin(), expected.end());
+    std::sort(ended->begin(), ended->end());
+    EXPECT_EQ(*ended, expected);
+    EXPECT_FALSE(lives(first));
+    EXPECT_TRUE(lives(other));
+    EXPECT_EQ(sessions().all()->size(), 1U);
+    EXPECT_TRUE(sessions().end_user("anna")->empty());
+}
+
+TEST_P(SessionSuite, OneTooManyEndsTheSessionLongestUnused) {
+    const Opened first = open();
+    backend->clock.advance_us(session_renew_step_us + 1);
+    const Opened second = open();
+    for (std::size_t i = 2; i < sessions_per_user_max; ++i) {
+        EXPECT_TRUE(open().displaced.empty());
+    }
+    ASSERT_TRUE(sessions().renew(first.session.identity.sid));
+    backend->clock.advance_us(1);
+    const Opened last = open();
+    ASSERT_EQ(last.displaced.size(), 1U);
+    EXPECT_TRUE(lives(first));
+    EXPECT_TRUE(lives(last));
+    EXPECT_FALSE(sessions().by_sid(last.displaced[0])->has_value());
+    EXPECT_EQ(sessions().of_user("anna")->size(), sessions_per_user_max);
+}
+
+TEST_P(SessionSuite, ARefreshReachesEverySessionAndGrantOfTheUserAndKeepsTheirEnds) {
+    const Opened opened = open();
+    const Opened other = open("bo");
+    const Grant grant = a_grant("local", "anna", 'c');
+    ASSERT_TRUE(sessions().put_grant(grant));
+    Identity changed = who();
+    changed.apps = {"xray"};
+    const auto sids = sessions().refresh(changed);
+    ASSERT_TRUE(sids);
+    EXPECT_EQ(sids->size(), 2U);
+    const auto session = sessions().by_cookie(opened.cookie, "")->value();
+    EXPECT_FALSE(may_use(session.identity, "wiki"));
+    EXPECT_TRUE(may_use(session.identity, "xray"));
+    EXPECT_EQ(session.identity.until_us, opened.session.identity.until_us);
+    EXPECT_EQ(session.identity.sid, opened.session.identity.sid);
+    EXPECT_TRUE(may_use(sessions().grant("local", grant.identity.sid)->value(), "xray"));
+    EXPECT_TRUE(may_use(sessions().by_cookie(other.cookie, "")->value().identity, "wiki"));
+}
+
+TEST_P(SessionSuite, ASessionBegunOfflineCanComeOnline) {
+    const auto opened = sessions().open(who(), Origin::home, false, "");
+    ASSERT_TRUE(sessions().set_online(opened->session.identity.sid, true));
+    EXPECT_TRUE(sessions().by_cookie(opened->cookie, "")->value().online);
+    EXPECT_EQ(code_of(sessions().set_online(std::string(32, 'f'), true)), Code::not_found);
+}
+
+TEST_P(SessionSuite, ExpiryDeletesWhatIsOverAndNamesTheSessions) {
+    const Opened old = open();
+    const Grant grant = a_grant("local", "anna", 'c');
+    ASSERT_TRUE(sessions().put_grant(grant));
+    backend->clock.advance_us(6 * hour_us);
+    const Opened young = open();
+    backend->clock.advance_us(6 * hour_us);
+    EXPECT_EQ(*sessions().expire(), std::vector<std::string>{old.session.identity.sid});
+    EXPECT_TRUE(sessions().expire()->empty());
+    EXPECT_TRUE(lives(young));
+    EXPECT_TRUE(sessions().grants_of_child("local")->empty());
+}
+
+TEST_P(SessionSuite, AGrantIsGoodForItsChildAndSessionOnlyAndOutlivesARestart) {
+    const Grant grant = a_grant("local", "anna", 'c');
+    ASSERT_TRUE(sessions().put_grant(grant));
+    backend->restart();
+    EXPECT_EQ(sessions().grant("local", grant.identity.sid)->value().user, "anna");
+    EXPECT_FALSE(sessions().grant("other", grant.identity.sid)->has_value());
+    EXPECT_FALSE(sessions().grant("local", std::string(32, 'd'))->has_value());
+    EXPECT_FALSE(sessions().by_sid(grant.identity.sid)->has_value());
+}
+
+TEST_P(SessionSuite, AGrantIsRenewedByUseUpToThirtyDays) {
+    const Grant grant = a_grant("local", "anna", 'c');
+    ASSERT_TRUE(sessions().put_grant(grant));
+    const std::int64_t begun_us = backend->clock.wall;
+    for (std::int64_t passed = 0; passed + 6 * hour_us < session_age_max_us;
+         passed += 6 * hour_us) {
+        backend->clock.advance_us(6 * hour_us);
+        ASSERT_TRUE(sessions().renew_grant("local", grant.identity.sid));
+    }
+    EXPECT_EQ(sessions().grant("local", grant.identity.sid)->value().until_us,
+              begun_us + session_age_max_us);
+    backend->clock.wall = begun_us + session_age_max_us;
+    EXPECT_FALSE(granted(grant));
+    EXPECT_EQ(code_of(sessions().renew_grant("local", grant.identity.sid)), Code::not_found);
+}
+
+TEST_P(SessionSuite, GrantsEndByOneByUserAndByChild) {
+    const Grant one = a_grant("local", "anna", 'a');
+    const Grant two = a_grant("local", "bo", 'b');
+    const Grant three = a_grant("other", "anna", 'c');
+    const Grant four = a_grant("other", "bo", 'd');
+    for (const Grant& grant : {one, two, three, four}) {
+        ASSERT_TRUE(sessions().put_grant(grant));
+    }
+    EXPECT_EQ(sessions().grants_of_user("anna")->size(), 2U);
+    ASSERT_TRUE(sessions().end_grant("local", one.identity.sid));
+    EXPECT_FALSE(granted(one));
+    EXPECT_EQ(sessions().end_grants_of_user("anna")->front().child, "other");
+    EXPECT_FALSE(granted(three));
+    EXPECT_EQ(sessions().end_grants_of_child("other")->front().identity.user, "bo");
+    EXPECT_FALSE(granted(four));
+    EXPECT_TRUE(granted(two));
+}
+
+} // namespace
+} // namespace hasp::signon

@@ -1,0 +1,55 @@
+"""What the tests and the demo do with the demo's apps: find their processes, hurt them, speak CalDAV."""
+import json
+import urllib.parse
+
+from .memory import command_of, descendants_of
+
+FORKER = "$:/clinic/forker"
+# A startup module that a user can store in his own wiki: at the next start it forks until it may not.
+FORKER_CODE = """
+exports.name = "forker"; exports.platforms = ["node"]; exports.synchronous = true;
+exports.startup = function() {
+  var spawn = require("child_process").spawn;
+  for(var i = 0; i < 400; i++) { spawn("/bin/sh", ["-c", "while :; do /bin/sleep 600 & done"]); }
+};
+"""
+
+
+def processes_of(tier, word: str) -> list:
+    """Processes below the tier's spawner whose command line has the word: of this tier and no other."""
+    return [pid for pid in descendants_of(tier.processes()["spawner"]) if word in command_of(pid).split("hasp dialer")[0]
+            and "bwrap" not in command_of(pid).split(" ")[0] and " dialer " not in command_of(pid)]
+
+
+def put_tiddler(browser, title: str, text: str, **fields):
+    path = "/apps/wiki/recipes/default/tiddlers/" + urllib.parse.quote(title, safe="")
+    body = json.dumps({"title": title, "text": text, **fields})
+    return browser.request("PUT", path, body=body, headers={"X-Requested-With": "TiddlyWiki",
+                                                           "Content-Type": "application/json"})
+
+
+def get_tiddler(browser, title: str):
+    return browser.get("/apps/wiki/recipes/default/tiddlers/" + urllib.parse.quote(title, safe=""))
+
+
+def make_calendar(browser, user: str, name: str, headers):
+    return browser.request("MKCALENDAR", f"/apps/calendar/{user}/{name}/", headers=headers)
+
+
+def event(uid: str, summary: str) -> str:
+    return "\r\n".join(["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//sakura//hasp//EN", "BEGIN:VEVENT", f"UID:{uid}",
+                        "DTSTAMP:20260901T080000Z", "DTSTART:20260914T093000", "DTEND:20260914T100000",
+                        f"SUMMARY:{summary}", "END:VEVENT", "END:VCALENDAR", ""])
+
+
+def put_event(browser, user: str, calendar: str, uid: str, summary: str, headers):
+    sent = {"Content-Type": "text/calendar; charset=utf-8", **headers}
+    return browser.request("PUT", f"/apps/calendar/{user}/{calendar}/{uid}.ics", headers=sent, body=event(uid, summary))
+
+
+def calendar_query(browser, user: str, calendar: str, headers):
+    body = ('<C:calendar-query xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><D:prop><C:calendar-data/></D:prop>'
+            '<C:filter><C:comp-filter name="VCALENDAR"><C:comp-filter name="VEVENT"/></C:comp-filter></C:filter>'
+            "</C:calendar-query>")
+    sent = {"Content-Type": "application/xml", "Depth": "1", **headers}
+    return browser.request("REPORT", f"/apps/calendar/{user}/{calendar}/", headers=sent, body=body)

@@ -86,24 +86,31 @@ std::string_view IdentityCache::key_of(WhoQuestion::Kind kind, std::string_view 
 
 IdentityCache::Found IdentityCache::find(WhoQuestion::Kind kind, std::string_view scope,
                                          std::string_view secret, std::int64_t now_ms,
-                                         std::int64_t wall_us) {
+                                         std::int64_t wall_us, std::int64_t stale_ms) {
     const auto at = map_.find(key_of(kind, scope, secret));
     if (at == map_.end()) {
         return {};
     }
-    Entry& entry = *at->second;
+    const auto where = at->second;
+    Entry& entry = *where;
     const bool fresh = now_ms < entry.fresh_until_ms;
-    const bool over = entry.who != nullptr && wall_us >= entry.who->identity->until_us;
-    if (over || (entry.who == nullptr && !fresh)) {
-        const auto where = at->second;
+    const bool over = entry.who == nullptr ? !fresh
+                                           : wall_us >= entry.who->identity->until_us ||
+                                                 now_ms >= entry.fresh_until_ms + stale_ms;
+    if (over) {
         map_.erase(at);
         order_.erase(where);
         return {};
     }
-    if (at->second != order_.begin()) {
-        order_.splice(order_.begin(), order_, at->second);
+    if (where != order_.begin()) {
+        order_.splice(order_.begin(), order_, where);
     }
-    return {fresh ? State::fresh : State::stale, entry.who};
+    Found found{fresh ? State::fresh : State::stale, false, entry.who};
+    if (!fresh && now_ms >= entry.asked_until_ms) {
+        found.ask = true;
+        entry.asked_until_ms = now_ms + ask_again_ms;
+    }
+    return found;
 }
 
 void IdentityCache::put(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret,
@@ -112,6 +119,7 @@ void IdentityCache::put(WhoQuestion::Kind kind, std::string_view scope, std::str
     if (const auto at = map_.find(key); at != map_.end()) {
         at->second->who = std::move(who);
         at->second->fresh_until_ms = fresh_until_ms;
+        at->second->asked_until_ms = 0;
         return;
     }
     while (!order_.empty() && map_.size() >= entries_max_) {
@@ -120,7 +128,7 @@ void IdentityCache::put(WhoQuestion::Kind kind, std::string_view scope, std::str
     }
     order_.push_front({std::string(key),
                        kind == WhoQuestion::Kind::link ? std::string(scope) : std::string(),
-                       std::move(who), fresh_until_ms});
+                       std::move(who), fresh_until_ms, 0});
     map_.emplace(order_.front().key, order_.begin());
 }
 

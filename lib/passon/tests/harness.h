@@ -31,6 +31,7 @@ class FakeKeeper final : public KeeperPort {
     void forget(const std::string& kind_and_secret);
     std::function<StartAnswer(const StartQuestion&)> on_start;
     std::function<Result<PageAnswer>(const PageQuestion&)> on_page;
+    std::atomic<bool> silent{false}; // answers no question about people
     std::atomic<int> who_questions{0};
     std::atomic<int> start_questions{0};
 

@@ -101,6 +101,26 @@ TEST_F(Proxy, ADroppedIdentityIsAskedForAgain) {
     EXPECT_EQ(client.get("/apps/wiki/", cookie).status, 401);
 }
 
+class Stale : public Proxy {
+  protected:
+    static Settings settings() {
+        Settings out;
+        out.identity_fresh_ms = 0;
+        return out;
+    }
+    Stale() : Proxy(echo_head(), settings()) {}
+};
+
+TEST_F(Stale, ASessionThatIsToBeAskedForAgainDoesNotWaitForTheKeeper) {
+    Client client(tier_.port());
+    ASSERT_EQ(client.get("/apps/wiki/", cookie).status, 200);
+    tier_.keeper.silent = true;
+    for (int i = 0; i < 5; ++i) {
+        EXPECT_EQ(client.get("/apps/wiki/", cookie).status, 200);
+    }
+    EXPECT_EQ(tier_.keeper.who_questions, 2) << "asked once beside the requests";
+}
+
 TEST_F(Proxy, EveryRequestOfASignedOnUserIsMeteredOnceAndLoggedWithItsId) {
     Client client(tier_.port());
     const Answer answer = client.get("/apps/wiki/", cookie);

@@ -80,6 +80,13 @@ TEST(Rules, ARedirectToTheAppsInnerAddressLeadsToWhereTheUserSeesIt) {
     EXPECT_EQ(map_location("https://tokyo.example/login", map), "/apps/wiki/login");
     EXPECT_EQ(map_location("https://elsewhere.example/x", map), "https://elsewhere.example/x");
     EXPECT_EQ(map_location("next", map), "next");
+    EXPECT_EQ(map_location("http://127.0.0.1:8080//evil.example/x", map),
+              "/apps/wiki/evil.example/x");
+    LocationMap at_host;
+    at_host.origin = "https://wiki.example";
+    EXPECT_EQ(map_location("http://wiki.example/login", at_host), "/login")
+        << "never down to plain HTTP";
+    EXPECT_EQ(map_location("http://wiki.example//evil.example", at_host), "/evil.example");
 }
 
 TEST(Rules, AnUnsafeRequestFromAnotherOriginIsRefused) {

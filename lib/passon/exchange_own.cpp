@@ -149,6 +149,11 @@ void Exchange::log_in_notice() {
             next = std::string(scheme_) + "://" + std::string(authority_) + next;
         }
         to.append("/hasp/login?next=").append(percent_encode(next));
+        if (who_) {
+            // Signed on here, but not where the app is: only a new log-in helps, so the page must
+            // not send him straight back.
+            to.append("&again=1");
+        }
         answer_own(303, {{"Location", to}, {"Cache-Control", "no-store"}}, plain_type,
                    "Log in first.\n");
         return;

@@ -99,7 +99,7 @@ void Exchange::begin(std::size_t head_bytes) {
     wall_us_ = core_.wall_us();
     boot_us_ = core_.boot_us();
     snapshot_ = core_.snapshot;
-    keep_ = head.keep_alive;
+    keep_ = head.keep_alive && !down_->last_request();
     // The head's views stay valid in this buffer; what came behind it goes to a buffer of the
     // connection's own.
     head_buffer_ = std::move(down_->wire.in);

@@ -326,7 +326,7 @@ void Exchange::answer_own(int status, std::initializer_list<Extra> extra, std::s
                           std::string_view body, bool keep) {
     due(Due::nothing);
     release_up(false);
-    keep = keep && keep_ && request_body_done();
+    keep = keep && keep_ && request_body_done() && !core_.draining;
     status_ = status;
     net::HeadWriter out(core_.head_out);
     out.status_line(status);

@@ -137,6 +137,9 @@ class Exchange {
     void make_request_id();
     void identify();
     void ask_who(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret);
+    std::optional<WhoQuestion> who_question(WhoQuestion::Kind kind, std::string_view scope,
+                                            std::string_view secret) const;
+    void refresh_who(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret);
     void on_who(WhoQuestion::Kind kind, const std::string& scope, const std::string& secret,
                 WhoAnswer answer);
     void route();

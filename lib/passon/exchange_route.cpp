@@ -41,8 +41,9 @@ std::string_view Exchange::keep(std::string_view value, bool lower) {
     if (from + value.size() > text_.capacity()) {
         return {};
     }
-    for (const char c : value) {
-        text_ += lower && c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    text_.append(value);
+    for (std::size_t i = from; lower && i < text_.size(); ++i) {
+        text_[i] = text_[i] >= 'A' && text_[i] <= 'Z' ? static_cast<char>(text_[i] + 32) : text_[i];
     }
     return std::string_view(text_).substr(from);
 }
@@ -252,41 +253,72 @@ void Exchange::identify() {
     route();
 }
 
-void Exchange::ask_who(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret) {
-    const IdentityCache::Found found =
-        core_.identities.find(kind, scope, secret, core_.now_ms(), wall_us_);
-    const bool credential = kind == WhoQuestion::Kind::bearer || kind == WhoQuestion::Kind::basic;
-    if (found.state == IdentityCache::State::fresh) {
-        who_ = found.who;
-        by_credential_ = credential && who_ != nullptr;
-        route();
-        return;
-    }
+// Nothing when the credential cannot be anybody's.
+std::optional<WhoQuestion> Exchange::who_question(WhoQuestion::Kind kind, std::string_view scope,
+                                                  std::string_view secret) const {
     WhoQuestion question;
     question.kind = kind;
     question.host = host_;
     question.client_address = client_;
+    question.secret = secret;
     if (kind == WhoQuestion::Kind::link) {
         question.child = scope;
     }
-    question.secret = secret;
     if (kind == WhoQuestion::Kind::basic) {
-        const auto decoded = from_base64(secret);
+        auto decoded = from_base64(secret);
         if (!decoded || decoded->find(':') == std::string::npos) {
-            route();
-            return;
+            return std::nullopt;
         }
-        question.secret = *decoded;
+        question.secret = std::move(*decoded);
+    }
+    return question;
+}
+
+void Exchange::ask_who(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret) {
+    const IdentityCache::Found found = core_.identities.find(
+        kind, scope, secret, core_.now_ms(), wall_us_, core_.settings.identity_stale_ms);
+    if (found.state != IdentityCache::State::unknown) {
+        who_ = found.who;
+        by_credential_ =
+            who_ && (kind == WhoQuestion::Kind::bearer || kind == WhoQuestion::Kind::basic);
+        if (found.ask) {
+            refresh_who(kind, scope, secret);
+        }
+        route();
+        return;
+    }
+    std::optional<WhoQuestion> question = who_question(kind, scope, secret);
+    if (!question) {
+        route();
+        return;
     }
     at_ = At::who;
     due(Due::keeper);
-    core_.parts.keeper.ask_who(std::move(question),
+    core_.parts.keeper.ask_who(std::move(*question),
                                [handle = handle(), kind, scope = std::string(scope),
                                 secret = std::string(secret)](WhoAnswer answer) {
                                    if (*handle != nullptr) {
                                        (*handle)->on_who(kind, scope, secret, std::move(answer));
                                    }
                                });
+}
+
+// Beside the request, which goes on with what was known. An error changes nothing: it is asked
+// again soon.
+void Exchange::refresh_who(WhoQuestion::Kind kind, std::string_view scope,
+                           std::string_view secret) {
+    std::optional<WhoQuestion> question = who_question(kind, scope, secret);
+    if (!question) {
+        return;
+    }
+    core_.parts.keeper.ask_who(
+        std::move(*question),
+        [alive = std::weak_ptr<bool>(core_.alive), core = &core_, kind, scope = std::string(scope),
+         secret = std::string(secret)](WhoAnswer answer) {
+            if (!alive.expired() && answer) {
+                core->remember(kind, scope, secret, render(std::move(*answer)));
+            }
+        });
 }
 
 void Exchange::on_who(WhoQuestion::Kind kind, const std::string& scope, const std::string& secret,
@@ -296,24 +328,15 @@ void Exchange::on_who(WhoQuestion::Kind kind, const std::string& scope, const st
     }
     due(Due::nothing);
     if (!answer) {
-        // While the keeper restarts, those it has vouched for go on until their identity ends.
-        const IdentityCache::Found found =
-            core_.identities.find(kind, scope, secret, core_.now_ms(), wall_us_);
-        if (answer.error().code == Code::try_later || found.who == nullptr) {
-            why_ = answer.error().message;
-            notice(answer.error().code == Code::try_later ? Notice::guessing : Notice::keeper);
-            return;
-        }
-        who_ = found.who;
-    } else {
-        who_ = render(std::move(*answer));
-        if (who_ && wall_us_ >= who_->identity->until_us) {
-            who_.reset();
-        }
-        const std::int64_t fresh =
-            who_ ? core_.settings.identity_fresh_ms : core_.settings.identity_unknown_ms;
-        core_.identities.put(kind, scope, secret, who_, core_.now_ms() + fresh);
+        why_ = answer.error().message;
+        notice(answer.error().code == Code::try_later ? Notice::guessing : Notice::keeper);
+        return;
     }
+    who_ = render(std::move(*answer));
+    if (who_ && wall_us_ >= who_->identity->until_us) {
+        who_.reset();
+    }
+    core_.remember(kind, scope, secret, who_);
     by_credential_ =
         who_ && (kind == WhoQuestion::Kind::bearer || kind == WhoQuestion::Kind::basic);
     route();

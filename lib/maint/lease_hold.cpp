@@ -174,6 +174,13 @@ void Delegation::take_lease(const Message& message) {
     if (envelope_bytes > message.body.size() || fetching_lease_) {
         return;
     }
+    // Offered once more because our report crossed the offer on its way.
+    if (lease_bytes_ && message.body.compare(0, envelope_bytes, lease_bytes_->envelope) == 0) {
+        if (on_reached_) {
+            on_reached_();
+        }
+        return;
+    }
     auto chain = trust::decode_chain(std::string_view(message.body).substr(envelope_bytes));
     if (!chain.ok()) {
         world_.log.warn("lease.refused", chain.error().message);

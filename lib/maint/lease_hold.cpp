@@ -162,8 +162,9 @@ void Delegation::serve_parent() {
 }
 
 void Delegation::parent_connected() {
+    // What was asked on the old link has been answered with its loss; an import may still run, and
+    // goes on by itself.
     fetching_lease_ = false;
-    working_ = false;
     retry_at_us_ = 0;
     work();
 }
@@ -339,8 +340,7 @@ void Delegation::take_desired(const std::string& envelope, bool from_disk) {
         }
     }
     if (!from_disk) {
-        working_ = false;
-        work();
+        work(); // nothing, if a step is under way: its end goes through the new list
     }
 }
 

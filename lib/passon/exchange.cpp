@@ -11,14 +11,6 @@
 namespace hasp::passon {
 namespace {
 
-std::array<std::uint8_t, 16> id_bytes(std::string_view hex) {
-    std::array<std::uint8_t, 16> out{};
-    if (const auto bytes = from_hex(hex); bytes && bytes->size() == out.size()) {
-        std::memcpy(out.data(), bytes->data(), out.size());
-    }
-    return out;
-}
-
 constexpr std::int64_t minute_ms = 60'000;
 constexpr std::int64_t keeper_ms = 30'000;
 
@@ -31,7 +23,7 @@ Exchange::Exchange(Core& core)
           core.reactor().timers(),
           [](void* self) {
               auto* one = static_cast<Exchange*>(self);
-              one->write_usage(billing::UsageKind::websocket, false);
+              one->write_usage(billing::UsageKind::websocket, false, one->core_.boot_us());
               one->minute_.arm(minute_ms);
           },
           this),
@@ -53,8 +45,8 @@ void Exchange::reset() {
         waiting_at_->forget(*this);
         waiting_at_ = nullptr;
     }
-    timer_.cancel();
-    whole_.cancel();
+    // timer_ and whole_ stay where they are: to move a deadline away costs less than to arm it anew
+    // for each request, and one that comes due meanwhile finds nothing to do.
     minute_.cancel();
     again_.cancel();
     if (dial_) {
@@ -129,6 +121,8 @@ void Exchange::begin(std::size_t head_bytes) {
     log_text_.append(head.path);
     if (core_.settings.whole_ms > 0) {
         whole_.arm(core_.settings.whole_ms);
+    } else {
+        whole_.cancel();
     }
     resolve();
 }
@@ -181,19 +175,20 @@ void Exchange::release_up(bool reusable) {
 }
 
 void Exchange::end(bool keep) {
+    const std::int64_t now_us = core_.boot_us();
     if (at_ == At::tunnel) {
         --core_.counters.tunnels;
-        write_usage(billing::UsageKind::websocket, true);
+        write_usage(billing::UsageKind::websocket, true, now_us);
     } else if (answered_) {
-        write_usage(billing::UsageKind::request, true);
+        write_usage(billing::UsageKind::request, true, now_us);
     }
     at_ = At::idle;
-    write_log();
+    write_log(now_us);
     release_up(up_reusable_ && answer_.done());
     down_->finish(keep);
 }
 
-void Exchange::write_log() {
+void Exchange::write_log(std::int64_t now_us) {
     AccessLine line;
     line.time_us = wall_us_;
     line.request_id = request_id();
@@ -212,14 +207,14 @@ void Exchange::write_log() {
     line.status = status_;
     line.bytes_in = request_.moved();
     line.bytes_out = answer_.moved() + own_bytes_;
-    line.duration_us = core_.boot_us() - boot_us_;
+    line.duration_us = now_us - boot_us_;
     line.served = served_;
     line.why = why_;
     core_.parts.access_log.write(line);
 }
 
 // Who meters: the tier that serves, and the user's own tier when the answer came from above.
-void Exchange::write_usage(billing::UsageKind kind, bool last) {
+void Exchange::write_usage(billing::UsageKind kind, bool last, std::int64_t now_us) {
     using registry::Verdict;
     const bool passed_up = verdict_ == Verdict::parent && down_->from() == From::user;
     if (!who_ || (verdict_ != Verdict::here && !passed_up)) {
@@ -229,7 +224,6 @@ void Exchange::write_usage(billing::UsageKind kind, bool last) {
     record.kind = kind;
     record.served = verdict_ == Verdict::here ? billing::Served::here : billing::Served::parent;
     record.status = static_cast<std::uint16_t>(status_);
-    record.time_us = core_.wall_us();
     const std::uint64_t in = request_.moved();
     const std::uint64_t out = answer_.moved() + own_bytes_;
     const bool whole =
@@ -239,19 +233,20 @@ void Exchange::write_usage(billing::UsageKind kind, bool last) {
                                               (whole ? 0 : billing::usage_aborted));
     if (kind == billing::UsageKind::websocket) {
         // Each record of a tunnel counts what came since the one before.
-        const std::int64_t now_us = core_.boot_us();
+        record.time_us = core_.wall_us();
         record.duration_us = now_us - minute_us_;
         minute_us_ = now_us;
         record.bytes_in = in - std::exchange(minute_in_, in);
         record.bytes_out = out - std::exchange(minute_out_, out);
     } else {
-        record.duration_us = core_.boot_us() - boot_us_;
+        record.duration_us = now_us - boot_us_;
+        record.time_us = wall_us_ + record.duration_us;
         record.bytes_in = in;
         record.bytes_out = out;
     }
     billing::set_name(record.app, app_name_);
     billing::set_name(record.user, who_->identity->user);
-    record.sid = id_bytes(who_->identity->sid);
+    record.sid = who_->sid;
     record.rid = id_bytes(request_id());
     if (down_->from() != From::user) {
         billing::set_name(record.peer, down_->peer());
@@ -265,8 +260,7 @@ void Exchange::due(Due what) {
     const Settings& s = core_.settings;
     switch (what) {
     case Due::nothing:
-        timer_.cancel();
-        break;
+        break; // on_time() finds nothing to do
     case Due::keeper:
         timer_.arm(keeper_ms);
         break;
@@ -355,8 +349,8 @@ void Exchange::on_time() {
 }
 
 void Exchange::on_whole_time() {
-    if (at_ == At::tunnel) {
-        return;
+    if (at_ == At::tunnel || at_ == At::idle) {
+        return; // idle: it is of a request that has ended
     }
     if (answered_) {
         cut("the exchange took too long");

@@ -123,8 +123,8 @@ class Exchange {
     void on_whole_time();
     void on_again();
     void watch_client();
-    void write_log();
-    void write_usage(billing::UsageKind kind, bool last);
+    void write_log(std::int64_t now_us); // boot time
+    void write_usage(billing::UsageKind kind, bool last, std::int64_t now_us);
     void release_up(bool reusable);
     bool request_body_done();
     bool asks_websocket() const;

@@ -41,8 +41,11 @@ std::string_view Exchange::keep(std::string_view value, bool lower) {
     if (from + value.size() > text_.capacity()) {
         return {};
     }
-    for (const char c : value) {
-        text_ += lower && c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    text_.append(value);
+    if (lower) {
+        std::transform(
+            value.begin(), value.end(), text_.begin() + static_cast<std::ptrdiff_t>(from),
+            [](char c) { return static_cast<char>(c + (c >= 'A' && c <= 'Z' ? 32 : 0)); });
     }
     return std::string_view(text_).substr(from);
 }

@@ -24,6 +24,26 @@ std::string header_encode(std::string_view text, bool comma_too) {
     return out;
 }
 
+std::array<std::uint8_t, 16> id_bytes(std::string_view hex) {
+    std::array<std::uint8_t, 16> out{};
+    if (hex.size() != 2 * out.size()) {
+        return {};
+    }
+    bool good = true;
+    const auto digit = [&good](char c) {
+        const bool is_number = c >= '0' && c <= '9';
+        good = good && (is_number || (c >= 'a' && c <= 'f'));
+        return static_cast<unsigned>(is_number ? c - '0' : c - 'a' + 10);
+    };
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        out[i] = static_cast<std::uint8_t>(digit(hex[2 * i]) << 4U | digit(hex[2 * i + 1]));
+    }
+    if (!good) {
+        return {};
+    }
+    return out;
+}
+
 std::shared_ptr<const KnownIdentity> render(std::shared_ptr<const Identity> identity) {
     if (identity == nullptr) {
         return nullptr;
@@ -35,6 +55,7 @@ std::shared_ptr<const KnownIdentity> render(std::shared_ptr<const Identity> iden
         known->groups += known->groups.empty() ? "" : ",";
         known->groups += header_encode(group, true);
     }
+    known->sid = id_bytes(identity->sid);
     known->identity = std::move(identity);
     return known;
 }

@@ -5,6 +5,7 @@
 #include "passon/identity.h"
 #include "passon/keeper_port.h"
 
+#include <array>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -20,7 +21,12 @@ struct KnownIdentity {
     std::string name; // values as apps get them: UTF-8 percent-encoded
     std::string email;
     std::string groups;
+    std::array<std::uint8_t, 16> sid{}; // its bytes, for usage records
 };
+
+// The bytes of 32 hex digits in lower case; all 0 when the text is not that.
+std::array<std::uint8_t, 16> id_bytes(std::string_view hex);
+
 std::shared_ptr<const KnownIdentity> render(std::shared_ptr<const Identity> identity);
 
 // Visible ASCII and spaces as they are; "%", controls and other bytes percent-encoded (groups: ","

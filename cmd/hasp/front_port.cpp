@@ -111,6 +111,14 @@ void FrontPort::take(ipc::Frame&& frame) {
 
 void FrontPort::ask(Json head, std::string body,
                     std::function<void(const Json&, std::string&&)> done) {
+    if (waiting_.size() >= questions_max) {
+        // The keeper has been away for long: those who asked first have given up, but are not
+        // forgotten before it answers.
+        done({{"status", 503},
+              {"error", error_json(fail(Code::unreachable, "the keeper does not answer"))}},
+             {});
+        return;
+    }
     const std::uint64_t id = next_++;
     head["id"] = id;
     Waiting& question = waiting_[id];

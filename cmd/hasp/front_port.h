@@ -15,6 +15,9 @@
 
 namespace hasp::cmd {
 
+// That wait for the keeper at a time; one more is answered with an error at once.
+inline constexpr std::size_t questions_max = 10'000;
+
 class FrontPort final : public passon::KeeperPort, private net::Handler {
   public:
     // Frames that are no answers go to `on_order`.

@@ -178,7 +178,9 @@ Pages::Response Pages::to_login(const Request& request) const {
 
 void Pages::login(const Request& request, Done done) {
     const std::string next = query_value(request.target, "next").value_or("/");
-    if (const auto who = signed_on(request); who) {
+    // "again": signed on here, but not where the app is; only a new log-in helps.
+    const bool again = query_value(request.target, "again").value_or("") == "1";
+    if (const auto who = signed_on(request); who && !again) {
         done(go(request, who->sid, next, ""));
         return;
     }

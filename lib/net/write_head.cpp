@@ -223,7 +223,7 @@ void HeadWriter::field(std::string_view name, std::string_view value) {
 void HeadWriter::field(std::string_view name, std::uint64_t value) {
     char digits[20];
     const char* const end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-    field(name, std::string_view{digits, static_cast<std::size_t>(end - digits)});
+    line(name, std::string_view{digits, static_cast<std::size_t>(end - digits)});
 }
 
 void HeadWriter::framing(Framing framing, std::uint64_t length) {

@@ -118,12 +118,12 @@ void AccessLog::write(const AccessLine& line) {
     }
     std::size_t size = 0;
     bool plain = true;
-    for (const std::string_view text :
-         {std::string_view(tier_), line.request_id, line.from, line.peer, line.client, line.user,
-          line.app, line.method, line.host, line.path, line.served, line.why}) {
+    for (const std::string_view text : {std::string_view(tier_), line.peer, line.client, line.user,
+                                        line.app, line.method, line.host, line.path, line.why}) {
         size += text.size();
         plain = plain && is_plain(text);
     }
+    size += line.request_id.size() + line.from.size() + line.served.size(); // always plain
     if (plain && size <= short_texts) {
         std::array<char, fixed_max + short_texts> memory;
         Fast out(memory.data());

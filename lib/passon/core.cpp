@@ -81,6 +81,12 @@ void Core::give_exchange(Exchange* exchange) {
     free_exchanges_.push_back(exchange);
 }
 
+void Core::remember(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret,
+                    std::shared_ptr<const KnownIdentity> who) {
+    const std::int64_t fresh_ms = who ? settings.identity_fresh_ms : settings.identity_unknown_ms;
+    identities.put(kind, scope, secret, std::move(who), now_ms() + fresh_ms);
+}
+
 void Core::bury(std::unique_ptr<Mortal> one) {
     graveyard_.push_back(std::move(one));
     parts.reactor.post(graveyard_task_);

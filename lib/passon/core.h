@@ -49,6 +49,10 @@ class Core {
     // Things that end inside their own callbacks are destroyed after this round of the loop.
     void bury(std::unique_ptr<Mortal> one);
 
+    // An identity that the keeper gave just now; null: nobody.
+    void remember(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret,
+                  std::shared_ptr<const KnownIdentity> who);
+
     // Accepted or reversed connections.
     void add_server_conn(std::unique_ptr<ServerConn> conn);
     void remove_server_conn(ServerConn& conn);

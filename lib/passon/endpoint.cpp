@@ -164,8 +164,12 @@ void Endpoint::start(const std::string& app, const std::string& user, std::strin
                 return;
             }
             self->starting_ = false;
-            const std::vector<Exchange*> waiting = std::exchange(self->waiting_, {});
-            for (Exchange* one : waiting) {
+            // Each is taken off first: what one does may end another, or make it wait anew.
+            for (std::size_t left = self->waiting_.size(); left > 0; --left) {
+                Exchange* one = self->next_waiting();
+                if (one == nullptr) {
+                    break;
+                }
                 one->on_started(answer);
             }
         });

@@ -1,6 +1,5 @@
 #include "exchange.h"
 
-#include "base/text.h"
 #include "core.h"
 #include "net/fields.h"
 #include "static_files.h"
@@ -12,7 +11,6 @@ namespace hasp::passon {
 namespace {
 
 constexpr std::int64_t minute_ms = 60'000;
-constexpr std::int64_t keeper_ms = 30'000;
 
 } // namespace
 
@@ -101,7 +99,7 @@ void Exchange::begin(std::size_t head_bytes) {
     wall_us_ = core_.wall_us();
     boot_us_ = core_.boot_us();
     snapshot_ = core_.snapshot;
-    keep_ = head.keep_alive;
+    keep_ = head.keep_alive && !down_->last_request();
     // The head's views stay valid in this buffer; what came behind it goes to a buffer of the
     // connection's own.
     head_buffer_ = std::move(down_->wire.in);
@@ -186,179 +184,6 @@ void Exchange::end(bool keep) {
     write_log(now_us);
     release_up(up_reusable_ && answer_.done());
     down_->finish(keep);
-}
-
-void Exchange::write_log(std::int64_t now_us) {
-    AccessLine line;
-    line.time_us = wall_us_;
-    line.request_id = request_id();
-    line.from =
-        down_->from() == From::user ? "user" : (down_->from() == From::child ? "child" : "parent");
-    line.peer = down_->peer();
-    line.client = client_.empty() ? std::string_view(down_->address()) : client_;
-    if (who_) {
-        line.user = who_->identity->user;
-    }
-    line.app = app_name_;
-    const std::string_view text = log_text_;
-    line.method = text.substr(0, log_method_);
-    line.host = text.substr(log_method_, log_host_);
-    line.path = text.substr(log_method_ + log_host_);
-    line.status = status_;
-    line.bytes_in = request_.moved();
-    line.bytes_out = answer_.moved() + own_bytes_;
-    line.duration_us = now_us - boot_us_;
-    line.served = served_;
-    line.why = why_;
-    core_.parts.access_log.write(line);
-}
-
-// Who meters: the tier that serves, and the user's own tier when the answer came from above.
-void Exchange::write_usage(billing::UsageKind kind, bool last, std::int64_t now_us) {
-    using registry::Verdict;
-    const bool passed_up = verdict_ == Verdict::parent && down_->from() == From::user;
-    if (!who_ || (verdict_ != Verdict::here && !passed_up)) {
-        return;
-    }
-    billing::UsageRecord record;
-    record.kind = kind;
-    record.served = verdict_ == Verdict::here ? billing::Served::here : billing::Served::parent;
-    record.status = static_cast<std::uint16_t>(status_);
-    const std::uint64_t in = request_.moved();
-    const std::uint64_t out = answer_.moved() + own_bytes_;
-    const bool whole =
-        at_ == At::tunnel || (at_ == At::file ? file_->offset == file_->end : answer_.done());
-    record.flags = static_cast<std::uint16_t>((down_->tls() ? billing::usage_tls : 0) |
-                                              (last ? billing::usage_final : 0) |
-                                              (whole ? 0 : billing::usage_aborted));
-    if (kind == billing::UsageKind::websocket) {
-        // Each record of a tunnel counts what came since the one before.
-        record.time_us = core_.wall_us();
-        record.duration_us = now_us - minute_us_;
-        minute_us_ = now_us;
-        record.bytes_in = in - std::exchange(minute_in_, in);
-        record.bytes_out = out - std::exchange(minute_out_, out);
-    } else {
-        record.duration_us = now_us - boot_us_;
-        record.time_us = wall_us_ + record.duration_us;
-        record.bytes_in = in;
-        record.bytes_out = out;
-    }
-    billing::set_name(record.app, app_name_);
-    billing::set_name(record.user, who_->identity->user);
-    record.sid = who_->sid;
-    record.rid = id_bytes(request_id());
-    if (down_->from() != From::user) {
-        billing::set_name(record.peer, down_->peer());
-    }
-    core_.parts.lane.write(record);
-}
-
-void Exchange::due(Due what) {
-    const bool same = due_ == what;
-    due_ = what;
-    const Settings& s = core_.settings;
-    switch (what) {
-    case Due::nothing:
-        break; // on_time() finds nothing to do
-    case Due::keeper:
-        timer_.arm(keeper_ms);
-        break;
-    case Due::start:
-        timer_.arm(verdict_ == registry::Verdict::child ? s.park_wait_ms : s.start_ms);
-        break;
-    case Due::connect:
-        timer_.arm(s.connect_ms);
-        break;
-    case Due::client_in:
-    case Due::client_out:
-        // Not pushed away by every byte: within each window enough must have come, see on_time().
-        if (!same) {
-            window_from_ = request_.moved() + answer_.moved() + own_bytes_;
-            timer_.arm(s.body_idle_ms);
-        }
-        break;
-    case Due::app_in:
-        timer_.arm(2 * s.body_idle_ms);
-        break;
-    case Due::app_head:
-        timer_.arm(std::max<std::int64_t>(1, deadline_ms_ - core_.now_ms()));
-        break;
-    case Due::app_body:
-        timer_.arm(s.answer_idle_ms);
-        break;
-    case Due::tunnel:
-        timer_.arm(s.tunnel_idle_ms);
-        break;
-    }
-}
-
-void Exchange::on_time() {
-    switch (due_) {
-    case Due::nothing:
-        return;
-    case Due::keeper:
-        why_ = "the keeper did not answer in time";
-        notice(Notice::keeper);
-        return;
-    case Due::start:
-        if (waiting_at_ != nullptr) {
-            waiting_at_->forget(*this);
-            waiting_at_ = nullptr;
-        }
-        if (verdict_ == registry::Verdict::child) {
-            unreachable("no connection of the tier is free");
-        } else {
-            notice(Notice::not_running, "it did not start in time");
-        }
-        return;
-    case Due::connect:
-        on_up_fail("connecting took too long");
-        return;
-    case Due::app_in:
-    case Due::app_head:
-        why_ = due_ == Due::app_in ? "the app does not read the request"
-                                   : "the answer did not begin in time";
-        release_up(false);
-        notice(Notice::too_slow);
-        return;
-    case Due::client_in:
-    case Due::client_out: {
-        const std::uint64_t moved = request_.moved() + answer_.moved() + own_bytes_;
-        if (moved - window_from_ >= core_.settings.slow_bytes_min) {
-            window_from_ = moved;
-            timer_.arm(core_.settings.body_idle_ms);
-            return;
-        }
-        if (due_ == Due::client_in && !answered_) {
-            why_ = "the body of the request came too slowly";
-            release_up(false);
-            refuse(408, "the body of the request came too slowly");
-            return;
-        }
-        cut("the client reads or writes too slowly");
-        return;
-    }
-    case Due::app_body:
-        cut("the app's answer did not go on");
-        return;
-    case Due::tunnel:
-        cut("the tunnel was idle for too long");
-        return;
-    }
-}
-
-void Exchange::on_whole_time() {
-    if (at_ == At::tunnel || at_ == At::idle) {
-        return; // idle: it is of a request that has ended
-    }
-    if (answered_) {
-        cut("the exchange took too long");
-    } else {
-        why_ = "the exchange took too long";
-        release_up(false);
-        notice(Notice::too_slow);
-    }
 }
 
 void Exchange::cut(const char* why) {

@@ -137,6 +137,9 @@ class Exchange {
     void make_request_id();
     void identify();
     void ask_who(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret);
+    std::optional<WhoQuestion> who_question(WhoQuestion::Kind kind, std::string_view scope,
+                                            std::string_view secret) const;
+    void refresh_who(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret);
     void on_who(WhoQuestion::Kind kind, const std::string& scope, const std::string& secret,
                 WhoAnswer answer);
     void route();
@@ -210,7 +213,8 @@ class Exchange {
     std::shared_ptr<const KnownIdentity> who_;
     registry::App app_;
     registry::Verdict verdict_ = registry::Verdict::nowhere;
-    std::array<char, 32> id_{};
+    std::array<char, 32> id_{}; // of the request, in hex
+    std::array<std::uint8_t, 16> id_bytes_{};
     std::string_view app_name_; // views into text_
     std::string_view mount_;
     std::string_view scheme_;

@@ -149,6 +149,11 @@ void Exchange::log_in_notice() {
             next = std::string(scheme_) + "://" + std::string(authority_) + next;
         }
         to.append("/hasp/login?next=").append(percent_encode(next));
+        if (who_) {
+            // Signed on here, but not where the app is: only a new log-in helps, so the page must
+            // not send him straight back.
+            to.append("&again=1");
+        }
         answer_own(303, {{"Location", to}, {"Cache-Control", "no-store"}}, plain_type,
                    "Log in first.\n");
         return;
@@ -321,7 +326,7 @@ void Exchange::answer_own(int status, std::initializer_list<Extra> extra, std::s
                           std::string_view body, bool keep) {
     due(Due::nothing);
     release_up(false);
-    keep = keep && keep_ && request_body_done();
+    keep = keep && keep_ && request_body_done() && !core_.draining;
     status_ = status;
     net::HeadWriter out(core_.head_out);
     out.status_line(status);

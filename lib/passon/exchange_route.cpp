@@ -10,11 +10,23 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 namespace hasp::passon {
 namespace {
 
 constexpr std::string_view apps_prefix = "/apps/";
+
+// Two digits for every byte.
+constexpr std::array<char, 512> hex_pairs = [] {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::array<char, 512> out{};
+    for (std::size_t byte = 0; byte < 256; ++byte) {
+        out[2 * byte] = digits[byte / 16];
+        out[2 * byte + 1] = digits[byte % 16];
+    }
+    return out;
+}();
 
 bool is_hex_id(std::string_view text) {
     return text.size() == 32 && std::all_of(text.begin(), text.end(), [](char c) {
@@ -25,12 +37,10 @@ bool is_hex_id(std::string_view text) {
 } // namespace
 
 void Exchange::make_request_id() {
-    constexpr char digits[] = "0123456789abcdef";
-    for (std::size_t half = 0; half < 2; ++half) {
-        std::uint64_t bits = core_.random_u64();
-        for (std::size_t i = 0; i < 16; ++i, bits >>= 4U) {
-            id_[half * 16 + i] = digits[bits & 15U];
-        }
+    const std::array<std::uint64_t, 2> bits{core_.random_u64(), core_.random_u64()};
+    std::memcpy(id_bytes_.data(), bits.data(), id_bytes_.size());
+    for (std::size_t i = 0; i < id_bytes_.size(); ++i) {
+        std::memcpy(&id_[2 * i], &hex_pairs[2U * id_bytes_[i]], 2);
     }
 }
 
@@ -42,10 +52,8 @@ std::string_view Exchange::keep(std::string_view value, bool lower) {
         return {};
     }
     text_.append(value);
-    if (lower) {
-        std::transform(
-            value.begin(), value.end(), text_.begin() + static_cast<std::ptrdiff_t>(from),
-            [](char c) { return static_cast<char>(c + (c >= 'A' && c <= 'Z' ? 32 : 0)); });
+    for (std::size_t i = from; lower && i < text_.size(); ++i) {
+        text_[i] = text_[i] >= 'A' && text_[i] <= 'Z' ? static_cast<char>(text_[i] + 32) : text_[i];
     }
     return std::string_view(text_).substr(from);
 }
@@ -64,6 +72,7 @@ bool Exchange::read_link_fields() {
     const std::string_view id = head.headers.value(net::Name::x_request_id);
     if (is_hex_id(id)) {
         std::copy(id.begin(), id.end(), id_.begin());
+        id_bytes_ = id_bytes(id);
     } else {
         make_request_id();
     }
@@ -255,41 +264,72 @@ void Exchange::identify() {
     route();
 }
 
-void Exchange::ask_who(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret) {
-    const IdentityCache::Found found =
-        core_.identities.find(kind, scope, secret, core_.now_ms(), wall_us_);
-    const bool credential = kind == WhoQuestion::Kind::bearer || kind == WhoQuestion::Kind::basic;
-    if (found.state == IdentityCache::State::fresh) {
-        who_ = found.who;
-        by_credential_ = credential && who_ != nullptr;
-        route();
-        return;
-    }
+// Nothing when the credential cannot be anybody's.
+std::optional<WhoQuestion> Exchange::who_question(WhoQuestion::Kind kind, std::string_view scope,
+                                                  std::string_view secret) const {
     WhoQuestion question;
     question.kind = kind;
     question.host = host_;
     question.client_address = client_;
+    question.secret = secret;
     if (kind == WhoQuestion::Kind::link) {
         question.child = scope;
     }
-    question.secret = secret;
     if (kind == WhoQuestion::Kind::basic) {
-        const auto decoded = from_base64(secret);
+        auto decoded = from_base64(secret);
         if (!decoded || decoded->find(':') == std::string::npos) {
-            route();
-            return;
+            return std::nullopt;
         }
-        question.secret = *decoded;
+        question.secret = std::move(*decoded);
+    }
+    return question;
+}
+
+void Exchange::ask_who(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret) {
+    const IdentityCache::Found found = core_.identities.find(
+        kind, scope, secret, core_.now_ms(), wall_us_, core_.settings.identity_stale_ms);
+    if (found.state != IdentityCache::State::unknown) {
+        who_ = found.who;
+        by_credential_ =
+            who_ && (kind == WhoQuestion::Kind::bearer || kind == WhoQuestion::Kind::basic);
+        if (found.ask) {
+            refresh_who(kind, scope, secret);
+        }
+        route();
+        return;
+    }
+    std::optional<WhoQuestion> question = who_question(kind, scope, secret);
+    if (!question) {
+        route();
+        return;
     }
     at_ = At::who;
     due(Due::keeper);
-    core_.parts.keeper.ask_who(std::move(question),
+    core_.parts.keeper.ask_who(std::move(*question),
                                [handle = handle(), kind, scope = std::string(scope),
                                 secret = std::string(secret)](WhoAnswer answer) {
                                    if (*handle != nullptr) {
                                        (*handle)->on_who(kind, scope, secret, std::move(answer));
                                    }
                                });
+}
+
+// Beside the request, which goes on with what was known. An error changes nothing: it is asked
+// again soon.
+void Exchange::refresh_who(WhoQuestion::Kind kind, std::string_view scope,
+                           std::string_view secret) {
+    std::optional<WhoQuestion> question = who_question(kind, scope, secret);
+    if (!question) {
+        return;
+    }
+    core_.parts.keeper.ask_who(
+        std::move(*question),
+        [alive = std::weak_ptr<bool>(core_.alive), core = &core_, kind, scope = std::string(scope),
+         secret = std::string(secret)](WhoAnswer answer) {
+            if (!alive.expired() && answer) {
+                core->remember(kind, scope, secret, render(std::move(*answer)));
+            }
+        });
 }
 
 void Exchange::on_who(WhoQuestion::Kind kind, const std::string& scope, const std::string& secret,
@@ -299,24 +339,15 @@ void Exchange::on_who(WhoQuestion::Kind kind, const std::string& scope, const st
     }
     due(Due::nothing);
     if (!answer) {
-        // While the keeper restarts, those it has vouched for go on until their identity ends.
-        const IdentityCache::Found found =
-            core_.identities.find(kind, scope, secret, core_.now_ms(), wall_us_);
-        if (answer.error().code == Code::try_later || found.who == nullptr) {
-            why_ = answer.error().message;
-            notice(answer.error().code == Code::try_later ? Notice::guessing : Notice::keeper);
-            return;
-        }
-        who_ = found.who;
-    } else {
-        who_ = render(std::move(*answer));
-        if (who_ && wall_us_ >= who_->identity->until_us) {
-            who_.reset();
-        }
-        const std::int64_t fresh =
-            who_ ? core_.settings.identity_fresh_ms : core_.settings.identity_unknown_ms;
-        core_.identities.put(kind, scope, secret, who_, core_.now_ms() + fresh);
+        why_ = answer.error().message;
+        notice(answer.error().code == Code::try_later ? Notice::guessing : Notice::keeper);
+        return;
     }
+    who_ = render(std::move(*answer));
+    if (who_ && wall_us_ >= who_->identity->until_us) {
+        who_.reset();
+    }
+    core_.remember(kind, scope, secret, who_);
     by_credential_ =
         who_ && (kind == WhoQuestion::Kind::bearer || kind == WhoQuestion::Kind::basic);
     route();

@@ -27,19 +27,16 @@ std::string header_encode(std::string_view text, bool comma_too) {
 std::array<std::uint8_t, 16> id_bytes(std::string_view hex) {
     std::array<std::uint8_t, 16> out{};
     if (hex.size() != 2 * out.size()) {
-        return {};
+        return out;
     }
-    bool good = true;
-    const auto digit = [&good](char c) {
-        const bool is_number = c >= '0' && c <= '9';
-        good = good && (is_number || (c >= 'a' && c <= 'f'));
-        return static_cast<unsigned>(is_number ? c - '0' : c - 'a' + 10);
-    };
-    for (std::size_t i = 0; i < out.size(); ++i) {
-        out[i] = static_cast<std::uint8_t>(digit(hex[2 * i]) << 4U | digit(hex[2 * i + 1]));
-    }
-    if (!good) {
-        return {};
+    for (std::size_t i = 0; i < hex.size(); ++i) {
+        const char c = hex[i];
+        const bool digit = c >= '0' && c <= '9';
+        if (!digit && (c < 'a' || c > 'f')) {
+            return {};
+        }
+        const auto value = static_cast<std::uint8_t>(digit ? c - '0' : c - 'a' + 10);
+        out[i / 2] = static_cast<std::uint8_t>(i % 2 == 0 ? value << 4U : out[i / 2] | value);
     }
     return out;
 }
@@ -55,7 +52,7 @@ std::shared_ptr<const KnownIdentity> render(std::shared_ptr<const Identity> iden
         known->groups += known->groups.empty() ? "" : ",";
         known->groups += header_encode(group, true);
     }
-    known->sid = id_bytes(identity->sid);
+    known->sid_bytes = id_bytes(identity->sid);
     known->identity = std::move(identity);
     return known;
 }
@@ -89,24 +86,31 @@ std::string_view IdentityCache::key_of(WhoQuestion::Kind kind, std::string_view 
 
 IdentityCache::Found IdentityCache::find(WhoQuestion::Kind kind, std::string_view scope,
                                          std::string_view secret, std::int64_t now_ms,
-                                         std::int64_t wall_us) {
+                                         std::int64_t wall_us, std::int64_t stale_ms) {
     const auto at = map_.find(key_of(kind, scope, secret));
     if (at == map_.end()) {
         return {};
     }
-    Entry& entry = *at->second;
+    const auto where = at->second;
+    Entry& entry = *where;
     const bool fresh = now_ms < entry.fresh_until_ms;
-    const bool over = entry.who != nullptr && wall_us >= entry.who->identity->until_us;
-    if (over || (entry.who == nullptr && !fresh)) {
-        const auto where = at->second;
+    const bool over = entry.who == nullptr ? !fresh
+                                           : wall_us >= entry.who->identity->until_us ||
+                                                 now_ms >= entry.fresh_until_ms + stale_ms;
+    if (over) {
         map_.erase(at);
         order_.erase(where);
         return {};
     }
-    if (at->second != order_.begin()) {
-        order_.splice(order_.begin(), order_, at->second);
+    if (where != order_.begin()) {
+        order_.splice(order_.begin(), order_, where);
     }
-    return {fresh ? State::fresh : State::stale, entry.who};
+    Found found{fresh ? State::fresh : State::stale, false, entry.who};
+    if (!fresh && now_ms >= entry.asked_until_ms) {
+        found.ask = true;
+        entry.asked_until_ms = now_ms + ask_again_ms;
+    }
+    return found;
 }
 
 void IdentityCache::put(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret,
@@ -115,6 +119,7 @@ void IdentityCache::put(WhoQuestion::Kind kind, std::string_view scope, std::str
     if (const auto at = map_.find(key); at != map_.end()) {
         at->second->who = std::move(who);
         at->second->fresh_until_ms = fresh_until_ms;
+        at->second->asked_until_ms = 0;
         return;
     }
     while (!order_.empty() && map_.size() >= entries_max_) {
@@ -123,7 +128,7 @@ void IdentityCache::put(WhoQuestion::Kind kind, std::string_view scope, std::str
     }
     order_.push_front({std::string(key),
                        kind == WhoQuestion::Kind::link ? std::string(scope) : std::string(),
-                       std::move(who), fresh_until_ms});
+                       std::move(who), fresh_until_ms, 0});
     map_.emplace(order_.front().key, order_.begin());
 }
 

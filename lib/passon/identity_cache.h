@@ -21,12 +21,11 @@ struct KnownIdentity {
     std::string name; // values as apps get them: UTF-8 percent-encoded
     std::string email;
     std::string groups;
-    std::array<std::uint8_t, 16> sid{}; // its bytes, for usage records
+    std::array<std::uint8_t, 16> sid_bytes{};
 };
 
-// The bytes of 32 hex digits in lower case; all 0 when the text is not that.
+// 32 lower-case hex digits as bytes; zeros for anything else.
 std::array<std::uint8_t, 16> id_bytes(std::string_view hex);
-
 std::shared_ptr<const KnownIdentity> render(std::shared_ptr<const Identity> identity);
 
 // Visible ASCII and spaces as they are; "%", controls and other bytes percent-encoded (groups: ","
@@ -35,6 +34,8 @@ std::string header_encode(std::string_view text, bool comma_too = false);
 
 class IdentityCache {
   public:
+    static constexpr std::int64_t ask_again_ms = 5'000;
+
     // `seed` makes the table's order unpredictable to whoever chooses cookies.
     IdentityCache(std::size_t entries_max, std::uint64_t seed)
         : entries_max_(entries_max), map_(16, Hash{seed}) {}
@@ -42,12 +43,14 @@ class IdentityCache {
     enum class State : unsigned char { unknown, stale, fresh };
     struct Found {
         State state = State::unknown;
+        bool ask = false; // stale: the keeper is to be asked now (once in ask_again_ms)
         // Null with state fresh: known to be nobody.
         std::shared_ptr<const KnownIdentity> who;
     };
-    // `stale`: usable until the keeper answers, but it is to be asked. Void ones are never given.
+    // `stale`: usable while the keeper is asked, for `stale_ms` after it was fresh; unknown after
+    // that. Those that have ended are never given.
     Found find(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret,
-               std::int64_t now_ms, std::int64_t wall_us);
+               std::int64_t now_ms, std::int64_t wall_us, std::int64_t stale_ms);
     // `who` null: nobody.
     void put(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret,
              std::shared_ptr<const KnownIdentity> who, std::int64_t fresh_until_ms);
@@ -66,6 +69,7 @@ class IdentityCache {
         std::string child;
         std::shared_ptr<const KnownIdentity> who;
         std::int64_t fresh_until_ms = 0;
+        std::int64_t asked_until_ms = 0;
     };
     std::string_view key_of(WhoQuestion::Kind kind, std::string_view scope,
                             std::string_view secret);

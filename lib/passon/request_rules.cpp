@@ -156,12 +156,13 @@ std::string map_location(std::string_view value, const LocationMap& map) {
         if (!inner && !ours) {
             return std::string(value);
         }
-        if (!inner && !(map.stripped && !map.mount.empty())) {
-            return std::string(value);
-        }
     }
     if (!map.base.empty() && beneath(rest, map.base)) {
         rest.remove_prefix(map.base.size());
+    }
+    // "//x" alone would name another host.
+    while (rest.starts_with("//")) {
+        rest.remove_prefix(1);
     }
     std::string out;
     if (map.stripped && !beneath(rest, map.mount)) {

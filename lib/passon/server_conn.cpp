@@ -165,6 +165,10 @@ bool ServerConn::take_request() {
     return false;
 }
 
+bool ServerConn::last_request() const {
+    return retired_ || requests_ >= core_.settings.requests_a_connection_max;
+}
+
 void ServerConn::finish(bool keep) {
     Exchange* ended = std::exchange(exchange_, nullptr);
     reading_head_ = false;
@@ -173,7 +177,7 @@ void ServerConn::finish(bool keep) {
     if (gone_) {
         return;
     }
-    if (!keep || retired_ || requests_ >= core_.settings.requests_a_connection_max) {
+    if (!keep || last_request()) {
         closing_ = true;
         timer_.arm(core_.settings.body_idle_ms);
     } else if (from_ != From::parent) {

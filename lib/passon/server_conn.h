@@ -31,6 +31,8 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     bool tls() const { return tls_; }
     const std::string& peer() const { return peer_; }       // the neighbour's name; empty for users
     const std::string& address() const { return address_; } // without port
+    // The request under way is the last one here: its answer is to say so.
+    bool last_request() const;
     bool busy() const { return exchange_ != nullptr; }
     Exchange* exchange() const { return exchange_; }
 

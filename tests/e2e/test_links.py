@@ -76,11 +76,12 @@ class Trust(unittest.TestCase):
             port = ours.top.link_port
             bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             bare.check_hostname, bare.verify_mode = False, ssl.CERT_NONE
-            with self.assertRaises((ssl.SSLError, OSError)):
+            # Without a certificate one can ask to be enrolled, which asks for an invitation, and nothing else.
+            for request in ("GET / HTTP/1.1", "GET /apps/far/x HTTP/1.1\r\nhasp-app: far\r\nhasp-user: director",
+                            "GET /hasp/link/control HTTP/1.1", "POST /hasp/link/reverse HTTP/1.1\r\nContent-Length: 0"):
                 with bare.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=10)) as link:
-                    link.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-                    if not link.recv(1):
-                        raise ConnectionResetError
+                    link.sendall(f"{request}\r\nHost: x\r\n\r\n".encode())
+                    self.assertEqual(link.recv(4096)[:12], b"HTTP/1.1 403", request)
             old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
             old.maximum_version = ssl.TLSVersion.TLSv1_2

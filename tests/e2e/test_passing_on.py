@@ -11,7 +11,7 @@ class PassingOn(TreeCase):
         cls.tree.top.upstream_app("echo", cls.backend.url + "/base", access="public")
         cls.tree.top.upstream_app("echo-user", cls.backend.url)
         cls.tree.bottom.upstream_app("near", cls.backend.url + "/near", access="public")
-        cls.tree.top.user_add("reception", "sakura-2001", "Reception Tokyo", groups=["desk"], apps=["echo-user", "near"])
+        cls.tree.top.user_add("reception", "sakura-2001", "Reception Tōkyō, 100%", groups=["desk"], apps=["echo-user", "near"])
         cls.tree.top.wait_reaches("/apps/near/x")
         cls.tree.bottom.wait_reaches("/apps/echo/x")
 
@@ -67,7 +67,7 @@ class PassingOn(TreeCase):
                   "X-Hasp-User": "director", "hasp-user": "director", "hasp-session": "1", "X-Auth-User": "director"}
         seen = self.signed_on().request("GET", "/apps/echo-user/who", headers=forged).json()["headers"]
         self.assertEqual(seen.get("remote-user"), "reception")
-        self.assertEqual(seen.get("remote-name"), "Reception%20Tokyo")
+        self.assertEqual(seen.get("remote-name"), "Reception T%C5%8Dky%C5%8D, 100%25")
         self.assertEqual(seen.get("remote-groups"), "desk")
         self.assertNotIn("director", str(seen))
         public = self.tree.bottom.browser().request("GET", "/apps/echo/who", headers=forged).json()["headers"]

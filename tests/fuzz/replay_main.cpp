@@ -1,4 +1,5 @@
-// Runs a fuzz target over its committed corpus: every file of each folder named on the command line, and the empty input.
+// Runs a fuzz target over its committed corpus: every file of each folder named on the command
+// line, and the empty input.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -16,7 +17,8 @@ int main(int argc, char** argv) {
         for (const auto& entry : std::filesystem::directory_iterator(argv[i])) {
             std::ifstream in(entry.path(), std::ios::binary);
             const std::string bytes{std::istreambuf_iterator<char>(in), {}};
-            LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+            LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                   bytes.size());
             ++inputs;
         }
     }

@@ -26,6 +26,9 @@ void FakeKeeper::forget(const std::string& key) {
 
 void FakeKeeper::ask_who(WhoQuestion question, std::function<void(WhoAnswer)> answer) {
     ++who_questions;
+    if (silent) {
+        return;
+    }
     constexpr const char* kinds[] = {"cookie:", "bearer:", "basic:", "link:"};
     std::string key = kinds[static_cast<int>(question.kind)];
     if (question.kind == WhoQuestion::Kind::link) {
@@ -209,6 +212,21 @@ void Tier::join(int parent_link_port) {
     credentials.name_child = TestRealm::name_of;
     credentials.parent_addresses = {"127.0.0.1:" + std::to_string(parent_link_port)};
     on_loop([&](Engine& engine) { engine.set_link(credentials); });
+}
+
+int Tier::listen_tls(const TestRealm& realm, const std::string& host) {
+    const TestRealm::Leaf leaf = realm.issue(host);
+    net::ServerTls server;
+    server.chain_pem = leaf.chain_pem;
+    server.key_pem = leaf.key_pem;
+    auto context = net::TlsContext::server(server);
+    EXPECT_TRUE(context.ok());
+    Fd listener;
+    const int port = listen_loopback(listener);
+    on_loop([&](Engine& engine) {
+        EXPECT_TRUE(engine.add_listener(std::move(listener), ListenerKind::users, *context).ok());
+    });
+    return port;
 }
 
 std::vector<billing::UsageRecord> Tier::usage() {

@@ -31,6 +31,7 @@ class FakeKeeper final : public KeeperPort {
     void forget(const std::string& kind_and_secret);
     std::function<StartAnswer(const StartQuestion&)> on_start;
     std::function<Result<PageAnswer>(const PageQuestion&)> on_page;
+    std::atomic<bool> silent{false}; // answers no question about people
     std::atomic<int> who_questions{0};
     std::atomic<int> start_questions{0};
 
@@ -92,6 +93,8 @@ class Tier {
     void on_loop(const std::function<void(Engine&)>& what);
     int port() const { return port_; }
     int link_port() const { return link_port_; }
+    // A second listener for users, over TLS, with a certificate for `host`; its port.
+    int listen_tls(const TestRealm& realm, const std::string& host);
     // Begins the link to a parent's link listener (or a gate before it).
     void join(int parent_link_port);
     std::vector<billing::UsageRecord> usage();

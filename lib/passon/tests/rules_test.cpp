@@ -80,6 +80,13 @@ TEST(Rules, ARedirectToTheAppsInnerAddressLeadsToWhereTheUserSeesIt) {
     EXPECT_EQ(map_location("https://tokyo.example/login", map), "/apps/wiki/login");
     EXPECT_EQ(map_location("https://elsewhere.example/x", map), "https://elsewhere.example/x");
     EXPECT_EQ(map_location("next", map), "next");
+    EXPECT_EQ(map_location("http://127.0.0.1:8080//evil.example/x", map),
+              "/apps/wiki/evil.example/x");
+    LocationMap at_host;
+    at_host.origin = "https://wiki.example";
+    EXPECT_EQ(map_location("http://wiki.example/login", at_host), "/login")
+        << "never down to plain HTTP";
+    EXPECT_EQ(map_location("http://wiki.example//evil.example", at_host), "/evil.example");
 }
 
 TEST(Rules, AnUnsafeRequestFromAnotherOriginIsRefused) {
@@ -127,15 +134,22 @@ TEST(IdentityCache, ForgetsTheLeastRecentlyUsedAndTheEnded) {
     using State = IdentityCache::State;
     cache.put(Kind::cookie, "h", "a", who(1000), 50);
     cache.put(Kind::cookie, "h", "b", who(1000), 50);
-    EXPECT_EQ(cache.find(Kind::cookie, "h", "a", 10, 10).state, State::fresh);
-    EXPECT_EQ(cache.find(Kind::bearer, "h", "a", 10, 10).state, State::unknown)
+    EXPECT_EQ(cache.find(Kind::cookie, "h", "a", 10, 10, 100).state, State::fresh);
+    EXPECT_EQ(cache.find(Kind::bearer, "h", "a", 10, 10, 100).state, State::unknown)
         << "a cookie is no token";
-    EXPECT_EQ(cache.find(Kind::cookie, "other", "a", 10, 10).state, State::unknown)
+    EXPECT_EQ(cache.find(Kind::cookie, "other", "a", 10, 10, 100).state, State::unknown)
         << "nor good elsewhere";
     cache.put(Kind::cookie, "h", "c", who(1000), 50);
-    EXPECT_EQ(cache.find(Kind::cookie, "h", "b", 10, 10).state, State::unknown);
-    EXPECT_EQ(cache.find(Kind::cookie, "h", "a", 60, 10).state, State::stale);
-    EXPECT_EQ(cache.find(Kind::cookie, "h", "a", 10, 1000).state, State::unknown) << "it has ended";
+    EXPECT_EQ(cache.find(Kind::cookie, "h", "b", 10, 10, 100).state, State::unknown);
+    const IdentityCache::Found stale = cache.find(Kind::cookie, "h", "a", 60, 10, 100);
+    EXPECT_EQ(stale.state, State::stale);
+    EXPECT_TRUE(stale.ask);
+    EXPECT_TRUE(stale.who);
+    EXPECT_FALSE(cache.find(Kind::cookie, "h", "a", 61, 10, 100).ask) << "it is being asked";
+    EXPECT_EQ(cache.find(Kind::cookie, "h", "c", 150, 10, 100).state, State::unknown)
+        << "too long ago";
+    EXPECT_EQ(cache.find(Kind::cookie, "h", "a", 10, 1000, 100).state, State::unknown)
+        << "it has ended";
     IdentityFilter filter;
     filter.user = "anna";
     cache.drop(filter);

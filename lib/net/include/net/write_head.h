@@ -25,6 +25,7 @@ class HeadWriter {
     void status_line(int status);
     // Checked: a token, and a value without control characters.
     void field(std::string_view name, std::string_view value);
+    // Under a literal name.
     void field(std::string_view name, std::uint64_t value);
     // Not checked: from a parser, or a literal.
     void copy(const Header& header);

@@ -41,7 +41,10 @@ struct Settings {
     // slow.
     std::size_t slow_bytes_min = 1'024;
     // Identities.
-    std::int64_t identity_fresh_ms = 60'000;  // then the keeper is asked again
+    std::int64_t identity_fresh_ms = 60'000; // then the keeper is asked again
+    // After that it is used for so long while the keeper is asked beside the requests; then they
+    // wait. So a keeper that starts anew is not noticed by those who are signed on.
+    std::int64_t identity_stale_ms = 300'000;
     std::int64_t identity_unknown_ms = 2'000; // how long "nobody" is remembered, against guessing
     // Links.
     std::size_t parked_min = 2;  // reversed connections that a child keeps idle at its parent

@@ -125,7 +125,7 @@ class Snapshot {
     // not valid.
     std::string_view app_of_host(std::string_view host) const;
     bool is_portal_host(std::string_view host) const;
-    std::string_view first_portal_host() const;  // empty: none is named
+    std::string_view first_portal_host() const; // empty: none is named
 
     std::string_view tier() const;
     std::uint64_t generation() const;

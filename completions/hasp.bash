@@ -1,0 +1,83 @@
+# bash completion for hasp. Made by `hasp help-dump bash`: do not edit.
+_hasp() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} path= word i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        case "${path:+$path }$word" in
+        'init'|'serve'|'relay'|'status'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'app'|'app add'|'app list'|'app remove'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease sign'|'config'|'config check') path=${path:+$path }$word ;;
+        esac
+    done
+    COMPREPLY=()
+    case "$path:$previous" in
+    *:--state) COMPREPLY=($(compgen -d -- "$current")); return ;;
+    'init:--realm') return ;;
+    'init:--name') return ;;
+    'init:--operator') return ;;
+    'init:--password-file') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    'init:--listen') return ;;
+    'init:--link-listen') return ;;
+    'init:--link-address') return ;;
+    'serve:--config') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    'relay:--config') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    'relay:--join') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    'local invite:--address') return ;;
+    'local invite:--hours') return ;;
+    'local allow:--group') return ;;
+    'app add:--to') return ;;
+    'app add:--home') return ;;
+    'app remove:--from') return ;;
+    'user add:--password-file') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    'user add:--name') return ;;
+    'user add:--email') return ;;
+    'user add:--group') return ;;
+    'user password:--password-file') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    'user groups:--join') return ;;
+    'user groups:--leave') return ;;
+    'user entitle:--group') return ;;
+    'user withdraw:--group') return ;;
+    'token create:--app') return ;;
+    'token create:--label') return ;;
+    'token create:--expires') return ;;
+    esac
+    local words= files=
+    case "$path" in
+    '') words='init serve relay status local app user token lease config --state --json --quiet --help' ;;
+    'init') words='--realm --name --operator --password-file --listen --link-listen --link-address --state --json --quiet --help' ;;
+    'serve') words='--config --state --json --quiet --help' ;;
+    'relay') words='--config --join --only-join --state --json --quiet --help' ;;
+    'status') words='--state --json --quiet --help' ;;
+    'local') words='invite list show revoke allow --state --json --quiet --help' ;;
+    'local invite') words='--address --hours --state --json --quiet --help' files=1 ;;
+    'local list') words='--state --json --quiet --help' ;;
+    'local show') words='--state --json --quiet --help' files=1 ;;
+    'local revoke') words='--state --json --quiet --help' files=1 ;;
+    'local allow') words='--group --remove --state --json --quiet --help' files=1 ;;
+    'app') words='add list remove --state --json --quiet --help' ;;
+    'app add') words='--to --home --state --json --quiet --help' files=1 ;;
+    'app list') words='--state --json --quiet --help' ;;
+    'app remove') words='--from --state --json --quiet --help' files=1 ;;
+    'user') words='add list show password groups entitle withdraw disable enable remove --state --json --quiet --help' ;;
+    'user add') words='--password-file --name --email --group --operator --state --json --quiet --help' files=1 ;;
+    'user list') words='--state --json --quiet --help' ;;
+    'user show') words='--state --json --quiet --help' files=1 ;;
+    'user password') words='--password-file --state --json --quiet --help' files=1 ;;
+    'user groups') words='--join --leave --state --json --quiet --help' files=1 ;;
+    'user entitle') words='--group --state --json --quiet --help' files=1 ;;
+    'user withdraw') words='--group --state --json --quiet --help' files=1 ;;
+    'user disable') words='--state --json --quiet --help' files=1 ;;
+    'user enable') words='--state --json --quiet --help' files=1 ;;
+    'user remove') words='--state --json --quiet --help' files=1 ;;
+    'token') words='create list revoke --state --json --quiet --help' ;;
+    'token create') words='--app --operator --label --expires --state --json --quiet --help' files=1 ;;
+    'token list') words='--state --json --quiet --help' files=1 ;;
+    'token revoke') words='--state --json --quiet --help' files=1 ;;
+    'lease') words='show sign --state --json --quiet --help' ;;
+    'lease show') words='--state --json --quiet --help' ;;
+    'lease sign') words='--state --json --quiet --help' files=1 ;;
+    'config') words='check --state --json --quiet --help' ;;
+    'config check') words='--state --json --quiet --help' files=1 ;;
+    esac
+    COMPREPLY=($(compgen -W "$words" -- "$current"))
+    if [[ $files && $current != -* ]]; then COMPREPLY+=($(compgen -f -- "$current")); fi
+}
+complete -o filenames -F _hasp hasp

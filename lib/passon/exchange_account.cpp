@@ -1,0 +1,74 @@
+// What is kept of an exchange: its line in the access log and its usage record.
+#include "core.h"
+#include "exchange.h"
+#include "static_files.h"
+
+namespace hasp::passon {
+
+void Exchange::write_log(std::int64_t now_us) {
+    AccessLine line;
+    line.time_us = wall_us_;
+    line.request_id = request_id();
+    line.from =
+        down_->from() == From::user ? "user" : (down_->from() == From::child ? "child" : "parent");
+    line.peer = down_->peer();
+    line.client = client_.empty() ? std::string_view(down_->address()) : client_;
+    if (who_) {
+        line.user = who_->identity->user;
+    }
+    line.app = app_name_;
+    const std::string_view text = log_text_;
+    line.method = text.substr(0, log_method_);
+    line.host = text.substr(log_method_, log_host_);
+    line.path = text.substr(log_method_ + log_host_);
+    line.status = status_;
+    line.bytes_in = request_.moved();
+    line.bytes_out = answer_.moved() + own_bytes_;
+    line.duration_us = now_us - boot_us_;
+    line.served = served_;
+    line.why = why_;
+    core_.parts.access_log.write(line);
+}
+
+// Who meters: the tier that serves, and the user's own tier when the answer came from above.
+void Exchange::write_usage(billing::UsageKind kind, bool last, std::int64_t now_us) {
+    using registry::Verdict;
+    const bool passed_up = verdict_ == Verdict::parent && down_->from() == From::user;
+    if (!who_ || (verdict_ != Verdict::here && !passed_up)) {
+        return;
+    }
+    billing::UsageRecord record;
+    record.kind = kind;
+    record.served = verdict_ == Verdict::here ? billing::Served::here : billing::Served::parent;
+    record.status = static_cast<std::uint16_t>(status_);
+    const std::uint64_t in = request_.moved();
+    const std::uint64_t out = answer_.moved() + own_bytes_;
+    const bool whole =
+        at_ == At::tunnel || (at_ == At::file ? file_->offset == file_->end : answer_.done());
+    record.flags = static_cast<std::uint16_t>((down_->tls() ? billing::usage_tls : 0) |
+                                              (last ? billing::usage_final : 0) |
+                                              (whole ? 0 : billing::usage_aborted));
+    if (kind == billing::UsageKind::websocket) {
+        // Each record of a tunnel counts what came since the one before.
+        record.time_us = core_.wall_us();
+        record.duration_us = now_us - minute_us_;
+        minute_us_ = now_us;
+        record.bytes_in = in - std::exchange(minute_in_, in);
+        record.bytes_out = out - std::exchange(minute_out_, out);
+    } else {
+        record.duration_us = now_us - boot_us_;
+        record.time_us = wall_us_ + record.duration_us;
+        record.bytes_in = in;
+        record.bytes_out = out;
+    }
+    billing::set_name(record.app, app_name_);
+    billing::set_name(record.user, who_->identity->user);
+    record.sid = who_->sid_bytes;
+    record.rid = id_bytes_;
+    if (down_->from() != From::user) {
+        billing::set_name(record.peer, down_->peer());
+    }
+    core_.parts.lane.write(record);
+}
+
+} // namespace hasp::passon

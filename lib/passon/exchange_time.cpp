@@ -1,0 +1,119 @@
+// Limits of time: whose turn it is, and what happens when he does not use it.
+#include "core.h"
+#include "exchange.h"
+
+#include <algorithm>
+
+namespace hasp::passon {
+namespace {
+constexpr std::int64_t keeper_ms = 30'000;
+}
+
+void Exchange::due(Due what) {
+    const bool same = due_ == what;
+    due_ = what;
+    const Settings& s = core_.settings;
+    switch (what) {
+    case Due::nothing:
+        break; // on_time() finds nothing to do
+    case Due::keeper:
+        timer_.arm(keeper_ms);
+        break;
+    case Due::start:
+        timer_.arm(verdict_ == registry::Verdict::child ? s.park_wait_ms : s.start_ms);
+        break;
+    case Due::connect:
+        timer_.arm(s.connect_ms);
+        break;
+    case Due::client_in:
+    case Due::client_out:
+        // Not pushed away by every byte: within each window enough must have come, see on_time().
+        if (!same) {
+            window_from_ = request_.moved() + answer_.moved() + own_bytes_;
+            timer_.arm(s.body_idle_ms);
+        }
+        break;
+    case Due::app_in:
+        timer_.arm(2 * s.body_idle_ms);
+        break;
+    case Due::app_head:
+        timer_.arm(std::max<std::int64_t>(1, deadline_ms_ - core_.now_ms()));
+        break;
+    case Due::app_body:
+        timer_.arm(s.answer_idle_ms);
+        break;
+    case Due::tunnel:
+        timer_.arm(s.tunnel_idle_ms);
+        break;
+    }
+}
+
+void Exchange::on_time() {
+    switch (due_) {
+    case Due::nothing:
+        return;
+    case Due::keeper:
+        why_ = "the keeper did not answer in time";
+        notice(Notice::keeper);
+        return;
+    case Due::start:
+        if (waiting_at_ != nullptr) {
+            waiting_at_->forget(*this);
+            waiting_at_ = nullptr;
+        }
+        if (verdict_ == registry::Verdict::child) {
+            unreachable("no connection of the tier is free");
+        } else {
+            notice(Notice::not_running, "it did not start in time");
+        }
+        return;
+    case Due::connect:
+        on_up_fail("connecting took too long");
+        return;
+    case Due::app_in:
+    case Due::app_head:
+        why_ = due_ == Due::app_in ? "the app does not read the request"
+                                   : "the answer did not begin in time";
+        release_up(false);
+        notice(Notice::too_slow);
+        return;
+    case Due::client_in:
+    case Due::client_out: {
+        const std::uint64_t moved = request_.moved() + answer_.moved() + own_bytes_;
+        if (moved - window_from_ >= core_.settings.slow_bytes_min) {
+            window_from_ = moved;
+            timer_.arm(core_.settings.body_idle_ms);
+            return;
+        }
+        if (due_ == Due::client_in && !answered_) {
+            why_ = "the body of the request came too slowly";
+            release_up(false);
+            refuse(408, "the body of the request came too slowly");
+            return;
+        }
+        cut("the client reads or writes too slowly");
+        return;
+    }
+    case Due::app_body:
+        cut("the app's answer did not go on");
+        return;
+    case Due::tunnel:
+        cut("the tunnel was idle for too long");
+        return;
+    }
+}
+
+void Exchange::on_whole_time() {
+    if (at_ == At::tunnel || at_ == At::idle) {
+        return; // idle: it is of a request that has ended
+    }
+    if (answered_) {
+        cut("the exchange took too long");
+    } else {
+        why_ = "the exchange took too long";
+        release_up(false);
+        notice(Notice::too_slow);
+    }
+}
+
+} // namespace hasp::passon

@@ -87,7 +87,8 @@ int serve(const Args& args, Env& env, bool needs_parent) {
     options.json_log = args.json();
     options.listen = listeners(*config);
     options.access_log = config->log.access ? state + "/log/access.jsonl" : "";
-    return run_supervisor(options, log);
+    const Result<int> code = run_supervisor(options, log);
+    return code.ok() ? *code : report(args, env, code.error());
 }
 
 int run_serve(const Args& args, Env& env) {
@@ -118,7 +119,7 @@ int run_relay(const Args& args, Env& env) {
 
 const Option config_option{.name = "config",
                            .metavar = "FILE",
-                           .text = "the config, instead of STATE/hasp.toml",
+                           .text = "the config (default: STATE/hasp.toml)",
                            .kind = Kind::value};
 
 } // namespace
@@ -130,9 +131,11 @@ Command serve_command() {
                 "Serves users, children and apps until SIGTERM or SIGINT; then nothing new is "
                 "accepted, what users have begun is finished, apps are "
                 "stopped, and it ends. Prints one line for each address, \"ready http://ADDRESS\", "
-                "as soon as it answers there. Log lines go to standard error.",
+                "as soon as it answers there. Log lines go to standard error, as JSON with "
+                "--json.",
             .options = {config_option},
-            .examples = {{"hasp serve --state /srv/hasp", "runs the tier whose state is there"}},
+            .examples = {{"hasp serve --state /srv/hasp",
+                          "Runs the tier whose state is in /srv/hasp."}},
             .exit_codes = {4, 5, 6},
             .run = run_serve};
 }
@@ -149,9 +152,10 @@ Command relay_command() {
                          .metavar = "FILE",
                          .text = "an invitation to take first; - reads it from standard input",
                          .kind = Kind::value},
-                        {.name = "only-join", .text = "end after joining"}},
-            .examples = {{"hasp relay --state /srv/hasp --join - < tokyo.invite", "joins and runs"},
-                         {"hasp relay --state /srv/hasp", "runs it again later"}},
+                        {.name = "only-join", .text = "with --join: end after joining"}},
+            .examples = {{"hasp relay --state /srv/hasp --join - < tokyo.invite",
+                          "Joins as tokyo, and runs."},
+                         {"hasp relay --state /srv/hasp", "Runs it, from then on."}},
             .exit_codes = {4, 5, 6, 7},
             .run = run_relay};
 }

@@ -45,6 +45,7 @@ passon::Settings settings_of(const maint::Config& config, const std::string& coo
     s.parked_min = static_cast<std::size_t>(config.link.park_min);
     s.parked_max = static_cast<std::size_t>(config.link.park_max);
     s.reconnect_ms_max = config.link.reconnect_s_max * 1000;
+    s.access_flush_ms = config.log.access_flush_ms;
     s.cookie = cookie;
     return s;
 }

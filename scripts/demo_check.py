@@ -66,11 +66,11 @@ class Tour:
         token = basic("reception", self.head.token("reception", "calendar"))
         tokyo = self.tokyo.browser()
         assert make_calendar(tokyo, "reception", "room1", token).status == 201
-        assert put_event(tokyo, "reception", "room1", "sato-1", "Vaccination, Ms Sato", token).status == 201
+        assert put_event(tokyo, "reception", "room1", "sato-1", "Vaccination of Ms Sato", token).status == 201
         for tier, count in ((self.tokyo, 2), (self.osaka, 2), (self.center, 1)):
             found = calendar_query(tier.browser(), "reception", "room1", token)
-            assert found.status == 207 and "Vaccination, Ms Sato" in found.text, f"{tier.name}: {found.status}"
-            self.say(f"at {tier.name:7} \"Vaccination, Ms Sato\"  {self.hops(found, count)}")
+            assert found.status == 207 and "Vaccination of Ms Sato" in found.text, f"{tier.name}: {found.status}"
+            self.say(f"at {tier.name:7} \"Vaccination of Ms Sato\"  {self.hops(found, count)}")
         return "written through tokyo, read through osaka and at the center"
 
     def streams(self):

@@ -223,9 +223,12 @@ class FrontProcess final : private net::Handler {
                 engine_->control_close(id);
             }
         } else if (type == "link.cut") {
-            const std::string neighbour = text_of(head, "neighbour");
+            std::string neighbour = text_of(head, "neighbour");
+            if (neighbour.empty()) {
+                neighbour = me_.parent().leaf();
+            }
             log_.info("link.cut", text_of(head, "reason"), {{"neighbour", neighbour}});
-            engine_->close_link(neighbour.empty() ? me_.parent().leaf() : neighbour);
+            engine_->close_link(neighbour);
         }
     }
 

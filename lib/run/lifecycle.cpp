@@ -143,6 +143,11 @@ Status Spawner::Impl::launch_phase(AppInstance& instance) {
         if (!instance.listen) {
             return errno_error(error, "cannot listen at " + spec.socket_path);
         }
+        if (options_.socket_owner &&
+            ::lchown(spec.socket_path.c_str(), options_.socket_owner->first,
+                     options_.socket_owner->second) != 0) {
+            return errno_error(errno, "cannot give away the socket " + spec.socket_path);
+        }
     }
     if (!options_.isolation.cgroup.empty()) {
         instance.cgroup_dir = options_.isolation.cgroup + "/hasp-app-" +

@@ -158,12 +158,13 @@ Status read_command(const ManifestReader& in, Manifest& m) {
     }
     Process& p = m.process;
     const std::string listen = in.text("process", "listen");
-    const auto port =
-        listen.starts_with("tcp:") ? parse_u64(std::string_view(listen).substr(4)) : std::nullopt;
+    const std::uint64_t port = listen.starts_with("tcp:")
+                                   ? parse_u64(std::string_view(listen).substr(4)).value_or(0)
+                                   : 0;
     if (listen == "unix") {
         p.listen.unix_socket = true;
-    } else if (port && *port >= 1024 && *port <= 65535) {
-        p.listen.port = static_cast<std::uint16_t>(*port);
+    } else if (port >= 1024 && port <= 65535) {
+        p.listen.port = static_cast<std::uint16_t>(port);
     } else {
         return in.error("process", "listen",
                         "must be \"tcp:PORT\" with a port from 1024 to 65535, or \"unix\"");

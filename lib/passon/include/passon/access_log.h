@@ -10,11 +10,11 @@
 namespace hasp::passon {
 
 struct AccessLine {
-    std::int64_t time_us = 0; // wall clock of the request's head
-    std::string_view request_id;
-    std::string_view from;   // "user", "child" or "parent"
-    std::string_view peer;   // the neighbour's name, for child and parent
-    std::string_view client; // address of the user
+    std::int64_t time_us = 0;    // wall clock of the request's head
+    std::string_view request_id; // hex digits, not checked
+    std::string_view from;       // "user", "child" or "parent"; a literal, as is `served`
+    std::string_view peer;       // the neighbour's name, for child and parent
+    std::string_view client;     // address of the user
     std::string_view user;
     std::string_view app;
     std::string_view method;

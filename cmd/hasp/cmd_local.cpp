@@ -42,7 +42,11 @@ int show_one(const Args& args, Env& env) {
     }
     for (const Json& child : member(*all, "locals")) {
         if (text_of(child, "name") == args.get("NAME")) {
-            return show(args, env, child, fields);
+            return show(args, env, child, [](const Json& r) {
+                Json own = r;
+                own.erase("status"); // `hasp status` shows it, with its age
+                return fields(own);
+            });
         }
     }
     return report(args, env,

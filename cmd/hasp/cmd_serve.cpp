@@ -1,6 +1,7 @@
 // hasp serve, hasp relay: a tier in the foreground.
 #include "base/files.h"
 #include "commands.h"
+#include "front_jail.h"
 #include "join.h"
 #include "maint/tier_identity.h"
 #include "state.h"
@@ -77,6 +78,9 @@ int serve(const Args& args, Env& env, bool needs_parent) {
     }
     if (Status laid_out = lay_out(state); !laid_out.ok()) {
         return report(args, env, laid_out.error());
+    }
+    if (Status reached = check_reach(config->process.front_user, state); !reached.ok()) {
+        return report(args, env, reached.error());
     }
     const Log log(STDERR_FILENO, env.clock, "supervisor",
                   args.json() || config->log.format == maint::Config::LogFormat::json,

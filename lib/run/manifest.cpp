@@ -158,9 +158,8 @@ Status read_command(const ManifestReader& in, Manifest& m) {
     }
     Process& p = m.process;
     const std::string listen = in.text("process", "listen");
-    const std::uint64_t port = listen.starts_with("tcp:")
-                                   ? parse_u64(std::string_view(listen).substr(4)).value_or(0)
-                                   : 0;
+    const std::uint64_t port =
+        listen.starts_with("tcp:") ? parse_u64(std::string_view(listen).substr(4)).value_or(0) : 0;
     if (listen == "unix") {
         p.listen.unix_socket = true;
     } else if (port >= 1024 && port <= 65535) {

@@ -158,10 +158,23 @@ class CommandLine(TreeCase):
         self.assertNotEqual(damaged.run("serve", check=False).returncode, DONE)
         self.assertIn(str(damaged.state), damaged.run("status", check=False).stderr)
 
+    def test_a_state_that_front_cannot_pass_through_is_named_before_anything_starts(self):
+        if os.geteuid() != 0:
+            self.skipTest("front changes its user only when hasp was started as root")
+        closed = self.tree.folder / "closed"
+        closed.mkdir(mode=0o700)
+        self.assertEqual(hasp("init", "--state", closed / "box", "--realm", "x").returncode, DONE)
+        self.refused(hasp("serve", "--state", closed / "box"), REFUSED, str(closed), "chmod o+x")
+
     def test_a_command_that_was_refused_leaves_nothing_behind(self):
         box = self.fresh()
         box.run("user", "add", "nurse", "--password-file", "-", stdin="", check=False)
         self.assertEqual(json.loads(box.run("user", "list", "--json"))["users"], [])
+        static = self.tree.folder / "no-data"
+        static.mkdir()
+        (static / "hasp-app.toml").write_text('[app]\nname = "leaf"\nkind = "static"\n')
+        self.refused(box.run("app", "add", static, "--to", "box", "--home", "box", check=False), USAGE, "--home")
+        self.assertEqual(json.loads(box.run("app", "list", "--json"))["apps"], [])
         folder = self.tree.folder / "never"
         for bad in (["--realm", "Not A Name"], ["--realm", "x", "--listen", "nowhere"], ["--realm", "x", "--operator", "ada"]):
             self.refused(hasp("init", "--state", folder, *bad), USAGE)

@@ -79,8 +79,10 @@ void ControlStream::read() {
         case Wire::Fill::again:
             return;
         case Wire::Fill::end:
+            close("the neighbour closed it", End::in_order);
+            return;
         case Wire::Fill::cut:
-            close("the neighbour closed it");
+            close("the connection was cut");
             return;
         case Wire::Fill::full:
         case Wire::Fill::failed:
@@ -90,11 +92,14 @@ void ControlStream::read() {
     }
 }
 
-void ControlStream::close(const std::string& why) {
+void ControlStream::close(const std::string& why, End end) {
     if (closed_) {
         return;
     }
     closed_ = true;
+    if (end == End::in_order) {
+        wire_.conn->shutdown_write(); // the neighbour is to see that it was not cut
+    }
     wire_.conn->close();
     Core& core = core_;
     const bool to_parent = to_parent_;
@@ -104,7 +109,7 @@ void ControlStream::close(const std::string& why) {
     core.parts.keeper.control_closed(id, why);
     if (to_parent) {
         if (core.link_child) {
-            core.link_child->on_control_closed(why);
+            core.link_child->on_control_closed(why, end == End::lost);
         }
     } else if (!core.has_control_of(peer)) {
         core.child_endpoint(peer).mark_down(why);

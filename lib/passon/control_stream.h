@@ -6,6 +6,7 @@
 #include "passon/keeper_port.h"
 #include "wire.h"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -32,8 +33,11 @@ class ControlStream final : public Mortal, public net::ConnOwner {
     Status send(std::string_view bytes);
     void hold() { held_ = true; }
     void release();
+    // In order: only this stream ends, because one of the keepers was started again; the link
+    // carries requests as before. Lost: so is everything else on the way to that neighbour.
+    enum class End : std::uint8_t { in_order, lost };
     // Ends it and tells the keeper why. This object is destroyed later.
-    void close(const std::string& why);
+    void close(const std::string& why, End end = End::lost);
 
   private:
     void on_open(net::Conn&) override {}

@@ -148,7 +148,7 @@ void Engine::control_release(ControlId id) {
 }
 void Engine::control_close(ControlId id) {
     if (ControlStream* stream = state_->core.control(id)) {
-        stream->close("closed by the keeper");
+        stream->close("closed by the keeper", ControlStream::End::in_order);
     }
 }
 

@@ -292,14 +292,16 @@ void LinkChild::failed(Opening& opening, const std::string& why) {
     retry_later();
 }
 
-void LinkChild::on_control_closed(const std::string& why) {
+void LinkChild::on_control_closed(const std::string& why, bool lost) {
     control_up_ = false;
     if (!running_) {
         return;
     }
-    Endpoint& pool = core_.endpoints.get(EndpointKind::parent, parent_key);
-    pool.mark_down(why);
-    pool.close_idle();
+    if (lost) {
+        Endpoint& pool = core_.endpoints.get(EndpointKind::parent, parent_key);
+        pool.mark_down(why);
+        pool.close_idle();
+    }
     report(false, why);
     retry_later();
 }

@@ -25,7 +25,8 @@ class LinkChild {
     void stop(const std::string& why);
     const std::string& parent() const { return parent_; }
 
-    void on_control_closed(const std::string& why);
+    // Not lost: the parent's keeper or ours was started again, and requests go on meanwhile.
+    void on_control_closed(const std::string& why, bool lost);
     // Of reversed connections.
     void on_parked_used();
     void on_parked_idle();

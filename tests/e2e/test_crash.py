@@ -78,12 +78,13 @@ class Crash(TreeCase):
             return other
 
         for tier in (self.tree.bottom, self.tree.top):
-            with Load(same, "/apps/leaflets/") as load:
+            with Load(same, "/apps/leaflets/") as load, Load(same, "/apps/echo/x") as far:
                 old, at = self.kill(tier, "keeper")
                 self.back(tier, "keeper", old)
                 until(lambda: self.tree.bottom.browser().log_in("reception", "sakura-2001").status == 200, "log-in is back", 10)
                 took = time.monotonic() - at
             self.assertEqual(load.failures, [], f"keeper of {tier.name}")
+            self.assertEqual(far.failures, [], f"keeper of {tier.name}, what is passed on")
             self.assertLessEqual(took, BACK_S, f"keeper of {tier.name}")
 
     def test_a_killed_front_is_back_within_two_seconds_with_all_sessions(self):

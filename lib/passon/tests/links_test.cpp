@@ -159,6 +159,24 @@ TEST_F(Links, AControlStreamCarriesBytesBothWaysAndEndsWithItsLink) {
     });
 }
 
+TEST_F(Links, AKeeperThatStartsAgainEndsTheControlStreamAndNoRequest) {
+    ControlId down = 0;
+    ASSERT_TRUE(center_.keeper.wait([&](FakeKeeper& k) {
+        for (const auto& one : k.controls) {
+            if (one.opened.peer == "tokyo" && !one.opened.to_parent) {
+                down = one.opened.id;
+                return true;
+            }
+        }
+        return false;
+    }));
+    center_.on_loop([&](Engine& engine) { engine.control_close(down); });
+    ASSERT_TRUE(tokyo_.keeper.wait([](FakeKeeper& k) { return k.controls.front().closed; }));
+    Client client(tokyo_.port());
+    EXPECT_EQ(client.get("/apps/top/", cookie).status, 200);
+    EXPECT_TRUE(tokyo_.keeper.wait([](FakeKeeper& k) { return k.up(); })) << "it is opened anew";
+}
+
 TEST_F(Links, WhileTheLinkIsCutTheOthersGoOnAndItComesBackByItself) {
     Client client(tokyo_.port());
     ASSERT_EQ(client.get("/apps/top/", cookie).status, 200);

@@ -104,7 +104,8 @@ class RealPrograms(TreeCase):
         # The first answers may still tell of the kill, and of the pause after the third trouble in a minute.
         answer = until(lambda: (a := nurse.get("/apps/wiki/status")).status >= 500 and "before it answered" in a.text and a,
                        "the wiki fails for having forked", 60)
-        self.assertIn("wiki", answer.text)
+        self.assertIn("Notes of this desk does not run", answer.text)
+        self.assertIn("EAGAIN", answer.text, "its last lines say what it could not do")
         self.assertIn("Notes of this desk", nurse.get("/").text)
         self.assertEqual(browser.get("/apps/leaflets/").status, 200)
         errors = [e["text"] for e in self.tree.bottom.status()["errors"]]

@@ -70,6 +70,9 @@ class Figure:
         def spread(values):
             return f"{statistics.median(values):9.2f} ({min(values):.2f} to {max(values):.2f})" if values else "-"
         ratio = f"{self.ratio:6.2f}" if self.ratio else "     -"
+        if self.theirs:
+            rounds = [t / o if self.sense == "min" else o / t for o, t in zip(self.ours, self.theirs)]
+            ratio += f" ({min(rounds):.2f} to {max(rounds):.2f})"
         limit = f" limit {self.limit}" if self.limit is not None else ""
         return f"{self.name:16} {self.unit:12} hasp {spread(self.ours):32} {self.peer or '-':6} {spread(self.theirs):32} ratio {ratio}{limit}"
 

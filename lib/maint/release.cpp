@@ -188,21 +188,22 @@ Result<Release> decode_release(std::string_view text) {
     const std::optional<std::string_view> epoch = sequence ? Lines::word(*sequence) : std::nullopt;
     const std::optional<std::uint64_t> epoch_number = epoch ? parse_u64(*epoch) : std::nullopt;
     const std::optional<std::uint64_t> number = sequence ? parse_u64(*sequence) : std::nullopt;
-    const std::optional<std::uint64_t> files = count ? parse_u64(*count) : std::nullopt;
-    if (!app || !commit || !epoch_number || !number || !files || *files > release_files_max) {
+    // What is no number is too many.
+    const std::uint64_t files = count ? parse_u64(*count).value_or(UINT64_MAX) : UINT64_MAX;
+    if (!app || !commit || !epoch_number || !number || files > release_files_max) {
         return malformed("its head");
     }
     Release out{std::string(*app), *epoch_number, *number, std::string(*commit), {}};
     while (!lines.done()) {
         const std::optional<std::string_view> line = lines.line();
         std::optional<ReleaseFile> file = line ? file_of(*line) : std::nullopt;
-        if (!file || out.files.size() == *files) {
+        if (!file || out.files.size() == files) {
             return malformed("line " + std::to_string(out.files.size() + 6));
         }
         out.files.push_back(std::move(*file));
     }
-    if (out.files.size() != *files) {
-        return malformed("it says " + std::to_string(*files) + " files and names " +
+    if (out.files.size() != files) {
+        return malformed("it says " + std::to_string(files) + " files and names " +
                          std::to_string(out.files.size()));
     }
     if (Status good = check_release(out); !good.ok()) {

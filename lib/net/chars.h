@@ -80,6 +80,35 @@ inline bool same_text(std::string_view a, std::string_view b) {
     return true;
 }
 
+// The first byte that is no token character, or `end`. Names are letters and dashes nearly always:
+// 16 bytes a step as long as that holds.
+inline const char* name_end(const char* at, const char* end) {
+#if defined(__SSE2__)
+    const __m128i case_bit = _mm_set1_epi8(0x20);
+    const __m128i below_a = _mm_set1_epi8('a' - 1);
+    const __m128i above_z = _mm_set1_epi8('z' + 1);
+    const __m128i dash = _mm_set1_epi8('-');
+    while (end - at >= 16) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+        const __m128i lower_case = _mm_or_si128(bytes, case_bit); // bytes above 0x7f stay negative
+        const __m128i letter =
+            _mm_and_si128(_mm_cmpgt_epi8(lower_case, below_a), _mm_cmpgt_epi8(above_z, lower_case));
+        const __m128i good = _mm_or_si128(letter, _mm_cmpeq_epi8(bytes, dash));
+        const unsigned other = static_cast<unsigned>(_mm_movemask_epi8(good)) ^ 0xffffU;
+        if (other == 0) {
+            at += 16;
+            continue;
+        }
+        at += __builtin_ctz(other);
+        break; // a colon, or a rarer character of a name
+    }
+#endif
+    while (at != end && has_class(*at, char_token)) {
+        ++at;
+    }
+    return at;
+}
+
 // The first byte that does not belong into a field's value (a control character but HTAB), or
 // `end`. Most of a head is values: 16 bytes a step where the machine can.
 inline const char* value_end(const char* at, const char* end) {

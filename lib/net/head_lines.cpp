@@ -82,9 +82,7 @@ ParseResult parse_field_line(const char*& at, const char* end, std::size_t line_
                              std::string_view& name, std::string_view& value) {
     const char* const start = at;
     const char* p = at;
-    while (p != end && has_class(*p, char_token)) {
-        ++p;
-    }
+    p = name_end(p, end);
     if (static_cast<std::size_t>(p - start) > line_max) {
         return refuse(431, "a field line is too long");
     }

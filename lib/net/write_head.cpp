@@ -2,6 +2,7 @@
 
 #include "chars.h"
 
+#include <array>
 #include <charconv>
 #include <cstring>
 
@@ -75,6 +76,18 @@ constexpr Phrase phrases[] = {
     {511, "Network Authentication Required"},
 };
 
+// What name_end() and value_end() look at in one step.
+constexpr std::size_t block = 16;
+
+std::array<char, block> pad(std::string_view text, char with) {
+    std::array<char, block> out;
+    out.fill(with);
+    if (!text.empty()) {
+        std::memcpy(out.data(), text.data(), text.size());
+    }
+    return out;
+}
+
 } // namespace
 
 std::string_view reason_phrase(int status) {
@@ -96,17 +109,24 @@ bool is_idempotent(Method method) {
 }
 
 bool is_token(std::string_view text) {
-    for (const char c : text) {
-        if (!has_class(c, char_token)) {
-            return false;
-        }
+    if (text.size() < block) {
+        const auto padded = pad(text, 'a');
+        return !text.empty() &&
+               name_end(padded.data(), padded.data() + block) == padded.data() + block;
     }
-    return !text.empty();
+    const char* const end = text.data() + text.size();
+    return name_end(text.data(), end) == end;
 }
 
 bool is_field_value(std::string_view text) {
+    // Whole blocks, and the last one overlapping; what is shorter than one is filled up.
+    if (text.size() < block) {
+        const auto padded = pad(text, ' ');
+        return value_end(padded.data(), padded.data() + block) == padded.data() + block;
+    }
+    const char* const whole = text.data() + text.size() / block * block;
     const char* const end = text.data() + text.size();
-    return value_end(text.data(), end) == end;
+    return value_end(text.data(), whole) == whole && value_end(end - block, end) == end;
 }
 
 void HeadWriter::raw(std::string_view bytes) {
@@ -138,17 +158,39 @@ void HeadWriter::line(std::string_view name, std::string_view value) {
     *at_++ = '\n';
 }
 
+// Nearly everybody writes "name: value": the line is in the parser's buffer as it is to be written,
+// and two copies and a colon become one copy.
+void HeadWriter::copy(const Header& header) {
+    const char* const name = header.name.data();
+    const char* const colon = name + header.name.size();
+    const char* const value = header.value.data();
+    if (header.value.empty() || colon + 2 != value || colon[0] != ':' || colon[1] != ' ') {
+        line(header.name, header.value);
+        return;
+    }
+    const std::size_t size = header.name.size() + 2 + header.value.size();
+    if (static_cast<std::size_t>(end_ - at_) < size + 2) {
+        failed_ = true;
+        return;
+    }
+    std::memcpy(at_, name, size);
+    at_ += size;
+    *at_++ = '\r';
+    *at_++ = '\n';
+}
+
 // What a parser took although RFC 3986 does not allow it leaves in the allowed form.
 void HeadWriter::target_part(std::string_view text, bool is_query) {
     constexpr std::string_view hex = "0123456789ABCDEF";
+    const unsigned allowed = is_query ? char_query : char_path;
     std::size_t clean = 0; // start of what can be copied as it is
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
+        const unsigned classes = char_classes[static_cast<unsigned char>(c)];
         const bool stray_percent =
-            is_query && c == '%' &&
+            c == '%' && is_query &&
             (text.size() - i < 3 || hex_digit(text[i + 1]) < 0 || hex_digit(text[i + 2]) < 0);
-        const bool allowed = has_class(c, is_query ? char_query : char_path);
-        if (allowed && !has_class(c, char_foreign) && !stray_percent) {
+        if ((classes & (allowed | char_foreign)) == allowed && !stray_percent) {
             continue;
         }
         raw(text.substr(clean, i - clean));
@@ -202,7 +244,7 @@ void HeadWriter::field(std::string_view name, std::string_view value) {
 void HeadWriter::field(std::string_view name, std::uint64_t value) {
     char digits[20];
     const char* const end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-    field(name, std::string_view{digits, static_cast<std::size_t>(end - digits)});
+    line(name, std::string_view{digits, static_cast<std::size_t>(end - digits)});
 }
 
 void HeadWriter::framing(Framing framing, std::uint64_t length) {

@@ -108,8 +108,8 @@ class Core {
     std::unordered_map<ControlId, std::unique_ptr<ControlStream>> controls_;
     std::string date_;
     std::int64_t date_s_ = 0;
-    std::array<std::uint64_t, 64> random_{};
-    std::size_t random_at_ = 64;
+    std::array<std::uint64_t, 256> random_{};
+    std::size_t random_at_ = 256;
 };
 
 } // namespace hasp::passon

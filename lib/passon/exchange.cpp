@@ -21,7 +21,7 @@ Exchange::Exchange(Core& core)
           core.reactor().timers(),
           [](void* self) {
               auto* one = static_cast<Exchange*>(self);
-              one->write_usage(billing::UsageKind::websocket, false);
+              one->write_usage(billing::UsageKind::websocket, false, one->core_.boot_us());
               one->minute_.arm(minute_ms);
           },
           this),
@@ -43,8 +43,8 @@ void Exchange::reset() {
         waiting_at_->forget(*this);
         waiting_at_ = nullptr;
     }
-    timer_.cancel();
-    whole_.cancel();
+    // timer_ and whole_ stay where they are: to move a deadline away costs less than to arm it anew
+    // for each request, and one that comes due meanwhile finds nothing to do.
     minute_.cancel();
     again_.cancel();
     if (dial_) {
@@ -119,6 +119,8 @@ void Exchange::begin(std::size_t head_bytes) {
     log_text_.append(head.path);
     if (core_.settings.whole_ms > 0) {
         whole_.arm(core_.settings.whole_ms);
+    } else {
+        whole_.cancel();
     }
     resolve();
 }
@@ -171,14 +173,15 @@ void Exchange::release_up(bool reusable) {
 }
 
 void Exchange::end(bool keep) {
+    const std::int64_t now_us = core_.boot_us();
     if (at_ == At::tunnel) {
         --core_.counters.tunnels;
-        write_usage(billing::UsageKind::websocket, true);
+        write_usage(billing::UsageKind::websocket, true, now_us);
     } else if (answered_) {
-        write_usage(billing::UsageKind::request, true);
+        write_usage(billing::UsageKind::request, true, now_us);
     }
     at_ = At::idle;
-    write_log();
+    write_log(now_us);
     release_up(up_reusable_ && answer_.done());
     down_->finish(keep);
 }

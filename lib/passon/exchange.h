@@ -123,8 +123,8 @@ class Exchange {
     void on_whole_time();
     void on_again();
     void watch_client();
-    void write_log();
-    void write_usage(billing::UsageKind kind, bool last);
+    void write_log(std::int64_t now_us); // boot time
+    void write_usage(billing::UsageKind kind, bool last, std::int64_t now_us);
     void release_up(bool reusable);
     bool request_body_done();
     bool asks_websocket() const;
@@ -213,7 +213,8 @@ class Exchange {
     std::shared_ptr<const KnownIdentity> who_;
     registry::App app_;
     registry::Verdict verdict_ = registry::Verdict::nowhere;
-    std::array<char, 32> id_{};
+    std::array<char, 32> id_{}; // of the request, in hex
+    std::array<std::uint8_t, 16> id_bytes_{};
     std::string_view app_name_; // views into text_
     std::string_view mount_;
     std::string_view scheme_;

@@ -5,7 +5,7 @@
 
 namespace hasp::passon {
 
-void Exchange::write_log() {
+void Exchange::write_log(std::int64_t now_us) {
     AccessLine line;
     line.time_us = wall_us_;
     line.request_id = request_id();
@@ -24,14 +24,14 @@ void Exchange::write_log() {
     line.status = status_;
     line.bytes_in = request_.moved();
     line.bytes_out = answer_.moved() + own_bytes_;
-    line.duration_us = core_.boot_us() - boot_us_;
+    line.duration_us = now_us - boot_us_;
     line.served = served_;
     line.why = why_;
     core_.parts.access_log.write(line);
 }
 
 // Who meters: the tier that serves, and the user's own tier when the answer came from above.
-void Exchange::write_usage(billing::UsageKind kind, bool last) {
+void Exchange::write_usage(billing::UsageKind kind, bool last, std::int64_t now_us) {
     using registry::Verdict;
     const bool passed_up = verdict_ == Verdict::parent && down_->from() == From::user;
     if (!who_ || (verdict_ != Verdict::here && !passed_up)) {
@@ -41,7 +41,6 @@ void Exchange::write_usage(billing::UsageKind kind, bool last) {
     record.kind = kind;
     record.served = verdict_ == Verdict::here ? billing::Served::here : billing::Served::parent;
     record.status = static_cast<std::uint16_t>(status_);
-    record.time_us = core_.wall_us();
     const std::uint64_t in = request_.moved();
     const std::uint64_t out = answer_.moved() + own_bytes_;
     const bool whole =
@@ -51,20 +50,21 @@ void Exchange::write_usage(billing::UsageKind kind, bool last) {
                                               (whole ? 0 : billing::usage_aborted));
     if (kind == billing::UsageKind::websocket) {
         // Each record of a tunnel counts what came since the one before.
-        const std::int64_t now_us = core_.boot_us();
+        record.time_us = core_.wall_us();
         record.duration_us = now_us - minute_us_;
         minute_us_ = now_us;
         record.bytes_in = in - std::exchange(minute_in_, in);
         record.bytes_out = out - std::exchange(minute_out_, out);
     } else {
-        record.duration_us = core_.boot_us() - boot_us_;
+        record.duration_us = now_us - boot_us_;
+        record.time_us = wall_us_ + record.duration_us;
         record.bytes_in = in;
         record.bytes_out = out;
     }
     billing::set_name(record.app, app_name_);
     billing::set_name(record.user, who_->identity->user);
     record.sid = who_->sid_bytes;
-    record.rid = id_bytes(request_id());
+    record.rid = id_bytes_;
     if (down_->from() != From::user) {
         billing::set_name(record.peer, down_->peer());
     }

@@ -302,7 +302,7 @@ void Exchange::begin_tunnel(std::string_view text) {
     // Nothing of the head is needed any more; a tunnel may live for days.
     head_buffer_.give_back();
     minute_us_ = core_.boot_us();
-    write_usage(billing::UsageKind::websocket, false);
+    write_usage(billing::UsageKind::websocket, false, minute_us_);
     minute_.arm(minute_ms);
     request_.start(net::Framing::until_close, 0, net::Framing::until_close, 0, true);
     answer_.start(net::Framing::until_close, 0, net::Framing::until_close, 0, true);

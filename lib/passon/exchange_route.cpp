@@ -10,11 +10,23 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 namespace hasp::passon {
 namespace {
 
 constexpr std::string_view apps_prefix = "/apps/";
+
+// Two digits for every byte.
+constexpr std::array<char, 512> hex_pairs = [] {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::array<char, 512> out{};
+    for (std::size_t byte = 0; byte < 256; ++byte) {
+        out[2 * byte] = digits[byte / 16];
+        out[2 * byte + 1] = digits[byte % 16];
+    }
+    return out;
+}();
 
 bool is_hex_id(std::string_view text) {
     return text.size() == 32 && std::all_of(text.begin(), text.end(), [](char c) {
@@ -25,12 +37,10 @@ bool is_hex_id(std::string_view text) {
 } // namespace
 
 void Exchange::make_request_id() {
-    constexpr char digits[] = "0123456789abcdef";
-    for (std::size_t half = 0; half < 2; ++half) {
-        std::uint64_t bits = core_.random_u64();
-        for (std::size_t i = 0; i < 16; ++i, bits >>= 4U) {
-            id_[half * 16 + i] = digits[bits & 15U];
-        }
+    const std::array<std::uint64_t, 2> bits{core_.random_u64(), core_.random_u64()};
+    std::memcpy(id_bytes_.data(), bits.data(), id_bytes_.size());
+    for (std::size_t i = 0; i < id_bytes_.size(); ++i) {
+        std::memcpy(&id_[2 * i], &hex_pairs[2U * id_bytes_[i]], 2);
     }
 }
 
@@ -62,6 +72,7 @@ bool Exchange::read_link_fields() {
     const std::string_view id = head.headers.value(net::Name::x_request_id);
     if (is_hex_id(id)) {
         std::copy(id.begin(), id.end(), id_.begin());
+        id_bytes_ = id_bytes(id);
     } else {
         make_request_id();
     }

@@ -81,6 +81,13 @@ void if_any(net::HeadWriter& out, std::string_view name, std::string_view value)
     }
 }
 
+// Under a name of ours, a value that a parser took.
+void parsed_if_any(net::HeadWriter& out, std::string_view name, std::string_view value) {
+    if (!value.empty()) {
+        out.trusted(name, value);
+    }
+}
+
 } // namespace
 
 void Exchange::write_identity_fields(net::HeadWriter& out) {
@@ -93,9 +100,9 @@ void Exchange::write_identity_fields(net::HeadWriter& out) {
             if_any(out, app_.identity_header(2), who_->email);
             if_any(out, app_.identity_header(3), who_->groups);
         }
-        if_any(out, "X-Forwarded-For", client_);
-        if_any(out, "X-Forwarded-Proto", scheme_);
-        if_any(out, "X-Forwarded-Host", authority_);
+        parsed_if_any(out, "X-Forwarded-For", client_);
+        parsed_if_any(out, "X-Forwarded-Proto", scheme_);
+        parsed_if_any(out, "X-Forwarded-Host", authority_);
         if_any(out, app_.prefix_header(), mount_);
         return;
     }
@@ -142,7 +149,7 @@ bool Exchange::write_request_head(std::string_view& text) {
         out.field("Host",
                   app_.upstream_host().empty() ? app_.upstream_address(0) : app_.upstream_host());
     } else {
-        out.field("Host", authority_);
+        out.trusted("Host", authority_);
     }
     for (const net::Header& field : head.headers) {
         if (is_rewritten(field.id)) {
@@ -160,7 +167,7 @@ bool Exchange::write_request_head(std::string_view& text) {
          field = head.headers.next(*field)) {
         core_.text.clear();
         filter_cookies(core_.text, field->value, false);
-        if_any(out, "Cookie", core_.text);
+        parsed_if_any(out, "Cookie", core_.text);
     }
     if (const net::Header* given = head.headers.find(net::Name::authorization);
         given != nullptr && !by_credential_) {

@@ -15,8 +15,7 @@ void Exchange::due(Due what) {
     const Settings& s = core_.settings;
     switch (what) {
     case Due::nothing:
-        timer_.cancel();
-        break;
+        break; // on_time() finds nothing to do
     case Due::keeper:
         timer_.arm(keeper_ms);
         break;
@@ -105,8 +104,8 @@ void Exchange::on_time() {
 }
 
 void Exchange::on_whole_time() {
-    if (at_ == At::tunnel) {
-        return;
+    if (at_ == At::tunnel || at_ == At::idle) {
+        return; // idle: it is of a request that has ended
     }
     if (answered_) {
         cut("the exchange took too long");

@@ -79,6 +79,8 @@ void ServerConn::on_time() {
     if (exchange_ == nullptr) {
         close();
     }
+    // Else it was left armed when the head was complete: the exchange has limits of its own, and
+    // finish() arms it again.
 }
 
 void ServerConn::advance() {
@@ -110,11 +112,11 @@ void ServerConn::advance() {
 // True: look again (a request was begun, or bytes came).
 bool ServerConn::take_request() {
     if (!wire.in.empty() && wire.in.size() > seen_) {
-        if (exchange_ == nullptr) {
+        const bool begins = exchange_ == nullptr;
+        if (begins) {
             exchange_ = core_.take_exchange(*this);
             reading_head_ = true;
             seen_ = 0;
-            timer_.arm(core_.settings.head_ms);
             if (std::exchange(parked_, false) && core_.link_child) {
                 core_.link_child->on_parked_used();
             }
@@ -124,7 +126,9 @@ bool ServerConn::take_request() {
         if (parsed.state != net::ParseResult::State::need_more) {
             reading_head_ = false;
             seen_ = 0;
-            timer_.cancel();
+            if (from_ == From::parent) {
+                timer_.cancel(); // parked again, it may be idle for ever
+            }
             ++core_.counters.requests;
             ++requests_;
             if (parsed.bad()) {
@@ -136,6 +140,9 @@ bool ServerConn::take_request() {
             return true;
         }
         seen_ = wire.in.size();
+        if (begins) { // most heads come whole, and need no limit of time
+            timer_.arm(core_.settings.head_ms);
+        }
     }
     switch (wire.fill()) {
     case Wire::Fill::got:

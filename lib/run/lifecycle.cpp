@@ -2,6 +2,7 @@
 #include "spawner_impl.h"
 
 #include "base/files.h"
+#include "base/text.h"
 #include "cgroup.h"
 
 #include <algorithm>
@@ -222,7 +223,7 @@ void Spawner::Impl::read_control(AppInstance& instance) {
             instance.sandbox.inner.reset(fd);
             watch(instance, fd, EPOLLIN, what_exit);
         } else if (word[0] == 'X') {
-            instance.app_status = std::atoi(word + 1);
+            instance.app_status = static_cast<int>(parse_u64(word + 1).value_or(0));
         }
     }
 }

@@ -11,7 +11,7 @@ USAGE, REFUSED, NOT_FOUND, LOCKED = 2, 4, 5, 6
 
 
 class BadInput(TreeCase):
-    config = "[login]\nattempts_per_minute = 1000\nattempts_per_minute_per_address = 1000\n"
+    config = "[login]\nfailures_before_delay = 1000\nattempts_per_minute_per_address = 1000\n"
 
     @classmethod
     def furnish(cls):

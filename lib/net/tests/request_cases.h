@@ -13,7 +13,7 @@ struct MessageCase {
     int status;
 };
 
-using namespace std::string_view_literals;
+using std::string_view_literals::operator""sv;
 
 inline constexpr MessageCase request_cases[] = {
     // The request line

@@ -25,9 +25,10 @@ class HeadWriter {
     void status_line(int status);
     // Checked: a token, and a value without control characters.
     void field(std::string_view name, std::string_view value);
+    // Under a literal name.
     void field(std::string_view name, std::uint64_t value);
     // Not checked: from a parser, or a literal.
-    void copy(const Header& header) { line(header.name, header.value); }
+    void copy(const Header& header);
     void trusted(std::string_view name, std::string_view value) { line(name, value); }
     // "Content-Length: n" or "Transfer-Encoding: chunked"; nothing for none and until_close.
     void framing(Framing framing, std::uint64_t length);

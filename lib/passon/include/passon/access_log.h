@@ -10,11 +10,11 @@
 namespace hasp::passon {
 
 struct AccessLine {
-    std::int64_t time_us = 0; // wall clock of the request's head
-    std::string_view request_id;
-    std::string_view from;   // "user", "child" or "parent"
-    std::string_view peer;   // the neighbour's name, for child and parent
-    std::string_view client; // address of the user
+    std::int64_t time_us = 0;    // wall clock of the request's head
+    std::string_view request_id; // hex digits, not checked
+    std::string_view from;       // "user", "child" or "parent"; a literal, as is `served`
+    std::string_view peer;       // the neighbour's name, for child and parent
+    std::string_view client;     // address of the user
     std::string_view user;
     std::string_view app;
     std::string_view method;
@@ -29,13 +29,13 @@ struct AccessLine {
 };
 
 // One thread: that of its engine. Lines are appended to one buffer and written in one write(2) when
-// it is full or flush() is called (the engine calls it every flush_ms). What cannot be written is
+// it is full or flush() is called (the engine calls it every
+// Settings::access_flush_ms). What cannot be written is
 // dropped and counted; it never blocks a request on a full pipe when the descriptor is
 // non-blocking.
 class AccessLog {
   public:
     static constexpr std::size_t buffer_bytes = 64 * 1024;
-    static constexpr std::int64_t flush_ms = 1'000;
 
     // -1: no log. The descriptor (O_APPEND) is owned; `tier` stands in every line.
     AccessLog(Fd fd, std::string tier);

@@ -123,8 +123,9 @@ void Apps::on_spawner(const Json& head) {
             }
         }
     } else {
+        // By the name that commands take.
         const std::string text =
-            manifests_.contains(instance.app) ? manifests_.at(instance.app).title : instance.app;
+            instance.app + (instance.user.empty() ? "" : " of " + instance.user);
         world_.log.warn("app." + kind, instance.state.reason,
                         {{"app", instance.app}, {"user", instance.user}});
         if (const Status kept = world_.store.add_error(

@@ -41,7 +41,7 @@ Result<std::uint64_t> Args::number(std::string_view name, std::uint64_t least,
                                    std::uint64_t most) const {
     const std::optional<std::uint64_t> number = parse_u64(get(name));
     if (!number || *number < least || *number > most) {
-        return fail(Code::usage, std::string(name) + " must be a number from " +
+        return fail(Code::usage, "--" + std::string(name) + " must be a number from " +
                                      std::to_string(least) + " to " + std::to_string(most) +
                                      ", not `" + get(name) + "`");
     }

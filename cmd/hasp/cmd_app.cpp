@@ -21,14 +21,14 @@ int add(const Args& args, Env& env) {
 }
 
 int list(const Args& args, Env& env) {
-    return show(args, env, run_at_state(args, env, "app.list", Json::object()), [](const Json& r) {
+    return show(args, env, run_at_state(args, env, "app.list", Json::object()), [&](const Json& r) {
         std::vector<std::vector<std::string>> rows{
             {"APP", "TITLE", "WHERE", "ACCESS", "RELEASE HERE"}};
         for (const Json& app : member(r, "apps")) {
             rows.push_back({text_of(app, "name"), text_of(app, "title"), text_of(app, "where"),
                             text_of(app, "access"), text_of(app, "release").substr(0, 12)});
         }
-        return columns(rows);
+        return listing(args, rows);
     });
 }
 
@@ -41,14 +41,14 @@ int remove(const Args& args, Env& env) {
 
 int lease_show(const Args& args, Env& env) {
     return show(args, env, run_at_state(args, env, "lease.show", Json::object()),
-                [](const Json& r) {
+                [&](const Json& r) {
                     std::vector<std::vector<std::string>> rows{{"KIND", "WHAT", "EXPIRES"}};
                     for (const Json& grant : member(r, "grants")) {
                         rows.push_back({text_of(grant, "kind"), text_of(grant, "what"),
                                         text_of(grant, "expires")});
                     }
                     return "lease " + std::to_string(int_of(r, "epoch")) + "." +
-                           std::to_string(int_of(r, "number")) + "\n" + columns(rows);
+                           std::to_string(int_of(r, "number")) + "\n" + listing(args, rows);
                 });
 }
 
@@ -70,72 +70,85 @@ int config_check(const Args& args, Env& env) {
 
 std::vector<Command> app_commands() {
     return {
-        {.path = {"app"}, .summary = "the apps of this tier and of those below"},
+        {.path = {"app"}, .summary = "install, list and remove apps"},
         {.path = {"app", "add"},
          .summary = "install an app from a folder",
          .description =
-             "Makes a release of the folder, which holds a hasp-app.toml, and assigns it to each "
-             "tier named. A tier that cannot be reached now gets it at its next contact.",
-         .options =
-             {{.name = "to",
-               .metavar = "TIER",
-               .text =
-                   "a tier that is to hold it: this one or one below; more than once for several",
-               .kind = Kind::list,
-               .required = true},
-              {.name = "home",
-               .metavar = "TIER",
-               .text = "for an app with one dataset for all users: the tier that keeps it",
-               .kind = Kind::value}},
-         .positionals = {{.name = "DIR", .text = "folder with hasp-app.toml"}},
-         .examples = {{"hasp app add wiki --to center --to tokyo",
-                       "lets center and tokyo hold the wiki"}},
-         .exit_codes = {4, 5, 6},
+             "Makes a release of the folder, which holds a hasp-app.toml, and assigns it to this "
+             "tier "
+             "or to tiers below it. A tier that cannot be reached now gets it at its next "
+             "contact. Users reach the app once they are entitled to it: see `hasp user entitle`.",
+         .options = {{.name = "to",
+                      .metavar = "TIER",
+                      .text = "a tier that is to hold it: this one or one below",
+                      .kind = Kind::list,
+                      .required = true},
+                     {.name = "home",
+                      .metavar = "TIER",
+                      .text = "the tier that keeps the app's dataset, for an app with scope = "
+                              "\"app\" under [data]",
+                      .kind = Kind::value}},
+         .positionals = {{.name = "DIR", .text = "the folder with the app's hasp-app.toml"}},
+         .examples = {{"hasp app add ./wiki --to center --to tokyo",
+                       "Lets center and tokyo hold the wiki."}},
+         .exit_codes = {4, 5, 6, 75},
          .run = add},
         {.path = {"app", "list"},
          .summary = "list the apps that users of this tier can reach",
-         .examples = {{"hasp app list", "lists them"}},
+         .description =
+             "WHERE says who holds it: here, a tier below, or the parent. RELEASE HERE is "
+             "empty for what this tier does not hold itself.",
+         .exit_codes = {5, 75},
          .run = list},
         {.path = {"app", "remove"},
          .summary = "remove an app",
-         .description = "Its programs stop and its release goes; data of users stays.",
+         .description =
+             "Its programs stop and its release goes, here and at the tiers below; data that "
+             "users wrote stays on the disk.",
          .options = {{.name = "from",
                       .metavar = "TIER",
-                      .text = "only from this tier; more than once for several",
+                      .text = "only from this tier, which may be this one or one below",
                       .kind = Kind::list}},
          .positionals = {{.name = "APP", .text = "name of the app"}},
-         .examples = {{"hasp app remove leaflets --from tokyo", "removes it from tokyo"}},
-         .exit_codes = {4, 5},
+         .examples = {{"hasp app remove leaflets --from tokyo",
+                       "Removes the leaflets from tokyo alone."}},
+         .exit_codes = {4, 5, 75},
          .run = remove},
     };
 }
 
 std::vector<Command> lease_commands() {
     return {
-        {.path = {"lease"}, .summary = "authority lent from above"},
+        {.path = {"lease"}, .summary = "show and sign what tiers may do without asking"},
         {.path = {"lease", "show"},
-         .summary = "show what this tier holds, and until when",
-         .examples = {{"hasp lease show", "shows every grant"}},
+         .summary = "show what this tier may do, and until when",
+         .description = "A lease is lent by the parent and renewed over the link. Without the link "
+                        "each grant lasts until it expires.",
+         .exit_codes = {5, 75},
          .run = lease_show},
         {.path = {"lease", "sign"},
          .summary = "sign a lease that drops much",
          .description = "A tier refuses by itself to sign a lease that takes away more than a "
                         "quarter of what the last one gave. This says that it is meant.",
-         .positionals = {{.name = "NAME", .text = "the tier below"}},
-         .examples = {{"hasp lease sign tokyo", "signs tokyo's next lease whatever it drops"}},
-         .exit_codes = {5},
+         .positionals = {{.name = "NAME", .text = "name of a tier directly below"}},
+         .examples = {{"hasp lease sign tokyo", "Signs tokyo's next lease whatever it drops."}},
+         .exit_codes = {5, 75},
          .run = lease_sign},
     };
 }
 
 std::vector<Command> config_commands() {
     return {
-        {.path = {"config"}, .summary = "the config file"},
+        {.path = {"config"}, .summary = "check a config file"},
         {.path = {"config", "check"},
-         .summary = "check a config file",
+         .summary = "say whether a config file is right",
+         .description =
+             "Reads the file as `hasp serve` does and names the first mistake with its line "
+             "and, for an unknown key, the nearest one that there is. Nothing is changed. "
+             "The keys are in hasp.toml(5).",
          .positionals = {{.name = "FILE", .text = "the file"}},
          .examples = {{"hasp config check /srv/hasp/hasp.toml",
-                       "says what is wrong in it, and where"}},
+                       "Says what is wrong in it, and where."}},
          .exit_codes = {2, 5},
          .run = config_check},
     };

@@ -6,31 +6,38 @@
 #include "maint/tier_identity.h"
 #include "state.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <sys/stat.h>
 
 namespace hasp::cmd {
 
 namespace {
 
-Status write_config(const std::string& state, const Args& args) {
-    const std::string path = state + "/hasp.toml";
-    if (std::filesystem::exists(path)) {
-        return {};
-    }
+// An address that others can dial as it stands: no wildcard, no port that is chosen later.
+bool dialable(const std::string& address) {
+    return maint::valid_peer_address(address) && !address.starts_with("0.0.0.0:") &&
+           !address.starts_with("[::]:");
+}
+
+// The text of the config that the options ask for, held to the same rules as a file.
+Result<std::string> config_text(const Args& args) {
     maint::Config config;
     if (args.given("listen")) {
         config.web.listen = args.list("listen");
     }
     config.link.listen = args.list("link-listen");
-    config.link.addresses =
-        args.list("link-address").empty() ? config.link.listen : args.list("link-address");
-    const std::string text = maint::example_config(config);
-    // What the options made of it is held to the same rules as a file.
-    if (auto checked = maint::parse_config(text, path); !checked.ok()) {
+    config.link.addresses = args.list("link-address");
+    if (config.link.addresses.empty()) {
+        std::copy_if(config.link.listen.begin(), config.link.listen.end(),
+                     std::back_inserter(config.link.addresses), dialable);
+    }
+    std::string text = maint::example_config(config);
+    if (auto checked = maint::parse_config(text, "the new hasp.toml"); !checked.ok()) {
         return checked.error();
     }
-    return write_file_durably(path, text, 0644);
+    return text;
 }
 
 int run(const Args& args, Env& env) {
@@ -57,6 +64,10 @@ int run(const Args& args, Env& env) {
     if (!me.ok()) {
         return report(args, env, me.error());
     }
+    auto config = config_text(args);
+    if (!config.ok()) {
+        return report(args, env, config.error());
+    }
     if (Status made = make_folders(state, 0711); !made.ok()) {
         return report(args, env, made.error());
     }
@@ -70,7 +81,10 @@ int run(const Args& args, Env& env) {
                 args, env,
                 fail(Code::conflict, state + " holds a tier already", "use another --state"));
         }
-        if (Status written = write_config(state, args); !written.ok()) {
+        const std::string file = state + "/hasp.toml";
+        if (Status written =
+                std::filesystem::exists(file) ? Status() : write_file_durably(file, *config, 0644);
+            !written.ok()) {
             return report(args, env, written.error());
         }
         if (Status saved = maint::save_identity(state + "/keys", *me); !saved.ok()) {
@@ -99,8 +113,11 @@ int run(const Args& args, Env& env) {
 Command init_command() {
     return {.path = {"init"},
             .summary = "make a center: a new realm with its root key",
-            .description = "Makes the top tier of a new realm: keys, the realm's root certificate, "
-                           "a config to edit, and, if named, the first operator's account.",
+            .description =
+                "Makes the top tier of a new realm: its keys, the realm's root certificate, "
+                "a config to edit unless there is one, and, if named, the first "
+                "operator's account. The keys under STATE/keys are the realm: keep a copy "
+                "of them in a safe place.",
             .options = {{.name = "realm",
                          .metavar = "NAME",
                          .text = "name of the whole tree, for example clinics",
@@ -113,7 +130,7 @@ Command init_command() {
                          .default_text = "center"},
                         {.name = "operator",
                          .metavar = "NAME",
-                         .text = "account of the first operator",
+                         .text = "account of the first operator; needs --password-file",
                          .kind = Kind::value},
                         {.name = "password-file",
                          .metavar = "FILE",
@@ -121,20 +138,21 @@ Command init_command() {
                          .kind = Kind::value},
                         {.name = "listen",
                          .metavar = "IP:PORT",
-                         .text = "where users connect",
+                         .text = "where users connect (default: 127.0.0.1:8480)",
                          .kind = Kind::list},
                         {.name = "link-listen",
                          .metavar = "IP:PORT",
-                         .text = "where tiers below connect",
+                         .text = "where tiers below connect (default: none can)",
                          .kind = Kind::list},
                         {.name = "link-address",
                          .metavar = "HOST:PORT",
-                         .text = "how tiers below reach that; goes into invitations",
+                         .text = "how tiers below reach that; goes into invitations (default: as "
+                                 "--link-listen, unless that names every address)",
                          .kind = Kind::list}},
             .examples =
                 {{"hasp init --state /srv/hasp --realm clinics --operator anna --password-file pw",
-                  "makes the realm clinics with the operator anna"}},
-            .exit_codes = {6},
+                  "Makes the realm clinics with the operator anna."}},
+            .exit_codes = {4, 5, 6},
             .run = run};
 }
 

@@ -19,7 +19,7 @@ int invite(const Args& args, Env& env) {
 
 int list(const Args& args, Env& env) {
     return show(
-        args, env, run_at_state(args, env, "local.list", Json::object()), [](const Json& r) {
+        args, env, run_at_state(args, env, "local.list", Json::object()), [&](const Json& r) {
             std::vector<std::vector<std::string>> rows{
                 {"NAME", "STATE", "LAST SEEN", "DESIRED", "REACHED", "LEASE"}};
             for (const Json& child : member(r, "locals")) {
@@ -31,7 +31,7 @@ int list(const Args& args, Env& env) {
                                 std::to_string(int_of(member(child, "reached"), "lease")) + "/" +
                                     std::to_string(int_of(child, "lease"))});
             }
-            return columns(rows);
+            return listing(args, rows);
         });
 }
 
@@ -42,7 +42,11 @@ int show_one(const Args& args, Env& env) {
     }
     for (const Json& child : member(*all, "locals")) {
         if (text_of(child, "name") == args.get("NAME")) {
-            return show(args, env, child, [](const Json& r) { return dump(r, 2) + "\n"; });
+            return show(args, env, child, [](const Json& r) {
+                Json own = r;
+                own.erase("status"); // `hasp status` shows it, with its age
+                return fields(own);
+            });
         }
     }
     return report(args, env,
@@ -62,12 +66,12 @@ int allow(const Args& args, Env& env) {
                          {"users", args.list("USER")},
                          {"groups", args.list("group")},
                          {"remove", args.flag("remove")}};
-    return show(args, env, run_at_state(args, env, "local.allow", arguments), [](const Json& r) {
+    return show(args, env, run_at_state(args, env, "local.allow", arguments), [&](const Json& r) {
         std::vector<std::vector<std::string>> rows{{"KIND", "NAME"}};
         for (const Json& row : member(r, "allowed")) {
             rows.push_back({text_of(row, "kind"), text_of(row, "name")});
         }
-        return columns(rows);
+        return listing(args, rows);
     });
 }
 
@@ -76,56 +80,64 @@ int allow(const Args& args, Env& env) {
 std::vector<Command> local_commands() {
     const Positional name{.name = "NAME", .text = "name of the tier"};
     return {
-        {.path = {"local"}, .summary = "the tiers below this one"},
+        {.path = {"local"}, .summary = "invite, list and revoke the tiers below this one"},
         {.path = {"local", "invite"},
          .summary = "print an invitation for a new tier",
          .description = "Prints one line that lets one box join as NAME, once, within its "
                         "lifetime. It is a secret: pass it on by file or standard input. A new "
                         "invitation for a name voids the earlier ones.",
-         .options = {{.name = "address",
-                      .metavar = "HOST:PORT",
-                      .text = "where the box finds this tier (default: addresses under [link])",
-                      .kind = Kind::list},
-                     {.name = "hours",
-                      .metavar = "N",
-                      .text = "how long it may be used",
-                      .kind = Kind::value,
-                      .default_text = "24"}},
+         .options =
+             {{.name = "address",
+               .metavar = "HOST:PORT",
+               .text =
+                   "where the box finds this tier (default: addresses under [link] in hasp.toml)",
+               .kind = Kind::list},
+              {.name = "hours",
+               .metavar = "N",
+               .text = "for how many hours it may be used",
+               .kind = Kind::value,
+               .default_text = "24"}},
          .positionals = {name},
          .examples = {{"hasp local invite tokyo > tokyo.invite",
-                       "makes an invitation for the local tokyo"}},
-         .exit_codes = {6},
+                       "Makes an invitation for the local tokyo."}},
+         .exit_codes = {5, 6, 75},
          .run = invite},
         {.path = {"local", "list"},
-         .summary = "list the tiers below this one",
-         .examples = {{"hasp local list", "lists them"}},
+         .summary = "list the tiers directly below",
+         .description =
+             "DESIRED and REACHED number the state that each is to have and has; LEASE is "
+             "the newest lease that it holds and that was signed for it.",
+         .exit_codes = {5, 75},
          .run = list},
         {.path = {"local", "show"},
-         .summary = "show one of them in full",
+         .summary = "show one tier below in full",
          .positionals = {name},
-         .examples = {{"hasp local show tokyo", "shows what is known of tokyo"}},
-         .exit_codes = {5},
+         .examples = {{"hasp local show tokyo", "Shows what is known of tokyo."}},
+         .exit_codes = {5, 75},
          .run = show_one},
         {.path = {"local", "revoke"},
          .summary = "end a tier's enrolment at once",
          .description = "Drops its live link, ends what its users have above, and accepts nothing "
-                        "from its keys any more. Data at the center stays. The name may be "
+                        "from its keys any more. Its data, here and there, stays. The name may be "
                         "invited again, with new keys.",
          .positionals = {name},
-         .examples = {{"hasp local revoke tokyo", "cuts tokyo off"}},
-         .exit_codes = {5},
+         .examples = {{"hasp local revoke tokyo", "Cuts tokyo off."}},
+         .exit_codes = {5, 75},
          .run = revoke},
         {.path = {"local", "allow"},
          .summary = "say who may log in there while the link is down",
-         .description = "Adds users and groups to the tier's list, or takes them off with "
-                        "--remove, and shows the list. Operators are never on it.",
+         .description =
+             "Adds users and groups to the tier's list, or takes them off with "
+             "--remove, and shows the list; with neither it only shows it. Operators are "
+             "never on it. What log-in without the link needs travels in the tier's lease; "
+             "this version of hasp does not use it yet.",
          .options = {{.name = "group", .metavar = "GROUP", .text = "a group", .kind = Kind::list},
                      {.name = "remove", .text = "take off instead of adding"}},
          .positionals =
              {name, {.name = "USER", .text = "an account", .required = false, .repeated = true}},
          .examples = {{"hasp local allow tokyo --group staff",
-                       "lets the staff work at tokyo without the link"}},
-         .exit_codes = {5},
+                       "Puts the group staff on tokyo's list."}},
+         .exit_codes = {5, 75},
          .run = allow},
     };
 }

@@ -1,6 +1,7 @@
 // hasp serve, hasp relay: a tier in the foreground.
 #include "base/files.h"
 #include "commands.h"
+#include "front_jail.h"
 #include "join.h"
 #include "maint/tier_identity.h"
 #include "state.h"
@@ -78,6 +79,9 @@ int serve(const Args& args, Env& env, bool needs_parent) {
     if (Status laid_out = lay_out(state); !laid_out.ok()) {
         return report(args, env, laid_out.error());
     }
+    if (Status reached = check_reach(config->process.front_user, state); !reached.ok()) {
+        return report(args, env, reached.error());
+    }
     const Log log(STDERR_FILENO, env.clock, "supervisor",
                   args.json() || config->log.format == maint::Config::LogFormat::json,
                   static_cast<Level>(config->log.level));
@@ -87,7 +91,8 @@ int serve(const Args& args, Env& env, bool needs_parent) {
     options.json_log = args.json();
     options.listen = listeners(*config);
     options.access_log = config->log.access ? state + "/log/access.jsonl" : "";
-    return run_supervisor(options, log);
+    const Result<int> code = run_supervisor(options, log);
+    return code.ok() ? *code : report(args, env, code.error());
 }
 
 int run_serve(const Args& args, Env& env) {
@@ -118,7 +123,7 @@ int run_relay(const Args& args, Env& env) {
 
 const Option config_option{.name = "config",
                            .metavar = "FILE",
-                           .text = "the config, instead of STATE/hasp.toml",
+                           .text = "the config (default: STATE/hasp.toml)",
                            .kind = Kind::value};
 
 } // namespace
@@ -130,9 +135,11 @@ Command serve_command() {
                 "Serves users, children and apps until SIGTERM or SIGINT; then nothing new is "
                 "accepted, what users have begun is finished, apps are "
                 "stopped, and it ends. Prints one line for each address, \"ready http://ADDRESS\", "
-                "as soon as it answers there. Log lines go to standard error.",
+                "as soon as it answers there. Log lines go to standard error, as JSON with "
+                "--json.",
             .options = {config_option},
-            .examples = {{"hasp serve --state /srv/hasp", "runs the tier whose state is there"}},
+            .examples = {{"hasp serve --state /srv/hasp",
+                          "Runs the tier whose state is in /srv/hasp."}},
             .exit_codes = {4, 5, 6},
             .run = run_serve};
 }
@@ -149,9 +156,10 @@ Command relay_command() {
                          .metavar = "FILE",
                          .text = "an invitation to take first; - reads it from standard input",
                          .kind = Kind::value},
-                        {.name = "only-join", .text = "end after joining"}},
-            .examples = {{"hasp relay --state /srv/hasp --join - < tokyo.invite", "joins and runs"},
-                         {"hasp relay --state /srv/hasp", "runs it again later"}},
+                        {.name = "only-join", .text = "with --join: end after joining"}},
+            .examples = {{"hasp relay --state /srv/hasp --join - < tokyo.invite",
+                          "Joins as tokyo, and runs."},
+                         {"hasp relay --state /srv/hasp", "Runs it, from then on."}},
             .exit_codes = {4, 5, 6, 7},
             .run = run_relay};
 }

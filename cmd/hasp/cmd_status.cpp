@@ -125,16 +125,15 @@ int run(const Args& args, Env& env) {
 
 Command status_command() {
     return {.path = {"status"},
-            .summary = "show how this tier and those below it are",
+            .summary = "show how this tier and those below are",
             .description =
                 "Shows the link to the parent, what is leased, the apps and their state, what "
                 "keeps them apart, the newest errors, and each tier below as it "
                 "last told: every part says how old it is, and a tier that cannot be reached is "
-                "shown as dark.",
-            .examples = {{"hasp status", "shows this tier"},
-                         {"hasp status --json | jq '.children[].state'",
-                          "shows the state of each tier below"}},
-            .exit_codes = {5},
+                "shown as dark. Without a running tier it shows what the disk says, and says so.",
+            .examples = {{"hasp status --json | jq '.children[].state'",
+                          "Prints up, dark, invited or revoked for each tier below."}},
+            .exit_codes = {5, 75},
             .run = run};
 }
 

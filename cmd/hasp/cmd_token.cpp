@@ -28,7 +28,7 @@ int create(const Args& args, Env& env) {
 
 int list(const Args& args, Env& env) {
     return show(args, env, run_at_state(args, env, "token.list", {{"user", args.get("USER")}}),
-                [](const Json& r) {
+                [&](const Json& r) {
                     std::vector<std::vector<std::string>> rows{
                         {"ID", "USER", "SCOPE", "LABEL", "EXPIRES", "LAST USED"}};
                     for (const Json& token : member(r, "tokens")) {
@@ -37,7 +37,7 @@ int list(const Args& args, Env& env) {
                                         or_never(member(token, "expires")),
                                         or_never(member(token, "last_used"))});
                     }
-                    return columns(rows);
+                    return listing(args, rows);
                 });
 }
 
@@ -50,37 +50,39 @@ int revoke(const Args& args, Env& env) {
 
 std::vector<Command> token_commands() {
     return {
-        {.path = {"token"}, .summary = "tokens for programs: calendars, file clients, pipelines"},
+        {.path = {"token"}, .summary = "make, list and end tokens for programs"},
         {.path = {"token", "create"},
          .summary = "make a token and print it, once",
-         .description = "A program shows it as a bearer token, or as the password beside the "
-                        "user's name. Only its hash is kept.",
+         .description =
+             "For calendars, file clients and pipelines, which cannot use the log-in page. A "
+             "program sends it as a bearer token, or as the password beside the user's "
+             "name. Only its hash is kept, so it cannot be shown again.",
          .options =
              {{.name = "app",
                .metavar = "APP",
-               .text = "good for this app alone; more than once for several",
+               .text = "good for this app alone (default: for every app of the user)",
                .kind = Kind::list},
-              {.name = "operator", .text = "good for operators' commands and for no app"},
+              {.name = "operator", .text = "good for operators' pages and for no app"},
               {.name = "label", .metavar = "TEXT", .text = "what it is for", .kind = Kind::value},
               {.name = "expires",
                .metavar = "DAYS",
                .text = "days until it ends (default: never)",
                .kind = Kind::value}},
-         .positionals = {{.name = "USER", .text = "whose it is; the account's home is this tier"}},
+         .positionals = {{.name = "USER", .text = "the account, whose home is this tier"}},
          .examples = {{"hasp token create reception --app calendar --label phone",
-                       "makes a token for a calendar client"}},
-         .exit_codes = {4, 5},
+                       "Makes a token for the calendar on a phone."}},
+         .exit_codes = {4, 5, 75},
          .run = create},
         {.path = {"token", "list"},
          .summary = "list tokens",
-         .positionals = {{.name = "USER", .text = "only this user's", .required = false}},
-         .examples = {{"hasp token list", "lists those of everybody"}},
+         .positionals = {{.name = "USER", .text = "only those of this account", .required = false}},
+         .exit_codes = {5, 75},
          .run = list},
         {.path = {"token", "revoke"},
          .summary = "end a token",
-         .positionals = {{.name = "ID", .text = "its id, from the list"}},
-         .examples = {{"hasp token revoke 0123456789abcdef0123456789abcdef", "ends it"}},
-         .exit_codes = {5},
+         .description = "A program that shows it is refused from now on.",
+         .positionals = {{.name = "ID", .text = "its id, from `hasp token list`"}},
+         .exit_codes = {5, 75},
          .run = revoke},
     };
 }

@@ -33,24 +33,25 @@ int add(const Args& args, Env& env) {
 }
 
 int list(const Args& args, Env& env) {
-    return show(args, env, run_at_state(args, env, "user.list", Json::object()), [](const Json& r) {
-        std::vector<std::vector<std::string>> rows{
-            {"NAME", "DISPLAY NAME", "ROLE", "STATE", "GROUPS", "APPS"}};
-        for (const Json& user : member(r, "users")) {
-            const std::string state = true_of(user, "disabled")   ? "disabled"
-                                      : true_of(user, "password") ? "active"
-                                                                  : "no password";
-            rows.push_back({text_of(user, "name"), text_of(user, "display_name"),
-                            text_of(user, "role"), state, join(member(user, "groups")),
-                            join(member(user, "apps"))});
-        }
-        return columns(rows);
-    });
+    return show(args, env, run_at_state(args, env, "user.list", Json::object()),
+                [&](const Json& r) {
+                    std::vector<std::vector<std::string>> rows{
+                        {"NAME", "DISPLAY NAME", "ROLE", "STATE", "GROUPS", "APPS"}};
+                    for (const Json& user : member(r, "users")) {
+                        const std::string state = true_of(user, "disabled")   ? "disabled"
+                                                  : true_of(user, "password") ? "active"
+                                                                              : "no password";
+                        rows.push_back({text_of(user, "name"), text_of(user, "display_name"),
+                                        text_of(user, "role"), state, join(member(user, "groups")),
+                                        join(member(user, "apps"))});
+                    }
+                    return listing(args, rows);
+                });
 }
 
 int show_one(const Args& args, Env& env) {
     return show(args, env, run_at_state(args, env, "user.show", {{"name", args.get("NAME")}}),
-                [](const Json& r) { return dump(r, 2) + "\n"; });
+                fields);
 }
 
 int remove(const Args& args, Env& env) {
@@ -93,13 +94,13 @@ int groups(const Args& args, Env& env) {
 }
 
 int entitle_or_withdraw(const Args& args, Env& env, const std::string& command) {
-    std::vector<std::string> apps = args.list("APP");
+    std::vector<std::string> apps = args.list("USER APP");
     Json arguments{{"group", args.get("group")}};
     if (args.get("group").empty()) {
         if (apps.size() < 2) {
-            return report(
-                args, env,
-                fail(Code::usage, "name a user and at least one app", "hasp help user entitle"));
+            return report(args, env,
+                          fail(Code::usage, "name a user and at least one app",
+                               "or, for everybody in a group: --group GROUP APP"));
         }
         arguments["user"] = apps.front();
         apps.erase(apps.begin());
@@ -135,40 +136,44 @@ std::vector<Command> user_commands() {
                        .metavar = "GROUP",
                        .text = "a group instead of a user",
                        .kind = Kind::value};
-    const Positional apps{.name = "APP",
-                          .text = "the user (without --group), then apps",
+    const Positional apps{.name = "USER APP",
+                          .text = "the account, then apps; with --group only apps",
                           .required = true,
                           .repeated = true};
     return {
-        {.path = {"user"}, .summary = "accounts, groups and what they may use"},
+        {.path = {"user"}, .summary = "keep accounts, groups and what they may use"},
         {.path = {"user", "add"},
          .summary = "make an account here",
-         .description = "The tier where an account is made is its home. The name must be free in "
-                        "the whole realm, so the parent, if there is one, is asked.",
+         .description =
+             "The tier where an account is made is its home. The name must be free in "
+             "the whole realm, so the parent, if there is one, is asked. Without a password "
+             "nobody can log in with it until `hasp user password` has set one.",
          .options =
              {password_file,
-              {.name = "name", .metavar = "TEXT", .text = "display name", .kind = Kind::value},
+              {.name = "name",
+               .metavar = "TEXT",
+               .text = "the name that people see",
+               .kind = Kind::value},
               {.name = "email",
                .metavar = "ADDRESS",
                .text = "e-mail address",
                .kind = Kind::value},
               {.name = "group", .metavar = "GROUP", .text = "a group to join", .kind = Kind::list},
-              {.name = "operator", .text = "may maintain tiers"}},
+              {.name = "operator", .text = "the account may maintain tiers"}},
          .positionals = {name},
          .examples =
              {{"hasp user add nurse --name \"Night nurse\" --group staff --password-file - < pw",
-               "makes the account nurse"}},
-         .exit_codes = {6, 7},
+               "Makes the account nurse."}},
+         .exit_codes = {5, 6, 7, 75},
          .run = add},
         {.path = {"user", "list"},
-         .summary = "list the accounts",
-         .examples = {{"hasp user list", "lists them"}},
+         .summary = "list the accounts whose home is this tier",
+         .exit_codes = {5, 75},
          .run = list},
         {.path = {"user", "show"},
          .summary = "show one account",
          .positionals = {name},
-         .examples = {{"hasp user show nurse", "shows it"}},
-         .exit_codes = {5},
+         .exit_codes = {5, 75},
          .run = show_one},
         {.path = {"user", "password"},
          .summary = "set an account's password",
@@ -176,8 +181,8 @@ std::vector<Command> user_commands() {
          .options = {password_needed},
          .positionals = {name},
          .examples = {{"hasp user password nurse --password-file -",
-                       "reads the new password from standard input"}},
-         .exit_codes = {5},
+                       "Reads the new password from standard input."}},
+         .exit_codes = {5, 75},
          .run = password},
         {.path = {"user", "groups"},
          .summary = "let an account join or leave groups",
@@ -188,41 +193,46 @@ std::vector<Command> user_commands() {
                .text = "a group to leave",
                .kind = Kind::list}},
          .positionals = {name},
-         .examples = {{"hasp user groups nurse --join night", "adds nurse to the group night"}},
-         .exit_codes = {5},
+         .examples = {{"hasp user groups nurse --join night", "Adds nurse to the group night."}},
+         .exit_codes = {5, 75},
          .run = groups},
         {.path = {"user", "entitle"},
          .summary = "let a user or a group use apps",
+         .description =
+             "What an account may not use is not shown to it, and answers as if it did not "
+             "exist. An app need not be known yet.",
          .options = {group},
          .positionals = {apps},
-         .examples = {{"hasp user entitle nurse wiki calendar", "gives nurse two apps"},
-                      {"hasp user entitle --group staff wiki", "gives the group staff one"}},
-         .exit_codes = {5},
+         .examples = {{"hasp user entitle nurse wiki calendar", "Lets nurse use two apps."},
+                      {"hasp user entitle --group staff wiki",
+                       "Lets everybody in the group staff use one."}},
+         .exit_codes = {5, 75},
          .run = entitle},
         {.path = {"user", "withdraw"},
          .summary = "end what entitle gave",
          .options = {group},
          .positionals = {apps},
-         .examples = {{"hasp user withdraw nurse wiki", "takes the wiki from nurse, at once"}},
-         .exit_codes = {5},
+         .examples = {{"hasp user withdraw nurse wiki", "Takes the wiki from nurse, at once."}},
+         .exit_codes = {5, 75},
          .run = withdraw},
         {.path = {"user", "disable"},
          .summary = "lock an account and end its sessions",
+         .description = "Whoever is logged in with it is logged out, everywhere.",
          .positionals = {name},
-         .examples = {{"hasp user disable nurse", "locks it"}},
-         .exit_codes = {5},
+         .exit_codes = {5, 75},
          .run = disable},
         {.path = {"user", "enable"},
          .summary = "unlock an account",
          .positionals = {name},
-         .examples = {{"hasp user enable nurse", "unlocks it"}},
-         .exit_codes = {5},
+         .exit_codes = {5, 75},
          .run = enable},
         {.path = {"user", "remove"},
-         .summary = "remove an account with its groups, entitlements and tokens",
+         .summary = "remove an account",
+         .description =
+             "Its groups, entitlements, sessions and tokens go; what its user wrote stays on "
+             "the disk.",
          .positionals = {name},
-         .examples = {{"hasp user remove nurse", "removes it; what it wrote stays"}},
-         .exit_codes = {5},
+         .exit_codes = {5, 75},
          .run = remove},
     };
 }

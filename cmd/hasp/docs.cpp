@@ -123,7 +123,15 @@ std::string option_text(const Option& option) {
     if (!option.env.empty()) {
         notes.push_back("environment: " + option.env);
     }
-    return notes.empty() ? out : out + " (" + join_words(notes, "; ") + ")";
+    if (notes.empty()) {
+        return out;
+    }
+    // A text may end with a note of its own, in brackets.
+    if (out.ends_with(')')) {
+        out.pop_back();
+        return out + "; " + join_words(notes, "; ") + ")";
+    }
+    return out + " (" + join_words(notes, "; ") + ")";
 }
 
 std::string positional_text(const Positional& positional) {

@@ -83,6 +83,12 @@ bool names_folder(const std::string& metavar) {
 bool names_file(const std::string& metavar) {
     return metavar == "FILE" || metavar == "PATH";
 }
+// Whether words of this command are files or folders.
+bool takes_files(const Place& place) {
+    return std::any_of(place.positionals.begin(), place.positionals.end(), [](const Positional& p) {
+        return names_file(p.name) || names_folder(p.name);
+    });
+}
 bool takes_value(const Option& option) {
     return option.kind == Kind::value || option.kind == Kind::list;
 }
@@ -164,7 +170,7 @@ std::string bash(const std::vector<Place>& places) {
         words.insert(words.end(), options.begin(), options.end());
         words.emplace_back(global_words);
         out += "    " + quoted(place.path) + ") words=" + quoted(join(words, " ")) +
-               (place.positionals.empty() ? "" : " files=1") + " ;;\n";
+               (takes_files(place) ? " files=1" : "") + " ;;\n";
     }
     return out + "    esac\n"
                  "    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
@@ -198,7 +204,7 @@ std::string zsh(const std::vector<Place>& places) {
         "#compdef hasp\n# Made by `hasp help-dump zsh`: do not edit.\n"
         "_hasp() {\n"
         "    local -a known specs commands\n"
-        "    local route= word\n"
+        "    local route= word files=0\n"
         "    known=(" +
         known_paths(places, " ") +
         " )\n"
@@ -230,11 +236,12 @@ std::string zsh(const std::vector<Place>& places) {
                 out += "        specs+=(" + quoted("--no-" + option.name + text) + ")\n";
             }
         }
-        out += "        ;;\n";
+        out += takes_files(place) ? "        files=1\n        ;;\n" : "        ;;\n";
     }
     return out + "    esac\n"
                  "    (( ${#commands} )) && _describe command commands\n"
-                 "    _arguments -S $specs '*:file:_files'\n"
+                 "    (( files )) && specs+=('*:file:_files') || specs+=('*: : ')\n"
+                 "    _arguments -S $specs\n"
                  "}\n"
                  "_hasp \"$@\"\n";
 }
@@ -248,7 +255,7 @@ std::string fish(const std::vector<Place>& places) {
         "function __hasp_at\n"
         "    set -l route\n"
         "    for word in (commandline -opc)[2..-1]\n"
-        "        set -l longer (string join ' ' $route $word)\n"
+        "        set -l longer (string join -- ' ' $route $word)\n"
         "        contains -- $longer $__hasp_known; and set route $longer\n"
         "    end\n"
         "    test \"$route\" = \"$argv[1]\"\n"
@@ -283,10 +290,7 @@ std::string fish(const std::vector<Place>& places) {
             }
         }
         if (!place.positionals.empty()) {
-            const bool files = std::any_of(
-                place.positionals.begin(), place.positionals.end(),
-                [](const Positional& p) { return names_file(p.name) || names_folder(p.name); });
-            out += files ? start + " -F\n" : "";
+            out += takes_files(place) ? start + " -F\n" : "";
         }
     }
     return out;

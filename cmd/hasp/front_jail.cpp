@@ -5,12 +5,14 @@
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
+#include <filesystem>
 #include <grp.h>
 #include <linux/landlock.h>
 #include <memory>
 #include <pwd.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -151,6 +153,36 @@ Status filter_calls() {
 }
 
 } // namespace
+
+Status check_reach(const std::string& user, const std::string& folder) {
+    if (::geteuid() != 0 || user.empty()) {
+        return {};
+    }
+    const passwd* found = ::getpwnam(user.c_str());
+    if (found == nullptr) {
+        return {}; // enter_jail says so
+    }
+    for (std::filesystem::path path = folder; !path.empty(); path = path.parent_path()) {
+        struct stat st {};
+        if (::stat(path.c_str(), &st) != 0) {
+            return errno_error(errno, "cannot look at " + path.string());
+        }
+        const mode_t needed = st.st_uid == found->pw_uid   ? S_IXUSR
+                              : st.st_gid == found->pw_gid ? S_IXGRP
+                                                           : S_IXOTH;
+        if ((st.st_mode & needed) == 0) {
+            return fail(Code::refused,
+                        "the user '" + user + "', as whom front runs, cannot pass through " +
+                            path.string(),
+                        "chmod o+x " + path.string() +
+                            ", put the state elsewhere, or set front_user under [process]");
+        }
+        if (path == path.root_path()) {
+            break;
+        }
+    }
+    return {};
+}
 
 Status enter_jail(const JailOptions& options, std::string& reached) {
     if (Status changed = become(options.user); !changed.ok()) {

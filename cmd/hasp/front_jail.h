@@ -20,4 +20,8 @@ struct JailOptions {
 // *reached says what is in force ("user nobody, landlock, seccomp").
 Status enter_jail(const JailOptions& options, std::string& reached);
 
+// Before anything starts, as root: whether `user` can pass through `folder` and every folder above
+// it, as front and the apps must. Code::refused names the folder that is closed.
+Status check_reach(const std::string& user, const std::string& folder);
+
 } // namespace hasp::cmd

@@ -13,6 +13,7 @@
 #include <memory>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <unistd.h>
 #include <vector>
 
 namespace hasp::cmd {
@@ -163,6 +164,14 @@ Result<std::string> join_parent(const std::string& state, const std::string& inv
         return fail(Code::conflict, state + " holds the tier " + held->name.text() + " already",
                     "use another --state for " + me->text());
     }
+    // Keys of an earlier try stay: their enrolment may have been done and its answer lost.
+    const bool tried_before = ::access((state + "/keys/tls.pem").c_str(), F_OK) == 0;
+    const auto refused_for_good = [&](Error error) {
+        if (!tried_before) {
+            [[maybe_unused]] const Status gone = remove_tree(state + "/keys");
+        }
+        return error;
+    };
     auto keys = maint::prepare_join_keys(state + "/keys", random);
     if (!keys.ok()) {
         return keys.error();
@@ -174,7 +183,7 @@ Result<std::string> join_parent(const std::string& state, const std::string& inv
         ParentCheck check{*invitation, *me, clock.wall_us(), ""};
         auto answer = post(address, request, check);
         if (!answer.ok() && answer.error().code == Code::refused) {
-            return answer.error();
+            return refused_for_good(answer.error());
         }
         if (!answer.ok()) {
             tried += (tried.empty() ? "" : "; ") + answer.error().message;
@@ -186,7 +195,7 @@ Result<std::string> join_parent(const std::string& state, const std::string& inv
                 refused = fail(Code::failed,
                                "the parent answered with status " + std::to_string(answer->status));
             }
-            return refused;
+            return refused.code == Code::refused ? refused_for_good(refused) : refused;
         }
         if (Status stored = store(state, *invitation, *me, *keys, answer->body); !stored.ok()) {
             return stored.error();

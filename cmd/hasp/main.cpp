@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "commands.h"
 #include "maint/config.h"
 #include "run/dialer.h"
@@ -25,28 +26,57 @@ std::vector<Command> commands() {
     return all;
 }
 
+// As the manual of hasp.toml writes them: values in quotes, units in full.
+maint::TableRow manual_row(const run::KeyRow& row) {
+    std::string type(row.type);
+    const bool choice = type.find('|') != std::string::npos;
+    if (choice) {
+        std::string values;
+        for (const std::string_view value : split(row.type, '|')) {
+            values += (values.empty() ? "one of \"" : ", \"") + std::string(trim(value)) + "\"";
+        }
+        type = values;
+    }
+    std::string default_text(row.default_value);
+    if (!default_text.empty() && (choice || row.type == "string")) {
+        default_text = "\"" + default_text + "\"";
+    }
+    return {std::string(row.section),
+            std::string(row.key),
+            type,
+            row.unit == "s" ? "seconds" : std::string(row.unit),
+            default_text,
+            std::string(row.limits),
+            std::string(row.text)};
+}
+
 std::vector<FileManual> manuals() {
     FileManual app{.file = "hasp-app.toml",
                    .summary = "what an app is, how it runs and what it may do",
-                   .description = "Stands at the top of every app's folder.",
+                   .description = "Stands at the top of an app's folder and goes with each of its "
+                                  "releases. An unknown key, a wrong type or a value that does not "
+                                  "fit is refused with its line.\n\nA manifest needs [app] and the "
+                                  "section of its kind.",
                    .rows = {},
                    .example =
                        "[app]\nname = \"wiki\"\ntitle = \"Wiki\"\nkind = \"process\"\ninstance = "
                        "\"user\"\n\n[process]\ncommand = [\"/usr/bin/node\", "
                        "\"server.js\"]\nlisten = \"tcp:8080\"\n\n[data]\nscope = \"user\"\n"};
     for (const run::KeyRow& row : run::manifest_keys()) {
-        app.rows.push_back({std::string(row.section), std::string(row.key), std::string(row.type),
-                            std::string(row.unit), std::string(row.default_value),
-                            std::string(row.limits), std::string(row.text)});
+        app.rows.push_back(manual_row(row));
     }
-    return {{.file = "hasp.toml",
-             .summary = "the config of a tier",
-             .description =
-                 "Read once, at start. A missing key has its default; an unknown one is an error.",
-             .rows = maint::config_rows(),
-             .example = "[web]\nlisten = [\"192.0.2.10:80\"]\n\n[link]\nlisten = "
-                        "[\"192.0.2.10:8490\"]\naddresses = [\"center.example:8490\"]\n"},
-            std::move(app)};
+    return {
+        {.file = "hasp.toml",
+         .summary = "the config of a tier",
+         .description =
+             "Stands in the tier's folder, and is read once, at start. A missing key has its "
+             "default. An unknown key, a wrong type or a value beyond its limits is refused with "
+             "its line; `hasp config check FILE` says so beforehand.\n\nPaths are absolute, or "
+             "begin where hasp was started.",
+         .rows = maint::config_rows(),
+         .example = "[web]\nlisten = [\"192.0.2.10:80\"]\n\n[link]\nlisten = "
+                    "[\"192.0.2.10:8490\"]\naddresses = [\"center.example:8490\"]\n"},
+        std::move(app)};
 }
 
 Result<std::string> read_stdin(std::size_t limit_bytes) {

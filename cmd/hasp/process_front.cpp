@@ -45,6 +45,7 @@ passon::Settings settings_of(const maint::Config& config, const std::string& coo
     s.parked_min = static_cast<std::size_t>(config.link.park_min);
     s.parked_max = static_cast<std::size_t>(config.link.park_max);
     s.reconnect_ms_max = config.link.reconnect_s_max * 1000;
+    s.access_flush_ms = config.log.access_flush_ms;
     s.cookie = cookie;
     return s;
 }
@@ -222,9 +223,12 @@ class FrontProcess final : private net::Handler {
                 engine_->control_close(id);
             }
         } else if (type == "link.cut") {
-            const std::string neighbour = text_of(head, "neighbour");
+            std::string neighbour = text_of(head, "neighbour");
+            if (neighbour.empty()) {
+                neighbour = me_.parent().leaf();
+            }
             log_.info("link.cut", text_of(head, "reason"), {{"neighbour", neighbour}});
-            engine_->close_link(neighbour.empty() ? me_.parent().leaf() : neighbour);
+            engine_->close_link(neighbour);
         }
     }
 

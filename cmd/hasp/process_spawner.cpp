@@ -58,6 +58,13 @@ class SpawnerProcess {
         settings.allow_no_isolation =
             options_.config.apps.isolation == maint::Config::Isolation::none_allowed;
         settings.reap_orphans = true;
+        // Front dials the sockets under its own user.
+        if (::geteuid() == 0 && !options_.config.process.front_user.empty()) {
+            if (const passwd* front = ::getpwnam(options_.config.process.front_user.c_str());
+                front != nullptr) {
+                settings.socket_owner = {front->pw_uid, front->pw_gid};
+            }
+        }
         isolation_ = settings.isolation.name +
                      (settings.isolation.reason.empty() ? "" : ": " + settings.isolation.reason);
         if (settings.isolation.kind != run::IsolationKind::bwrap &&
@@ -201,9 +208,6 @@ class SpawnerProcess {
                 const auto known = spawner_->status(id);
                 const bool was_ready = known && known->state == run::State::ready;
                 started = spawner_->start(spec);
-                if (started.ok()) {
-                    let_front_in(spec.socket_path);
-                }
                 if (started.ok() && was_ready) {
                     Json event = status_json(*spawner_->status(id));
                     event["t"] = "event";
@@ -225,18 +229,6 @@ class SpawnerProcess {
                                 {"message", started.error().message},
                                 {"hint", started.error().hint}};
             send(refused);
-        }
-    }
-
-    // Front dials the socket under its own user.
-    void let_front_in(const std::string& socket_path) {
-        if (::geteuid() != 0 || options_.config.process.front_user.empty()) {
-            return;
-        }
-        const passwd* front = ::getpwnam(options_.config.process.front_user.c_str());
-        if (front != nullptr && ::lchown(socket_path.c_str(), front->pw_uid, front->pw_gid) != 0) {
-            log_.warn("spawner.socket", "front cannot be given the socket",
-                      {{"socket", socket_path}});
         }
     }
 

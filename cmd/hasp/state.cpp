@@ -152,6 +152,35 @@ std::string columns(const std::vector<std::vector<std::string>>& rows) {
     return out;
 }
 
+std::string listing(const Args& args, const std::vector<std::vector<std::string>>& rows) {
+    return args.quiet() && rows.size() == 1 ? std::string() : columns(rows);
+}
+
+std::string fields(const Json& object) {
+    std::string out;
+    std::size_t widest = 0;
+    for (const auto& [key, value] : object.items()) {
+        widest = std::max(widest, key.size());
+    }
+    for (const auto& [key, value] : object.items()) {
+        std::string text;
+        if (value.is_array()) {
+            for (const Json& item : value) {
+                text += (text.empty() ? "" : ", ") +
+                        (item.is_string() ? item.get<std::string>() : dump(item));
+            }
+        } else if (value.is_string()) {
+            text = value.get<std::string>();
+        } else if (value.is_boolean()) {
+            text = value.get<bool>() ? "yes" : "no";
+        } else if (!value.is_null()) {
+            text = dump(value);
+        }
+        out += key + std::string(widest - key.size() + 2, ' ') + (text.empty() ? "-" : text) + "\n";
+    }
+    return out;
+}
+
 Result<std::string> read_secret(const std::string& file, Env& env) {
     auto text = file == "-" ? env.in(secret_bytes_max) : read_file(file, secret_bytes_max);
     if (text.ok() && text->ends_with('\n')) {
@@ -159,6 +188,10 @@ Result<std::string> read_secret(const std::string& file, Env& env) {
         if (text->ends_with('\r')) {
             text->pop_back();
         }
+    }
+    if (text.ok() && text->empty()) {
+        return fail(Code::usage, (file == "-" ? std::string("standard input") : file) +
+                                     " is empty, not a secret");
     }
     return text;
 }

@@ -34,8 +34,14 @@ int show(const Args& args, Env& env, const Result<Json>& result,
 
 // Columns padded to the widest cell, two spaces apart; the first row is the heading.
 std::string columns(const std::vector<std::vector<std::string>>& rows);
+// The same as a command's answer: with --quiet, nothing when there is only the heading.
+std::string listing(const Args& args, const std::vector<std::vector<std::string>>& rows);
+
+// One line a field of the object, for people.
+std::string fields(const Json& object);
 
 // A secret from a file, or from standard input with "-"; one newline at its end is not part of it.
+// Code::usage when it is empty.
 Result<std::string> read_secret(const std::string& file, Env& env);
 
 } // namespace hasp::cmd

@@ -416,14 +416,10 @@ class Supervisor {
 
 } // namespace
 
-int run_supervisor(const SupervisorOptions& options, const Log& log) {
+Result<int> run_supervisor(const SupervisorOptions& options, const Log& log) {
     Supervisor supervisor(options, log);
-    if (const Status prepared = supervisor.prepare(); !prepared.ok()) {
-        std::fprintf(stderr, "hasp: %s\n", prepared.error().message.c_str());
-        if (!prepared.error().hint.empty()) {
-            std::fprintf(stderr, "  %s\n", prepared.error().hint.c_str());
-        }
-        return exit_code(prepared.error().code);
+    if (Status prepared = supervisor.prepare(); !prepared.ok()) {
+        return prepared.error();
     }
     return supervisor.run();
 }

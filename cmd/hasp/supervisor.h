@@ -30,9 +30,10 @@ struct SupervisorOptions {
     std::uint32_t usage_records = 16'384; // a lane; a power of two
 };
 
-// Runs until SIGTERM or SIGINT. 0 after a drained stop. Prints `ready http://ADDRESS` on stdout
-// when the first snapshot is served. The state lock must be held by the caller for as long as this
-// runs. One thread.
-int run_supervisor(const SupervisorOptions& options, const Log& log);
+// Runs until SIGTERM or SIGINT. 0 after a drained stop, 1 when the tier never became ready. Errors,
+// before anything was started: conflict (an address is in use), usage (no address). Prints `ready
+// http://ADDRESS` on stdout when the first snapshot is served. The state lock must be held by the
+// caller for as long as this runs. One thread.
+Result<int> run_supervisor(const SupervisorOptions& options, const Log& log);
 
 } // namespace hasp::cmd

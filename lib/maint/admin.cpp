@@ -83,7 +83,8 @@ void Admin::tier_commands() {
         auto child = world_.store.child(name);
         if (!child.ok() || !*child) {
             answer(child.ok()
-                       ? fail(Code::not_found, "there is no tier '" + name + "' below this one")
+                       ? fail(Code::not_found, "there is no tier '" + name + "' below this one",
+                              "hasp local list shows those that are")
                        : child.error());
             return;
         }
@@ -125,7 +126,8 @@ void Admin::tier_commands() {
         auto child = world_.store.child(name);
         if (!child.ok() || !*child) {
             answer(child.ok()
-                       ? fail(Code::not_found, "there is no tier '" + name + "' below this one")
+                       ? fail(Code::not_found, "there is no tier '" + name + "' below this one",
+                              "hasp local list shows those that are")
                        : child.error());
             return;
         }

@@ -114,6 +114,12 @@ void Admin::add_app(const Json& args, const Answer& answer) {
         }
     }
     std::string data_home;
+    if (manifest->data != run::DataScope::app && !text_of(args, "home").empty()) {
+        answer(fail(Code::usage,
+                    "'" + manifest->name + "' has no dataset for all users, so it has no home",
+                    "leave out --home, or set scope = \"app\" under [data] in its manifest"));
+        return;
+    }
     if (manifest->data == run::DataScope::app) {
         const std::string home = text_of(args, "home");
         auto named = home.empty() ? Result<trust::TierName>(targets.front()) : target(home);

@@ -75,18 +75,4 @@ bool valid_host_name(std::string_view text) {
     return letters; // else it is a mistyped IP address
 }
 
-bool valid_network(std::string_view text) {
-    const std::size_t slash = text.find('/');
-    const std::string_view host = text.substr(0, slash);
-    const bool four = is_ip(host, AF_INET);
-    if (!four && !is_ip(host, AF_INET6)) {
-        return false;
-    }
-    if (slash == std::string_view::npos) {
-        return true;
-    }
-    const std::optional<std::uint64_t> bits = parse_u64(text.substr(slash + 1));
-    return bits && *bits <= (four ? 32U : 128U);
-}
-
 } // namespace hasp::maint

@@ -18,9 +18,6 @@ std::string check_peer(std::string_view text) {
 std::string check_host(std::string_view text) {
     return valid_host_name(text) ? "" : "is no host name";
 }
-std::string check_network(std::string_view text) {
-    return valid_network(text) ? "" : "is no IP address or network, for example 10.0.0.0/8";
-}
 
 // {app} once, as a whole first label or part of it, so that an app's name can be read back.
 std::string check_app_host(std::string_view text) {
@@ -105,13 +102,11 @@ std::vector<ConfigKey> make_keys() {
                "How many connections of users are open at most."),
         number("web", "max_connections_per_address", HASP_AT(web.max_connections_per_address),
                "connections", 1, 1'000'000,
-               "How many of them one address may hold. Trusted proxies are not counted."),
-        number("web", "head_bytes_max", HASP_AT(web.head_bytes_max), "bytes", 4'096, 65'536,
-               "How long the head of a request may be."),
-        number("web", "header_count_max", HASP_AT(web.header_count_max), "headers", 16, 1'000,
-               "How many headers a request may have."),
-        number("web", "body_bytes_max", HASP_AT(web.body_bytes_max), "bytes", 0,
-               std::int64_t{1} << 50, "How long the body of a request may be. 0: any length."),
+               "How many of them one address may hold. Addresses of this machine are not counted."),
+        number("web", "head_bytes_max", HASP_AT(web.head_bytes_max), "bytes", 4'096, 32'768,
+               "How long the head of a request or of an answer may be."),
+        number("web", "header_count_max", HASP_AT(web.header_count_max), "headers", 16, 100,
+               "How many headers a request or an answer may have."),
         number("web", "head_s", HASP_AT(web.head_s), "seconds", 1, 3'600,
                "How long a client may take to send the head."),
         number("web", "body_idle_s", HASP_AT(web.body_idle_s), "seconds", 1, 3'600,
@@ -119,14 +114,11 @@ std::vector<ConfigKey> make_keys() {
         number("web", "answer_head_s", HASP_AT(web.answer_head_s), "seconds", 1, 3'600,
                "How long an app may take until its answer begins."),
         number("web", "keepalive_s", HASP_AT(web.keepalive_s), "seconds", 1, 3'600,
-               "How long an idle connection stays open."),
+               "How long a connection of a user stays open without a request."),
         number("web", "connect_ms", HASP_AT(web.connect_ms), "milliseconds", 10, 60'000,
-               "How long connecting to an app or a neighbour may take."),
+               "How long one try to connect to an app or to another tier may take."),
         number("web", "whole_s", HASP_AT(web.whole_s), "seconds", 0, 7 * day_s,
                "How long a request may take from first to last byte. 0: any time."),
-        list("web", "trusted_proxies", HASP_AT(web.trusted_proxies), check_network,
-             "IP addresses or networks",
-             "Proxies before this tier whose word about the client's address is taken."),
 
         list("link", "listen", HASP_AT(link.listen), check_listen, "IP:PORT",
              "Where tiers below connect. Empty: this tier has no children."),
@@ -142,42 +134,37 @@ std::vector<ConfigKey> make_keys() {
                "How often a silent link is tested."),
 
         number("session", "hours", HASP_AT(session.hours), "hours", 1, 720,
-               "How long a session lives without being used."),
+               "How long a log-in lasts without being used."),
         number("session", "absolute_days", HASP_AT(session.absolute_days), "days", 1, 365,
-               "How long it lives at most. Not shorter than hours."),
+               "How long it lasts at most. Not shorter than hours."),
 
-        number("login", "attempts_per_minute", HASP_AT(login.attempts_per_minute), "attempts", 1,
-               1'000, "Failed log-ins of one account in a minute."),
+        number(
+            "login", "failures_before_delay", HASP_AT(login.failures_before_delay), "failures", 1,
+            1'000,
+            "How many wrong passwords in a row an account takes at once. Each further try has to "
+            "wait, 1, 2, 4 and so on up to 900 seconds, until one is right or a day has passed."),
         number("login", "attempts_per_minute_per_address",
                HASP_AT(login.attempts_per_minute_per_address), "attempts", 1, 10'000,
-               "Failed log-ins from one address in a minute."),
+               "How many tries, right or wrong, one address has in a minute."),
         number("login", "argon2_threads", HASP_AT(login.argon2_threads), "threads", 1, 64,
                "How many passwords are hashed at the same time; each takes 64 MiB."),
 
-        number("apps", "uid_base", HASP_AT(apps.uid_base), "user id", 1'000, 2'000'000'000,
-               "The first system user id that apps run as, when hasp was started as root."),
-        number("apps", "uid_count", HASP_AT(apps.uid_count), "user ids", 1, 1'000'000,
-               "How many ids there are from uid_base on."),
         choice("apps", "isolation", HASP_CHOICE(apps.isolation),
                {"bwrap", "landlock", "none-allowed"},
-               "The least isolation that is accepted. The strongest that works is used; an app "
-               "does not start with less than this."),
-        number("apps", "starts_at_once_max", HASP_AT(apps.starts_at_once_max), "apps", 1, 256,
-               "How many apps start at the same time; others wait."),
+               "The least isolation that is accepted. The strongest that works on this machine is "
+               "used, "
+               "and `hasp status` names it. With less than this, no app starts."),
         number("apps", "start_s", HASP_AT(apps.start_s), "seconds", 1, 3'600,
-               "How long an app may take until it answers, unless its manifest says otherwise."),
-        number("apps", "memory_mib", HASP_AT(apps.memory_mib), "MiB", 16, 1'048'576,
-               "How much memory an app may use, unless its manifest says otherwise."),
-        number("apps", "idle_stop_s", HASP_AT(apps.idle_stop_s), "seconds", 0, 30 * day_s,
-               "After how long without a request an app is stopped, unless its manifest says "
-               "otherwise. 0: never."),
+               "How long a request waits for its app to start. How long the start itself may take "
+               "is in "
+               "the app's manifest."),
 
         number("lease", "days", HASP_AT(lease.days), "days", 1, 365,
                "How long the authority lent to a tier below lasts."),
         number("lease", "run_days", HASP_AT(lease.run_days), "days", 1, 3'650,
                "How long a tier below may run an app. Not shorter than days."),
         number("lease", "renew_percent", HASP_AT(lease.renew_percent), "percent", 5, 95,
-               "After which part of its life a lease is renewed."),
+               "How much of a lease's life passes before it is renewed."),
 
         choice("log", "level", HASP_CHOICE(log.level), {"debug", "info", "warn", "error"},
                "The least important messages that are written."),
@@ -186,13 +173,15 @@ std::vector<ConfigKey> make_keys() {
         toggle("log", "access", HASP_AT(log.access),
                "Whether each request is written to STATE/log/access.jsonl."),
         number("log", "access_flush_ms", HASP_AT(log.access_flush_ms), "milliseconds", 10, 60'000,
-               "How long lines of the access log are collected."),
+               "How long lines of the access log are collected before they are written."),
 
         words("process", "front_user", HASP_AT(process.front_user), check_user, "a system user",
               "The user that the process with the users' sockets becomes, when hasp was started as "
               "root. Empty: it stays."),
         toggle("process", "seccomp", HASP_AT(process.seccomp),
-               "Whether that process may only make the system calls that it needs."),
+               "Whether system calls that this process has no use for are refused to it. Turn it "
+               "off only "
+               "to find a fault."),
     };
 }
 

@@ -144,7 +144,8 @@ TEST(Config, TheTableHasEachKeyOnceWithItsSectionTogetherAndAText) {
             section = row.section;
         }
     }
-    EXPECT_GT(seen.size(), 40U);
+    EXPECT_EQ(seen.size(), 38U)
+        << "a key was added or taken away: give it an effect, and CHANGELOG a line";
 }
 
 TEST(Addresses, AreCheckedByTheirForm) {
@@ -162,11 +163,6 @@ TEST(Addresses, AreCheckedByTheirForm) {
                             "a_b:1", "1.2.3:80", "a b:1"}) {
         EXPECT_FALSE(valid_peer_address(bad)) << bad;
     }
-    EXPECT_TRUE(valid_network("10.0.0.0/8"));
-    EXPECT_TRUE(valid_network("::1"));
-    EXPECT_FALSE(valid_network("10.0.0.0/33"));
-    EXPECT_FALSE(valid_network("10.0.0.0/"));
-    EXPECT_FALSE(valid_network("host/8"));
 }
 
 } // namespace

@@ -14,6 +14,7 @@
 #include "trust/lease.h"
 #include "trust/time_guard.h"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -111,7 +112,7 @@ class Delegation {
                         const Links::Answer& answer);
     void on_pack_get(const std::string& child, const Message& message, const Links::Answer& answer);
     bool assigned(const std::string& child, const std::string& app, const std::string& release_id);
-    std::string pack_path(const std::string& app, const std::string& release_id) const;
+    std::string pack_path(const std::string& sha256) const;
 
     World world_;
     trust::TimeGuard time_;
@@ -124,7 +125,11 @@ class Delegation {
     std::vector<AssignmentRow> desired_;
     trust::Counter desired_counter_;
     trust::Counter reached_;
-    bool working_ = false;
+    bool working_ = false; // a step is under way, and its end calls work() or done_with()
+    // What was made for children, by "APP RELEASE HAVE…", and who waits for what is being made.
+    std::map<std::string, PackInfo> packs_;
+    std::map<std::string, std::vector<std::function<void(const Result<PackInfo>&)>>> packing_;
+    std::uint64_t packs_made_ = 0;
     bool fetching_lease_ = false;
     std::int64_t retry_at_us_ = 0;
     std::function<void()> on_reached_;

@@ -18,6 +18,11 @@ namespace hasp::maint {
 namespace {
 constexpr std::int64_t report_every_us = 10'000'000;
 constexpr std::int64_t expire_every_us = 60'000'000;
+constexpr std::int64_t hour_us = std::int64_t{3600} * 1'000'000;
+
+signon::SessionTimes session_times(const Config& config) {
+    return {config.session.hours * hour_us, config.session.absolute_days * 24 * hour_us};
+}
 
 } // namespace
 
@@ -58,7 +63,8 @@ struct Keeper::Impl {
           db(std::move(database)), store(std::move(tier_store)), copies(std::move(working_copies)),
           releases(options.state + "/releases"),
           accounts(signon::make_sqlite_account_store(*db, clock, me.name.realm())),
-          sessions(signon::make_sqlite_session_store(*db, clock, random, me.name.realm())),
+          sessions(signon::make_sqlite_session_store(*db, clock, random, me.name.realm(),
+                                                     session_times(options.config))),
           tokens(signon::make_sqlite_token_store(*db, *accounts, clock, random, me.name.realm())),
           links(ports, clock, log, me.name, options.config.link.heartbeat_s),
           people({store, *accounts, *sessions, *tokens},

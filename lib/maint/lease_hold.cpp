@@ -162,8 +162,9 @@ void Delegation::serve_parent() {
 }
 
 void Delegation::parent_connected() {
+    // What was asked on the old link has been answered with its loss; an import may still run, and
+    // goes on by itself.
     fetching_lease_ = false;
-    working_ = false;
     retry_at_us_ = 0;
     work();
 }
@@ -172,6 +173,13 @@ void Delegation::take_lease(const Message& message) {
     const auto envelope_bytes =
         static_cast<std::size_t>(std::max<std::int64_t>(0, int_of(message.head, "envelope_bytes")));
     if (envelope_bytes > message.body.size() || fetching_lease_) {
+        return;
+    }
+    // Offered once more because our report crossed the offer on its way.
+    if (lease_bytes_ && message.body.compare(0, envelope_bytes, lease_bytes_->envelope) == 0) {
+        if (on_reached_) {
+            on_reached_();
+        }
         return;
     }
     auto chain = trust::decode_chain(std::string_view(message.body).substr(envelope_bytes));
@@ -332,8 +340,7 @@ void Delegation::take_desired(const std::string& envelope, bool from_disk) {
         }
     }
     if (!from_disk) {
-        working_ = false;
-        work();
+        work(); // nothing, if a step is under way: its end goes through the new list
     }
 }
 

@@ -169,9 +169,10 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
 void Links::ask(const std::string& neighbour, Json head, std::string body, Reply reply) {
     Link* link = find(neighbour);
     if (link == nullptr) {
-        reply(fail(Code::unreachable, neighbour.empty()
-                                          ? "the parent cannot be reached"
-                                          : "the tier '" + neighbour + "' cannot be reached"));
+        // Named by us: a tier further away may show these words to a user of its own.
+        const std::string name = neighbour.empty() ? me_.parent().leaf() : neighbour;
+        reply(
+            fail(Code::unreachable, "'" + name + "' cannot be reached from '" + me_.leaf() + "'"));
         return;
     }
     if (questions_.size() >= questions_max) {

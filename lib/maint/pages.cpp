@@ -176,6 +176,20 @@ Pages::Response Pages::to_login(const Request& request) const {
     return see_other("/hasp/login?next=" + percent_encode(request.target));
 }
 
+// "the link to Center is down since 09:12"; empty while it is up, and where there is no parent.
+std::string Pages::link_down() const {
+    if (!world_.me.has_parent() || world_.links.connected(to_parent)) {
+        return {};
+    }
+    const std::int64_t now_us = world_.clock.wall_us();
+    std::string text = "the link to " + capitalised(world_.me.name.parent().leaf()) + " is down";
+    if (world_.parent.since_us > 0 && !world_.parent.up) {
+        text +=
+            " since " + signon::clock_text(world_.parent.since_us, now_us, utc_offset_s(now_us));
+    }
+    return text;
+}
+
 void Pages::login(const Request& request, Done done) {
     const std::string next = query_value(request.target, "next").value_or("/");
     // "again": signed on here, but not where the app is; only a new log-in helps.
@@ -187,9 +201,8 @@ void Pages::login(const Request& request, Done done) {
     signon::LoginPage values;
     values.frame = frame();
     values.next = next;
-    if (world_.me.has_parent() && !world_.links.connected(to_parent)) {
-        values.offline_note = "The link to " + capitalised(world_.me.name.parent().leaf()) +
-                              " is down: only accounts of this site can log in now.";
+    if (const std::string down = link_down(); !down.empty()) {
+        values.offline_note = "T" + down.substr(1) + ": only accounts of this site can log in now.";
     }
     done(page(request, 200, signon::render(values)));
 }
@@ -229,7 +242,9 @@ void Pages::post_login(const Request& request, Done done) {
             status = 429;
         } else if (opened.error().code != Code::refused) {
             status = 503;
-            values.error = "Your account cannot be checked now: " + opened.error().message + ".";
+            const std::string down = link_down();
+            values.error = "Your account cannot be checked now: " +
+                           (down.empty() ? opened.error().message : down) + ".";
         }
         Response response = page(request, status, signon::render(values));
         if (status == 429) {
@@ -351,11 +366,9 @@ Pages::Response Pages::portal(const Request& request, const signon::Identity& wh
         }
         values.tiles.push_back(std::move(tile));
     }
-    if (!parent_up) {
-        values.notice =
-            "The link to " + capitalised(world_.me.name.parent().leaf()) + " is down since " +
-            signon::clock_text(world_.parent.since_us, values.now_us, values.utc_offset_s) +
-            ". What this site holds works; the rest will be back with the link.";
+    if (const std::string down = link_down(); !down.empty()) {
+        values.notice = "T" + down.substr(1) +
+                        ". What this site holds works; the rest will be back with the link.";
     }
     return page(request, 200, signon::render(values));
 }

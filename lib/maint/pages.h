@@ -82,6 +82,7 @@ class Pages {
     Response error(const Request& request, int status, const std::string& headline,
                    const std::string& what, const std::string& todo) const;
     Response to_login(const Request& request) const;
+    std::string link_down() const;
     std::optional<signon::Identity> signed_on(const Request& request);
     std::string set_cookie(const Request& request, const std::string& value) const;
     std::string app_authority(const Request& request, const std::string& app) const;

@@ -21,7 +21,7 @@ Error wrong_login() {
 
 signon::GuessLimits limits_of(const Config& config) {
     signon::GuessLimits limits;
-    limits.account_free_failures = static_cast<unsigned>(config.login.attempts_per_minute);
+    limits.account_free_failures = static_cast<unsigned>(config.login.failures_before_delay);
     limits.address_burst = static_cast<double>(config.login.attempts_per_minute_per_address);
     limits.address_per_s = limits.address_burst / 60;
     return limits;

@@ -5,6 +5,8 @@
 #include "delegation.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -15,8 +17,9 @@ constexpr std::int64_t retry_us = 10'000'000;
 constexpr std::size_t chunk_bytes = 256 * 1024;
 } // namespace
 
-std::string Delegation::pack_path(const std::string& app, const std::string& release_id) const {
-    return world_.state + "/packs/" + app + "-" + release_id + ".pack";
+// Named by its content: a child that is half-way through it never meets another.
+std::string Delegation::pack_path(const std::string& sha256) const {
+    return world_.state + "/packs/" + sha256 + ".pack";
 }
 
 bool Delegation::assigned(const std::string& child, const std::string& app,
@@ -66,19 +69,47 @@ void Delegation::on_release_get(const std::string& child, const Message& message
         answer(made.error());
         return;
     }
-    const std::string path = pack_path(app, id);
+    auto have = texts_of(message.head, "have");
+    std::sort(have.begin(), have.end());
+    std::string key = app + " " + id;
+    for (const std::string& commit : have) {
+        key += " " + commit;
+    }
+    const std::string text = encode_release(*release);
+    const auto tell = [answer, text](const Result<PackInfo>& info) {
+        if (!info.ok()) {
+            answer(info.error());
+            return;
+        }
+        answer(Message{{{"pack_bytes", info->size}, {"pack_sha256", info->sha256}}, text});
+    };
+    if (const auto made = packs_.find(key);
+        made != packs_.end() && ::access(pack_path(made->second.sha256).c_str(), R_OK) == 0) {
+        tell(made->second);
+        return;
+    }
+    std::vector<std::function<void(const Result<PackInfo>&)>>& waiting = packing_[key];
+    waiting.push_back(tell);
+    if (waiting.size() > 1) {
+        return; // one pack for all who have the same and want the same
+    }
     auto info = std::make_shared<Result<PackInfo>>(fail(Code::failed, "no pack"));
+    const std::string path = world_.state + "/packs/new-" + std::to_string(++packs_made_);
     world_.ports.background(
-        [this, app, path, info, commit = release->commit, have = texts_of(message.head, "have")] {
+        [this, app, path, info, commit = release->commit, have] {
             *info = write_pack(world_.releases.repo_path(app), commit, have, path);
-        },
-        [this, app, id, info, answer, text = encode_release(*release)] {
-            if (!info->ok()) {
-                answer(info->error());
-                return;
+            if (info->ok() && ::rename(path.c_str(), pack_path((*info)->sha256).c_str()) != 0) {
+                *info = errno_error(errno, "cannot keep the pack of " + app);
             }
-            answer(
-                Message{{{"pack_bytes", (*info)->size}, {"pack_sha256", (*info)->sha256}}, text});
+        },
+        [this, key, info] {
+            if (info->ok()) {
+                packs_.insert_or_assign(key, **info);
+            }
+            const auto told = packing_.extract(key);
+            for (const auto& tell_one : told.mapped()) {
+                tell_one(*info);
+            }
         });
 }
 
@@ -90,7 +121,13 @@ void Delegation::on_pack_get(const std::string& child, const Message& message,
         answer(fail(Code::not_found, "that release is not assigned to you"));
         return;
     }
-    const Fd fd(::open(pack_path(app, id).c_str(), O_RDONLY | O_CLOEXEC));
+    // Whatever is there was made for somebody who may have this app's releases; its name is the
+    // hash that the child was told.
+    const std::string sha256 = text_of(message.head, "pack");
+    const auto ours = std::any_of(packs_.begin(), packs_.end(), [&](const auto& made) {
+        return made.second.sha256 == sha256 && made.first.starts_with(app + " " + id);
+    });
+    const Fd fd(ours ? ::open(pack_path(sha256).c_str(), O_RDONLY | O_CLOEXEC) : -1);
     std::string chunk(chunk_bytes, '\0');
     const ssize_t n =
         fd ? ::pread(fd.get(), chunk.data(), chunk.size(), int_of(message.head, "offset")) : -1;
@@ -216,6 +253,7 @@ void Delegation::fetch_pack(const AssignmentRow& wanted, const std::shared_ptr<P
     const Json question{{"t", "pack.get"},
                         {"app", wanted.app},
                         {"release", wanted.release_id},
+                        {"pack", spool->expected_sha256()},
                         {"offset", spool->have_bytes()}};
     world_.links.ask(
         to_parent, question, {}, [this, wanted, spool, release](Result<Message> answer) {

@@ -156,7 +156,8 @@ Result<std::string> ReleaseStore::import(const std::string& pack, const Release&
         Status renewed = write_file_durably(manifest_path, encode_release(expected), 0600);
         return renewed.ok() ? Result<std::string>(id) : Result<std::string>(renewed.error());
     }
-    Status done = make_folders(app_folder);
+    // Passed through by front, which serves files, and by apps: each runs as another user.
+    Status done = make_folders(app_folder, 0711);
     if (done.ok()) {
         const GitLibrary git;
         const Result<GitRepo> repo = open_repo(repo_path(expected.app), true);

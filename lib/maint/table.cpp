@@ -85,8 +85,8 @@ std::string table_to_roff(const std::vector<TableRow>& rows) {
         }
         out += ".TP\n.B " + roff_escape(row.key) + "\n" + roff_escape(row.text);
         std::string notes = row.type;
-        notes += row.unit.empty() ? "" : ", " + row.unit;
         notes += row.limits.empty() ? "" : ", " + row.limits;
+        notes += row.unit.empty() ? "" : (row.limits.empty() ? ", " : " ") + row.unit;
         notes += row.default_text.empty() ? "" : "; default: " + row.default_text;
         if (!notes.empty()) {
             notes.front() = notes.front() >= 'a' && notes.front() <= 'z'

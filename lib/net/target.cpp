@@ -41,13 +41,26 @@ const char* check_segment(std::string_view segment) {
     std::size_t dots = 0;
     bool only_dots = true;   // so far
     bool parameters = false; // behind a ";"
+    const auto is_dots = [&] { return only_dots && (dots == 1 || dots == 2); };
+    constexpr const char* dot_segment = "a segment of the path is . or ..";
     for (std::size_t i = 0; i < segment.size();) {
         const int c = next_decoded(segment, i);
         if (c < 0) {
             return "a malformed escape in the path";
         }
-        if (c == '/' || c == '\\' || c == '\0') {
-            return "a segment of the path holds a slash, a backslash or NUL";
+        if (c == '\\' || c == '\0') {
+            return "a segment of the path holds a backslash or NUL";
+        }
+        if (c == '/') {
+            // Programs name things by it ("$:/StoryList"), and others decode it early: what stands
+            // between such slashes must be safe as a segment.
+            if (is_dots()) {
+                return dot_segment;
+            }
+            dots = 0;
+            only_dots = true;
+            parameters = false;
+            continue;
         }
         if (c == ';') {
             parameters = true;
@@ -58,7 +71,7 @@ const char* check_segment(std::string_view segment) {
         }
     }
     // "..;x" is ".." for servers that know path parameters.
-    return only_dots && (dots == 1 || dots == 2) ? "a segment of the path is . or .." : nullptr;
+    return is_dots() ? dot_segment : nullptr;
 }
 
 } // namespace

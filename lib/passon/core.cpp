@@ -18,7 +18,7 @@ Core::Core(EngineParts given, Settings wanted)
       static_roots(std::make_unique<StaticRoots>()),
       graveyard_task_(net::timer_call<&Core::empty_graveyard>, this),
       flush_timer_(given.reactor.timers(), net::timer_call<&Core::on_flush>, this) {
-    flush_timer_.arm(AccessLog::flush_ms);
+    flush_timer_.arm(settings.access_flush_ms);
 }
 
 Core::~Core() {
@@ -102,7 +102,7 @@ void Core::empty_graveyard() {
 void Core::on_flush() {
     parts.access_log.flush();
     endpoints.sweep(now_ms(), settings.upstream_idle_ms);
-    flush_timer_.arm(AccessLog::flush_ms);
+    flush_timer_.arm(settings.access_flush_ms);
 }
 
 void Core::add_server_conn(std::unique_ptr<ServerConn> conn) {

@@ -120,9 +120,10 @@ void Endpoint::close_idle() {
 }
 
 void Endpoint::close_older_than(std::int64_t idle_since_ms) {
-    // Reversed connections wait for ever: the child decides how many it keeps.
-    while (kind_ != EndpointKind::child && !idle_.empty() &&
-           idle_.front()->idle_since_ms < idle_since_ms) {
+    // Some reversed connections wait for ever, or nothing could be sent to the child. Closing those
+    // beyond is ours to do: closed by the child, one could take a request with it.
+    const std::size_t kept = kind_ == EndpointKind::child ? core_.settings.parked_min : 0;
+    while (idle_.size() > kept && idle_.front()->idle_since_ms < idle_since_ms) {
         drop_idle(*idle_.front());
     }
 }

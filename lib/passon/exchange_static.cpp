@@ -159,6 +159,7 @@ void Exchange::open_static(std::string_view path) {
         out.trusted("Accept-Ranges", "bytes");
     }
     out.trusted("X-Content-Type-Options", "nosniff");
+    tell_request_id(out);
     if (ranged || status == 416) {
         char text[80];
         const int written = ranged ? std::snprintf(text, sizeof text, "bytes %llu-%llu/%llu",

@@ -332,7 +332,11 @@ void LinkChild::on_parked_idle() {
 }
 
 void LinkChild::on_parked_closed(bool was_idle) {
-    idle_ -= was_idle ? 1 : 0;
+    if (was_idle) {
+        // The parent had no use for it: do not open another in its place.
+        --idle_;
+        target_ = std::max(core_.settings.parked_min, std::min(target_, idle_));
+    }
     --total_;
     if (idle_ < target_) {
         retry_later();

@@ -108,7 +108,8 @@ bool static_path(std::string& out, std::string_view request_path) {
     net::PathSegments segments(request_path);
     bool first = true;
     while (const auto segment = segments.next()) {
-        if (segment->starts_with('.') && *segment != ".well-known") {
+        if (segment->find('/') != std::string_view::npos ||
+            (segment->starts_with('.') && *segment != ".well-known")) {
             return false;
         }
         if (!first) {

@@ -2,6 +2,7 @@
 #include "spawner_impl.h"
 
 #include "base/files.h"
+#include "base/text.h"
 #include "cgroup.h"
 
 #include <algorithm>
@@ -142,6 +143,11 @@ Status Spawner::Impl::launch_phase(AppInstance& instance) {
         if (!instance.listen) {
             return errno_error(error, "cannot listen at " + spec.socket_path);
         }
+        if (options_.socket_owner &&
+            ::lchown(spec.socket_path.c_str(), options_.socket_owner->first,
+                     options_.socket_owner->second) != 0) {
+            return errno_error(errno, "cannot give away the socket " + spec.socket_path);
+        }
     }
     if (!options_.isolation.cgroup.empty()) {
         instance.cgroup_dir = options_.isolation.cgroup + "/hasp-app-" +
@@ -217,7 +223,7 @@ void Spawner::Impl::read_control(AppInstance& instance) {
             instance.sandbox.inner.reset(fd);
             watch(instance, fd, EPOLLIN, what_exit);
         } else if (word[0] == 'X') {
-            instance.app_status = std::atoi(word + 1);
+            instance.app_status = static_cast<int>(parse_u64(word + 1).value_or(0));
         }
     }
 }

@@ -158,9 +158,8 @@ Status read_command(const ManifestReader& in, Manifest& m) {
     }
     Process& p = m.process;
     const std::string listen = in.text("process", "listen");
-    const std::uint64_t port = listen.starts_with("tcp:")
-                                   ? parse_u64(std::string_view(listen).substr(4)).value_or(0)
-                                   : 0;
+    const std::uint64_t port =
+        listen.starts_with("tcp:") ? parse_u64(std::string_view(listen).substr(4)).value_or(0) : 0;
     if (listen == "unix") {
         p.listen.unix_socket = true;
     } else if (port >= 1024 && port <= 65535) {
@@ -249,8 +248,8 @@ Status read_static(const ManifestReader& in, Manifest& m) {
     if (!inside(m.files.index) || m.files.index.find('/') != std::string::npos) {
         return in.error("static", "index", "must be a file name");
     }
-    if (!m.files.fallback.empty() && !inside(m.files.fallback)) {
-        return in.error("static", "fallback", "must be a path inside root, without \"..\"");
+    if (!m.files.fallback.empty() && m.files.fallback != m.files.index) {
+        return in.error("static", "fallback", "must be the same file as index");
     }
     return {};
 }
@@ -336,9 +335,12 @@ Result<Manifest> read_manifest(const std::string& dir) {
     // The folder is its publisher's: a link could lead to a file of ours, a pipe would block.
     const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!fd) {
-        return errno == ELOOP
-                   ? fail(Code::refused, path + " is a symbolic link, and must be a file")
-                   : errno_error(errno, "cannot open " + path);
+        if (errno == ELOOP) {
+            return fail(Code::refused, path + " is a symbolic link, and must be a file");
+        }
+        Error error = errno_error(errno, "cannot open " + path);
+        error.hint = "an app's folder holds its manifest at the top: see hasp-app.toml(5)";
+        return error;
     }
     struct stat st {};
     if (::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) {

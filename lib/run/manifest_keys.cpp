@@ -8,67 +8,70 @@ const std::vector<KeyRow>& manifest_keys() {
     static const std::vector<KeyRow> rows = {
         {"app", "name", "string", "", "", "required",
          "The app's name in its realm and in addresses: 1-40 characters of a-z, 0-9 and '-', "
-         "beginning with a letter and not "
-         "ending in '-'."},
-        {"app", "title", "string", "", "", "100 bytes",
+         "beginning with a letter and not ending in '-'."},
+        {"app", "title", "string", "", "", "at most 100 bytes",
          "What people see on the portal. The name when it is missing."},
-        {"app", "description", "string", "", "", "1000 bytes",
+        {"app", "description", "string", "", "", "at most 1000 bytes",
          "One or two sentences for the portal."},
         {"app", "kind", "static | process | upstream", "", "", "required",
          "What answers: files of the release, a process started from it, or an HTTP server "
          "elsewhere."},
         {"app", "access", "users | public", "", "users", "",
          "Whether only users who are entitled to the app reach it, or anyone without logging in."},
-        {"app", "hosts", "array of strings", "", "[]", "16 entries",
+        {"app", "hosts", "array of strings", "", "[]", "at most 16 entries",
          "Further host names under which the app is served, besides the one made from its name."},
         {"app", "mount", "host | path | both", "", "both", "",
          "Where the app may be served: by its own host name, under /apps/NAME, or both. An app "
-         "whose base path stands on its "
-         "command line ({prefix}) can be mounted one way only."},
+         "whose base path stands on its command line ({prefix}) can be mounted one way only."},
         {"app", "strip_prefix", "boolean", "", "", "",
          "Under /apps/NAME: whether the app sees the path without this prefix. Default: true, for "
          "kind = process false."},
         {"app", "trusted_path", "boolean", "", "true", "",
-         "Whether the app may be served under /apps/NAME at all, where its pages share the "
-         "portal's origin. The operator "
-         "decides in the end."},
+         "Whether the app is trusted so far that its pages may share the portal's origin, as they "
+         "do "
+         "under /apps/NAME. It travels with the app; mount says where the app is served."},
         {"app", "instance", "app | user", "", "app", "",
          "One process for all users, or one for each."},
         {"app", "handover", "overlap | exclusive", "", "overlap", "",
-         "How a new release takes over: started beside the old one, or after the old one has "
-         "stopped (for apps that must not "
-         "run twice on one data folder); requests wait meanwhile."},
+         "Whether a new release may be started beside the old one, or only after it has stopped: "
+         "for "
+         "apps that must not run twice on one data folder. This version of hasp stops the old one "
+         "first in either case; requests wait meanwhile."},
         {"app", "on_data_change", "live | restart", "", "live", "",
-         "Whether the app notices files that change under it, or is restarted."},
+         "Whether the app notices files that change under it, or must be restarted. No other tier "
+         "changes files of an app in this version of hasp, so nothing follows from it yet."},
         {"app", "at_expiry", "continue | read-only | stop", "", "continue", "",
-         "What happens when the lease that lets this tier run the app has ended."},
+         "What is to happen at a tier whose lease to run the app has ended. The leases carry it; "
+         "this "
+         "version of hasp refuses the app's requests there in each case, until the lease is "
+         "renewed."},
 
-        {"process", "command", "array of strings", "", "", "required; 64 entries of 4096 bytes",
+        {"process", "command", "array of strings", "", "",
+         "required, at most 64 entries of 4096 bytes",
          "The program and its arguments, started in the release's folder (/app in the sandbox). A "
-         "program without a '/' is "
-         "looked up in /usr/bin. Words replaced, here and in init and env: {prefix} (/apps/NAME, "
-         "or nothing when "
-         "served by host name), {user}, {data} (the data folder), {app} (the release), {port}, "
-         "{socket}."},
-        {"process", "init", "array of strings", "", "[]", "64 entries of 4096 bytes",
+         "program without a '/' is looked up in /usr/bin. Words replaced, here and in init and "
+         "env: "
+         "{prefix} (/apps/NAME with mount = path, else nothing), {user} (with instance = user), "
+         "{data} "
+         "(the data folder), {app} (the release), {port}, {socket}."},
+        {"process", "init", "array of strings", "", "[]", "at most 64 entries of 4096 bytes",
          "A command that is run once, on an empty data folder, before the first start. What it "
-         "writes counts only if it exits "
-         "with 0 within five minutes."},
+         "writes counts only if it exits with 0 within five minutes."},
         {"process", "listen", "string", "", "", "required",
          "Where the app listens: \"tcp:PORT\" (1024-65535) on 127.0.0.1 of its own private "
-         "network, or \"unix\" "
-         "at the path in "
-         "$HASP_SOCKET."},
-        {"process", "env", "table of strings", "", "{}", "64 entries of 4096 bytes",
+         "network, or \"unix\" at the path in $HASP_SOCKET."},
+        {"process", "env", "table of strings", "", "{}", "at most 64 entries of 4096 bytes",
          "Further environment variables. Names beginning with HASP_ are hasp's."},
-        {"process", "ready_path", "string", "", "/", "1024 bytes",
-         "The path asked for to find out whether the app answers. The app counts as ready when the "
-         "answer is fit."},
+        {"process", "ready_path", "string", "", "/", "at most 1024 bytes",
+         "The path asked for to find out whether the app is ready: it is when the answer has "
+         "ready_status."},
         {"process", "ready_status", "integer", "", "", "200-599",
          "The status that counts as ready. Without it, any from 200 to 499."},
         {"process", "ready_s", "integer", "s", "30", "1-600",
-         "How long a start may take. Then the app is stopped, and its last lines are reported."},
-        {"process", "health_path", "string", "", "", "1024 bytes",
+         "How long a start may take. After that the app is stopped, and its last lines of output "
+         "are "
+         "reported."},
+        {"process", "health_path", "string", "", "", "at most 1024 bytes",
          "The path asked for while the app runs. ready_path when it is missing."},
         {"process", "health_interval_s", "integer", "s", "30", "0-3600",
          "The time between two health probes; 0: none. An app that misses two is killed."},
@@ -90,19 +93,18 @@ const std::vector<KeyRow>& manifest_keys() {
          "Size of the largest file that the app may write."},
 
         {"data", "scope", "user | app | none", "", "", "",
-         "Whose the data is: each user's own folder, one dataset for the app (kept by one tier), "
-         "or nothing is kept. Default "
-         "for kind = process: user with instance = user, else app; for the other kinds there is "
-         "none."},
+         "Whose the data is: each user's own folder, one dataset for the app (kept by one tier, "
+         "see "
+         "--home of `hasp app add`), or nothing is kept. Default for kind = process: user with "
+         "instance = user, else app. The other kinds keep none."},
 
         {"static", "root", "string", "", ".", "", "The folder of the release that is served."},
         {"static", "index", "string", "", "index.html", "", "The file served for a folder."},
         {"static", "fallback", "string", "", "", "",
-         "The file served for paths that do not exist, for apps that make pages in the browser; "
-         "relative to root. Without it "
-         "they are answered with 404."},
+         "For apps that make their pages in the browser: the file served for a page that does not "
+         "exist, relative to root. Must be index. Without it there is an answer 404."},
 
-        {"upstream", "urls", "array of strings", "", "", "required; 1-8 entries",
+        {"upstream", "urls", "array of strings", "", "", "required, 1-8 entries",
          "Addresses of the same service, as http://HOST[:PORT][/PATH] or https://…; the request's "
          "path is put after PATH."},
 

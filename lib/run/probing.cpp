@@ -67,8 +67,9 @@ void Spawner::Impl::end_probe(AppInstance& instance, bool answered) {
     instance.misses = answered ? 0 : instance.misses + 1;
     if (instance.misses >= health_misses_max) {
         end(instance, Ending::hung,
-            "it missed " + std::to_string(instance.misses) +
-                " health probes and was killed: " + probe->reason());
+            "it missed " + std::to_string(instance.misses) + " health probes and was killed: " +
+                (probe->reason().empty() ? "it accepts connections and does not answer"
+                                         : probe->reason()));
         return;
     }
     instance.next_probe_us = now + process.health_interval_s * us_per_s;

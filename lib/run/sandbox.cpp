@@ -288,6 +288,10 @@ Result<Sandbox> launch(const SandboxPlan& plan, const Fd& listen) {
     sandbox.output.reset(pipe[0]);
     p.output.reset(pipe[1]);
     ::fcntl(pipe[0], F_SETFL, O_NONBLOCK);
+    // Programs open /dev/stderr by name, and may only as its owner.
+    if (::geteuid() == 0 && ::fchown(pipe[1], plan.uid, plan.gid) != 0) {
+        return errno_error(errno, "cannot give away a pipe");
+    }
     p.listen = plan.dial ? listen.get() : -1;
 
     const pid_t pid = ::fork();

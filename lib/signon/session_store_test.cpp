@@ -234,5 +234,23 @@ TEST_P(SessionSuite, GrantsEndByOneByUserAndByChild) {
     EXPECT_TRUE(granted(two));
 }
 
+TEST(SessionTimes, AreTheOperatorsChoice) {
+    store::TestDb db;
+    ManualClock clock;
+    SeededRandom random{42};
+    ASSERT_TRUE(migrate_tables(*db));
+    const auto sessions =
+        make_sqlite_session_store(*db, clock, random, "main", {2 * hour_us, 3 * hour_us});
+    const auto opened = sessions->open(who(), Origin::home, true, "");
+    ASSERT_TRUE(opened);
+    const std::string sid = opened->session.identity.sid;
+    EXPECT_EQ(opened->session.identity.until_us, clock.wall + 2 * hour_us);
+    const std::int64_t end_us = clock.wall + 3 * hour_us;
+    clock.advance_us(hour_us + hour_us / 2);
+    EXPECT_EQ(sessions->renew(sid).value_or(0), end_us);
+    clock.wall = end_us;
+    EXPECT_FALSE(sessions->by_sid(sid)->has_value());
+}
+
 } // namespace
 } // namespace hasp::signon

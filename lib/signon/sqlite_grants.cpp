@@ -128,7 +128,7 @@ Result<std::int64_t> SqliteSessionStore::renew_grant(const std::string& child,
         return put_us.error();
     }
     const std::int64_t new_us =
-        std::min(clock_.wall_us() + session_idle_us, put_us->value_or(0) + session_age_max_us);
+        std::min(clock_.wall_us() + times_.idle_us, put_us->value_or(0) + times_.age_max_us);
     if (new_us - (*identity)->until_us <= session_renew_step_us) {
         return (*identity)->until_us;
     }

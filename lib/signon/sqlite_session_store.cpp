@@ -84,7 +84,7 @@ Result<Opened> SqliteSessionStore::open_as(const std::string& sid, const Identit
     const std::int64_t now_us = clock_.wall_us();
     Session session{who, origin, online, now_us, now_us};
     session.identity.sid = sid;
-    session.identity.until_us = now_us + session_idle_us;
+    session.identity.until_us = now_us + times_.idle_us;
     normalise(session.identity);
     if (Status valid = validate(session.identity); !valid) {
         return valid.error();
@@ -192,7 +192,7 @@ Result<std::int64_t> SqliteSessionStore::renew(const std::string& sid) {
     const std::int64_t now_us = clock_.wall_us();
     const std::int64_t old_us = (*session)->identity.until_us;
     const std::int64_t new_us =
-        std::min(now_us + session_idle_us, (*session)->created_us + session_age_max_us);
+        std::min(now_us + times_.idle_us, (*session)->created_us + times_.age_max_us);
     if (new_us - old_us <= session_renew_step_us) {
         return old_us;
     }
@@ -282,8 +282,9 @@ Result<std::vector<std::string>> SqliteSessionStore::expire() {
 }
 
 std::unique_ptr<SessionStore> make_sqlite_session_store(store::Db& db, const Clock& clock,
-                                                        Random& random, std::string tenant) {
-    return std::make_unique<SqliteSessionStore>(db, clock, random, std::move(tenant));
+                                                        Random& random, std::string tenant,
+                                                        const SessionTimes& times) {
+    return std::make_unique<SqliteSessionStore>(db, clock, random, std::move(tenant), times);
 }
 
 } // namespace hasp::signon

@@ -15,8 +15,9 @@ namespace hasp::signon {
 
 class SqliteSessionStore final : public SessionStore {
   public:
-    SqliteSessionStore(store::Db& db, const Clock& clock, Random& random, std::string tenant)
-        : db_(db), clock_(clock), random_(random), tenant_(std::move(tenant)) {}
+    SqliteSessionStore(store::Db& db, const Clock& clock, Random& random, std::string tenant,
+                       const SessionTimes& times)
+        : db_(db), clock_(clock), random_(random), tenant_(std::move(tenant)), times_(times) {}
 
     Result<Opened> open(const Identity& who, Origin origin, bool online,
                         std::string_view host) override;
@@ -54,6 +55,7 @@ class SqliteSessionStore final : public SessionStore {
     const Clock& clock_;
     Random& random_;
     std::string tenant_;
+    SessionTimes times_;
 };
 
 template <typename... Values>

@@ -11,7 +11,7 @@ USAGE, REFUSED, NOT_FOUND, LOCKED = 2, 4, 5, 6
 
 
 class BadInput(TreeCase):
-    config = "[login]\nattempts_per_minute = 1000\nattempts_per_minute_per_address = 1000\n"
+    config = "[login]\nfailures_before_delay = 1000\nattempts_per_minute_per_address = 1000\n"
 
     @classmethod
     def furnish(cls):
@@ -87,7 +87,7 @@ class BadInput(TreeCase):
     def test_a_second_daemon_on_the_same_state_is_refused(self):
         done = self.tree.top.run("serve", check=False, timeout=20)
         self.refused(done, LOCKED, str(self.tree.top.state))
-        self.assertEqual(self.tree.top.browser().get("/").status, 200)
+        self.assertEqual(self.tree.top.browser().get("/", follow=True).status, 200)
 
     def test_a_port_in_use_is_named(self):
         other = Tier(self.tree, "other", None)
@@ -160,7 +160,7 @@ class BadInput(TreeCase):
                 if answer:
                     self.assertRegex(answer[:12].decode(), r"HTTP/1\.1 4\d\d")
                 self.assertEqual(len(re.findall(rb"HTTP/1\.1 \d", answer)), 1 if answer else 0)
-        self.assertEqual(self.tree.bottom.browser().get("/").status, 200)
+        self.assertEqual(self.tree.bottom.browser().get("/", follow=True).status, 200)
         self.assertTrue(free_port())
 
 

@@ -26,11 +26,11 @@ class Calendar(TreeCase):
     def test_an_entry_written_through_one_local_is_there_through_another_and_at_its_home(self):
         tokyo = self.tree["tokyo"].browser()
         self.assertEqual(make_calendar(tokyo, "reception", "room1", self.header).status, 201)
-        self.assertEqual(put_event(tokyo, "reception", "room1", "a1", "Vaccination, Ms Sato", self.header).status, 201)
+        self.assertEqual(put_event(tokyo, "reception", "room1", "a1", "Vaccination of Ms Sato", self.header).status, 201)
         for tier in (self.tree["tokyo"], self.osaka, self.home):
             found = calendar_query(tier.browser(), "reception", "room1", self.header)
             self.assertEqual(found.status, 207, f"{tier.name}: {found.text}")
-            self.assertIn("Vaccination, Ms Sato", found.text)
+            self.assertIn("Vaccination of Ms Sato", found.text)
             self.assertIn("/apps/calendar/reception/room1/", found.text)
 
     def test_a_calendar_program_is_asked_for_its_token(self):

@@ -2,6 +2,7 @@
 """Each of the three processes is killed under load: the others go on, and it is back within two seconds."""
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -11,6 +12,7 @@ from harness.memory import alive
 from harness.tree import app_folder
 from harness.waiting import slack, until
 
+STREAM = 30_000_000  # more than the sockets between hold
 BACK_S = 2.0 * slack()
 
 
@@ -107,6 +109,29 @@ class Crash(TreeCase):
             self.back(self.tree.bottom, "spawner", old)
             self.assertLessEqual(time.monotonic() - at, BACK_S)
         self.assertEqual(load.failures, [])
+
+    def test_a_tier_that_is_told_to_end_finishes_what_it_has_begun(self):
+        browser = self.signed_on()
+        for tier in (self.tree.bottom, self.tree.top):
+            connection, response = browser.open("GET", f"/apps/echo/bytes/{STREAM}")
+            got = len(response.read(100_000))
+            tier.process.send_signal(signal.SIGTERM)
+            until(lambda t=tier: not self.accepts(t), f"{tier.name} takes no new connection", 10)
+            while data := response.read(1 << 20):
+                got += len(data)
+            connection.close()
+            self.assertEqual(got, STREAM, tier.name)
+            self.assertEqual(tier.stop(), 0, tier.name)
+            tier.start()
+            self.tree.bottom.wait_link()
+
+    @staticmethod
+    def accepts(tier):
+        try:
+            socket.create_connection(("127.0.0.1", tier.web_port), timeout=2).close()
+            return True
+        except OSError:
+            return False
 
     def test_a_killed_supervisor_takes_its_processes_with_it(self):
         tier = self.tree.bottom

@@ -19,6 +19,7 @@ class LinkThatFails(TreeCase):
     def furnish(cls):
         cls.backend = Backend()
         cls.tree.top.upstream_app("far", cls.backend.url)
+        cls.tree.top.upstream_app("open", cls.backend.url, access="public")
         cls.tree.bottom.upstream_app("near", cls.backend.url)
         cls.tree.top.user_add("reception", "sakura-2001", apps=["far", "near"])
 
@@ -47,6 +48,17 @@ class LinkThatFails(TreeCase):
         self.assertEqual(link["state"], "down")
         self.assertTrue(link["since"])
         self.assertLess(cut, time.time())
+
+    def test_who_is_not_signed_on_gets_a_page_that_says_what_cannot_be_reached_and_since_when(self):
+        self.tree.bottom.gate.cut()
+        self.tree.bottom.wait_link("down")
+        stranger = self.tree.bottom.browser()
+        parent = self.tree.tiers[-2].name
+        for answer in (stranger.get("/apps/open/x"), stranger.get("/apps/far/x", follow=True),
+                       stranger.log_in("reception", "sakura-2001")):
+            self.assertRegex(answer.text.lower(), rf"{parent}[^.]* down[^.]*|{parent}, and the link to there is down")
+            self.assertRegex(answer.text, r"since \d\d:\d\d")
+        self.assertEqual(stranger.get("/apps/near/x").status, 303, "nobody is let in unchecked")
 
     def test_when_the_link_returns_everything_works_at_once(self):
         self.tree.bottom.gate.cut()
@@ -77,8 +89,9 @@ class Trust(unittest.TestCase):
             bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             bare.check_hostname, bare.verify_mode = False, ssl.CERT_NONE
             # Without a certificate one can ask to be enrolled, which asks for an invitation, and nothing else.
+            upgrade = "HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: hasp-"
             for request in ("GET / HTTP/1.1", "GET /apps/far/x HTTP/1.1\r\nhasp-app: far\r\nhasp-user: director",
-                            "GET /hasp/link/control HTTP/1.1", "POST /hasp/link/reverse HTTP/1.1\r\nContent-Length: 0"):
+                            f"POST /hasp/link/control {upgrade}control", f"POST /hasp/link/park {upgrade}reverse"):
                 with bare.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=10)) as link:
                     link.sendall(f"{request}\r\nHost: x\r\n\r\n".encode())
                     self.assertEqual(link.recv(4096)[:12], b"HTTP/1.1 403", request)

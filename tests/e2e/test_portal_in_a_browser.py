@@ -35,7 +35,7 @@ class PortalInABrowser(TreeCase):
         self.assertTrue(any("leaflets" in link for link in self.seen["tiles"]), self.seen["tiles"])
 
     def test_an_app_on_its_own_host_opens_without_a_second_log_in(self):
-        self.assertEqual(self.seen["by_host"], "Patient leaflets")
+        self.assertEqual(self.seen["by_host"].lower(), "patient leaflets")  # the slides print it in capitals
         self.assertTrue(self.seen["host"].startswith("leaflets.localhost:"))
         self.assertTrue(self.seen["leaflet"])
 

@@ -8,7 +8,7 @@ from harness.waiting import until
 
 class SignOn(TreeCase):
     # The guessing test must not lock the others out: they use another account and its limit is per account.
-    config = "[login]\nattempts_per_minute = 5\nattempts_per_minute_per_address = 1000\n"
+    config = "[login]\nfailures_before_delay = 5\nattempts_per_minute_per_address = 1000\n"
 
     @classmethod
     def furnish(cls):

@@ -1,16 +1,18 @@
 #!/usr/bin/python3
 """A3, A4: streams pass any number of tiers both ways, under back-pressure, and cost no tier memory."""
 import hashlib
+import os
 
 from harness.backend import Backend
 from harness.case import TreeCase, main
 from harness.memory import rss_kb
-from harness.waiting import slack
+from harness.waiting import slack, until
 from harness.websocket import BINARY, CLOSE, PING, PONG, Refused, WebSocket
 
 MIB = 1 << 20
 BIG = 200 * MIB
 ABOVE_IDLE_KB = int(32 * 1024 * slack())
+KEPT_FDS = 24  # of connections that wait for reuse after a test with one client
 BLOCK = bytes(range(256)) * 4096  # 1 MiB
 
 
@@ -21,7 +23,9 @@ class Streams(TreeCase):
         cls.tree.top.upstream_app("echo", cls.backend.url, access="public")
         cls.tree.top.upstream_app("echo-user", cls.backend.url)
         cls.tree.top.user_add("reception", "sakura-2001", apps=["echo-user"])
+        cls.tree.bottom.upstream_app("near", cls.backend.url, access="public")
         cls.tree.bottom.wait_reaches("/apps/echo/bytes/1")
+        cls.tree.top.wait_reaches("/apps/near/bytes/1")
 
     def fronts(self):
         return {tier.name: [pid for role, pid in tier.processes().items() if role != "supervisor"] for tier in self.tree.tiers}
@@ -67,6 +71,41 @@ class Streams(TreeCase):
         self.assertEqual((seen["size"], seen["sha256"]), (BIG, hashlib.sha256(BLOCK * 200).hexdigest()))
         self.check_memory(idle, peak)
 
+    def test_100_mb_come_up_from_a_child_within_32_mb_above_idle_at_every_tier(self):
+        pids = self.fronts()
+        idle = self.memory(pids)
+        peak = dict(idle)
+        connection, response = self.tree.top.browser().open("GET", f"/apps/near/bytes/{BIG // 2}")
+        got = 0
+        while data := response.read(8 * MIB):
+            got += len(data)
+            peak = {name: max(peak[name], kb) for name, kb in self.memory(pids).items()}
+        connection.close()
+        self.assertEqual(got, BIG // 2)
+        self.check_memory(idle, peak)
+
+    def test_streams_that_ended_or_were_given_up_leave_no_descriptor_behind(self):
+        pids = self.fronts()
+
+        def count():
+            return {name: sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in group) for name, group in pids.items()}
+
+        browser = self.tree.bottom.browser()
+        self.assertEqual(browser.get("/apps/echo/bytes/10").status, 200)
+        before = count()
+        for _ in range(40):
+            for tier, app in ((self.tree.bottom, "echo"), (self.tree.top, "near")):
+                connection, response = tier.browser().open("GET", f"/apps/{app}/bytes/{3 * MIB}")
+                response.read(1000)
+                connection.close()
+                response.close()
+                socket = WebSocket(tier.web_port, f"/apps/{app}/ws")
+                socket.send("gone")
+                socket.sock.close()
+        # A few connections to neighbours and apps are kept for reuse.
+        until(lambda: all(now <= before[name] + KEPT_FDS for name, now in count().items()),
+              f"as many descriptors as before ({before})", 10 * slack())
+
     def test_a_reader_who_stops_reading_stops_the_sender_and_not_the_others(self):
         pids = self.fronts()
         idle = self.memory(pids)
@@ -78,8 +117,11 @@ class Streams(TreeCase):
         self.check_memory(idle, self.memory(pids))
         connection.close()
 
-    def test_a_websocket_works_through_every_tier(self):
-        socket = WebSocket(self.tree.bottom.web_port, "/apps/echo/ws")
+    def test_a_websocket_works_up_and_down_through_every_tier(self):
+        self.speak(WebSocket(self.tree.bottom.web_port, "/apps/echo/ws"))
+        self.speak(WebSocket(self.tree.top.web_port, "/apps/near/ws"))
+
+    def speak(self, socket):
         for text in ("hello", "", "x" * 70000):
             socket.send(text)
             self.assertEqual(socket.receive()[1].decode(), text)
@@ -89,6 +131,7 @@ class Streams(TreeCase):
         self.assertEqual(socket.receive(), (PONG, b"alive?"))
         socket.send(b"\x03\xe8", CLOSE)
         self.assertEqual(socket.receive()[0], CLOSE)
+        socket.sock.close()
 
     def test_a_websocket_asks_for_the_same_rights_as_a_request(self):
         with self.assertRaises(Refused):

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace hasp {
@@ -32,6 +33,15 @@ inline const Json& member(const Json& json, const char* key) {
     }
     const auto at = json.find(key);
     return at == json.end() ? none : *at;
+}
+
+// Of a temporary, by value: a loop over member(parse_object(text), …) must own what it walks.
+inline Json member(Json&& json, const char* key) {
+    if (!json.is_object()) {
+        return {};
+    }
+    const auto at = json.find(key);
+    return at == json.end() ? Json() : std::move(*at);
 }
 
 inline std::string text_of(const Json& json, const char* key) {

@@ -45,7 +45,7 @@ struct ChunkCase {
     std::string_view bytes;
     bool good;
 };
-using namespace std::string_view_literals;
+using std::string_view_literals::operator""sv;
 constexpr ChunkCase chunk_cases[] = {
     {"9112 §7.1", "two chunks", "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"sv, true},
     {"9112 §7.1", "upper and lower case hexadecimal",

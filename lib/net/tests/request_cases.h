@@ -13,7 +13,7 @@ struct MessageCase {
     int status;
 };
 
-using namespace std::string_view_literals;
+using std::string_view_literals::operator""sv;
 
 inline constexpr MessageCase request_cases[] = {
     // The request line
@@ -94,7 +94,11 @@ inline constexpr MessageCase request_cases[] = {
     {"3986 §5.2.4", "three dots are a name", "GET /.../b HTTP/1.1\r\nHost: a\r\n\r\n"sv, 0},
     {"3986 §5.2.4", "dots in the query are no segments", "GET /?/../ HTTP/1.1\r\nHost: a\r\n\r\n"sv,
      0},
-    {"3986 §2.2", "an encoded slash", "GET /a%2fb HTTP/1.1\r\nHost: a\r\n\r\n"sv, 400},
+    {"3986 §2.2", "an encoded slash", "GET /a%2fb HTTP/1.1\r\nHost: a\r\n\r\n"sv, 0},
+    {"3986 §5.2.4", "dots behind an encoded slash", "GET /a%2f.. HTTP/1.1\r\nHost: a\r\n\r\n"sv,
+     400},
+    {"3986 §5.2.4", "dots before an encoded slash", "GET /a/%2e.%2Fb HTTP/1.1\r\nHost: a\r\n\r\n"sv,
+     400},
     {"3986 §2.2", "an encoded backslash", "GET /a%5Cb HTTP/1.1\r\nHost: a\r\n\r\n"sv, 400},
     {"3986 §2.2", "an encoded NUL", "GET /a%00 HTTP/1.1\r\nHost: a\r\n\r\n"sv, 400},
     {"3986 §2.1", "encoded twice stays encoded once",

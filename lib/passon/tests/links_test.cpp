@@ -6,6 +6,10 @@
 
 #include <sys/socket.h>
 
+#include <memory>
+#include <thread>
+#include <vector>
+
 namespace hasp::passon::testing {
 namespace {
 
@@ -27,9 +31,11 @@ registry::AppSpec toward(const std::string& name, registry::Route route,
 // upper ← center ← (gate) ← tokyo. The apps "top", "mid" and "low" are where their names say.
 class Links : public ::testing::Test {
   protected:
-    explicit Links(std::function<void(Backend::Peer&)> serve = echo_head())
-        : backend_(std::move(serve)), upper_("upper", {}, &realm_), center_("center", {}, &realm_),
-          gate_(center_.link_port()), tokyo_("tokyo", {}, &realm_) {
+    explicit Links(std::function<void(Backend::Peer&)> serve = echo_head(),
+                   const Settings& settings = {})
+        : backend_(std::move(serve)), upper_("upper", settings, &realm_),
+          center_("center", settings, &realm_), gate_(center_.link_port()),
+          tokyo_("tokyo", settings, &realm_) {
         tokyo_.spec.has_parent = center_.spec.has_parent = true;
         upper_.add_upstream("top", backend_.port(), registry::Access::users);
         upper_.add_upstream("all", backend_.port(), registry::Access::open);
@@ -210,33 +216,70 @@ TEST_F(LargeLinks, LargeBodiesPassThreeTiersBothWays) {
     EXPECT_TRUE(answer.body == big);
 }
 
+void echo_tunnel(Backend::Peer& peer) {
+    std::string head;
+    peer.head(head);
+    peer.send(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    char bytes[4096];
+    for (ssize_t got = 0; (got = ::recv(peer.fd, bytes, sizeof bytes, 0)) > 0;) {
+        peer.send({bytes, static_cast<std::size_t>(got)});
+    }
+}
+
+std::string upgrade_of(const std::string& app) {
+    return "GET /apps/" + app +
+           "/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+           cookie + "\r\n";
+}
+
 class SocketLinks : public Links {
   protected:
-    SocketLinks()
-        : Links([](Backend::Peer& peer) {
-              std::string head;
-              peer.head(head);
-              peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "
-                        "websocket\r\n\r\n");
-              char bytes[4096];
-              for (ssize_t got = 0; (got = ::recv(peer.fd, bytes, sizeof bytes, 0)) > 0;) {
-                  peer.send({bytes, static_cast<std::size_t>(got)});
-              }
-          }) {}
+    SocketLinks() : Links(echo_tunnel) {}
 };
 
 TEST_F(SocketLinks, AWebSocketWorksThroughThreeTiersUpAndDown) {
     for (const auto& [tier, app] :
          {std::pair<Tier*, std::string>{&tokyo_, "top"}, {&upper_, "low"}}) {
         Client client(tier->port());
-        client.send(
-            "GET /apps/" + app +
-            "/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-            cookie + "\r\n");
+        client.send(upgrade_of(app));
         ASSERT_EQ(client.read(true).status, 101) << app;
         client.send("ping");
         EXPECT_EQ(client.read_bytes(4), "ping");
     }
+}
+
+Settings soon_unused() {
+    Settings settings;
+    settings.upstream_idle_ms = 100;
+    return settings;
+}
+
+class BusyLinks : public Links {
+  protected:
+    BusyLinks() : Links(echo_tunnel, soon_unused()) {}
+};
+
+TEST_F(BusyLinks, ReversedConnectionsThatABurstBroughtAreClosedAgainDownToTheFewThatWait) {
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < 12; ++i) {
+        clients.push_back(std::make_unique<Client>(center_.port()));
+        clients.back()->send(upgrade_of("low"));
+        ASSERT_EQ(clients.back()->read(true).status, 101) << i;
+    }
+    // Each in use at once made the child park more; now all are idle and those are too many.
+    for (int i = 0; i < 1'000'000 && center_.counters().parked < 4; ++i) {
+        std::this_thread::yield();
+    }
+    ASSERT_GE(center_.counters().parked, 4U);
+    clients.clear();
+    for (int i = 0; i < 10'000'000 && center_.counters().parked != Settings{}.parked_min; ++i) {
+        std::this_thread::yield();
+    }
+    EXPECT_EQ(center_.counters().parked, Settings{}.parked_min);
+    Client again(center_.port());
+    again.send(upgrade_of("low"));
+    EXPECT_EQ(again.read(true).status, 101);
 }
 
 } // namespace

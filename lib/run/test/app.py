@@ -1,5 +1,5 @@
 """An app for the tests: it does what its path says, and tells what it saw."""
-import http.server, os, signal, socket, socketserver, sys, time, urllib.parse
+import http.server, os, signal, socket, socketserver, sys, urllib.parse
 
 
 def tried(action):
@@ -15,7 +15,7 @@ def fork_many():
         while children < 500:
             pid = os.fork()
             if pid == 0:
-                time.sleep(60)
+                signal.pause()
                 os._exit(0)
             children += 1
     except OSError:
@@ -27,7 +27,7 @@ def fork_away():
     pid = os.fork()
     if pid == 0:
         os.setsid()
-        time.sleep(60)
+        signal.pause()
         os._exit(0)
     return pid
 

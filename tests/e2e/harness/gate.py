@@ -56,18 +56,28 @@ class Gate:
                     continue
                 self._pairs.add((near, far))
                 self.connections += 1
+            for end in (near, far):
+                try:
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                except OSError:
+                    pass  # cut in between: the pumps see it
+            half_closed = []
             for source, sink in ((near, far), (far, near)):
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=self._pump, args=(source, sink, (near, far)), daemon=True).start()
+                threading.Thread(target=self._pump, args=(source, sink, (near, far), half_closed), daemon=True).start()
 
-    def _pump(self, source, sink, pair):
+    def _pump(self, source, sink, pair, half_closed):
         try:
+            readable = select.poll()  # select() refuses descriptors above 1023
+            readable.register(source, select.POLLIN)
             while True:
-                select.select([source], [], [])
+                readable.poll()
                 self._open.wait()
                 data = source.recv(CHUNK)
                 if not data:
                     sink.shutdown(socket.SHUT_WR)
+                    half_closed.append(source)
+                    if len(half_closed) == 2:
+                        self._end(pair)
                     return
                 pause = self._delay_s + (len(data) / self._rate if self._rate else 0.0)
                 if pause:

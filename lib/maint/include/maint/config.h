@@ -27,15 +27,13 @@ struct Config {
         std::int64_t max_connections = 20'000;
         std::int64_t max_connections_per_address = 1'000;
         std::int64_t head_bytes_max = 32'768;
-        std::int64_t header_count_max = 128;
-        std::int64_t body_bytes_max = 0; // 0: none
+        std::int64_t header_count_max = 100;
         std::int64_t head_s = 15;
         std::int64_t body_idle_s = 60;
         std::int64_t answer_head_s = 120;
         std::int64_t keepalive_s = 75;
         std::int64_t connect_ms = 5'000;
-        std::int64_t whole_s = 0;                 // 0: none
-        std::vector<std::string> trusted_proxies; // IP or IP/BITS
+        std::int64_t whole_s = 0; // 0: none
     } web;
     struct Link {
         std::vector<std::string> listen;    // IP:PORT where children connect
@@ -50,19 +48,14 @@ struct Config {
         std::int64_t absolute_days = 30;
     } session;
     struct Login {
-        std::int64_t attempts_per_minute = 10;             // of one account
+        std::int64_t failures_before_delay = 10;           // of one account
         std::int64_t attempts_per_minute_per_address = 60; // of one client address
         std::int64_t argon2_threads = 2;
     } login;
     enum class Isolation : unsigned char { bwrap, landlock, none_allowed };
     struct Apps {
-        std::int64_t uid_base = 200'000;
-        std::int64_t uid_count = 10'000;
         Isolation isolation = Isolation::landlock; // the least that is accepted
-        std::int64_t starts_at_once_max = 4;
         std::int64_t start_s = 60;
-        std::int64_t memory_mib = 512;
-        std::int64_t idle_stop_s = 900; // 0: never
     } apps;
     struct Lease {
         std::int64_t days = 7;
@@ -75,7 +68,7 @@ struct Config {
         LogLevel level = LogLevel::info;
         LogFormat format = LogFormat::text;
         bool access = true;
-        std::int64_t access_flush_ms = 200;
+        std::int64_t access_flush_ms = 1'000;
     } log;
     struct Process {
         std::string front_user = "nobody"; // used only when hasp was started as root; empty: stay
@@ -107,7 +100,5 @@ bool valid_listen_address(std::string_view text);
 bool valid_peer_address(std::string_view text);
 // RFC 1123 host name: labels of letters, digits and hyphens, up to 253 bytes.
 bool valid_host_name(std::string_view text);
-// IP or IP/BITS.
-bool valid_network(std::string_view text);
 
 } // namespace hasp::maint

@@ -41,6 +41,7 @@ class PackSpool {
     const std::string& path() const { return path_; }
     std::uint64_t have_bytes() const { return have_bytes_; }
     std::uint64_t expected_size() const { return expected_size_; }
+    const std::string& expected_sha256() const { return expected_sha256_; }
 
   private:
     std::string path_;

@@ -11,13 +11,14 @@ namespace hasp::net {
 
 // Null when the path (beginning with "/") is safe for every reader behind us; else why not, a
 // static sentence for a 400. Refused: malformed escapes, and segments that decode to "." or ".."
-// (also before a ";"), or that contain "/", "\" or NUL after decoding. Empty segments are allowed.
-// Pure.
+// (also before a ";"), or that contain "\" or NUL after decoding. An encoded "/" is allowed, and is
+// a slash for these rules: what is between two of them may not be "." or "..". Empty segments are
+// allowed. Pure.
 const char* check_path(std::string_view path);
 
 // Segments of a path that check_path() allows, decoded one at a time: for those who map paths to
 // files.
-// "/a/b%20c/" gives "a", "b c" and "".
+// "/a/b%20c/" gives "a", "b c" and ""; "/a%2Fb" gives "a/b", which is no file's name.
 class PathSegments {
   public:
     static constexpr std::size_t segment_max = 255; // NAME_MAX: no file has a longer name

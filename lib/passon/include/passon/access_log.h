@@ -29,13 +29,13 @@ struct AccessLine {
 };
 
 // One thread: that of its engine. Lines are appended to one buffer and written in one write(2) when
-// it is full or flush() is called (the engine calls it every flush_ms). What cannot be written is
+// it is full or flush() is called (the engine calls it every
+// Settings::access_flush_ms). What cannot be written is
 // dropped and counted; it never blocks a request on a full pipe when the descriptor is
 // non-blocking.
 class AccessLog {
   public:
     static constexpr std::size_t buffer_bytes = 64 * 1024;
-    static constexpr std::int64_t flush_ms = 1'000;
 
     // -1: no log. The descriptor (O_APPEND) is owned; `tier` stands in every line.
     AccessLog(Fd fd, std::string tier);

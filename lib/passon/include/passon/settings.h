@@ -37,6 +37,7 @@ struct Settings {
     std::int64_t start_ms = 60'000;          // how long a request waits for an app to start
     std::int64_t park_wait_ms =
         5'000; // how long a request waits for a reversed connection of a child
+    std::int64_t access_flush_ms = 1'000; // between two writes of the access log
     // In a window of body_idle_ms at least this many bytes must move, or the peer is cut as too
     // slow.
     std::size_t slow_bytes_min = 1'024;

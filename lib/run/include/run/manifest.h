@@ -64,8 +64,7 @@ struct Process {
 struct StaticFiles {
     std::string root = "."; // relative to the release
     std::string index = "index.html";
-    std::string
-        fallback; // file served for unknown paths (single-page apps), relative to root; empty: 404
+    std::string fallback; // index: served for unknown pages (single-page apps); empty: 404
 };
 
 struct UpstreamUrl {

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <sys/types.h>
+#include <utility>
 #include <vector>
 
 namespace hasp::run {
@@ -85,6 +86,8 @@ class Spawner {
         bool allow_no_isolation = false; // run apps even when isolation.kind is none
         std::string dialer_binary; // absolute path of an executable that runs dialer_command(),
                                    // readable by every uid
+        // Who may dial the apps' sockets, when the spawner is root; nullopt: root alone.
+        std::optional<std::pair<uid_t, gid_t>> socket_owner;
         // Makes this process a child subreaper and reaps orphans of apps. The process must then
         // have no other children.
         bool reap_orphans = false;

@@ -24,11 +24,16 @@ class Db;
 
 namespace hasp::signon {
 
+// The usual times; an operator may choose others.
 inline constexpr std::int64_t session_idle_us = std::int64_t{12} * 3600 * 1'000'000;
 inline constexpr std::int64_t session_age_max_us = std::int64_t{30} * 24 * 3600 * 1'000'000;
 // A use writes to the disk only when it would move the end by more than this.
 inline constexpr std::int64_t session_renew_step_us = std::int64_t{10} * 60 * 1'000'000;
 static_assert(session_renew_step_us < session_idle_us && session_idle_us < session_age_max_us);
+struct SessionTimes {
+    std::int64_t idle_us = session_idle_us;       // ends when unused for so long
+    std::int64_t age_max_us = session_age_max_us; // and so long after log-in in any case
+};
 // Opening one more ends the one that was longest unused.
 inline constexpr std::size_t sessions_per_user_max = 100;
 inline constexpr std::size_t grants_per_child_max = 100'000;
@@ -84,8 +89,8 @@ class SessionStore {
     virtual Result<std::vector<Session>> of_user(const std::string& user) = 0;
     virtual Result<std::vector<Session>> all() = 0;
 
-    // It was used now: the end moves to now + session_idle_us, never beyond created +
-    // session_age_max_us. Answers the session's end. Code::not_found when it has ended.
+    // It was used now: the end moves to now + idle_us, never beyond created +
+    // age_max_us. Answers the session's end. Code::not_found when it has ended.
     virtual Result<std::int64_t> renew(const std::string& sid) = 0;
     // The user's name, email, groups, apps and role are now these: in every session and grant of
     // who.user. Answers the sids of both, so that front's cache can drop them.
@@ -116,7 +121,7 @@ class SessionStore {
 };
 
 std::unique_ptr<SessionStore> make_sqlite_session_store(store::Db& db, const Clock& clock,
-                                                        Random& random,
-                                                        std::string tenant = "main");
+                                                        Random& random, std::string tenant = "main",
+                                                        const SessionTimes& times = {});
 
 } // namespace hasp::signon

@@ -83,14 +83,15 @@ npm_ci() {
   printf '%s\n' "$stamp" >"$folder/node_modules/.hasp-lock"
 }
 
-# build PRESET: configures and builds; prints nothing but what the compiler complains about.
+# build PRESET [OPTION…]: configures and builds (with options for cmake --build); prints nothing but what the compiler complains about.
 build() {
   local preset=$1
+  shift
   cd "$hasp_root" || die "no $hasp_root"
   cmake --preset "$preset" >"${TMPDIR:-/tmp}/hasp-cmake.$$" 2>&1 ||
     { cat "${TMPDIR:-/tmp}/hasp-cmake.$$" >&2; rm -f "${TMPDIR:-/tmp}/hasp-cmake.$$"; die "cmake --preset $preset failed"; }
   rm -f "${TMPDIR:-/tmp}/hasp-cmake.$$"
-  cmake --build --preset "$preset" -j "$hasp_jobs" >&2 || die "the build failed: cmake --build --preset $preset"
+  cmake --build --preset "$preset" -j "$hasp_jobs" "$@" >&2 || die "the build failed: cmake --build --preset $preset"
 }
 
 # everything_for_tests: packages, node programs and the release folders of the demo apps.

@@ -138,6 +138,11 @@ void Admin::add_app(const Json& args, const Answer& answer) {
     }
     // Importing may take seconds: it is work for the background, and it changes nothing that
     // anybody uses.
+    if (!world_.apps.begin_import(manifest->name)) {
+        answer(fail(Code::try_later, "another release of '" + manifest->name + "' is being taken in",
+                    "try again in a moment"));
+        return;
+    }
     auto made = std::make_shared<Result<Release>>(fail(Code::failed, "no release"));
     const auto number = static_cast<std::uint64_t>(world_.clock.wall_us());
     world_.ports.background(
@@ -152,7 +157,8 @@ void Admin::add_app(const Json& args, const Answer& answer) {
                 }
             }
         },
-        [this, made, targets, data_home, answer] {
+        [this, app_name = manifest->name, made, targets, data_home, answer] {
+            world_.apps.end_import(app_name);
             if (!made->ok()) {
                 answer(made->error());
                 return;

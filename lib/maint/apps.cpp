@@ -16,8 +16,10 @@ namespace hasp::maint {
 namespace {
 
 constexpr std::int64_t resolve_again_us = 60'000'000;
-constexpr std::int64_t clock_step_us = 1'000'000;
 constexpr std::size_t neighbour_apps_max = 100'000;
+constexpr std::size_t hosts_of_app_max = 16;
+constexpr std::size_t title_bytes_max = 200;
+constexpr std::size_t description_bytes_max = 1'000;
 
 const char* mount_name(run::Mount mount) {
     return mount == run::Mount::host ? "host" : mount == run::Mount::path ? "path" : "both";
@@ -92,6 +94,10 @@ std::vector<AppFacts> facts_from_json(const Json& json) {
                        true_of(f, "trusted_path", true),
                        text_of(f, "where")};
         std::erase_if(facts.hosts, [](const std::string& host) { return !valid_host_name(host); });
+        if (facts.hosts.size() > hosts_of_app_max || facts.title.size() > title_bytes_max ||
+            facts.description.size() > description_bytes_max) {
+            continue;
+        }
         if (valid_name(facts.name) && out.size() < neighbour_apps_max) {
             out.push_back(std::move(facts));
         }
@@ -117,21 +123,33 @@ Status Apps::load() {
         rows_[row.name] = row;
         manifests_[row.name] = *std::move(manifest);
     }
+    auto catalog = world_.store.fact("catalog");
     auto children = world_.store.children();
-    if (!children.ok()) {
-        return children.error();
+    if (!catalog.ok() || !children.ok()) {
+        return catalog.ok() ? children.error() : catalog.error();
     }
+    parent_ = facts_from_json(member(parse_object(*catalog), "apps"));
+    load_owners();
     for (const ChildRow& child : *children) {
         if (child.state == "enrolled" && !child.report.empty()) {
-            children_[child.name] = facts_from_json(member(parse_object(child.report), "apps"));
+            child_said(child.name, member(parse_object(child.report), "apps"));
         }
     }
-    auto catalog = world_.store.fact("catalog");
-    if (!catalog.ok()) {
-        return catalog.error();
-    }
-    parent_ = facts_from_json(Json::parse(*catalog, nullptr, false));
     return {};
+}
+
+void Apps::load_owners() {
+    auto text = world_.store.fact("app.owners");
+    const Json json = parse_object(text.ok() ? *text : "");
+    for (const auto& [app, child] : json.items()) {
+        owners_[app] = child.is_string() ? child.get<std::string>() : "";
+    }
+}
+
+void Apps::keep_owners() {
+    if (const Status kept = world_.store.set_fact("app.owners", dump(Json(owners_))); !kept.ok()) {
+        world_.log.error("app.owners", kept.error().message);
+    }
 }
 
 Status Apps::install(const AppRow& row) {
@@ -295,15 +313,30 @@ registry::SnapshotSpec Apps::snapshot_spec() {
         }
         add(std::move(here));
     }
-    for (const auto& [child, apps] : children_) {
-        for (const AppFacts& facts : apps) {
-            add(spec_there(facts, registry::Route::child, child));
-        }
-    }
+    // The parent's before the children's: a child takes no name from above.
     for (const AppFacts& facts : parent_) {
         add(spec_there(facts, registry::Route::parent, ""));
     }
+    for (const auto& [child, apps] : children_) {
+        for (const AppFacts& facts : apps) {
+            registry::AppSpec there = spec_there(facts, registry::Route::child, child);
+            std::erase_if(there.hosts,
+                          [&](const std::string& host) { return is_own_host(host); });
+            add(std::move(there));
+        }
+    }
     return spec;
+}
+
+// Hosts that no child may give to its apps: those of the portal, and those that name an app. Where
+// the portal has no names of its own, any host may be it, and children's hosts do not count.
+bool Apps::is_own_host(const std::string& host) const {
+    const std::vector<std::string>& portal = world_.config.web.portal_hosts;
+    const std::string& pattern = world_.config.web.app_host;
+    const std::size_t at = pattern.find("{app}");
+    return portal.empty() || std::find(portal.begin(), portal.end(), host) != portal.end() ||
+           (at != std::string::npos && host.starts_with(pattern.substr(0, at)) &&
+            host.ends_with(pattern.substr(at + 5)));
 }
 
 void Apps::flush() {
@@ -363,12 +396,12 @@ Json Apps::facts_for_child(const std::string& child) const {
         }
         add(facts_of(manifest, world_.me.leaf()));
     }
+    std::for_each(parent_.begin(), parent_.end(), add);
     for (const auto& [other, apps] : children_) {
         if (other != child) {
             std::for_each(apps.begin(), apps.end(), add);
         }
     }
-    std::for_each(parent_.begin(), parent_.end(), add);
     return to_json(facts);
 }
 
@@ -383,10 +416,10 @@ std::vector<AppFacts> Apps::known() const {
     for (const auto& [name, manifest] : manifests_) {
         add(facts_of(manifest, world_.me.leaf()));
     }
+    std::for_each(parent_.begin(), parent_.end(), add);
     for (const auto& [child, apps] : children_) {
         std::for_each(apps.begin(), apps.end(), add);
     }
-    std::for_each(parent_.begin(), parent_.end(), add);
     return facts;
 }
 
@@ -402,8 +435,20 @@ std::string Apps::child_of(const std::string& app) const {
 
 void Apps::child_said(const std::string& child, const Json& facts) {
     std::vector<AppFacts> apps = facts_from_json(facts);
-    if (dump(to_json(apps)) != dump(to_json(children_[child]))) {
-        children_[child] = std::move(apps);
+    std::set<std::string> names;
+    const auto before = owners_;
+    std::erase_if(apps, [&](const AppFacts& f) {
+        return !names.insert(f.name).second || owners_.emplace(f.name, child).first->second != child;
+    });
+    std::erase_if(owners_, [&](const auto& owner) {
+        return owner.second == child && !names.contains(owner.first);
+    });
+    if (owners_ != before) {
+        keep_owners();
+    }
+    std::vector<AppFacts>& known = children_[child];
+    if (apps != known) {
+        known = std::move(apps);
         touch();
         on_change_();
     }
@@ -411,11 +456,13 @@ void Apps::child_said(const std::string& child, const Json& facts) {
 
 void Apps::parent_said(const Json& facts) {
     std::vector<AppFacts> apps = facts_from_json(facts);
-    if (dump(to_json(apps)) == dump(to_json(parent_))) {
+    if (apps == parent_) {
         return;
     }
     parent_ = std::move(apps);
-    if (const Status kept = world_.store.set_fact("catalog", dump(to_json(parent_))); !kept.ok()) {
+    if (const Status kept =
+            world_.store.set_fact("catalog", dump({{"apps", to_json(parent_)}}));
+        !kept.ok()) {
         world_.log.error("catalog.keep", kept.error().message);
     }
     touch();
@@ -424,6 +471,8 @@ void Apps::parent_said(const Json& facts) {
 
 void Apps::forget_child(const std::string& child) {
     children_.erase(child);
+    std::erase_if(owners_, [&](const auto& owner) { return owner.second == child; });
+    keep_owners();
     touch();
     on_change_();
 }

@@ -32,6 +32,7 @@ struct AppFacts {
     std::string mount; // "host", "path" or "both"
     bool trusted_path = true;
     std::string where; // tier that holds it, leaf name
+    bool operator==(const AppFacts&) const = default;
 };
 
 class Apps {
@@ -64,6 +65,10 @@ class Apps {
     Status remove(const std::string& name);
     const std::map<std::string, run::Manifest>& manifests() const { return manifests_; }
 
+    // One writer at a time for the releases of an app. False: there is one.
+    bool begin_import(const std::string& app) { return importing_.insert(app).second; }
+    void end_import(const std::string& app) { importing_.erase(app); }
+
     // Front wants a process. Single flight per instance; `done` is called once.
     using Started = std::function<void(Status, const std::string& last_lines)>;
     void start(const std::string& app, const std::string& user, Started done);
@@ -90,6 +95,8 @@ class Apps {
     std::vector<AppFacts> known() const;
     // The child through which an app is reached; empty: none.
     std::string child_of(const std::string& app) const;
+    // Names that are the parent's, or that another child had first, are left out: a child moves
+    // nobody's app.
     void child_said(const std::string& child, const Json& facts);
     void parent_said(const Json& facts);
     void forget_child(const std::string& child);
@@ -109,6 +116,9 @@ class Apps {
         std::int64_t used_us = 0; // boot clock
         std::int64_t retry_after_us = 0;
     };
+    void load_owners();
+    void keep_owners();
+    bool is_own_host(const std::string& host) const;
     registry::AppSpec spec_here(const AppRow& row, const run::Manifest& manifest);
     registry::AppSpec spec_there(const AppFacts& facts, registry::Route route,
                                  const std::string& child) const;
@@ -123,6 +133,8 @@ class Apps {
     std::map<std::string, AppRow> rows_;
     std::map<std::string, run::Manifest> manifests_;
     std::map<std::string, std::vector<AppFacts>> children_;
+    std::map<std::string, std::string> owners_; // app → the child that had the name first
+    std::set<std::string> importing_;
     std::vector<AppFacts> parent_;
     std::map<std::string, Instance> instances_;
     std::string isolation_ = "unknown";

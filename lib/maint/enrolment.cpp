@@ -64,6 +64,10 @@ Result<std::string> Enrolment::invite(const std::string& name,
         if (Status put = world_.store.put_child(child); !put.ok()) {
             return put;
         }
+        // The next box is lent to anew, under its own verifier key.
+        if (Status dropped = world_.store.drop_lease(name); !dropped.ok()) {
+            return dropped;
+        }
         return world_.store.put_invitation({to_hex(made->record.token_id), name,
                                             made->record.secret_sha256, made->record.not_after_us,
                                             ""});
@@ -81,10 +85,15 @@ Result<std::string> Enrolment::enrol(const std::string& request) {
     const auto raw_key = from_base64url(text_of(json, "envelope_key"));
     const auto tls_spki = from_base64url(text_of(json, "tls_key"));
     const auto proof = from_base64url(text_of(json, "proof"));
+    std::string invited; // known once the request names an invitation that there is
     const auto refuse = [&](const std::string& why) -> Result<std::string> {
-        world_.log.warn("enrol.refused", why, {{"name", text_of(json, "name")}});
-        [[maybe_unused]] const Status kept = world_.store.add_error(
-            {world_.clock.wall_us(), "enrol.refused", "A box was refused: " + why});
+        world_.log.warn("enrol.refused", why, {{"name", invited}});
+        // Strangers can ask for anything as often as they like: that must not fill the disk.
+        if (!invited.empty()) {
+            [[maybe_unused]] const Status kept = world_.store.add_error(
+                {world_.clock.wall_us(), "enrol.refused",
+                 "A box was refused as '" + invited + "': " + why});
+        }
         return not_valid();
     };
     if (!token_id || !secret || !raw_key || !tls_spki || !proof ||
@@ -99,6 +108,7 @@ Result<std::string> Enrolment::enrol(const std::string& request) {
         return refuse("there is no such invitation, or a newer one has replaced it");
     }
     const InvitationRow& row = **invitation;
+    invited = row.child;
     const trust::InvitationRecord record{*token_id, row.secret_sha256, row.child, row.not_after_us};
     // The name is the invitation's; the one in the request is only compared.
     if (const Status good =
@@ -124,9 +134,9 @@ Result<std::string> Enrolment::enrol(const std::string& request) {
     if ((*child)->state != "invited") {
         return refuse("the name is not waiting for a box");
     }
-    return certify(**child, *name, *key, *tls_spki).ok()
-               ? world_.store.child(row.child).value().value().certificates
-               : refuse("the key that the box shows cannot be certified");
+    auto certificates = certify(**child, *name, *key, *tls_spki);
+    return certificates.ok() ? certificates
+                             : refuse("it cannot be certified: " + certificates.error().message);
 }
 
 Result<std::string> Enrolment::certify(const ChildRow& invited, const trust::TierName& name,

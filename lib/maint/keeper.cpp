@@ -17,6 +17,9 @@ namespace hasp::maint {
 
 namespace {
 constexpr std::int64_t report_every_us = 10'000'000;
+// Every report of a child makes one of ours: a center of a thousand locals must not make a hundred
+// a second of them.
+constexpr std::int64_t report_step_us = 1'000'000;
 constexpr std::int64_t expire_every_us = 60'000'000;
 constexpr std::int64_t hour_us = std::int64_t{3600} * 1'000'000;
 
@@ -117,7 +120,7 @@ struct Keeper::Impl {
                 report_stale = true;
                 reported_us = 0;
                 delegation->parent_connected();
-                people.check_sessions_with_parent();
+                people.parent_connected();
             }
         } else if (connected) {
             catalog_told.erase(neighbour);
@@ -140,14 +143,7 @@ struct Keeper::Impl {
             !seen.ok()) {
             log.error("report.keep", seen.error().message, {{"tier", from}});
         }
-        for (const std::string& user : texts_of(message.head, "accounts")) {
-            if (!valid_name(user) || accounts->show(user).ok()) {
-                continue;
-            }
-            if (const Status claimed = store.claim(user, from); !claimed.ok()) {
-                log.error("account.conflict", claimed.error().message, {{"tier", from}});
-            }
-        }
+        people.reported(from, texts_of(message.head, "accounts"));
         delegation->child_reached(from, generation, lease);
         apps->child_said(from, member(message.head, "apps"));
         report_stale = true;
@@ -158,6 +154,7 @@ struct Keeper::Impl {
         links.cut(child, "it was revoked");
         people.child_revoked(child);
         apps->forget_child(child);
+        delegation->child_revoked(child);
         report_stale = true;
     }
 
@@ -378,7 +375,6 @@ void Keeper::tick() {
     if (now - impl_->expired_us >= expire_every_us) {
         impl_->expired_us = now;
         impl_->people.expire();
-        impl_->delegation->touch();
     }
     if (now - impl_->reported_us >= report_every_us) {
         impl_->report_stale = true;
@@ -394,9 +390,11 @@ void Keeper::flush() {
         impl_->children_stale = false;
         impl_->tell_children();
     }
-    if (impl_->report_stale && impl_->links.connected(to_parent)) {
+    const std::int64_t now = impl_->clock.boot_us();
+    if (impl_->report_stale && impl_->links.connected(to_parent) &&
+        (impl_->reported_us == 0 || now - impl_->reported_us >= report_step_us)) {
         impl_->report_stale = false;
-        impl_->reported_us = impl_->clock.boot_us();
+        impl_->reported_us = now;
         impl_->report();
     }
 }

@@ -6,6 +6,7 @@
 #include "trust/envelope.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace hasp::maint {
 
@@ -38,7 +39,8 @@ Delegation::Delegation(World world)
     : world_(std::move(world)),
       time_(saved_time(world_.store),
             world_.me.has_parent() ? world_.config.lease.run_days * trust::day_us : 0,
-            world_.clock.boot_us(), boot_id()) {
+            world_.clock.boot_us(), boot_id()),
+      packs_(world_.ports, world_.clock, world_.releases, world_.state + "/packs") {
     serve_children();
     serve_parent();
 }
@@ -49,6 +51,11 @@ trust::TrustedTime Delegation::now() {
 
 void Delegation::heard_parent_time(std::int64_t wall_us) {
     time_.observe_signed(wall_us, world_.clock.boot_us());
+    save_time();
+}
+
+void Delegation::save_time() {
+    time_saved_us_ = world_.clock.boot_us();
     const trust::TimeState state = time_.state(world_.clock.boot_us());
     const Json json{{"signed_floor_us", state.signed_floor_us},
                     {"offline_us", state.offline_us},
@@ -162,9 +169,8 @@ void Delegation::serve_parent() {
 }
 
 void Delegation::parent_connected() {
-    // What was asked on the old link has been answered with its loss; an import may still run, and
-    // goes on by itself.
-    fetching_lease_ = false;
+    // What was under way over the old link has ended by now: Links answers every question.
+    failed_.clear();
     retry_at_us_ = 0;
     work();
 }
@@ -172,7 +178,11 @@ void Delegation::parent_connected() {
 void Delegation::take_lease(const Message& message) {
     const auto envelope_bytes =
         static_cast<std::size_t>(std::max<std::int64_t>(0, int_of(message.head, "envelope_bytes")));
-    if (envelope_bytes > message.body.size() || fetching_lease_) {
+    if (fetching_lease_) {
+        next_lease_ = message;
+        return;
+    }
+    if (envelope_bytes > message.body.size()) {
         return;
     }
     // Offered once more because our report crossed the offer on its way.
@@ -216,13 +226,14 @@ void Delegation::take_lease(const Message& message) {
 void Delegation::fetch_sections(const std::shared_ptr<Fetch>& fetch) {
     if (fetch->missing.empty()) {
         finish_lease(fetch);
+        lease_fetch_ended();
         return;
     }
     const trust::SectionInfo info = fetch->missing.back();
     world_.links.ask(to_parent, {{"t", "lease.section"}, {"sha256", to_hex(info.sha256)}}, {},
                      [this, fetch, info](Result<Message> answer) {
                          if (!answer.ok() || answer->body.size() > sections_text_max) {
-                             fetching_lease_ = false;
+                             lease_fetch_ended();
                              return;
                          }
                          fetch->missing.pop_back();
@@ -231,8 +242,15 @@ void Delegation::fetch_sections(const std::shared_ptr<Fetch>& fetch) {
                      });
 }
 
-void Delegation::finish_lease(const std::shared_ptr<Fetch>& fetch) {
+void Delegation::lease_fetch_ended() {
     fetching_lease_ = false;
+    if (next_lease_) {
+        const Message next = *std::exchange(next_lease_, std::nullopt);
+        take_lease(next);
+    }
+}
+
+void Delegation::finish_lease(const std::shared_ptr<Fetch>& fetch) {
     // In the manifest's order, as verify_lease and the store expect them.
     std::sort(fetch->lease.sections.begin(), fetch->lease.sections.end(),
               [](const trust::Section& a, const trust::Section& b) { return a.name < b.name; });
@@ -311,7 +329,7 @@ void Delegation::take_desired(const std::string& envelope, bool from_disk) {
                                                 "nothing is changed until an operator looks at it");
             return;
         }
-        if (acceptance == trust::Acceptance::older && counter != desired_counter_) {
+        if (acceptance == trust::Acceptance::older) {
             return;
         }
     }
@@ -339,8 +357,9 @@ void Delegation::take_desired(const std::string& envelope, bool from_disk) {
             desired_.push_back(std::move(row));
         }
     }
+    failed_.clear();
     if (!from_disk) {
-        work(); // nothing, if a step is under way: its end goes through the new list
+        work(); // a step that is under way goes on with the new list when it is done
     }
 }
 

@@ -11,6 +11,10 @@ namespace hasp::maint {
 
 namespace {
 
+// What a child did not take is offered again after this time.
+constexpr std::int64_t offer_again_us = 60'000'000;
+constexpr std::int64_t sign_again_us = 60'000'000;
+
 trust::AtExpiry at_expiry_of(run::AtExpiry at) {
     return at == run::AtExpiry::go_on       ? trust::AtExpiry::go_on
            : at == run::AtExpiry::read_only ? trust::AtExpiry::read_only
@@ -116,6 +120,12 @@ trust::Grants Delegation::grants_for(const ChildRow& child, std::int64_t from_us
     }
     const std::int64_t until_us = from_us + world_.config.lease.days * trust::day_us;
     const std::int64_t run_until_us = from_us + world_.config.lease.run_days * trust::day_us;
+    std::map<std::pair<std::string, std::string>, const trust::RunGrant*> mine;
+    if (lease_) {
+        for (const trust::RunGrant& run : lease_->grants.run) {
+            mine[{run.app, run.release}] = &run;
+        }
+    }
     std::set<std::string> seen;
     for (const AssignmentRow& row : *assignments) {
         const auto origin = trust::TierName::parse(row.origin);
@@ -127,13 +137,14 @@ trust::Grants Delegation::grants_for(const ChildRow& child, std::int64_t from_us
         if (manifest != world_.apps.manifests().end()) {
             run.at_expiry = at_expiry_of(manifest->second.at_expiry);
         }
-        if (*origin != world_.me.name && lease_) {
-            for (const trust::RunGrant& mine : lease_->grants.run) {
-                if (mine.app == row.app && mine.release == row.release_id) {
-                    run.expires_us = std::min(run.expires_us, mine.expires_us);
-                    run.at_expiry = mine.at_expiry;
-                }
+        if (*origin != world_.me.name) {
+            // Only what we hold ourselves: the order may be here before the lease that goes with it.
+            const auto ours = mine.find({row.app, row.release_id});
+            if (ours == mine.end()) {
+                continue;
             }
+            run.expires_us = std::min(run.expires_us, ours->second->expires_us);
+            run.at_expiry = ours->second->at_expiry;
         }
         grants.run.push_back(run);
         if (!row.data_home.empty() && row.data_home == row.target) {
@@ -158,7 +169,7 @@ trust::Grants Delegation::grants_for(const ChildRow& child, std::int64_t from_us
     return grants;
 }
 
-Status Delegation::sign_lease(const ChildRow& child) {
+Result<std::int64_t> Delegation::sign_lease(const ChildRow& child) {
     auto last = world_.store.lease(child.name);
     const auto child_name = world_.me.name.child(child.name);
     if (!last.ok() || !child_name.ok()) {
@@ -180,7 +191,7 @@ Status Delegation::sign_lease(const ChildRow& child) {
         return sections.error();
     }
     if (!due && hashes_of(*sections) == (*last)->sections) {
-        return {};
+        return from_us;
     }
     if (*last && !forced_.contains(child.name)) {
         trust::Grants before;
@@ -197,7 +208,6 @@ Status Delegation::sign_lease(const ChildRow& child) {
                         "if that is meant: hasp lease sign " + child.name);
         }
     }
-    forced_.erase(child.name);
     const std::int64_t end_us =
         from_us + std::max(world_.config.lease.days, world_.config.lease.run_days) * trust::day_us;
     const trust::LeaseParams params{world_.me.realm_id,
@@ -218,7 +228,7 @@ Status Delegation::sign_lease(const ChildRow& child) {
     for (const trust::Section& section : lease->sections) {
         bodies[row.sections[section.name]] = section.text;
     }
-    return world_.store.transact([&]() -> Status {
+    const Status kept = world_.store.transact([&]() -> Status {
         if (Status put = world_.store.put_lease(row, bodies); !put.ok()) {
             return put;
         }
@@ -230,6 +240,10 @@ Status Delegation::sign_lease(const ChildRow& child) {
         next.lease_number = row.number;
         return world_.store.put_child(next);
     });
+    if (!kept.ok()) {
+        return kept.error();
+    }
+    return from_us;
 }
 
 std::string Delegation::desired_envelope(const ChildRow& child) {
@@ -270,20 +284,33 @@ void Delegation::offer(const std::string& child_name) {
         !world_.links.connected(child_name)) {
         return;
     }
-    const ChildRow& child = **found;
     Offered& offered = offered_[child_name];
-    if (child.reached_generation != child.desired_generation &&
-        offered.generation != static_cast<std::uint64_t>(child.desired_generation)) {
-        if (std::string envelope = desired_envelope(child); !envelope.empty()) {
-            offered.generation = static_cast<std::uint64_t>(child.desired_generation);
-            world_.links.tell(child_name, {{"t", "desired"}}, std::move(envelope));
-        }
-    }
-    if (child.lease_number == 0 || child.reached_lease == child.lease_number ||
-        offered.lease == static_cast<std::uint64_t>(child.lease_number)) {
+    offer_desired(**found, offered);
+    offer_lease(**found, offered);
+}
+
+void Delegation::offer_desired(const ChildRow& child, Offered& offered) {
+    const auto generation = static_cast<std::uint64_t>(child.desired_generation);
+    const std::int64_t now = world_.clock.boot_us();
+    if (child.reached_generation == child.desired_generation ||
+        (offered.generation == generation && now - offered.generation_at_us < offer_again_us)) {
         return;
     }
-    auto row = world_.store.lease(child_name);
+    if (std::string envelope = desired_envelope(child); !envelope.empty()) {
+        offered.generation = generation;
+        offered.generation_at_us = now;
+        world_.links.tell(child.name, {{"t", "desired"}}, std::move(envelope));
+    }
+}
+
+void Delegation::offer_lease(const ChildRow& child, Offered& offered) {
+    const auto number = static_cast<std::uint64_t>(child.lease_number);
+    const std::int64_t now = world_.clock.boot_us();
+    if (number == 0 || child.reached_lease == child.lease_number ||
+        (offered.lease == number && now - offered.lease_at_us < offer_again_us)) {
+        return;
+    }
+    auto row = world_.store.lease(child.name);
     if (!row.ok() || !*row) {
         return;
     }
@@ -296,52 +323,78 @@ void Delegation::offer(const std::string& child_name) {
     auto chain = trust::enclose(world_.me.name, grants, lease_bytes_ ? &*lease_bytes_ : nullptr,
                                 chain_ ? &*chain_ : nullptr, world_.me.ca_chain_der);
     if (!chain.ok()) {
-        world_.log.error("lease.chain", chain.error().message, {{"tier", child_name}});
+        world_.log.error("lease.chain", chain.error().message, {{"tier", child.name}});
         return;
     }
-    offered.lease = static_cast<std::uint64_t>(child.lease_number);
+    offered.lease = number;
+    offered.lease_at_us = now;
     const std::string& envelope = (*row)->envelope;
-    world_.links.tell(child_name, {{"t", "lease"}, {"envelope_bytes", envelope.size()}},
+    world_.links.tell(child.name, {{"t", "lease"}, {"envelope_bytes", envelope.size()}},
                       envelope + trust::encode_chain(*chain));
 }
 
-void Delegation::flush() {
-    auto children = world_.store.children();
-    if (!children.ok()) {
+void Delegation::sign_and_note(const ChildRow& child) {
+    const auto from_us = sign_lease(child);
+    if (from_us.ok()) {
+        forced_.erase(child.name);
+        const std::int64_t shortest_us =
+            std::min(world_.config.lease.days, world_.config.lease.run_days) * trust::day_us;
+        renew_at_us_[child.name] = *from_us + shortest_us / 100 * world_.config.lease.renew_percent;
         return;
     }
-    const bool stale = stale_;
-    stale_ = false;
-    for (const ChildRow& child : *children) {
-        if (child.state != "enrolled") {
+    renew_at_us_[child.name] = now().now_us + sign_again_us;
+    world_.log.error("lease.sign", from_us.error().message, {{"tier", child.name}});
+    [[maybe_unused]] const Status kept =
+        world_.store.add_error({world_.clock.wall_us(), "lease.sign",
+                                from_us.error().message + ". " + from_us.error().hint});
+}
+
+void Delegation::flush() {
+    std::set<std::string> sign;
+    std::set<std::string> names;
+    sign.swap(stale_children_);
+    names.swap(offers_);
+    names.insert(sign.begin(), sign.end());
+    if (stale_) {
+        auto children = world_.store.children();
+        if (!children.ok()) {
+            return;
+        }
+        for (const ChildRow& child : *children) {
+            sign.insert(child.name);
+            names.insert(child.name);
+        }
+        stale_ = false;
+    }
+    for (const std::string& name : names) {
+        auto child = world_.store.child(name);
+        if (!child.ok() || !*child || (*child)->state != "enrolled") {
             continue;
         }
-        if (stale) {
-            if (const Status signed_now = sign_lease(child); !signed_now.ok()) {
-                world_.log.error("lease.sign", signed_now.error().message, {{"tier", child.name}});
-                [[maybe_unused]] const Status kept = world_.store.add_error(
-                    {world_.clock.wall_us(), "lease.sign",
-                     signed_now.error().message + ". " + signed_now.error().hint});
-            }
+        if (sign.contains(name)) {
+            sign_and_note(**child);
         }
-        offer(child.name);
+        offer(name);
     }
 }
 
 void Delegation::child_connected(const std::string& child) {
     offered_.erase(child);
-    touch();
+    stale_children_.insert(child);
+}
+
+void Delegation::child_revoked(const std::string& child) {
+    offered_.erase(child);
+    forced_.erase(child);
+    renew_at_us_.erase(child);
 }
 
 void Delegation::child_reached(const std::string& child, std::int64_t generation,
                                std::int64_t lease) {
-    // A child that fell back (a restored disk) is offered everything again.
-    Offered& offered = offered_[child];
-    if (generation >= 0 && static_cast<std::uint64_t>(generation) < offered.generation) {
-        offered.generation = 0;
-    }
-    if (lease >= 0 && static_cast<std::uint64_t>(lease) < offered.lease) {
-        offered.lease = 0;
+    const Offered& offered = offered_[child];
+    if (static_cast<std::uint64_t>(generation) != offered.generation ||
+        static_cast<std::uint64_t>(lease) != offered.lease) {
+        offers_.insert(child);
     }
 }
 

@@ -6,6 +6,7 @@ namespace {
 // What both sides must know before they use it. A parent serves children two releases back.
 const std::vector<std::string> own_features{"lease", "desired", "pack",  "login",
                                             "token", "session", "report"};
+constexpr std::size_t features_max = 64;
 } // namespace
 
 const Links::Link* Links::find(const std::string& neighbour) const {
@@ -76,19 +77,34 @@ void Links::arrived(LinkId id, std::string_view bytes) {
         take(id, std::move(frame));
     }
     if (!fed.ok() && links_.contains(id)) {
-        log_.warn("link.protocol", fed.error().message, {{"neighbour", at->second.neighbour}});
-        cut(at->second.neighbour, fed.error().message);
+        const std::string neighbour = at->second.neighbour;
+        log_.warn("link.protocol", fed.error().message, {{"neighbour", neighbour}});
+        cut(neighbour, fed.error().message);
     }
 }
 
 void Links::take_hello(Link& link, const Json& head) {
-    if (int_of(head, "version") < 1) {
-        cut(link.neighbour, "it speaks no version of the protocol that we know");
+    const std::string neighbour = link.neighbour;
+    if (link.hello || int_of(head, "version") < 1) {
+        cut(neighbour, link.hello ? "it said hello twice"
+                                  : "it speaks no version of the protocol that we know");
         return;
     }
     link.features = texts_of(head, "features");
+    if (link.features.size() > features_max) {
+        link.features.resize(features_max);
+    }
     link.hello = true;
-    const std::string neighbour = link.neighbour;
+    // Older streams of it are dead, noticed or not: what was asked over them is asked anew.
+    std::vector<LinkId> older;
+    for (const auto& [id, other] : links_) {
+        if (other.neighbour == neighbour && id < link.id) {
+            older.push_back(id);
+        }
+    }
+    for (const LinkId id : older) {
+        drop(id, fail(Code::unreachable, "the link was opened anew"));
+    }
     send(link, {{"t", "ping"}, {"at_us", clock_.boot_us()}}, {});
     hear_time(neighbour, head);
     if (on_change_) {
@@ -108,6 +124,7 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
         return;
     }
     Link& link = at->second;
+    const std::string neighbour = link.neighbour; // the link may end while its message is handled
     Message message{parse_object(frame.head), std::move(frame.body)};
     const std::string type = text_of(message.head, "t");
     if (type == "hello") {
@@ -115,7 +132,7 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
         return;
     }
     if (!link.hello) {
-        cut(link.neighbour, "it did not say hello first");
+        cut(neighbour, "it did not say hello first");
         return;
     }
     if (type == "ping") {
@@ -127,7 +144,7 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
     }
     if (type == "pong") {
         link.rtt_ms = (clock_.boot_us() - int_of(message.head, "at_us")) / 1000;
-        hear_time(link.neighbour, message.head);
+        hear_time(neighbour, message.head);
         return;
     }
     if (type == "re") {
@@ -163,7 +180,7 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
                     "the two tiers run different versions of hasp"));
         return;
     }
-    handler->second(link.neighbour, message, answer);
+    handler->second(neighbour, message, answer);
 }
 
 void Links::ask(const std::string& neighbour, Json head, std::string body, Reply reply) {

@@ -162,7 +162,7 @@ void Pages::serve(const Request& request, Done done) {
         done(logout(request));
     } else if (path == "/hasp/enter" && reads) {
         done(enter(request));
-    } else if (path == "/hasp/notice") {
+    } else if (path == "notice") { // front's own question: no user can ask for this target
         done(notice(request));
     } else if (path == "/" && reads) {
         const auto who = signed_on(request);
@@ -227,7 +227,10 @@ void Pages::post_login(const Request& request, Done done) {
     }
     const People::LoginAttempt attempt{user, form_value(request.body, "password").value_or(""),
                                        request.client, request.host};
-    world_.people.log_in(attempt, [this, request, user, next, done](Result<signon::Opened> opened) {
+    Request asked = request;
+    asked.body.clear(); // it holds the password
+    world_.people.log_in(attempt, [this, request = std::move(asked), user, next,
+                                   done](Result<signon::Opened> opened) {
         if (opened.ok()) {
             done(go(request, opened->session.identity.sid, next, opened->cookie));
             return;

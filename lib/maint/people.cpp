@@ -1,8 +1,10 @@
 #include "people.h"
 
 #include "base/text.h"
+#include "trust/hash.h"
 
 #include <algorithm>
+#include <set>
 
 namespace hasp::maint {
 
@@ -13,7 +15,11 @@ constexpr std::int64_t second_us = 1'000'000;
 constexpr std::int64_t child_word_us = 900 * second_us;
 constexpr std::int64_t told_used_step_us = 600 * second_us;
 constexpr std::size_t told_used_max = 100'000;
-constexpr std::size_t session_check_max = 10'000;
+constexpr std::size_t check_batch_max = 500; // sessions in one question to the parent
+constexpr std::size_t unsaid_max = 10'000;
+// More than can be checked before those who wait have given up (each takes about 0.15 s of a core).
+constexpr std::size_t checking_max = 200;
+constexpr std::size_t new_accounts_max = 100; // of one report; the rest with the next
 
 Error wrong_login() {
     return fail(Code::refused, "The user name or the password is not right.");
@@ -39,6 +45,19 @@ Result<signon::Identity> identity_in(const Json& head) {
     return signon::decode_identity(dump(identity));
 }
 
+// What a neighbour says of one user. Nobody is an operator above his home.
+Result<signon::Identity> word_of(const std::string& neighbour, const Json& head,
+                                 const std::optional<std::string>& user) {
+    auto who = identity_in(head);
+    if (who.ok() && user && who->user != *user) {
+        return fail(Code::refused, "the other tier answered for another user");
+    }
+    if (who.ok() && neighbour != to_parent) {
+        who->role = signon::Role::user;
+    }
+    return who;
+}
+
 } // namespace
 
 People::People(Stores stores, World world, std::string tier_secret, bool has_parent)
@@ -46,6 +65,17 @@ People::People(Stores stores, World world, std::string tier_secret, bool has_par
       limiter_(world.clock, limits_of(world.config)), handover_(world.clock, world.random),
       has_parent_(has_parent) {
     serve_neighbours();
+}
+
+// Sessions that the parent vouched for, being held against what it says now.
+struct People::Check {
+    std::vector<std::string> sids; // those still to be asked for
+    std::map<std::string, signon::Identity> users;
+};
+
+bool People::lives_above(const std::string& user) {
+    auto below = stores_.tier.directory(user);
+    return has_parent_ && below.ok() && below->empty() && !stores_.accounts.show(user).ok();
 }
 
 void People::identify(const Json& question, std::function<void(Json)> answer) {
@@ -161,40 +191,53 @@ void People::log_in(const LoginAttempt& attempt, std::function<void(Result<signo
     }
     const std::string sid = to_hex(world_.random.bytes(16));
     authenticate(
-        "-", attempt, sid, [this, attempt, client, sid, done](Result<signon::Identity> who) {
+        "-", attempt, sid,
+        [this, user = attempt.user, host = attempt.host, client, sid,
+         done](Result<signon::Identity> who) {
             if (!who.ok()) {
-                if (who.error().code == Code::unreachable || who.error().code == Code::timed_out) {
-                    limiter_.undecided(attempt.user, client);
+                if (who.error().code != Code::refused) {
+                    limiter_.undecided(user, client);
                 }
                 done(who.error());
                 return;
             }
-            limiter_.succeeded(attempt.user, client);
-            const bool home = stores_.accounts.show(attempt.user).ok();
-            done(stores_.sessions.open_as(sid, *who,
-                                          home ? signon::Origin::home : signon::Origin::parent,
-                                          true, attempt.host));
+            limiter_.succeeded(user, client);
+            const bool home = stores_.accounts.show(user).ok();
+            auto opened = stores_.sessions.open_as(
+                sid, *who, home ? signon::Origin::home : signon::Origin::parent, true, host);
+            if (opened.ok()) {
+                drop_sids(opened->displaced);
+                for (const std::string& old : opened->displaced) {
+                    tell_parent({{"t", "session.end"}, {"sid", old}});
+                }
+            }
+            done(std::move(opened));
         });
 }
 
 // Exactly one Argon2id run on the way, wherever the account is or is not.
 void People::authenticate(const std::string& from, const LoginAttempt& attempt,
-                          const std::string& sid, Found found) {
+                          const std::string& sid, const Found& found) {
     if (!valid_name(attempt.user) || stores_.accounts.show(attempt.user).ok()) {
-        verify_here(attempt, std::move(found));
+        verify_here(attempt, found);
         return;
     }
     const auto below = stores_.tier.directory(attempt.user);
     if (below.ok() && !below->empty() && *below != from) {
-        ask_home(*below, attempt, sid, std::move(found));
+        ask_home(*below, attempt, sid, found);
     } else if (has_parent_ && from != to_parent) {
-        ask_home(to_parent, attempt, sid, std::move(found));
+        ask_home(to_parent, attempt, sid, found);
     } else {
-        verify_here(attempt, std::move(found));
+        verify_here(attempt, found);
     }
 }
 
-void People::verify_here(const LoginAttempt& attempt, Found found) {
+void People::verify_here(const LoginAttempt& attempt, const Found& found) {
+    if (checking_ >= checking_max) {
+        found(fail(Code::try_later, "Too many people are logging in at once. Try again in a moment",
+                   "10"));
+        return;
+    }
     std::optional<signon::LoginMaterial> material;
     if (valid_name(attempt.user)) {
         auto known = stores_.accounts.login_material(attempt.user);
@@ -204,42 +247,39 @@ void People::verify_here(const LoginAttempt& attempt, Found found) {
         }
         material = *known;
     }
+    ++checking_;
+    auto password = std::make_shared<std::string>(attempt.password);
     auto right = std::make_shared<Result<bool>>(false);
     world_.ports.background(
-        [this, attempt, material, right] {
-            *right = checker_.check(attempt.user, material, attempt.password);
+        [this, user = attempt.user, password, material, right] {
+            *right = checker_.check(user, material, *password);
+            trust::wipe(*password);
         },
-        [this, attempt, right, found] {
+        [this, user = attempt.user, right, found] {
+            --checking_;
             if (!right->ok()) {
                 found(right->error());
             } else if (!**right) {
                 found(wrong_login());
             } else {
-                auto who = stores_.accounts.identity_of(attempt.user);
+                auto who = stores_.accounts.identity_of(user);
                 found(who.ok() ? who : Result<signon::Identity>(wrong_login()));
             }
         });
 }
 
 void People::ask_home(const std::string& neighbour, const LoginAttempt& attempt,
-                      const std::string& sid, Found found) {
+                      const std::string& sid, const Found& found) {
     const Json question{{"t", "login"},
                         {"user", attempt.user},
                         {"password", attempt.password},
                         {"client", attempt.client},
                         {"sid", sid}};
-    world_.links.ask(neighbour, question, {}, [this, attempt, found](Result<Message> answer) {
-        if (!answer.ok()) {
-            found(answer.error());
-            return;
-        }
-        auto who = identity_in(answer->head);
-        if (who.ok() && who->user != attempt.user) {
-            found(fail(Code::refused, "the other tier answered for another user"));
-            return;
-        }
-        found(std::move(who));
-    });
+    world_.links.ask(neighbour, question, {},
+                     [neighbour, user = attempt.user, found](Result<Message> answer) {
+                         found(answer.ok() ? word_of(neighbour, answer->head, user)
+                                           : Result<signon::Identity>(answer.error()));
+                     });
 }
 
 void People::on_login(const std::string& from, const Message& message,
@@ -258,7 +298,7 @@ void People::on_login(const std::string& from, const Message& message,
         from, attempt, sid,
         [this, from, sid, client, user = attempt.user, answer](Result<signon::Identity> who) {
             if (!who.ok()) {
-                if (who.error().code == Code::unreachable || who.error().code == Code::timed_out) {
+                if (who.error().code != Code::refused) {
                     limiter_.undecided(user, client);
                 }
                 answer(who.error());
@@ -302,9 +342,11 @@ void People::verify_token(const std::string& from, const std::string& text,
     if (basic_user) {
         question["user"] = *basic_user;
     }
-    world_.links.ask(neighbour, question, {}, [found](Result<Message> answer) {
-        found(answer.ok() ? identity_in(answer->head) : answer.error());
-    });
+    world_.links.ask(neighbour, question, {},
+                     [neighbour, basic_user, found](Result<Message> answer) {
+                         found(answer.ok() ? word_of(neighbour, answer->head, basic_user)
+                                           : Result<signon::Identity>(answer.error()));
+                     });
 }
 
 void People::on_token(const std::string& from, const Message& message,
@@ -373,31 +415,100 @@ void People::log_out(const std::string& sid) {
     }
     told_used_us_.erase(sid);
     drop_sids({sid});
-    world_.links.tell(to_parent, {{"t", "session.end"}, {"sid", sid}});
+    tell_parent({{"t", "session.end"}, {"sid", sid}});
 }
 
 void People::on_end(const std::string& from, const std::string& sid) {
     if (from == to_parent) {
-        if (auto session = stores_.sessions.by_sid(sid); session.ok() && *session) {
-            [[maybe_unused]] const Status ended = stores_.sessions.end(sid);
+        end_from_above(sid);
+        return;
+    }
+    // A child ends what was granted to it, and nothing of others.
+    if (auto held = stores_.sessions.grant(from, sid); !held.ok() || !*held) {
+        return;
+    }
+    if (const Status ended = stores_.sessions.end_grant(from, sid); !ended.ok()) {
+        world_.log.error("session.end", ended.error().message);
+    }
+    drop_sids({sid});
+    tell_parent({{"t", "session.end"}, {"sid", sid}});
+}
+
+void People::end_from_above(const std::string& sid) {
+    [[maybe_unused]] const Status ended = stores_.sessions.end(sid);
+    if (auto children = stores_.tier.children(); children.ok()) {
+        for (const ChildRow& child : *children) {
+            if (auto held = stores_.sessions.grant(child.name, sid); held.ok() && *held) {
+                [[maybe_unused]] const Status gone = stores_.sessions.end_grant(child.name, sid);
+                world_.links.tell(child.name, {{"t", "session.end"}, {"sid", sid}});
+            }
         }
-        auto children = stores_.tier.children();
-        if (children.ok()) {
-            for (const ChildRow& child : *children) {
-                if (auto held = stores_.sessions.grant(child.name, sid); held.ok() && *held) {
-                    [[maybe_unused]] const Status ended =
-                        stores_.sessions.end_grant(child.name, sid);
-                    world_.links.tell(child.name, {{"t", "session.end"}, {"sid", sid}});
+    }
+    drop_sids({sid});
+}
+
+// What cannot be said now is kept: whoever was locked out here must not go on above because a
+// cable was out. Whose identity changed is then logged out there, which is always safe.
+void People::tell_parent(Json message) {
+    if (!has_parent_) {
+        return;
+    }
+    if (world_.links.connected(to_parent)) {
+        world_.links.tell(to_parent, std::move(message));
+        return;
+    }
+    message.erase("identity");
+    auto kept = stores_.tier.fact("unsaid");
+    Json unsaid = kept.ok() ? member(parse_object(*kept), "messages") : Json();
+    if (!unsaid.is_array()) {
+        unsaid = Json::array();
+    }
+    if (std::find(unsaid.begin(), unsaid.end(), message) != unsaid.end()) {
+        return;
+    }
+    if (unsaid.size() >= unsaid_max) {
+        unsaid.erase(unsaid.begin());
+    }
+    unsaid.push_back(std::move(message));
+    if (const Status put = stores_.tier.set_fact("unsaid", dump({{"messages", unsaid}}));
+        !put.ok()) {
+        world_.log.error("unsaid.keep", put.error().message);
+    }
+}
+
+void People::parent_connected() {
+    if (auto kept = stores_.tier.fact("unsaid"); kept.ok() && !kept->empty()) {
+        for (const Json& message : member(parse_object(*kept), "messages")) {
+            world_.links.tell(to_parent, message);
+        }
+        if (const Status done = stores_.tier.set_fact("unsaid", ""); !done.ok()) {
+            world_.log.error("unsaid.keep", done.error().message);
+        }
+    }
+    auto check = std::make_shared<Check>();
+    const auto add = [&](const signon::Identity& who) {
+        if (check->users.contains(who.user) || lives_above(who.user)) {
+            check->users.emplace(who.user, who);
+            check->sids.push_back(who.sid);
+        }
+    };
+    if (auto sessions = stores_.sessions.all(); sessions.ok()) {
+        for (const signon::Session& session : *sessions) {
+            if (session.origin == signon::Origin::parent && session.online) {
+                add(session.identity);
+            }
+        }
+    }
+    if (auto children = stores_.tier.children(); children.ok()) {
+        for (const ChildRow& child : *children) {
+            if (auto grants = stores_.sessions.grants_of_child(child.name); grants.ok()) {
+                for (const signon::Grant& grant : *grants) {
+                    add(grant.identity);
                 }
             }
         }
-    } else {
-        if (const Status ended = stores_.sessions.end_grant(from, sid); !ended.ok()) {
-            world_.log.error("session.end", ended.error().message);
-        }
-        world_.links.tell(to_parent, {{"t", "session.end"}, {"sid", sid}});
     }
-    drop_sids({sid});
+    check_batch(check);
 }
 
 void People::claim(const std::string& user, std::function<void(Status)> done) {
@@ -423,6 +534,10 @@ void People::claim(const std::string& user, std::function<void(Status)> done) {
 
 void People::on_claim(const std::string& from, const std::string& user,
                       const Links::Answer& answer) {
+    if (from == to_parent) {
+        answer(fail(Code::refused, "account names are claimed from below"));
+        return;
+    }
     if (!valid_name(user)) {
         answer(fail(Code::usage, "'" + user + "' is not a valid account name"));
         return;
@@ -449,35 +564,29 @@ void People::spread(const std::string& except, const std::string& user,
                     const std::optional<signon::Identity>& identity) {
     Json news{{"t", "identity.changed"}, {"user", user}};
     if (identity) {
-        [[maybe_unused]] auto refreshed = stores_.sessions.refresh(*identity);
-        Json shown = identity_json(*identity);
         // The news is about the account: sid and end are those of whatever session it meets.
-        news["identity"] = shown;
-    } else {
-        [[maybe_unused]] auto ended = stores_.sessions.end_user(user);
+        news["identity"] = identity_json(*identity);
     }
+    // Below, it concerns only the tiers where the user is: no other learns of him.
+    std::set<std::string> children;
     if (auto grants = stores_.sessions.grants_of_user(user); grants.ok()) {
         for (const signon::Grant& held : *grants) {
-            if (!identity) {
-                [[maybe_unused]] const Status ended =
-                    stores_.sessions.end_grant(held.child, held.identity.sid);
-                continue;
-            }
-            signon::Identity next = *identity;
-            next.sid = held.identity.sid;
-            next.until_us = held.identity.until_us;
-            grant(held.child, next);
+            children.insert(held.child);
         }
     }
-    drop_users(user);
-    if (has_parent_ && except != to_parent) {
-        world_.links.tell(to_parent, news);
+    if (identity) {
+        [[maybe_unused]] auto refreshed = stores_.sessions.refresh(*identity);
+    } else {
+        [[maybe_unused]] auto sessions = stores_.sessions.end_user(user);
+        [[maybe_unused]] auto grants = stores_.sessions.end_grants_of_user(user);
     }
-    if (auto children = stores_.tier.children(); children.ok()) {
-        for (const ChildRow& child : *children) {
-            if (child.name != except) {
-                world_.links.tell(child.name, news);
-            }
+    drop_users(user);
+    if (except != to_parent) {
+        tell_parent(news);
+    }
+    for (const std::string& child : children) {
+        if (child != except) {
+            world_.links.tell(child, news);
         }
     }
 }
@@ -505,6 +614,9 @@ void People::on_changed(const std::string& from, const Json& head) {
             return;
         }
         identity = *who;
+        if (from != to_parent) {
+            identity->role = signon::Role::user; // nobody is an operator above his home
+        }
     }
     spread(from, user, identity);
 }
@@ -514,13 +626,29 @@ void People::end_everywhere(const std::string& user) {
 }
 
 void People::token_ended(const std::string& id) {
-    drop_sids({id});
-    world_.links.tell(to_parent, {{"t", "session.end"}, {"sid", id}});
-    if (auto children = stores_.tier.children(); children.ok()) {
-        for (const ChildRow& child : *children) {
-            [[maybe_unused]] const Status ended = stores_.sessions.end_grant(child.name, id);
-            world_.links.tell(child.name, {{"t", "session.end"}, {"sid", id}});
+    tell_parent({{"t", "session.end"}, {"sid", id}});
+    end_from_above(id);
+}
+
+void People::reported(const std::string& child, const std::vector<std::string>& names) {
+    auto known = stores_.tier.directory_of(child);
+    if (!known.ok()) {
+        return;
+    }
+    std::size_t fresh = 0;
+    for (const std::string& user : names) {
+        if (known->contains(user) || ++fresh > new_accounts_max) {
+            continue;
         }
+        on_claim(child, user, [this, child](Result<Message> claimed) {
+            if (!claimed.ok() && claimed.error().code == Code::conflict) {
+                world_.log.warn("account.conflict", claimed.error().message, {{"tier", child}});
+                [[maybe_unused]] const Status kept = stores_.tier.add_error(
+                    {world_.clock.wall_us(), "account.conflict",
+                     "The tier '" + child + "' has an account of a name that is not its own: " +
+                         claimed.error().message});
+            }
+        });
     }
 }
 
@@ -530,38 +658,73 @@ void People::child_revoked(const std::string& child) {
     if (ended.ok()) {
         for (const signon::Grant& held : *ended) {
             sids.push_back(held.identity.sid);
-            world_.links.tell(to_parent, {{"t", "session.end"}, {"sid", held.identity.sid}});
+            tell_parent({{"t", "session.end"}, {"sid", held.identity.sid}});
         }
     }
     drop_sids(sids);
-}
-
-void People::check_sessions_with_parent() {
-    auto sessions = stores_.sessions.all();
-    if (!sessions.ok()) {
-        return;
-    }
-    std::vector<std::string> sids;
-    for (const signon::Session& session : *sessions) {
-        if (session.origin == signon::Origin::parent && session.online &&
-            sids.size() < session_check_max) {
-            sids.push_back(session.identity.sid);
+    // Its own accounts were known by its word alone.
+    if (auto users = stores_.tier.directory_of(child); users.ok()) {
+        for (const std::string& user : *users) {
+            spread("-", user, std::nullopt);
         }
     }
-    if (sids.empty()) {
+}
+
+void People::check_batch(const std::shared_ptr<Check>& check) {
+    if (check->sids.empty()) {
         return;
     }
-    world_.links.ask(to_parent, {{"t", "session.check"}, {"sids", sids}}, {},
-                     [this](Result<Message> answer) {
-                         if (!answer.ok()) {
-                             return;
-                         }
-                         const std::vector<std::string> gone = texts_of(answer->head, "gone");
-                         for (const std::string& sid : gone) {
-                             [[maybe_unused]] const Status ended = stores_.sessions.end(sid);
-                         }
-                         drop_sids(gone);
-                     });
+    const std::size_t n = std::min(check->sids.size(), check_batch_max);
+    const auto from = check->sids.end() - static_cast<std::ptrdiff_t>(n);
+    const std::vector<std::string> sids(from, check->sids.end());
+    check->sids.erase(from, check->sids.end());
+    world_.links.ask(
+        to_parent, {{"t", "session.check"}, {"sids", sids}}, {},
+        [this, check](Result<Message> answer) {
+            if (!answer.ok()) {
+                return; // asked again when the link is back
+            }
+            for (const std::string& sid : texts_of(answer->head, "gone")) {
+                end_from_above(sid);
+            }
+            for (const Json& json : member(answer->head, "identities")) {
+                auto now = signon::decode_identity(dump(json));
+                const auto before =
+                    now.ok() ? check->users.find(now->user) : check->users.end();
+                if (before == check->users.end()) {
+                    continue;
+                }
+                signon::Identity same = *now;
+                same.sid = before->second.sid;
+                same.until_us = before->second.until_us;
+                if (same != before->second) {
+                    spread(to_parent, now->user, *now);
+                }
+            }
+            check_batch(check);
+        });
+}
+
+void People::on_check(const std::string& from, const Json& head, const Links::Answer& answer) {
+    Json gone = Json::array();
+    std::map<std::string, Json> identities;
+    std::size_t looked = 0;
+    for (const std::string& sid : texts_of(head, "sids")) {
+        if (++looked > check_batch_max) {
+            break;
+        }
+        auto held = stores_.sessions.grant(from, sid);
+        if (held.ok() && *held) {
+            identities.emplace((*held)->user, identity_json(**held));
+        } else if (held.ok()) {
+            gone.push_back(sid);
+        }
+    }
+    Json shown = Json::array();
+    for (auto& [user, identity] : identities) {
+        shown.push_back(std::move(identity));
+    }
+    answer(Message{{{"gone", gone}, {"identities", shown}}, {}});
 }
 
 void People::expire() {
@@ -606,18 +769,13 @@ void People::serve_neighbours() {
     links.on("session.used",
              [this](const std::string& from, const Message& m, const Links::Answer&) {
                  const std::string sid = text_of(m.head, "sid");
-                 [[maybe_unused]] auto renewed = stores_.sessions.renew_grant(from, sid);
-                 world_.links.tell(to_parent, {{"t", "session.used"}, {"sid", sid}});
+                 if (from != to_parent && stores_.sessions.renew_grant(from, sid).ok()) {
+                     world_.links.tell(to_parent, {{"t", "session.used"}, {"sid", sid}});
+                 }
              });
     links.on("session.check",
              [this](const std::string& from, const Message& m, const Links::Answer& a) {
-                 Json gone = Json::array();
-                 for (const std::string& sid : texts_of(m.head, "sids")) {
-                     if (auto held = stores_.sessions.grant(from, sid); held.ok() && !*held) {
-                         gone.push_back(sid);
-                     }
-                 }
-                 a(Message{{{"gone", gone}}, {}});
+                 on_check(from, m.head, a);
              });
     links.on("identity.changed", [this](const std::string& from, const Message& m,
                                         const Links::Answer&) { on_changed(from, m.head); });
@@ -628,8 +786,10 @@ void People::serve_neighbours() {
     links.on("account.release",
              [this](const std::string& from, const Message& m, const Links::Answer&) {
                  const std::string user = text_of(m.head, "user");
-                 if (stores_.tier.unclaim(user, from).ok()) {
-                     world_.links.tell(to_parent, {{"t", "account.release"}, {"user", user}});
+                 auto owner = stores_.tier.directory(user);
+                 if (from != to_parent && owner.ok() && *owner == from &&
+                     stores_.tier.unclaim(user, from).ok()) {
+                     release(user);
                  }
              });
 }

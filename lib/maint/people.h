@@ -76,22 +76,26 @@ class People {
     void token_ended(const std::string& id);
     // The name is free again in the realm.
     void release(const std::string& user) {
-        world_.links.tell(to_parent, {{"t", "account.release"}, {"user", user}});
+        tell_parent({{"t", "account.release"}, {"user", user}});
     }
+    // The accounts that a child says live under it. What is not known yet is claimed in the whole
+    // realm, as if the child had asked: its word alone moves no name.
+    void reported(const std::string& child, const std::vector<std::string>& names);
     // A child is no longer ours.
     void child_revoked(const std::string& child);
-    // The link to the parent came up: do our sessions still stand there?
-    void check_sessions_with_parent();
+    // The link to the parent came up: it hears what could not be said meanwhile, and is asked
+    // whether our sessions still stand and whom they belong to now.
+    void parent_connected();
     // Every few minutes.
     void expire();
 
   private:
     using Found = std::function<void(Result<signon::Identity>)>;
     void authenticate(const std::string& from, const LoginAttempt& attempt, const std::string& sid,
-                      Found found);
-    void verify_here(const LoginAttempt& attempt, Found found);
+                      const Found& found);
+    void verify_here(const LoginAttempt& attempt, const Found& found);
     void ask_home(const std::string& neighbour, const LoginAttempt& attempt, const std::string& sid,
-                  Found found);
+                  const Found& found);
     void verify_token(const std::string& from, const std::string& text,
                       const std::optional<std::string>& basic_user, Found found);
     void identify_child(const std::string& child, const std::string& sid, Found found);
@@ -100,6 +104,13 @@ class People {
     void on_login(const std::string& from, const Message& message, const Links::Answer& answer);
     void on_token(const std::string& from, const Message& message, const Links::Answer& answer);
     void on_end(const std::string& from, const std::string& sid);
+    void end_from_above(const std::string& sid);
+    void on_check(const std::string& from, const Json& head, const Links::Answer& answer);
+    struct Check;
+    void check_batch(const std::shared_ptr<Check>& check);
+    bool lives_above(const std::string& user);
+    // Now, or as soon as the link is back, also after a restart.
+    void tell_parent(Json message);
     void on_changed(const std::string& from, const Json& head);
     void on_claim(const std::string& from, const std::string& user, const Links::Answer& answer);
     void spread(const std::string& except, const std::string& user,
@@ -114,6 +125,7 @@ class People {
     signon::GuessLimiter limiter_;
     signon::HandoverCodes handover_;
     bool has_parent_;
+    std::size_t checking_ = 0; // passwords that wait for, or are in, the background
     std::map<std::string, std::int64_t>
         told_used_us_; // by sid: when the parent was last told that the session is in use
 };

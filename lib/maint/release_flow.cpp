@@ -5,22 +5,22 @@
 #include "delegation.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace hasp::maint {
 
 namespace {
 constexpr std::int64_t retry_us = 10'000'000;
-constexpr std::size_t chunk_bytes = 256 * 1024;
+constexpr std::int64_t sign_all_every_us = 3600LL * 1'000'000;
+constexpr std::int64_t time_save_every_us = 300'000'000;
 } // namespace
 
-// Named by its content: a child that is half-way through it never meets another.
-std::string Delegation::pack_path(const std::string& sha256) const {
-    return world_.state + "/packs/" + sha256 + ".pack";
-}
+// A release on its way here.
+struct Delegation::Download {
+    AssignmentRow wanted;
+    Release release;
+    std::string pack; // its name at the parent
+    PackSpool spool;
+};
 
 bool Delegation::assigned(const std::string& child, const std::string& app,
                           const std::string& release_id) {
@@ -65,52 +65,17 @@ void Delegation::on_release_get(const std::string& child, const Message& message
         answer(release.error());
         return;
     }
-    if (Status made = make_folders(world_.state + "/packs"); !made.ok()) {
-        answer(made.error());
-        return;
-    }
-    auto have = texts_of(message.head, "have");
-    std::sort(have.begin(), have.end());
-    std::string key = app + " " + id;
-    for (const std::string& commit : have) {
-        key += " " + commit;
-    }
-    const std::string text = encode_release(*release);
-    const auto tell = [answer, text](const Result<PackInfo>& info) {
-        if (!info.ok()) {
-            answer(info.error());
-            return;
-        }
-        answer(Message{{{"pack_bytes", info->size}, {"pack_sha256", info->sha256}}, text});
-    };
-    if (const auto made = packs_.find(key);
-        made != packs_.end() && ::access(pack_path(made->second.sha256).c_str(), R_OK) == 0) {
-        tell(made->second);
-        return;
-    }
-    std::vector<std::function<void(const Result<PackInfo>&)>>& waiting = packing_[key];
-    waiting.push_back(tell);
-    if (waiting.size() > 1) {
-        return; // one pack for all who have the same and want the same
-    }
-    auto info = std::make_shared<Result<PackInfo>>(fail(Code::failed, "no pack"));
-    const std::string path = world_.state + "/packs/new-" + std::to_string(++packs_made_);
-    world_.ports.background(
-        [this, app, path, info, commit = release->commit, have] {
-            *info = write_pack(world_.releases.repo_path(app), commit, have, path);
-            if (info->ok() && ::rename(path.c_str(), pack_path((*info)->sha256).c_str()) != 0) {
-                *info = errno_error(errno, "cannot keep the pack of " + app);
-            }
-        },
-        [this, key, info] {
-            if (info->ok()) {
-                packs_.insert_or_assign(key, **info);
-            }
-            const auto told = packing_.extract(key);
-            for (const auto& tell_one : told.mapped()) {
-                tell_one(*info);
-            }
-        });
+    packs_.build(*release, texts_of(message.head, "have"),
+                 [answer, text = encode_release(*release)](Result<PackShelf::Pack> pack) {
+                     if (!pack.ok()) {
+                         answer(pack.error());
+                         return;
+                     }
+                     answer(Message{{{"pack", pack->key},
+                                     {"pack_bytes", pack->info.size},
+                                     {"pack_sha256", pack->info.sha256}},
+                                    text});
+                 });
 }
 
 void Delegation::on_pack_get(const std::string& child, const Message& message,
@@ -121,61 +86,66 @@ void Delegation::on_pack_get(const std::string& child, const Message& message,
         answer(fail(Code::not_found, "that release is not assigned to you"));
         return;
     }
-    // Whatever is there was made for somebody who may have this app's releases; its name is the
-    // hash that the child was told.
-    const std::string sha256 = text_of(message.head, "pack");
-    const auto ours = std::any_of(packs_.begin(), packs_.end(), [&](const auto& made) {
-        return made.second.sha256 == sha256 && made.first.starts_with(app + " " + id);
-    });
-    const Fd fd(ours ? ::open(pack_path(sha256).c_str(), O_RDONLY | O_CLOEXEC) : -1);
-    std::string chunk(chunk_bytes, '\0');
-    const ssize_t n =
-        fd ? ::pread(fd.get(), chunk.data(), chunk.size(), int_of(message.head, "offset")) : -1;
-    if (n < 0) {
-        answer(fail(Code::try_later, "the pack is not there any more: ask for the release again"));
-        return;
-    }
-    chunk.resize(static_cast<std::size_t>(n));
-    answer(Message{Json::object(), std::move(chunk)});
+    auto chunk =
+        packs_.read(text_of(message.head, "pack"), app, id, int_of(message.head, "offset"));
+    answer(chunk.ok() ? Result<Message>(Message{Json::object(), *std::move(chunk)})
+                      : Result<Message>(chunk.error()));
 }
 
-// Goes through the desired state until something has to be waited for.
+// Goes through the desired state until a release has to be waited for. What fails is left out until
+// the next round: it must not hold up the others.
 void Delegation::work() {
     if (working_ || desired_counter_ == trust::Counter{}) {
         return;
     }
     for (const AssignmentRow& row : desired_) {
-        const bool here = row.target == world_.me.name.text();
-        if (!row.wanted) {
-            auto held = world_.store.app(row.app);
-            if (here && held.ok() && *held && (*held)->origin == row.origin) {
-                if (const Status removed = world_.apps.remove(row.app); !removed.ok()) {
-                    done_with(removed.error().message);
-                    return;
-                }
+        if (failed_.contains(row.app + "/" + row.release_id)) {
+            continue;
+        }
+        if (row.wanted && !world_.releases.holds(row.app, row.release_id)) {
+            if (!world_.links.connected(to_parent)) {
+                return; // parent_connected() goes on
             }
-        } else if (!world_.releases.holds(row.app, row.release_id)) {
-            if (world_.links.connected(to_parent)) {
-                working_ = true;
-                fetch_release(row);
-            }
+            working_ = true;
+            fetch_release(AssignmentRow(row));
             return;
-        } else if (here) {
-            if (const Status placed = put_in_place(row); !placed.ok()) {
-                done_with("cannot install '" + row.app + "': " + placed.error().message);
-                return;
-            }
         }
-        if (!here) {
-            const auto target = trust::TierName::parse(row.target);
-            AssignmentRow below = row;
-            below.child = target->at_depth(world_.me.name.depth() + 1).leaf();
-            if (const Status assigned_below = world_.store.assign(below); !assigned_below.ok()) {
-                done_with(assigned_below.error().message);
-                return;
-            }
-            touch();
+        if (const Status reached = reach(row); !reached.ok()) {
+            failed_[row.app + "/" + row.release_id] =
+                "cannot install '" + row.app + "': " + reached.error().message;
         }
+    }
+    round_done();
+}
+
+Status Delegation::reach(const AssignmentRow& row) {
+    if (row.target != world_.me.name.text()) {
+        const auto target = trust::TierName::parse(row.target);
+        AssignmentRow below = row;
+        below.child = target->at_depth(world_.me.name.depth() + 1).leaf();
+        touch();
+        return world_.store.assign(below);
+    }
+    if (row.wanted) {
+        return put_in_place(row);
+    }
+    auto held = world_.store.app(row.app);
+    if (!held.ok()) {
+        return held.error();
+    }
+    return *held && (*held)->origin == row.origin ? world_.apps.remove(row.app) : Status{};
+}
+
+void Delegation::round_done() {
+    if (!failed_.empty()) {
+        for (const auto& [what, why] : failed_) {
+            world_.log.warn("desired.delayed", why, {{"release", what}});
+            [[maybe_unused]] const Status kept =
+                world_.store.add_error({world_.clock.wall_us(), "desired.delayed", why});
+        }
+        failed_.clear();
+        retry_at_us_ = world_.clock.boot_us() + retry_us;
+        return;
     }
     if (reached_ != desired_counter_) {
         reached_ = desired_counter_;
@@ -183,6 +153,8 @@ void Delegation::work() {
         if (const Status kept = world_.store.set_fact("reached", dump(json)); !kept.ok()) {
             world_.log.error("desired.keep", kept.error().message);
         }
+        // Downloads that a later order made superfluous.
+        [[maybe_unused]] const Status emptied = remove_tree(world_.state + "/spool");
         world_.log.info("desired.reached", "everything that the parent assigned is in place",
                         {{"generation", std::to_string(reached_.number)}});
     }
@@ -197,6 +169,9 @@ Status Delegation::put_in_place(const AssignmentRow& row) {
     if (held.ok() && *held && (*held)->release_id == row.release_id &&
         (*held)->data_home == row.data_home && (*held)->origin == row.origin) {
         return {};
+    }
+    if (held.ok() && *held && (*held)->origin == world_.me.name.text()) {
+        return fail(Code::conflict, "an app of that name was added here");
     }
     auto manifest = read_file(world_.releases.tree_path(row.app, row.release_id) + "/" +
                                   run::manifest_file_name,
@@ -219,100 +194,122 @@ void Delegation::fetch_release(const AssignmentRow& wanted) {
         {"t", "release.get"}, {"app", wanted.app}, {"release", wanted.release_id}, {"have", have}};
     world_.links.ask(to_parent, question, {}, [this, wanted](Result<Message> answer) {
         if (!answer.ok()) {
-            done_with(answer.error().message);
+            failed_with(wanted, answer.error().message);
             return;
         }
         auto release = decode_release(answer->body);
         if (!release.ok() || release->app != wanted.app ||
             release_id(*release) != wanted.release_id) {
-            done_with("the parent sent another release than it had assigned");
+            failed_with(wanted, "the parent sent another release than it had assigned");
             return;
         }
         if (Status made = make_folders(world_.state + "/spool"); !made.ok()) {
-            done_with(made.error().message);
+            failed_with(wanted, made.error().message);
             return;
         }
-        auto spool = std::make_shared<PackSpool>(
-            world_.state + "/spool/" + wanted.app + "-" + wanted.release_id + ".pack",
-            static_cast<std::uint64_t>(int_of(answer->head, "pack_bytes")),
-            text_of(answer->head, "pack_sha256"));
-        if (Status opened = spool->open(); !opened.ok()) {
-            done_with(opened.error().message);
+        PackSpool spool(world_.state + "/spool/" + wanted.app + "-" + wanted.release_id + ".pack",
+                        static_cast<std::uint64_t>(int_of(answer->head, "pack_bytes")),
+                        text_of(answer->head, "pack_sha256"));
+        if (Status opened = spool.open(); !opened.ok()) {
+            failed_with(wanted, opened.error().message);
             return;
         }
-        fetch_pack(wanted, spool, *release);
+        fetch_pack(std::make_shared<Download>(Download{
+            wanted, *std::move(release), text_of(answer->head, "pack"), std::move(spool)}));
     });
 }
 
-void Delegation::fetch_pack(const AssignmentRow& wanted, const std::shared_ptr<PackSpool>& spool,
-                            const Release& release) {
-    if (spool->complete()) {
-        import(wanted, spool, release);
+void Delegation::fetch_pack(const std::shared_ptr<Download>& download) {
+    if (download->spool.complete()) {
+        import(download);
         return;
     }
     const Json question{{"t", "pack.get"},
-                        {"app", wanted.app},
-                        {"release", wanted.release_id},
-                        {"pack", spool->expected_sha256()},
-                        {"offset", spool->have_bytes()}};
-    world_.links.ask(
-        to_parent, question, {}, [this, wanted, spool, release](Result<Message> answer) {
-            if (!answer.ok() || answer->body.empty()) {
-                done_with(answer.ok() ? "the pack ended early" : answer.error().message);
-                return;
-            }
-            if (Status appended = spool->append(spool->have_bytes(), answer->body);
-                !appended.ok()) {
-                done_with(appended.error().message);
-                return;
-            }
-            fetch_pack(wanted, spool, release);
-        });
+                        {"app", download->wanted.app},
+                        {"release", download->wanted.release_id},
+                        {"pack", download->pack},
+                        {"offset", download->spool.have_bytes()}};
+    world_.links.ask(to_parent, question, {}, [this, download](Result<Message> answer) {
+        if (!answer.ok() || answer->body.empty()) {
+            failed_with(download->wanted,
+                        answer.ok() ? "the pack ended early" : answer.error().message);
+            return;
+        }
+        PackSpool& spool = download->spool;
+        if (Status appended = spool.append(spool.have_bytes(), answer->body); !appended.ok()) {
+            failed_with(download->wanted, appended.error().message);
+            return;
+        }
+        fetch_pack(download);
+    });
 }
 
-void Delegation::import(const AssignmentRow& wanted, const std::shared_ptr<PackSpool>& spool,
-                        const Release& release) {
+void Delegation::import(const std::shared_ptr<Download>& download) {
+    const AssignmentRow& wanted = download->wanted;
+    if (!world_.apps.begin_import(wanted.app)) {
+        failed_with(wanted, "another release of '" + wanted.app + "' is being taken in");
+        return;
+    }
     auto result = std::make_shared<Status>();
     world_.ports.background(
-        [this, spool, release, result] {
-            *result = spool->finish();
+        [releases = &world_.releases, download, result] {
+            *result = download->spool.finish();
             if (result->ok()) {
-                auto imported = world_.releases.import_pack(spool->path(), release);
-                *result = imported.ok() ? spool->remove() : Status{imported.error()};
+                auto imported = releases->import_pack(download->spool.path(), download->release);
+                *result = imported.ok() ? download->spool.remove() : Status{imported.error()};
             }
         },
-        [this, wanted, release, result] {
-            working_ = false;
+        [this, download, result] {
+            const AssignmentRow& done = download->wanted;
+            world_.apps.end_import(done.app);
             if (!result->ok()) {
-                done_with("the release of '" + wanted.app +
-                          "' was refused: " + result->error().message);
+                failed_with(done, "the release of '" + done.app +
+                                      "' was refused: " + result->error().message);
                 return;
             }
-            const ReleaseRow row{wanted.app, wanted.release_id, encode_release(release),
-                                 release.commit, world_.clock.wall_us()};
+            const ReleaseRow row{done.app, done.release_id, encode_release(download->release),
+                                 download->release.commit, world_.clock.wall_us()};
             if (const Status put = world_.store.put_release(row); !put.ok()) {
-                done_with(put.error().message);
+                failed_with(done, put.error().message);
                 return;
             }
             world_.log.info("release.held", "a release has arrived",
-                            {{"app", wanted.app}, {"release", wanted.release_id}});
+                            {{"app", done.app}, {"release", done.release_id}});
+            working_ = false;
             work();
         });
 }
 
-void Delegation::done_with(const std::string& problem) {
+void Delegation::failed_with(const AssignmentRow& wanted, const std::string& problem) {
     working_ = false;
-    retry_at_us_ = world_.clock.boot_us() + retry_us;
-    world_.log.warn("desired.delayed", problem);
-    [[maybe_unused]] const Status kept =
-        world_.store.add_error({world_.clock.wall_us(), "desired.delayed", problem});
+    failed_[wanted.app + "/" + wanted.release_id] = problem;
+    work();
 }
 
 void Delegation::tick() {
-    if (retry_at_us_ != 0 && world_.clock.boot_us() >= retry_at_us_ &&
-        world_.links.connected(to_parent)) {
+    packs_.tick();
+    const std::int64_t boot_us = world_.clock.boot_us();
+    if (retry_at_us_ != 0 && boot_us >= retry_at_us_) {
         retry_at_us_ = 0;
         work();
+    }
+    // Uptime without a signed time counts over restarts too.
+    if (world_.me.has_parent() && boot_us - time_saved_us_ >= time_save_every_us) {
+        save_time();
+    }
+    const std::int64_t now_us = now().now_us;
+    for (auto at = renew_at_us_.begin(); at != renew_at_us_.end();) {
+        if (now_us >= at->second) {
+            stale_children_.insert(at->first);
+            at = renew_at_us_.erase(at);
+        } else {
+            ++at;
+        }
+    }
+    // A clock that was set back moves those times out of reach.
+    if (boot_us - signed_all_us_ >= sign_all_every_us) {
+        signed_all_us_ = boot_us;
+        touch();
     }
 }
 

@@ -284,12 +284,35 @@ Result<std::vector<std::string>> TierStore::directory_names() {
     return names;
 }
 
+Result<std::set<std::string>> TierStore::directory_of(const std::string& child) {
+    std::set<std::string> names;
+    const Status read = db_->each(
+        "SELECT user FROM maint_directory WHERE tenant = ?1 AND child = ?2",
+        [&](const store::Statement& s) { names.insert(s.text(0)); }, tenant_, child);
+    if (!read.ok()) {
+        return read.error();
+    }
+    return names;
+}
+
 Status TierStore::claim(const std::string& user, const std::string& child) {
     auto owner = directory(user);
     if (!owner.ok()) {
         return owner.error();
     }
-    if (!owner->empty() && *owner != child) {
+    if (*owner == child) {
+        return {};
+    }
+    auto held = db_->first(
+        "SELECT count(*) FROM maint_directory WHERE tenant = ?1 AND child = ?2",
+        [](const store::Statement& s) { return s.integer(0); }, tenant_, child);
+    if (!held.ok()) {
+        return held.error();
+    }
+    if (held->value_or(0) >= accounts_of_child_max) {
+        return fail(Code::refused, "the tier '" + child + "' has as many account names as it may");
+    }
+    if (!owner->empty()) {
         return fail(Code::conflict,
                     "the account name '" + user + "' is in use under the tier '" + *owner + "'",
                     "account names are unique in a realm: choose another");
@@ -320,6 +343,11 @@ Result<std::optional<LeaseRow>> TierStore::lease(const std::string& child) {
             return row;
         },
         tenant_, child);
+}
+
+Status TierStore::drop_lease(const std::string& child) {
+    return done(db_->execute("DELETE FROM maint_leases WHERE tenant = ?1 AND child = ?2", tenant_,
+                             child));
 }
 
 Status TierStore::put_lease(const LeaseRow& row, const std::map<std::string, std::string>& bodies) {
@@ -361,16 +389,25 @@ Result<std::optional<std::string>> TierStore::section(const std::string& sha256)
 }
 
 Status TierStore::add_error(const ErrorRow& row) {
-    auto added = db_->execute(
-        "INSERT INTO maint_errors (tenant, at_us, nonce, id, text) VALUES (?1, ?2, ?3, ?4, ?5)",
-        tenant_, row.at_us, ++nonce_, row.id, row.text);
-    if (!added.ok()) {
-        return added.error();
-    }
-    return done(db_->execute("DELETE FROM maint_errors WHERE tenant = ?1 AND (at_us, nonce) NOT IN "
-                             "(SELECT at_us, nonce FROM maint_errors "
-                             "WHERE tenant = ?1 ORDER BY at_us DESC, nonce DESC LIMIT ?2)",
-                             tenant_, errors_kept_max));
+    return transact([&]() -> Status {
+        if (auto dropped = db_->execute(
+                "DELETE FROM maint_errors WHERE tenant = ?1 AND id = ?2 AND text = ?3", tenant_,
+                row.id, row.text);
+            !dropped.ok()) {
+            return dropped.error();
+        }
+        if (auto added = db_->execute("INSERT INTO maint_errors (tenant, at_us, nonce, id, text) "
+                                      "VALUES (?1, ?2, ?3, ?4, ?5)",
+                                      tenant_, row.at_us, ++nonce_, row.id, row.text);
+            !added.ok()) {
+            return added.error();
+        }
+        return done(
+            db_->execute("DELETE FROM maint_errors WHERE tenant = ?1 AND (at_us, nonce) NOT IN "
+                         "(SELECT at_us, nonce FROM maint_errors "
+                         "WHERE tenant = ?1 ORDER BY at_us DESC, nonce DESC LIMIT ?2)",
+                         tenant_, errors_kept_max));
+    });
 }
 
 Result<std::vector<ErrorRow>> TierStore::errors(std::int64_t newest) {

@@ -248,7 +248,8 @@ void Exchange::ask_notice(Notice what, std::string_view detail) {
     question.scheme = scheme_;
     question.authority = authority_;
     question.host = host_;
-    question.target = "/hasp/notice?kind=" + std::string(text_of(what).word) +
+    // Without a slash, so that no client can ask for it.
+    question.target = "notice?kind=" + std::string(text_of(what).word) +
                       "&app=" + percent_encode(app_name_) + "&detail=" + percent_encode(detail);
     question.client_address = client_;
     question.request_id = request_id();

@@ -20,9 +20,34 @@ inline std::string dump(const Json& json, int indent = -1) {
     return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
-// An object, or an empty one for anything else.
+// Levels of objects and arrays in a text that comes from elsewhere: dump() calls itself for each of
+// them, so that an endless "[[[[…" would end the process that repeats it.
+inline constexpr int json_depth_max = 200;
+
+inline bool json_too_deep(std::string_view text) {
+    int depth = 0;
+    bool quoted = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (quoted) {
+            i += c == '\\' ? 1 : 0;
+            quoted = c != '"';
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > json_depth_max) {
+                return true;
+            }
+        } else if (c == '}' || c == ']') {
+            --depth;
+        }
+    }
+    return false;
+}
+
+// An object, or an empty one for anything else and for what is nested too deep.
 inline Json parse_object(std::string_view text) {
-    Json json = Json::parse(text, nullptr, false);
+    Json json = json_too_deep(text) ? Json() : Json::parse(text, nullptr, false);
     return json.is_object() ? json : Json::object();
 }
 

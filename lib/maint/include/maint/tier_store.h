@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -90,6 +91,7 @@ struct ErrorRow {
 };
 
 inline constexpr std::int64_t errors_kept_max = 200;
+inline constexpr std::int64_t accounts_of_child_max = 100'000;
 
 class TierStore {
   public:
@@ -135,14 +137,17 @@ class TierStore {
     // Which child an account lives under; empty when none of ours.
     Result<std::string> directory(const std::string& user);
     Result<std::vector<std::string>> directory_names();
-    // Code::conflict when the name is another child's.
+    Result<std::set<std::string>> directory_of(const std::string& child);
+    // Code::conflict when the name is another child's; refused beyond accounts_of_child_max.
     Status claim(const std::string& user, const std::string& child);
     Status unclaim(const std::string& user, const std::string& child);
 
     Result<std::optional<LeaseRow>> lease(const std::string& child);
+    Status drop_lease(const std::string& child);
     Status put_lease(const LeaseRow& row, const std::map<std::string, std::string>& bodies);
     Result<std::optional<std::string>> section(const std::string& sha256);
 
+    // The same error again is kept once, with its newest time.
     Status add_error(const ErrorRow& row);
     Result<std::vector<ErrorRow>> errors(std::int64_t newest);
 

@@ -37,6 +37,9 @@ bool is_plain(std::string_view text) {
         }
         text.remove_prefix(8);
     }
+    if (text.empty()) {
+        return true; // maybe without an address
+    }
     std::uint64_t last = ones * ' ';
     std::memcpy(&last, text.data(), text.size());
     return !bad(last);

@@ -72,7 +72,7 @@ bool is_forgeable(std::string_view name, const registry::Snapshot* snapshot) {
     default:
         break;
     }
-    if (snapshot == nullptr || name.size() > stripped_name_max) {
+    if (snapshot == nullptr || name.empty() || name.size() > stripped_name_max) {
         return false;
     }
     std::array<char, stripped_name_max> small{};

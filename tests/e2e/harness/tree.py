@@ -177,6 +177,18 @@ class Tier:
         except OSError:
             return ""
 
+    def sanitizer_reports(self) -> list:
+        """What sanitizers said in the log, also at the end of a process whose exit status nobody asks for. Leaks are looked
+        for in every process but front: there LeakSanitizer says "fatal error", which is no report, because it would have to
+        open /proc and to trace, and the jail that is tested here forbids both."""
+        try:
+            lines = (self.tree.folder / f"{self.name}.log").read_text(errors="replace").splitlines()
+        except OSError:
+            return []
+        marks = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:")
+        return [f"{self.name}: " + "\n".join(lines[at:at + 40]) for at, line in enumerate(lines)
+                if any(mark in line for mark in marks)][:3]
+
     def stop(self, seconds: float = 20.0) -> int:
         """SIGTERM; the exit status. A tier that does not end in time is killed, which is an error."""
         if self.process is None:
@@ -347,6 +359,7 @@ class Tree:
                     trouble.append(f"{tier.name} left processes behind: {left}")
             except AssertionError as error:
                 trouble.append(str(error))
+            trouble += tier.sanitizer_reports()
             if tier.gate:
                 tier.gate.close()
         self.tiers = []

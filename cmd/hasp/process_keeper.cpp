@@ -214,8 +214,8 @@ class KeeperProcess final : public maint::KeeperPorts {
     const Log& log_;
     SystemClock clock_;
     SystemRandom random_;
-    WorkerPool pool_;
     std::unique_ptr<maint::Keeper> keeper_;
+    WorkerPool pool_; // after the keeper: its threads work on what the keeper owns
     std::unique_ptr<ipc::Channel> front_;
     std::unique_ptr<ipc::Channel> spawner_;
     Fd admin_;

@@ -179,6 +179,12 @@ class Supervisor {
             ::_exit(127);
         }
         ::close(pair[1]);
+        if (pid < 0) {
+            ::close(pair[0]);
+            log_.error("supervisor.start", "cannot make a process, trying again");
+            p.restart_at_us = clock_.boot_us() + restart_delay_us_max;
+            return;
+        }
         p.control.reset(pair[0]);
         p.pid = pid;
         p.started_us = clock_.boot_us();

@@ -19,13 +19,13 @@ struct Ordered : testing::Test {
 TEST_F(Ordered, ATargetTwoLevelsDownIsReachedAndReported) {
     const std::string release = tree.add_app(*tiers[0], "leaflets", {"tokyo"});
     tree.pass_s(5);
-    EXPECT_EQ(tokyo.app("leaflets").route(), registry::Route::here);
+    EXPECT_EQ(tokyo.route("leaflets"), registry::Route::here);
     EXPECT_EQ(tokyo.status()["apps"][0]["release"], release);
     EXPECT_EQ(tokyo.status()["apps"][0]["origin"], "hasp://clinics/upper");
     for (Node* at : {tiers[0], &center}) {
         const Json below = child(*at);
         EXPECT_EQ(below["desired"]["generation"], below["reached"]["generation"]) << at->name;
-        EXPECT_EQ(at->app("leaflets").route(), registry::Route::child) << at->name;
+        EXPECT_EQ(at->route("leaflets"), registry::Route::child) << at->name;
     }
 }
 
@@ -54,18 +54,18 @@ TEST_F(Ordered, ALostLinkRemovesNothing) {
     tree.cut(tokyo);
     tree.restart(tokyo);
     tree.pass_s(7200, 60);
-    EXPECT_EQ(tokyo.app("leaflets").route(), registry::Route::here);
+    EXPECT_EQ(tokyo.route("leaflets"), registry::Route::here);
 }
 
 TEST_F(Ordered, AReleaseComesInChunksAndGoesOnWhereALostLinkStoppedIt) {
     tree.cut_at("pack.get", 3);
     tree.add_app(*tiers[0], "atlas", {"center"}, Json::object(), 2 << 20);
     EXPECT_FALSE(tree.linked(center));
-    EXPECT_FALSE(center.app("atlas").route() == registry::Route::here);
+    EXPECT_FALSE(center.route("atlas") == registry::Route::here);
     tree.crossed.clear();
     ASSERT_TRUE(tree.link(center));
     tree.pass_s(5);
-    EXPECT_EQ(center.app("atlas").route(), registry::Route::here);
+    EXPECT_EQ(center.route("atlas"), registry::Route::here);
     std::int64_t first = -1;
     for (const Crossed& message : tree.crossed) {
         if (text_of(message.head, "t") == "pack.get" && first < 0) {
@@ -89,8 +89,8 @@ TEST_F(Ordered, ANewOrderWhileAReleaseIsTakenInStartsNoSecondDownload) {
     EXPECT_EQ(tree.count("release.get"), 1U);
     center.let_background_go();
     tree.pass_s(5);
-    EXPECT_EQ(center.app("atlas").route(), registry::Route::here);
-    EXPECT_EQ(center.app("leaflets").route(), registry::Route::here);
+    EXPECT_EQ(center.route("atlas"), registry::Route::here);
+    EXPECT_EQ(center.route("leaflets"), registry::Route::here);
 }
 
 TEST_F(Ordered, OnePackServesChildrenThatHoldTheSameAndAnotherThoseThatDoNot) {
@@ -102,7 +102,7 @@ TEST_F(Ordered, OnePackServesChildrenThatHoldTheSameAndAnotherThoseThatDoNot) {
     tree.add_app(center, "atlas", {"tokyo", "osaka", "kyoto"}, {{"text", "two"}}, 1 << 20);
     tree.pass_s(5);
     for (Node* at : {&tokyo, &osaka, &kyoto}) {
-        EXPECT_EQ(at->app("atlas").route(), registry::Route::here) << at->name;
+        EXPECT_EQ(at->route("atlas"), registry::Route::here) << at->name;
     }
     // The import here, one pack against the first release, one whole one.
     EXPECT_EQ(center.background_runs - before, 3);
@@ -117,18 +117,18 @@ TEST_F(Ordered, AnAppThatCannotBeHadDoesNotHoldUpTheOthers) {
     ASSERT_TRUE(tree.link(center));
     ASSERT_TRUE(tree.link(tokyo));
     tree.pass_s(5);
-    EXPECT_EQ(tokyo.app("beta").route(), registry::Route::here);
-    EXPECT_EQ(tokyo.app("alpha").route(), registry::Route::here);
+    EXPECT_EQ(tokyo.route("beta"), registry::Route::here);
+    EXPECT_EQ(tokyo.route("alpha"), registry::Route::here);
 }
 
 TEST_F(Ordered, AnAppWithOneDatasetIsServedAtItsHomeAlone) {
     tree.add_app(*tiers[0], "calendar", {"upper", "center", "tokyo"},
                  {{"dataset", true}, {"home", "center"}});
     tree.pass_s(5);
-    EXPECT_EQ(center.app("calendar").route(), registry::Route::here);
-    EXPECT_EQ(tiers[0]->app("calendar").route(), registry::Route::child);
+    EXPECT_EQ(center.route("calendar"), registry::Route::here);
+    EXPECT_EQ(tiers[0]->route("calendar"), registry::Route::child);
     EXPECT_EQ(tiers[0]->app("calendar").child(), "center");
-    EXPECT_EQ(tokyo.app("calendar").route(), registry::Route::parent);
+    EXPECT_EQ(tokyo.route("calendar"), registry::Route::parent);
 }
 
 TEST_F(Ordered, ARestartForgetsNothing) {
@@ -146,7 +146,7 @@ TEST_F(Ordered, ARestartForgetsNothing) {
         after.erase(changing);
     }
     EXPECT_EQ(before, after);
-    EXPECT_EQ(tiers[0]->app("leaflets").route(), registry::Route::child);
+    EXPECT_EQ(tiers[0]->route("leaflets"), registry::Route::child);
     EXPECT_EQ(tiers[0]->log_in("mei", "correct horse")->status, 303);
 }
 

@@ -201,7 +201,7 @@ TEST_F(Lent, ARestartForgetsNoLease) {
     tree.cut(*tiers[3]);
     tree.restart(*tiers[3]);
     EXPECT_EQ(number(*tiers[3]), before);
-    EXPECT_EQ(tiers[3]->app("leaflets").route(), registry::Route::here);
+    EXPECT_EQ(tiers[3]->route("leaflets"), registry::Route::here);
     EXPECT_GT(tiers[3]->app("leaflets").lease_expires_us(), tree.clock.wall_us());
 }
 

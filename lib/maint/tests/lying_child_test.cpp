@@ -87,10 +87,10 @@ TEST_F(Lying, AChildThatNamesAnAppOfTheParentOrAboveDoesNotGetItsRequests) {
     tree.pass_s(3);
     report({{"apps", {fact("fossil"), fact("wiki")}}});
     tree.pass_s(3);
-    EXPECT_EQ(center.app("fossil").route(), registry::Route::parent);
-    EXPECT_EQ(center.app("wiki").route(), registry::Route::here);
-    EXPECT_EQ(osaka.app("fossil").route(), registry::Route::parent);
-    EXPECT_EQ(upper.app("fossil").route(), registry::Route::here);
+    EXPECT_EQ(center.route("fossil"), registry::Route::parent);
+    EXPECT_EQ(center.route("wiki"), registry::Route::here);
+    EXPECT_EQ(osaka.route("fossil"), registry::Route::parent);
+    EXPECT_EQ(upper.route("fossil"), registry::Route::here);
 }
 
 TEST_F(Lying, AChildThatNamesAnAppOfItsSiblingDoesNotGetItsRequestsAlsoAfterARestart) {

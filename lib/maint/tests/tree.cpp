@@ -324,7 +324,7 @@ std::string Tree::add_app(Node& at, const std::string& app, const std::vector<st
     std::string manifest = "[app]\nname = \"" + app + "\"\ntitle = \"The " + app +
                            "\"\nkind = \"" + (dataset ? "process" : "static") +
                            "\"\nmount = \"both\"\n" + text_of(more, "manifest");
-    manifest += dataset ? "[process]\ncommand = [\"/bin/cat\"]\nlisten = \"tcp:80\"\n[data]\nscope = "
+    manifest += dataset ? "[process]\ncommand = [\"/bin/cat\"]\nlisten = \"tcp:5232\"\n[data]\nscope = "
                           "\"app\"\n"
                         : "[static]\nroot = \".\"\nindex = \"index.html\"\n";
     EXPECT_TRUE(write_file_durably(dir + "/hasp-app.toml", manifest, 0644).ok());

@@ -62,6 +62,11 @@ class Node final : public KeeperPorts {
     Json who_link(const std::string& child, const std::string& sid);
     Json status();
     registry::App app(const std::string& name) const;
+    // Route::nowhere when the snapshot does not have it.
+    registry::Route route(const std::string& app_name) const {
+        const registry::App found = app(app_name);
+        return found ? found.route() : registry::Route::nowhere;
+    }
     std::vector<std::string> errors();
 
     std::string name;

@@ -120,7 +120,7 @@ TEST(LoginWhileTheLinkIsCut, IsAnsweredWhenTheQuestionIsLost) {
 
 TEST(Guessing, IsSlowedDownPerAccount) {
     Config config;
-    config.login.attempts_per_minute = 3;
+    config.login.failures_before_delay = 3;
     Tree tree;
     Node& center = tree.top("center", config);
     tree.add_user(center, "anna", right);

@@ -41,6 +41,7 @@ const char* check_segment(std::string_view segment) {
     std::size_t dots = 0;
     bool only_dots = true;   // so far
     bool parameters = false; // behind a ";"
+    bool only_slashes = !segment.empty();
     const auto is_dots = [&] { return only_dots && (dots == 1 || dots == 2); };
     constexpr const char* dot_segment = "a segment of the path is . or ..";
     for (std::size_t i = 0; i < segment.size();) {
@@ -62,6 +63,7 @@ const char* check_segment(std::string_view segment) {
             parameters = false;
             continue;
         }
+        only_slashes = false;
         if (c == ';') {
             parameters = true;
         }
@@ -69,6 +71,9 @@ const char* check_segment(std::string_view segment) {
             only_dots = only_dots && c == '.';
             ++dots;
         }
+    }
+    if (only_slashes) {
+        return "a segment of the path is an encoded slash";
     }
     // "..;x" is ".." for servers that know path parameters.
     return is_dots() ? dot_segment : nullptr;

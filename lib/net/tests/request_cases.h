@@ -95,6 +95,8 @@ inline constexpr MessageCase request_cases[] = {
     {"3986 §5.2.4", "dots in the query are no segments", "GET /?/../ HTTP/1.1\r\nHost: a\r\n\r\n"sv,
      0},
     {"3986 §2.2", "an encoded slash", "GET /a%2fb HTTP/1.1\r\nHost: a\r\n\r\n"sv, 0},
+    {"3986 §2.2", "a segment that is an encoded slash",
+     "GET /a/%2f/b HTTP/1.1\r\nHost: a\r\n\r\n"sv, 400},
     {"3986 §5.2.4", "dots behind an encoded slash", "GET /a%2f.. HTTP/1.1\r\nHost: a\r\n\r\n"sv,
      400},
     {"3986 §5.2.4", "dots before an encoded slash", "GET /a/%2e.%2Fb HTTP/1.1\r\nHost: a\r\n\r\n"sv,

@@ -11,9 +11,9 @@ namespace hasp::net {
 
 // Null when the path (beginning with "/") is safe for every reader behind us; else why not, a
 // static sentence for a 400. Refused: malformed escapes, and segments that decode to "." or ".."
-// (also before a ";"), or that contain "\" or NUL after decoding. An encoded "/" is allowed, and is
-// a slash for these rules: what is between two of them may not be "." or "..". Empty segments are
-// allowed. Pure.
+// (also before a ";") or to nothing but "/", or that contain "\" or NUL after decoding. An encoded
+// "/" inside a name is allowed, since programs name things by it, and is a slash for these rules:
+// what is between two of them may not be "." or "..". Empty segments are allowed. Pure.
 const char* check_path(std::string_view path);
 
 // Segments of a path that check_path() allows, decoded one at a time: for those who map paths to

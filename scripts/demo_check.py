@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """The tour of the demo, walked by itself: a line a step with what was seen. Exit 0 only if all held."""
+import html
 import os
+import re
 import signal
 import ssl
 import socket
@@ -236,9 +238,8 @@ class Tour:
 
 def first_words(page: str) -> str:
     """The page's text without its marks, as far as a line of the tour holds."""
-    import re
     text = re.sub(r"<(style|script|title)\b.*?</\1>", " ", page, flags=re.DOTALL)
-    return " ".join(re.sub(r"<[^>]+>", " ", text).split())[:160]
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())[:160]
 
 
 def main() -> int:

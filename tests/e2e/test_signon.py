@@ -128,6 +128,26 @@ class SignOn(TreeCase):
         self.tree.top.run("user", "entitle", "trainee", "assays")
         until(lambda: self.signed_on("trainee", "take-1945").get("/apps/assays/x").status == 200, "the entitlement arrives", 10)
 
+    def test_a_withdrawn_entitlement_and_a_new_password_take_effect_at_every_tier_at_once(self):
+        top = self.tree.top
+        top.user_add("locum", "fuji-1889", apps=["rota"])
+        sessions = [(tier.name, self.signed_on("locum", "fuji-1889", tier)) for tier in self.tree.tiers]
+
+        def served(browser):
+            return browser.get("/apps/rota/x").status == 200
+
+        for name, browser in sessions:
+            until(lambda: served(browser), f"{name} serves the app", 5)  # noqa: B023
+        top.run("user", "withdraw", "locum", "rota")
+        for name, browser in sessions:
+            until(lambda: not served(browser), f"the withdrawal is known at {name}", 2)  # noqa: B023
+        top.run("user", "entitle", "locum", "rota")
+        for name, browser in sessions:
+            until(lambda: served(browser), f"{name} serves the app again, in the same session", 5)  # noqa: B023
+        top.run("user", "password", "locum", "--password-file", "-", stdin="fuji-1890\n")
+        for name, browser in sessions:
+            until(lambda: not served(browser), f"the old session has ended at {name}", 2)  # noqa: B023
+
     def test_requests_from_another_site_are_refused(self):
         browser = self.signed_on("reception", "sakura-2001")
         foreign = {"Origin": "http://evil.example"}

@@ -25,6 +25,7 @@ namespace {
 
 constexpr int turn_ms = 200; // how often usage is taken from the ring
 constexpr std::size_t admin_clients_max = 64;
+constexpr std::int64_t rejoin_after_us = 2'000'000;
 
 class KeeperProcess final : public maint::KeeperPorts {
   public:
@@ -124,8 +125,29 @@ class KeeperProcess final : public maint::KeeperPorts {
             ticked_us_ = now;
             take_usage();
             keeper_->tick();
+            repair(front_, front_broken_us_, "front");
+            repair(spawner_, spawner_broken_us_, "spawner");
         }
         keeper_->flush();
+    }
+
+    // A channel that overflowed or broke the protocol is closed though both processes live. One
+    // that ended with its process is replaced by the supervisor within this time.
+    void repair(const std::unique_ptr<ipc::Channel>& channel, std::int64_t& broken_us,
+                const char* whom) {
+        const std::int64_t now = clock_.boot_us();
+        if (channel == nullptr || !channel->closed()) {
+            broken_us = 0;
+        } else if (broken_us == 0) {
+            broken_us = now;
+        } else if (now - broken_us >= rejoin_after_us) {
+            broken_us = now;
+            log_.warn("keeper.rejoin", "the channel is broken and is made anew", {{"to", whom}});
+            if (const Status asked = send_control(control_fd, std::string("rejoin ") + whom);
+                !asked.ok()) {
+                log_.error("keeper.rejoin", asked.error().message);
+            }
+        }
     }
 
     void take_control() {
@@ -223,6 +245,8 @@ class KeeperProcess final : public maint::KeeperPorts {
     std::uint64_t next_client_ = 0;
     std::optional<billing::UsageRing> ring_;
     std::int64_t ticked_us_ = 0;
+    std::int64_t front_broken_us_ = 0;
+    std::int64_t spawner_broken_us_ = 0;
     bool stopping_ = false;
 };
 

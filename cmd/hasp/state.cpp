@@ -20,7 +20,8 @@ namespace hasp::cmd {
 
 namespace {
 
-constexpr int command_ms_max = 600'000;
+constexpr int command_ms_max = 600'000; // an import of a large release
+constexpr int question_ms_max = 30'000; // what only looks
 constexpr std::size_t secret_bytes_max = 64 * 1024;
 
 // The keeper's surroundings for one command: nobody to talk to, and work done on the spot.
@@ -79,7 +80,8 @@ Result<Json> run_at_state(const Args& args, Env& env, const std::string& command
                           const Json& arguments) {
     const std::string state = absolute_path(args.state());
     const std::string request = dump({{"cmd", command}, {"args", arguments}});
-    auto frame = ipc::call_unix(state + "/admin.sock", request, {}, command_ms_max);
+    auto frame = ipc::call_unix(state + "/admin.sock", request, {},
+                                command.starts_with("app.") ? command_ms_max : question_ms_max);
     if (frame.ok()) {
         return unwrap(frame->head);
     }

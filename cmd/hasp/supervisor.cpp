@@ -210,20 +210,26 @@ class Supervisor {
     // every pair.
     void join(std::size_t role) {
         for (std::size_t other = 0; other < roles; ++other) {
-            if (other == role || processes_[other].pid < 0 || (role != keeper && other != keeper)) {
-                continue;
+            if (other != role && (role == keeper || other == keeper)) {
+                join_pair(role, other);
             }
-            std::array<int, 2> pair{};
-            if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) !=
-                0) {
-                log_.error("supervisor.join", "cannot make a socket pair");
-                continue;
-            }
-            const Fd mine(pair[0]);
-            const Fd theirs(pair[1]);
-            say(role, std::string("peer ") + role_names[other], mine.get());
-            say(other, std::string("peer ") + role_names[role], theirs.get());
         }
+    }
+
+    void join_pair(std::size_t role, std::size_t other) {
+        if (processes_[role].pid < 0 || processes_[other].pid < 0) {
+            return; // the start of the one that is missing joins them
+        }
+        std::array<int, 2> pair{};
+        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) !=
+            0) {
+            log_.error("supervisor.join", "cannot make a socket pair");
+            return;
+        }
+        const Fd mine(pair[0]);
+        const Fd theirs(pair[1]);
+        say(role, std::string("peer ") + role_names[other], mine.get());
+        say(other, std::string("peer ") + role_names[role], theirs.get());
     }
 
     void tell_pids() {
@@ -357,6 +363,8 @@ class Supervisor {
                 std::fflush(stdout);
             } else if ((*message)->verb == "drained") {
                 processes_[role].drained = true;
+            } else if ((*message)->verb == "rejoin" && role == keeper) {
+                join_pair(keeper, (*message)->rest == role_names[front] ? front : spawner);
             }
         }
     }

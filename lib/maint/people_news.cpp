@@ -1,0 +1,363 @@
+// News of sessions and accounts: what ended or changed is told along the links, and kept while a
+// link is down.
+#include "base/text.h"
+#include "people.h"
+#include "people_words.h"
+
+#include <algorithm>
+#include <set>
+
+namespace hasp::maint {
+
+namespace {
+
+constexpr std::size_t told_used_max = 100'000;
+constexpr std::size_t check_batch_max = 500; // sessions in one question to the parent
+constexpr std::size_t unsaid_max = 10'000;
+constexpr std::size_t new_accounts_max = 100; // of one report; the rest with the next
+
+} // namespace
+
+// Sessions that the parent vouched for, being held against what it says now.
+struct People::Check {
+    std::vector<std::string> sids; // those still to be asked for
+    std::map<std::string, signon::Identity> users;
+};
+
+void People::log_out(const std::string& sid) {
+    if (const Status ended = stores_.sessions.end(sid); !ended.ok()) {
+        world_.log.error("session.end", ended.error().message);
+    }
+    told_used_us_.erase(sid);
+    drop_sids({sid});
+    tell_parent({{"t", "session.end"}, {"sid", sid}});
+}
+
+void People::on_end(const std::string& from, const std::string& sid) {
+    if (from == to_parent) {
+        end_from_above(sid);
+        return;
+    }
+    // A child ends what was granted to it, and nothing of others.
+    if (auto held = stores_.sessions.grant(from, sid); !held.ok() || !*held) {
+        return;
+    }
+    if (const Status ended = stores_.sessions.end_grant(from, sid); !ended.ok()) {
+        world_.log.error("session.end", ended.error().message);
+    }
+    drop_sids({sid});
+    tell_parent({{"t", "session.end"}, {"sid", sid}});
+}
+
+void People::end_from_above(const std::string& sid) {
+    [[maybe_unused]] const Status ended = stores_.sessions.end(sid);
+    if (auto children = stores_.tier.children(); children.ok()) {
+        for (const ChildRow& child : *children) {
+            if (auto held = stores_.sessions.grant(child.name, sid); held.ok() && *held) {
+                [[maybe_unused]] const Status gone = stores_.sessions.end_grant(child.name, sid);
+                world_.links.tell(child.name, {{"t", "session.end"}, {"sid", sid}});
+            }
+        }
+    }
+    drop_sids({sid});
+}
+
+// What cannot be said now is kept: whoever was locked out here must not go on above because a
+// cable was out. Whose identity changed is then logged out there, which is always safe.
+void People::tell_parent(Json message) {
+    if (!has_parent_) {
+        return;
+    }
+    if (world_.links.connected(to_parent)) {
+        world_.links.tell(to_parent, std::move(message));
+        return;
+    }
+    message.erase("identity");
+    auto kept = stores_.tier.fact("unsaid");
+    Json unsaid = kept.ok() ? member(parse_object(*kept), "messages") : Json();
+    if (!unsaid.is_array()) {
+        unsaid = Json::array();
+    }
+    if (std::find(unsaid.begin(), unsaid.end(), message) != unsaid.end()) {
+        return;
+    }
+    if (unsaid.size() >= unsaid_max) {
+        unsaid.erase(unsaid.begin());
+    }
+    unsaid.push_back(std::move(message));
+    if (const Status put = stores_.tier.set_fact("unsaid", dump({{"messages", unsaid}}));
+        !put.ok()) {
+        world_.log.error("unsaid.keep", put.error().message);
+    }
+}
+
+void People::parent_connected() {
+    if (auto kept = stores_.tier.fact("unsaid"); kept.ok() && !kept->empty()) {
+        for (const Json& message : member(parse_object(*kept), "messages")) {
+            world_.links.tell(to_parent, message);
+        }
+        if (const Status done = stores_.tier.set_fact("unsaid", ""); !done.ok()) {
+            world_.log.error("unsaid.keep", done.error().message);
+        }
+    }
+    auto check = std::make_shared<Check>();
+    const auto add = [&](const signon::Identity& who) {
+        if (check->users.contains(who.user) || lives_above(who.user)) {
+            check->users.emplace(who.user, who);
+            check->sids.push_back(who.sid);
+        }
+    };
+    if (auto sessions = stores_.sessions.all(); sessions.ok()) {
+        for (const signon::Session& session : *sessions) {
+            if (session.origin == signon::Origin::parent && session.online) {
+                add(session.identity);
+            }
+        }
+    }
+    if (auto children = stores_.tier.children(); children.ok()) {
+        for (const ChildRow& child : *children) {
+            if (auto grants = stores_.sessions.grants_of_child(child.name); grants.ok()) {
+                for (const signon::Grant& grant : *grants) {
+                    add(grant.identity);
+                }
+            }
+        }
+    }
+    check_batch(check);
+}
+
+void People::claim(const std::string& user, std::function<void(Status)> done) {
+    if (!has_parent_) {
+        done({});
+        return;
+    }
+    world_.links.ask(to_parent, {{"t", "account.claim"}, {"user", user}}, {},
+                     [done](Result<Message> answer) {
+                         if (answer.ok()) {
+                             done({});
+                         } else if (answer.error().code == Code::unreachable ||
+                                    answer.error().code == Code::timed_out) {
+                             done(fail(Code::unreachable,
+                                       "the parent cannot be reached, and it must agree that the "
+                                       "account name is free in the realm",
+                                       "try again when `hasp status` shows the link up"));
+                         } else {
+                             done(answer.error());
+                         }
+                     });
+}
+
+void People::on_claim(const std::string& from, const std::string& user,
+                      const Links::Answer& answer) {
+    if (from == to_parent) {
+        answer(fail(Code::refused, "account names are claimed from below"));
+        return;
+    }
+    if (!valid_name(user)) {
+        answer(fail(Code::usage, "'" + user + "' is not a valid account name"));
+        return;
+    }
+    if (stores_.accounts.show(user).ok()) {
+        answer(fail(Code::conflict, "the account name '" + user + "' is in use in this realm",
+                    "account names are unique in a realm: choose another"));
+        return;
+    }
+    claim(user, [this, from, user, answer](Status agreed) {
+        Status claimed = agreed.ok() ? stores_.tier.claim(user, from) : agreed;
+        answer(claimed.ok() ? Result<Message>(Message{}) : Result<Message>(claimed.error()));
+    });
+}
+
+void People::account_changed(const std::string& user) {
+    auto who = stores_.accounts.identity_of(user);
+    const std::optional<signon::Identity> identity =
+        who.ok() ? std::optional<signon::Identity>(*who) : std::nullopt;
+    spread("-", user, identity);
+}
+
+void People::spread(const std::string& except, const std::string& user,
+                    const std::optional<signon::Identity>& identity) {
+    Json news{{"t", "identity.changed"}, {"user", user}};
+    if (identity) {
+        // The news is about the account: sid and end are those of whatever session it meets.
+        news["identity"] = identity_json(*identity);
+    }
+    // Below, it concerns only the tiers where the user is: no other learns of him.
+    std::set<std::string> children;
+    if (auto grants = stores_.sessions.grants_of_user(user); grants.ok()) {
+        for (const signon::Grant& held : *grants) {
+            children.insert(held.child);
+        }
+    }
+    if (identity) {
+        [[maybe_unused]] auto refreshed = stores_.sessions.refresh(*identity);
+    } else {
+        [[maybe_unused]] auto sessions = stores_.sessions.end_user(user);
+        [[maybe_unused]] auto grants = stores_.sessions.end_grants_of_user(user);
+    }
+    drop_users(user);
+    if (except != to_parent) {
+        tell_parent(news);
+    }
+    for (const std::string& child : children) {
+        if (child != except) {
+            world_.links.tell(child, news);
+        }
+    }
+}
+
+void People::on_changed(const std::string& from, const Json& head) {
+    const std::string user = text_of(head, "user");
+    if (stores_.accounts.show(user).ok()) {
+        return; // ours: nobody else decides about it
+    }
+    auto owner = stores_.tier.directory(user);
+    if (!owner.ok() || (from == to_parent ? !owner->empty() : *owner != from)) {
+        return;
+    }
+    std::optional<signon::Identity> identity;
+    if (head.contains("identity")) {
+        Json shown = member(head, "identity");
+        if (shown.is_object()) {
+            shown["sid"] = std::string(32, '0');
+            shown["until_us"] = 1;
+        }
+        auto who = signon::decode_identity(dump(shown));
+        if (!who.ok() || who->user != user) {
+            world_.log.warn("identity.changed", "a neighbour sent an identity that is not valid",
+                            {{"neighbour", from}});
+            return;
+        }
+        identity = *who;
+        if (from != to_parent) {
+            identity->role = signon::Role::user; // nobody is an operator above his home
+        }
+    }
+    spread(from, user, identity);
+}
+
+void People::end_everywhere(const std::string& user) {
+    spread("-", user, std::nullopt);
+}
+
+void People::token_ended(const std::string& id) {
+    tell_parent({{"t", "session.end"}, {"sid", id}});
+    end_from_above(id);
+}
+
+void People::reported(const std::string& child, const std::vector<std::string>& names) {
+    auto known = stores_.tier.directory_of(child);
+    if (!known.ok()) {
+        return;
+    }
+    std::size_t fresh = 0;
+    for (const std::string& user : names) {
+        if (known->contains(user) || ++fresh > new_accounts_max) {
+            continue;
+        }
+        on_claim(child, user, [this, child](Result<Message> claimed) {
+            if (!claimed.ok() && claimed.error().code == Code::conflict) {
+                world_.log.warn("account.conflict", claimed.error().message, {{"tier", child}});
+                [[maybe_unused]] const Status kept = stores_.tier.add_error(
+                    {world_.clock.wall_us(), "account.conflict",
+                     "The tier '" + child + "' has an account of a name that is not its own: " +
+                         claimed.error().message});
+            }
+        });
+    }
+}
+
+void People::child_revoked(const std::string& child) {
+    auto ended = stores_.sessions.end_grants_of_child(child);
+    std::vector<std::string> sids;
+    if (ended.ok()) {
+        for (const signon::Grant& held : *ended) {
+            sids.push_back(held.identity.sid);
+            tell_parent({{"t", "session.end"}, {"sid", held.identity.sid}});
+        }
+    }
+    drop_sids(sids);
+    // Its own accounts were known by its word alone.
+    if (auto users = stores_.tier.directory_of(child); users.ok()) {
+        for (const std::string& user : *users) {
+            spread("-", user, std::nullopt);
+        }
+    }
+}
+
+void People::check_batch(const std::shared_ptr<Check>& check) {
+    if (check->sids.empty()) {
+        return;
+    }
+    const std::size_t n = std::min(check->sids.size(), check_batch_max);
+    const auto from = check->sids.end() - static_cast<std::ptrdiff_t>(n);
+    const std::vector<std::string> sids(from, check->sids.end());
+    check->sids.erase(from, check->sids.end());
+    world_.links.ask(to_parent, {{"t", "session.check"}, {"sids", sids}}, {},
+                     [this, check](Result<Message> answer) {
+                         if (!answer.ok()) {
+                             return; // asked again when the link is back
+                         }
+                         for (const std::string& sid : texts_of(answer->head, "gone")) {
+                             end_from_above(sid);
+                         }
+                         for (const Json& json : member(answer->head, "identities")) {
+                             auto now = signon::decode_identity(dump(json));
+                             const auto before =
+                                 now.ok() ? check->users.find(now->user) : check->users.end();
+                             if (before == check->users.end()) {
+                                 continue;
+                             }
+                             signon::Identity same = *now;
+                             same.sid = before->second.sid;
+                             same.until_us = before->second.until_us;
+                             if (same != before->second) {
+                                 spread(to_parent, now->user, *now);
+                             }
+                         }
+                         check_batch(check);
+                     });
+}
+
+void People::on_check(const std::string& from, const Json& head, const Links::Answer& answer) {
+    Json gone = Json::array();
+    std::map<std::string, Json> identities;
+    std::size_t looked = 0;
+    for (const std::string& sid : texts_of(head, "sids")) {
+        if (++looked > check_batch_max) {
+            break;
+        }
+        auto held = stores_.sessions.grant(from, sid);
+        if (held.ok() && *held) {
+            identities.emplace((*held)->user, identity_json(**held));
+        } else if (held.ok()) {
+            gone.push_back(sid);
+        }
+    }
+    Json shown = Json::array();
+    for (auto& [user, identity] : identities) {
+        shown.push_back(std::move(identity));
+    }
+    answer(Message{{{"gone", gone}, {"identities", shown}}, {}});
+}
+
+void People::expire() {
+    if (auto gone = stores_.sessions.expire(); gone.ok() && !gone->empty()) {
+        drop_sids(*gone);
+    }
+    if (told_used_us_.size() > told_used_max) {
+        told_used_us_.clear();
+    }
+}
+
+void People::drop_users(const std::string& user) {
+    world_.ports.send_front(dump({{"t", "drop"}, {"users", Json::array({user})}}), {}, {});
+}
+
+void People::drop_sids(const std::vector<std::string>& sids) {
+    if (!sids.empty()) {
+        world_.ports.send_front(dump({{"t", "drop"}, {"sids", sids}}), {}, {});
+    }
+}
+
+} // namespace hasp::maint

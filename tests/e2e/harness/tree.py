@@ -127,6 +127,9 @@ class Tier:
         return self.run(*arguments).strip()
 
     def app_add(self, folder, *to) -> None:
+        # A tier far below is known here once those between have told of it.
+        for tier in to:
+            until(lambda: self.knows(tier), f"{self.name} knows the tier {tier}", 20)
         arguments = ["app", "add", folder]
         for tier in to or (self.name,):
             arguments += ["--to", tier]
@@ -223,6 +226,13 @@ class Tier:
 
     def wait_link(self, state: str = "up", seconds: float = 20.0) -> None:
         until(lambda: self.status()["link"]["state"] == state, f"{self.name}'s link is {state}", seconds)
+
+    def knows(self, name: str) -> bool:
+        def below(status):
+            for child in (status or {}).get("children", []):
+                yield child["name"]
+                yield from below(child.get("status"))
+        return name == self.name or name in below(self.status())
 
     def wait_holds(self, name: str, seconds: float = 60.0) -> None:
         until(lambda: any(a["name"] == name for a in self.status()["apps"]), f"{self.name} holds the app {name}", seconds)

@@ -139,7 +139,8 @@ void Admin::add_app(const Json& args, const Answer& answer) {
     // Importing may take seconds: it is work for the background, and it changes nothing that
     // anybody uses.
     if (!world_.apps.begin_import(manifest->name)) {
-        answer(fail(Code::try_later, "another release of '" + manifest->name + "' is being taken in",
+        answer(fail(Code::try_later,
+                    "another release of '" + manifest->name + "' is being taken in",
                     "try again in a moment"));
         return;
     }

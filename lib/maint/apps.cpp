@@ -320,8 +320,7 @@ registry::SnapshotSpec Apps::snapshot_spec() {
     for (const auto& [child, apps] : children_) {
         for (const AppFacts& facts : apps) {
             registry::AppSpec there = spec_there(facts, registry::Route::child, child);
-            std::erase_if(there.hosts,
-                          [&](const std::string& host) { return is_own_host(host); });
+            std::erase_if(there.hosts, [&](const std::string& host) { return is_own_host(host); });
             add(std::move(there));
         }
     }
@@ -438,7 +437,8 @@ void Apps::child_said(const std::string& child, const Json& facts) {
     std::set<std::string> names;
     const auto before = owners_;
     std::erase_if(apps, [&](const AppFacts& f) {
-        return !names.insert(f.name).second || owners_.emplace(f.name, child).first->second != child;
+        return !names.insert(f.name).second ||
+               owners_.emplace(f.name, child).first->second != child;
     });
     std::erase_if(owners_, [&](const auto& owner) {
         return owner.second == child && !names.contains(owner.first);
@@ -460,8 +460,7 @@ void Apps::parent_said(const Json& facts) {
         return;
     }
     parent_ = std::move(apps);
-    if (const Status kept =
-            world_.store.set_fact("catalog", dump({{"apps", to_json(parent_)}}));
+    if (const Status kept = world_.store.set_fact("catalog", dump({{"apps", to_json(parent_)}}));
         !kept.ok()) {
         world_.log.error("catalog.keep", kept.error().message);
     }

@@ -131,7 +131,7 @@ class Delegation {
     std::set<std::string> stale_children_; // of these
     std::set<std::string> offers_;         // nothing changed, but the child has not taken it
     std::map<std::string, std::int64_t> renew_at_us_; // trusted time, by child
-    std::int64_t signed_all_us_ = 0; // boot clock
+    std::int64_t signed_all_us_ = 0;                  // boot clock
     std::map<std::string, Offered> offered_;
     std::set<std::string> forced_;
     std::optional<trust::VerifiedLease> lease_;
@@ -142,7 +142,7 @@ class Delegation {
     std::vector<AssignmentRow> desired_;
     trust::Counter desired_counter_;
     trust::Counter reached_;
-    bool working_ = false; // one step at a time: a download, then its import
+    bool working_ = false;                      // one step at a time: a download, then its import
     std::map<std::string, std::string> failed_; // APP/RELEASE → why, in this round
     std::int64_t retry_at_us_ = 0;
     std::function<void()> on_reached_;

@@ -90,9 +90,9 @@ Result<std::string> Enrolment::enrol(const std::string& request) {
         world_.log.warn("enrol.refused", why, {{"name", invited}});
         // Strangers can ask for anything as often as they like: that must not fill the disk.
         if (!invited.empty()) {
-            [[maybe_unused]] const Status kept = world_.store.add_error(
-                {world_.clock.wall_us(), "enrol.refused",
-                 "A box was refused as '" + invited + "': " + why});
+            [[maybe_unused]] const Status kept =
+                world_.store.add_error({world_.clock.wall_us(), "enrol.refused",
+                                        "A box was refused as '" + invited + "': " + why});
         }
         return not_valid();
     };

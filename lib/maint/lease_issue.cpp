@@ -138,7 +138,8 @@ trust::Grants Delegation::grants_for(const ChildRow& child, std::int64_t from_us
             run.at_expiry = at_expiry_of(manifest->second.at_expiry);
         }
         if (*origin != world_.me.name) {
-            // Only what we hold ourselves: the order may be here before the lease that goes with it.
+            // Only what we hold ourselves: the order may be here before the lease that goes with
+            // it.
             const auto ours = mine.find({row.app, row.release_id});
             if (ours == mine.end()) {
                 continue;

@@ -52,8 +52,8 @@ void PackShelf::build(const Release& release, std::vector<std::string> have, Don
     }
     auto info = std::make_shared<Result<PackInfo>>(fail(Code::failed, "no pack"));
     ports_.background(
-        [repo = releases_.repo_path(release.app), commit = release.commit, have,
-         out = path(key), info] { *info = write_pack(repo, commit, have, out); },
+        [repo = releases_.repo_path(release.app), commit = release.commit, have, out = path(key),
+         info] { *info = write_pack(repo, commit, have, out); },
         [this, key, info] {
             Entry& made = entries_[key];
             const std::vector<Done> waiting = std::move(made.waiting);

@@ -346,8 +346,8 @@ Result<std::optional<LeaseRow>> TierStore::lease(const std::string& child) {
 }
 
 Status TierStore::drop_lease(const std::string& child) {
-    return done(db_->execute("DELETE FROM maint_leases WHERE tenant = ?1 AND child = ?2", tenant_,
-                             child));
+    return done(
+        db_->execute("DELETE FROM maint_leases WHERE tenant = ?1 AND child = ?2", tenant_, child));
 }
 
 Status TierStore::put_lease(const LeaseRow& row, const std::map<std::string, std::string>& bodies) {
@@ -390,9 +390,9 @@ Result<std::optional<std::string>> TierStore::section(const std::string& sha256)
 
 Status TierStore::add_error(const ErrorRow& row) {
     return transact([&]() -> Status {
-        if (auto dropped = db_->execute(
-                "DELETE FROM maint_errors WHERE tenant = ?1 AND id = ?2 AND text = ?3", tenant_,
-                row.id, row.text);
+        if (auto dropped =
+                db_->execute("DELETE FROM maint_errors WHERE tenant = ?1 AND id = ?2 AND text = ?3",
+                             tenant_, row.id, row.text);
             !dropped.ok()) {
             return dropped.error();
         }

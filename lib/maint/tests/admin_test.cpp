@@ -27,8 +27,9 @@ TEST_F(Operator, IsToldWhatIsWrongWithACommand) {
     EXPECT_EQ(code("local.invite", {{"name", "tokyo"}}), Code::usage); // no address
     EXPECT_EQ(code("local.invite", {{"name", "To kyo"}, {"addresses", {"a.example:1"}}}),
               Code::usage);
-    EXPECT_EQ(code("local.invite", {{"name", "tokyo"}, {"addresses", {"a.example:1"}}, {"hours", 0}}),
-              Code::usage);
+    EXPECT_EQ(
+        code("local.invite", {{"name", "tokyo"}, {"addresses", {"a.example:1"}}, {"hours", 0}}),
+        Code::usage);
     EXPECT_EQ(code("local.revoke", {{"name", "nobody"}}), Code::not_found);
     EXPECT_EQ(code("local.allow", {{"name", "nobody"}}), Code::not_found);
     EXPECT_EQ(code("lease.sign", {{"name", "nobody"}}), Code::not_found);
@@ -121,7 +122,8 @@ TEST_F(Operator, SeesWhatCannotBeReachedAndHowOldItsWordIs) {
 
 TEST_F(Operator, SeesTheSameErrorOnce) {
     const std::string invitation = tree.invite(center, "tokyo");
-    Json asked = parse_object(Tree::request_of(invitation, tree.folder("a") + "/keys", tree.random));
+    Json asked =
+        parse_object(Tree::request_of(invitation, tree.folder("a") + "/keys", tree.random));
     asked["name"] = "osaka";
     for (int i = 0; i < 3; ++i) {
         Tree::enrol(center, dump(asked));

@@ -105,8 +105,7 @@ TEST_F(Enrolling, ARevokedNameComesBackWithANewEpochAndGetsALease) {
     const PageSeen answer = Tree::enrol(center, request(invitation, "second"));
     ASSERT_EQ(answer.status, 200) << answer.body;
     EXPECT_EQ(parse_object(answer.body)["epoch"], 2);
-    Node& again =
-        tree.make_node(center, invitation, tree.folder("second"), answer.body);
+    Node& again = tree.make_node(center, invitation, tree.folder("second"), answer.body);
     ASSERT_TRUE(tree.link(again));
     tree.pass_s(3);
     EXPECT_EQ(again.admin("lease.show").value()["epoch"], 2);

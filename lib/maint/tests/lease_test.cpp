@@ -29,8 +29,7 @@ struct Lent : testing::Test {
     Tree tree;
     std::vector<Node*> tiers = tree.chain(4);
     void allow(std::size_t at, const std::string& child, const std::string& group) {
-        ASSERT_TRUE(
-            tiers[at]->admin("local.allow", {{"name", child}, {"groups", {group}}}).ok());
+        ASSERT_TRUE(tiers[at]->admin("local.allow", {{"name", child}, {"groups", {group}}}).ok());
     }
 };
 
@@ -95,8 +94,7 @@ TEST_F(Lent, WithoutTheLinkTheRunGrantEnds) {
 TEST_F(Lent, AtDepthThreeATierHoldsASubsetThatNeverOutlivesItsParents) {
     for (const char* user : {"anna", "ben", "carl"}) {
         tree.add_user(*tiers[0], user, password, {"wiki"});
-        ASSERT_TRUE(
-            tiers[0]->admin("user.join", {{"name", user}, {"groups", {"staff"}}}).ok());
+        ASSERT_TRUE(tiers[0]->admin("user.join", {{"name", user}, {"groups", {"staff"}}}).ok());
     }
     ASSERT_TRUE(tiers[0]->admin("user.join", {{"name", "anna"}, {"groups", {"night"}}}).ok());
     allow(0, "center", "staff");
@@ -115,10 +113,10 @@ TEST_F(Lent, AtDepthThreeATierHoldsASubsetThatNeverOutlivesItsParents) {
 }
 
 TEST_F(Lent, AnOperatorIsNeverLent) {
-    ASSERT_TRUE(tiers[0]
-                    ->admin("user.add",
-                            {{"name", "boss"}, {"password", password}, {"operator", true}})
-                    .ok());
+    ASSERT_TRUE(
+        tiers[0]
+            ->admin("user.add", {{"name", "boss"}, {"password", password}, {"operator", true}})
+            .ok());
     ASSERT_TRUE(tiers[0]->admin("local.allow", {{"name", "center"}, {"users", {"boss"}}}).ok());
     tree.pass_s(3);
     EXPECT_EQ(grants(*tiers[1], "log-in"), 0U);
@@ -146,8 +144,7 @@ TEST_F(Lent, ALowerNumberIsRefusedAndTheHeldLeaseStands) {
 TEST_F(Lent, DroppingOverAQuarterIsRefusedUntilAnOperatorSaysSo) {
     for (const char* user : {"anna", "ben", "carl"}) {
         tree.add_user(*tiers[0], user, password);
-        ASSERT_TRUE(
-            tiers[0]->admin("local.allow", {{"name", "center"}, {"users", {user}}}).ok());
+        ASSERT_TRUE(tiers[0]->admin("local.allow", {{"name", "center"}, {"users", {user}}}).ok());
     }
     tree.pass_s(3);
     const std::int64_t before = number(*tiers[1]);
@@ -190,8 +187,7 @@ TEST_F(Lent, OfflineVerifiersTravelToDepthThreeAndMatchThePasswordThere) {
     EXPECT_EQ(grant.salt, home.salt);
     EXPECT_TRUE(trust::matches(grant, tiers[3]->keeper->identity().name, home.value));
     EXPECT_FALSE(trust::matches(grant, tiers[2]->keeper->identity().name, home.value));
-    EXPECT_FALSE(trust::matches(grant, tiers[3]->keeper->identity().name,
-                                std::string(32, 'x')));
+    EXPECT_FALSE(trust::matches(grant, tiers[3]->keeper->identity().name, std::string(32, 'x')));
 }
 
 TEST_F(Lent, ARestartForgetsNoLease) {

@@ -8,8 +8,11 @@ namespace {
 constexpr const char* password = "correct horse";
 
 Json fact(const std::string& name, const Json& more = Json::object()) {
-    Json out{{"name", name}, {"title", name}, {"hosts", Json::array()},
-             {"mount", "both"}, {"where", "tokyo"}};
+    Json out{{"name", name},
+             {"title", name},
+             {"hosts", Json::array()},
+             {"mount", "both"},
+             {"where", "tokyo"}};
     out.update(more);
     return out;
 }
@@ -21,8 +24,12 @@ struct Lying : testing::Test {
     Node& tokyo = tree.below(center, "tokyo");
     Node& osaka = tree.below(center, "osaka");
     void report(const Json& more) {
-        Json head{{"t", "report"}, {"apps", Json::array()}, {"accounts", Json::array()},
-                  {"generation", 0}, {"lease", 0}, {"status", Json::object()}};
+        Json head{{"t", "report"},
+                  {"apps", Json::array()},
+                  {"accounts", Json::array()},
+                  {"generation", 0},
+                  {"lease", 0},
+                  {"status", Json::object()}};
         head.update(more);
         tree.forge(tokyo, head);
     }
@@ -127,10 +134,17 @@ TEST_F(Lying, AChildGetsNoReleaseAndNoSectionThatIsNotItsOwn) {
     const std::string release = tree.add_app(center, "leaflets", {"osaka"});
     tree.pass_s(3);
     tree.crossed.clear();
-    tree.forge(tokyo, {{"t", "release.get"}, {"q", 9001}, {"app", "leaflets"},
-                       {"release", release}, {"have", Json::array()}});
-    tree.forge(tokyo, {{"t", "pack.get"}, {"q", 9002}, {"app", "leaflets"}, {"release", release},
-                       {"pack", "../../keys/envelope"}, {"offset", 0}});
+    tree.forge(tokyo, {{"t", "release.get"},
+                       {"q", 9001},
+                       {"app", "leaflets"},
+                       {"release", release},
+                       {"have", Json::array()}});
+    tree.forge(tokyo, {{"t", "pack.get"},
+                       {"q", 9002},
+                       {"app", "leaflets"},
+                       {"release", release},
+                       {"pack", "../../keys/envelope"},
+                       {"offset", 0}});
     tree.forge(tokyo, {{"t", "lease.section"}, {"q", 9003}, {"sha256", std::string(64, '0')}});
     std::size_t refused = 0;
     for (const Crossed& message : tree.crossed) {

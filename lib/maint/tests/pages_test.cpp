@@ -48,8 +48,9 @@ TEST_F(Portal, SendsWhoIsNotLoggedInToTheLogInPageAndBack) {
 }
 
 TEST_F(Portal, NeverLeadsElsewhereAfterALogIn) {
-    for (const char* next : {"//evil.example/", "https://evil.example/", "http://evil.example/",
-                             "/\\evil.example", "javascript:alert(1)", "http://wiki.example:8480@evil/"}) {
+    for (const char* next :
+         {"//evil.example/", "https://evil.example/", "http://evil.example/", "/\\evil.example",
+          "javascript:alert(1)", "http://wiki.example:8480@evil/"}) {
         const auto page = center.log_in("anna", password, next);
         EXPECT_EQ(page->status, 303) << next;
         EXPECT_EQ(page->header("location"), "/") << next;
@@ -103,8 +104,8 @@ TEST_F(Portal, GivesEveryPageAPolicyThatAllowsNoScriptsAndNoStorage) {
 
 TEST_F(Portal, RefusesALogInThatAnotherSiteSent) {
     const int before = center.background_runs;
-    const auto page = center.log_in("anna", password, "/",
-                                    {{"headers", {{"origin", "http://evil.example"}}}});
+    const auto page =
+        center.log_in("anna", password, "/", {{"headers", {{"origin", "http://evil.example"}}}});
     EXPECT_EQ(page->status, 403);
     EXPECT_EQ(center.background_runs, before);
 }

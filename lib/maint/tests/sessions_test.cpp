@@ -59,8 +59,7 @@ TEST_F(Everywhere, APasswordChangeEndsTheSessionAtEveryTier) {
 }
 
 TEST_F(Everywhere, AWithdrawnAppIsGoneFromTheIdentityAtEveryTier) {
-    ASSERT_TRUE(
-        tiers[0]->admin("user.withdraw", {{"user", "anna"}, {"apps", {"mail"}}}).ok());
+    ASSERT_TRUE(tiers[0]->admin("user.withdraw", {{"user", "anna"}, {"apps", {"mail"}}}).ok());
     const std::vector<std::string> left{"wiki"};
     EXPECT_EQ(texts_of(ward.who_cookie(cookie), "apps"), left);
     for (std::size_t depth = 0; depth < 3; ++depth) {
@@ -91,8 +90,7 @@ TEST_F(Everywhere, WhatEndedWhileTheLinkWasCutEndsWhenItIsBack) {
 
 TEST_F(Everywhere, WhatWasWithdrawnWhileTheLinkWasCutIsGoneWhenItIsBack) {
     tree.cut(*tiers[1]);
-    ASSERT_TRUE(
-        tiers[0]->admin("user.withdraw", {{"user", "anna"}, {"apps", {"mail"}}}).ok());
+    ASSERT_TRUE(tiers[0]->admin("user.withdraw", {{"user", "anna"}, {"apps", {"mail"}}}).ok());
     ASSERT_TRUE(tree.link(*tiers[1]));
     EXPECT_EQ(texts_of(ward.who_cookie(cookie), "apps"), std::vector<std::string>{"wiki"});
 }
@@ -172,8 +170,11 @@ TEST(AccountNames, AreUniqueInTheRealm) {
     Node& east = tree.below(*tiers[0], "east");
     tree.add_user(*tiers[0], "anna", password);
     tree.add_user(*tiers[2], "mei", password);
-    for (const auto& [at, name] : {std::pair{tiers[2], "anna"}, {tiers[0], "mei"},
-                                   {tiers[1], "mei"}, {&east, "mei"}, {&east, "anna"}}) {
+    for (const auto& [at, name] : {std::pair{tiers[2], "anna"},
+                                   {tiers[0], "mei"},
+                                   {tiers[1], "mei"},
+                                   {&east, "mei"},
+                                   {&east, "anna"}}) {
         const auto added = at->admin("user.add", {{"name", name}, {"password", password}});
         ASSERT_FALSE(added.ok()) << at->name << " " << name;
         EXPECT_EQ(added.error().code, Code::conflict) << added.error().message;

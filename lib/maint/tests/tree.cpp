@@ -259,8 +259,8 @@ std::string Tree::request_of(const std::string& invitation, const std::string& k
 }
 
 PageSeen Tree::enrol(Node& parent, const std::string& request) {
-    auto seen = parent.page(
-        {{"method", "POST"}, {"target", "/hasp/link/enrol"}, {"door", "link"}}, request);
+    auto seen = parent.page({{"method", "POST"}, {"target", "/hasp/link/enrol"}, {"door", "link"}},
+                            request);
     EXPECT_TRUE(seen.has_value());
     return seen.value_or(PageSeen{});
 }
@@ -273,12 +273,12 @@ Node& Tree::make_node(Node& parent, const std::string& invitation, const std::st
     auto chain = trust::from_pem(text_of(json, "ca_chain"));
     auto leaf = trust::from_pem(text_of(json, "tls_cert"));
     EXPECT_TRUE(parsed.ok() && keys.ok() && chain.ok() && leaf.ok());
-    EXPECT_TRUE(save_identity(state + "/keys",
-                              {*parsed->parent.child(parsed->name), parsed->realm_id,
-                               static_cast<std::uint64_t>(int_of(json, "epoch")),
-                               keys->envelope_key, keys->tls_key, *chain, leaf->front(),
-                               parsed->addresses})
-                    .ok());
+    EXPECT_TRUE(
+        save_identity(state + "/keys",
+                      {*parsed->parent.child(parsed->name), parsed->realm_id,
+                       static_cast<std::uint64_t>(int_of(json, "epoch")), keys->envelope_key,
+                       keys->tls_key, *chain, leaf->front(), parsed->addresses})
+            .ok());
     nodes_.push_back(std::make_unique<Node>(*this, parsed->name, state, std::move(config)));
     Node& node = *nodes_.back();
     parents_[&node] = &parent;
@@ -321,18 +321,18 @@ std::string Tree::add_app(Node& at, const std::string& app, const std::vector<st
     const std::string dir = folder("source-" + app);
     EXPECT_TRUE(make_folders(dir).ok());
     const bool dataset = true_of(more, "dataset");
-    std::string manifest = "[app]\nname = \"" + app + "\"\ntitle = \"The " + app +
-                           "\"\nkind = \"" + (dataset ? "process" : "static") +
-                           "\"\nmount = \"both\"\n" + text_of(more, "manifest");
-    manifest += dataset ? "[process]\ncommand = [\"/bin/cat\"]\nlisten = \"tcp:5232\"\n[data]\nscope = "
-                          "\"app\"\n"
-                        : "[static]\nroot = \".\"\nindex = \"index.html\"\n";
+    std::string manifest = "[app]\nname = \"" + app + "\"\ntitle = \"The " + app + "\"\nkind = \"" +
+                           (dataset ? "process" : "static") + "\"\nmount = \"both\"\n" +
+                           text_of(more, "manifest");
+    manifest += dataset
+                    ? "[process]\ncommand = [\"/bin/cat\"]\nlisten = \"tcp:5232\"\n[data]\nscope = "
+                      "\"app\"\n"
+                    : "[static]\nroot = \".\"\nindex = \"index.html\"\n";
     EXPECT_TRUE(write_file_durably(dir + "/hasp-app.toml", manifest, 0644).ok());
-    EXPECT_TRUE(write_file_durably(dir + "/index.html", "the " + app + text_of(more, "text"), 0644)
-                    .ok());
+    EXPECT_TRUE(
+        write_file_durably(dir + "/index.html", "the " + app + text_of(more, "text"), 0644).ok());
     if (noise_bytes > 0) {
-        EXPECT_TRUE(
-            write_file_durably(dir + "/noise.bin", random.bytes(noise_bytes), 0644).ok());
+        EXPECT_TRUE(write_file_durably(dir + "/noise.bin", random.bytes(noise_bytes), 0644).ok());
     }
     Json args{{"dir", dir}, {"to", to}};
     args.update(more);
@@ -358,7 +358,8 @@ void Tree::give(Node& node, const Json& head, const std::string& body) {
 bool Tree::link(Node& child) {
     settle();
     Node& parent = *parent_of(child);
-    const std::string key = to_hex(trust::spki_fingerprint(child.keeper->identity().tls_key.spki_der()));
+    const std::string key =
+        to_hex(trust::spki_fingerprint(child.keeper->identity().tls_key.spki_der()));
     bool known = false;
     for (const Json& row : member(parent.credentials, "children")) {
         known = known || (text_of(row, "name") == child.name && text_of(row, "key") == key);
@@ -368,8 +369,11 @@ bool Tree::link(Node& child) {
     }
     auto wire = std::make_unique<Wire>(Wire{&child, &parent, next_link_, next_link_ + 1});
     next_link_ += 2;
-    give(child, {{"t", "parent"}, {"up", true}, {"address", "parent.example:8490"},
-                 {"since_us", clock.wall_us()}, {"why", ""}});
+    give(child, {{"t", "parent"},
+                 {"up", true},
+                 {"address", "parent.example:8490"},
+                 {"since_us", clock.wall_us()},
+                 {"why", ""}});
     give(parent, {{"t", "link.open"}, {"link", wire->parent_link}, {"neighbour", child.name}});
     give(child, {{"t", "link.open"}, {"link", wire->child_link}, {"neighbour", ""}});
     wires_.push_back(std::move(wire));
@@ -385,8 +389,11 @@ bool Tree::linked(const Node& child) const {
 void Tree::drop(const Wire& wire) {
     give(*wire.parent, {{"t", "link.close"}, {"link", wire.parent_link}, {"why", "it was cut"}});
     give(*wire.child, {{"t", "link.close"}, {"link", wire.child_link}, {"why", "it was cut"}});
-    give(*wire.child, {{"t", "parent"}, {"up", false}, {"address", ""},
-                       {"since_us", clock.wall_us()}, {"why", "it was cut"}});
+    give(*wire.child, {{"t", "parent"},
+                       {"up", false},
+                       {"address", ""},
+                       {"since_us", clock.wall_us()},
+                       {"why", "it was cut"}});
 }
 
 void Tree::cut(Node& child) {

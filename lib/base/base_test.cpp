@@ -72,6 +72,22 @@ TEST(Files, ADurableWriteReplacesTheContentAndKeepsTheMode) {
     EXPECT_TRUE(remove_tree(folder).ok());
 }
 
+TEST(Files, WhatAKilledWriterLeftBehindIsRemovedAndNothingElse) {
+    const std::string folder = testing::TempDir() + "base_unfinished_" + std::to_string(::getpid());
+    ASSERT_TRUE(make_folders(folder + "/below").ok());
+    const std::string left = "/" + std::string(unfinished_prefix) + "aB3dE9";
+    for (const std::string& path :
+         {folder + "/tier.json", folder + left, folder + "/below" + left}) {
+        ASSERT_TRUE(write_file_durably(path, "x", 0600).ok());
+    }
+    EXPECT_TRUE(remove_unfinished_files(folder).ok());
+    EXPECT_TRUE(read_file(folder + "/tier.json", 10).ok());
+    EXPECT_TRUE(read_file(folder + "/below" + left, 10).ok());
+    EXPECT_EQ(read_file(folder + left, 10).error().code, Code::not_found);
+    EXPECT_TRUE(remove_unfinished_files(folder + "/nowhere").ok());
+    EXPECT_TRUE(remove_tree(folder).ok());
+}
+
 TEST(Random, ASeedGivesTheSameBytesAgain) {
     SeededRandom a(7);
     SeededRandom b(7);

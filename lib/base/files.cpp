@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vector>
 
 namespace hasp {
 
@@ -60,7 +61,7 @@ Status write_file_durably(const std::string& path, std::string_view content, mod
     const std::size_t slash = path.rfind('/');
     const std::string folder =
         slash == std::string::npos ? "." : path.substr(0, slash == 0 ? 1 : slash);
-    std::string temporary = path + ".XXXXXX";
+    std::string temporary = folder + "/" + std::string(unfinished_prefix) + "XXXXXX";
     const Fd fd(::mkostemp(temporary.data(), O_CLOEXEC));
     if (!fd) {
         return errno_error(errno, "cannot create a file in " + folder);
@@ -77,6 +78,25 @@ Status write_file_durably(const std::string& path, std::string_view content, mod
     const Fd dir(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!dir || ::fsync(dir.get()) != 0) {
         return errno_error(errno, "cannot sync the folder " + folder);
+    }
+    return {};
+}
+
+Status remove_unfinished_files(const std::string& folder) {
+    std::error_code ec;
+    std::vector<std::string> left;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, ec)) {
+        if (entry.path().filename().string().starts_with(unfinished_prefix)) {
+            left.push_back(entry.path().string());
+        }
+    }
+    if (ec && ec != std::errc::no_such_file_or_directory) {
+        return errno_error(ec.value(), "cannot list " + folder);
+    }
+    for (const std::string& path : left) {
+        if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+            return errno_error(errno, "cannot remove " + path);
+        }
     }
     return {};
 }

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 
+#include <cerrno>
 #include <cstdlib>
 #include <openssl/evp.h>
 #include <unistd.h>
@@ -44,6 +45,30 @@ std::string sha256_hex(std::string_view bytes) {
     Sha256 hash;
     hash.add(bytes);
     return hash.hex();
+}
+
+Result<HashedFile> hash_file(int fd, std::uint64_t bytes_max, const std::string& what) {
+    Sha256 hash;
+    HashedFile out;
+    char buffer[65536];
+    for (;;) {
+        const ssize_t n = ::read(fd, buffer, sizeof buffer);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return errno_error(errno, "cannot read " + what);
+        }
+        out.bytes += static_cast<std::uint64_t>(n);
+        if (out.bytes > bytes_max) {
+            return out;
+        }
+        if (n == 0) {
+            out.sha256 = hash.hex();
+            return out;
+        }
+        hash.add({buffer, static_cast<std::size_t>(n)});
+    }
 }
 
 std::string sha1_bytes_of_file(int fd) {

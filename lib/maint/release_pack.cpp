@@ -179,25 +179,24 @@ class PackFile {
             failed_ = errno_error(errno, "cannot sync " + path_);
         }
         PackInfo info{0, {}, objects};
-        Sha256 hash;
-        char buffer[65536];
-        while (failed_.ok()) {
-            const ssize_t n =
-                ::pread(fd_.get(), buffer, sizeof buffer, static_cast<off_t>(info.size));
-            if (n < 0) {
-                failed_ = errno_error(errno, "cannot read " + path_);
+        if (failed_.ok() && ::lseek(fd_.get(), 0, SEEK_SET) != 0) {
+            failed_ = errno_error(errno, "cannot read " + path_);
+        }
+        if (failed_.ok()) {
+            Result<HashedFile> hashed = hash_file(fd_.get(), pack_bytes_max, path_);
+            if (!hashed.ok()) {
+                failed_ = hashed.error();
+            } else if (hashed->bytes > pack_bytes_max) {
+                failed_ = fail(Code::refused, path_ + " is larger than a pack may be");
+            } else {
+                info.size = hashed->bytes;
+                info.sha256 = std::move(hashed->sha256);
             }
-            if (n <= 0) {
-                break;
-            }
-            hash.add({buffer, static_cast<std::size_t>(n)});
-            info.size += static_cast<std::uint64_t>(n);
         }
         if (!failed_.ok()) {
             ::unlink(path_.c_str());
             return failed_.error();
         }
-        info.sha256 = hash.hex();
         return info;
     }
 

@@ -63,24 +63,12 @@ Status PackSpool::finish() {
     if (!fd || ::fsync(fd.get()) != 0) {
         return errno_error(errno, "cannot sync the spool file " + path_);
     }
-    Sha256 hash;
-    std::uint64_t size = 0;
-    char buffer[65536];
-    for (;;) {
-        const ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return errno_error(errno, "cannot read the spool file " + path_);
-        }
-        if (n == 0) {
-            break;
-        }
-        hash.add({buffer, static_cast<std::size_t>(n)});
-        size += static_cast<std::uint64_t>(n);
+    const Result<HashedFile> hashed =
+        hash_file(fd.get(), expected_size_, "the spool file " + path_);
+    if (!hashed.ok()) {
+        return hashed.error();
     }
-    if (size == expected_size_ && hash.hex() == expected_sha256_) {
+    if (hashed->bytes == expected_size_ && hashed->sha256 == expected_sha256_) {
         return {};
     }
     have_bytes_ = 0;

@@ -23,31 +23,6 @@ namespace {
 constexpr std::string_view manifest_ending = ".release";
 constexpr std::string_view stage_prefix = ".stage-";
 
-Result<std::string> hash_of_file(const std::string& path, std::uint64_t expected_size) {
-    const Fd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-    if (!fd) {
-        return errno_error(errno, "cannot open " + path);
-    }
-    Sha256 hash;
-    std::uint64_t size = 0;
-    char buffer[65536];
-    for (;;) {
-        const ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return errno_error(errno, "cannot read " + path);
-        }
-        size += static_cast<std::uint64_t>(n);
-        if (n == 0 || size > expected_size) {
-            break;
-        }
-        hash.add({buffer, static_cast<std::size_t>(n)});
-    }
-    return size == expected_size ? hash.hex() : std::string();
-}
-
 Error damaged(const std::string& path, const std::string& why) {
     return fail(Code::refused, "the release is damaged: " + path + " " + why,
                 "remove it and let it be fetched again");
@@ -65,11 +40,17 @@ Status verify_entry(const fs::path& at, const struct stat& st, const ReleaseFile
         ((st.st_mode & S_IXUSR) != 0) != (file.mode == FileMode::executable)) {
         return damaged(file.path, "has another kind or mode");
     }
-    const Result<std::string> hash = hash_of_file(at.string(), file.size);
-    if (!hash.ok()) {
-        return hash.error();
+    const Fd fd(::open(at.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd) {
+        return errno_error(errno, "cannot open " + at.string());
     }
-    return *hash == file.sha256 ? Status() : Status(damaged(file.path, "has another content"));
+    const Result<HashedFile> hashed = hash_file(fd.get(), file.size, at.string());
+    if (!hashed.ok()) {
+        return hashed.error();
+    }
+    return hashed->bytes == file.size && hashed->sha256 == file.sha256
+               ? Status()
+               : Status(damaged(file.path, "has another content"));
 }
 
 // One pack of what the kept commits need takes the place of all others.
@@ -268,7 +249,7 @@ Status ReleaseStore::sweep() {
             const std::string name = entry.path().filename().string();
             const bool lost = entry.path().extension() == manifest_ending &&
                               !holds(app.path().filename().string(), entry.path().stem().string());
-            if (name.starts_with(stage_prefix) || lost) {
+            if (name.starts_with(stage_prefix) || name.starts_with(unfinished_prefix) || lost) {
                 stages.push_back(entry.path().string());
             }
         }

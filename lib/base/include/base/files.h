@@ -14,9 +14,14 @@ namespace hasp {
 Result<std::string> read_file(const std::string& path, std::size_t limit_bytes);
 
 // Replaces `path` so that after a crash either the old or the new content is there: temporary file
-// in the same folder, fsync, rename, fsync of the folder. On error the old content stands and the
-// temporary file is gone.
+// in the same folder (its name begins with unfinished_prefix), fsync, rename, fsync of the folder.
+// On error the old content stands and the temporary file is gone.
+inline constexpr std::string_view unfinished_prefix = ".unfinished-";
 Status write_file_durably(const std::string& path, std::string_view content, mode_t mode);
+
+// Removes what write_file_durably leaves in a folder when its process is killed before the rename.
+// Only while nobody writes there. A missing folder is success.
+Status remove_unfinished_files(const std::string& folder);
 
 // mkdir -p with `mode` for the folders it creates.
 Status make_folders(const std::string& path, mode_t mode = 0700);

@@ -158,8 +158,7 @@ void Exchange::resolve() {
                 std::min(head.path.find('/', apps_prefix.size()), head.path.size());
             const std::string_view name_part =
                 head.path.substr(apps_prefix.size(), end - apps_prefix.size());
-            const registry::App by_path = snapshot_->find(name_part);
-            if (!valid_name(name_part) || (by_path && by_path.mount() == registry::Mount::host)) {
+            if (!valid_name(name_part)) {
                 notice(Notice::nowhere);
                 return;
             }
@@ -370,7 +369,8 @@ void Exchange::route() {
             authorised_by_parent_ ? std::span(&this_app, 1) : std::span(who_->identity->apps);
     }
     const registry::Decision decision =
-        registry::decide(*snapshot_, app_name_, viewer, wall_us_, down_->from() == From::parent);
+        registry::decide(*snapshot_, app_name_, viewer, wall_us_, down_->from() == From::parent,
+                         down_->from() != From::parent && !mount_.empty());
     verdict_ = decision.verdict;
     app_ = decision.app;
     switch (decision.verdict) {

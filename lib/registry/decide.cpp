@@ -5,11 +5,16 @@
 namespace hasp::registry {
 
 Decision decide(const Snapshot& snapshot, std::string_view name, const Viewer& viewer,
-                std::int64_t now_us, bool from_parent) {
+                std::int64_t now_us, bool from_parent, bool by_path) {
     const App app = snapshot.find(name);
-    if (!app || app.route() == Route::nowhere) {
-        return {snapshot.has_parent() && !from_parent && !app ? Verdict::parent : Verdict::nowhere,
-                {}};
+    // Asked upward until the top says that there is no such app.
+    const Decision unknown{
+        snapshot.has_parent() && !from_parent ? Verdict::parent : Verdict::nowhere, {}};
+    if (!app || (by_path && app.mount() == Mount::host)) {
+        return unknown;
+    }
+    if (app.route() == Route::nowhere) {
+        return {};
     }
     if (app.route() == Route::parent && (from_parent || !snapshot.has_parent())) {
         return {};
@@ -19,7 +24,8 @@ Decision decide(const Snapshot& snapshot, std::string_view name, const Viewer& v
             return {Verdict::log_in, app};
         }
         if (!std::binary_search(viewer.entitled.begin(), viewer.entitled.end(), app.hash())) {
-            return {};
+            // An answer from here would come sooner than that for a name that nobody knows.
+            return unknown;
         }
     }
     switch (app.route()) {

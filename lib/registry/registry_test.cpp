@@ -202,9 +202,36 @@ TEST_F(Decide, AnEntitledUserIsRoutedAndAnotherSeesNothing) {
     EXPECT_EQ(verdict("chart"), Verdict::child);
     EXPECT_EQ(verdict("calendar"), Verdict::parent);
     sign_on({"calendar"});
-    EXPECT_EQ(verdict("wiki"), Verdict::nowhere);
+    EXPECT_EQ(verdict("wiki"), verdict("unknown"));
     EXPECT_FALSE(decide(*snapshot_, "wiki", viewer_, now_us_, false).app)
         << "nothing of it may leak";
+}
+
+TEST_F(Decide, WhatIsNotTheViewersTakesTheSameWayAsWhatIsNotThereAtEveryTier) {
+    spec_.apps.push_back(app("tickets", Route::here));
+    spec_.apps.back().mount = Mount::host;
+    for (const bool has_parent : {true, false}) {
+        spec_.has_parent = has_parent;
+        snapshot_ = mapped(spec_);
+        sign_on({"notices"});
+        for (const bool from_parent : {true, false}) {
+            const Verdict absent = verdict("unknown", from_parent);
+            EXPECT_EQ(absent, has_parent && !from_parent ? Verdict::parent : Verdict::nowhere);
+            for (const char* here_below_and_above : {"wiki", "chart", "tickets"}) {
+                EXPECT_EQ(verdict(here_below_and_above, from_parent), absent)
+                    << here_below_and_above;
+            }
+        }
+        EXPECT_EQ(verdict("calendar"), verdict("unknown"));
+        // Under a path there is nothing of an app that has only a host of its own, for its users
+        // too.
+        sign_on({"tickets"});
+        const auto by_path = [&](const char* name) {
+            return decide(*snapshot_, name, viewer_, now_us_, false, true).verdict;
+        };
+        EXPECT_EQ(by_path("tickets"), by_path("unknown"));
+        EXPECT_EQ(verdict("tickets"), Verdict::here);
+    }
 }
 
 TEST_F(Decide, AnUnknownNameIsTheParentsBusinessWhereThereIsOne) {

@@ -18,8 +18,10 @@ struct Viewer {
 enum class Verdict : std::uint8_t {
     here,    // serve it: app is set
     child,   // pass on to app.child()
-    parent,  // pass on upward; app may be empty: an unknown name is the parent's business
-    nowhere, // unknown here, or not entitled: the two must look the same to the user
+    parent,  // pass on upward; app is empty for a name that is unknown here or that the viewer is
+             // not entitled to: the two take the same way to the same answer, so that not even its
+             // time tells them apart
+    nowhere, // the same where there is no parent to ask
     log_in,  // exists for users, and nobody is signed on
     expired, // the lease for it has ended
 };
@@ -30,8 +32,9 @@ struct Decision {
 };
 
 // `from_parent`: the request came down a link, so it never goes up again (no loops through one
-// neighbour).
+// neighbour). `by_path`: it named the app under /apps/, where those that only have a host of their
+// own are not.
 Decision decide(const Snapshot& snapshot, std::string_view app, const Viewer& viewer,
-                std::int64_t now_us, bool from_parent);
+                std::int64_t now_us, bool from_parent, bool by_path = false);
 
 } // namespace hasp::registry

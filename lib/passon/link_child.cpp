@@ -29,7 +29,7 @@ class LinkChild::Opening final : public Mortal, public net::ConnOwner {
             at_ = (link_.preferred_ + tries_++) % addresses.size();
             const Result<net::Address> address = net::Address::parse(addresses[at_]);
             if (!address) {
-                why_ = address.error().message;
+                note(address.error().message);
                 continue;
             }
             wire_.conn = std::make_unique<net::Conn>(link_.core_.reactor(), *this);
@@ -37,7 +37,7 @@ class LinkChild::Opening final : public Mortal, public net::ConnOwner {
             if (Status status =
                     wire_.conn->connect(*address, credentials.client, credentials.parent_name);
                 !status) {
-                why_ = status.error().message;
+                note(status.error().message);
                 continue;
             }
             timer_.arm(link_.core_.settings.connect_ms);
@@ -45,7 +45,8 @@ class LinkChild::Opening final : public Mortal, public net::ConnOwner {
         }
         return false;
     }
-    const std::string& why() const { return why_; }
+    // What each address said, in the order in which they were tried.
+    std::string why() const { return why_.empty() ? "no address of the parent is known" : why_; }
     void close() {
         timer_.cancel();
         if (wire_.conn) {
@@ -118,11 +119,17 @@ class LinkChild::Opening final : public Mortal, public net::ConnOwner {
         }
     }
 
-    void fail_with(std::string why) {
-        why_ = std::move(why);
+    void note(const std::string& why) {
+        const std::vector<std::string>& addresses = link_.core_.credentials.parent_addresses;
+        why_ += why_.empty() ? "" : "; ";
+        why_ += addresses.size() > 1 && at_ < addresses.size() ? addresses[at_] + ": " + why : why;
+    }
+
+    void fail_with(const std::string& why) {
+        note(why);
         close();
         if (!next()) {
-            link_.failed(*this, why_);
+            link_.failed(*this, this->why());
         }
     }
 
@@ -131,7 +138,7 @@ class LinkChild::Opening final : public Mortal, public net::ConnOwner {
     net::Timer timer_;
     Wire wire_;
     std::string peer_;
-    std::string why_ = "no address of the parent is known";
+    std::string why_;
     std::size_t tries_ = 0;
     std::size_t at_ = 0;
 };
@@ -155,8 +162,12 @@ void LinkChild::start(bool control) {
     }
     target_ = std::max(target_, core_.settings.parked_min);
     Endpoint& pool = core_.endpoints.get(EndpointKind::parent, parent_key);
+    // New certificates alone leave the link on the address that it runs over.
+    const bool same = addresses_ == core_.credentials.parent_addresses;
+    addresses_ = core_.credentials.parent_addresses;
+    preferred_ = same ? preferred_ : 0;
     pool.addresses.clear();
-    pool.preferred = 0;
+    pool.preferred = preferred_;
     for (const std::string& text : core_.credentials.parent_addresses) {
         if (const Result<net::Address> address = net::Address::parse(text); address) {
             pool.addresses.push_back(*address);
@@ -165,7 +176,6 @@ void LinkChild::start(bool control) {
     pool.tls = core_.credentials.client;
     pool.verify_name = core_.credentials.parent_name;
     pool.close_idle();
-    preferred_ = 0;
     calm_.arm(calm_ms);
     on_retry();
 }
@@ -307,15 +317,20 @@ void LinkChild::on_control_closed(const std::string& why, bool lost) {
 }
 
 void LinkChild::report(bool up, const std::string& why) {
-    if (!wants_control_ || (reported_ && reported_up_ == up)) {
+    // While it is down, a new reason is news, but not a new beginning.
+    if (!wants_control_ || (reported_ && reported_up_ == up && (up || reported_why_ == why))) {
         return;
+    }
+    if (!reported_ || reported_up_ != up) {
+        since_us_ = core_.wall_us();
     }
     reported_ = true;
     reported_up_ = up;
+    reported_why_ = why;
     if (address_.empty() && !core_.credentials.parent_addresses.empty()) {
         address_ = core_.credentials.parent_addresses.front();
     }
-    core_.parts.keeper.parent_changed({up, address_, core_.wall_us(), why});
+    core_.parts.keeper.parent_changed({up, address_, since_us_, why});
 }
 
 void LinkChild::on_parked_used() {

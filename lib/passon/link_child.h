@@ -53,6 +53,7 @@ class LinkChild {
     net::Timer calm_;
     std::string parent_;
     std::string address_;
+    std::vector<std::string> addresses_; // as credentials last had them
     std::int64_t backoff_ms_ = 0;
     std::size_t preferred_ = 0;
     std::size_t idle_ = 0;
@@ -64,6 +65,8 @@ class LinkChild {
     bool running_ = false;
     bool reported_ = false;
     bool reported_up_ = false;
+    std::string reported_why_;
+    std::int64_t since_us_ = 0;
 };
 
 } // namespace hasp::passon

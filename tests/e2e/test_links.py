@@ -8,7 +8,6 @@ import unittest
 
 from harness.backend import Backend
 from harness.case import TreeCase, main
-from harness.gate import Gate
 from harness.tree import Tree
 from harness.waiting import holds_for, until
 from harness.websocket import WebSocket
@@ -133,23 +132,6 @@ class Trust(unittest.TestCase):
                 self.assertNotIn("tokyo", [c["name"] for c in listed.get("locals", listed) if c.get("state") != "revoked"])
         finally:
             backend.close()
-
-    def test_a_local_with_several_addresses_of_its_parent_uses_one_that_answers(self):
-        with Tree(["center"]) as tree:
-            first, second = Gate(tree.top.link_port), Gate(tree.top.link_port)
-            from harness.tree import Tier
-            local = Tier(tree, "tokyo", tree.top)
-            tree.tiers.append(local)
-            local.start(tree.top.invite("tokyo", f"127.0.0.1:{first.port}", f"127.0.0.1:{second.port}"))
-            local.wait_link()
-            first.cut()
-            until(lambda: second.connections > 0 and local.link_is_up(), "the second address is used")
-            second.cut()
-            local.wait_link("down")
-            first.restore()
-            local.wait_link("up")
-            first.close()
-            second.close()
 
 
 if __name__ == "__main__":

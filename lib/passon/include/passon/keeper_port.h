@@ -93,6 +93,8 @@ class KeeperPort {
                           std::function<void(Result<PageAnswer>)> answer) = 0;
     virtual void ask_start(StartQuestion question, std::function<void(StartAnswer)> answer) = 0;
 
+    // The link came up or went down; or it is down and another reason is known, with the same
+    // since.
     virtual void parent_changed(const ParentState& state) = 0;
     virtual void control_opened(const ControlOpened& opened) = 0;
     // To slow the peer down, call Engine::control_hold and later control_release.

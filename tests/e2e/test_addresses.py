@@ -1,0 +1,122 @@
+#!/usr/bin/python3
+"""C4: a local that knows several addresses of its parent uses the first that answers, and another when that one dies."""
+import socket
+import unittest
+
+from harness.backend import Backend
+from harness.case import main
+from harness.gate import Gate
+from harness.tree import Tier, Tree, free_port
+from harness.waiting import holds_for, until
+
+CONFIG = "[web]\nconnect_ms = 500\n"  # how long a black hole is waited for
+
+
+class BlackHole:
+    """An address where nobody answers, not even with a refusal: its queue of connections is full."""
+
+    def __init__(self):
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(0)
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        self.fill = []
+        while True:
+            one = socket.socket()
+            one.settimeout(0.3)
+            self.fill.append(one)
+            try:
+                one.connect(self.listener.getsockname())
+            except OSError:
+                return
+
+    def close(self):
+        for one in (self.listener, *self.fill):
+            one.close()
+
+
+class SeveralAddresses(unittest.TestCase):
+    def setUp(self):
+        self.backend = Backend()
+        self.addCleanup(self.backend.close)
+        self.tree = Tree(["center"], config=CONFIG)
+        self.addCleanup(self.end)
+        self.tree.top.upstream_app("far", self.backend.url, access="public")
+
+    def end(self):
+        trouble = self.tree.close()
+        self.assertEqual(trouble, [])
+
+    def gate(self) -> Gate:
+        gate = Gate(self.tree.top.link_port)
+        self.addCleanup(gate.close)
+        return gate
+
+    @staticmethod
+    def address_of(gate) -> str:
+        return f"127.0.0.1:{gate.port}"
+
+    def local(self, *addresses) -> Tier:
+        tier = Tier(self.tree, "tokyo", self.tree.top, config=CONFIG)
+        self.tree.tiers.append(tier)
+        tier.start(self.tree.top.invite("tokyo", *addresses))
+        return tier
+
+    def wait_used(self, tier, address):
+        until(lambda: tier.status()["link"]["state"] == "up" and tier.status()["link"]["address"] == address,
+              f"the link runs over {address}: {tier.status()['link']}", 20)
+
+    def reaches(self, tier) -> bool:
+        return tier.browser().get("/apps/far/x").status == 200
+
+    def test_a_dead_first_address_and_a_black_hole_are_passed_over_at_enrolment_and_after(self):
+        hole, second = BlackHole(), self.gate()
+        self.addCleanup(hole.close)
+        tokyo = self.local(f"127.0.0.1:{free_port()}", hole.address, self.address_of(second))
+        self.wait_used(tokyo, self.address_of(second))
+        tokyo.wait_reaches("/apps/far/x")
+        tokyo.restart()
+        self.wait_used(tokyo, self.address_of(second))
+        tokyo.wait_reaches("/apps/far/x")
+
+    def test_when_the_address_in_use_dies_another_takes_over_for_the_link_and_for_requests(self):
+        first, second = self.gate(), self.gate()
+        tokyo = self.local(self.address_of(first), self.address_of(second))
+        self.wait_used(tokyo, self.address_of(first))
+        tokyo.wait_reaches("/apps/far/x")
+        self.assertEqual(second.connections, 0, "the second address is for when the first does not answer")
+        first.cut()
+        self.wait_used(tokyo, self.address_of(second))
+        tokyo.wait_reaches("/apps/far/x")
+        holds_for(lambda: self.reaches(tokyo), "requests go over the address that answers", 1.0)
+        self.assertEqual(self.tree.top.status()["children"][0]["state"], "up")
+        # And back, without a preference that would keep it on what died.
+        first.restore()
+        second.cut()
+        self.wait_used(tokyo, self.address_of(first))
+        tokyo.wait_reaches("/apps/far/x")
+
+    def test_an_address_in_use_that_falls_silent_is_left(self):
+        first, second = self.gate(), self.gate()
+        tokyo = self.local(self.address_of(first), self.address_of(second))
+        self.wait_used(tokyo, self.address_of(first))
+        first.hold()
+        self.wait_used(tokyo, self.address_of(second))
+        tokyo.wait_reaches("/apps/far/x")
+        first.cut()
+
+    def test_while_none_answers_status_says_what_each_of_them_said(self):
+        first, second = self.gate(), self.gate()
+        tokyo = self.local(self.address_of(first), self.address_of(second))
+        tokyo.wait_link()
+        first.cut()
+        second.cut()
+        tokyo.wait_link("down")
+        until(lambda: all(self.address_of(g) in tokyo.status()["link"].get("reason", "") for g in (first, second)),
+              f"both addresses are named: {tokyo.status()['link']}", 10)
+        second.restore()
+        self.wait_used(tokyo, self.address_of(second))
+
+
+if __name__ == "__main__":
+    main()

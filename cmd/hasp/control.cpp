@@ -1,5 +1,6 @@
 #include "control.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -9,6 +10,14 @@
 namespace hasp::cmd {
 
 Status send_control(int socket, const std::string& text, int fd) {
+    const std::string_view word = std::string_view(text).substr(0, text.find(' '));
+    const auto* const verb =
+        std::find_if(control_verbs.begin(), control_verbs.end(),
+                     [word](const ControlVerb& one) { return one.word == word; });
+    if (verb == control_verbs.end() || verb->with_fd != (fd >= 0) ||
+        text.size() > control_message_bytes_max) {
+        return fail(Code::usage, "'" + text.substr(0, 40) + "' is no message of PROTOCOL.md");
+    }
     iovec iov{const_cast<char*>(text.data()), text.size()};
     msghdr message{};
     message.msg_iov = &iov;

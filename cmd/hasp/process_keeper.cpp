@@ -25,7 +25,7 @@ namespace {
 
 constexpr int turn_ms = 200; // how often usage is taken from the ring
 constexpr std::size_t admin_clients_max = 64;
-constexpr std::int64_t rejoin_after_us = 2'000'000;
+constexpr std::int64_t rejoin_after_us = 500'000;
 
 class KeeperProcess final : public maint::KeeperPorts {
   public:

@@ -170,6 +170,9 @@ class Supervisor {
         const pid_t pid = ::fork();
         if (pid == 0) {
             ::dup2(pair[1], control_fd);
+            // Ctrl-C in a terminal is for the supervisor, which lets users finish what they have
+            // begun.
+            ::setpgid(0, 0);
             sigset_t none;
             sigemptyset(&none);
             ::sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -116,7 +116,11 @@ class Crash(TreeCase):
         for tier in (self.tree.bottom, self.tree.top):
             connection, response = browser.open("GET", f"/apps/echo/bytes/{STREAM}")
             got = len(response.read(100_000))
-            tier.process.send_signal(signal.SIGTERM)
+            # Once as a service manager says it, once as Ctrl-C in a terminal, which reaches the whole process group.
+            if tier is self.tree.bottom:
+                tier.process.send_signal(signal.SIGTERM)
+            else:
+                os.killpg(tier.process.pid, signal.SIGINT)
             until(lambda t=tier: not self.accepts(t), f"{tier.name} takes no new connection", 10)
             while data := response.read(1 << 20):
                 got += len(data)

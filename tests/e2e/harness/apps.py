@@ -15,6 +15,29 @@ exports.startup = function() {
 """
 
 
+SERVER = """
+import http.server, os, sys
+START = os.urandom(8).hex()
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.send_header("Content-Length", str(len(START))); self.end_headers()
+        self.wfile.write(START.encode())
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
+"""
+
+
+def process_app(folder, name: str):
+    """A folder with a small program as an app, which answers everything with a text that each start of it makes anew."""
+    app = folder / f"process-app-{name}"
+    app.mkdir()
+    (app / "server.py").write_text(SERVER)
+    (app / "hasp-app.toml").write_text(
+        f'[app]\nname = "{name}"\ntitle = "{name}"\nkind = "process"\ninstance = "app"\n'
+        f'[process]\ncommand = ["/usr/bin/python3", "{{app}}/server.py", "{{port}}"]\nlisten = "tcp:8080"\n')
+    return app
+
+
 def processes_of(tier, word: str) -> list:
     """Processes below the tier's spawner whose command line has the word: of this tier and no other."""
     return [pid for pid in descendants_of(tier.processes()["spawner"]) if word in command_of(pid).split("hasp dialer")[0]

@@ -224,9 +224,7 @@ class Tour:
         keys = self.tokyo.state / "keys"
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        chain = self.tree.folder / "tokyos-chain.pem"
-        chain.write_text((keys / "tls-cert.pem").read_text() + (keys / "ca-chain.pem").read_text())
-        context.load_cert_chain(chain, keys / "tls.pem")
+        context.load_cert_chain(keys / "certificates.pem", keys / "tls.pem")
         try:
             with context.wrap_socket(socket.create_connection(("127.0.0.1", self.center.link_port), timeout=10)) as link:
                 link.sendall(b"GET /hasp/control HTTP/1.1\r\nHost: center\r\n\r\n")

@@ -102,6 +102,15 @@ int run_serve(const Args& args, Env& env) {
 int run_relay(const Args& args, Env& env) {
     if (args.given("join")) {
         const std::string file = args.get("join");
+        if (file.empty() || file.starts_with("hasp-join:")) {
+            // What a command line says can be read by everybody on the machine.
+            return report(args, env,
+                          fail(Code::usage,
+                               "--join takes a file with the invitation, or - for standard input",
+                               file.empty() ? ""
+                                            : "this invitation may have been read by others: "
+                                              "ask for a new one"));
+        }
         auto line = file == "-" ? env.in(invitation_file_bytes_max)
                                 : read_file(file, invitation_file_bytes_max);
         if (!line.ok()) {

@@ -21,6 +21,30 @@ std::string indent(const std::string& text, const std::string& by) {
     return out;
 }
 
+// What an operator who brings one of two tiers up to date must know; empty when they agree.
+std::string skew_text(const Json& entry) {
+    const Json& skew = member(entry, "skew");
+    if (!skew.is_object()) {
+        return "";
+    }
+    const auto list = [](const std::vector<std::string>& features) {
+        std::string out;
+        for (const std::string& feature : features) {
+            out += (out.empty() ? "" : " ") + feature;
+        }
+        return out;
+    };
+    std::string out =
+        "it runs hasp " + text_of(skew, "there") + ", this one " + text_of(skew, "here");
+    if (const std::string lacks = list(texts_of(skew, "it_lacks")); !lacks.empty()) {
+        out += "; it does not know: " + lacks;
+    }
+    if (const std::string lacks = list(texts_of(skew, "we_lack")); !lacks.empty()) {
+        out += "; this one does not know: " + lacks;
+    }
+    return out;
+}
+
 std::string link_line(const Json& link) {
     if (!link.is_object()) {
         return "none: this is the top of the tree";
@@ -38,6 +62,9 @@ std::string link_line(const Json& link) {
     }
     if (!text_of(link, "reason").empty()) {
         line += " (" + text_of(link, "reason") + ")";
+    }
+    if (const std::string skew = skew_text(link); !skew.empty()) {
+        line += "; " + skew;
     }
     return line;
 }
@@ -82,6 +109,9 @@ std::string children_text(const Json& children) {
         if (text_of(child, "state") == "dark") {
             out += ", last heard " + short_time(text_of(child, "last_seen"));
         }
+        if (const std::string skew = skew_text(child); !skew.empty()) {
+            out += "; " + skew;
+        }
         out += "\n";
         const Json& status = member(child, "status");
         if (status.is_object()) {
@@ -97,6 +127,10 @@ std::string render(const Json& s) {
     out += "link       " + link_line(member(s, "link")) + "\n";
     out += "leases     " + leases_line(member(s, "leases")) + "\n";
     out += "isolation  " + text_of(s, "isolation") + "\n";
+    if (true_of(s, "certificates_late")) {
+        out += "identity   its certificates end " + short_time(text_of(s, "certificates_end")) +
+               "; they are renewed at the next contact with the parent\n";
+    }
     if (!text_of(s, "clock").empty()) {
         out += "clock      " + text_of(s, "clock") + "\n";
     }

@@ -29,7 +29,14 @@ int add(const Args& args, Env& env) {
         }
         arguments["password"] = *password;
     }
-    return show(args, env, run_at_state(args, env, "user.add", arguments), nothing);
+    const int code = show(args, env, run_at_state(args, env, "user.add", arguments), nothing);
+    if (code == 0 && !args.quiet() && !args.json() && !args.given("password-file")) {
+        env.err("hasp: " + args.get("NAME") +
+                " cannot log in before a password is set\n  hasp user "
+                "password " +
+                args.get("NAME") + " --password-file -\n");
+    }
+    return code;
 }
 
 int list(const Args& args, Env& env) {

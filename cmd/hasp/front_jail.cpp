@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <grp.h>
@@ -185,6 +186,13 @@ Status check_reach(const std::string& user, const std::string& folder) {
 }
 
 Status enter_jail(const JailOptions& options, std::string& reached) {
+#ifdef __SANITIZE_ADDRESS__
+    // LeakSanitizer has to open /proc and to trace, which the jail is there to forbid.
+    if (std::getenv("HASP_FRONT_UNJAILED") != nullptr) {
+        reached = "nothing: this build with sanitizers was told to leave the jail open";
+        return {};
+    }
+#endif
     if (Status changed = become(options.user); !changed.ok()) {
         return changed;
     }

@@ -17,7 +17,9 @@ struct JailOptions {
 
 // Once, after every descriptor and certificate is at hand, before the first request. No way back.
 // An error means that front must not serve, except that a kernel without Landlock is no error:
-// *reached says what is in force ("user nobody, landlock, seccomp").
+// *reached says what is in force ("user nobody, landlock, seccomp"). A build with AddressSanitizer,
+// and no other, leaves the jail open where HASP_FRONT_UNJAILED is set, so that leaks can be looked
+// for.
 Status enter_jail(const JailOptions& options, std::string& reached);
 
 // Before anything starts, as root: whether `user` can pass through `folder` and every folder above

@@ -21,6 +21,7 @@ namespace hasp::cmd {
 namespace {
 
 constexpr long address_s_max = 20;
+constexpr long connect_s_max = 5; // where nobody answers, the next address is tried
 constexpr std::size_t answer_bytes_max = 256 * 1024;
 
 struct ParentCheck {
@@ -109,6 +110,7 @@ Result<Answer> post(const std::string& address, const std::string& body, ParentC
     curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, take_answer);
     curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &answer.body);
     curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, address_s_max);
+    curl_easy_setopt(curl.get(), CURLOPT_CONNECTTIMEOUT, connect_s_max);
     curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
     const CURLcode rc = curl_easy_perform(curl.get());
     if (!check.refusal.empty()) {
@@ -123,19 +125,17 @@ Result<Answer> post(const std::string& address, const std::string& body, ParentC
 }
 
 Status store(const std::string& state, const trust::Invitation& invitation,
-             const trust::TierName& me, const maint::JoinKeys& keys, const std::string& body) {
-    const Json json = parse_object(body);
-    auto chain = trust::from_pem(text_of(json, "ca_chain"));
-    auto leaf = trust::from_pem(text_of(json, "tls_cert"));
-    if (!chain.ok() || !leaf.ok() || chain->size() < 2 || leaf->size() != 1 ||
-        text_of(json, "name") != me.text()) {
-        return fail(Code::refused, "the parent's answer makes no sense",
-                    "check that both run the same version of hasp");
+             const trust::TierName& me, const maint::JoinKeys& keys, const std::string& body,
+             const Clock& clock) {
+    auto signed_for_us = maint::read_certificates(body, me, invitation.realm_id, keys.envelope_key,
+                                                  keys.tls_key, clock.wall_us());
+    if (!signed_for_us.ok()) {
+        return signed_for_us.error();
     }
-    return maint::save_identity(
-        state + "/keys",
-        {me, invitation.realm_id, static_cast<std::uint64_t>(int_of(json, "epoch", 1)),
-         keys.envelope_key, keys.tls_key, *chain, leaf->front(), invitation.addresses});
+    return maint::save_identity(state + "/keys",
+                                {me, invitation.realm_id, signed_for_us->epoch, keys.envelope_key,
+                                 keys.tls_key, std::move(signed_for_us->ca_chain_der),
+                                 std::move(signed_for_us->tls_cert_der), invitation.addresses});
 }
 
 } // namespace
@@ -197,7 +197,8 @@ Result<std::string> join_parent(const std::string& state, const std::string& inv
             }
             return refused.code == Code::refused ? refused_for_good(refused) : refused;
         }
-        if (Status stored = store(state, *invitation, *me, *keys, answer->body); !stored.ok()) {
+        if (Status stored = store(state, *invitation, *me, *keys, answer->body, clock);
+            !stored.ok()) {
             return stored.error();
         }
         return me->text();

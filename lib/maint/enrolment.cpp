@@ -4,10 +4,13 @@
 #include "trust/hash.h"
 #include "trust/invite.h"
 
+#include <algorithm>
+
 namespace hasp::maint {
 
 namespace {
 constexpr std::size_t tls_spki_bytes_max = 512;
+constexpr std::int64_t sign_again_after_us = 3'600LL * 1'000'000;
 Error not_valid() {
     return fail(Code::refused, "this invitation is not valid",
                 "ask for a new one: hasp local invite NAME");
@@ -139,8 +142,9 @@ Result<std::string> Enrolment::enrol(const std::string& request) {
                              : refuse("it cannot be certified: " + certificates.error().message);
 }
 
-Result<std::string> Enrolment::certify(const ChildRow& invited, const trust::TierName& name,
-                                       const trust::PublicKey& key, const std::string& tls_spki) {
+Result<std::string> Enrolment::sign_certificates(const ChildRow& child, const trust::TierName& name,
+                                                 const trust::PublicKey& key,
+                                                 const std::string& tls_spki) {
     const trust::Validity validity = trust::valid_for(world_.clock.wall_us(), certificate_life_us);
     auto ca = trust::issue_ca(world_.me.issuer(), name, key, validity, world_.random);
     if (!ca.ok()) {
@@ -152,15 +156,24 @@ Result<std::string> Enrolment::certify(const ChildRow& invited, const trust::Tie
     }
     std::vector<std::string> chain{*ca};
     chain.insert(chain.end(), world_.me.ca_chain_der.begin(), world_.me.ca_chain_der.end());
+    return dump({{"name", name.text()},
+                 {"epoch", child.epoch},
+                 {"tls_cert", trust::to_pem({*tls})},
+                 {"ca_chain", trust::to_pem(chain)}});
+}
+
+Result<std::string> Enrolment::certify(const ChildRow& invited, const trust::TierName& name,
+                                       const trust::PublicKey& key, const std::string& tls_spki) {
+    auto certificates = sign_certificates(invited, name, key, tls_spki);
+    if (!certificates.ok()) {
+        return certificates;
+    }
     ChildRow child = invited;
     child.state = "enrolled";
     child.since_us = world_.clock.wall_us();
     child.envelope_key = key.raw();
     child.tls_key_sha256 = to_hex(trust::spki_fingerprint(tls_spki));
-    child.certificates = dump({{"name", name.text()},
-                               {"epoch", child.epoch},
-                               {"tls_cert", trust::to_pem({*tls})},
-                               {"ca_chain", trust::to_pem(chain)}});
+    child.certificates = *std::move(certificates);
     const Status stored = world_.store.transact([&]() -> Status {
         if (Status put = world_.store.put_child(child); !put.ok()) {
             return put;
@@ -174,6 +187,48 @@ Result<std::string> Enrolment::certify(const ChildRow& invited, const trust::Tie
     world_.log.info("enrol.done", "a tier has joined", {{"name", name.text()}});
     world_.enrolled();
     return child.certificates;
+}
+
+Result<std::string> Enrolment::renew(const std::string& name, const std::string& tls_spki) {
+    auto row = world_.store.child(name);
+    if (!row.ok()) {
+        return row.error();
+    }
+    const auto full_name = world_.me.name.child(name);
+    if (!*row || (*row)->state != "enrolled" || !full_name.ok()) {
+        return fail(Code::refused, "no tier '" + name + "' is enrolled here");
+    }
+    ChildRow child = **row;
+    const auto key = trust::PublicKey::from_raw(child.envelope_key);
+    if (!key.ok() || tls_spki.size() > tls_spki_bytes_max ||
+        to_hex(trust::spki_fingerprint(tls_spki)) != child.tls_key_sha256) {
+        return fail(Code::refused, "the tier '" + name + "' is enrolled with another key",
+                    "join with a new invitation: hasp local invite " + name);
+    }
+    if (signed_lately(child.certificates)) {
+        return child.certificates;
+    }
+    auto certificates = sign_certificates(child, *full_name, *key, tls_spki);
+    if (!certificates.ok()) {
+        return certificates;
+    }
+    child.certificates = *certificates;
+    if (const Status put = world_.store.put_child(child); !put.ok()) {
+        return put.error();
+    }
+    world_.log.info("certificates.signed", "a tier has new certificates", {{"name", name}});
+    return certificates;
+}
+
+bool Enrolment::signed_lately(const std::string& certificates) const {
+    const auto chain = trust::from_pem(text_of(parse_object(certificates), "ca_chain"));
+    if (!chain.ok() || chain->empty() ||
+        !std::equal(chain->begin() + 1, chain->end(), world_.me.ca_chain_der.begin(),
+                    world_.me.ca_chain_der.end())) {
+        return false;
+    }
+    const auto end = trust::certificate_end_us(chain->front());
+    return end.ok() && *end > world_.clock.wall_us() + certificate_life_us - sign_again_after_us;
 }
 
 Status Enrolment::revoke(const std::string& name) {

@@ -37,11 +37,20 @@ class Enrolment {
     // that the invitation is not valid; the log says why.
     Result<std::string> enrol(const std::string& request);
 
+    // What a linked child asks for when its certificates come to their end: new ones for the keys
+    // that it was enrolled with, of which it names the TLS key. What was signed within the last
+    // hour by the certificates that we have now is given again.
+    Result<std::string> renew(const std::string& name, const std::string& tls_spki);
+
     Status revoke(const std::string& name);
 
   private:
     Result<std::string> certify(const ChildRow& child, const trust::TierName& name,
                                 const trust::PublicKey& key, const std::string& tls_spki);
+    bool signed_lately(const std::string& certificates) const;
+    // The answer's text.
+    Result<std::string> sign_certificates(const ChildRow& child, const trust::TierName& name,
+                                          const trust::PublicKey& key, const std::string& tls_spki);
     World world_;
 };
 

@@ -9,6 +9,7 @@
 #include "links.h"
 #include "pages.h"
 #include "people.h"
+#include "renewal.h"
 #include "signon/schema.h"
 #include "status.h"
 #include "store/db.h"
@@ -50,6 +51,7 @@ struct Keeper::Impl {
     std::unique_ptr<Apps> apps;
     std::unique_ptr<Delegation> delegation;
     Enrolment enrolment;
+    std::unique_ptr<Renewal> renewal;
     std::unique_ptr<Pages> pages;
     std::unique_ptr<Admin> admin;
     bool front_there = false;
@@ -69,7 +71,7 @@ struct Keeper::Impl {
           sessions(signon::make_sqlite_session_store(*db, clock, random, me.name.realm(),
                                                      session_times(options.config))),
           tokens(signon::make_sqlite_token_store(*db, *accounts, clock, random, me.name.realm())),
-          links(ports, clock, log, me.name, options.config.link.heartbeat_s),
+          links(ports, clock, log, me.name, options.version, options.config.link.heartbeat_s),
           people({store, *accounts, *sessions, *tokens},
                  {ports, links, clock, random, log, options.config}, secret, me.has_parent()),
           enrolment({clock, random, log, me, store, [this] { send_credentials(); }}) {
@@ -84,6 +86,9 @@ struct Keeper::Impl {
         delegation = std::make_unique<Delegation>(
             Delegation::World{ports, links, clock, random, log, options.config, me, store,
                               *accounts, *apps, releases, options.state});
+        renewal = std::make_unique<Renewal>(Renewal::World{
+            links, clock, random, log, me, enrolment, options.state + "/keys",
+            [this] { return delegation->now().now_us; }, [this] { send_credentials(); }});
         pages = std::make_unique<Pages>(Pages::World{clock, log, options.config, me, links, people,
                                                      *apps, enrolment, *sessions, parent});
         admin = std::make_unique<Admin>(Admin::World{
@@ -121,6 +126,7 @@ struct Keeper::Impl {
                 reported_us = 0;
                 delegation->parent_connected();
                 people.parent_connected();
+                renewal->parent_connected();
             }
         } else if (connected) {
             catalog_told.erase(neighbour);
@@ -269,6 +275,16 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
             return kept.error();
         }
     }
+    // What a crash left half-done; a command beside no daemon leaves it alone. A failure costs
+    // space and nothing else.
+    if (options.daemon) {
+        for (const Status& swept : {remove_unfinished_files(options.state + "/keys"),
+                                    ReleaseStore(options.state + "/releases").sweep()}) {
+            if (!swept.ok()) {
+                log.warn("keeper.sweep", swept.error().message);
+            }
+        }
+    }
     auto copies = sync::WorkingCopies::open(options.state);
     if (!copies.ok()) {
         return copies.error();
@@ -371,6 +387,7 @@ void Keeper::tick() {
     impl_->links.tick();
     impl_->apps->tick();
     impl_->delegation->tick();
+    impl_->renewal->tick();
     const std::int64_t now = impl_->clock.boot_us();
     if (now - impl_->expired_us >= expire_every_us) {
         impl_->expired_us = now;

@@ -1,12 +1,16 @@
 #include "links.h"
 
+#include <algorithm>
+
 namespace hasp::maint {
 
 namespace {
 // What both sides must know before they use it. A parent serves children two releases back.
-const std::vector<std::string> own_features{"lease", "desired", "pack",  "login",
-                                            "token", "session", "report"};
+const std::vector<std::string> own_features{"lease", "desired", "pack",   "login",
+                                            "token", "session", "report", "renew"};
 constexpr std::size_t features_max = 64;
+constexpr std::size_t feature_bytes_max = 64;
+constexpr std::size_t version_bytes_max = 64;
 } // namespace
 
 const Links::Link* Links::find(const std::string& neighbour) const {
@@ -32,9 +36,23 @@ std::int64_t Links::rtt_ms(const std::string& neighbour) const {
     return link == nullptr ? -1 : link->rtt_ms;
 }
 
-std::vector<std::string> Links::features(const std::string& neighbour) const {
+Links::Skew Links::skew(const std::string& neighbour) const {
     const Link* link = find(neighbour);
-    return link == nullptr ? std::vector<std::string>{} : link->features;
+    if (link == nullptr) {
+        return {};
+    }
+    const auto without = [](const std::vector<std::string>& all,
+                            const std::vector<std::string>& some) {
+        std::vector<std::string> out;
+        for (const std::string& feature : all) {
+            if (std::find(some.begin(), some.end(), feature) == some.end()) {
+                out.push_back(feature);
+            }
+        }
+        return out;
+    };
+    return {link->version, without(own_features, link->features),
+            without(link->features, own_features)};
 }
 
 void Links::send(const Link& link, const Json& head, std::string_view body) {
@@ -56,6 +74,7 @@ void Links::opened(LinkId id, const std::string& neighbour) {
          {{"t", "hello"},
           {"version", protocol_version},
           {"features", own_features},
+          {"hasp", version_},
           {"name", me_.text()},
           {"now_us", clock_.wall_us()}},
          {});
@@ -94,6 +113,10 @@ void Links::take_hello(Link& link, const Json& head) {
     if (link.features.size() > features_max) {
         link.features.resize(features_max);
     }
+    for (std::string& feature : link.features) {
+        feature.resize(std::min(feature.size(), feature_bytes_max));
+    }
+    link.version = text_of(head, "hasp").substr(0, version_bytes_max);
     link.hello = true;
     // Older streams of it are dead, noticed or not: what was asked over them is asked anew.
     std::vector<LinkId> older;

@@ -40,9 +40,10 @@ class Links {
     // A neighbour has said hello (true), or is gone (false).
     using OnChange = std::function<void(const std::string& neighbour, bool connected)>;
 
+    // `version`: of this hasp, for the neighbours' operators to see.
     Links(KeeperPorts& ports, const Clock& clock, const Log& log, trust::TierName me,
-          std::int64_t heartbeat_s)
-        : ports_(ports), clock_(clock), log_(log), me_(std::move(me)),
+          std::string version, std::int64_t heartbeat_s)
+        : ports_(ports), clock_(clock), log_(log), me_(std::move(me)), version_(std::move(version)),
           heartbeat_us_(heartbeat_s * 1'000'000) {}
 
     void on(const std::string& type, Handler handler) { handlers_[type] = std::move(handler); }
@@ -63,7 +64,13 @@ class Links {
     bool connected(const std::string& neighbour) const;
     // Milliseconds of the last heartbeat, -1 before the first.
     std::int64_t rtt_ms(const std::string& neighbour) const;
-    std::vector<std::string> features(const std::string& neighbour) const;
+    // How the neighbour's hasp differs from ours; empty while it is not linked.
+    struct Skew {
+        std::string version;              // of its hasp; empty: it did not say
+        std::vector<std::string> lacks;   // features that we have and it has not
+        std::vector<std::string> unknown; // features that it has and we have not
+    };
+    Skew skew(const std::string& neighbour) const;
 
     // `reply` is called exactly once: with the answer, or unreachable, timed_out, or the
     // neighbour's own error.
@@ -84,6 +91,7 @@ class Links {
         std::int64_t heard_us = 0; // boot clock
         std::int64_t pinged_us = 0;
         std::int64_t rtt_ms = -1;
+        std::string version;
         std::vector<std::string> features;
     };
     struct Question {
@@ -103,6 +111,7 @@ class Links {
     const Clock& clock_;
     const Log& log_;
     trust::TierName me_;
+    std::string version_;
     std::int64_t heartbeat_us_;
     std::map<LinkId, Link> links_;
     std::map<std::uint64_t, Question> questions_;

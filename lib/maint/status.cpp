@@ -8,6 +8,21 @@ namespace {
 
 constexpr std::int64_t errors_shown = 10;
 
+// Said only where the two differ: what each of them runs, and what the one does not know of the
+// other.
+void add_skew(Json& entry, const StatusSources& from, const std::string& neighbour) {
+    const Links::Skew skew = from.links.skew(neighbour);
+    if (!skew.version.empty()) {
+        entry["version"] = skew.version;
+    }
+    if (skew.version != from.version || !skew.lacks.empty() || !skew.unknown.empty()) {
+        entry["skew"] = {{"here", from.version},
+                         {"there", skew.version.empty() ? "unknown" : skew.version},
+                         {"it_lacks", skew.lacks},
+                         {"we_lack", skew.unknown}};
+    }
+}
+
 Json link_json(const StatusSources& from) {
     if (!from.me.has_parent()) {
         return nullptr;
@@ -23,6 +38,9 @@ Json link_json(const StatusSources& from) {
         {"address", from.parent.address}};
     if (!connected && !from.parent.why.empty()) {
         link["reason"] = from.parent.why;
+    }
+    if (connected) {
+        add_skew(link, from, to_parent);
     }
     return link;
 }
@@ -88,6 +106,9 @@ Json children_json(const StatusSources& from) {
         if (up && from.links.rtt_ms(child.name) >= 0) {
             entry["rtt_ms"] = from.links.rtt_ms(child.name);
         }
+        if (up) {
+            add_skew(entry, from, child.name);
+        }
         if (child.state == "enrolled" && !child.report.empty()) {
             // As the child said it, at the time it said it: its own as_of tells how old it is.
             entry["status"] = member(parse_object(child.report), "status");
@@ -123,10 +144,15 @@ Json status_json(const StatusSources& from) {
              {"link", link_json(from)},
              {"leases", leases},
              {"apps", apps_json(from)},
+             {"certificates_end", rfc3339(from.me.certificates_end_us())},
              {"isolation", from.apps.isolation()},
              {"errors", errors},
              {"children", children_json(from)},
              {"processes", processes}};
+    // Asked for at half of their life, over any link: that little is left when there was none.
+    if (from.me.certificates_end_us() < time.now_us + renew_before_us / 2) {
+        out["certificates_late"] = true;
+    }
     if (time.suspect() || time.clock_ahead) {
         out["clock"] = time.clock_behind  ? "behind: it was set back, or lost its battery"
                        : time.clock_ahead ? "ahead of the parent's"

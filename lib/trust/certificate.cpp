@@ -91,6 +91,14 @@ Result<std::string> issue_tls(const Issuer& issuer, const TierName& tier,
     return detail::build(spec, ca->get(), issuer.key.handle().pkey.get(), random);
 }
 
+Result<std::int64_t> certificate_end_us(std::string_view der) {
+    const auto certificate = detail::parse(der);
+    if (!certificate.ok()) {
+        return certificate.error();
+    }
+    return detail::time_us(X509_get0_notAfter(certificate->get()));
+}
+
 std::string to_pem(const std::vector<std::string>& certificates_der) {
     const detail::Bio bio(BIO_new(BIO_s_mem()));
     detail::must(bio != nullptr);

@@ -39,6 +39,14 @@ TEST(Peers, ADirectNeighbourIsAcceptedAtAnyDepth) {
     }
 }
 
+TEST(Peers, ACertificateSaysWhenItEnds) {
+    const Realm realm(four);
+    const auto end = certificate_end_us(realm.tiers[2].tls_der);
+    ASSERT_TRUE(end) << end.error().message;
+    EXPECT_EQ(*end, now_us + year_us);
+    EXPECT_FALSE(certificate_end_us("no certificate"));
+}
+
 TEST(Peers, AGrandchildOrASiblingIsNotANeighbour) {
     const Realm realm(four);
     const auto grandchild = verify_peer(realm.tiers[3].tls_der, realm.tls_chain(3),

@@ -69,6 +69,13 @@ class BadInput(TreeCase):
             self.assertIn(done.returncode, (USAGE, REFUSED), done.stderr)
             self.assertEqual(keys, [], bad[:40])
 
+    def test_an_invitation_in_the_arguments_is_refused_and_not_repeated(self):
+        line = self.tree.top.invite("kobe", f"127.0.0.1:{self.tree.top.link_port}")
+        tier = Tier(self.tree, "argv", self.tree.top)
+        done = tier.run("relay", "--join", line, check=False, timeout=30)
+        self.refused(done, USAGE, "--join", "standard input")
+        self.assertNotIn(line.rsplit(".", 2)[1], done.stderr)
+
     def test_a_wrong_password_costs_one_hash_in_every_path(self):
         def seconds(user, password):
             begin = time.perf_counter()

@@ -1,12 +1,13 @@
 // A tree of tiers in one thread: real keepers over temporary folders, a clock and a source of
 // randomness that the test owns, and in the place of each front a few lines that carry the control
-// streams' bytes. Nothing happens but inside settle() and the calls that use it, in the same order
-// at every run.
+// streams' bytes. Every message that crosses is held against the examples in PROTOCOL.md. Nothing
+// happens but inside settle() and the calls that use it, in the same order at every run.
 #pragma once
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "golden.h"
 #include "json_tools.h"
 #include "maint/keeper.h"
 #include "registry/snapshot.h"
@@ -160,6 +161,7 @@ class Tree {
         std::int64_t parent_link;
         ipc::FrameDecoder up{false};
         ipc::FrameDecoder down{false};
+        Conversation conversation{};
     };
     void carry(Node& from, std::int64_t link, const std::string& bytes);
     void cut_neighbour(Node& from, const std::string& neighbour);

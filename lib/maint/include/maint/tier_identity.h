@@ -11,13 +11,15 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hasp::maint {
 
-// Certificates between tiers. They are renewed by enrolling anew; half of this is left when `hasp
-// status` starts to warn.
+// Certificates between tiers. They are renewed over the link to the parent, with the same keys,
+// once less than half of this is left; a box that was cut off for all of it needs a new invitation.
 inline constexpr std::int64_t certificate_life_us = 730LL * 24 * 3600 * 1'000'000;
+inline constexpr std::int64_t renew_before_us = certificate_life_us / 2;
 inline constexpr std::int64_t root_life_us = 20LL * 365 * 24 * 3600 * 1'000'000;
 
 struct TierIdentity {
@@ -34,6 +36,9 @@ struct TierIdentity {
     // What we show on a link: the TLS certificate and the CA certificates that vouch for it, PEM.
     std::string tls_chain_pem() const;
     std::string root_pem() const;
+    // When the first of the certificates that we show ends; the root, which no tier can renew, is
+    // left out. 0: one of them cannot be read.
+    std::int64_t certificates_end_us() const;
     trust::Issuer issuer() const { return {name, ca_chain_der.front(), envelope_key}; }
 };
 
@@ -46,6 +51,21 @@ Result<TierIdentity> make_top_identity(const std::string& realm, const std::stri
 Status save_identity(const std::string& keys_folder, const TierIdentity& identity);
 // Code::not_found when there is no tier.json: not initialised yet.
 Result<TierIdentity> load_identity(const std::string& keys_folder);
+
+// What a parent signed for a child, as it stands in the answers to an enrolment and to a renewal.
+struct Certificates {
+    std::uint64_t epoch = 1;
+    std::vector<std::string> ca_chain_der;
+    std::string tls_cert_der;
+};
+// Reads such an answer. Code::refused unless both certificates are for this name and these keys,
+// and lead to the root of this realm, at `now_us`.
+Result<Certificates> read_certificates(std::string_view answer, const trust::TierName& name,
+                                       std::string_view realm_id,
+                                       const trust::SigningKey& envelope_key,
+                                       const trust::TlsKey& tls_key, std::int64_t now_us);
+// Only what a renewal changes: one file, replaced at once.
+Status save_certificates(const std::string& keys_folder, const TierIdentity& identity);
 
 // The keys of a box that is about to join: made at the first call, loaded at the next, so that
 // enrolment can be repeated after a lost answer with the same keys.

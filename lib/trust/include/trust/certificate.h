@@ -81,6 +81,9 @@ struct CaKey {
 Result<std::vector<CaKey>> verify_ca_chain(const std::vector<std::string>& chain_der,
                                            std::string_view realm_id, std::int64_t now_us);
 
+// When the certificate ends, by its own word: nothing is verified. Refused when it is none.
+Result<std::int64_t> certificate_end_us(std::string_view der);
+
 // PEM in and out, for TLS contexts and files. Several certificates in one text; limits as above.
 std::string to_pem(const std::vector<std::string>& certificates_der);
 Result<std::vector<std::string>> from_pem(std::string_view pem);

@@ -1,0 +1,152 @@
+// PROTOCOL.md is what crosses the links: each example is something that the tiers say in the
+// conversation below, and (in tree.cpp) nothing crosses a link in any test without an example.
+#include "golden.h"
+#include "tree.h"
+
+#include "base/text.h"
+
+#include <set>
+
+namespace hasp::maint::tests {
+
+namespace {
+
+constexpr const char* password = "correct horse";
+
+// Two tiers that have something of everything to say to each other.
+class Talk {
+  public:
+    Talk() {
+        apps();
+        people();
+        tokens();
+        years();
+    }
+    std::vector<Said> said() const {
+        std::vector<Said> out;
+        Conversation conversation;
+        for (const Crossed& one : tree.crossed) {
+            out.push_back(conversation.hear(one.from == "tokyo", one.head, !one.body.empty()));
+        }
+        return out;
+    }
+
+  private:
+    void apps() {
+        tree.add_app(center, "leaflets", {"tokyo"}, Json::object(), 1000);
+        tree.pass_s(3);
+        EXPECT_EQ(tokyo.route("leaflets"), registry::Route::here);
+    }
+
+    void people() {
+        tree.add_user(center, "anna", password, {"leaflets"});
+        tree.add_user(tokyo, "mei", password, {"leaflets"});
+        tree.pass_s(3);
+        // Homes above and below, and a session of each.
+        const auto anna = tokyo.log_in("anna", password);
+        EXPECT_EQ(tokyo.log_in("mei", password)->status, 303);
+        EXPECT_EQ(center.log_in("mei", password)->status, 303);
+        const auto mei = tokyo.log_in("mei", password);
+        const std::string meis = text_of(tokyo.who_cookie(mei->cookie()), "sid");
+        EXPECT_EQ(text_of(center.who_link("tokyo", meis), "user"), "mei");
+        EXPECT_EQ(tokyo.log_in("anna", "battery staple")->status, 401);
+        // Used again after a while, held against the parent's word after a cut.
+        for (int hour = 0; hour < 3; ++hour) {
+            tree.pass_s(3600, 30);
+            EXPECT_EQ(text_of(tokyo.who_cookie(anna->cookie()), "user"), "anna");
+        }
+        tree.cut(tokyo);
+        EXPECT_TRUE(tree.link(tokyo));
+        // Changes, and the ends of sessions, from both sides.
+        EXPECT_TRUE(tokyo.admin("user.entitle", {{"user", "mei"}, {"apps", {"wiki"}}}).ok());
+        EXPECT_TRUE(center.admin("user.entitle", {{"user", "anna"}, {"apps", {"wiki"}}}).ok());
+        EXPECT_EQ(tokyo.log_in("anna", password)->status, 303); // ends with the account
+        const std::string annas = text_of(tokyo.who_cookie(anna->cookie()), "sid");
+        tokyo.page({{"method", "POST"}, {"target", "/hasp/logout"}, {"sid", annas}});
+        EXPECT_TRUE(center.admin("user.disable", {{"name", "anna"}}).ok());
+        EXPECT_TRUE(tokyo.admin("user.remove", {{"name", "mei"}}).ok());
+    }
+
+    void tokens() {
+        for (Node* home : {&center, &tokyo}) {
+            const std::string user = "robot-of-" + home->name;
+            tree.add_user(*home, user, password, {"leaflets"});
+            tree.pass_s(3);
+            const auto made = home->admin(
+                "token.create", {{"user", user}, {"label", "cron"}, {"apps", {"leaflets"}}});
+            ASSERT_TRUE(made.ok()) << made.error().message;
+            const std::string text = text_of(*made, "token");
+            EXPECT_EQ(text_of((home == &center ? tokyo : center).who_token(text, user), "user"),
+                      user);
+            EXPECT_TRUE(home->admin("token.revoke", {{"id", text_of(*made, "id")}}).ok());
+        }
+    }
+
+    void years() {
+        tree.cut(tokyo);
+        tree.clock.advance_us(400LL * 24 * 3600 * 1'000'000);
+        EXPECT_TRUE(tree.link(tokyo));
+    }
+
+    Tree tree;
+    Node& center = tree.top("center");
+    Node& tokyo = tree.below(center, "tokyo");
+};
+
+} // namespace
+
+TEST(Protocol, EveryExampleIsWhatTiersSay) {
+    const Talk talk;
+    const std::vector<Said> conversation = talk.said();
+    for (const Example& example : Golden::of_maint().examples()) {
+        bool said = false;
+        const Said* near = nullptr;
+        for (const Said& one : conversation) {
+            said = said || Golden::matches(example, one);
+            if (one.type == example.type && one.up == example.up && one.answer == example.answer) {
+                near = &one;
+            }
+        }
+        EXPECT_TRUE(said) << "PROTOCOL.md:" << example.line << " shows\n"
+                          << example.text << "\nand nobody said it. "
+                          << (near == nullptr
+                                  ? "Nor anything of its type."
+                                  : "What was said, for example:\n" + Golden::line_of(*near));
+    }
+    if (std::getenv("HASP_TEST_SAID") != nullptr) {
+        std::set<std::string> lines;
+        for (const Said& one : conversation) {
+            lines.insert(one.type + "\t" + Golden::line_of(one));
+        }
+        for (const std::string& line : lines) {
+            std::puts(line.c_str());
+        }
+    }
+}
+
+TEST(Protocol, TheFrameOfAnExampleHasExactlyTheBytesShown) {
+    int frames = 0;
+    for (const Example& example : Golden::of_maint().examples()) {
+        if (example.frame.empty()) {
+            continue;
+        }
+        ++frames;
+        std::string bytes;
+        ASSERT_TRUE(ipc::encode_frame(bytes, example.text, {}).ok());
+        EXPECT_EQ(to_hex(bytes), to_hex(example.frame)) << "PROTOCOL.md:" << example.line;
+        std::vector<ipc::Frame> read;
+        ipc::FrameDecoder decoder{false};
+        ASSERT_TRUE(decoder
+                        .feed(example.frame,
+                              [&](ipc::Frame&& frame, std::size_t) {
+                                  read.push_back(std::move(frame));
+                                  return true;
+                              })
+                        .ok());
+        ASSERT_EQ(read.size(), 1U);
+        EXPECT_EQ(read[0].head, example.text);
+    }
+    EXPECT_GE(frames, 2);
+}
+
+} // namespace hasp::maint::tests

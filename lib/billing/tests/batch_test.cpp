@@ -5,6 +5,7 @@
 #include "fixture.h"
 
 #include <cstring>
+#include <limits>
 
 namespace hasp::billing::tests {
 namespace {

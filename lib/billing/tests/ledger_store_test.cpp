@@ -30,9 +30,9 @@ class Sqlite final : public Backend {
 
   private:
     void make() {
-        auto opened = open_sqlite_ledger_store(*db_, "clinics");
-        ASSERT_TRUE(opened.ok()) << opened.error().message;
-        store_ = *std::move(opened);
+        auto made = open_sqlite_ledger_store(*db_, "clinics");
+        ASSERT_TRUE(made.ok()) << made.error().message;
+        store_ = *std::move(made);
     }
     store::TestDb db_;
     std::unique_ptr<LedgerStore> store_;

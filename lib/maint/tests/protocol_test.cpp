@@ -2,6 +2,7 @@
 // conversation below, and (in tree.cpp) nothing crosses a link in any test without an example.
 #include "golden.h"
 #include "tree.h"
+#include "usage_ring_fixture.h"
 
 #include "base/text.h"
 
@@ -20,6 +21,7 @@ class Talk {
         apps();
         people();
         tokens();
+        usage();
         years();
     }
     std::vector<Said> said() const {
@@ -80,6 +82,13 @@ class Talk {
                       user);
             EXPECT_TRUE(home->admin("token.revoke", {{"id", text_of(*made, "id")}}).ok());
         }
+    }
+
+    void usage() {
+        Ring ring(1);
+        ring.use(tree, 3);
+        EXPECT_EQ(ring.harvest(tokyo), 3U);
+        tree.pass_s(3);
     }
 
     void years() {

@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "base/text.h"
 #include "maint/tier_identity.h"
+#include "usage_ring_fixture.h"
 
 namespace hasp::maint::tests {
 
@@ -126,6 +127,25 @@ TEST_F(Renewed, TheLinkMayBreakAtTheQuestionAndAtTheAnswer) {
         EXPECT_NE(me(tokyo).tls_cert_der, old);
         EXPECT_GE(days_left(tokyo), 729);
     }
+}
+
+TEST_F(Renewed, UsageGoesOnBeingTakenAfterTheCertificatesWithWhichItBeganHaveEnded) {
+    Ring ring(1);
+    const auto used = [&] {
+        ring.use(tree, 3);
+        EXPECT_EQ(ring.harvest(tokyo), 3U);
+        tree.pass_s(5);
+        EXPECT_EQ(int_of(member(tokyo.status(), "usage"), "unsent_events"), 0);
+    };
+    used();
+    for (int year = 0; year < 3; ++year) {
+        without_a_link_for(365);
+        link_again();
+    }
+    tree.restart(upper);
+    tree.restart(center);
+    tree.restart(tokyo);
+    used();
 }
 
 TEST_F(Renewed, AChildThatNamesAnotherKeyGetsNothing) {

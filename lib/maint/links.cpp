@@ -36,6 +36,11 @@ std::int64_t Links::rtt_ms(const std::string& neighbour) const {
     return link == nullptr ? -1 : link->rtt_ms;
 }
 
+std::vector<std::string> Links::features(const std::string& neighbour) const {
+    const Link* link = find(neighbour);
+    return link == nullptr ? std::vector<std::string>{} : link->features;
+}
+
 Links::Skew Links::skew(const std::string& neighbour) const {
     const Link* link = find(neighbour);
     if (link == nullptr) {

@@ -64,6 +64,7 @@ class Links {
     bool connected(const std::string& neighbour) const;
     // Milliseconds of the last heartbeat, -1 before the first.
     std::int64_t rtt_ms(const std::string& neighbour) const;
+    std::vector<std::string> features(const std::string& neighbour) const;
     // How the neighbour's hasp differs from ours; empty while it is not linked.
     struct Skew {
         std::string version;              // of its hasp; empty: it did not say

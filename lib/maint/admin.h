@@ -6,6 +6,7 @@
 #include "apps.h"
 #include "delegation.h"
 #include "enrolment.h"
+#include "files.h"
 #include "json_tools.h"
 #include "people.h"
 
@@ -32,6 +33,7 @@ class Admin {
         Delegation& delegation;
         Enrolment& enrolment;
         ReleaseStore& releases;
+        Files& files;
         std::function<Json()> status;
         std::function<void(const std::string& child)> revoked;
     };
@@ -47,6 +49,7 @@ class Admin {
     void user_commands();
     void token_commands();
     void app_commands();
+    void file_commands();
     void add_user(const Json& args, const Answer& answer);
     void set_password(const std::string& user, const std::string& password,
                       std::function<void(Status)> done);

@@ -72,6 +72,12 @@ class Apps {
     // Front wants a process. Single flight per instance; `done` is called once.
     using Started = std::function<void(Status, const std::string& last_lines)>;
     void start(const std::string& app, const std::string& user, Started done);
+    // Called before a process is ordered; it is ordered when `go` is called, which happens once.
+    using BeforeStart = std::function<void(const std::string& app, const std::string& user,
+                                           std::function<void()> go)>;
+    void before_start(BeforeStart callback) { before_start_ = std::move(callback); }
+    // Ends the instance, if there is one; whoever asks next has it started anew.
+    void stop(const std::string& app, const std::string& user, const std::string& reason);
     // A request of this app (and user) was served at `boot_us`: it is in use.
     void used(const std::string& app, const std::string& user);
     void on_spawner(const Json& head);
@@ -115,6 +121,7 @@ class Apps {
         std::vector<Started> waiting;
         std::int64_t used_us = 0; // boot clock
         std::int64_t retry_after_us = 0;
+        bool ordering = false; // before_start has been asked
     };
     void load_owners();
     void keep_owners();
@@ -124,12 +131,14 @@ class Apps {
                                  const std::string& child) const;
     registry::SnapshotSpec snapshot_spec();
     std::vector<std::string> resolve(const std::string& host, std::uint16_t port);
+    void order(Instance& instance);
     Status order_start(Instance& instance, const AppRow& row, const run::Manifest& manifest);
     void settle(Instance& instance, const Status& status);
 
     World world_;
     Authority authority_;
     OnChange on_change_;
+    BeforeStart before_start_;
     std::map<std::string, AppRow> rows_;
     std::map<std::string, run::Manifest> manifests_;
     std::map<std::string, std::vector<AppFacts>> children_;

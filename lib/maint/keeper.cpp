@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "delegation.h"
 #include "enrolment.h"
+#include "files.h"
 #include "links.h"
 #include "pages.h"
 #include "people.h"
@@ -49,6 +50,7 @@ struct Keeper::Impl {
     People people;
     std::unique_ptr<Apps> apps;
     std::unique_ptr<Delegation> delegation;
+    std::unique_ptr<Files> files;
     Enrolment enrolment;
     std::unique_ptr<Pages> pages;
     std::unique_ptr<Admin> admin;
@@ -84,11 +86,24 @@ struct Keeper::Impl {
         delegation = std::make_unique<Delegation>(
             Delegation::World{ports, links, clock, random, log, options.config, me, store,
                               *accounts, *apps, releases, options.state});
+        files = std::make_unique<Files>(Files::World{ports, links, clock, random, log, me, store,
+                                                     *db, *accounts, *sessions, *apps, *delegation,
+                                                     copies, options.state, options.daemon});
+        apps->before_start(
+            [this](const std::string& app, const std::string& user, std::function<void()> go) {
+                files->before_start(app, user, std::move(go));
+            });
+        people.on_arrival(
+            [this](const signon::Identity& who) { files->arrived(who.user, who.apps); });
+        delegation->on_keeps(
+            [this](const std::string& child, const std::vector<trust::KeepGrant>& keeps) {
+                return files->signed_keeps(child, keeps);
+            });
         pages = std::make_unique<Pages>(Pages::World{clock, log, options.config, me, links, people,
                                                      *apps, enrolment, *sessions, parent});
         admin = std::make_unique<Admin>(Admin::World{
             ports, clock, random, options.config, me, store, *accounts, *sessions, *tokens, people,
-            *apps, *delegation, enrolment, releases, [this] { return status(); },
+            *apps, *delegation, enrolment, releases, *files, [this] { return status(); },
             [this](const std::string& child) { child_revoked(child); }});
         delegation->on_reached([this] { report_stale = true; });
         links.on_parent_time(
@@ -108,8 +123,14 @@ struct Keeper::Impl {
     }
 
     Json status() {
-        return status_json({clock, options.config, options.version, me, store, links, *apps,
-                            *delegation, parent, pids, options.daemon});
+        Json out = status_json({clock, options.config, options.version, me, store, links, *apps,
+                                *delegation, parent, pids, options.daemon});
+        const Files::Unsent unsent = files->unsent();
+        out["files"] = {
+            {"unsent_files", unsent.files},
+            {"unsent_bytes", unsent.bytes},
+            {"unsent_since", unsent.since_us > 0 ? Json(rfc3339(unsent.since_us)) : Json()}};
+        return out;
     }
 
     void neighbour_changed(const std::string& neighbour, bool connected) {
@@ -129,6 +150,7 @@ struct Keeper::Impl {
         } else {
             delegation->child_gone(neighbour);
         }
+        files->neighbour_changed(neighbour, connected);
         report_stale = true;
     }
 
@@ -155,6 +177,7 @@ struct Keeper::Impl {
         people.child_revoked(child);
         apps->forget_child(child);
         delegation->child_revoked(child);
+        files->child_revoked(child);
         report_stale = true;
     }
 
@@ -282,6 +305,9 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
     if (Status loaded = impl->apps->load(); !loaded.ok()) {
         return loaded.error();
     }
+    if (Status loaded = impl->files->load(); !loaded.ok()) {
+        return loaded.error();
+    }
     return std::unique_ptr<Keeper>(new Keeper(std::move(impl)));
 }
 
@@ -358,8 +384,10 @@ void Keeper::on_admin(std::uint64_t client, const ipc::Frame& frame) {
 
 void Keeper::on_usage(std::span<const billing::UsageRecord> records) {
     for (const billing::UsageRecord& record : records) {
-        impl_->apps->used(std::string(billing::name_of(record.app)),
-                          std::string(billing::name_of(record.user)));
+        const std::string app(billing::name_of(record.app));
+        const std::string user(billing::name_of(record.user));
+        impl_->apps->used(app, user);
+        impl_->files->used(app, user);
     }
 }
 
@@ -371,6 +399,7 @@ void Keeper::tick() {
     impl_->links.tick();
     impl_->apps->tick();
     impl_->delegation->tick();
+    impl_->files->tick();
     const std::int64_t now = impl_->clock.boot_us();
     if (now - impl_->expired_us >= expire_every_us) {
         impl_->expired_us = now;

@@ -143,6 +143,9 @@ void People::grant(const std::string& child, const signon::Identity& identity) {
     if (const Status put = stores_.sessions.put_grant({child, identity}); !put.ok()) {
         world_.log.error("session.grant", put.error().message, {{"child", child}});
     }
+    if (on_arrival_) {
+        on_arrival_(identity);
+    }
 }
 
 void People::log_in(const LoginAttempt& attempt, std::function<void(Result<signon::Opened>)> done) {
@@ -169,6 +172,9 @@ void People::log_in(const LoginAttempt& attempt, std::function<void(Result<signo
                      auto opened = stores_.sessions.open_as(
                          sid, *who, home ? signon::Origin::home : signon::Origin::parent, true,
                          host);
+                     if (opened.ok() && on_arrival_) {
+                         on_arrival_(*who);
+                     }
                      if (opened.ok()) {
                          drop_sids(opened->displaced);
                          for (const std::string& old : opened->displaced) {

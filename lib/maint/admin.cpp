@@ -21,6 +21,7 @@ Admin::Admin(World world) : world_(std::move(world)) {
     token_commands();
     app_commands();
     file_commands();
+    bill_commands();
 }
 
 void Admin::run(const Json& request, Answer answer) {

@@ -281,8 +281,8 @@ Result<Scan> Reader::scan(const std::string& root, const std::map<std::string, S
 
 Status Reader::walk(const std::string& root, const std::string& below,
                     const std::map<std::string, Seen>& known, Scan& out) {
-    const std::string folder = joined(root, below);
-    auto list = disk_.list(below.empty() ? root : folder);
+    const std::string folder = below.empty() ? root : joined(root, below);
+    auto list = disk_.list(folder);
     if (!list) {
         // A folder that went away while we looked is one that is not there.
         return list.error().code == Code::not_found && !below.empty() ? Status{}

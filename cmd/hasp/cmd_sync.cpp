@@ -1,17 +1,10 @@
 // hasp sync: users' files, compared with their homes now.
-#include "base/clock.h"
 #include "commands.h"
 #include "state.h"
-
-#include <set>
-#include <thread>
 
 namespace hasp::cmd {
 
 namespace {
-
-constexpr std::chrono::milliseconds look_every{200};
-constexpr std::int64_t wait_again_us = 5'000'000;
 
 std::string size_text(std::int64_t bytes) {
     return bytes < 10'000       ? std::to_string(bytes) + " B"
@@ -64,8 +57,10 @@ Result<Json> one_round(const Args& args, Env& env, const Json& wish) {
         return begun;
     }
     bool drawn = false;
-    for (;;) {
-        auto seen = run_at_state(args, env, "sync.look", {{"round", int_of(*begun, "round")}});
+    std::int64_t done = 0;
+    for (;;) { // each question is answered when there is something new, or after a second
+        auto seen = run_at_state(args, env, "sync.look",
+                                 {{"round", int_of(*begun, "round")}, {"seen", done}});
         if (!seen.ok() || true_of(*seen, "done")) {
             if (drawn) {
                 env.err("\r\033[K");
@@ -76,7 +71,7 @@ Result<Json> one_round(const Args& args, Env& env, const Json& wish) {
             drawn = true;
             draw_progress(env, *seen);
         }
-        std::this_thread::sleep_for(look_every);
+        done = int_of(*seen, "folders_done");
     }
 }
 
@@ -106,57 +101,44 @@ int run(const Args& args, Env& env) {
     const Json wish{{"user", args.get("user")},
                     {"app", args.get("app")},
                     {"release_deletions", args.flag("release-deletions")},
-                    {"begin_anew", args.flag("begin-anew")}};
+                    {"begin_anew", args.flag("begin-anew")},
+                    {"wait", args.flag("wait")}};
     if ((args.flag("release-deletions") || args.flag("begin-anew")) &&
         (args.get("user").empty() || args.get("app").empty())) {
         return report(args, env,
                       fail(Code::usage, "this is said of one folder: give --user and --app"));
     }
-    for (bool first = true;; first = false) {
-        auto seen = one_round(
-            args, env, first ? wish : Json{{"user", args.get("user")}, {"app", args.get("app")}});
-        if (!seen.ok()) {
-            return report(args, env, seen.error());
+    auto seen = one_round(args, env, wish);
+    if (!seen.ok()) {
+        return report(args, env, seen.error());
+    }
+    std::size_t failed = 0;
+    std::optional<Error> worst;
+    bool left = false;
+    for (const Json& folder : member(*seen, "folders")) {
+        if (args.json()) {
+            env.out(dump(folder) + "\n");
+        } else if (!args.quiet()) {
+            env.out(folder_text(folder));
         }
-        std::size_t failed = 0;
-        std::optional<Error> worst;
-        bool left = false;
-        for (const Json& folder : member(*seen, "folders")) {
-            if (args.json()) {
-                env.out(dump(folder) + "\n");
-            } else if (const std::string text = folder_text(folder); !args.quiet()) {
-                env.out(text);
-            }
-            left = left || int_of(folder, "left") > 0;
-            if (folder.contains("error")) {
-                ++failed;
-                Error error = error_of(member(folder, "error"));
-                if (!args.json() && (!args.flag("wait") || error.code != Code::unreachable)) {
-                    print_error(
-                        false, env,
-                        fail(error.code, folder_name(folder) + ": " + error.message, error.hint));
-                }
-                if (!worst || worst->code == Code::unreachable) {
-                    worst = std::move(error);
-                }
-            }
-        }
-        const bool may_pass =
-            worst && (worst->code == Code::unreachable || worst->code == Code::timed_out ||
-                      worst->code == Code::try_later);
-        if (args.flag("wait") && (left || may_pass)) {
-            const std::int64_t until = env.clock.boot_us() + wait_again_us;
-            while (env.clock.boot_us() < until) {
-                std::this_thread::sleep_for(look_every);
-            }
+        left = left || int_of(folder, "left") > 0;
+        if (!folder.contains("error")) {
             continue;
         }
-        if (!worst) {
-            return left ? exit_code(Code::try_later) : 0;
+        ++failed;
+        Error error = error_of(member(folder, "error"));
+        if (!args.json()) {
+            print_error(false, env,
+                        fail(error.code, folder_name(folder) + ": " + error.message, error.hint));
         }
-        return failed == member(*seen, "folders").size() ? exit_code(worst->code)
-                                                         : exit_code(Code::partial);
+        if (!worst || worst->code == Code::unreachable) {
+            worst = std::move(error);
+        }
     }
+    if (!worst) {
+        return left ? exit_code(Code::try_later) : 0;
+    }
+    return exit_code(failed == member(*seen, "folders").size() ? worst->code : Code::partial);
 }
 
 } // namespace

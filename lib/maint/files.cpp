@@ -6,12 +6,14 @@
 #include "store/settle.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace hasp::maint {
 
 namespace {
 constexpr std::int64_t first_look_us = 1'000'000; // after the start, so that the link may come up
-}
+constexpr std::int64_t look_us = 1'000'000;
+} // namespace
 
 Files::Files(World world)
     : world_(std::move(world)), keeps_(world_.db, world_.me.name.realm()), home_work_(world_.ports),
@@ -109,39 +111,67 @@ void Files::begin(const Wish& wish, const std::function<void(Result<std::int64_t
                 }
             }
         },
-        [this, meant, problem, begun] {
+        [this, meant, problem, begun, wait = wish.wait] {
             if (!problem->ok()) {
                 begun(problem->error());
                 return;
             }
             const std::int64_t number = next_wanted_++;
             Wanted& wanted = wanted_[number];
+            wanted.wait = wait;
             for (const FolderId& id : meant) {
                 wanted.folders[id] = nullptr;
                 schedule(id, 0);
             }
             while (wanted_.size() > rounds_remembered_max) {
+                Wanted old = std::move(wanted_.begin()->second);
                 wanted_.erase(wanted_.begin());
+                old.tell(std::numeric_limits<std::int64_t>::max());
             }
             begun(number);
             start_due();
         });
 }
 
-Result<Json> Files::look(std::int64_t round) const {
+std::size_t Files::Wanted::done() const {
+    return static_cast<std::size_t>(
+        std::count_if(folders.begin(), folders.end(),
+                      [](const auto& folder) { return !folder.second.is_null(); }));
+}
+
+Json Files::Wanted::json() const {
+    Json list = Json::array();
+    for (const auto& [id, result] : folders) {
+        list.push_back(result.is_null() ? Json{{"user", id.user}, {"app", id.app}} : result);
+    }
+    return {{"done", done() == folders.size()}, {"folders_done", done()}, {"folders", list}};
+}
+
+void Files::Wanted::tell(std::int64_t now_us) {
+    std::vector<Looking> told;
+    const std::size_t now_done = done();
+    std::erase_if(looking, [&](Looking& one) {
+        const bool due =
+            now_done > one.seen || now_done == folders.size() || one.until_us <= now_us;
+        if (due) {
+            told.push_back(std::move(one));
+        }
+        return due;
+    });
+    for (const Looking& one : told) {
+        one.answer(json());
+    }
+}
+
+void Files::look(std::int64_t round, std::size_t seen, std::function<void(Result<Json>)> answer) {
     const auto found = wanted_.find(round);
     if (found == wanted_.end()) {
-        return fail(Code::not_found, "that round is no longer remembered");
+        answer(fail(Code::not_found, "that round is no longer remembered"));
+        return;
     }
-    Json folders = Json::array();
-    std::size_t open = 0;
-    for (const auto& [id, result] : found->second.folders) {
-        open += result.is_null() ? 1 : 0;
-        folders.push_back(result.is_null() ? Json{{"user", id.user}, {"app", id.app}} : result);
-    }
-    return Json{{"done", open == 0},
-                {"folders_done", found->second.folders.size() - open},
-                {"folders", folders}};
+    const std::int64_t now = world_.clock.boot_us();
+    found->second.looking.push_back({seen, now + look_us, std::move(answer)});
+    found->second.tell(now);
 }
 
 Json Files::status() const {

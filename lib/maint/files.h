@@ -77,10 +77,12 @@ class Files {
         std::string app;
         bool release_deletions = false;
         bool begin_anew = false;
+        bool wait = false; // it ends when all is equal, not when something is out of reach
     };
     // The number of a round that can be looked at until `rounds_remembered_max` others were begun.
     void begin(const Wish& wish, const std::function<void(Result<std::int64_t>)>& begun);
-    Result<Json> look(std::int64_t round) const;
+    // Answered when more than `seen` folders are done, or after a second.
+    void look(std::int64_t round, std::size_t seen, std::function<void(Result<Json>)> answer);
     // [{user, app, revision, unsent_files, …}] and what crossed links since the start.
     Json status() const;
     // What is unsent here, for `hasp status`.
@@ -161,6 +163,16 @@ class Files {
     std::map<std::string, std::vector<Links::Answer>> asking_;
     struct Wanted {
         std::map<FolderId, Json> folders; // null: not done yet
+        bool wait = false;
+        struct Looking {
+            std::size_t seen = 0;
+            std::int64_t until_us = 0; // boot clock
+            std::function<void(Result<Json>)> answer;
+        };
+        std::vector<Looking> looking;
+        std::size_t done() const;
+        Json json() const;
+        void tell(std::int64_t now_us);
     };
     std::map<std::int64_t, Wanted> wanted_;
     std::int64_t next_wanted_ = 1;

@@ -14,6 +14,7 @@ constexpr std::int64_t settle_again_us = 3 * second_us; // what was written a li
 constexpr std::int64_t busy_every_us = 30 * second_us;  // while an app runs on the folder
 constexpr std::int64_t busy_for_us = 600 * second_us;   // after the last request
 constexpr std::int64_t retry_us = 30 * second_us;
+constexpr std::int64_t wait_again_us = 2 * second_us; // for whoever waits until all is equal
 constexpr std::int64_t start_wait_us = 5 * second_us; // of an app for its user's files
 constexpr std::int64_t stop_wait_us = 20 * second_us; // of files for an app to end
 constexpr std::size_t folders_max = 1'000'000;
@@ -386,11 +387,24 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
                                  {"wire_up", std::to_string(round->wire_up)},
                                  {"wire_down", std::to_string(round->wire_down)}});
             }
+            const bool may_pass =
+                round->skipped > 0 || unreachable || (error && error->code == Code::try_later);
+            bool again = false;
             for (auto& [number, wanted] : wanted_) {
-                if (const auto one = wanted.folders.find(round->id);
-                    number < round->born && one != wanted.folders.end() && one->second.is_null()) {
-                    one->second = at.last;
+                const auto one = wanted.folders.find(round->id);
+                if (number >= round->born || one == wanted.folders.end() ||
+                    !one->second.is_null()) {
+                    continue;
                 }
+                if (wanted.wait && may_pass) {
+                    again = true;
+                    continue;
+                }
+                one->second = at.last;
+                wanted.tell(world_.clock.boot_us());
+            }
+            if (again) {
+                schedule(round->id, wait_again_us);
             }
             const std::int64_t now = world_.clock.boot_us();
             const std::int64_t idle = now - at.used_us;
@@ -481,6 +495,9 @@ void Files::tick() {
     }
     wait_for_apps();
     const std::int64_t now = world_.clock.boot_us();
+    for (auto& [number, wanted] : wanted_) {
+        wanted.tell(now);
+    }
     for (auto& [id, held] : folders_) {
         if (held->waiting.empty() || held->applying) {
             continue;

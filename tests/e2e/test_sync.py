@@ -97,7 +97,7 @@ class Roaming(TreeCase):
         self.tokyo.wait_link()
         until(lambda: get_tiddler(tokyo, "Meanwhile").status == 200, "tokyo has what osaka wrote", 40)
         until(lambda: get_tiddler(osaka, "Offline at tokyo").status == 200, "osaka has what tokyo wrote", 40)
-        self.assertEqual(self.tokyo.run("sync", "--wait"), "", "nothing to say when all is equal")
+        until(lambda: self.tokyo.run("sync", "--wait") == "", "nothing is said when all is equal", 20)
         self.assertEqual(self.folder(self.tokyo)["conflicts"], 0)
 
 

@@ -51,7 +51,8 @@ void Admin::set_password(const std::string& user, const std::string& password,
     auto verifier = std::make_shared<Result<signon::Verifier>>(fail(Code::failed, "no verifier"));
     world_.ports.background(
         [this, password, version = *version, verifier] {
-            *verifier = signon::make_verifier(password, version, {}, world_.random);
+            *verifier = signon::make_verifier(password, version, world_.config.login.password_cost,
+                                              world_.random);
         },
         [this, user, verifier, finished] {
             if (!verifier->ok()) {

@@ -32,7 +32,8 @@ signon::GuessLimits limits_of(const Config& config) {
 } // namespace
 
 People::People(Stores stores, World world, std::string tier_secret, bool has_parent)
-    : stores_(stores), world_(world), checker_(std::move(tier_secret)),
+    : stores_(stores), world_(world),
+      checker_(std::move(tier_secret), world.config.login.password_cost),
       limiter_(world.clock, limits_of(world.config)), handover_(world.clock, world.random),
       has_parent_(has_parent) {
     serve_neighbours();

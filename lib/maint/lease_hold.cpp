@@ -86,8 +86,11 @@ Status Delegation::load() {
         }
         auto decoded = trust::decode_chain(from_base64url(*chain).value_or(""));
         if (decoded.ok()) {
-            auto verified = trust::verify_lease(
-                lease, *decoded, {world_.me.realm_id, world_.me.name, std::nullopt}, now().now_us);
+            // As it was when it was taken: one that has ended lends nothing more (each grant has
+            // its end), but its number still fences off every lower one.
+            auto verified = trust::verify_lease(lease, *decoded,
+                                                {world_.me.realm_id, world_.me.name, std::nullopt},
+                                                std::min(now().now_us, (*row)->granted_us));
             if (verified.ok()) {
                 lease_ = *std::move(verified);
                 chain_ = *std::move(decoded);

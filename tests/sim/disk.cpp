@@ -29,6 +29,7 @@ bool Disk::begin(bool changing, int& error) {
     }
     if (fail_at_ != 0 && operations_ >= fail_at_) {
         fail_at_ = 0;
+        ++stats_.failures;
         return false;
     }
     error = 0;
@@ -230,6 +231,7 @@ int Disk::write(const File& file, std::uint64_t at, std::string_view bytes) {
     ++stats_.writes;
     if (capacity_ != 0 && at + bytes.size() > file->seen.size() &&
         used() + at + bytes.size() - file->seen.size() > capacity_) {
+        ++stats_.failures;
         return ENOSPC;
     }
     file->unsynced.push_back({at, std::string(bytes), false});

@@ -51,6 +51,7 @@ struct DiskStats {
     std::uint64_t writes = 0;
     std::uint64_t syncs = 0;
     std::uint64_t folder_syncs = 0;
+    std::uint64_t failures = 0; // operations that failed for want of room or by fail_after()
 };
 
 class Disk {
@@ -82,6 +83,11 @@ class Disk {
     // changes nothing, until crash() or kill().
     void die_after(std::uint64_t operations) { die_at_ = changes_ + operations + 1; }
     void die() { dead_ = true; }
+    // No fault is to come any more.
+    void calm() {
+        capacity_ = fail_at_ = 0;
+        die_at_ = 0;
+    }
     bool dead() const { return dead_; }
 
     // The power is back: what was not durable is there in part.

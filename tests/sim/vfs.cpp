@@ -28,12 +28,17 @@ State& state() {
     return only;
 }
 
-Disk* disk_of(const std::string& path) {
-    Disk* found = nullptr;
+struct Place {
+    Disk* disk = nullptr;
+    std::string path; // on that disk
+};
+
+Place place_of(const std::string& path) {
+    Place found;
     std::size_t longest = 0;
     for (const auto& [prefix, disk] : state().mounts) {
         if (path.starts_with(prefix + "/") && prefix.size() >= longest) {
-            found = disk;
+            found = {disk, path.substr(prefix.size())};
             longest = prefix.size();
         }
     }
@@ -43,9 +48,9 @@ Disk* disk_of(const std::string& path) {
 int open_file(sqlite3_vfs*, const char* name, sqlite3_file* raw, int flags, int* flags_out) {
     auto* file = new (raw) VfsFile();
     const bool temporary = name == nullptr;
-    const std::string path =
-        temporary ? "/t" + std::to_string(++state().scratch_files) : std::string(name);
-    Disk* disk = temporary ? &state().scratch : disk_of(path);
+    const auto [disk, path] =
+        temporary ? Place{&state().scratch, "/t" + std::to_string(++state().scratch_files)}
+                  : place_of(name);
     if (disk == nullptr) {
         return SQLITE_CANTOPEN;
     }
@@ -76,20 +81,20 @@ int open_file(sqlite3_vfs*, const char* name, sqlite3_file* raw, int flags, int*
 }
 
 int delete_file(sqlite3_vfs*, const char* name, int sync_dir) {
-    Disk* disk = disk_of(name);
-    if (disk == nullptr || disk->find(name) == nullptr) {
+    const auto [disk, path] = place_of(name);
+    if (disk == nullptr || disk->find(path) == nullptr) {
         return SQLITE_IOERR_DELETE_NOENT;
     }
-    if (disk->unlink(name) != 0) {
+    if (disk->unlink(path) != 0) {
         return SQLITE_IOERR_DELETE;
     }
-    return sync_dir != 0 && disk->sync_folder(folder_of(name)) != 0 ? SQLITE_IOERR_DIR_FSYNC
+    return sync_dir != 0 && disk->sync_folder(folder_of(path)) != 0 ? SQLITE_IOERR_DIR_FSYNC
                                                                     : SQLITE_OK;
 }
 
 int access_file(sqlite3_vfs*, const char* name, int what, int* answer) {
-    const Disk* disk = disk_of(name);
-    const File found = disk == nullptr ? nullptr : disk->find(name);
+    const auto [disk, path] = place_of(name);
+    const File found = disk == nullptr ? nullptr : disk->find(path);
     // As SQLite's own: an empty file does not exist.
     *answer = found != nullptr && (what != SQLITE_ACCESS_EXISTS || !found->seen.empty()) ? 1 : 0;
     return SQLITE_OK;

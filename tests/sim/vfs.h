@@ -11,8 +11,7 @@
 
 namespace hasp::sim {
 
-// While it lives, files under `prefix` are those of `disk` (whose paths are the same). The first
-// one registers the VFS.
+// While it lives, PREFIX/a is the file /a of `disk`. The first one registers the VFS.
 class Mount {
   public:
     Mount(std::string prefix, Disk& disk);

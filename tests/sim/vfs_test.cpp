@@ -12,10 +12,7 @@ namespace {
 constexpr const char* folder = "/simulated/state";
 
 struct Box {
-    explicit Box(std::uint64_t seed) : disk(seed) {
-        disk.plant_folder("/simulated");
-        disk.plant_folder(folder);
-    }
+    explicit Box(std::uint64_t seed) : disk(seed) { disk.plant_folder("/"); }
     Result<std::unique_ptr<store::Db>> open(const std::string& name = "test.db") {
         return store::Db::open(std::string(folder) + "/" + name);
     }
@@ -160,8 +157,7 @@ TEST(SqliteOnTheSimulatedDisk, ShowsTheCommitsOfOneConnectionToAnother) {
 
 TEST(SqliteOnTheSimulatedDisk, KeepsTheDatabasesOfTwoDisksApart) {
     Disk other(2);
-    other.plant_folder("/simulated");
-    other.plant_folder("/simulated/other");
+    other.plant_folder("/");
     const Mount mount("/simulated/other", other);
     Box box(1);
     auto here = box.open();

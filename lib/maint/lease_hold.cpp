@@ -80,7 +80,10 @@ Status Delegation::load() {
         trust::Lease lease{(*row)->envelope, {}};
         for (const auto& [name, hash] : (*row)->sections) {
             auto body = world_.store.section(hash);
-            if (body.ok() && *body) {
+            if (!body.ok()) {
+                return body.error(); // a disk that fails is no lease that is missing
+            }
+            if (*body) {
                 lease.sections.push_back({name, **body});
             }
         }

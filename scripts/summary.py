@@ -32,6 +32,9 @@ def main() -> int:
         print(f"FAILED {case.get('name')}")
     for case in skipped:
         print(f"SKIPPED {case.get('name')}: {reason_of(case)}")
+    for case in cases:  # what a test counted, for whoever reads the log
+        for line in re.findall(r"^(?:crash points|seeds): .*$", case.findtext("system-out") or "", re.MULTILINE):
+            print(line)
     print("slowest: " + ", ".join(f"{c.get('name')} {float(c.get('time') or 0):.1f} s" for c in slowest))
     passed = len(cases) - len(failed) - len(skipped)
     print(f"{passed} passed, {len(failed)} failed, {len(skipped)} skipped")

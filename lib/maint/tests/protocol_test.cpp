@@ -4,6 +4,7 @@
 #include "tree.h"
 #include "usage_ring_fixture.h"
 
+#include "base/files.h"
 #include "base/text.h"
 
 #include <set>
@@ -22,12 +23,16 @@ class Talk {
         people();
         tokens();
         usage();
+        files();
         years();
     }
     std::vector<Said> said() const {
         std::vector<Said> out;
         Conversation conversation;
         for (const Crossed& one : tree.crossed) {
+            if (one.from != "tokyo" && one.to != "tokyo") {
+                continue;
+            }
             out.push_back(conversation.hear(one.from == "tokyo", one.head, !one.body.empty()));
         }
         return out;
@@ -89,6 +94,33 @@ class Talk {
         ring.use(tree, 3);
         EXPECT_EQ(ring.harvest(tokyo), 3U);
         tree.pass_s(3);
+    }
+
+    // Homes above and below; a change at a third tier, and answers of more than one piece.
+    void files() {
+        tree.add_user(center, "ito", password, {"notes"});
+        tree.add_user(tokyo, "rei", password, {"notes"});
+        Node& osaka = tree.below(center, "osaka");
+        tree.add_app(center, "notes", {"center", "tokyo", "osaka"}, {{"personal", true}});
+        tree.pass_s(5);
+        EXPECT_EQ(tokyo.log_in("ito", password)->status, 303);
+        EXPECT_EQ(osaka.log_in("ito", password)->status, 303);
+        EXPECT_EQ(tokyo.log_in("rei", password)->status, 303);
+        tree.pass_s(2);
+        sync(osaka, "ito", tree.random.bytes(300'000));
+        sync(tokyo, "ito", "three patients");
+        sync(tokyo, "rei", tree.random.bytes(300'000));
+        EXPECT_EQ(center.log_in("rei", password)->status, 303);
+        tree.pass_s(2);
+        sync(center, "rei", "four patients");
+        sync(tokyo, "rei", "five patients");
+    }
+    void sync(Node& at, const std::string& user, const std::string& content) {
+        const std::string folder = at.state + "/data/users/" + user + "/notes";
+        ASSERT_TRUE(make_folders(folder).ok());
+        ASSERT_TRUE(write_file_durably(folder + "/today", content, 0644).ok());
+        EXPECT_TRUE(at.admin("sync.begin", {{"user", user}}).ok());
+        tree.pass_s(2);
     }
 
     void years() {

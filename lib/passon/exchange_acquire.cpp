@@ -123,6 +123,10 @@ void Exchange::connect_next() {
         if (Status status = conn->connect(address, at->tls, at->verify_name); !status) {
             why_ = status.error().message;
             core_.bury(std::move(conn));
+            if (status.error().code == Code::try_later) {
+                notice(Notice::busy); // it is this machine that lacks something
+                return;
+            }
             continue;
         }
         up_ = std::move(conn);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "apps.h"
+#include "billing/ledger_store.h"
 #include "delegation.h"
 #include "enrolment.h"
 #include "json_tools.h"
@@ -32,6 +33,7 @@ class Admin {
         Delegation& delegation;
         Enrolment& enrolment;
         ReleaseStore& releases;
+        std::string ledger_path;
         std::function<Json()> status;
         std::function<void(const std::string& child)> revoked;
     };
@@ -47,6 +49,9 @@ class Admin {
     void user_commands();
     void token_commands();
     void app_commands();
+    void bill_commands();
+    // Runs `work` on a ledger of its own, beside the keeper: it may read for long.
+    void in_ledger(std::function<Result<Json>(billing::LedgerStore&)> work, const Answer& answer);
     void add_user(const Json& args, const Answer& answer);
     void set_password(const std::string& user, const std::string& password,
                       std::function<void(Status)> done);

@@ -6,12 +6,16 @@
 #include "base/text.h"
 #include "delegation.h"
 #include "enrolment.h"
+#include "ledger.h"
 #include "links.h"
 #include "pages.h"
 #include "people.h"
 #include "signon/schema.h"
 #include "status.h"
 #include "store/db.h"
+
+#include <array>
+#include <functional>
 
 namespace hasp::maint {
 
@@ -37,6 +41,8 @@ struct Keeper::Impl {
     const Log& log;
     TierIdentity me;
     std::unique_ptr<store::Db> db;
+    std::unique_ptr<store::Db> ledger_db;
+    std::unique_ptr<billing::LedgerStore> ledger_store;
     TierStore store;
     sync::WorkingCopies copies;
     ReleaseStore releases;
@@ -50,6 +56,7 @@ struct Keeper::Impl {
     std::unique_ptr<Apps> apps;
     std::unique_ptr<Delegation> delegation;
     Enrolment enrolment;
+    Ledger ledger;
     std::unique_ptr<Pages> pages;
     std::unique_ptr<Admin> admin;
     bool front_there = false;
@@ -60,11 +67,13 @@ struct Keeper::Impl {
     std::map<std::string, std::string> catalog_told; // by child: what it was last told
 
     Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, const Log& l,
-         TierIdentity identity, std::unique_ptr<store::Db> database, TierStore tier_store,
-         sync::WorkingCopies working_copies, const std::string& secret)
+         TierIdentity identity, std::unique_ptr<store::Db> database,
+         std::unique_ptr<store::Db> ledger_database, std::unique_ptr<billing::LedgerStore> usage,
+         TierStore tier_store, sync::WorkingCopies working_copies, const std::string& secret)
         : options(std::move(o)), ports(p), clock(c), random(r), log(l), me(std::move(identity)),
-          db(std::move(database)), store(std::move(tier_store)), copies(std::move(working_copies)),
-          releases(options.state + "/releases"),
+          db(std::move(database)), ledger_db(std::move(ledger_database)),
+          ledger_store(std::move(usage)), store(std::move(tier_store)),
+          copies(std::move(working_copies)), releases(options.state + "/releases"),
           accounts(signon::make_sqlite_account_store(*db, clock, me.name.realm())),
           sessions(signon::make_sqlite_session_store(*db, clock, random, me.name.realm(),
                                                      session_times(options.config))),
@@ -72,7 +81,8 @@ struct Keeper::Impl {
           links(ports, clock, log, me.name, options.config.link.heartbeat_s),
           people({store, *accounts, *sessions, *tokens},
                  {ports, links, clock, random, log, options.config}, secret, me.has_parent()),
-          enrolment({clock, random, log, me, store, [this] { send_credentials(); }}) {
+          enrolment({clock, random, log, me, store, [this] { send_credentials(); }}),
+          ledger({links, clock, log, me, store, *ledger_store}) {
         apps = std::make_unique<Apps>(
             Apps::World{ports, clock, log, options.config, store, copies, releases, me.name,
                         options.state},
@@ -86,11 +96,16 @@ struct Keeper::Impl {
                               *accounts, *apps, releases, options.state});
         pages = std::make_unique<Pages>(Pages::World{clock, log, options.config, me, links, people,
                                                      *apps, enrolment, *sessions, parent});
-        admin = std::make_unique<Admin>(Admin::World{
-            ports, clock, random, options.config, me, store, *accounts, *sessions, *tokens, people,
-            *apps, *delegation, enrolment, releases, [this] { return status(); },
-            [this](const std::string& child) { child_revoked(child); }});
+        admin = std::make_unique<Admin>(
+            Admin::World{ports, clock, random, options.config, me, store, *accounts, *sessions,
+                         *tokens, people, *apps, *delegation, enrolment, releases,
+                         options.state + "/ledger.db", [this] { return status(); },
+                         [this](const std::string& child) { child_revoked(child); }});
         delegation->on_reached([this] { report_stale = true; });
+        ledger.on_change([this] { report_stale = true; });
+        apps->on_started([this](const std::string& app, const std::string& user) {
+            return ledger.app_started(app, user);
+        });
         links.on_parent_time(
             [this](std::int64_t wall_us) { delegation->heard_parent_time(wall_us); });
         links.on_change([this](const std::string& neighbour, bool connected) {
@@ -108,8 +123,10 @@ struct Keeper::Impl {
     }
 
     Json status() {
-        return status_json({clock, options.config, options.version, me, store, links, *apps,
-                            *delegation, parent, pids, options.daemon});
+        Json out = status_json({clock, options.config, options.version, me, store, links, *apps,
+                                *delegation, parent, pids, options.daemon});
+        out["usage"] = ledger_json(ledger.status());
+        return out;
     }
 
     void neighbour_changed(const std::string& neighbour, bool connected) {
@@ -121,6 +138,7 @@ struct Keeper::Impl {
                 reported_us = 0;
                 delegation->parent_connected();
                 people.parent_connected();
+                ledger.parent_connected();
             }
         } else if (connected) {
             catalog_told.erase(neighbour);
@@ -273,9 +291,18 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
     if (!copies.ok()) {
         return copies.error();
     }
-    auto impl = std::make_unique<Impl>(
-        std::move(options), ports, clock, random, log, *std::move(me), *std::move(db),
-        *std::move(store), *std::move(copies), from_base64url(*secret).value_or(*secret));
+    auto ledger_db = store::Db::open(options.state + "/ledger.db");
+    if (!ledger_db.ok()) {
+        return ledger_db.error();
+    }
+    auto usage = billing::open_sqlite_ledger_store(**ledger_db, me->name.realm());
+    if (!usage.ok()) {
+        return usage.error();
+    }
+    auto impl = std::make_unique<Impl>(std::move(options), ports, clock, random, log,
+                                       *std::move(me), *std::move(db), *std::move(ledger_db),
+                                       *std::move(usage), *std::move(store), *std::move(copies),
+                                       from_base64url(*secret).value_or(*secret));
     if (Status loaded = impl->delegation->load(); !loaded.ok()) {
         return loaded.error();
     }
@@ -313,6 +340,10 @@ void Keeper::on_front(const ipc::Frame& frame) {
     const auto link = static_cast<LinkId>(int_of(head, "link"));
     if (type == "who") {
         impl_->people.identify(head, [this, id = int_of(head, "id")](Json answer) {
+            // What it is passed on above its home, the home meters.
+            answer["home"] =
+                answer.contains("identity") &&
+                impl_->accounts->show(text_of(member(answer, "identity"), "user")).ok();
             answer["t"] = "who";
             answer["id"] = id;
             impl_->ports.send_front(dump(answer), {}, {});
@@ -356,11 +387,22 @@ void Keeper::on_admin(std::uint64_t client, const ipc::Frame& frame) {
     });
 }
 
-void Keeper::on_usage(std::span<const billing::UsageRecord> records) {
+std::size_t Keeper::on_usage(const billing::RingPlace& at,
+                             std::span<const billing::UsageRecord> records) {
+    // Thousands of records name the same few pairs: what was just marked is passed over.
+    std::array<const billing::UsageRecord*, 512> marked{};
     for (const billing::UsageRecord& record : records) {
-        impl_->apps->used(std::string(billing::name_of(record.app)),
-                          std::string(billing::name_of(record.user)));
+        const std::string_view app = billing::name_of(record.app);
+        const std::string_view user = billing::name_of(record.user);
+        const std::size_t hash =
+            std::hash<std::string_view>{}(app)*31 + std::hash<std::string_view>{}(user);
+        const billing::UsageRecord*& slot = marked[hash % marked.size()];
+        if (slot == nullptr || slot->app != record.app || slot->user != record.user) {
+            slot = &record;
+            impl_->apps->used(std::string(app), std::string(user));
+        }
     }
+    return impl_->ledger.record(at, records);
 }
 
 void Keeper::set_pids(const std::map<std::string, std::int64_t>& pids) {
@@ -371,6 +413,7 @@ void Keeper::tick() {
     impl_->links.tick();
     impl_->apps->tick();
     impl_->delegation->tick();
+    impl_->ledger.tick();
     const std::int64_t now = impl_->clock.boot_us();
     if (now - impl_->expired_us >= expire_every_us) {
         impl_->expired_us = now;
@@ -383,6 +426,7 @@ void Keeper::tick() {
 
 void Keeper::flush() {
     impl_->delegation->flush();
+    impl_->ledger.flush();
     if (impl_->front_there) {
         impl_->apps->flush();
     }

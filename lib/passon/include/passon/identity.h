@@ -18,6 +18,7 @@ struct Identity {
     std::vector<std::uint64_t> apps; // registry::name_hash of what it may use, sorted
     std::string only_host;           // not empty: the credential is good at this host alone
     std::int64_t until_us = 0;       // wall clock; void from then on
+    bool home = false;               // this tier is the account's home
 };
 
 // What to forget. A field that is empty matches everything; all empty drops the whole cache.

@@ -212,6 +212,11 @@ bool origin_allowed(const OriginCheck& check) {
            *check.sec_fetch_site == "none";
 }
 
+bool mount_fits(std::string_view path, std::string_view mount) {
+    return path.starts_with(mount) &&
+           (mount.empty() || path.size() == mount.size() || path[mount.size()] == '/');
+}
+
 bool hops_allowed(std::string_view cdn_loop, std::string_view tier, std::size_t hops_max) {
     std::size_t hops = 0;
     std::size_t own = 0;

@@ -111,6 +111,15 @@ TEST(Rules, AnUnsafeRequestFromAnotherOriginIsRefused) {
     EXPECT_TRUE(origin_allowed(check));
 }
 
+TEST(Rules, AMountOfANeighbourEndsWhereASegmentDoes) {
+    EXPECT_TRUE(mount_fits("/apps/wiki/x", ""));
+    EXPECT_TRUE(mount_fits("/apps/wiki/x", "/apps/wiki"));
+    EXPECT_TRUE(mount_fits("/apps/wiki", "/apps/wiki"));
+    EXPECT_FALSE(mount_fits("/apps/wiki-private/x", "/apps/wiki")) << "-private/x is left";
+    EXPECT_FALSE(mount_fits("/apps/wiki/x", "/apps/wiki/"));
+    EXPECT_FALSE(mount_fits("/x", "/apps/wiki"));
+}
+
 TEST(Rules, ARequestThatGoesInCirclesIsStopped) {
     EXPECT_TRUE(hops_allowed("", "tokyo", 16));
     EXPECT_TRUE(hops_allowed("tokyo, center", "tokyo", 16));

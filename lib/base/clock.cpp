@@ -1,5 +1,8 @@
 #include "base/clock.h"
 
+#include "base/files.h"
+#include "base/text.h"
+
 #include <ctime>
 
 namespace hasp {
@@ -17,6 +20,10 @@ std::int64_t SystemClock::wall_us() const {
 }
 std::int64_t SystemClock::boot_us() const {
     return read_us(CLOCK_BOOTTIME);
+}
+std::string SystemClock::boot_id() const {
+    auto text = read_file("/proc/sys/kernel/random/boot_id", 256);
+    return text.ok() ? std::string(trim(*text)) : std::string("unknown");
 }
 
 } // namespace hasp

@@ -51,14 +51,17 @@ void Admin::set_password(const std::string& user, const std::string& password,
     auto verifier = std::make_shared<Result<signon::Verifier>>(fail(Code::failed, "no verifier"));
     world_.ports.background(
         [this, password, version = *version, verifier] {
-            *verifier = signon::make_verifier(password, version, {}, world_.random);
+            *verifier = signon::make_verifier(password, version, world_.config.login.password_cost,
+                                              world_.random);
         },
         [this, user, verifier, finished] {
             if (!verifier->ok()) {
                 finished(verifier->error());
                 return;
             }
-            finished(world_.accounts.set_verifier(user, **verifier));
+            // Whoever is logged in with an old one is not any more.
+            finished(world_.people.end_everywhere_with(
+                user, [&] { return world_.accounts.set_verifier(user, **verifier); }));
         });
 }
 
@@ -205,8 +208,6 @@ void Admin::user_commands() {
         }
         set_password(user, text_of(args, "password"), [this, user, answer](Status set) {
             if (set.ok()) {
-                // Whoever is logged in with the old one is not any more.
-                world_.people.end_everywhere(user);
                 world_.delegation.touch();
             }
             answer(done(set));

@@ -1,6 +1,5 @@
 // Delegation as a child: taking leases and desired states from the parent, and reaching what they
 // say.
-#include "base/files.h"
 #include "base/text.h"
 #include "delegation.h"
 #include "trust/envelope.h"
@@ -13,11 +12,6 @@ namespace hasp::maint {
 namespace {
 
 constexpr std::size_t sections_text_max = trust::section_bytes_max;
-
-std::string boot_id() {
-    auto text = read_file("/proc/sys/kernel/random/boot_id", 256);
-    return text.ok() ? std::string(trim(*text)) : std::string("unknown");
-}
 
 trust::TimeState saved_time(TierStore& store) {
     auto text = store.fact("time");
@@ -39,7 +33,7 @@ Delegation::Delegation(World world)
     : world_(std::move(world)),
       time_(saved_time(world_.store),
             world_.me.has_parent() ? world_.config.lease.run_days * trust::day_us : 0,
-            world_.clock.boot_us(), boot_id()),
+            world_.clock.boot_us(), world_.clock.boot_id()),
       packs_(world_.ports, world_.clock, world_.releases, world_.state + "/packs") {
     serve_children();
     serve_parent();
@@ -86,14 +80,20 @@ Status Delegation::load() {
         trust::Lease lease{(*row)->envelope, {}};
         for (const auto& [name, hash] : (*row)->sections) {
             auto body = world_.store.section(hash);
-            if (body.ok() && *body) {
+            if (!body.ok()) {
+                return body.error(); // a disk that fails is no lease that is missing
+            }
+            if (*body) {
                 lease.sections.push_back({name, **body});
             }
         }
         auto decoded = trust::decode_chain(from_base64url(*chain).value_or(""));
         if (decoded.ok()) {
-            auto verified = trust::verify_lease(
-                lease, *decoded, {world_.me.realm_id, world_.me.name, std::nullopt}, now().now_us);
+            // As it was when it was taken: one that has ended lends nothing more (each grant has
+            // its end), but its number still fences off every lower one.
+            auto verified = trust::verify_lease(lease, *decoded,
+                                                {world_.me.realm_id, world_.me.name, std::nullopt},
+                                                std::min(now().now_us, (*row)->granted_us));
             if (verified.ok()) {
                 lease_ = *std::move(verified);
                 chain_ = *std::move(decoded);

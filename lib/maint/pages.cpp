@@ -312,7 +312,10 @@ Pages::Response Pages::logout(const Request& request) {
                      "");
     }
     if (!request.sid.empty()) {
-        world_.people.log_out(request.sid);
+        if (const Status ended = world_.people.log_out(request.sid); !ended.ok()) {
+            return error(request, 503, "You are still logged in",
+                         "This server could not keep that you log out. Try again in a moment.", "");
+        }
     }
     signon::LoggedOutPage values;
     values.frame = frame();

@@ -24,6 +24,10 @@ Error wrong_login() {
     return fail(Code::refused, "The user name or the password is not right.");
 }
 
+Result<Message> answer_of(const Status& status) {
+    return status.ok() ? Result<Message>(Message{}) : Result<Message>(status.error());
+}
+
 signon::GuessLimits limits_of(const Config& config) {
     signon::GuessLimits limits;
     limits.account_free_failures = static_cast<unsigned>(config.login.failures_before_delay);
@@ -35,9 +39,10 @@ signon::GuessLimits limits_of(const Config& config) {
 } // namespace
 
 People::People(Stores stores, World world, std::string tier_secret, bool has_parent)
-    : stores_(stores), world_(world), checker_(std::move(tier_secret)),
+    : stores_(stores), world_(world),
+      checker_(std::move(tier_secret), world.config.login.password_cost),
       limiter_(world.clock, limits_of(world.config)), handover_(world.clock, world.random),
-      has_parent_(has_parent) {
+      has_parent_(has_parent), unsaid_(world.links, stores.tier, world.log) {
     serve_neighbours();
 }
 bool People::lives_above(const std::string& user) {
@@ -137,15 +142,20 @@ void People::identify_child(const std::string& child, const std::string& sid, Fo
                          who->until_us =
                              std::min(who->until_us, world_.clock.wall_us() + child_word_us);
                          who->role = signon::Role::user; // nobody is an operator above his home
-                         grant(child, *who);
+                         [[maybe_unused]] const Status kept = grant(child, *who); // else asked anew
                          found(*who);
                      });
 }
 
-void People::grant(const std::string& child, const signon::Identity& identity) {
-    if (const Status put = stores_.sessions.put_grant({child, identity}); !put.ok()) {
+Status People::grant(const std::string& child, const signon::Identity& identity) {
+    Status put = stores_.sessions.put_grant({child, identity});
+    if (!put.ok()) {
         world_.log.error("session.grant", put.error().message, {{"child", child}});
     }
+    if (put.ok() && on_arrival_) {
+        on_arrival_(identity);
+    }
+    return put;
 }
 
 void People::log_in(const LoginAttempt& attempt, std::function<void(Result<signon::Opened>)> done) {
@@ -172,6 +182,9 @@ void People::log_in(const LoginAttempt& attempt, std::function<void(Result<signo
                      auto opened = stores_.sessions.open_as(
                          sid, *who, home ? signon::Origin::home : signon::Origin::parent, true,
                          host);
+                     if (opened.ok() && on_arrival_) {
+                         on_arrival_(*who);
+                     }
                      if (opened.ok()) {
                          drop_sids(opened->displaced);
                          for (const std::string& old : opened->displaced) {
@@ -284,8 +297,12 @@ void People::on_login(const std::string& from, const Message& message,
                 answer(valid.error());
                 return;
             }
-            if (from != to_parent) {
-                grant(from, *who);
+            // A session that we did not know would end at the child's next contact.
+            if (const Status granted = from == to_parent ? Status{} : grant(from, *who);
+                !granted.ok()) {
+                answer(fail(Code::try_later,
+                            "the session cannot be kept: " + granted.error().message));
+                return;
             }
             answer(Message{{{"identity", identity_json(*who)}}, {}});
         });
@@ -334,8 +351,11 @@ void People::on_token(const std::string& from, const Message& message,
                          answer(who.error());
                          return;
                      }
-                     if (from != to_parent) {
-                         grant(from, *who);
+                     if (const Status granted = from == to_parent ? Status{} : grant(from, *who);
+                         !granted.ok()) {
+                         answer(fail(Code::try_later, "the token's session cannot be kept: " +
+                                                          granted.error().message));
+                         return;
                      }
                      answer(Message{{{"identity", identity_json(*who)}}, {}});
                  });
@@ -400,8 +420,10 @@ void People::serve_neighbours() {
                  a(who.ok() ? Result<Message>(Message{{{"identity", identity_json(*who)}}, {}})
                             : Result<Message>(who.error()));
              });
-    links.on("session.end", [this](const std::string& from, const Message& m,
-                                   const Links::Answer&) { on_end(from, text_of(m.head, "sid")); });
+    links.on("session.end",
+             [this](const std::string& from, const Message& m, const Links::Answer& a) {
+                 a(answer_of(on_end(from, text_of(m.head, "sid"))));
+             });
     links.on("session.used",
              [this](const std::string& from, const Message& m, const Links::Answer&) {
                  const std::string sid = text_of(m.head, "sid");
@@ -411,20 +433,26 @@ void People::serve_neighbours() {
              });
     links.on("session.check", [this](const std::string& from, const Message& m,
                                      const Links::Answer& a) { on_check(from, m.head, a); });
-    links.on("identity.changed", [this](const std::string& from, const Message& m,
-                                        const Links::Answer&) { on_changed(from, m.head); });
+    links.on("identity.changed",
+             [this](const std::string& from, const Message& m, const Links::Answer& a) {
+                 a(answer_of(on_changed(from, m.head)));
+             });
     links.on("account.claim",
              [this](const std::string& from, const Message& m, const Links::Answer& a) {
                  on_claim(from, text_of(m.head, "user"), a);
              });
     links.on("account.release",
-             [this](const std::string& from, const Message& m, const Links::Answer&) {
+             [this](const std::string& from, const Message& m, const Links::Answer& a) {
                  const std::string user = text_of(m.head, "user");
                  auto owner = stores_.tier.directory(user);
-                 if (from != to_parent && owner.ok() && *owner == from &&
-                     stores_.tier.unclaim(user, from).ok()) {
-                     release(user);
+                 Status freed = owner.ok() ? Status{} : Status{owner.error()};
+                 if (from != to_parent && owner.ok() && *owner == from) {
+                     freed = stores_.tier.unclaim(user, from);
+                     if (freed.ok()) {
+                         release(user);
+                     }
                  }
+                 a(answer_of(freed));
              });
 }
 

@@ -16,10 +16,12 @@
 #include "signon/password.h"
 #include "signon/session_store.h"
 #include "signon/token_store.h"
+#include "unsaid.h"
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 namespace hasp::maint {
@@ -42,6 +44,10 @@ class People {
     };
     People(Stores stores, World world, std::string tier_secret, bool has_parent);
 
+    // Somebody has logged in here, or at a child with our help.
+    using OnArrival = std::function<void(const signon::Identity& who)>;
+    void on_arrival(OnArrival callback) { on_arrival_ = std::move(callback); }
+
     // Front does not know a cookie, a token or a child's session: {"kind", …} → {"identity": …}, or
     // without one.
     void identify(const Json& question, std::function<void(Json)> answer);
@@ -55,7 +61,8 @@ class People {
     // Code::refused: wrong (one sentence for every cause); try_later: too many attempts;
     // unreachable: the home cannot be asked.
     void log_in(const LoginAttempt& attempt, std::function<void(Result<signon::Opened>)> done);
-    void log_out(const std::string& sid);
+    // An error: the session stands, and he must be told so.
+    Status log_out(const std::string& sid);
 
     // A cookie for an app's own host: the portal's session → code → the app's host.
     std::string handover_code(const std::string& sid, const std::string& app_host) {
@@ -70,8 +77,9 @@ class People {
     // After any change of an account homed here: every session and grant of it follows, here and at
     // the neighbours.
     void account_changed(const std::string& user);
-    // A password was changed: every session of the user ends, wherever it is.
-    void end_everywhere(const std::string& user);
+    // Makes a change (a new password) after which every session of the user ends, wherever it is:
+    // here in one transaction with it, elsewhere as the news spreads. An error: nothing changed.
+    Status end_everywhere_with(const std::string& user, const std::function<Status()>& change);
     // A token was revoked: what was known by it is forgotten, here and at the neighbours.
     void token_ended(const std::string& id);
     // The name is free again in the realm.
@@ -103,19 +111,27 @@ class People {
     void serve_neighbours();
     void on_login(const std::string& from, const Message& message, const Links::Answer& answer);
     void on_token(const std::string& from, const Message& message, const Links::Answer& answer);
-    void on_end(const std::string& from, const std::string& sid);
+    Status on_end(const std::string& from, const std::string& sid);
     void end_from_above(const std::string& sid);
     void on_check(const std::string& from, const Json& head, const Links::Answer& answer);
     struct Check;
+    // Asks the parent whether our sessions still stand and whom they belong to now.
+    void check_sessions();
     void check_batch(const std::shared_ptr<Check>& check);
     bool lives_above(const std::string& user);
-    // Now, or as soon as the link is back, also after a restart.
+    // Until the parent has answered that it holds.
     void tell_parent(Json message);
-    void on_changed(const std::string& from, const Json& head);
+    Status on_changed(const std::string& from, const Json& head);
     void on_claim(const std::string& from, const std::string& user, const Links::Answer& answer);
-    void spread(const std::string& except, const std::string& user,
-                const std::optional<signon::Identity>& identity);
-    void grant(const std::string& child, const signon::Identity& identity);
+    // Here and to the neighbours. An error: it is not kept here.
+    Status spread(const std::string& except, const std::string& user,
+                  const std::optional<signon::Identity>& identity);
+    Status end_stored(const std::string& user);
+    std::set<std::string> children_with(const std::string& user);
+    void tell_change(const std::string& except, const std::string& user,
+                     const std::optional<signon::Identity>& identity,
+                     const std::set<std::string>& children);
+    Status grant(const std::string& child, const signon::Identity& identity);
     void drop_users(const std::string& user);
     void drop_sids(const std::vector<std::string>& sids);
 
@@ -125,6 +141,9 @@ class People {
     signon::GuessLimiter limiter_;
     signon::HandoverCodes handover_;
     bool has_parent_;
+    OnArrival on_arrival_;
+    Unsaid unsaid_;
+    bool check_due_ = false;   // what the parent said was not kept: it is asked again
     std::size_t checking_ = 0; // passwords that wait for, or are in, the background
     std::map<std::string, std::int64_t>
         told_used_us_; // by sid: when the parent was last told that the session is in use

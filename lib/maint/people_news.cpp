@@ -12,8 +12,7 @@ namespace hasp::maint {
 namespace {
 
 constexpr std::size_t told_used_max = 100'000;
-constexpr std::size_t check_batch_max = 500; // sessions in one question to the parent
-constexpr std::size_t unsaid_max = 10'000;
+constexpr std::size_t check_batch_max = 500;  // sessions in one question to the parent
 constexpr std::size_t new_accounts_max = 100; // of one report; the rest with the next
 
 } // namespace
@@ -24,82 +23,64 @@ struct People::Check {
     std::map<std::string, signon::Identity> users;
 };
 
-void People::log_out(const std::string& sid) {
-    if (const Status ended = stores_.sessions.end(sid); !ended.ok()) {
+Status People::log_out(const std::string& sid) {
+    if (Status ended = stores_.sessions.end(sid); !ended.ok()) {
         world_.log.error("session.end", ended.error().message);
+        return ended;
     }
     told_used_us_.erase(sid);
     drop_sids({sid});
     tell_parent({{"t", "session.end"}, {"sid", sid}});
+    return {};
 }
 
-void People::on_end(const std::string& from, const std::string& sid) {
+Status People::on_end(const std::string& from, const std::string& sid) {
     if (from == to_parent) {
         end_from_above(sid);
-        return;
+        return {};
     }
     // A child ends what was granted to it, and nothing of others.
-    if (auto held = stores_.sessions.grant(from, sid); !held.ok() || !*held) {
-        return;
+    auto held = stores_.sessions.grant(from, sid);
+    if (!held.ok() || !*held) {
+        return held.ok() ? Status{} : Status{held.error()};
     }
-    if (const Status ended = stores_.sessions.end_grant(from, sid); !ended.ok()) {
+    if (Status ended = stores_.sessions.end_grant(from, sid); !ended.ok()) {
         world_.log.error("session.end", ended.error().message);
+        return ended; // the child says it again
     }
     drop_sids({sid});
     tell_parent({{"t", "session.end"}, {"sid", sid}});
+    return {};
 }
 
 void People::end_from_above(const std::string& sid) {
-    [[maybe_unused]] const Status ended = stores_.sessions.end(sid);
-    if (auto children = stores_.tier.children(); children.ok()) {
-        for (const ChildRow& child : *children) {
-            if (auto held = stores_.sessions.grant(child.name, sid); held.ok() && *held) {
-                [[maybe_unused]] const Status gone = stores_.sessions.end_grant(child.name, sid);
-                world_.links.tell(child.name, {{"t", "session.end"}, {"sid", sid}});
-            }
+    Status ended = stores_.sessions.end(sid);
+    auto children = stores_.tier.children();
+    for (const ChildRow& child : children.ok() ? *children : std::vector<ChildRow>{}) {
+        if (auto held = stores_.sessions.grant(child.name, sid); held.ok() && *held) {
+            const Status gone = stores_.sessions.end_grant(child.name, sid);
+            ended = ended.ok() ? gone : ended;
+            world_.links.tell(child.name, {{"t", "session.end"}, {"sid", sid}});
         }
     }
+    check_due_ = check_due_ || !ended.ok();
     drop_sids({sid});
 }
 
-// What cannot be said now is kept: whoever was locked out here must not go on above because a
-// cable was out. Whose identity changed is then logged out there, which is always safe.
+// Whoever was locked out here must not go on above because a cable was out.
 void People::tell_parent(Json message) {
-    if (!has_parent_) {
-        return;
-    }
-    if (world_.links.connected(to_parent)) {
-        world_.links.tell(to_parent, std::move(message));
-        return;
-    }
-    message.erase("identity");
-    auto kept = stores_.tier.fact("unsaid");
-    Json unsaid = kept.ok() ? member(parse_object(*kept), "messages") : Json();
-    if (!unsaid.is_array()) {
-        unsaid = Json::array();
-    }
-    if (std::find(unsaid.begin(), unsaid.end(), message) != unsaid.end()) {
-        return;
-    }
-    if (unsaid.size() >= unsaid_max) {
-        unsaid.erase(unsaid.begin());
-    }
-    unsaid.push_back(std::move(message));
-    if (const Status put = stores_.tier.set_fact("unsaid", dump({{"messages", unsaid}}));
-        !put.ok()) {
-        world_.log.error("unsaid.keep", put.error().message);
+    if (has_parent_) {
+        unsaid_.say(std::move(message));
     }
 }
 
 void People::parent_connected() {
-    if (auto kept = stores_.tier.fact("unsaid"); kept.ok() && !kept->empty()) {
-        for (const Json& message : member(parse_object(*kept), "messages")) {
-            world_.links.tell(to_parent, message);
-        }
-        if (const Status done = stores_.tier.set_fact("unsaid", ""); !done.ok()) {
-            world_.log.error("unsaid.keep", done.error().message);
-        }
-    }
+    unsaid_.parent_connected();
+    check_sessions();
+}
+
+void People::check_sessions() {
+    check_due_ = false;
     auto check = std::make_shared<Check>();
     const auto add = [&](const signon::Identity& who) {
         if (check->users.contains(who.user) || lives_above(who.user)) {
@@ -172,28 +153,52 @@ void People::account_changed(const std::string& user) {
     auto who = stores_.accounts.identity_of(user);
     const std::optional<signon::Identity> identity =
         who.ok() ? std::optional<signon::Identity>(*who) : std::nullopt;
-    spread("-", user, identity);
+    static_cast<void>(spread("-", user, identity)); // said in the log
 }
 
-void People::spread(const std::string& except, const std::string& user,
-                    const std::optional<signon::Identity>& identity) {
-    Json news{{"t", "identity.changed"}, {"user", user}};
+Status People::spread(const std::string& except, const std::string& user,
+                      const std::optional<signon::Identity>& identity) {
+    const std::set<std::string> children = children_with(user);
+    Status kept;
     if (identity) {
-        // The news is about the account: sid and end are those of whatever session it meets.
-        news["identity"] = identity_json(*identity);
+        const auto refreshed = stores_.sessions.refresh(*identity);
+        kept = refreshed.ok() ? Status{} : Status{refreshed.error()};
+    } else {
+        kept = end_stored(user);
     }
-    // Below, it concerns only the tiers where the user is: no other learns of him.
+    if (!kept.ok()) {
+        world_.log.error("session.change", kept.error().message, {{"user", user}});
+    }
+    tell_change(except, user, identity, children);
+    return kept;
+}
+
+Status People::end_stored(const std::string& user) {
+    if (auto sessions = stores_.sessions.end_user(user); !sessions.ok()) {
+        return sessions.error();
+    }
+    auto grants = stores_.sessions.end_grants_of_user(user);
+    return grants.ok() ? Status{} : Status{grants.error()};
+}
+
+// Below, it concerns only the tiers where the user is: no other learns of him.
+std::set<std::string> People::children_with(const std::string& user) {
     std::set<std::string> children;
     if (auto grants = stores_.sessions.grants_of_user(user); grants.ok()) {
         for (const signon::Grant& held : *grants) {
             children.insert(held.child);
         }
     }
+    return children;
+}
+
+void People::tell_change(const std::string& except, const std::string& user,
+                         const std::optional<signon::Identity>& identity,
+                         const std::set<std::string>& children) {
+    Json news{{"t", "identity.changed"}, {"user", user}};
     if (identity) {
-        [[maybe_unused]] auto refreshed = stores_.sessions.refresh(*identity);
-    } else {
-        [[maybe_unused]] auto sessions = stores_.sessions.end_user(user);
-        [[maybe_unused]] auto grants = stores_.sessions.end_grants_of_user(user);
+        // The news is about the account: sid and end are those of whatever session it meets.
+        news["identity"] = identity_json(*identity);
     }
     drop_users(user);
     if (except != to_parent) {
@@ -206,14 +211,17 @@ void People::spread(const std::string& except, const std::string& user,
     }
 }
 
-void People::on_changed(const std::string& from, const Json& head) {
+Status People::on_changed(const std::string& from, const Json& head) {
     const std::string user = text_of(head, "user");
     if (stores_.accounts.show(user).ok()) {
-        return; // ours: nobody else decides about it
+        return {}; // ours: nobody else decides about it
     }
     auto owner = stores_.tier.directory(user);
-    if (!owner.ok() || (from == to_parent ? !owner->empty() : *owner != from)) {
-        return;
+    if (!owner.ok()) {
+        return owner.error();
+    }
+    if ((from == to_parent ? !owner->empty() : *owner != from)) {
+        return {};
     }
     std::optional<signon::Identity> identity;
     if (head.contains("identity")) {
@@ -226,18 +234,30 @@ void People::on_changed(const std::string& from, const Json& head) {
         if (!who.ok() || who->user != user) {
             world_.log.warn("identity.changed", "a neighbour sent an identity that is not valid",
                             {{"neighbour", from}});
-            return;
+            return {};
         }
         identity = *who;
         if (from != to_parent) {
             identity->role = signon::Role::user; // nobody is an operator above his home
         }
     }
-    spread(from, user, identity);
+    const Status kept = spread(from, user, identity);
+    check_due_ = check_due_ || (!kept.ok() && from == to_parent);
+    return kept; // a child says it again
 }
 
-void People::end_everywhere(const std::string& user) {
-    spread("-", user, std::nullopt);
+Status People::end_everywhere_with(const std::string& user, const std::function<Status()>& change) {
+    const std::set<std::string> children = children_with(user);
+    const Status done = stores_.tier.transact([&]() -> Status {
+        if (Status changed = change(); !changed.ok()) {
+            return changed;
+        }
+        return end_stored(user);
+    });
+    if (done.ok()) {
+        tell_change("-", user, std::nullopt, children);
+    }
+    return done;
 }
 
 void People::token_ended(const std::string& id) {
@@ -280,7 +300,7 @@ void People::child_revoked(const std::string& child) {
     // Its own accounts were known by its word alone.
     if (auto users = stores_.tier.directory_of(child); users.ok()) {
         for (const std::string& user : *users) {
-            spread("-", user, std::nullopt);
+            static_cast<void>(spread("-", user, std::nullopt)); // said in the log
         }
     }
 }
@@ -312,7 +332,8 @@ void People::check_batch(const std::shared_ptr<Check>& check) {
                              same.sid = before->second.sid;
                              same.until_us = before->second.until_us;
                              if (same != before->second) {
-                                 spread(to_parent, now->user, *now);
+                                 check_due_ =
+                                     !spread(to_parent, now->user, *now).ok() || check_due_;
                              }
                          }
                          check_batch(check);
@@ -344,6 +365,10 @@ void People::on_check(const std::string& from, const Json& head, const Links::An
 void People::expire() {
     if (auto gone = stores_.sessions.expire(); gone.ok() && !gone->empty()) {
         drop_sids(*gone);
+    }
+    unsaid_.retry();
+    if (check_due_ && world_.links.connected(to_parent)) {
+        check_sessions();
     }
     if (told_used_us_.size() > told_used_max) {
         told_used_us_.clear();

@@ -38,9 +38,15 @@ Error sqlite_error(int code, const char* detail, const std::string& doing) {
     }
 }
 
+// False where a simulation has put its own disk under SQLite (sqlite3_vfs_register).
+static bool on_files_of_the_system() {
+    const sqlite3_vfs* vfs = sqlite3_vfs_find(nullptr);
+    return vfs != nullptr && std::string_view(vfs->zName).starts_with("unix");
+}
+
 Result<std::unique_ptr<Db>> Db::open_with(const std::string& path, const DbOptions& options,
                                           bool in_memory) {
-    if (!in_memory) {
+    if (!in_memory && on_files_of_the_system()) {
         // SQLite would create the file with the umask's mode; what is in it concerns nobody else.
         const int flags = O_RDWR | O_CLOEXEC | (options.create ? O_CREAT : 0);
         const int fd = ::open(path.c_str(), flags, 0600);

@@ -18,6 +18,7 @@ class JumpingClock final : public Clock {
     std::int64_t ahead_us = 0;
     std::int64_t wall_us() const override { return system_.wall_us() + ahead_us; }
     std::int64_t boot_us() const override { return system_.boot_us() + ahead_us; }
+    std::string boot_id() const override { return system_.boot_id(); }
 
   private:
     SystemClock system_;

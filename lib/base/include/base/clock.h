@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace hasp {
 
@@ -13,6 +14,9 @@ class Clock {
     // Microseconds of CLOCK_BOOTTIME: goes on while suspended, never steps, starts anew at a
     // reboot.
     virtual std::int64_t boot_us() const = 0;
+    // Opaque name of this boot, another one after each reboot: says whether two values of boot_us()
+    // may be compared.
+    virtual std::string boot_id() const = 0;
 };
 
 // The machine's clocks. Any thread.
@@ -20,6 +24,8 @@ class SystemClock final : public Clock {
   public:
     std::int64_t wall_us() const override;
     std::int64_t boot_us() const override;
+    // The kernel's; "unknown" where it does not say.
+    std::string boot_id() const override;
 };
 
 // A clock that stands still until it is told to move. One thread.
@@ -27,8 +33,10 @@ class ManualClock final : public Clock {
   public:
     std::int64_t wall = 1'700'000'000'000'000;
     std::int64_t boot = 1'000'000;
+    std::string boot_name = "boot 1";
     std::int64_t wall_us() const override { return wall; }
     std::int64_t boot_us() const override { return boot; }
+    std::string boot_id() const override { return boot_name; }
     void advance_us(std::int64_t us) {
         wall += us;
         boot += us;

@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "maint/table.h"
+#include "signon/password.h"
 
 #include <cstdint>
 #include <string>
@@ -51,6 +52,8 @@ struct Config {
         std::int64_t failures_before_delay = 10;           // of one account
         std::int64_t attempts_per_minute_per_address = 60; // of one client address
         std::int64_t argon2_threads = 2;
+        // Of new passwords and of unknown users. No key of the file: only simulations spend less.
+        signon::Argon2Cost password_cost;
     } login;
     enum class Isolation : unsigned char { bwrap, landlock, none_allowed };
     struct Apps {

@@ -1,0 +1,393 @@
+#include "disk.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <set>
+
+namespace hasp::sim {
+
+std::string folder_of(const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+}
+
+// False: the operation is not done, for the reason in `error`.
+bool Disk::begin(bool changing, int& error) {
+    error = EIO;
+    if (dead_) {
+        return false;
+    }
+    ++operations_;
+    if (changing) {
+        ++changes_;
+        if (die_at_ != 0 && changes_ >= die_at_) {
+            die_at_ = 0;
+            dead_ = true;
+            return false;
+        }
+    }
+    if (fail_at_ != 0 && operations_ >= fail_at_) {
+        fail_at_ = 0;
+        ++stats_.failures;
+        return false;
+    }
+    error = 0;
+    return true;
+}
+
+void Disk::apply(Names& names, const NameOp& op) {
+    switch (op.kind) {
+    case NameChange::link:
+        names[op.path] = op.file;
+        break;
+    case NameChange::unlink:
+        names.erase(op.path);
+        break;
+    case NameChange::rename: {
+        const auto at = names.find(op.path);
+        if (at == names.end()) {
+            break;
+        }
+        names[op.to] = at->second;
+        names.erase(op.path);
+        // What is in a folder moves with it.
+        const std::string beneath = op.path + "/";
+        for (auto in = names.lower_bound(beneath);
+             in != names.end() && in->first.starts_with(beneath);) {
+            names[op.to + in->first.substr(op.path.size())] = in->second;
+            in = names.erase(in);
+        }
+        break;
+    }
+    }
+}
+
+void Disk::record(NameOp op) {
+    apply(names_, op);
+    journal_.push_back(std::move(op));
+}
+
+File Disk::find(const std::string& path) const {
+    const auto at = names_.find(path);
+    return at == names_.end() ? nullptr : at->second;
+}
+
+std::string Disk::path_of(const Inode* file) const {
+    for (const auto& [path, held] : names_) {
+        if (held.get() == file) {
+            return path;
+        }
+    }
+    return "";
+}
+
+void Disk::plant_folder(const std::string& path) {
+    auto folder = std::make_shared<Inode>();
+    folder->number = next_number_++;
+    folder->folder = true;
+    folder->mode = 0700;
+    names_[path] = folder;
+    durable_names_[path] = folder;
+}
+
+int Disk::open(const std::string& path, bool create, bool exclusive, File& out, unsigned mode) {
+    out = find(path);
+    int error = 0;
+    if (!begin(create && out == nullptr, error)) {
+        out = nullptr;
+        return error;
+    }
+    if (out != nullptr) {
+        return create && exclusive ? EEXIST : 0;
+    }
+    if (!create) {
+        return ENOENT;
+    }
+    const File parent = find(folder_of(path));
+    if (parent == nullptr || !parent->folder) {
+        return parent == nullptr ? ENOENT : ENOTDIR;
+    }
+    out = std::make_shared<Inode>();
+    out->number = next_number_++;
+    out->mode = mode;
+    record({NameChange::link, path, {}, out});
+    return 0;
+}
+
+int Disk::make_folder(const std::string& path, unsigned mode) {
+    int error = 0;
+    if (!begin(true, error)) {
+        return error;
+    }
+    if (find(path) != nullptr) {
+        return EEXIST;
+    }
+    const File parent = find(folder_of(path));
+    if (parent == nullptr || !parent->folder) {
+        return parent == nullptr ? ENOENT : ENOTDIR;
+    }
+    auto folder = std::make_shared<Inode>();
+    folder->number = next_number_++;
+    folder->folder = true;
+    folder->mode = mode;
+    record({NameChange::link, path, {}, folder});
+    return 0;
+}
+
+int Disk::rename(const std::string& from, const std::string& to) {
+    int error = 0;
+    if (!begin(true, error)) {
+        return error;
+    }
+    const File moved = find(from);
+    const File parent = find(folder_of(to));
+    if (moved == nullptr || parent == nullptr) {
+        return ENOENT;
+    }
+    const File replaced = find(to);
+    if (replaced != nullptr && replaced->folder != moved->folder) {
+        return replaced->folder ? EISDIR : ENOTDIR;
+    }
+    if (replaced != nullptr && replaced->folder && !list(to).empty()) {
+        return ENOTEMPTY;
+    }
+    if (from != to) {
+        record({NameChange::rename, from, to, nullptr});
+    }
+    return 0;
+}
+
+int Disk::unlink(const std::string& path) {
+    int error = 0;
+    if (!begin(true, error)) {
+        return error;
+    }
+    const File gone = find(path);
+    if (gone == nullptr) {
+        return ENOENT;
+    }
+    if (gone->folder && !list(path).empty()) {
+        return ENOTEMPTY;
+    }
+    record({NameChange::unlink, path, {}, nullptr});
+    return 0;
+}
+
+std::vector<std::string> Disk::list(const std::string& folder) const {
+    std::vector<std::string> out;
+    const std::string beneath = folder == "/" ? "/" : folder + "/";
+    for (auto at = names_.lower_bound(beneath);
+         at != names_.end() && at->first.starts_with(beneath); ++at) {
+        std::string name = at->first.substr(beneath.size());
+        if (name.find('/') == std::string::npos && !name.empty()) {
+            out.push_back(std::move(name));
+        }
+    }
+    return out;
+}
+
+int Disk::read(const File& file, std::uint64_t at, char* out, std::size_t size, std::size_t& got) {
+    got = 0;
+    int error = 0;
+    if (!begin(false, error)) {
+        return error;
+    }
+    if (at < file->seen.size()) {
+        got = std::min<std::size_t>(size, file->seen.size() - at);
+        std::memcpy(out, file->seen.data() + at, got);
+    }
+    return 0;
+}
+
+std::uint64_t Disk::used() const {
+    std::uint64_t sum = 0;
+    std::set<const Inode*> counted;
+    for (const auto& [path, file] : names_) {
+        if (counted.insert(file.get()).second) {
+            sum += file->seen.size();
+        }
+    }
+    return sum;
+}
+
+void Disk::apply(std::string& content, const Inode::Change& change) {
+    if (change.size_only) {
+        content.resize(change.at, '\0');
+        return;
+    }
+    const std::size_t end = change.at + change.bytes.size();
+    if (content.size() < end) {
+        content.resize(end, '\0');
+    }
+    std::memcpy(content.data() + change.at, change.bytes.data(), change.bytes.size());
+}
+
+int Disk::write(const File& file, std::uint64_t at, std::string_view bytes) {
+    int error = 0;
+    if (!begin(true, error)) {
+        return error;
+    }
+    ++stats_.writes;
+    if (capacity_ != 0 && at + bytes.size() > file->seen.size() &&
+        used() + at + bytes.size() - file->seen.size() > capacity_) {
+        ++stats_.failures;
+        return ENOSPC;
+    }
+    file->unsynced.push_back({at, std::string(bytes), false});
+    apply(file->seen, file->unsynced.back());
+    return 0;
+}
+
+int Disk::truncate(const File& file, std::uint64_t size) {
+    int error = 0;
+    if (!begin(true, error)) {
+        return error;
+    }
+    file->unsynced.push_back({size, {}, true});
+    apply(file->seen, file->unsynced.back());
+    return 0;
+}
+
+int Disk::sync(const File& file) {
+    int error = 0;
+    ++stats_.syncs;
+    if (!begin(true, error)) {
+        // The kernel says so once and then takes the pages for written: they are clean, and lost at
+        // a crash in whatever part did not reach the disk.
+        if (!dead_) {
+            survive(*file);
+        }
+        return error;
+    }
+    if (lie_ && lie_(path_of(file.get()))) {
+        return 0;
+    }
+    for (const Inode::Change& change : file->unsynced) {
+        apply(file->durable, change);
+    }
+    file->unsynced.clear();
+    return 0;
+}
+
+int Disk::sync_folder(const std::string& path) {
+    int error = 0;
+    ++stats_.folder_syncs;
+    if (!begin(true, error)) {
+        return error;
+    }
+    if (lie_ && lie_(path)) {
+        return 0;
+    }
+    std::size_t end = 0;
+    for (std::size_t i = 0; i < journal_.size(); ++i) {
+        const NameOp& op = journal_[i];
+        if (folder_of(op.path) == path || (!op.to.empty() && folder_of(op.to) == path)) {
+            end = i + 1;
+        }
+    }
+    for (std::size_t i = 0; i < end; ++i) {
+        apply(durable_names_, journal_[i]);
+    }
+    journal_.erase(journal_.begin(), journal_.begin() + static_cast<std::ptrdiff_t>(end));
+    return 0;
+}
+
+// Moves a part of what was not synced into `durable`, and forgets the rest of the history.
+void Disk::survive(Inode& file) {
+    enum class How : unsigned char { nothing, all, prefix, sectors };
+    const How how = static_cast<How>(random_.below(4));
+    const std::size_t whole =
+        how == How::prefix ? random_.below(file.unsynced.size() + 1) : file.unsynced.size();
+    for (std::size_t i = 0; i < file.unsynced.size(); ++i) {
+        const Inode::Change& change = file.unsynced[i];
+        if (how == How::nothing || (how == How::prefix && i > whole)) {
+            break;
+        }
+        if (how == How::all || (how == How::prefix && i < whole)) {
+            apply(file.durable, change);
+            continue;
+        }
+        if (change.size_only) {
+            if (chance(50)) {
+                apply(file.durable, change);
+            }
+            continue;
+        }
+        // Sector by sector.
+        for (std::uint64_t at = change.at; at < change.at + change.bytes.size();) {
+            const std::uint64_t next = std::min<std::uint64_t>(
+                (at / sector_bytes + 1) * sector_bytes, change.at + change.bytes.size());
+            if (chance(50)) {
+                apply(file.durable, {at, change.bytes.substr(at - change.at, next - at), false});
+            }
+            at = next;
+        }
+    }
+    file.unsynced.clear();
+}
+
+void Disk::crash() {
+    const bool journalled = chance(50);
+    std::set<std::string> stopped;
+    for (const NameOp& op : journal_) {
+        const std::string a = journalled ? "/" : folder_of(op.path);
+        const std::string b = journalled || op.to.empty() ? a : folder_of(op.to);
+        if (stopped.contains(a) || stopped.contains(b) || chance(20)) {
+            stopped.insert(a);
+            stopped.insert(b);
+            continue;
+        }
+        apply(durable_names_, op);
+    }
+    journal_.clear();
+    std::set<Inode*> seen;
+    for (const auto& [path, file] : durable_names_) {
+        if (seen.insert(file.get()).second) {
+            survive(*file);
+            file->seen = file->durable;
+        }
+    }
+    names_ = durable_names_;
+    kill();
+}
+
+void Disk::kill() {
+    dead_ = false;
+    die_at_ = 0;
+    fail_at_ = 0;
+    ++lives_;
+}
+
+std::unique_ptr<Disk> Disk::clone(std::uint64_t seed) const {
+    auto copy = std::make_unique<Disk>(seed);
+    std::map<const Inode*, File> copies;
+    for (const auto& [path, file] : names_) {
+        File& twin = copies[file.get()];
+        if (twin == nullptr) {
+            twin = std::make_shared<Inode>(*file);
+            twin->durable = twin->seen;
+            twin->unsynced.clear();
+        }
+        copy->names_[path] = twin;
+    }
+    copy->durable_names_ = copy->names_;
+    copy->next_number_ = next_number_;
+    return copy;
+}
+
+std::uint64_t Disk::digest() const {
+    std::uint64_t hash = 1469598103934665603ULL; // FNV-1a
+    const auto mix = [&hash](std::string_view bytes) {
+        for (const char c : bytes) {
+            hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+        }
+    };
+    for (const auto& [path, file] : names_) {
+        mix(path);
+        mix(file->seen);
+    }
+    return hash;
+}
+
+} // namespace hasp::sim

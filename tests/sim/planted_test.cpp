@@ -1,0 +1,112 @@
+// The simulator finds what it is there for: each of these bugs is planted in the world around the
+// product (its disk, its network, its tables), and must be found within the budget, under the name
+// of an invariant that it breaks.
+#include "store/db.h"
+#include "world.h"
+
+#include <gtest/gtest.h>
+
+namespace hasp::sim {
+
+namespace {
+
+constexpr std::uint64_t seeds_budget = 60;
+
+struct Planted {
+    const char* name;
+    std::function<void(World&)> plant;
+    std::set<std::string> breaks; // any of these
+};
+
+// A table that does not do what it is told: SQL run on the machine's store before it starts.
+void bend_table(World& world, const std::string& machine, const std::string& sql) {
+    auto db = store::Db::open(world.machine(machine).state + "/keeper.db");
+    ASSERT_TRUE(db.ok()) << db.error().message;
+    const Status done = (*db)->run_script(sql);
+    ASSERT_TRUE(done.ok()) << done.error().message;
+}
+
+const std::vector<Planted>& planted() {
+    static const std::vector<Planted> all{
+        {"AMissingSync",
+         [](World& world) {
+             for (const auto& machine : world.machines) {
+                 machine->disk().lie_about_sync(
+                     [](const std::string& path) { return path.ends_with("-wal"); });
+             }
+         },
+         {"no acknowledged act is lost", "a child never goes back to a lower lease",
+          "a generation never falls", "a lease's number is given once",
+          "a parent never offers a lower lease", "who logged out stays logged out",
+          "a session lasts", "only a right password opens", "a right password opens",
+          "a new password ends the sessions of the old"}},
+        {"ANumberThatIsNotKept",
+         [](World& world) {
+             bend_table(world, "center",
+                        "CREATE TRIGGER planted AFTER UPDATE ON maint_children WHEN "
+                        "NEW.lease_number <> OLD.lease_number BEGIN UPDATE maint_children SET "
+                        "lease_number = OLD.lease_number WHERE name = NEW.name; END;");
+         },
+         {"a lease's number is given once", "no acknowledged act is lost",
+          "after peace every level agrees"}},
+        {"ALeaseThatIsNotKept",
+         [](World& world) {
+             bend_table(world, "tokyo",
+                        "CREATE TRIGGER planted BEFORE INSERT ON maint_leases WHEN NEW.child = '' "
+                        "BEGIN SELECT RAISE(IGNORE); END;");
+         },
+         {"a child never goes back to a lower lease"}},
+        {"AGrantThatDoesNotEnd",
+         [](World& world) {
+             bend_table(world, "center",
+                        "CREATE TRIGGER planted BEFORE DELETE ON signon_grants BEGIN SELECT "
+                        "RAISE(IGNORE); END;");
+         },
+         {"who logged out stays logged out", "a new password ends the sessions of the old"}},
+        {"AnAcknowledgementThatNobodyGave",
+         [](World& world) {
+             // The child says that it took every lease that was on its way, also the lost ones.
+             world.tamper = [&world](Message& message) {
+                 const std::string type = text_of(message.head, "t");
+                 if (type == "report") {
+                     const auto highest = world.watched[message.from.name].offered_highest;
+                     if (highest > 0) {
+                         message.head["lease"] = highest;
+                     }
+                 }
+                 return true;
+             };
+         },
+         {"after peace every level agrees", "no acknowledged act is lost"}},
+    };
+    return all;
+}
+
+} // namespace
+
+class PlantedBug : public testing::TestWithParam<std::size_t> {};
+
+TEST_P(PlantedBug, IsFoundAndNamed) {
+    const Planted& bug = planted()[GetParam()];
+    for (std::uint64_t seed = 1; seed <= seeds_budget; ++seed) {
+        Scenario scenario;
+        scenario.seed = seed;
+        World world(scenario);
+        bug.plant(world);
+        if (const auto violation = world.run(); violation) {
+            EXPECT_TRUE(bug.breaks.contains(violation->invariant))
+                << bug.name << " was found under another name:\n"
+                << world.report();
+            RecordProperty("seeds", static_cast<int>(seed));
+            std::printf("%s: found by seed %d: %s: %s\n", bug.name, static_cast<int>(seed),
+                        violation->invariant.c_str(), violation->what.c_str());
+            return;
+        }
+    }
+    FAIL() << bug.name << " was not found by " << seeds_budget << " seeds";
+}
+
+INSTANTIATE_TEST_SUITE_P(Bugs, PlantedBug, testing::Range(std::size_t{0}, planted().size()),
+                         [](const auto& at) { return std::string(planted()[at.param].name); });
+
+} // namespace hasp::sim

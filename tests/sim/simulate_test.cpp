@@ -1,0 +1,71 @@
+// Seeds through the whole scenario. HASP_SIM_SEED=N runs one (HASP_SIM_TRACE=1 prints everything);
+// HASP_SIM_SEEDS=N runs that many instead of 300.
+#include "world.h"
+
+#include "base/text.h"
+
+#include <cstdlib>
+#include <gtest/gtest.h>
+
+namespace hasp::sim {
+
+namespace {
+
+constexpr std::uint64_t seeds_default = 300;
+constexpr std::uint64_t parts = 6; // so that they run side by side
+
+std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
+    const char* text = std::getenv(name);
+    return text == nullptr ? otherwise : parse_u64(text).value_or(otherwise);
+}
+
+Scenario scenario_of(std::uint64_t seed) {
+    Scenario scenario;
+    scenario.seed = seed;
+    scenario.print = std::getenv("HASP_SIM_TRACE") != nullptr;
+    return scenario;
+}
+
+} // namespace
+
+class Simulation : public testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(Simulation, HoldsEveryInvariantInEverySeedOfItsShare) {
+    const std::uint64_t seeds = number_from("HASP_SIM_SEEDS", seeds_default);
+    const std::uint64_t share = (seeds + parts - 1) / parts;
+    const std::uint64_t first = GetParam() * share + 1;
+    std::uint64_t acts = 0;
+    for (std::uint64_t seed = first; seed < first + share && seed <= seeds; ++seed) {
+        World world(scenario_of(seed));
+        const auto violation = world.run();
+        acts += world.acts_done;
+        EXPECT_FALSE(violation.has_value()) << world.report();
+    }
+    RecordProperty("acts", static_cast<int>(acts));
+    EXPECT_GT(acts, share * 20) << "the scenario does nothing";
+}
+
+INSTANTIATE_TEST_SUITE_P(Shares, Simulation, testing::Range(std::uint64_t{0}, parts));
+
+TEST(SimulationReplay, OneSeedOfTheEnvironment) {
+    const std::uint64_t seed = number_from("HASP_SIM_SEED", 1);
+    World world(scenario_of(seed));
+    const auto violation = world.run();
+    EXPECT_FALSE(violation.has_value()) << world.report();
+}
+
+TEST(SimulationReplay, GivesTheSameTraceFromTheSameSeed) {
+    std::set<std::uint64_t> traces;
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+        World first(scenario_of(seed));
+        first.run();
+        World again(scenario_of(seed));
+        again.run();
+        EXPECT_EQ(first.engine.trace_hash(), again.engine.trace_hash()) << "seed " << seed;
+        EXPECT_EQ(first.engine.trace_lines(), again.engine.trace_lines()) << "seed " << seed;
+        traces.insert(first.engine.trace_hash());
+    }
+    EXPECT_EQ(traces.size(), 5U);
+}
+
+} // namespace hasp::sim

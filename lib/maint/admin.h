@@ -6,6 +6,7 @@
 #include "apps.h"
 #include "delegation.h"
 #include "enrolment.h"
+#include "explain.h"
 #include "json_tools.h"
 #include "people.h"
 
@@ -30,6 +31,7 @@ class Admin {
         People& people;
         Apps& apps;
         Delegation& delegation;
+        Explain& explain;
         Enrolment& enrolment;
         ReleaseStore& releases;
         std::function<Json()> status;
@@ -47,6 +49,8 @@ class Admin {
     void user_commands();
     void token_commands();
     void app_commands();
+    Result<Json> lent_json(const std::string& child);
+    Result<Json> local_json(const std::string& name);
     void add_user(const Json& args, const Answer& answer);
     void set_password(const std::string& user, const std::string& password,
                       std::function<void(Status)> done);

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "delegation.h"
 #include "enrolment.h"
+#include "explain.h"
 #include "links.h"
 #include "pages.h"
 #include "people.h"
@@ -38,6 +39,7 @@ struct Keeper::Impl {
     TierIdentity me;
     std::unique_ptr<store::Db> db;
     TierStore store;
+    TrustedClock time;
     sync::WorkingCopies copies;
     ReleaseStore releases;
     std::unique_ptr<signon::AccountStore> accounts;
@@ -45,12 +47,14 @@ struct Keeper::Impl {
     std::unique_ptr<signon::TokenStore> tokens;
     ParentLink parent;
     std::map<std::string, std::int64_t> pids;
+    Traffic traffic;
     Links links;
     People people;
     std::unique_ptr<Apps> apps;
     std::unique_ptr<Delegation> delegation;
     Enrolment enrolment;
     std::unique_ptr<Pages> pages;
+    std::unique_ptr<Explain> explain;
     std::unique_ptr<Admin> admin;
     bool front_there = false;
     bool report_stale = true;
@@ -63,18 +67,22 @@ struct Keeper::Impl {
          TierIdentity identity, std::unique_ptr<store::Db> database, TierStore tier_store,
          sync::WorkingCopies working_copies, const std::string& secret)
         : options(std::move(o)), ports(p), clock(c), random(r), log(l), me(std::move(identity)),
-          db(std::move(database)), store(std::move(tier_store)), copies(std::move(working_copies)),
-          releases(options.state + "/releases"),
+          db(std::move(database)), store(std::move(tier_store)),
+          time(clock, store, log,
+               me.has_parent() ? options.config.lease.run_days * trust::day_us : 0,
+               options.boot_id.empty() ? kernel_boot_id() : options.boot_id),
+          copies(std::move(working_copies)), releases(options.state + "/releases"),
           accounts(signon::make_sqlite_account_store(*db, clock, me.name.realm())),
-          sessions(signon::make_sqlite_session_store(*db, clock, random, me.name.realm(),
+          sessions(signon::make_sqlite_session_store(*db, time, random, me.name.realm(),
                                                      session_times(options.config))),
-          tokens(signon::make_sqlite_token_store(*db, *accounts, clock, random, me.name.realm())),
-          links(ports, clock, log, me.name, options.config.link.heartbeat_s),
+          tokens(signon::make_sqlite_token_store(*db, *accounts, time, random, me.name.realm())),
+          traffic(clock.wall_us()),
+          links(ports, time, log, me.name, options.config.link.heartbeat_s),
           people({store, *accounts, *sessions, *tokens},
-                 {ports, links, clock, random, log, options.config}, secret, me.has_parent()),
+                 {ports, links, time, random, log, options.config}, secret, me.has_parent()),
           enrolment({clock, random, log, me, store, [this] { send_credentials(); }}) {
         apps = std::make_unique<Apps>(
-            Apps::World{ports, clock, log, options.config, store, copies, releases, me.name,
+            Apps::World{ports, clock, time, log, options.config, store, copies, releases, me.name,
                         options.state},
             [this](const AppRow& app) { return delegation->authority(app); },
             [this] {
@@ -82,17 +90,33 @@ struct Keeper::Impl {
                 children_stale = true;
             });
         delegation = std::make_unique<Delegation>(
-            Delegation::World{ports, links, clock, random, log, options.config, me, store,
+            Delegation::World{ports, links, clock, time, random, log, options.config, me, store,
                               *accounts, *apps, releases, options.state});
         pages = std::make_unique<Pages>(Pages::World{clock, log, options.config, me, links, people,
                                                      *apps, enrolment, *sessions, parent});
+        explain = std::make_unique<Explain>(
+            Explain::World{clock, time, me, store, *accounts, *sessions, links, *apps, *delegation,
+                           parent, [this] { return to_json(unsent()); }});
         admin = std::make_unique<Admin>(Admin::World{
             ports, clock, random, options.config, me, store, *accounts, *sessions, *tokens, people,
-            *apps, *delegation, enrolment, releases, [this] { return status(); },
+            *apps, *delegation, *explain, enrolment, releases, [this] { return status(); },
             [this](const std::string& child) { child_revoked(child); }});
+        links.on_bytes(
+            [this](const std::string& neighbour, const std::string& type, std::size_t in,
+                   std::size_t out) { traffic.frame(neighbour == to_parent, type, in, out); });
         delegation->on_reached([this] { report_stale = true; });
-        links.on_parent_time(
-            [this](std::int64_t wall_us) { delegation->heard_parent_time(wall_us); });
+        links.on_parent_time([this](std::int64_t wall_us) { time.heard_parent_time(wall_us); });
+        // A tier that has not heard what time it is, in this boot, tells nobody: its clock may be
+        // wrong, and a signed time is believed for good.
+        links.on_own_time([this]() -> std::int64_t {
+            const trust::TrustedTime now = time.now();
+            return me.has_parent() && !now.anchored ? 0 : now.now_us;
+        });
+        people.on_lent([this](const std::string& user) { return delegation->lent_login(user); },
+                       [this](const std::string& child) -> const std::set<std::string>& {
+                           return delegation->lent_users(child);
+                       });
+        delegation->on_lease([this] { people.lease_changed(); });
         links.on_change([this](const std::string& neighbour, bool connected) {
             neighbour_changed(neighbour, connected);
         });
@@ -107,9 +131,12 @@ struct Keeper::Impl {
                  });
     }
 
+    // What waits to be sent upward: each module that keeps such things says its part here.
+    Unsent unsent() const { return {}; }
+
     Json status() {
-        return status_json({clock, options.config, options.version, me, store, links, *apps,
-                            *delegation, parent, pids, options.daemon});
+        return status_json({clock, time, options.config, options.version, me, store, links, *apps,
+                            *delegation, parent, pids, traffic, unsent(), options.daemon});
     }
 
     void neighbour_changed(const std::string& neighbour, bool connected) {
@@ -294,6 +321,7 @@ const TierIdentity& Keeper::identity() const {
 
 void Keeper::front_connected() {
     impl_->front_there = true;
+    impl_->traffic.front_started();
     impl_->send_credentials();
     impl_->apps->touch();
 }
@@ -336,6 +364,8 @@ void Keeper::on_front(const ipc::Frame& frame) {
         impl_->links.arrived(link, frame.body);
     } else if (type == "link.close") {
         impl_->links.closed(link, text_of(head, "why"));
+    } else if (type == "traffic") {
+        impl_->traffic.requests(head);
     } else if (type == "parent") {
         impl_->parent = {true_of(head, "up"), text_of(head, "address"), int_of(head, "since_us"),
                          text_of(head, "why")};
@@ -371,6 +401,9 @@ void Keeper::tick() {
     impl_->links.tick();
     impl_->apps->tick();
     impl_->delegation->tick();
+    if (impl_->me.has_parent()) {
+        impl_->time.tick();
+    }
     const std::int64_t now = impl_->clock.boot_us();
     if (now - impl_->expired_us >= expire_every_us) {
         impl_->expired_us = now;

@@ -100,6 +100,8 @@ void People::parent_connected() {
             world_.log.error("unsaid.keep", done.error().message);
         }
     }
+    offline_unchecked_ = true;
+    check_offline();
     auto check = std::make_shared<Check>();
     const auto add = [&](const signon::Identity& who) {
         if (check->users.contains(who.user) || lives_above(who.user)) {
@@ -187,6 +189,14 @@ void People::spread(const std::string& except, const std::string& user,
     if (auto grants = stores_.sessions.grants_of_user(user); grants.ok()) {
         for (const signon::Grant& held : *grants) {
             children.insert(held.child);
+        }
+    }
+    // And where he may log in without us: he may be there though no grant says so.
+    if (auto rows = stores_.tier.children(); rows.ok()) {
+        for (const ChildRow& child : *rows) {
+            if (lent_users_(child.name).contains(user)) {
+                children.insert(child.name);
+            }
         }
     }
     if (identity) {
@@ -345,6 +355,8 @@ void People::expire() {
     if (auto gone = stores_.sessions.expire(); gone.ok() && !gone->empty()) {
         drop_sids(*gone);
     }
+    // A link further up may have come back, of which we hear nothing.
+    check_offline();
     if (told_used_us_.size() > told_used_max) {
         told_used_us_.clear();
     }

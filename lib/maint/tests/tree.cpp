@@ -94,8 +94,8 @@ void Node::let_background_go() {
 }
 
 void Node::open() {
-    auto opened =
-        Keeper::open({state, config, "test", true}, *this, tree_.clock, tree_.random, tree_.log);
+    auto opened = Keeper::open({state, config, "test", true, boot_id}, *this, tree_.clock,
+                               tree_.random, tree_.log);
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     keeper = *std::move(opened);
     keeper->spawner_connected();
@@ -495,6 +495,29 @@ void Tree::restart(Node& node) {
     node.open();
     settle();
     for (Node* child : again) {
+        EXPECT_TRUE(link(*child));
+    }
+}
+
+void Tree::power_cut() {
+    std::vector<Node*> linked_before;
+    for (const auto& node : nodes_) {
+        if (linked(*node)) {
+            linked_before.push_back(node.get());
+            cut(*node);
+        }
+    }
+    for (const auto& node : nodes_) {
+        node->close();
+    }
+    clock.boot = 1'000'000;
+    ++boots_;
+    for (const auto& node : nodes_) {
+        node->boot_id = node->name + std::to_string(boots_);
+        node->open();
+    }
+    settle();
+    for (Node* child : linked_before) {
         EXPECT_TRUE(link(*child));
     }
 }

@@ -75,6 +75,7 @@ class Node final : public KeeperPorts {
     std::unique_ptr<Keeper> keeper;
     std::shared_ptr<const registry::Snapshot> snapshot;
     Json credentials;
+    std::string boot_id = "first";
     std::vector<Json> to_front; // everything but answers and bytes of links
     std::vector<Json> to_spawner;
     int background_runs = 0;
@@ -137,6 +138,9 @@ class Tree {
     void whisper(Node& child, const Json& head, const std::string& body = {});
 
     void restart(Node& node);
+    // Every machine starts again: the boot clock from its beginning, in another boot. Links that
+    // were up come up again.
+    void power_cut();
     void post(std::function<void()> event) { events_.push_back(std::move(event)); }
     // Until nothing is left to do.
     void settle();
@@ -173,6 +177,7 @@ class Tree {
     std::map<const Node*, Node*> parents_;
     std::deque<std::function<void()>> events_;
     std::int64_t next_link_ = 1;
+    int boots_ = 1;
     std::pair<std::string, int> cut_at_;
 };
 

@@ -34,7 +34,8 @@ struct KeeperOptions {
     std::string state; // absolute
     Config config;
     std::string version;
-    bool daemon = true; // false: one command on a tier that does not run
+    bool daemon = true;       // false: one command on a tier that does not run
+    std::string boot_id = {}; // of this boot of the machine; empty: the kernel is asked
 };
 
 class Keeper {

@@ -135,6 +135,7 @@ class Delegation {
     trust::Grants grants_for(const ChildRow& child, std::int64_t from_us,
                              const std::map<std::string, std::int64_t>& longer);
     std::map<std::string, std::int64_t> extensions(const std::string& child);
+    run::AtExpiry manifest_at_expiry(const std::string& app, const std::string& release);
     trust::Grants signed_grants(const LeaseRow& row);
     void add_user(trust::Grants& grants, const ChildRow& child, const trust::TierName& child_name,
                   const std::string& user, std::int64_t until_us);
@@ -175,6 +176,7 @@ class Delegation {
     std::int64_t signed_all_us_ = 0;                  // boot clock
     std::map<std::string, Offered> offered_;
     std::set<std::string> forced_;
+    std::map<std::string, run::AtExpiry> at_expiry_;          // by release, as read
     std::map<std::string, std::set<std::string>> lent_users_; // by child, as last signed
     std::optional<trust::VerifiedLease> lease_;
     std::optional<trust::LeaseChain> chain_;

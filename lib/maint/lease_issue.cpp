@@ -13,6 +13,7 @@ namespace {
 
 // What a child did not take is offered again after this time.
 constexpr std::int64_t offer_again_us = 60'000'000;
+constexpr std::size_t at_expiry_known_max = 10'000;
 constexpr std::int64_t sign_again_us = 60'000'000;
 
 trust::AtExpiry at_expiry_of(run::AtExpiry at) {
@@ -49,6 +50,22 @@ void forget_disabled(trust::Grants& grants, signon::AccountStore& accounts) {
 }
 
 } // namespace
+
+// As the release itself says, whether or not this tier holds the app.
+run::AtExpiry Delegation::manifest_at_expiry(const std::string& app, const std::string& release) {
+    const auto known = at_expiry_.find(release);
+    if (known != at_expiry_.end()) {
+        return known->second;
+    }
+    auto manifest = run::read_manifest(world_.releases.tree_path(app, release));
+    if (!manifest.ok()) {
+        return run::AtExpiry::go_on; // not here (any more): nothing stricter is known
+    }
+    if (at_expiry_.size() >= at_expiry_known_max) {
+        at_expiry_.clear();
+    }
+    return at_expiry_[release] = manifest->at_expiry;
+}
 
 trust::Grants Delegation::signed_grants(const LeaseRow& row) {
     trust::Grants grants;
@@ -169,10 +186,7 @@ trust::Grants Delegation::grants_for(const ChildRow& child, std::int64_t from_us
         }
         trust::RunGrant run{row.app, row.release_id, *origin, trust::AtExpiry::go_on,
                             at_least(run_until_us, "app " + row.app)};
-        const auto manifest = world_.apps.manifests().find(row.app);
-        if (manifest != world_.apps.manifests().end()) {
-            run.at_expiry = at_expiry_of(manifest->second.at_expiry);
-        }
+        run.at_expiry = at_expiry_of(manifest_at_expiry(row.app, row.release_id));
         if (*origin != world_.me.name) {
             // Only what we hold ourselves: the order may be here before the lease that goes with
             // it.

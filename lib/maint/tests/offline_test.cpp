@@ -21,7 +21,7 @@ class Offline : public testing::TestWithParam<std::size_t> {
     void SetUp() override {
         tiers = tree.chain(GetParam());
         tree.add_user(home(), "nurse", right, {"wiki", "xray"});
-        tree.add_user(home(), "other", right, {"wiki"});
+        tree.add_user(home(), "zoe", right, {"wiki"});
         allow("nurse");
         tree.pass_s(5);
     }
@@ -66,8 +66,8 @@ TEST_P(Offline, WhoNeverLoggedInAnywhereLogsInAndMayUseWhatTheGrantSays) {
 TEST_P(Offline, EveryFailureCostsOneRunAndIsAnsweredAlike) {
     tree.cut(broken());
     std::set<std::string> said;
-    for (const auto& [user, password] : {std::pair{"nurse", wrong}, std::pair{"other", right},
-                                         std::pair{"other", wrong}, std::pair{"nobody", wrong}}) {
+    for (const auto& [user, password] : {std::pair{"nurse", wrong}, std::pair{"zoe", right},
+                                         std::pair{"zoe", wrong}, std::pair{"nobody", wrong}}) {
         const int before = runs();
         const auto page = local().log_in(user, password);
         EXPECT_EQ(runs() - before, 1) << user;
@@ -84,7 +84,7 @@ TEST_P(Offline, EveryFailureCostsOneRunAndIsAnsweredAlike) {
 
 TEST_P(Offline, GuessesAreSlowedDownOnTheListAndOffItAlike) {
     tree.cut(broken());
-    for (const char* user : {"nurse", "other"}) {
+    for (const char* user : {"nurse", "zoe"}) {
         int status = 0;
         for (int i = 0; i < 6; ++i) {
             status = local().log_in(user, wrong)->status;
@@ -230,12 +230,12 @@ TEST(OfflineLog, AChildLearnsNothingOfUsersWhoAreNotOnItsList) {
     Tree tree;
     Node& center = tree.top();
     Node& tokyo = tree.below(center, "tokyo");
-    tree.add_user(center, "other", right, {"wiki"});
+    tree.add_user(center, "zoe", right, {"wiki"});
     tree.pass_s(3);
     tree.crossed.clear();
     tree.forge(
         tokyo,
-        {{"t", "session.offline"}, {"q", 77}, {"users", {{{"user", "other"}, {"version", 1}}}}});
+        {{"t", "session.offline"}, {"q", 77}, {"users", {{{"user", "zoe"}, {"version", 1}}}}});
     for (const Crossed& message : tree.crossed) {
         EXPECT_EQ(message.head.dump().find("wiki"), std::string::npos);
     }

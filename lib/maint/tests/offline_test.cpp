@@ -86,7 +86,7 @@ TEST_P(Offline, GuessesAreSlowedDownOnTheListAndOffItAlike) {
     tree.cut(broken());
     for (const char* user : {"nurse", "zoe"}) {
         int status = 0;
-        for (int i = 0; i < 6; ++i) {
+        for (int i = 0; i < 12; ++i) {
             status = local().log_in(user, wrong)->status;
         }
         EXPECT_EQ(status, 429) << user;

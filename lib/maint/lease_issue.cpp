@@ -49,6 +49,29 @@ void forget_disabled(trust::Grants& grants, signon::AccountStore& accounts) {
     std::erase_if(grants.keep, is);
 }
 
+template <typename T, typename Same>
+void keep_held(std::vector<T>& grants, const std::vector<T>& held, const trust::TierName& me,
+               const Same& same) {
+    std::erase_if(grants, [&](const T& grant) {
+        return grant.origin != me && std::none_of(held.begin(), held.end(),
+                                                  [&](const T& one) { return same(one, grant); });
+    });
+}
+
+// What the tier above took away from us goes below too: it has looked whether that is meant.
+void forget_not_held(trust::Grants& grants, const trust::Grants& held, const trust::TierName& me) {
+    const auto same_user = [](const auto& a, const auto& b) { return a.user == b.user; };
+    keep_held(grants.login, held.login, me, same_user);
+    keep_held(grants.keep, held.keep, me, same_user);
+    keep_held(grants.use, held.use, me,
+              [](const auto& a, const auto& b) { return a.user == b.user && a.app == b.app; });
+    keep_held(grants.run, held.run, me, [](const auto& a, const auto& b) {
+        return a.app == b.app && a.release == b.release;
+    });
+    keep_held(grants.write, held.write, me,
+              [](const auto& a, const auto& b) { return a.dataset == b.dataset; });
+}
+
 } // namespace
 
 // As the release itself says, whether or not this tier holds the app.
@@ -248,6 +271,9 @@ Result<std::int64_t> Delegation::sign_lease(const ChildRow& child) {
     if (*last && !forced_.contains(child.name)) {
         trust::Grants before = signed_grants(**last);
         forget_disabled(before, world_.accounts);
+        if (lease_) {
+            forget_not_held(before, lease_->grants, world_.me.name);
+        }
         if (trust::drops_too_much(before, grants)) {
             return fail(Code::refused,
                         "the next lease for '" + child.name +

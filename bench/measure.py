@@ -60,6 +60,12 @@ class Figure:
             return None
         return self.peer_value / self.value if self.sense == "min" else self.value / self.peer_value
 
+    def misses(self) -> bool:
+        """Against a peer the ratio must reach the limit; alone, the value must keep to its side of it."""
+        if self.peer:
+            return self.ratio < self.limit
+        return self.value > self.limit if self.sense == "min" else self.value < self.limit
+
     def as_json(self) -> dict:
         return {"name": self.name, "value": round(self.value, 4), "unit": self.unit, "sense": self.sense,
                 "limit": self.limit, "peer": self.peer or None,
@@ -83,7 +89,7 @@ def finish(figures: list, file: str) -> int:
     missed = []
     for figure in figures:
         print(figure.row())
-        if figure.limit is not None and (figure.ratio if figure.peer else figure.value) < figure.limit:
+        if figure.limit is not None and figure.misses():
             missed.append(figure.name)
     if file:
         Path(file).write_text(json.dumps({"figures": [f.as_json() for f in figures]}, indent=1) + "\n")

@@ -4,7 +4,7 @@ _hasp() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case "${path:+$path }$word" in
-        'init'|'serve'|'relay'|'status'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'app'|'app add'|'app list'|'app remove'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease sign'|'config'|'config check') path=${path:+$path }$word ;;
+        'init'|'serve'|'relay'|'status'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'app'|'app add'|'app list'|'app remove'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease sign'|'bill'|'bill tariff'|'bill tariff set'|'bill tariff check'|'bill tariff show'|'bill close'|'bill show'|'bill verify'|'config'|'config check') path=${path:+$path }$word ;;
         esac
     done
     COMPREPLY=()
@@ -38,10 +38,12 @@ _hasp() {
     'token create:--app') return ;;
     'token create:--label') return ;;
     'token create:--expires') return ;;
+    'bill show:--user') return ;;
+    'bill show:--explain') return ;;
     esac
     local words= files=
     case "$path" in
-    '') words='init serve relay status local app user token lease config --state --json --quiet --help' ;;
+    '') words='init serve relay status local app user token lease bill config --state --json --quiet --help' ;;
     'init') words='--realm --name --operator --password-file --listen --link-listen --link-address --state --json --quiet --help' ;;
     'serve') words='--config --state --json --quiet --help' ;;
     'relay') words='--config --join --only-join --state --json --quiet --help' ;;
@@ -74,6 +76,14 @@ _hasp() {
     'lease') words='show sign --state --json --quiet --help' ;;
     'lease show') words='--state --json --quiet --help' ;;
     'lease sign') words='--state --json --quiet --help' ;;
+    'bill') words='tariff close show verify --state --json --quiet --help' ;;
+    'bill tariff') words='set check show --state --json --quiet --help' ;;
+    'bill tariff set') words='--dry-run --state --json --quiet --help' files=1 ;;
+    'bill tariff check') words='--state --json --quiet --help' files=1 ;;
+    'bill tariff show') words='--state --json --quiet --help' ;;
+    'bill close') words='--partial --dry-run --state --json --quiet --help' ;;
+    'bill show') words='--user --explain --csv --state --json --quiet --help' ;;
+    'bill verify') words='--state --json --quiet --help' ;;
     'config') words='check --state --json --quiet --help' ;;
     'config check') words='--state --json --quiet --help' files=1 ;;
     esac

@@ -1,5 +1,5 @@
 # fish completion for hasp. Made by `hasp help-dump fish`: do not edit.
-set -g __hasp_known 'init' 'serve' 'relay' 'status' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'app' 'app add' 'app list' 'app remove' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease sign' 'config' 'config check'
+set -g __hasp_known 'init' 'serve' 'relay' 'status' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'app' 'app add' 'app list' 'app remove' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease sign' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
 function __hasp_at
     set -l route
     for word in (commandline -opc)[2..-1]
@@ -22,6 +22,7 @@ complete -c hasp -n '__hasp_at ""' -a 'app' -d 'install, list and remove apps'
 complete -c hasp -n '__hasp_at ""' -a 'user' -d 'keep accounts, groups and what they may use'
 complete -c hasp -n '__hasp_at ""' -a 'token' -d 'make, list and end tokens for programs'
 complete -c hasp -n '__hasp_at ""' -a 'lease' -d 'show and sign what tiers may do without asking'
+complete -c hasp -n '__hasp_at ""' -a 'bill' -d 'price usage, close periods and show invoices'
 complete -c hasp -n '__hasp_at ""' -a 'config' -d 'check a config file'
 complete -c hasp -n '__hasp_at "init"' -l realm -x -d 'name of the whole tree, for example clinics'
 complete -c hasp -n '__hasp_at "init"' -l name -x -d 'name of this tier in it'
@@ -79,5 +80,20 @@ complete -c hasp -n '__hasp_at "token create"' -l label -x -d 'what it is for'
 complete -c hasp -n '__hasp_at "token create"' -l expires -x -d 'days until it ends (default: never)'
 complete -c hasp -n '__hasp_at "lease"' -a 'show' -d 'show what this tier may do, and until when'
 complete -c hasp -n '__hasp_at "lease"' -a 'sign' -d 'sign a lease that drops much'
+complete -c hasp -n '__hasp_at "bill"' -a 'tariff' -d 'set and show what usage costs'
+complete -c hasp -n '__hasp_at "bill"' -a 'close' -d 'close a period and make its invoices'
+complete -c hasp -n '__hasp_at "bill"' -a 'show' -d 'show closed periods and invoices'
+complete -c hasp -n '__hasp_at "bill"' -a 'verify' -d 'hold the ledger and all invoices against each other'
+complete -c hasp -n '__hasp_at "bill tariff"' -a 'set' -d 'set a tariff'
+complete -c hasp -n '__hasp_at "bill tariff"' -a 'check' -d 'say whether a tariff is right'
+complete -c hasp -n '__hasp_at "bill tariff"' -a 'show' -d 'list the tariffs, or print one'
+complete -c hasp -n '__hasp_at "bill tariff set"' -l dry-run -d 'show what would be done, and change nothing'
+complete -c hasp -n '__hasp_at "bill tariff set"' -F
+complete -c hasp -n '__hasp_at "bill tariff check"' -F
+complete -c hasp -n '__hasp_at "bill close"' -l partial -d 'close though usage is known to be missing'
+complete -c hasp -n '__hasp_at "bill close"' -l dry-run -d 'show what would be done, and change nothing'
+complete -c hasp -n '__hasp_at "bill show"' -l user -x -d 'the whole invoice of this account'
+complete -c hasp -n '__hasp_at "bill show"' -l explain -x -d 'list the batches and events behind this line of it'
+complete -c hasp -n '__hasp_at "bill show"' -l csv -d 'write the invoices\' lines as CSV (RFC 4180)'
 complete -c hasp -n '__hasp_at "config"' -a 'check' -d 'say whether a config file is right'
 complete -c hasp -n '__hasp_at "config check"' -F

@@ -136,10 +136,11 @@ std::string main_page(const Program& program) {
         out += ".TP\n.B " + roff(name) + "\n" + roff(text) + "\n";
     }
     out += ".SH FILES\n";
-    constexpr std::array<std::pair<const char*, const char*>, 6> files = {{
+    constexpr std::array<std::pair<const char*, const char*>, 7> files = {{
         {"STATE/hasp.toml", "The config of the tier, see hasp.toml(5)."},
         {"STATE/keys/", "The keys and certificates of the tier. Keep them secret."},
         {"STATE/keeper.db", "The registry, accounts, sessions, children and leases."},
+        {"STATE/ledger.db", "Usage of this tier and of those below, tariffs and invoices."},
         {"STATE/admin.sock", "Where the commands of this machine reach the running tier."},
         {"STATE/releases/", "The releases of apps that the tier holds."},
         {"STATE/log/", "The access log and the last output of each app."},

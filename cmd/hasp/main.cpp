@@ -2,6 +2,7 @@
 #include "base/files.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "billing/tariff.h"
 #include "commands.h"
 #include "maint/config.h"
 #include "run/dialer.h"
@@ -22,7 +23,7 @@ std::vector<Command> commands() {
                              doctor_command()};
     for (const auto& group :
          {local_commands(), app_commands(), user_commands(), token_commands(), lease_commands(),
-          why_commands(), config_commands(), hidden_commands()}) {
+          why_commands(), bill_commands(), config_commands(), hidden_commands()}) {
         all.insert(all.end(), group.begin(), group.end());
     }
     return all;
@@ -67,6 +68,30 @@ std::vector<FileManual> manuals() {
     for (const run::KeyRow& row : run::manifest_keys()) {
         app.rows.push_back(manual_row(row));
     }
+    FileManual tariff{
+        .file = "hasp-tariff.toml",
+        .summary = "what usage costs",
+        .description =
+            "Set with `hasp bill tariff set FILE`; `hasp bill tariff check FILE` says beforehand "
+            "what is wrong with it. An unknown key, a wrong type or a value that does not fit is "
+            "refused with its line.\n\nRates are texts, never numbers: money does not pass through "
+            "floating point. Each line of an invoice is its quantity times its rate, rounded once; "
+            "tax is rounded once a rate on each invoice.\n\nA period is priced by the tariff that "
+            "is in force when it begins. Usage that came after its period was closed goes onto the "
+            "next invoice, at the prices of the period that it belongs to.",
+        .rows = {},
+        .example = "[tariff]\nversion = \"2026\"\ncurrency = \"EUR\"\neffective_from = "
+                   "\"2026-01-01\"\nzone = \"+01:00\"\n\n[groups]\noffice = [\"calendar\", "
+                   "\"wiki\"]\n\n[[price]]\nline = \"Office, requests\"\nper = "
+                   "\"request\"\nrate = \"0.0005\"\ntax = \"19\"\ngroups = "
+                   "[\"office\"]\n\n[[price]]\nline = \"Office, users\"\nper = "
+                   "\"active_user\"\nrate = \"4.50\"\ntax = \"19\"\ngroups = [\"office\"]\n"};
+    for (const billing::TariffKey& row : billing::tariff_keys()) {
+        tariff.rows.push_back({row.section == "price" ? "[price]" : std::string(row.section),
+                               std::string(row.key), std::string(row.type), "",
+                               std::string(row.default_value), std::string(row.limits),
+                               std::string(row.text)});
+    }
     return {
         {.file = "hasp.toml",
          .summary = "the config of a tier",
@@ -78,7 +103,8 @@ std::vector<FileManual> manuals() {
          .rows = maint::config_rows(),
          .example = "[web]\nlisten = [\"192.0.2.10:80\"]\n\n[link]\nlisten = "
                     "[\"192.0.2.10:8490\"]\naddresses = [\"center.example:8490\"]\n"},
-        std::move(app)};
+        std::move(app),
+        std::move(tariff)};
 }
 
 Result<std::string> read_stdin(std::size_t limit_bytes) {

@@ -2,6 +2,7 @@
 // poll(2): it has few descriptors and no request path.
 #include "base/random.h"
 #include "base/text.h"
+#include "billing/batch.h"
 #include "billing/usage_ring.h"
 #include "control.h"
 #include "ipc/channel.h"
@@ -11,6 +12,7 @@
 #include "worker_pool.h"
 
 #include <cerrno>
+#include <csignal>
 #include <map>
 #include <optional>
 #include <poll.h>
@@ -24,6 +26,8 @@ namespace hasp::cmd {
 namespace {
 
 constexpr int turn_ms = 200; // how often usage is taken from the ring
+// As soon as a turn's harvest fills a batch, the next one comes earlier, before the ring is full.
+constexpr int busy_turn_ms = 20;
 constexpr std::size_t admin_clients_max = 64;
 constexpr std::int64_t rejoin_after_us = 2'000'000;
 
@@ -105,7 +109,7 @@ class KeeperProcess final : public maint::KeeperPorts {
         for (auto& [id, client] : clients_) {
             watch(client);
         }
-        ::poll(fds.data(), fds.size(), more_ ? 0 : turn_ms);
+        ::poll(fds.data(), fds.size(), more_ ? 0 : busy_ ? busy_turn_ms : turn_ms);
         more_ = false;
         for (std::size_t i = 0; i < channels.size(); ++i) {
             if (fds[i + 3].revents != 0 && !(*channels[i])->closed()) {
@@ -123,6 +127,9 @@ class KeeperProcess final : public maint::KeeperPorts {
         std::erase_if(clients_, [](const auto& client) { return client.second->closed(); });
         take_control();
         const std::int64_t now = clock_.boot_us();
+        if (busy_ && now - ticked_us_ >= busy_turn_ms * 1000) {
+            take_usage();
+        }
         if (now - ticked_us_ >= turn_ms * 1000) {
             ticked_us_ = now;
             take_usage();
@@ -216,22 +223,33 @@ class KeeperProcess final : public maint::KeeperPorts {
         }
         const std::uint64_t id = ++next_client_;
         clients_[id] = std::make_unique<ipc::Channel>(
-            std::move(socket),
-            ipc::Channel::Callbacks{[this, id](ipc::Frame&& f) { keeper_->on_admin(id, f); },
-                                    [](const Error&) {}});
+            std::move(socket), ipc::Channel::Callbacks{[this, id](ipc::Frame&& f) {
+                                                           // A command sees what was used before it
+                                                           // was given.
+                                                           take_usage();
+                                                           keeper_->on_admin(id, f);
+                                                       },
+                                                       [](const Error&) {}});
     }
 
     void take_usage() {
         if (!ring_) {
             return;
         }
+        std::size_t taken = 0;
         for (std::uint32_t lane = 0; lane < ring_->lanes(); ++lane) {
             for (auto batch = ring_->peek(lane); !batch.records.empty();
                  batch = ring_->peek(lane)) {
-                keeper_->on_usage(batch.records);
-                ring_->take(lane, batch.records.size());
+                const std::size_t durable = keeper_->on_usage(
+                    {ring_->id(), lane, batch.first, ring_->dropped(lane)}, batch.records);
+                ring_->take(lane, durable);
+                taken += durable;
+                if (durable < batch.records.size()) {
+                    break; // the disk refuses: they wait in the ring
+                }
             }
         }
+        busy_ = taken >= billing::batch_events_max;
     }
 
     const ProcessOptions& options_;
@@ -250,6 +268,7 @@ class KeeperProcess final : public maint::KeeperPorts {
     std::int64_t front_broken_us_ = 0;
     std::int64_t spawner_broken_us_ = 0;
     bool more_ = false; // a channel had more than one helping
+    bool busy_ = false;
     bool stopping_ = false;
 };
 
@@ -258,6 +277,8 @@ class KeeperProcess final : public maint::KeeperPorts {
 int run_keeper(const ProcessOptions& options, const Log& log) {
     // Its memory holds keys: no core dumps, no ptrace by others.
     ::prctl(PR_SET_DUMPABLE, 0);
+    // A file that may not grow is an error of its write, as a full disk is, and no reason to die.
+    ::signal(SIGXFSZ, SIG_IGN);
     KeeperProcess process(options, log);
     return process.run();
 }

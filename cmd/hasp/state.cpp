@@ -81,7 +81,9 @@ Result<Json> run_at_state(const Args& args, Env& env, const std::string& command
     const std::string state = absolute_path(args.state());
     const std::string request = dump({{"cmd", command}, {"args", arguments}});
     auto frame = ipc::call_unix(state + "/admin.sock", request, {},
-                                command.starts_with("app.") ? command_ms_max : question_ms_max);
+                                command.starts_with("app.") || command.starts_with("bill.")
+                                    ? command_ms_max
+                                    : question_ms_max);
     if (frame.ok()) {
         return unwrap(frame->head);
     }

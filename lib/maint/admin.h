@@ -4,6 +4,7 @@
 #pragma once
 
 #include "apps.h"
+#include "billing/ledger_store.h"
 #include "delegation.h"
 #include "enrolment.h"
 #include "explain.h"
@@ -34,6 +35,7 @@ class Admin {
         Explain& explain;
         Enrolment& enrolment;
         ReleaseStore& releases;
+        std::string ledger_path;
         std::function<Json()> status;
         std::function<void(const std::string& child)> revoked;
     };
@@ -51,6 +53,9 @@ class Admin {
     void app_commands();
     Result<Json> lent_json(const std::string& child);
     Result<Json> local_json(const std::string& name);
+    void bill_commands();
+    // Runs `work` on a ledger of its own, beside the keeper: it may read for long.
+    void in_ledger(std::function<Result<Json>(billing::LedgerStore&)> work, const Answer& answer);
     void add_user(const Json& args, const Answer& answer);
     void set_password(const std::string& user, const std::string& password,
                       std::function<void(Status)> done);

@@ -45,6 +45,8 @@ void Apps::start(const std::string& app, const std::string& user, Started done) 
     if (!first) {
         return;
     }
+    instance.asked_by = user;
+    instance.ordered_us = world_.clock.wall_us();
     if (Status ordered = order_start(instance, row->second, manifest->second); !ordered.ok()) {
         settle(instance, ordered);
     }
@@ -121,7 +123,12 @@ void Apps::on_spawner(const Json& head) {
         return;
     }
     if (kind == "ready") {
-        settle(instance, {});
+        // One that was up already when it was asked for was not started again.
+        const bool came_up =
+            instance.ordered_us != 0 && int_of(head, "since_us") >= instance.ordered_us;
+        instance.ordered_us = 0;
+        settle(instance,
+               came_up && on_started_ ? on_started_(instance.app, instance.asked_by) : Status());
     } else if (kind == "stopped") {
         // Somebody may have asked while the old one was ending: then it is started anew.
         if (!instance.waiting.empty() && rows_.contains(instance.app)) {

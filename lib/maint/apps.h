@@ -77,7 +77,13 @@ class Apps {
 
     // Front wants a process. Single flight per instance; `done` is called once.
     using Started = std::function<void(Status, const std::string& last_lines)>;
+    // `user` is who asks, also for an app that runs once for all; empty: nobody is signed on.
     void start(const std::string& app, const std::string& user, Started done);
+    // An instance came up because `user` asked; those who wait hear of it when this returned, and
+    // of its error instead when there is one.
+    void on_started(std::function<Status(const std::string& app, const std::string& user)> call) {
+        on_started_ = std::move(call);
+    }
     // A request of this app (and user) was served at `boot_us`: it is in use.
     void used(const std::string& app, const std::string& user);
     void on_spawner(const Json& head);
@@ -133,6 +139,8 @@ class Apps {
         std::vector<Started> waiting;
         std::int64_t used_us = 0; // boot clock
         std::int64_t retry_after_us = 0;
+        std::string asked_by;
+        std::int64_t ordered_us = 0; // wall clock; 0: no start was ordered since it came up last
     };
     void load_owners();
     void keep_owners();
@@ -150,6 +158,7 @@ class Apps {
     World world_;
     AskAuthority authority_;
     OnChange on_change_;
+    std::function<Status(const std::string&, const std::string&)> on_started_;
     std::map<std::string, AppRow> rows_;
     std::map<std::string, run::Manifest> manifests_;
     std::map<std::string, std::vector<AppFacts>> children_;

@@ -7,12 +7,16 @@
 #include "delegation.h"
 #include "enrolment.h"
 #include "explain.h"
+#include "ledger.h"
 #include "links.h"
 #include "pages.h"
 #include "people.h"
 #include "signon/schema.h"
 #include "status.h"
 #include "store/db.h"
+
+#include <array>
+#include <functional>
 
 namespace hasp::maint {
 
@@ -38,6 +42,8 @@ struct Keeper::Impl {
     const Log& log;
     TierIdentity me;
     std::unique_ptr<store::Db> db;
+    std::unique_ptr<store::Db> ledger_db;
+    std::unique_ptr<billing::LedgerStore> ledger_store;
     TierStore store;
     TrustedClock time;
     sync::WorkingCopies copies;
@@ -53,6 +59,7 @@ struct Keeper::Impl {
     std::unique_ptr<Apps> apps;
     std::unique_ptr<Delegation> delegation;
     Enrolment enrolment;
+    Ledger ledger;
     std::unique_ptr<Pages> pages;
     std::unique_ptr<Explain> explain;
     std::unique_ptr<Admin> admin;
@@ -64,10 +71,12 @@ struct Keeper::Impl {
     std::map<std::string, std::string> catalog_told; // by child: what it was last told
 
     Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, const Log& l,
-         TierIdentity identity, std::unique_ptr<store::Db> database, TierStore tier_store,
-         sync::WorkingCopies working_copies, const std::string& secret)
+         TierIdentity identity, std::unique_ptr<store::Db> database,
+         std::unique_ptr<store::Db> ledger_database, std::unique_ptr<billing::LedgerStore> usage,
+         TierStore tier_store, sync::WorkingCopies working_copies, const std::string& secret)
         : options(std::move(o)), ports(p), clock(c), random(r), log(l), me(std::move(identity)),
-          db(std::move(database)), store(std::move(tier_store)),
+          db(std::move(database)), ledger_db(std::move(ledger_database)),
+          ledger_store(std::move(usage)), store(std::move(tier_store)),
           time(clock, store, log,
                me.has_parent() ? options.config.lease.run_days * trust::day_us : 0,
                options.boot_id.empty() ? kernel_boot_id() : options.boot_id),
@@ -80,7 +89,8 @@ struct Keeper::Impl {
           links(ports, time, log, me.name, options.config.link.heartbeat_s),
           people({store, *accounts, *sessions, *tokens},
                  {ports, links, time, random, log, options.config}, secret, me.has_parent()),
-          enrolment({clock, random, log, me, store, [this] { send_credentials(); }}) {
+          enrolment({clock, random, log, me, store, [this] { send_credentials(); }}),
+          ledger({links, clock, log, me, store, *ledger_store}) {
         apps = std::make_unique<Apps>(
             Apps::World{ports, clock, time, log, options.config, store, copies, releases, me.name,
                         options.state},
@@ -97,10 +107,11 @@ struct Keeper::Impl {
         explain = std::make_unique<Explain>(
             Explain::World{clock, time, me, store, *accounts, *sessions, links, *apps, *delegation,
                            parent, [this] { return to_json(unsent()); }});
-        admin = std::make_unique<Admin>(Admin::World{
-            ports, clock, random, options.config, me, store, *accounts, *sessions, *tokens, people,
-            *apps, *delegation, *explain, enrolment, releases, [this] { return status(); },
-            [this](const std::string& child) { child_revoked(child); }});
+        admin = std::make_unique<Admin>(
+            Admin::World{ports, clock, random, options.config, me, store, *accounts, *sessions,
+                         *tokens, people, *apps, *delegation, *explain, enrolment, releases,
+                         options.state + "/ledger.db", [this] { return status(); },
+                         [this](const std::string& child) { child_revoked(child); }});
         links.on_bytes(
             [this](const std::string& neighbour, const std::string& type, std::size_t in,
                    std::size_t out) { traffic.frame(neighbour == to_parent, type, in, out); });
@@ -117,6 +128,10 @@ struct Keeper::Impl {
                            return delegation->lent_users(child);
                        });
         delegation->on_lease([this] { people.lease_changed(); });
+        ledger.on_change([this] { report_stale = true; });
+        apps->on_started([this](const std::string& app, const std::string& user) {
+            return ledger.app_started(app, user);
+        });
         links.on_change([this](const std::string& neighbour, bool connected) {
             neighbour_changed(neighbour, connected);
         });
@@ -132,11 +147,24 @@ struct Keeper::Impl {
     }
 
     // What waits to be sent upward: each module that keeps such things says its part here.
-    Unsent unsent() const { return {}; }
+    Unsent unsent() {
+        Unsent out;
+        if (me.has_parent()) {
+            const LedgerStatus usage = ledger.status();
+            out.events = static_cast<std::int64_t>(usage.events_unsent);
+            if (usage.oldest_unsent_us > 0) {
+                out.since_us = usage.oldest_unsent_us;
+            }
+        }
+        return out;
+    }
 
     Json status() {
-        return status_json({clock, time, options.config, options.version, me, store, links, *apps,
-                            *delegation, parent, pids, traffic, unsent(), options.daemon});
+        Json out =
+            status_json({clock, time, options.config, options.version, me, store, links, *apps,
+                         *delegation, parent, pids, traffic, unsent(), options.daemon});
+        out["usage"] = ledger_json(ledger.status());
+        return out;
     }
 
     void neighbour_changed(const std::string& neighbour, bool connected) {
@@ -148,6 +176,7 @@ struct Keeper::Impl {
                 reported_us = 0;
                 delegation->parent_connected();
                 people.parent_connected();
+                ledger.parent_connected();
             }
         } else if (connected) {
             catalog_told.erase(neighbour);
@@ -300,9 +329,18 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
     if (!copies.ok()) {
         return copies.error();
     }
-    auto impl = std::make_unique<Impl>(
-        std::move(options), ports, clock, random, log, *std::move(me), *std::move(db),
-        *std::move(store), *std::move(copies), from_base64url(*secret).value_or(*secret));
+    auto ledger_db = store::Db::open(options.state + "/ledger.db");
+    if (!ledger_db.ok()) {
+        return ledger_db.error();
+    }
+    auto usage = billing::open_sqlite_ledger_store(**ledger_db, me->name.realm());
+    if (!usage.ok()) {
+        return usage.error();
+    }
+    auto impl = std::make_unique<Impl>(std::move(options), ports, clock, random, log,
+                                       *std::move(me), *std::move(db), *std::move(ledger_db),
+                                       *std::move(usage), *std::move(store), *std::move(copies),
+                                       from_base64url(*secret).value_or(*secret));
     if (Status loaded = impl->delegation->load(); !loaded.ok()) {
         return loaded.error();
     }
@@ -341,6 +379,10 @@ void Keeper::on_front(const ipc::Frame& frame) {
     const auto link = static_cast<LinkId>(int_of(head, "link"));
     if (type == "who") {
         impl_->people.identify(head, [this, id = int_of(head, "id")](Json answer) {
+            // What it is passed on above its home, the home meters.
+            answer["home"] =
+                answer.contains("identity") &&
+                impl_->accounts->show(text_of(member(answer, "identity"), "user")).ok();
             answer["t"] = "who";
             answer["id"] = id;
             impl_->ports.send_front(dump(answer), {}, {});
@@ -386,11 +428,22 @@ void Keeper::on_admin(std::uint64_t client, const ipc::Frame& frame) {
     });
 }
 
-void Keeper::on_usage(std::span<const billing::UsageRecord> records) {
+std::size_t Keeper::on_usage(const billing::RingPlace& at,
+                             std::span<const billing::UsageRecord> records) {
+    // Thousands of records name the same few pairs: what was just marked is passed over.
+    std::array<const billing::UsageRecord*, 512> marked{};
     for (const billing::UsageRecord& record : records) {
-        impl_->apps->used(std::string(billing::name_of(record.app)),
-                          std::string(billing::name_of(record.user)));
+        const std::string_view app = billing::name_of(record.app);
+        const std::string_view user = billing::name_of(record.user);
+        const std::size_t hash =
+            std::hash<std::string_view>{}(app)*31 + std::hash<std::string_view>{}(user);
+        const billing::UsageRecord*& slot = marked[hash % marked.size()];
+        if (slot == nullptr || slot->app != record.app || slot->user != record.user) {
+            slot = &record;
+            impl_->apps->used(std::string(app), std::string(user));
+        }
     }
+    return impl_->ledger.record(at, records);
 }
 
 void Keeper::set_pids(const std::map<std::string, std::int64_t>& pids) {
@@ -404,7 +457,8 @@ void Keeper::tick() {
     if (impl_->me.has_parent()) {
         impl_->time.tick();
     }
-    const std::int64_t now = impl_->clock.boot_us();
+    @ @ @ @impl_->ledger.tick();
+    @ @ @ @ const std::int64_t now = impl_->clock.boot_us();
     if (now - impl_->expired_us >= expire_every_us) {
         impl_->expired_us = now;
         impl_->people.expire();
@@ -416,6 +470,7 @@ void Keeper::tick() {
 
 void Keeper::flush() {
     impl_->delegation->flush();
+    impl_->ledger.flush();
     if (impl_->front_there) {
         impl_->apps->flush();
     }

@@ -4,8 +4,8 @@ namespace hasp::maint {
 
 namespace {
 // What both sides must know before they use it. A parent serves children two releases back.
-const std::vector<std::string> own_features{"lease", "desired", "pack",  "login",
-                                            "token", "session", "report"};
+const std::vector<std::string> own_features{"lease", "desired", "pack",   "login",
+                                            "token", "session", "report", "usage"};
 constexpr std::size_t features_max = 64;
 } // namespace
 

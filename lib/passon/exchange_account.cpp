@@ -48,11 +48,12 @@ void Exchange::write_log(std::int64_t now_us) {
     core_.parts.access_log.write(line);
 }
 
-// Who meters: the tier that serves, and the user's own tier when the answer came from above.
+// Who meters: the tier that serves, and the account's home when it passed the request on above
+// itself. The tiers between record nothing.
 void Exchange::write_usage(billing::UsageKind kind, bool last, std::int64_t now_us) {
     using registry::Verdict;
-    const bool passed_up = verdict_ == Verdict::parent && down_->from() == From::user;
-    if (!who_ || (verdict_ != Verdict::here && !passed_up)) {
+    if (!who_ ||
+        (verdict_ != Verdict::here && !(verdict_ == Verdict::parent && who_->identity->home))) {
         return;
     }
     billing::UsageRecord record;

@@ -202,8 +202,7 @@ void Exchange::on_dialed(Result<Fd> socket) {
     }
     waiting_at_ = at;
     due(Due::start);
-    at->start(std::string(app_.name()),
-              app_.instance() == registry::Instance::user ? who_->identity->user : std::string(),
+    at->start(std::string(app_.name()), who_ ? who_->identity->user : std::string(),
               std::string(request_id()));
 }
 

@@ -204,8 +204,10 @@ TEST_F(Asked, BytesOnTheLinkAreCountedByWhatTheyWereFor) {
     EXPECT_TRUE(member(member(center.status(), "wan"), "parent").is_null());
 }
 
-TEST_F(Asked, WhatNoModuleCountsIsNotSaidToBeZero) {
-    EXPECT_TRUE(member(tokyo.status(), "unsent").contains("files"));
+TEST_F(Asked, WhatIsNotYetSentIsCountedWhereThereIsAParent) {
+    const Json below = member(tokyo.status(), "unsent");
+    EXPECT_EQ(int_of(below, "events", -1), 0);
+    EXPECT_TRUE(member(member(center.status(), "unsent"), "events").is_null());
 }
 
 } // namespace hasp::maint::tests

@@ -49,6 +49,9 @@ class Links : public ::testing::Test {
             tier->publish();
             tier->keeper.know("cookie:secret", person("anna", everything));
         }
+        Identity at_home = person("anna", everything);
+        at_home.home = true;
+        tokyo_.keeper.know("cookie:secret", at_home);
         center_.keeper.know("link:tokyo:" + sid, person("anna", everything));
         upper_.keeper.know("link:center:" + sid, person("anna", everything));
         center_.join(upper_.link_port());
@@ -80,9 +83,26 @@ TEST_F(Links, ARequestGoesUpThroughEveryTierToTheOneThatHolds) {
     for (Tier* tier : {&tokyo_, &center_, &upper_}) {
         EXPECT_THAT(tier->access_log(), HasSubstr(id));
     }
-    EXPECT_EQ(tokyo_.usage().size(), 1U) << "the user's own tier meters what came from above";
+    EXPECT_EQ(tokyo_.usage().size(), 1U) << "the account's home meters what came from above";
     EXPECT_EQ(center_.usage().size(), 0U) << "a tier between does not";
     EXPECT_EQ(upper_.usage().size(), 1U) << "the tier that serves does";
+}
+
+TEST_F(Links, AHomeBetweenMetersWhatItPassesOnAndTheTierWhereTheUserIsDoesNot) {
+    tokyo_.keeper.know("cookie:secret", person("anna", {"top", "mid", "low"}));
+    Identity at_home = person("anna", {"top", "mid", "low"});
+    at_home.home = true;
+    center_.keeper.know("link:tokyo:" + sid, at_home);
+    Client client(tokyo_.port());
+    ASSERT_EQ(client.get("/apps/top/x", cookie).status, 200);
+    ASSERT_EQ(client.get("/apps/mid/x", cookie).status, 200);
+    EXPECT_EQ(tokyo_.usage().size(), 0U);
+    const auto center = center_.usage();
+    ASSERT_EQ(center.size(), 2U);
+    EXPECT_EQ(center[0].served, billing::Served::parent);
+    EXPECT_EQ(center[1].served, billing::Served::here);
+    EXPECT_EQ(billing::name_of(center[0].app), "top");
+    EXPECT_EQ(upper_.usage().size(), 1U);
 }
 
 TEST_F(Links, ARequestGoesDownOverReversedConnections) {

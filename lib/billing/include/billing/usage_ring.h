@@ -38,7 +38,7 @@ struct UsageRecord {
     std::uint8_t reserved = 0;
     std::uint16_t flags = 0;
     std::uint16_t status = 0;     // of the answer's head; 101 for a WebSocket
-    std::int64_t time_us = 0;     // wall clock at the final answer's head
+    std::int64_t time_us = 0;     // wall clock at the answer's end; of a WebSocket: of the record
     std::int64_t duration_us = 0; // from the request's head to the end of the answer
     std::uint64_t bytes_in = 0;   // of bodies, as the app saw and sent them
     std::uint64_t bytes_out = 0;
@@ -59,6 +59,14 @@ inline void set_name(std::array<char, 40>& field, std::string_view name) {
 inline std::string_view name_of(const std::array<char, 40>& field) {
     return {field.data(), ::strnlen(field.data(), field.size())};
 }
+
+// Where records that a reader took from a ring lay in it: with the ring's id, a record's identity.
+struct RingPlace {
+    std::array<std::uint8_t, 16> ring{};
+    std::uint32_t lane = 0;
+    std::uint64_t first = 0;   // position of the first record
+    std::uint64_t dropped = 0; // as the lane counted when they were read
+};
 
 // Positions of one lane. Three cache lines, so that producer and consumer do not share one.
 struct LaneState {

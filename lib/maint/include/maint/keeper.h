@@ -58,7 +58,10 @@ class Keeper {
     void on_spawner(const ipc::Frame& frame);
     // Answered through KeeperPorts::answer_admin.
     void on_admin(std::uint64_t client, const ipc::Frame& frame);
-    void on_usage(std::span<const billing::UsageRecord> records);
+    // Records from the usage ring. How many of them, from the first, are in the ledger and may be
+    // taken out of the ring.
+    std::size_t on_usage(const billing::RingPlace& at,
+                         std::span<const billing::UsageRecord> records);
     void set_pids(const std::map<std::string, std::int64_t>& pids);
 
     // At least once a second.

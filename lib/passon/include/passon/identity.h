@@ -19,6 +19,7 @@ struct Identity {
     std::string only_host;           // not empty: the credential is good at this host alone
     std::int64_t until_us = 0;       // trusted time (Snapshot::clock_offset_us); void from then on
     std::int64_t since_us = 0;       // trusted time at which its session began; 0: not known
+    bool home = false;               // this tier is the account's home
 };
 
 // What to forget. A field that is empty matches everything; all empty drops the whole cache.

@@ -58,7 +58,7 @@ struct PageAnswer {
 // question per instance at a time.
 struct StartQuestion {
     std::string app;
-    std::string user; // with instance = user
+    std::string user; // who asks; empty: nobody is signed on
     std::string request_id;
 };
 // Ok: its dial socket answers now. Error: what to tell people, with the last log lines in `hint`.

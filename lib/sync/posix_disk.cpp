@@ -1,0 +1,406 @@
+// Disk over this machine's file system. Every path is opened part by part beneath the root by the
+// kernel (openat2), since apps write what they like into their folders.
+#include "base/fd.h"
+#include "sync/disk.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace hasp::sync {
+
+namespace {
+
+constexpr std::int64_t second_ns = 1'000'000'000;
+constexpr std::int64_t second_us = 1'000'000;
+
+Fd open_beneath(int root, const std::string& path, std::uint64_t flags, std::uint64_t mode = 0) {
+    struct open_how how {};
+    how.flags = flags | O_CLOEXEC;
+    how.mode = mode;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    for (;;) {
+        const long fd = ::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how);
+        if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) {
+            return Fd(static_cast<int>(fd));
+        }
+    }
+}
+
+FileStat from(const struct stat& st) {
+    FileStat out;
+    out.kind = S_ISREG(st.st_mode)   ? FileKind::file
+               : S_ISDIR(st.st_mode) ? FileKind::folder
+               : S_ISLNK(st.st_mode) ? FileKind::symlink
+                                     : FileKind::other;
+    out.mode = st.st_mode & 07777U;
+    out.size = out.kind == FileKind::file ? static_cast<std::uint64_t>(st.st_size) : 0;
+    out.mtime_ns = st.st_mtim.tv_sec * second_ns + st.st_mtim.tv_nsec;
+    out.ctime_ns = st.st_ctim.tv_sec * second_ns + st.st_ctim.tv_nsec;
+    out.inode = st.st_ino;
+    return out;
+}
+
+Error disk_error(int error, const std::string& doing, const std::string& path) {
+    const std::string where = doing + " " + (path.empty() ? "the folder" : path);
+    switch (error) {
+    case ELOOP:
+    case EXDEV:
+    case ENOTDIR:
+        return fail(Code::refused,
+                    where + ": a symbolic link or a file stands where a folder must be");
+    case EEXIST:
+    case ENOTEMPTY:
+        return fail(Code::conflict, where + ": it exists, or is not empty");
+    case EISDIR:
+        return fail(Code::refused, where + ": it is a folder");
+    case ENOSPC:
+    case EDQUOT:
+        return fail(Code::failed, where + ": the disk is full", "make room: it goes on by itself");
+    default:
+        return errno_error(error, where);
+    }
+}
+
+class PosixReadFile final : public ReadFile {
+  public:
+    PosixReadFile(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+    Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
+        std::size_t done = 0;
+        while (done < into.size()) {
+            const ssize_t n = ::pread(fd_.get(), into.data() + done, into.size() - done,
+                                      static_cast<off_t>(offset + done));
+            if (n < 0 && errno == EINTR) {
+                continue;
+            }
+            if (n < 0) {
+                return disk_error(errno, "cannot read", path_);
+            }
+            if (n == 0) {
+                break;
+            }
+            done += static_cast<std::size_t>(n);
+        }
+        return done;
+    }
+    Result<FileStat> stat() override {
+        struct stat st {};
+        if (::fstat(fd_.get(), &st) != 0) {
+            return disk_error(errno, "cannot look at", path_);
+        }
+        return from(st);
+    }
+
+  private:
+    Fd fd_;
+    std::string path_;
+};
+
+class PosixWriteFile final : public WriteFile {
+  public:
+    PosixWriteFile(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+    Status write(std::string_view bytes) override {
+        while (!bytes.empty()) {
+            const ssize_t n = ::write(fd_.get(), bytes.data(), bytes.size());
+            if (n < 0 && errno == EINTR) {
+                continue;
+            }
+            if (n < 0) {
+                return disk_error(errno, "cannot write", path_);
+            }
+            bytes.remove_prefix(static_cast<std::size_t>(n));
+        }
+        return {};
+    }
+    Status sync() override {
+        return ::fsync(fd_.get()) == 0 ? Status{} : disk_error(errno, "cannot write", path_);
+    }
+
+  private:
+    Fd fd_;
+    std::string path_;
+};
+
+class PosixDisk final : public Disk {
+  public:
+    explicit PosixDisk(Fd root) : root_(std::move(root)) {}
+
+    Result<FileStat> stat(const std::string& path) override {
+        struct stat st {};
+        if (path.empty()) {
+            return ::fstat(root_.get(), &st) == 0 ? Result<FileStat>(from(st))
+                                                  : disk_error(errno, "cannot look at", path);
+        }
+        auto at = parent(path);
+        if (!at) {
+            return at.error();
+        }
+        if (::fstatat(at->fd.get(), at->name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+            return disk_error(errno, "cannot look at", path);
+        }
+        return from(st);
+    }
+
+    Result<std::vector<DirEntry>> list(const std::string& path) override {
+        auto folder = open_folder(path);
+        if (!folder) {
+            return folder.error();
+        }
+        const int fd = folder->get();
+        DIR* dir = ::fdopendir(fd);
+        if (dir == nullptr) {
+            return disk_error(errno, "cannot list", path);
+        }
+        static_cast<void>(folder->release()); // closedir closes it
+        std::vector<DirEntry> out;
+        int error = 0;
+        for (;;) {
+            errno = 0;
+            const dirent* entry = ::readdir(dir);
+            if (entry == nullptr) {
+                error = errno;
+                break;
+            }
+            const std::string name = entry->d_name;
+            struct stat st {};
+            if (name != "." && name != ".." &&
+                ::fstatat(fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+                out.push_back({name, from(st)});
+            }
+        }
+        ::closedir(dir);
+        if (error != 0) {
+            return disk_error(error, "cannot list", path);
+        }
+        std::sort(out.begin(), out.end(),
+                  [](const DirEntry& a, const DirEntry& b) { return a.name < b.name; });
+        return out;
+    }
+
+    Result<std::unique_ptr<ReadFile>> open(const std::string& path) override {
+        if (!valid_path(path)) {
+            return bad(path);
+        }
+        // O_NONBLOCK: a pipe that an app made must not hold us up.
+        Fd fd = open_beneath(root_.get(), path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
+        struct stat st {};
+        if (!fd || ::fstat(fd.get(), &st) != 0) {
+            return disk_error(errno, "cannot open", path);
+        }
+        if (!S_ISREG(st.st_mode)) {
+            return fail(Code::refused, "cannot open " + path + ": it is no regular file");
+        }
+        return std::unique_ptr<ReadFile>(new PosixReadFile(std::move(fd), path));
+    }
+
+    Result<std::unique_ptr<WriteFile>> create(const std::string& path, std::uint32_t mode,
+                                              Owner owner) override {
+        if (!valid_path(path)) {
+            return bad(path);
+        }
+        Fd fd = open_beneath(root_.get(), path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        if (!fd) {
+            return disk_error(errno, "cannot make", path);
+        }
+        if ((owner.uid != 0 && ::fchown(fd.get(), owner.uid, owner.gid) != 0) ||
+            ::fchmod(fd.get(), mode) != 0) {
+            return disk_error(errno, "cannot give away", path);
+        }
+        return std::unique_ptr<WriteFile>(new PosixWriteFile(std::move(fd), path));
+    }
+
+    Result<std::unique_ptr<WriteFile>> append(const std::string& path,
+                                              std::uint64_t size) override {
+        if (!valid_path(path)) {
+            return bad(path);
+        }
+        Fd fd = open_beneath(root_.get(), path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOFOLLOW);
+        struct stat st {};
+        if (!fd || ::fstat(fd.get(), &st) != 0) {
+            return disk_error(errno, "cannot open", path);
+        }
+        if (!S_ISREG(st.st_mode) || static_cast<std::uint64_t>(st.st_size) < size) {
+            return fail(Code::refused, "cannot go on with " + path + ": it is shorter than it was");
+        }
+        if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) {
+            return disk_error(errno, "cannot cut", path);
+        }
+        return std::unique_ptr<WriteFile>(new PosixWriteFile(std::move(fd), path));
+    }
+
+    Status set_meta(const std::string& path, std::uint32_t mode, std::int64_t mtime_us) override {
+        auto at = parent(path);
+        if (!at) {
+            return at.error();
+        }
+        struct stat st {};
+        if (::fstatat(at->fd.get(), at->name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+            return disk_error(errno, "cannot look at", path);
+        }
+        if (!S_ISLNK(st.st_mode)) {
+            const Fd fd = open_beneath(at->fd.get(), at->name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
+            if (!fd || ::fchmod(fd.get(), mode) != 0) {
+                return disk_error(errno, "cannot set the mode of", path);
+            }
+        }
+        std::int64_t seconds = mtime_us / second_us;
+        std::int64_t rest_us = mtime_us % second_us;
+        if (rest_us < 0) {
+            rest_us += second_us;
+            --seconds;
+        }
+        const std::array<timespec, 2> times{timespec{0, UTIME_OMIT},
+                                            timespec{seconds, rest_us * 1000}};
+        if (::utimensat(at->fd.get(), at->name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) != 0) {
+            return disk_error(errno, "cannot set the time of", path);
+        }
+        return {};
+    }
+
+    Status rename(const std::string& source, const std::string& target) override {
+        auto old = parent(source);
+        if (!old) {
+            return old.error();
+        }
+        auto at = parent(target);
+        if (!at) {
+            return at.error();
+        }
+        return ::renameat(old->fd.get(), old->name.c_str(), at->fd.get(), at->name.c_str()) == 0
+                   ? Status{}
+                   : disk_error(errno, "cannot put in place", target);
+    }
+
+    Status remove(const std::string& path) override { return unlink(path, 0); }
+    Status remove_folder(const std::string& path) override { return unlink(path, AT_REMOVEDIR); }
+
+    Status make_folder(const std::string& path, std::uint32_t mode, Owner owner) override {
+        auto at = parent(path);
+        if (!at) {
+            return at.error();
+        }
+        if (::mkdirat(at->fd.get(), at->name.c_str(), 0700) != 0) {
+            return disk_error(errno, "cannot make the folder", path);
+        }
+        const Fd fd = open_beneath(at->fd.get(), at->name, O_RDONLY | O_DIRECTORY);
+        if (!fd || (owner.uid != 0 && ::fchown(fd.get(), owner.uid, owner.gid) != 0) ||
+            ::fchmod(fd.get(), mode) != 0) {
+            return disk_error(errno, "cannot give away the folder", path);
+        }
+        return {};
+    }
+
+    Status make_symlink(const std::string& path, const std::string& target, Owner owner) override {
+        auto at = parent(path);
+        if (!at) {
+            return at.error();
+        }
+        if (::symlinkat(target.c_str(), at->fd.get(), at->name.c_str()) != 0) {
+            return disk_error(errno, "cannot make the link", path);
+        }
+        if (owner.uid != 0 && ::fchownat(at->fd.get(), at->name.c_str(), owner.uid, owner.gid,
+                                         AT_SYMLINK_NOFOLLOW) != 0) {
+            return disk_error(errno, "cannot give away the link", path);
+        }
+        return {};
+    }
+
+    Result<std::string> read_symlink(const std::string& path) override {
+        auto at = parent(path);
+        if (!at) {
+            return at.error();
+        }
+        std::string out(link_bytes_max + 1, '\0');
+        const ssize_t n = ::readlinkat(at->fd.get(), at->name.c_str(), out.data(), out.size());
+        if (n < 0) {
+            return errno == EINVAL ? fail(Code::refused, path + " is no symbolic link")
+                                   : disk_error(errno, "cannot read the link", path);
+        }
+        out.resize(static_cast<std::size_t>(n));
+        return out;
+    }
+
+    Status sync_folder(const std::string& path) override {
+        auto folder = open_folder(path);
+        if (!folder) {
+            return folder.error();
+        }
+        return ::fsync(folder->get()) == 0 ? Status{} : disk_error(errno, "cannot write", path);
+    }
+
+    Status sync_all() override {
+        return ::syncfs(root_.get()) == 0 ? Status{} : disk_error(errno, "cannot write", "");
+    }
+
+    Result<std::uint64_t> free_bytes() override {
+        struct statvfs vfs {};
+        if (::fstatvfs(root_.get(), &vfs) != 0) {
+            return disk_error(errno, "cannot ask for free space of", "");
+        }
+        return static_cast<std::uint64_t>(vfs.f_bavail) * vfs.f_frsize;
+    }
+
+  private:
+    struct Parent {
+        Fd fd;
+        std::string name;
+    };
+
+    static Error bad(const std::string& path) {
+        return fail(Code::refused, "\"" + path.substr(0, name_bytes_max) + "\" is not a path");
+    }
+
+    Result<Fd> open_folder(const std::string& path) {
+        if (!path.empty() && !valid_path(path)) {
+            return bad(path);
+        }
+        Fd fd = open_beneath(root_.get(), path.empty() ? "." : path, O_RDONLY | O_DIRECTORY);
+        if (!fd) {
+            return disk_error(errno, "cannot open the folder", path);
+        }
+        return fd;
+    }
+
+    Result<Parent> parent(const std::string& path) {
+        if (!valid_path(path)) {
+            return bad(path);
+        }
+        const std::size_t slash = path.rfind('/');
+        auto fd = open_folder(slash == std::string::npos ? "" : path.substr(0, slash));
+        if (!fd) {
+            return fd.error();
+        }
+        return Parent{*std::move(fd), slash == std::string::npos ? path : path.substr(slash + 1)};
+    }
+
+    Status unlink(const std::string& path, int flags) {
+        auto at = parent(path);
+        if (!at) {
+            return at.error();
+        }
+        return ::unlinkat(at->fd.get(), at->name.c_str(), flags) == 0
+                   ? Status{}
+                   : disk_error(errno, "cannot remove", path);
+    }
+
+    Fd root_;
+};
+
+} // namespace
+
+Result<std::unique_ptr<Disk>> open_disk(const std::string& root) {
+    Fd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) {
+        return errno_error(errno, "cannot open the folder " + root);
+    }
+    return std::unique_ptr<Disk>(new PosixDisk(std::move(fd)));
+}
+
+} // namespace hasp::sync

@@ -457,8 +457,8 @@ void Keeper::tick() {
     if (impl_->me.has_parent()) {
         impl_->time.tick();
     }
-    @ @ @ @impl_->ledger.tick();
-    @ @ @ @ const std::int64_t now = impl_->clock.boot_us();
+    impl_->ledger.tick();
+    const std::int64_t now = impl_->clock.boot_us();
     if (now - impl_->expired_us >= expire_every_us) {
         impl_->expired_us = now;
         impl_->people.expire();

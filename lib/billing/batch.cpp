@@ -100,10 +100,15 @@ Result<SealedBatch> seal_batch(ChainHead& head, std::uint64_t epoch, std::uint64
     h.prev = head.hash;
     h.sealed_at_us = now_us;
     h.from_us = h.to_us = records.front().time_us;
+    // Nearly all are of the day of the one before.
+    DayTotals* day = &day_of(out.days, h.from_us);
     for (const UsageRecord& r : records) {
+        if (r.time_us < day->day * day_us || r.time_us - day->day * day_us >= day_us) {
+            day = &day_of(out.days, r.time_us);
+        }
         h.from_us = std::min(h.from_us, r.time_us);
         h.to_us = std::max(h.to_us, r.time_us);
-        count(day_of(out.days, r.time_us), r.kind, r.bytes_in, r.bytes_out);
+        count(*day, r.kind, r.bytes_in, r.bytes_out);
     }
     h.dropped = dropped;
     h.events_bytes = static_cast<std::uint32_t>(out.events.size());

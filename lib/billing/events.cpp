@@ -65,19 +65,45 @@ using Ids = Table<id_bytes, 1024>;
 
 } // namespace
 
-bool sensible(const UsageRecord& r) {
+namespace {
+
+bool numbers_make_sense(const UsageRecord& r) {
     const bool kind = r.kind == UsageKind::request || r.kind == UsageKind::websocket ||
                       r.kind == UsageKind::app_start;
     const bool served =
         r.served == Served::here || r.served == Served::parent || r.served == Served::child;
+    return r.version == 1 && kind && served && (r.flags & ~known_flags) == 0 && r.time_us >= 0 &&
+           r.duration_us >= 0 && r.bytes_in <= size_max && r.bytes_out <= size_max;
+}
+
+bool names_make_sense(const UsageRecord& r) {
     const auto padded = [](const std::array<char, 40>& field) {
         const std::string_view name = name_of(field);
         return printable(name) && std::all_of(field.begin() + static_cast<long>(name.size()),
                                               field.end(), [](char c) { return c == '\0'; });
     };
-    return r.version == 1 && kind && served && (r.flags & ~known_flags) == 0 && r.time_us >= 0 &&
-           r.duration_us >= 0 && r.bytes_in <= size_max && r.bytes_out <= size_max &&
-           padded(r.app) && padded(r.user) && padded(r.peer);
+    return padded(r.app) && padded(r.user) && padded(r.peer);
+}
+
+} // namespace
+
+bool sensible(const UsageRecord& r) {
+    return numbers_make_sense(r) && names_make_sense(r);
+}
+
+bool SenseCheck::operator()(const UsageRecord& r) {
+    if (!numbers_make_sense(r)) {
+        return false;
+    }
+    const UsageRecord*& known = known_[names_hash(r) % known_.size()];
+    if (known != nullptr && known->app == r.app && known->user == r.user && known->peer == r.peer) {
+        return true;
+    }
+    if (!names_make_sense(r)) {
+        return false;
+    }
+    known = &r;
+    return true;
 }
 
 std::string encode_events(std::span<const UsageRecord> records) {

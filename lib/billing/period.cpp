@@ -124,17 +124,13 @@ Result<Period> parse_period(std::string_view text, int zone_minutes) {
         return fail(Code::usage, "\"" + std::string(text.substr(0, 60)) + "\" is no period",
                     "write a month as 2026-11, or FROM/TO with times as 2026-11-23T16:02:16Z");
     }
-    const auto first = [&](int y, int m) {
-        char date[16];
-        std::snprintf(date, sizeof date, "%04d-%02d-01", y, m);
-        return parse_date(date, zone_minutes);
-    };
-    const auto from = first(*year, *month);
-    const auto to = *month == 12 ? first(*year + 1, 1) : first(*year, *month + 1);
-    if (!from.ok() || !to.ok()) {
-        return from.ok() ? to.error() : from.error();
+    const auto from = day_us(*year, *month, 1);
+    const auto to = *month == 12 ? day_us(*year + 1, 1, 1) : day_us(*year, *month + 1, 1);
+    if (!from || !to) {
+        return fail(Code::usage, std::string(text) + " is before 1970 or after 9999");
     }
-    return Period{*from, *to, std::string(text)};
+    return Period{*from - zone_minutes * minute_us, *to - zone_minutes * minute_us,
+                  std::string(text)};
 }
 
 } // namespace hasp::billing

@@ -16,7 +16,6 @@
 #include "store/db.h"
 
 #include <array>
-#include <functional>
 
 namespace hasp::maint {
 
@@ -433,14 +432,11 @@ std::size_t Keeper::on_usage(const billing::RingPlace& at,
     // Thousands of records name the same few pairs: what was just marked is passed over.
     std::array<const billing::UsageRecord*, 512> marked{};
     for (const billing::UsageRecord& record : records) {
-        const std::string_view app = billing::name_of(record.app);
-        const std::string_view user = billing::name_of(record.user);
-        const std::size_t hash =
-            std::hash<std::string_view>{}(app)*31 + std::hash<std::string_view>{}(user);
-        const billing::UsageRecord*& slot = marked[hash % marked.size()];
+        const billing::UsageRecord*& slot = marked[billing::names_hash(record) % marked.size()];
         if (slot == nullptr || slot->app != record.app || slot->user != record.user) {
             slot = &record;
-            impl_->apps->used(std::string(app), std::string(user));
+            impl_->apps->used(std::string(billing::name_of(record.app)),
+                              std::string(billing::name_of(record.user)));
         }
     }
     return impl_->ledger.record(at, records);

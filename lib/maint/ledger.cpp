@@ -149,9 +149,10 @@ std::size_t Ledger::record(const billing::RingPlace& at,
     if (fresh.empty()) {
         return records.size();
     }
-    const auto believed = [](const billing::UsageRecord& record) {
+    const auto believed = [check =
+                               billing::SenseCheck()](const billing::UsageRecord& record) mutable {
         // Starts of apps are the keeper's own to tell.
-        return billing::sensible(record) && record.kind != billing::UsageKind::app_start;
+        return check(record) && record.kind != billing::UsageKind::app_start;
     };
     std::span<const billing::UsageRecord> good = fresh;
     std::vector<billing::UsageRecord> sorted_out;

@@ -72,7 +72,8 @@ class Ledger {
     void tick();
     LedgerStatus status();
 
-    // Called when news for status came up.
+    // Called when status has news that should not wait for the next report: what fails or is
+    // refused. That usage was sent is no such news, or a busy tier would report every second.
     void on_change(std::function<void()> callback) { on_change_ = std::move(callback); }
 
   private:

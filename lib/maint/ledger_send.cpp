@@ -137,6 +137,9 @@ void Ledger::answered(const billing::ChainKey& key, std::uint64_t round,
         begin_anew(std::nullopt, retry_after_us);
         if (answer.error().code == Code::refused) {
             sending.stopped = answer.error().message;
+            if (on_change_) {
+                on_change_();
+            }
             world_.log.error("usage.refused", sending.stopped, {{"tier", key.tier}});
             if (const Status kept = world_.store.add_error(
                     {world_.clock.wall_us(), "usage.refused",
@@ -167,9 +170,6 @@ void Ledger::answered(const billing::ChainKey& key, std::uint64_t round,
         } else if (current && until < end) {
             begin_anew(until, 0); // it lacks something before: from there
         }
-    }
-    if (on_change_) {
-        on_change_();
     }
     flush();
 }

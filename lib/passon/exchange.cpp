@@ -79,7 +79,7 @@ void Exchange::reset() {
     request_broken_ = false;
     notice_asked_ = false;
     retried_ = started_ = sent_bytes_ = answered_ = up_reusable_ = by_credential_ = continue_due_ =
-        begun_ = false;
+        begun_ = for_app_ = false;
     authorised_by_parent_ = false;
     keep_ = true;
     request_ = {};
@@ -178,7 +178,7 @@ void Exchange::end(bool keep) {
     if (at_ == At::tunnel) {
         --core_.counters.tunnels;
         write_usage(billing::UsageKind::websocket, true, now_us);
-    } else if (answered_) {
+    } else if (answered_ || for_app_) {
         write_usage(billing::UsageKind::request, true, now_us);
     }
     at_ = At::idle;

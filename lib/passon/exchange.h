@@ -255,6 +255,7 @@ class Exchange {
     bool started_ = false;        // the app was started (or asked for) already
     bool sent_bytes_ = false;     // of the request's body, to the upstream
     bool answered_ = false;       // the answer's head has gone to the client
+    bool for_app_ = false;        // ours, but the answer of a static app: it is metered as one
     bool up_reusable_ = false;    // after the answer
     bool keep_ = true;
     bool by_credential_ = false; // the identity came from Authorization, which no app may see

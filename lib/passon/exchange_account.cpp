@@ -62,8 +62,8 @@ void Exchange::write_usage(billing::UsageKind kind, bool last, std::int64_t now_
     record.status = static_cast<std::uint16_t>(status_);
     const std::uint64_t in = request_.moved();
     const std::uint64_t out = answer_.moved() + own_bytes_;
-    const bool whole =
-        at_ == At::tunnel || (at_ == At::file ? file_->offset == file_->end : answer_.done());
+    const bool whole = for_app_ || at_ == At::tunnel ||
+                       (at_ == At::file ? file_->offset == file_->end : answer_.done());
     record.flags = static_cast<std::uint16_t>((down_->tls() ? billing::usage_tls : 0) |
                                               (last ? billing::usage_final : 0) |
                                               (whole ? 0 : billing::usage_aborted));

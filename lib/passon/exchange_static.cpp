@@ -78,6 +78,7 @@ bool range_applies(const net::Headers& headers, const Validators& is) {
 
 void Exchange::serve_static() {
     if (head.method != net::Method::get && head.method != net::Method::head) {
+        for_app_ = true;
         answer_own(405, {{"Allow", "GET, HEAD"}}, "text/plain; charset=utf-8",
                    "Only GET and HEAD are possible here.\n");
         return;
@@ -109,6 +110,7 @@ void Exchange::open_static(std::string_view path) {
         if (head.has_query) {
             to.append("?").append(head.query);
         }
+        for_app_ = true;
         answer_own(308, {{"Location", to}}, "text/plain; charset=utf-8", "");
         return;
     }

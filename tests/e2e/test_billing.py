@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import unittest
 
+from harness.apps import processes_of
 from harness.backend import Backend
 from harness.case import TreeCase, main
 from harness.memory import alive
@@ -37,6 +38,12 @@ per = "request"
 rate = "0.005"
 tax = "19"
 apps = ["leaflets"]
+
+[[price]]
+line = "Starts"
+per = "app_start"
+rate = "0.1"
+apps = ["wiki"]
 """
 
 
@@ -108,7 +115,10 @@ class Billing(TreeCase):
         cls.backend = Backend()
         cls.tree.top.upstream_app("echo", cls.backend.url)
         cls.tree.top.app_add(app_folder("leaflets"), cls.tree.bottom.name)
-        cls.tree.bottom.wait_holds("leaflets")
+        cls.tree.top.app_add(app_folder("wiki"), cls.tree.bottom.name)
+        for name in ("leaflets", "wiki"):
+            cls.tree.bottom.wait_holds(name)
+        cls.tree.top.user_add("intern", "momiji-1990", apps=["wiki"])
         cls.tree.top.user_add("reception", "sakura-2001", apps=["echo", "leaflets"])
         cls.tree.top.run("bill", "tariff", "set", "-", stdin=TARIFF)
 
@@ -192,6 +202,27 @@ class Billing(TreeCase):
         self.assertEqual(close(top, period).returncode, 0)
         self.assertEqual(load.failures, [])
         self.assertEqual(lines_of(top, period), {"Near": load.answers})
+
+    def test_2_each_start_of_an_app_is_billed_to_whom_it_was_started_for(self):
+        top, bottom = self.tree.top, self.tree.bottom
+        begin = now()
+        for _ in range(2):
+            browser = bottom.browser(timeout=60)
+            until(lambda: browser.log_in("intern", "momiji-1990").status == 200, "log-in works")  # noqa: B023
+            for _ in range(3):
+                until(lambda: browser.get("/apps/wiki/status").status == 200, "the wiki answers", 60)  # noqa: B023
+            old = processes_of(bottom, "tiddlywiki")
+            self.assertTrue(old)
+            # A keeper that forgot what it has started must not take what runs for a new start.
+            self.kill(bottom, "keeper")
+            until(lambda: browser.get("/apps/wiki/status").status == 200, "the wiki answers", 60)  # noqa: B023
+            for pid in old:
+                os.kill(pid, signal.SIGKILL)
+            until(lambda: not any(alive(pid) for pid in old), "the wiki is gone")  # noqa: B023
+        bottom.wait_link()
+        period = f"{begin}/{now()}"
+        self.assertEqual(close(top, period).returncode, 0)
+        self.assertEqual(lines_of(top, period, "intern"), {"Starts": 2})
 
     def test_3_bad_input_is_refused_and_the_old_stays(self):
         top = self.tree.top

@@ -155,6 +155,32 @@ TEST(UsageBatch, ARecordThatMakesNoSenseIsNotBelieved) {
     EXPECT_FALSE(sensible(r));
 }
 
+TEST(UsageBatch, ManyRecordsAreHeldToTheSameAsOne) {
+    SeededRandom random(5);
+    std::vector<UsageRecord> records;
+    for (int i = 0; i < 3000; ++i) {
+        UsageRecord r = record("app" + std::to_string(random.below(3)),
+                               "user-of-a-long-name-" + std::to_string(random.below(20)));
+        set_name(r.peer, random.below(2) == 0 ? "osaka" : "");
+        if (random.below(4) == 0) {
+            auto& field = random.below(2) == 0 ? r.peer : r.user;
+            field[random.below(40)] = static_cast<char>(random.below(256));
+        }
+        if (random.below(9) == 0) {
+            r.bytes_in = ~std::uint64_t{0};
+        }
+        records.push_back(r);
+    }
+    SenseCheck check;
+    std::size_t good = 0;
+    for (const UsageRecord& r : records) {
+        ASSERT_EQ(check(r), sensible(r));
+        good += sensible(r) ? 1 : 0;
+    }
+    EXPECT_GT(good, 1000U);
+    EXPECT_LT(good, 2900U);
+}
+
 TEST(UsageBatch, AHeaderIsBoundToItsEventsAndCountsThem) {
     Writer writer;
     const SealedBatch batch = writer.seal(3);

@@ -198,5 +198,32 @@ TEST_F(Process, ThatDoesNotStartIsToldWithWhatTheKeeperSaid) {
     EXPECT_NE(answer.header("retry-after"), "");
 }
 
+TEST_F(Static, EveryAnswerOfItToASignedOnUserIsMeteredAndAPageOfHaspsOwnIsNot) {
+    registry::AppSpec app;
+    app.name = "staff";
+    app.route = registry::Route::here;
+    app.kind = registry::Kind::static_files;
+    app.access = registry::Access::users;
+    app.static_root = folder_.path + "/site";
+    tier_.add(app);
+    tier_.publish();
+    tier_.keeper.know("cookie:secret", person("anna", {"staff"}));
+    Client client(tier_.port());
+    const Answer whole = client.get("/apps/staff/", cookie);
+    ASSERT_EQ(whole.status, 200);
+    EXPECT_EQ(client.get("/apps/staff/sub", cookie).status, 308);
+    EXPECT_EQ(client.get("/apps/staff/", cookie + "If-None-Match: " + whole.header("etag") + "\r\n")
+                  .status,
+              304);
+    EXPECT_EQ(client.get("/apps/staff/none", cookie).status, 404) << "a page of hasp's";
+    EXPECT_EQ(client.get("/apps/site/").status, 200) << "nobody is signed on";
+    std::vector<int> seen;
+    for (const billing::UsageRecord& record : tier_.usage()) {
+        seen.push_back(record.status);
+        EXPECT_EQ(record.flags & billing::usage_aborted, 0) << record.status;
+    }
+    EXPECT_EQ(seen, (std::vector<int>{200, 308, 304}));
+}
+
 } // namespace
 } // namespace hasp::passon::testing

@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "billing/usage_ring.h"
 
+#include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -62,6 +63,15 @@ struct Event {
 // A record that came through shared memory is believed only as far as it makes sense: known kind
 // and side, names of printable ASCII, times and sizes from 0.
 bool sensible(const UsageRecord& record);
+
+// The same for many records that outlive it, of which few name anything new.
+class SenseCheck {
+  public:
+    bool operator()(const UsageRecord& record);
+
+  private:
+    std::array<const UsageRecord*, 512> known_{}; // whose names were looked at
+};
 
 // Precondition: 1 to batch_events_max records, each sensible().
 std::string encode_events(std::span<const UsageRecord> records);

@@ -37,14 +37,22 @@ std::vector<std::string> Links::features(const std::string& neighbour) const {
     return link == nullptr ? std::vector<std::string>{} : link->features;
 }
 
-void Links::send(const Link& link, const Json& head, std::string_view body) {
+void Links::send(const Link& link, const Json& head, std::string_view body,
+                 const std::string& answers) {
     std::string bytes;
     if (const Status encoded = ipc::encode_frame(bytes, dump(head), body); !encoded.ok()) {
         log_.error("link.send", encoded.error().message, {{"type", text_of(head, "t")}});
         return;
     }
+    count(link, answers.empty() ? text_of(head, "t") : answers, 0, bytes.size());
     const Json front{{"t", "link.data"}, {"link", link.id}};
     ports_.send_front(dump(front), bytes, {});
+}
+
+void Links::count(const Link& link, const std::string& type, std::size_t in, std::size_t out) {
+    if (on_bytes_) {
+        on_bytes_(link.neighbour, type, in, out);
+    }
 }
 
 void Links::opened(LinkId id, const std::string& neighbour) {
@@ -57,7 +65,7 @@ void Links::opened(LinkId id, const std::string& neighbour) {
           {"version", protocol_version},
           {"features", own_features},
           {"name", me_.text()},
-          {"now_us", clock_.wall_us()}},
+          {"now_us", own_time_()}},
          {});
 }
 
@@ -127,6 +135,9 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
     const std::string neighbour = link.neighbour; // the link may end while its message is handled
     Message message{parse_object(frame.head), std::move(frame.body)};
     const std::string type = text_of(message.head, "t");
+    if (type != "re") {
+        count(link, type, frame.head.size() + message.body.size(), 0);
+    }
     if (type == "hello") {
         take_hello(link, message.head);
         return;
@@ -136,10 +147,9 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
         return;
     }
     if (type == "ping") {
-        send(
-            link,
-            {{"t", "pong"}, {"at_us", int_of(message.head, "at_us")}, {"now_us", clock_.wall_us()}},
-            {});
+        send(link,
+             {{"t", "pong"}, {"at_us", int_of(message.head, "at_us")}, {"now_us", own_time_()}},
+             {});
         return;
     }
     if (type == "pong") {
@@ -154,6 +164,7 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
             return;
         }
         const Reply reply = std::move(question->second.reply);
+        count(link, question->second.type, frame.head.size() + message.body.size(), 0);
         questions_.erase(question);
         if (message.head.contains("error")) {
             reply(error_of(member(message.head, "error")));
@@ -163,7 +174,7 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
         return;
     }
     const std::int64_t q = int_of(message.head, "q");
-    const Answer answer = [this, id, q](Result<Message> result) {
+    const Answer answer = [this, id, q, type](Result<Message> result) {
         const auto still = links_.find(id);
         if (q == 0 || still == links_.end()) {
             return;
@@ -171,8 +182,8 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
         Json head = result.ok() ? result->head : Json{{"error", error_json(result.error())}};
         head["t"] = "re";
         head["q"] = q;
-        send(still->second, head,
-             result.ok() ? std::string_view(result->body) : std::string_view());
+        send(still->second, head, result.ok() ? std::string_view(result->body) : std::string_view(),
+             type);
     };
     const auto handler = handlers_.find(type);
     if (handler == handlers_.end()) {
@@ -197,7 +208,8 @@ void Links::ask(const std::string& neighbour, Json head, std::string body, Reply
         return;
     }
     const std::uint64_t q = next_question_++;
-    questions_[q] = {link->id, clock_.boot_us() + question_limit_us, std::move(reply)};
+    questions_[q] = {link->id, clock_.boot_us() + question_limit_us, text_of(head, "t"),
+                     std::move(reply)};
     head["q"] = q;
     send(*link, head, body);
 }

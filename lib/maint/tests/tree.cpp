@@ -506,6 +506,28 @@ void Tree::restart(Node& node) {
     }
 }
 
+void Tree::power_cut() {
+    std::vector<Node*> linked_before;
+    for (const auto& node : nodes_) {
+        if (linked(*node)) {
+            linked_before.push_back(node.get());
+            cut(*node);
+        }
+    }
+    for (const auto& node : nodes_) {
+        node->close();
+    }
+    clock.boot = 1'000'000;
+    clock.boot_name = "boot " + std::to_string(++boots_);
+    for (const auto& node : nodes_) {
+        node->open();
+    }
+    settle();
+    for (Node* child : linked_before) {
+        EXPECT_TRUE(link(*child));
+    }
+}
+
 void Tree::settle() {
     for (int steps = 0; !events_.empty(); ++steps) {
         if (steps > steps_max) {

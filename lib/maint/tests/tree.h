@@ -139,6 +139,9 @@ class Tree {
     void whisper(Node& child, const Json& head, const std::string& body = {});
 
     void restart(Node& node);
+    // Every machine starts again: the boot clock from its beginning, in another boot. Links that
+    // were up come up again.
+    void power_cut();
     void post(std::function<void()> event) { events_.push_back(std::move(event)); }
     // Until nothing is left to do.
     void settle();
@@ -175,6 +178,7 @@ class Tree {
     std::map<const Node*, Node*> parents_;
     std::deque<std::function<void()>> events_;
     std::int64_t next_link_ = 1;
+    int boots_ = 1;
     std::pair<std::string, int> cut_at_;
 };
 

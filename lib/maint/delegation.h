@@ -119,6 +119,9 @@ class Delegation {
     void on_lease(std::function<void()> callback) { on_lease_ = std::move(callback); }
     void on_reached(std::function<void()> callback) { on_reached_ = std::move(callback); }
 
+    // The time by which leases are judged.
+    trust::TrustedTime now() const { return world_.time.now(); }
+
   private:
     struct Offered {
         std::uint64_t generation = 0;
@@ -170,7 +173,6 @@ class Delegation {
     void on_pack_get(const std::string& child, const Message& message, const Links::Answer& answer);
     bool assigned(const std::string& child, const std::string& app, const std::string& release_id);
 
-    trust::TrustedTime now() const { return world_.time.now(); }
 
     World world_;
     PackShelf packs_;

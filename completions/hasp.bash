@@ -4,7 +4,7 @@ _hasp() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case "${path:+$path }$word" in
-        'init'|'serve'|'relay'|'status'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'app'|'app add'|'app list'|'app remove'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease sign'|'bill'|'bill tariff'|'bill tariff set'|'bill tariff check'|'bill tariff show'|'bill close'|'bill show'|'bill verify'|'config'|'config check') path=${path:+$path }$word ;;
+        'init'|'serve'|'relay'|'status'|'sync'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'app'|'app add'|'app list'|'app remove'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease sign'|'bill'|'bill tariff'|'bill tariff set'|'bill tariff check'|'bill tariff show'|'bill close'|'bill show'|'bill verify'|'config'|'config check') path=${path:+$path }$word ;;
         esac
     done
     COMPREPLY=()
@@ -20,6 +20,8 @@ _hasp() {
     'serve:--config') COMPREPLY=($(compgen -f -- "$current")); return ;;
     'relay:--config') COMPREPLY=($(compgen -f -- "$current")); return ;;
     'relay:--join') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    'sync:--user') return ;;
+    'sync:--app') return ;;
     'local invite:--address') return ;;
     'local invite:--hours') return ;;
     'local allow:--group') return ;;
@@ -43,11 +45,12 @@ _hasp() {
     esac
     local words= files=
     case "$path" in
-    '') words='init serve relay status local app user token lease bill config --state --json --quiet --help' ;;
+    '') words='init serve relay status sync local app user token lease bill config --state --json --quiet --help' ;;
     'init') words='--realm --name --operator --password-file --listen --link-listen --link-address --state --json --quiet --help' ;;
     'serve') words='--config --state --json --quiet --help' ;;
     'relay') words='--config --join --only-join --state --json --quiet --help' ;;
     'status') words='--state --json --quiet --help' ;;
+    'sync') words='--user --app --wait --list --release-deletions --begin-anew --state --json --quiet --help' ;;
     'local') words='invite list show revoke allow --state --json --quiet --help' ;;
     'local invite') words='--address --hours --state --json --quiet --help' ;;
     'local list') words='--state --json --quiet --help' ;;

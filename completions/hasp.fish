@@ -1,5 +1,5 @@
 # fish completion for hasp. Made by `hasp help-dump fish`: do not edit.
-set -g __hasp_known 'init' 'serve' 'relay' 'status' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'app' 'app add' 'app list' 'app remove' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease sign' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
+set -g __hasp_known 'init' 'serve' 'relay' 'status' 'sync' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'app' 'app add' 'app list' 'app remove' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease sign' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
 function __hasp_at
     set -l route
     for word in (commandline -opc)[2..-1]
@@ -17,6 +17,7 @@ complete -c hasp -n '__hasp_at ""' -a 'init' -d 'make a center: a new realm with
 complete -c hasp -n '__hasp_at ""' -a 'serve' -d 'run a tier in the foreground'
 complete -c hasp -n '__hasp_at ""' -a 'relay' -d 'run a tier below a parent; join it first with --join'
 complete -c hasp -n '__hasp_at ""' -a 'status' -d 'show how this tier and those below are'
+complete -c hasp -n '__hasp_at ""' -a 'sync' -d 'compare users\' files with their homes now'
 complete -c hasp -n '__hasp_at ""' -a 'local' -d 'invite, list and revoke the tiers below this one'
 complete -c hasp -n '__hasp_at ""' -a 'app' -d 'install, list and remove apps'
 complete -c hasp -n '__hasp_at ""' -a 'user' -d 'keep accounts, groups and what they may use'
@@ -35,6 +36,12 @@ complete -c hasp -n '__hasp_at "serve"' -l config -r -F -d 'the config (default:
 complete -c hasp -n '__hasp_at "relay"' -l config -r -F -d 'the config (default: STATE/hasp.toml)'
 complete -c hasp -n '__hasp_at "relay"' -l join -r -F -d 'an invitation to take first; - reads it from standard input'
 complete -c hasp -n '__hasp_at "relay"' -l only-join -d 'with --join: end after joining'
+complete -c hasp -n '__hasp_at "sync"' -l user -x -d 'only files of this user'
+complete -c hasp -n '__hasp_at "sync"' -l app -x -d 'only files of this app'
+complete -c hasp -n '__hasp_at "sync"' -l wait -d 'go on until all is equal, also while the home cannot be reached'
+complete -c hasp -n '__hasp_at "sync"' -l list -d 'show the folders and what is unsent, and end'
+complete -c hasp -n '__hasp_at "sync"' -l release-deletions -d 'the deletions that are held are meant'
+complete -c hasp -n '__hasp_at "sync"' -l begin-anew -d 'the home began anew: compare everything, delete nothing'
 complete -c hasp -n '__hasp_at "local"' -a 'invite' -d 'print an invitation for a new tier'
 complete -c hasp -n '__hasp_at "local"' -a 'list' -d 'list the tiers directly below'
 complete -c hasp -n '__hasp_at "local"' -a 'show' -d 'show one tier below in full'

@@ -103,6 +103,11 @@ std::string render(const Json& s) {
     if (!member(s, "apps").empty()) {
         out += indent(apps_table(member(s, "apps")), "");
     }
+    if (const Json& files = member(s, "files"); int_of(files, "unsent_files") > 0) {
+        out += "files      " + std::to_string(int_of(files, "unsent_files")) + " unsent, " +
+               std::to_string(int_of(files, "unsent_bytes")) + " bytes, since " +
+               short_time(text_of(files, "unsent_since")) + "\n";
+    }
     for (const Json& error : member(s, "errors")) {
         out +=
             "error      " + short_time(text_of(error, "at")) + "  " + text_of(error, "text") + "\n";

@@ -11,6 +11,7 @@ Command init_command();
 Command serve_command();
 Command relay_command();
 Command status_command();
+Command sync_command();
 std::vector<Command> local_commands();
 std::vector<Command> user_commands();
 std::vector<Command> token_commands();

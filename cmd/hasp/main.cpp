@@ -19,7 +19,8 @@ using namespace hasp;
 using namespace hasp::cmd;
 
 std::vector<Command> commands() {
-    std::vector<Command> all{init_command(), serve_command(), relay_command(), status_command()};
+    std::vector<Command> all{init_command(), serve_command(), relay_command(), status_command(),
+                             sync_command()};
     for (const auto& group :
          {local_commands(), app_commands(), user_commands(), token_commands(), lease_commands(),
           bill_commands(), config_commands(), hidden_commands()}) {

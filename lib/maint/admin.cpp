@@ -20,6 +20,7 @@ Admin::Admin(World world) : world_(std::move(world)) {
     user_commands();
     token_commands();
     app_commands();
+    file_commands();
     bill_commands();
 }
 

@@ -7,6 +7,7 @@
 #include "billing/ledger_store.h"
 #include "delegation.h"
 #include "enrolment.h"
+#include "files.h"
 #include "json_tools.h"
 #include "people.h"
 
@@ -33,6 +34,7 @@ class Admin {
         Delegation& delegation;
         Enrolment& enrolment;
         ReleaseStore& releases;
+        Files& files;
         std::string ledger_path;
         std::function<Json()> status;
         std::function<void(const std::string& child)> revoked;
@@ -49,6 +51,7 @@ class Admin {
     void user_commands();
     void token_commands();
     void app_commands();
+    void file_commands();
     void bill_commands();
     // Runs `work` on a ledger of its own, beside the keeper: it may read for long.
     void in_ledger(std::function<Result<Json>(billing::LedgerStore&)> work, const Answer& answer);

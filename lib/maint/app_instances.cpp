@@ -38,8 +38,38 @@ void Apps::start(const std::string& app, const std::string& user, Started done) 
     }
     instance.asked_by = user;
     instance.ordered_us = world_.clock.wall_us();
-    if (Status ordered = order_start(instance, row->second, manifest->second); !ordered.ok()) {
-        settle(instance, ordered);
+    order(instance);
+}
+
+void Apps::order(Instance& instance) {
+    if (instance.ordering) {
+        return;
+    }
+    instance.ordering = true;
+    const auto go = [this, id = id_of(instance.app, instance.user)] {
+        Instance& at = instances_.at(id); // instances stay
+        at.ordering = false;
+        const auto row = rows_.find(at.app);
+        const auto manifest = manifests_.find(at.app);
+        const Status ordered =
+            row == rows_.end() || manifest == manifests_.end()
+                ? fail(Code::not_found, "there is no program '" + at.app + "' at this tier")
+                : order_start(at, row->second, manifest->second);
+        if (!ordered.ok()) {
+            settle(at, ordered);
+        }
+    };
+    if (before_start_) {
+        before_start_(instance.app, instance.user, go);
+    } else {
+        go();
+    }
+}
+
+void Apps::stop(const std::string& app, const std::string& user, const std::string& reason) {
+    const std::string id = id_of(app, user);
+    if (instances_.contains(id)) {
+        world_.ports.send_spawner(dump({{"t", "stop"}, {"instance", id}, {"reason", reason}}), {});
     }
 }
 
@@ -123,11 +153,7 @@ void Apps::on_spawner(const Json& head) {
     } else if (kind == "stopped") {
         // Somebody may have asked while the old one was ending: then it is started anew.
         if (!instance.waiting.empty() && rows_.contains(instance.app)) {
-            if (Status ordered =
-                    order_start(instance, rows_.at(instance.app), manifests_.at(instance.app));
-                !ordered.ok()) {
-                settle(instance, ordered);
-            }
+            order(instance);
         }
     } else {
         // By the name that commands take.
@@ -154,11 +180,7 @@ void Apps::spawner_connected() {
                               world_.clock.wall_us()};
         }
         if (wanted && rows_.contains(instance.app)) {
-            if (Status ordered =
-                    order_start(instance, rows_.at(instance.app), manifests_.at(instance.app));
-                !ordered.ok()) {
-                settle(instance, ordered);
-            }
+            order(instance);
         }
     }
 }

@@ -73,6 +73,12 @@ class Apps {
     using Started = std::function<void(Status, const std::string& last_lines)>;
     // `user` is who asks, also for an app that runs once for all; empty: nobody is signed on.
     void start(const std::string& app, const std::string& user, Started done);
+    // Called before a process is ordered; it is ordered when `go` is called, which happens once.
+    using BeforeStart = std::function<void(const std::string& app, const std::string& user,
+                                           std::function<void()> go)>;
+    void before_start(BeforeStart callback) { before_start_ = std::move(callback); }
+    // Ends the instance, if there is one; whoever asks next has it started anew.
+    void stop(const std::string& app, const std::string& user, const std::string& reason);
     // An instance came up because `user` asked; those who wait hear of it when this returned, and
     // of its error instead when there is one.
     void on_started(std::function<Status(const std::string& app, const std::string& user)> call) {
@@ -121,6 +127,7 @@ class Apps {
         std::vector<Started> waiting;
         std::int64_t used_us = 0; // boot clock
         std::int64_t retry_after_us = 0;
+        bool ordering = false; // before_start has been asked
         std::string asked_by;
         std::int64_t ordered_us = 0; // wall clock; 0: no start was ordered since it came up last
     };
@@ -132,12 +139,14 @@ class Apps {
                                  const std::string& child) const;
     registry::SnapshotSpec snapshot_spec();
     std::vector<std::string> resolve(const std::string& host, std::uint16_t port);
+    void order(Instance& instance);
     Status order_start(Instance& instance, const AppRow& row, const run::Manifest& manifest);
     void settle(Instance& instance, const Status& status);
 
     World world_;
     Authority authority_;
     OnChange on_change_;
+    BeforeStart before_start_;
     std::function<Status(const std::string&, const std::string&)> on_started_;
     std::map<std::string, AppRow> rows_;
     std::map<std::string, run::Manifest> manifests_;

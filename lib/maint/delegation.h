@@ -71,6 +71,11 @@ class Delegation {
     // An operator has seen that a lease drops much, and says that it is right.
     void force_next(const std::string& child) { forced_.insert(child); }
 
+    // In the transaction that keeps a lease for a child: whose files it may keep.
+    using OnKeeps =
+        std::function<Status(const std::string& child, const std::vector<trust::KeepGrant>& keeps)>;
+    void on_keeps(OnKeeps callback) { on_keeps_ = std::move(callback); }
+
     // As a child.
     void parent_connected();
     void tick();
@@ -146,6 +151,7 @@ class Delegation {
     std::map<std::string, std::string> failed_; // APP/RELEASE → why, in this round
     std::int64_t retry_at_us_ = 0;
     std::function<void()> on_reached_;
+    OnKeeps on_keeps_;
 };
 
 } // namespace hasp::maint

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "delegation.h"
 #include "enrolment.h"
+#include "files.h"
 #include "ledger.h"
 #include "links.h"
 #include "pages.h"
@@ -54,6 +55,7 @@ struct Keeper::Impl {
     People people;
     std::unique_ptr<Apps> apps;
     std::unique_ptr<Delegation> delegation;
+    std::unique_ptr<Files> files;
     Enrolment enrolment;
     Ledger ledger;
     std::unique_ptr<Pages> pages;
@@ -93,11 +95,24 @@ struct Keeper::Impl {
         delegation = std::make_unique<Delegation>(
             Delegation::World{ports, links, clock, random, log, options.config, me, store,
                               *accounts, *apps, releases, options.state});
+        files = std::make_unique<Files>(Files::World{ports, links, clock, random, log, me, store,
+                                                     *db, *accounts, *sessions, *apps, *delegation,
+                                                     copies, options.state, options.daemon});
+        apps->before_start(
+            [this](const std::string& app, const std::string& user, std::function<void()> go) {
+                files->before_start(app, user, std::move(go));
+            });
+        people.on_arrival(
+            [this](const signon::Identity& who) { files->arrived(who.user, who.apps); });
+        delegation->on_keeps(
+            [this](const std::string& child, const std::vector<trust::KeepGrant>& keeps) {
+                return files->signed_keeps(child, keeps);
+            });
         pages = std::make_unique<Pages>(Pages::World{clock, log, options.config, me, links, people,
                                                      *apps, enrolment, *sessions, parent});
         admin = std::make_unique<Admin>(
             Admin::World{ports, clock, random, options.config, me, store, *accounts, *sessions,
-                         *tokens, people, *apps, *delegation, enrolment, releases,
+                         *tokens, people, *apps, *delegation, enrolment, releases, *files,
                          options.state + "/ledger.db", [this] { return status(); },
                          [this](const std::string& child) { child_revoked(child); }});
         delegation->on_reached([this] { report_stale = true; });
@@ -124,6 +139,11 @@ struct Keeper::Impl {
     Json status() {
         Json out = status_json({clock, options.config, options.version, me, store, links, *apps,
                                 *delegation, parent, pids, options.daemon});
+        const Files::Unsent unsent = files->unsent();
+        out["files"] = {
+            {"unsent_files", unsent.files},
+            {"unsent_bytes", unsent.bytes},
+            {"unsent_since", unsent.since_us > 0 ? Json(rfc3339(unsent.since_us)) : Json()}};
         out["usage"] = ledger_json(ledger.status());
         return out;
     }
@@ -146,6 +166,7 @@ struct Keeper::Impl {
         } else {
             delegation->child_gone(neighbour);
         }
+        files->neighbour_changed(neighbour, connected);
         report_stale = true;
     }
 
@@ -172,6 +193,7 @@ struct Keeper::Impl {
         people.child_revoked(child);
         apps->forget_child(child);
         delegation->child_revoked(child);
+        files->child_revoked(child);
         report_stale = true;
     }
 
@@ -308,6 +330,9 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
     if (Status loaded = impl->apps->load(); !loaded.ok()) {
         return loaded.error();
     }
+    if (Status loaded = impl->files->load(); !loaded.ok()) {
+        return loaded.error();
+    }
     return std::unique_ptr<Keeper>(new Keeper(std::move(impl)));
 }
 
@@ -394,8 +419,10 @@ std::size_t Keeper::on_usage(const billing::RingPlace& at,
         const billing::UsageRecord*& slot = marked[billing::names_hash(record) % marked.size()];
         if (slot == nullptr || slot->app != record.app || slot->user != record.user) {
             slot = &record;
-            impl_->apps->used(std::string(billing::name_of(record.app)),
-                              std::string(billing::name_of(record.user)));
+            const std::string app(billing::name_of(record.app));
+            const std::string user(billing::name_of(record.user));
+            impl_->apps->used(app, user);
+            impl_->files->used(app, user);
         }
     }
     return impl_->ledger.record(at, records);
@@ -409,6 +436,7 @@ void Keeper::tick() {
     impl_->links.tick();
     impl_->apps->tick();
     impl_->delegation->tick();
+    impl_->files->tick();
     impl_->ledger.tick();
     const std::int64_t now = impl_->clock.boot_us();
     if (now - impl_->expired_us >= expire_every_us) {

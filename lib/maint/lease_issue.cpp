@@ -233,6 +233,9 @@ Result<std::int64_t> Delegation::sign_lease(const ChildRow& child) {
         if (Status put = world_.store.put_lease(row, bodies); !put.ok()) {
             return put;
         }
+        if (Status noted = on_keeps_ ? on_keeps_(child.name, grants.keep) : Status{}; !noted.ok()) {
+            return noted;
+        }
         auto fresh = world_.store.child(child.name);
         if (!fresh.ok() || !*fresh) {
             return fresh.ok() ? Status{} : Status{fresh.error()};

@@ -149,6 +149,9 @@ Status People::grant(const std::string& child, const signon::Identity& identity)
     if (!put.ok()) {
         world_.log.error("session.grant", put.error().message, {{"child", child}});
     }
+    if (put.ok() && on_arrival_) {
+        on_arrival_(identity);
+    }
     return put;
 }
 
@@ -176,6 +179,9 @@ void People::log_in(const LoginAttempt& attempt, std::function<void(Result<signo
                      auto opened = stores_.sessions.open_as(
                          sid, *who, home ? signon::Origin::home : signon::Origin::parent, true,
                          host);
+                     if (opened.ok() && on_arrival_) {
+                         on_arrival_(*who);
+                     }
                      if (opened.ok()) {
                          drop_sids(opened->displaced);
                          for (const std::string& old : opened->displaced) {

@@ -44,6 +44,10 @@ class People {
     };
     People(Stores stores, World world, std::string tier_secret, bool has_parent);
 
+    // Somebody has logged in here, or at a child with our help.
+    using OnArrival = std::function<void(const signon::Identity& who)>;
+    void on_arrival(OnArrival callback) { on_arrival_ = std::move(callback); }
+
     // Front does not know a cookie, a token or a child's session: {"kind", …} → {"identity": …}, or
     // without one.
     void identify(const Json& question, std::function<void(Json)> answer);
@@ -137,6 +141,7 @@ class People {
     signon::GuessLimiter limiter_;
     signon::HandoverCodes handover_;
     bool has_parent_;
+    OnArrival on_arrival_;
     Unsaid unsaid_;
     bool check_due_ = false;   // what the parent said was not kept: it is asked again
     std::size_t checking_ = 0; // passwords that wait for, or are in, the background

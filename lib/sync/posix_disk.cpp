@@ -229,7 +229,9 @@ class PosixDisk final : public Disk {
         if (!S_ISREG(st.st_mode) || static_cast<std::uint64_t>(st.st_size) < size) {
             return fail(Code::refused, "cannot go on with " + path + ": it is shorter than it was");
         }
-        if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) {
+        // Cutting nothing would still set the file's time.
+        if (static_cast<std::uint64_t>(st.st_size) != size &&
+            ::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) {
             return disk_error(errno, "cannot cut", path);
         }
         return std::unique_ptr<WriteFile>(new PosixWriteFile(std::move(fd), path));

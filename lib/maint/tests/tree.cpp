@@ -320,14 +320,17 @@ std::string Tree::add_app(Node& at, const std::string& app, const std::vector<st
                           const Json& more, std::size_t noise_bytes) {
     const std::string dir = folder("source-" + app);
     EXPECT_TRUE(make_folders(dir).ok());
-    const bool dataset = true_of(more, "dataset");
+    const bool personal = true_of(more, "personal"); // a program and a folder a user
+    const bool dataset = personal || true_of(more, "dataset");
     std::string manifest = "[app]\nname = \"" + app + "\"\ntitle = \"The " + app + "\"\nkind = \"" +
                            (dataset ? "process" : "static") + "\"\nmount = \"both\"\n" +
                            text_of(more, "manifest");
-    manifest += dataset
-                    ? "[process]\ncommand = [\"/bin/cat\"]\nlisten = \"tcp:5232\"\n[data]\nscope = "
-                      "\"app\"\n"
-                    : "[static]\nroot = \".\"\nindex = \"index.html\"\n";
+    manifest +=
+        dataset
+            ? std::string(personal ? "instance = \"user\"\n" : "") +
+                  "[process]\ncommand = [\"/bin/cat\"]\nlisten = \"tcp:5232\"\n[data]\nscope = \"" +
+                  (personal ? "user" : "app") + "\"\n"
+            : "[static]\nroot = \".\"\nindex = \"index.html\"\n";
     EXPECT_TRUE(write_file_durably(dir + "/hasp-app.toml", manifest, 0644).ok());
     EXPECT_TRUE(
         write_file_durably(dir + "/index.html", "the " + app + text_of(more, "text"), 0644).ok());

@@ -1,0 +1,220 @@
+// Files: opening, and operators' questions.
+#include "files.h"
+
+#include "base/text.h"
+#include "files_parts.h"
+#include "store/settle.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace hasp::maint {
+
+namespace {
+constexpr std::int64_t first_look_us = 1'000'000; // after the start, so that the link may come up
+constexpr std::int64_t look_us = 1'000'000;
+} // namespace
+
+Files::Files(World world)
+    : world_(std::move(world)), keeps_(world_.db, world_.me.name.realm()), home_work_(world_.ports),
+      client_work_(world_.ports) {
+    serve_neighbours();
+}
+Files::~Files() = default;
+
+Status Files::load() {
+    if (Status migrated = keeps_.migrate(); !migrated) {
+        return migrated;
+    }
+    auto engine = std::make_unique<Engine>();
+    auto disk = sync::open_disk(world_.state);
+    auto home_db = store::Db::open(world_.state + "/files.db");
+    auto client_db = store::Db::open(world_.state + "/sync.db");
+    if (!disk.ok() || !home_db.ok() || !client_db.ok()) {
+        return !disk.ok() ? disk.error() : home_db.ok() ? client_db.error() : home_db.error();
+    }
+    engine->disk = *std::move(disk);
+    engine->home_db = *std::move(home_db);
+    engine->client_db = *std::move(client_db);
+    const std::string realm = world_.me.name.realm();
+    auto home = sync::Home::open(*engine->home_db, *engine->disk, realm, world_.clock);
+    if (!home.ok()) {
+        return home.error();
+    }
+    auto client =
+        sync::Client::open(*engine->client_db, *engine->disk, realm, world_.clock, world_.random,
+                           [state = world_.state](const std::string& path) {
+                               return store::settle_copy(state + "/" + path);
+                           });
+    if (!client.ok()) {
+        return client.error();
+    }
+    engine->home = *std::move(home);
+    engine->client = *std::move(client);
+    auto known = engine->client->status();
+    if (!known.ok()) {
+        return known.error();
+    }
+    engine_ = std::move(engine);
+    for (const sync::FolderStatus& status : *known) {
+        folder(status.folder).status = status;
+        schedule(status.folder, first_look_us);
+    }
+    // Folders from before they were kept equal with anything.
+    auto users = engine_->disk->list("data/users");
+    for (const sync::DirEntry& user : users.ok() ? *users : std::vector<sync::DirEntry>{}) {
+        auto apps = valid_name(user.name) ? engine_->disk->list("data/users/" + user.name)
+                                          : Result<std::vector<sync::DirEntry>>(Error{});
+        for (const sync::DirEntry& app : apps.ok() ? *apps : std::vector<sync::DirEntry>{}) {
+            if (valid_name(app.name)) {
+                schedule({user.name, app.name}, first_look_us);
+            }
+        }
+    }
+    return {};
+}
+
+void Files::begin(const Wish& wish, const std::function<void(Result<std::int64_t>)>& begun) {
+    if (engine_ == nullptr) {
+        begun(fail(Code::try_later, "this tier has not opened its files yet"));
+        return;
+    }
+    if (!world_.daemon) {
+        begun(fail(Code::try_later, "files are compared by the running tier",
+                   "start it with `hasp serve`, and try again"));
+        return;
+    }
+    std::vector<FolderId> meant;
+    for (const auto& [id, held] : folders_) {
+        if ((wish.user.empty() || wish.user == id.user) &&
+            (wish.app.empty() || wish.app == id.app) && holds(id)) {
+            meant.push_back(id);
+        }
+    }
+    if (meant.empty() && (!wish.user.empty() || !wish.app.empty())) {
+        begun(fail(Code::not_found,
+                   "this tier keeps no such files" +
+                       (wish.app.empty() ? "" : " of '" + wish.app + "'") +
+                       (wish.user.empty() ? "" : " of '" + wish.user + "'"),
+                   "hasp sync --list shows what it keeps"));
+        return;
+    }
+    auto problem = std::make_shared<Status>();
+    client_work_.run(
+        [this, meant, wish, problem] {
+            for (const FolderId& id : meant) {
+                if (wish.release_deletions && problem->ok()) {
+                    *problem = engine_->client->release_deletions(id);
+                }
+                if (wish.begin_anew && problem->ok()) {
+                    *problem = engine_->client->begin_anew(id);
+                }
+            }
+        },
+        [this, meant, problem, begun, wait = wish.wait] {
+            if (!problem->ok()) {
+                begun(problem->error());
+                return;
+            }
+            const std::int64_t number = next_wanted_++;
+            Wanted& wanted = wanted_[number];
+            wanted.wait = wait;
+            for (const FolderId& id : meant) {
+                wanted.folders[id] = nullptr;
+                schedule(id, 0);
+            }
+            while (wanted_.size() > rounds_remembered_max) {
+                Wanted old = std::move(wanted_.begin()->second);
+                wanted_.erase(wanted_.begin());
+                old.tell(std::numeric_limits<std::int64_t>::max());
+            }
+            begun(number);
+            start_due();
+        });
+}
+
+std::size_t Files::Wanted::done() const {
+    return static_cast<std::size_t>(
+        std::count_if(folders.begin(), folders.end(),
+                      [](const auto& folder) { return !folder.second.is_null(); }));
+}
+
+Json Files::Wanted::json() const {
+    Json list = Json::array();
+    for (const auto& [id, result] : folders) {
+        list.push_back(result.is_null() ? Json{{"user", id.user}, {"app", id.app}} : result);
+    }
+    return {{"done", done() == folders.size()}, {"folders_done", done()}, {"folders", list}};
+}
+
+void Files::Wanted::tell(std::int64_t now_us) {
+    std::vector<Looking> told;
+    const std::size_t now_done = done();
+    std::erase_if(looking, [&](Looking& one) {
+        const bool due =
+            now_done > one.seen || now_done == folders.size() || one.until_us <= now_us;
+        if (due) {
+            told.push_back(std::move(one));
+        }
+        return due;
+    });
+    for (const Looking& one : told) {
+        one.answer(json());
+    }
+}
+
+void Files::look(std::int64_t round, std::size_t seen, std::function<void(Result<Json>)> answer) {
+    const auto found = wanted_.find(round);
+    if (found == wanted_.end()) {
+        answer(fail(Code::not_found, "that round is no longer remembered"));
+        return;
+    }
+    const std::int64_t now = world_.clock.boot_us();
+    found->second.looking.push_back({seen, now + look_us, std::move(answer)});
+    found->second.tell(now);
+}
+
+Json Files::status() const {
+    Json folders = Json::array();
+    for (const auto& [id, held] : folders_) {
+        const sync::FolderStatus& s = held->status;
+        Json one{
+            {"user", id.user},
+            {"app", id.app},
+            {"revision", revision_json(s.revision)},
+            {"unsent_files", s.unsent_files},
+            {"unsent_bytes", s.unsent_bytes},
+            {"unsent_since", s.unsent_since_us > 0 ? Json(rfc3339(s.unsent_since_us)) : Json()},
+            {"conflicts", s.conflicts},
+            {"skipped", s.skipped},
+            {"held", s.held},
+            {"held_files", s.held_files},
+            {"synced", s.synced_us > 0 ? Json(rfc3339(s.synced_us)) : Json()}};
+        if (!s.error.empty()) {
+            one["error"] = s.error;
+        }
+        if (held->last.is_object()) {
+            one["last"] = held->last;
+        }
+        if (held->moved.is_object()) {
+            one["last_moved"] = held->moved;
+        }
+        folders.push_back(std::move(one));
+    }
+    return {{"folders", folders}, {"wire_up", wire_up_}, {"wire_down", wire_down_}};
+}
+
+Files::Unsent Files::unsent() const {
+    Unsent out;
+    for (const auto& [id, held] : folders_) {
+        const sync::FolderStatus& s = held->status;
+        out.files += s.unsent_files;
+        out.bytes += s.unsent_bytes;
+        if (s.unsent_since_us > 0 && (out.since_us == 0 || s.unsent_since_us < out.since_us)) {
+            out.since_us = s.unsent_since_us;
+        }
+    }
+    return out;
+}
+
+} // namespace hasp::maint

@@ -1,0 +1,183 @@
+// Users' files between tiers: who may send and ask, where their home is, when a folder is compared,
+// and the programs that run on it. The engine is lib/sync; messages are in PROTOCOL.md, section
+// "Files". One thread; the engine works in the background, one piece at a time.
+//
+// Every tier passes on what is meant for another home, unchanged; it needs no state for that but
+// who below holds which folder, so that news of a change go there.
+#pragma once
+
+#include "apps.h"
+#include "delegation.h"
+#include "files_keeps.h"
+#include "links.h"
+#include "signon/account_store.h"
+#include "signon/session_store.h"
+#include "strand.h"
+#include "sync/client.h"
+#include "sync/home.h"
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace hasp::maint {
+
+inline constexpr std::size_t file_chunk_bytes_max = std::size_t{256} * 1024;
+inline constexpr std::size_t rounds_at_once_max = 4;
+inline constexpr std::size_t rounds_remembered_max = 64;
+inline constexpr std::size_t holders_max = 100'000; // folders of which a tier knows who holds them
+inline constexpr std::size_t answers_open_max = 64; // at a home, that are being fetched
+inline constexpr int exchanges_max = 10'000;        // of one round
+inline constexpr int tries_max = 20;                // of one message that is not answered in time
+
+class Files {
+  public:
+    struct World {
+        KeeperPorts& ports;
+        Links& links;
+        const Clock& clock;
+        Random& random;
+        const Log& log;
+        const TierIdentity& me;
+        TierStore& store;
+        store::Db& db; // keeper.db
+        signon::AccountStore& accounts;
+        signon::SessionStore& sessions;
+        Apps& apps;
+        Delegation& delegation;
+        sync::WorkingCopies& copies;
+        std::string state;
+        bool daemon; // false: one command, and no link
+    };
+    explicit Files(World world);
+    ~Files();
+    // Opens files.db and sync.db and looks at the folders that there are. Once, at start.
+    Status load();
+
+    // A request of this user to this app was served: something may have been written.
+    void used(const std::string& app, const std::string& user);
+    // He has logged in here, or at a tier below: his newest files are fetched.
+    void arrived(const std::string& user, const std::vector<std::string>& apps);
+    // `go` is called once: when the folder is up to date, or a few seconds later if that takes long
+    // or the home cannot be reached.
+    void before_start(const std::string& app, const std::string& user, std::function<void()> go);
+    void neighbour_changed(const std::string& neighbour, bool connected);
+    // A lease was signed: whom the child may keep files of. In the lease's transaction.
+    Status signed_keeps(const std::string& child, const std::vector<trust::KeepGrant>& keeps);
+    void child_revoked(const std::string& child);
+    void tick();
+
+    // Operators. Empty user or app: all. `done` is called once, with the round's result by folder.
+    struct Wish {
+        std::string user;
+        std::string app;
+        bool release_deletions = false;
+        bool begin_anew = false;
+        bool wait = false; // it ends when all is equal, not when something is out of reach
+    };
+    // The number of a round that can be looked at until `rounds_remembered_max` others were begun.
+    void begin(const Wish& wish, const std::function<void(Result<std::int64_t>)>& begun);
+    // Answered when more than `seen` folders are done, or after a second.
+    void look(std::int64_t round, std::size_t seen, std::function<void(Result<Json>)> answer);
+    // [{user, app, revision, unsent_files, …}] and what crossed links since the start.
+    Json status() const;
+    // What is unsent here, for `hasp status`.
+    struct Unsent {
+        std::uint64_t files = 0;
+        std::uint64_t bytes = 0;
+        std::int64_t since_us = 0;
+    };
+    Unsent unsent() const;
+
+  private:
+    struct Engine;
+    struct Round;
+    struct Folder;
+    using FolderId = sync::FolderId;
+
+    // files_home.cpp: the home, and the way to it.
+    struct Way {
+        bool here = false;
+        std::string neighbour;
+        std::string name; // for messages
+    };
+    Result<Way> way_to(const std::string& user);
+    Status allowed(const std::string& from, const std::string& user, bool gives);
+    void serve_neighbours();
+    void on_question(const std::string& from, const Message& message, const Links::Answer& answer);
+    void on_changed(const std::string& from, const Json& head);
+    void pass_on(const std::string& from, const FolderId& folder, Message message,
+                 const Links::Answer& answer);
+    void serve_here(const FolderId& folder, const Message& message, const Links::Answer& answer);
+    void serve_push(const FolderId& folder, const Message& message, const Links::Answer& answer);
+    void serve_fetch(const FolderId& folder, const Message& message, const Links::Answer& answer);
+    void changed_here(const FolderId& folder, sync::Revision revision);
+    void tell_holders(const FolderId& folder, const Json& head, const std::string& except);
+    void forget_old_answers();
+
+    // files_rounds.cpp: this tier's working copies.
+    bool holds(const FolderId& id) const;
+    void schedule(const FolderId& id, std::int64_t delay_us);
+    void start_due();
+    void start(const FolderId& id);
+    using RoundPtr = std::shared_ptr<Round>;
+    void prepare(const RoundPtr& round);
+    void look_only(const RoundPtr& round, const Error& why);
+    void push(const RoundPtr& round);
+    void pushed(const RoundPtr& round, Result<Message> answer, std::size_t asked_bytes);
+    void fetch(const RoundPtr& round);
+    void take(const RoundPtr& round, std::string bytes);
+    void judge(const RoundPtr& round);
+    void stop_app(const RoundPtr& round);
+    void apply(const RoundPtr& round, bool in_use);
+    void finish(const RoundPtr& round, const std::optional<Error>& error);
+    void wait_for_apps();
+    void wake_waiting(Folder& folder);
+    Folder& folder(const FolderId& id);
+
+    World world_;
+    FilesKeeps keeps_;
+    std::unique_ptr<Engine> engine_;
+    Strand home_work_;
+    Strand client_work_;
+    std::map<FolderId, std::unique_ptr<Folder>> folders_;
+    std::set<std::pair<std::int64_t, FolderId>> due_; // boot clock
+    std::size_t running_ = 0;
+    std::vector<RoundPtr> stopping_; // rounds that wait for an app to end
+    std::map<FolderId, std::set<std::string>> holders_;
+    struct OpenAnswer {
+        FolderId folder;
+        std::uint64_t bytes = 0;
+        std::int64_t until_us = 0;
+        std::string key; // of the question
+        std::int64_t made_us = 0;
+        Message said; // to the question
+    };
+    std::map<std::string, OpenAnswer> answers_; // at the home, by name
+    // Questions that are being worked on, by what they ask: one that comes again, because the first
+    // took too long, waits for the same work.
+    std::map<std::string, std::vector<Links::Answer>> asking_;
+    struct Wanted {
+        std::map<FolderId, Json> folders; // null: not done yet
+        bool wait = false;
+        struct Looking {
+            std::size_t seen = 0;
+            std::int64_t until_us = 0; // boot clock
+            std::function<void(Result<Json>)> answer;
+        };
+        std::vector<Looking> looking;
+        std::size_t done() const;
+        Json json() const;
+        void tell(std::int64_t now_us);
+    };
+    std::map<std::int64_t, Wanted> wanted_;
+    std::int64_t next_wanted_ = 1;
+    std::uint64_t wire_up_ = 0;
+    std::uint64_t wire_down_ = 0;
+};
+
+} // namespace hasp::maint

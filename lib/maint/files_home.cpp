@@ -1,0 +1,336 @@
+// Files: the home of accounts' files, and the way to it.
+#include "base/text.h"
+#include "files_parts.h"
+
+#include <algorithm>
+
+namespace hasp::maint {
+
+namespace {
+
+constexpr std::int64_t answer_kept_us = 600'000'000;
+// How long the same question gets the same answer, if that was too long for one message.
+constexpr std::int64_t answer_again_us = 60'000'000;
+
+std::uint64_t count_of(const Json& json, const char* key) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(json, key)));
+}
+
+} // namespace
+
+Result<Files::Way> Files::way_to(const std::string& user) {
+    if (!valid_name(user)) {
+        return fail(Code::usage, "'" + user.substr(0, name_length_max) + "' is not an account");
+    }
+    if (world_.accounts.show(user).ok()) {
+        return Way{true, "", world_.me.name.leaf()};
+    }
+    auto below = world_.store.directory(user);
+    if (!below.ok()) {
+        return below.error();
+    }
+    if (!below->empty()) {
+        return Way{false, *below, *below};
+    }
+    if (world_.me.has_parent()) {
+        return Way{false, to_parent, world_.me.name.parent().leaf()};
+    }
+    return fail(Code::not_found, "there is no account '" + user + "' in this realm");
+}
+
+// A parent speaks for its whole side. A child gives and gets the files of those whom its lease lets
+// it keep, and of those who are logged in there now; what was written while a grant was in force is
+// taken also later.
+Status Files::allowed(const std::string& from, const std::string& user, bool gives) {
+    if (from == to_parent) {
+        return {};
+    }
+    auto owner = world_.store.directory(user);
+    if (owner.ok() && *owner == from) {
+        return {}; // an account of its own side
+    }
+    auto until = keeps_.until(from, user);
+    if (!until.ok()) {
+        return until.error();
+    }
+    if (*until && (gives || **until > world_.delegation.now().now_us)) {
+        return {};
+    }
+    if (auto grants = world_.sessions.grants_of_user(user); grants.ok()) {
+        for (const signon::Grant& grant : *grants) {
+            if (grant.child == from && grant.identity.until_us > world_.clock.wall_us()) {
+                return {};
+            }
+        }
+    }
+    return fail(Code::refused,
+                "'" + from + "' may not keep the files of '" + user +
+                    "': its lease does not say so",
+                "an operator of '" + world_.me.name.leaf() + "' can allow it: hasp local allow " +
+                    from + " --user " + user);
+}
+
+void Files::serve_neighbours() {
+    for (const char* type : {"files.push", "files.fetch"}) {
+        world_.links.on(
+            type, [this](const std::string& from, const Message& message,
+                         const Links::Answer& answer) { on_question(from, message, answer); });
+    }
+    world_.links.on("files.changed",
+                    [this](const std::string& from, const Message& message, const Links::Answer&) {
+                        on_changed(from, message.head);
+                    });
+}
+
+void Files::on_question(const std::string& from, const Message& message,
+                        const Links::Answer& answer) {
+    const FolderId folder{text_of(message.head, "user"), text_of(message.head, "app")};
+    if (!valid_name(folder.user) || !valid_name(folder.app) ||
+        message.body.size() > file_chunk_bytes_max) {
+        answer(fail(Code::usage, "a malformed question for files"));
+        return;
+    }
+    const bool gives =
+        text_of(message.head, "t") == "files.push" && int_of(message.head, "total") > 0;
+    if (Status may = allowed(from, folder.user, gives); !may.ok()) {
+        world_.log.warn("files.refused", may.error().message, {{"tier", from}});
+        answer(may.error());
+        return;
+    }
+    if (holders_.size() < holders_max || holders_.contains(folder)) {
+        holders_[folder].insert(from);
+    }
+    pass_on(from, folder, message, answer);
+}
+
+void Files::pass_on(const std::string& from, const FolderId& folder, Message message,
+                    const Links::Answer& answer) {
+    auto way = way_to(folder.user);
+    if (!way.ok()) {
+        answer(way.error());
+        return;
+    }
+    if (way->here) {
+        serve_here(folder, message, answer);
+        return;
+    }
+    if (way->neighbour == from) {
+        answer(fail(Code::not_found, "there is no account '" + folder.user + "' on this side"));
+        return;
+    }
+    message.head.erase("q");
+    world_.links.ask(way->neighbour, std::move(message.head), std::move(message.body),
+                     [answer](Result<Message> reply) {
+                         if (reply.ok()) {
+                             reply->head.erase("q");
+                         }
+                         answer(std::move(reply));
+                     });
+}
+
+void Files::serve_here(const FolderId& folder, const Message& message,
+                       const Links::Answer& answer) {
+    if (engine_ == nullptr) {
+        answer(fail(Code::try_later, "this tier has not opened its files yet"));
+    } else if (text_of(message.head, "t") == "files.push") {
+        serve_push(folder, message, answer);
+    } else {
+        serve_fetch(folder, message, answer);
+    }
+}
+
+void Files::serve_push(const FolderId& folder, const Message& message,
+                       const Links::Answer& answer) {
+    const std::string tier = text_of(message.head, "tier");
+    const std::string batch = text_of(message.head, "batch");
+    const std::uint64_t total = count_of(message.head, "total");
+    if (!valid_name(tier) || (total > 0) != sync::valid_batch_id(batch)) {
+        answer(fail(Code::usage, "a malformed batch of files"));
+        return;
+    }
+    forget_old_answers();
+    if (answers_.size() >= answers_open_max) {
+        answer(fail(Code::try_later, "too many tiers are fetching files at the moment"));
+        return;
+    }
+    const std::string key =
+        dump({folder.user, folder.app, tier, batch, total, member(message.head, "offset"),
+              member(message.head, "since"), member(message.head, "whole")});
+    for (const auto& [name, open] : answers_) {
+        if (open.key == key && world_.clock.boot_us() - open.made_us < answer_again_us) {
+            answer(open.said);
+            return;
+        }
+    }
+    std::vector<Links::Answer>& asking = asking_[key];
+    asking.push_back(answer);
+    if (asking.size() > 1) {
+        return;
+    }
+    struct Served {
+        Result<std::uint64_t> have = std::uint64_t{0};
+        std::optional<Result<sync::Home::Answer>> exchanged;
+        std::string first;
+    };
+    auto served = std::make_shared<Served>();
+    home_work_.run(
+        [this, served, folder, batch, total, tier, offset = count_of(message.head, "offset"),
+         since = revision_of(member(message.head, "since")), whole = true_of(message.head, "whole"),
+         body = message.body] {
+            sync::Home& home = *engine_->home;
+            if (total > 0) {
+                served->have = home.receive(folder, batch, offset, total, body);
+            }
+            if (!served->have.ok() || *served->have < total) {
+                return;
+            }
+            served->exchanged = home.exchange(
+                {folder, total > 0 ? batch : "", since, folder.user + "@" + tier, whole});
+            if (served->exchanged->ok()) {
+                auto first = home.read((*served->exchanged)->file, 0, file_chunk_bytes_max);
+                if (first.ok()) {
+                    served->first = *std::move(first);
+                }
+                if ((*served->exchanged)->bytes <= served->first.size()) {
+                    home.forget((*served->exchanged)->file);
+                }
+            }
+        },
+        [this, served, folder, tier, key] {
+            const std::vector<Links::Answer> asked = std::move(asking_[key]);
+            asking_.erase(key);
+            const auto say = [&asked](const Result<Message>& said) {
+                for (const Links::Answer& one : asked) {
+                    one(said);
+                }
+            };
+            if (!served->have.ok() || (served->exchanged && !served->exchanged->ok())) {
+                const Error& why =
+                    served->have.ok() ? served->exchanged->error() : served->have.error();
+                world_.log.warn("files.take", why.message,
+                                {{"user", folder.user}, {"app", folder.app}, {"tier", tier}});
+                say(why);
+                return;
+            }
+            Json head{{"have", *served->have}};
+            if (!served->exchanged) {
+                say(Message{head, {}});
+                return;
+            }
+            const sync::Home::Answer& made = **served->exchanged;
+            head["answer"] = {{"name", made.file},
+                              {"bytes", made.bytes},
+                              {"epoch", made.revision.epoch},
+                              {"number", made.revision.number}};
+            const Message said{head, std::move(served->first)};
+            if (made.bytes > said.body.size()) {
+                const std::int64_t now = world_.clock.boot_us();
+                answers_[made.file] = {folder, made.bytes, now + answer_kept_us, key, now, said};
+            }
+            say(said);
+            if (made.changed) {
+                changed_here(folder, made.revision);
+            }
+        });
+}
+
+void Files::serve_fetch(const FolderId& folder, const Message& message,
+                        const Links::Answer& answer) {
+    const std::string name = text_of(message.head, "answer");
+    const std::uint64_t offset = count_of(message.head, "offset");
+    const auto open = answers_.find(name);
+    if (open == answers_.end() || open->second.folder != folder) {
+        answer(fail(Code::not_found, "that answer is no longer kept: ask anew"));
+        return;
+    }
+    open->second.until_us = world_.clock.boot_us() + answer_kept_us;
+    auto bytes = std::make_shared<Result<std::string>>(std::string());
+    home_work_.run(
+        [this, bytes, name, offset, total = open->second.bytes] {
+            *bytes = engine_->home->read(name, offset, file_chunk_bytes_max);
+            if (bytes->ok() && offset + (*bytes)->size() >= total) {
+                engine_->home->forget(name);
+            }
+        },
+        [this, bytes, name, offset, answer] {
+            if (!bytes->ok()) {
+                answer(bytes->error());
+                return;
+            }
+            const auto still = answers_.find(name);
+            if (still != answers_.end() && offset + (*bytes)->size() >= still->second.bytes) {
+                answers_.erase(still);
+            }
+            answer(Message{Json::object(), **bytes});
+        });
+}
+
+void Files::forget_old_answers() {
+    const std::int64_t now = world_.clock.boot_us();
+    std::vector<std::string> old;
+    for (const auto& [name, open] : answers_) {
+        if (open.until_us < now) {
+            old.push_back(name);
+        }
+    }
+    for (const std::string& name : old) {
+        answers_.erase(name);
+        home_work_.run([this, name] { engine_->home->forget(name); }, [] {});
+    }
+}
+
+void Files::changed_here(const FolderId& folder, sync::Revision revision) {
+    Json head{{"t", "files.changed"},
+              {"user", folder.user},
+              {"app", folder.app},
+              {"epoch", revision.epoch},
+              {"number", revision.number}};
+    on_changed("-", head);
+}
+
+void Files::on_changed(const std::string& from, const Json& head) {
+    const FolderId id{text_of(head, "user"), text_of(head, "app")};
+    auto way = way_to(id.user);
+    if (!valid_name(id.app) || !way.ok() || (way->here ? from != "-" : way->neighbour != from)) {
+        return; // not from where the home is
+    }
+    tell_holders(id, head, from);
+    const auto held = folders_.find(id);
+    if (held == folders_.end() || !holds(id)) {
+        return;
+    }
+    Folder& folder = *held->second;
+    folder.hint = std::max(folder.hint, int_of(head, "number"));
+    const bool known = folder.status.revision == revision_of(head);
+    if (!folder.running && !known) {
+        schedule(id, 0);
+        start_due();
+    }
+}
+
+void Files::tell_holders(const FolderId& folder, const Json& head, const std::string& except) {
+    const auto holders = holders_.find(folder);
+    if (holders == holders_.end()) {
+        return;
+    }
+    for (const std::string& neighbour : holders->second) {
+        if (neighbour != except) {
+            world_.links.tell(neighbour, head);
+        }
+    }
+}
+
+Status Files::signed_keeps(const std::string& child, const std::vector<trust::KeepGrant>& keeps) {
+    return keeps_.put(child, keeps, world_.delegation.now().now_us);
+}
+
+void Files::child_revoked(const std::string& child) {
+    for (auto& [folder, holders] : holders_) {
+        holders.erase(child);
+    }
+    if (const Status gone = keeps_.forget(child); !gone.ok()) {
+        world_.log.error("files.keeps", gone.error().message, {{"tier", child}});
+    }
+}
+
+} // namespace hasp::maint

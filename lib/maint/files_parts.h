@@ -1,0 +1,69 @@
+// What the parts of Files share.
+#pragma once
+
+#include "files.h"
+
+#include "store/db.h"
+#include "sync/disk.h"
+
+namespace hasp::maint {
+
+// What works in the background. Home and client have a database and a strand each.
+struct Files::Engine {
+    std::unique_ptr<sync::Disk> disk;
+    std::unique_ptr<store::Db> home_db;
+    std::unique_ptr<store::Db> client_db;
+    std::unique_ptr<sync::Home> home;
+    std::unique_ptr<sync::Client> client;
+};
+
+struct Files::Folder {
+    bool running = false;
+    bool applying = false;   // no app may start on it now
+    std::int64_t due_us = 0; // boot clock; 0: not
+    std::int64_t used_us = 0;
+    std::int64_t hint = 0; // the newest number that the home spoke of
+    sync::FolderStatus status;
+    struct Waiting {
+        std::function<void()> go;
+        std::int64_t until_us = 0;
+    };
+    std::vector<Waiting> waiting;
+    Json last;  // result of the last round
+    Json moved; // of the last that moved something
+};
+
+// One comparison of one folder with its home.
+struct Files::Round {
+    FolderId id;
+    sync::WorkingFolder folder;
+    std::int64_t born = 0; // wishes with lower numbers are answered by it
+    sync::Client::Outgoing out;
+    std::uint64_t offset = 0; // of the batch
+    int tries = 0;
+    int exchanges = 0;
+    std::string answer; // name at the home
+    std::uint64_t answer_bytes = 0;
+    std::uint64_t answer_offset = 0;
+    std::int64_t stop_until_us = 0;
+    // Of the whole round.
+    std::uint64_t sent_files = 0;
+    std::uint64_t sent_bytes = 0;
+    std::uint64_t received_files = 0;
+    std::uint64_t conflicts = 0;
+    std::uint64_t skipped = 0;
+    std::uint64_t wire_up = 0;
+    std::uint64_t wire_down = 0;
+    bool over_a_link = false;
+    bool again = false;
+};
+
+inline Json revision_json(const sync::Revision& revision) {
+    return {{"epoch", revision.epoch}, {"number", revision.number}};
+}
+inline sync::Revision revision_of(const Json& json) {
+    return {static_cast<std::uint64_t>(int_of(json, "epoch")),
+            static_cast<std::uint64_t>(int_of(json, "number"))};
+}
+
+} // namespace hasp::maint

@@ -1,0 +1,520 @@
+// Files: this tier's working copies and the rounds that compare them with their homes.
+#include "base/text.h"
+#include "files_parts.h"
+
+#include <algorithm>
+
+namespace hasp::maint {
+
+namespace {
+
+constexpr std::int64_t second_us = 1'000'000;
+constexpr std::int64_t settle_us = second_us; // from a request to the look at what it wrote
+constexpr std::int64_t settle_again_us = 3 * second_us; // what was written a little later
+constexpr std::int64_t busy_every_us = 30 * second_us;  // while an app runs on the folder
+constexpr std::int64_t busy_for_us = 600 * second_us;   // after the last request
+constexpr std::int64_t retry_us = 30 * second_us;
+constexpr std::int64_t wait_again_us = 2 * second_us; // for whoever waits until all is equal
+constexpr std::int64_t start_wait_us = 5 * second_us; // of an app for its user's files
+constexpr std::int64_t stop_wait_us = 20 * second_us; // of files for an app to end
+constexpr std::size_t folders_max = 1'000'000;
+
+bool runs(const Apps& apps, const sync::FolderId& id) {
+    const auto instance = apps.instance(id.app, id.user);
+    return instance && (instance->state == "ready" || instance->state == "starting");
+}
+
+std::string leaf_path(const std::string& state, const std::string& absolute) {
+    return absolute.size() > state.size() + 1 ? absolute.substr(state.size() + 1) : absolute;
+}
+
+} // namespace
+
+bool Files::holds(const FolderId& id) const {
+    const auto manifest = world_.apps.manifests().find(id.app);
+    return manifest != world_.apps.manifests().end() &&
+           manifest->second.data == run::DataScope::user;
+}
+
+Files::Folder& Files::folder(const FolderId& id) {
+    auto& held = folders_[id];
+    if (held == nullptr) {
+        held = std::make_unique<Folder>();
+        held->status.folder = id;
+    }
+    return *held;
+}
+
+void Files::schedule(const FolderId& id, std::int64_t delay_us) {
+    if (engine_ == nullptr || (!folders_.contains(id) && folders_.size() >= folders_max)) {
+        return;
+    }
+    Folder& at = folder(id);
+    const std::int64_t when = std::max<std::int64_t>(1, world_.clock.boot_us() + delay_us);
+    if (at.due_us != 0 && at.due_us <= when) {
+        return;
+    }
+    due_.erase({at.due_us, id});
+    at.due_us = when;
+    due_.insert({when, id});
+}
+
+void Files::start_due() {
+    const std::int64_t now = world_.clock.boot_us();
+    for (auto next = due_.begin();
+         next != due_.end() && next->first <= now && running_ < rounds_at_once_max;) {
+        const FolderId id = next->second;
+        if (folder(id).running) {
+            ++next; // it begins when the one that runs is done
+            continue;
+        }
+        next = due_.erase(next);
+        folder(id).due_us = 0;
+        start(id);
+        next = due_.begin();
+    }
+}
+
+void Files::start(const FolderId& id) {
+    auto round = std::make_shared<Round>();
+    round->id = id;
+    round->born = next_wanted_;
+    Folder& at = folder(id);
+    at.running = true;
+    ++running_;
+    if (!holds(id)) {
+        finish(round, fail(Code::not_found, "'" + id.app + "' is not held at this tier"));
+        return;
+    }
+    auto copy = world_.copies.ensure(sync::Scope::user, id.user, id.app);
+    if (!copy.ok()) {
+        finish(round, copy.error());
+        return;
+    }
+    round->folder = {id,
+                     leaf_path(world_.state, copy->path),
+                     {copy->uid, copy->gid},
+                     copy->created && at.status.revision.epoch != 0};
+    auto way = way_to(id.user);
+    if (!way.ok()) {
+        look_only(round, way.error());
+        return;
+    }
+    round->over_a_link = !way->here;
+    if (!way->here && !world_.links.connected(way->neighbour)) {
+        look_only(round, fail(Code::unreachable,
+                              "the home of " + id.user +
+                                  "'s files cannot be reached: there is no link "
+                                  "to '" +
+                                  way->name + "'",
+                              "work goes on; what changes is sent when the link is back"));
+        return;
+    }
+    prepare(round);
+}
+
+void Files::look_only(const RoundPtr& round, const Error& why) {
+    auto looked = std::make_shared<Result<sync::FolderStatus>>(sync::FolderStatus{});
+    client_work_.run([this, round, looked] { *looked = engine_->client->look(round->folder); },
+                     [this, round, looked, why] {
+                         if (looked->ok()) {
+                             folder(round->id).status = **looked;
+                         }
+                         finish(round, looked->ok() ? why : looked->error());
+                     });
+}
+
+void Files::prepare(const RoundPtr& round) {
+    auto made = std::make_shared<Result<sync::Client::Outgoing>>(sync::Client::Outgoing{});
+    client_work_.run([this, round, made] { *made = engine_->client->prepare(round->folder); },
+                     [this, round, made] {
+                         if (!made->ok()) {
+                             finish(round, made->error());
+                             return;
+                         }
+                         round->out = **made;
+                         round->offset = 0;
+                         round->tries = 0;
+                         push(round);
+                     });
+}
+
+void Files::push(const RoundPtr& round) {
+    auto bytes = std::make_shared<Result<std::string>>(std::string());
+    const auto send = [this, round, bytes] {
+        if (!bytes->ok()) {
+            finish(round, bytes->error());
+            return;
+        }
+        Message message{{{"t", "files.push"},
+                         {"user", round->id.user},
+                         {"app", round->id.app},
+                         {"tier", world_.me.name.leaf()},
+                         {"batch", round->out.batch},
+                         {"offset", round->offset},
+                         {"total", round->out.bytes},
+                         {"since", revision_json(round->out.since)},
+                         {"whole", round->out.whole}},
+                        **bytes};
+        const std::size_t asked = dump(message.head).size() + message.body.size();
+        pass_on("-", round->id, std::move(message), [this, round, asked](Result<Message> answer) {
+            pushed(round, std::move(answer), asked);
+        });
+    };
+    if (round->out.batch.empty()) {
+        send();
+        return;
+    }
+    client_work_.run(
+        [this, round, bytes] {
+            *bytes = engine_->client->read(round->id, round->offset, file_chunk_bytes_max);
+        },
+        send);
+}
+
+void Files::pushed(const RoundPtr& round, Result<Message> answer, std::size_t asked_bytes) {
+    if (round->over_a_link) {
+        round->wire_up += asked_bytes + ipc::frame_prefix_bytes;
+        if (answer.ok()) {
+            round->wire_down +=
+                dump(answer->head).size() + answer->body.size() + ipc::frame_prefix_bytes;
+        }
+    }
+    if (!answer.ok()) {
+        if (answer.error().code == Code::timed_out && ++round->tries < tries_max) {
+            push(round); // the home is still at it: the same again changes nothing
+            return;
+        }
+        finish(round, answer.error());
+        return;
+    }
+    const Json& made = member(answer->head, "answer");
+    if (!made.is_object()) {
+        const auto have =
+            static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(answer->head, "have")));
+        if (have > round->out.bytes || (have <= round->offset && ++round->tries >= tries_max)) {
+            finish(round, fail(Code::failed, "the home takes no more of the batch"));
+            return;
+        }
+        round->offset = have;
+        push(round);
+        return;
+    }
+    round->answer = text_of(made, "name");
+    round->answer_bytes =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(made, "bytes")));
+    round->answer_offset = 0;
+    round->tries = 0;
+    take(round, std::move(answer->body));
+}
+
+void Files::take(const RoundPtr& round, std::string bytes) {
+    const std::uint64_t size = bytes.size();
+    if (size == 0 || round->answer_bytes > sync::batch_bytes_max ||
+        size > round->answer_bytes - round->answer_offset) {
+        finish(round, fail(Code::refused, "the home's answer is not as long as it says"));
+        return;
+    }
+    auto taken = std::make_shared<Status>();
+    client_work_.run(
+        [this, round, taken, bytes = std::move(bytes)] {
+            *taken = engine_->client->take(round->id, round->answer_offset, bytes);
+        },
+        [this, round, taken, size] {
+            if (!taken->ok()) {
+                finish(round, taken->error());
+                return;
+            }
+            round->answer_offset += size;
+            if (round->answer_offset < round->answer_bytes) {
+                fetch(round);
+            } else {
+                judge(round);
+            }
+        });
+}
+
+void Files::fetch(const RoundPtr& round) {
+    Message message{{{"t", "files.fetch"},
+                     {"user", round->id.user},
+                     {"app", round->id.app},
+                     {"answer", round->answer},
+                     {"offset", round->answer_offset}},
+                    {}};
+    const std::size_t asked = dump(message.head).size();
+    pass_on("-", round->id, std::move(message), [this, round, asked](Result<Message> answer) {
+        if (round->over_a_link) {
+            round->wire_up += asked + ipc::frame_prefix_bytes;
+            round->wire_down += answer.ok() ? answer->body.size() + 2 * ipc::frame_prefix_bytes : 0;
+        }
+        if (answer.ok()) {
+            round->tries = 0;
+            take(round, std::move(answer->body));
+        } else if (answer.error().code == Code::timed_out && ++round->tries < tries_max) {
+            fetch(round);
+        } else {
+            finish(round, answer.error());
+        }
+    });
+}
+
+void Files::judge(const RoundPtr& round) {
+    auto arrived = std::make_shared<Result<sync::Client::Arrived>>(sync::Client::Arrived{});
+    client_work_.run([this, round, arrived] { *arrived = engine_->client->arrived(round->folder); },
+                     [this, round, arrived] {
+                         if (!arrived->ok()) {
+                             finish(round, arrived->error());
+                             return;
+                         }
+                         const sync::Client::Arrived& a = **arrived;
+                         round->sent_files += a.taken + a.conflicts;
+                         round->sent_bytes += round->out.content_bytes;
+                         round->conflicts += a.conflicts;
+                         round->again = a.again;
+                         const auto manifest = world_.apps.manifests().find(round->id.app);
+                         const bool restart =
+                             manifest != world_.apps.manifests().end() &&
+                             manifest->second.on_data_change == run::DataChange::restart;
+                         if (a.changes > 0 && restart && runs(world_.apps, round->id)) {
+                             stop_app(round);
+                         } else {
+                             apply(round, runs(world_.apps, round->id));
+                         }
+                     });
+}
+
+// What the app has in memory is older than what came: it ends, and the next request starts it anew.
+void Files::stop_app(const RoundPtr& round) {
+    folder(round->id).applying = true;
+    round->stop_until_us = world_.clock.boot_us() + stop_wait_us;
+    world_.apps.stop(round->id.app, round->id.user, "its user's files changed at another tier");
+    stopping_.push_back(round);
+}
+
+void Files::wait_for_apps() {
+    std::vector<RoundPtr> ended;
+    std::erase_if(stopping_, [&](const RoundPtr& round) {
+        const bool done =
+            !runs(world_.apps, round->id) || round->stop_until_us <= world_.clock.boot_us();
+        if (done) {
+            ended.push_back(round);
+        }
+        return done;
+    });
+    for (const RoundPtr& round : ended) {
+        if (runs(world_.apps, round->id)) {
+            finish(round, fail(Code::try_later,
+                               "'" + round->id.app + "' did not end, and its files are to change"));
+        } else {
+            apply(round, false);
+        }
+    }
+}
+
+void Files::apply(const RoundPtr& round, bool in_use) {
+    folder(round->id).applying = true;
+    auto applied = std::make_shared<Result<sync::Client::Applied>>(sync::Client::Applied{});
+    client_work_.run([this, round, applied,
+                      in_use] { *applied = engine_->client->apply(round->folder, in_use); },
+                     [this, round, applied] {
+                         folder(round->id).applying = false;
+                         if (!applied->ok()) {
+                             finish(round, applied->error());
+                             return;
+                         }
+                         round->received_files += (*applied)->files;
+                         round->skipped = (*applied)->skipped;
+                         if ((round->again || (*applied)->again) &&
+                             ++round->exchanges < exchanges_max) {
+                             prepare(round);
+                             return;
+                         }
+                         finish(round, std::nullopt);
+                     });
+}
+
+void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
+    // What is unsent now, and what is held, for those who ask.
+    auto statuses = std::make_shared<Result<sync::FolderStatus>>(sync::FolderStatus{});
+    const bool unreachable =
+        error && (error->code == Code::unreachable || error->code == Code::timed_out);
+    client_work_.run(
+        [this, round, statuses, error] {
+            if (Status noted = engine_->client->note_error(round->id, error ? error->message : "");
+                !noted.ok()) {
+                *statuses = noted.error();
+                return;
+            }
+            *statuses = engine_->client->status(round->id);
+        },
+        [this, round, statuses, error, unreachable] {
+            Folder& at = folder(round->id);
+            if (statuses->ok()) {
+                at.status = **statuses;
+            }
+            at.running = false;
+            at.applying = false;
+            --running_;
+            wire_up_ += round->wire_up;
+            wire_down_ += round->wire_down;
+            at.last = {{"user", round->id.user},
+                       {"app", round->id.app},
+                       {"sent_files", round->sent_files},
+                       {"sent_bytes", round->sent_bytes},
+                       {"received_files", round->received_files},
+                       {"conflicts", round->conflicts},
+                       {"left", round->skipped},
+                       {"wire_up", round->wire_up},
+                       {"wire_down", round->wire_down},
+                       {"unsent_files", at.status.unsent_files},
+                       {"unsent_bytes", at.status.unsent_bytes},
+                       {"held", at.status.held},
+                       {"held_files", at.status.held_files}};
+            if (error) {
+                at.last["error"] = error_json(*error);
+                if (!unreachable) {
+                    world_.log.warn("files.round", error->message,
+                                    {{"user", round->id.user}, {"app", round->id.app}});
+                }
+            } else if (round->sent_files + round->received_files > 0) {
+                at.moved = at.last;
+                world_.log.info("files.round", "files are equal with their home",
+                                {{"user", round->id.user},
+                                 {"app", round->id.app},
+                                 {"sent", std::to_string(round->sent_files)},
+                                 {"bytes", std::to_string(round->sent_bytes)},
+                                 {"received", std::to_string(round->received_files)},
+                                 {"wire_up", std::to_string(round->wire_up)},
+                                 {"wire_down", std::to_string(round->wire_down)}});
+            }
+            const bool may_pass =
+                round->skipped > 0 || unreachable || (error && error->code == Code::try_later);
+            bool again = false;
+            for (auto& [number, wanted] : wanted_) {
+                const auto one = wanted.folders.find(round->id);
+                if (number >= round->born || one == wanted.folders.end() ||
+                    !one->second.is_null()) {
+                    continue;
+                }
+                if (wanted.wait && may_pass) {
+                    again = true;
+                    continue;
+                }
+                one->second = at.last;
+                wanted.tell(world_.clock.boot_us());
+            }
+            if (again) {
+                schedule(round->id, wait_again_us);
+            }
+            const std::int64_t now = world_.clock.boot_us();
+            const std::int64_t idle = now - at.used_us;
+            if (!error && at.hint > static_cast<std::int64_t>(at.status.revision.number) &&
+                at.status.revision.epoch != 0) {
+                at.hint = 0;
+                schedule(round->id, 0);
+            } else if (error && !unreachable) {
+                schedule(round->id, retry_us);
+            } else if (round->skipped > 0) {
+                // A database that an app has open stays so while the app runs.
+                schedule(round->id, runs(world_.apps, round->id) ? busy_every_us : settle_us);
+            } else if (at.used_us != 0 && idle < settle_again_us) {
+                schedule(round->id, settle_again_us - idle);
+            } else if (runs(world_.apps, round->id) || (at.used_us != 0 && idle < busy_for_us)) {
+                schedule(round->id, busy_every_us);
+            }
+            wake_waiting(at);
+            start_due();
+        });
+}
+
+void Files::wake_waiting(Folder& at) {
+    std::vector<Folder::Waiting> waiting;
+    waiting.swap(at.waiting);
+    for (const Folder::Waiting& one : waiting) {
+        one.go();
+    }
+}
+
+void Files::used(const std::string& app, const std::string& user) {
+    const FolderId id{user, app};
+    if (!valid_name(user) || !holds(id)) {
+        return;
+    }
+    folder(id).used_us = world_.clock.boot_us();
+    schedule(id, settle_us);
+}
+
+void Files::arrived(const std::string& user, const std::vector<std::string>& apps) {
+    for (const std::string& app : apps) {
+        const FolderId id{user, app};
+        if (valid_name(user) && holds(id)) {
+            schedule(id, 0);
+        }
+    }
+    start_due();
+}
+
+void Files::before_start(const std::string& app, const std::string& user,
+                         std::function<void()> go) {
+    const FolderId id{user, app};
+    if (engine_ == nullptr || !valid_name(user) || !holds(id)) {
+        go();
+        return;
+    }
+    Folder& at = folder(id);
+    auto way = way_to(user);
+    const bool reachable = way.ok() && (way->here || world_.links.connected(way->neighbour));
+    if (!reachable && !at.applying) {
+        go();
+        return;
+    }
+    at.waiting.push_back({std::move(go), world_.clock.boot_us() + start_wait_us});
+    if (!at.running) {
+        schedule(id, 0);
+        start_due();
+    }
+}
+
+void Files::neighbour_changed(const std::string& neighbour, bool connected) {
+    if (!connected) {
+        return;
+    }
+    // What changed on either side while it was away.
+    for (const auto& [id, held] : folders_) {
+        auto way = way_to(id.user);
+        if (way.ok() && !way->here && way->neighbour == neighbour) {
+            schedule(id, 0);
+        }
+    }
+    start_due();
+}
+
+void Files::tick() {
+    if (engine_ == nullptr) {
+        return;
+    }
+    wait_for_apps();
+    const std::int64_t now = world_.clock.boot_us();
+    for (auto& [number, wanted] : wanted_) {
+        wanted.tell(now);
+    }
+    for (auto& [id, held] : folders_) {
+        if (held->waiting.empty() || held->applying) {
+            continue;
+        }
+        std::vector<Folder::Waiting> late;
+        std::erase_if(held->waiting, [&](Folder::Waiting& one) {
+            if (one.until_us > now) {
+                return false;
+            }
+            late.push_back(std::move(one));
+            return true;
+        });
+        for (const Folder::Waiting& one : late) {
+            one.go();
+        }
+    }
+    start_due();
+}
+
+} // namespace hasp::maint

@@ -1,0 +1,291 @@
+// Users' files between keepers: where the home is, who may keep what, and what a cut link costs.
+#include "base/files.h"
+#include "tree.h"
+
+#include <filesystem>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace hasp::maint::tests {
+
+namespace {
+
+constexpr const char* password = "correct horse";
+
+std::string path_at(const Node& node, const std::string& name) {
+    return node.state + "/data/users/anna/notes/" + name;
+}
+
+void write_at(const Node& node, const std::string& name, const std::string& content) {
+    const std::string path = path_at(node, name);
+    ASSERT_TRUE(make_folders(std::filesystem::path(path).parent_path().string()).ok());
+    ASSERT_TRUE(write_file_durably(path, content, 0644).ok());
+}
+
+std::string content_at(const Node& node, const std::string& name) {
+    auto text = read_file(path_at(node, name), 1 << 24);
+    return text.ok() ? *text : "(" + std::string(code_name(text.error().code)) + ")";
+}
+
+std::vector<std::string> names_at(const Node& node) {
+    std::vector<std::string> out;
+    std::error_code none;
+    for (const auto& entry : std::filesystem::directory_iterator(path_at(node, ""), none)) {
+        out.push_back(entry.path().filename().string());
+    }
+    std::sort(out.begin(), out.end());
+    return out;
+}
+
+// One round by an operator; its result for anna's notes.
+Json round_at(Tree& tree, Node& node, const Json& more = Json::object()) {
+    Json args{{"user", "anna"}};
+    args.update(more);
+    auto begun = node.admin("sync.begin", args);
+    EXPECT_TRUE(begun.ok()) << (begun.ok() ? "" : begun.error().message);
+    tree.settle();
+    auto seen = begun.ok() ? node.admin("sync.look", {{"round", int_of(*begun, "round")}})
+                           : Result<Json>(begun.error());
+    EXPECT_TRUE(seen.ok() && true_of(*seen, "done")) << "the round ends in the end";
+    return seen.ok() && !member(*seen, "folders").empty() ? member(*seen, "folders")[0] : Json();
+}
+
+// A tree whose leaves both run anna's notes, with her account at the top.
+struct Notes {
+    Tree tree;
+    std::vector<Node*> line;
+    Node* tokyo = nullptr;
+    Node* osaka = nullptr;
+
+    explicit Notes(std::size_t depth) {
+        line = tree.chain(depth);
+        tokyo = line.back();
+        osaka = &tree.below(*line[depth - 2], "osaka");
+        tree.add_user(*line[0], "anna", password, {"notes"});
+        std::vector<std::string> to{tokyo->name, "osaka"};
+        tree.add_app(*line[depth - 2], "notes", to, {{"personal", true}});
+        tree.pass_s(5);
+    }
+    void log_in_everywhere() {
+        for (Node* at : {tokyo, osaka}) {
+            EXPECT_EQ(at->log_in("anna", password)->status, 303);
+        }
+        tree.pass_s(2);
+    }
+};
+
+} // namespace
+
+class FilesAtDepth : public testing::TestWithParam<std::size_t> {};
+
+TEST_P(FilesAtDepth, WrittenAtOneLocalAreAtAnotherAfterTheLogInThere) {
+    Notes notes(GetParam());
+    EXPECT_EQ(notes.tokyo->log_in("anna", password)->status, 303);
+    notes.tree.pass_s(2);
+    write_at(*notes.tokyo, "today", "three patients");
+    const Json sent = round_at(notes.tree, *notes.tokyo);
+    EXPECT_EQ(int_of(sent, "sent_files"), 1) << dump(sent);
+    EXPECT_GT(int_of(sent, "wire_up"), 0);
+    EXPECT_EQ(content_at(*notes.osaka, "today"), "(not_found)");
+    EXPECT_EQ(notes.osaka->log_in("anna", password)->status, 303);
+    notes.tree.settle();
+    EXPECT_EQ(content_at(*notes.osaka, "today"), "three patients") << "the log-in itself fetches";
+}
+
+TEST_P(FilesAtDepth, ComeToWhoHoldsThemAsSoonAsTheHomeKnows) {
+    Notes notes(GetParam());
+    notes.log_in_everywhere();
+    write_at(*notes.tokyo, "deep/today", "three patients");
+    round_at(notes.tree, *notes.tokyo);
+    EXPECT_EQ(content_at(*notes.osaka, "deep/today"), "three patients");
+    ASSERT_EQ(::unlink(path_at(*notes.osaka, "deep/today").c_str()), 0);
+    round_at(notes.tree, *notes.osaka);
+    EXPECT_EQ(content_at(*notes.tokyo, "deep/today"), "(not_found)");
+}
+
+TEST_P(FilesAtDepth, EditedOfflineAtBothSidesAreBothThereAfterTheReturn) {
+    Notes notes(GetParam());
+    notes.log_in_everywhere();
+    write_at(*notes.tokyo, "both", "1");
+    round_at(notes.tree, *notes.tokyo);
+    notes.tree.cut(*notes.tokyo);
+    write_at(*notes.tokyo, "both", "by tokyo");
+    write_at(*notes.tokyo, "of-tokyo", "x");
+    write_at(*notes.osaka, "both", "by osaka");
+    write_at(*notes.osaka, "of-osaka", "y");
+    round_at(notes.tree, *notes.osaka);
+    const Json dark = round_at(notes.tree, *notes.tokyo);
+    EXPECT_EQ(text_of(member(dark, "error"), "code"), "unreachable");
+    EXPECT_EQ(int_of(dark, "unsent_files"), 2);
+    EXPECT_EQ(int_of(member(notes.tokyo->status(), "files"), "unsent_files"), 2);
+    ASSERT_TRUE(notes.tree.link(*notes.tokyo));
+    notes.tree.pass_s(3);
+    const std::vector<std::string> names = names_at(*notes.tokyo);
+    ASSERT_EQ(names.size(), 4U);
+    EXPECT_EQ(names_at(*notes.osaka), names);
+    EXPECT_EQ(content_at(*notes.tokyo, "both"), "by osaka");
+    const std::string copy = names[0] == "both" ? names[1] : names[0];
+    EXPECT_TRUE(copy.starts_with("both (conflict anna@" + notes.tokyo->name + " ")) << copy;
+    EXPECT_EQ(content_at(*notes.osaka, copy), "by tokyo");
+    EXPECT_EQ(int_of(member(notes.tokyo->status(), "files"), "unsent_files"), 0);
+}
+
+TEST_P(FilesAtDepth, AreCompleteWhicheverMessageALinkDies) {
+    Notes notes(GetParam());
+    notes.log_in_everywhere();
+    for (const char* type : {"files.push", "files.fetch", "re"}) {
+        for (int after = 0; after < 4; ++after) {
+            const std::string name = std::string(type) + std::to_string(after);
+            write_at(*notes.tokyo, name, notes.tree.random.bytes(700'000));
+            notes.tree.cut_at(type, after);
+            auto begun = notes.tokyo->admin("sync.begin", {{"user", "anna"}});
+            notes.tree.settle();
+            notes.tree.cut_at("", 0);
+            for (Node* at : notes.line) {
+                if (at != notes.line[0] && !notes.tree.linked(*at)) {
+                    ASSERT_TRUE(notes.tree.link(*at));
+                }
+            }
+            if (!notes.tree.linked(*notes.osaka)) {
+                ASSERT_TRUE(notes.tree.link(*notes.osaka));
+            }
+            notes.tree.pass_s(3);
+            round_at(notes.tree, *notes.tokyo);
+            round_at(notes.tree, *notes.osaka);
+            ASSERT_EQ(content_at(*notes.osaka, name), content_at(*notes.tokyo, name)) << name;
+        }
+    }
+    EXPECT_EQ(names_at(*notes.osaka).size(), 12U) << "nothing twice";
+}
+
+INSTANTIATE_TEST_SUITE_P(Depths, FilesAtDepth, testing::Values(2, 4));
+
+TEST(FilesOfAnAccountBelow, HaveTheirHomeThere) {
+    Tree tree;
+    Node& center = tree.top();
+    Node& tokyo = tree.below(center, "tokyo");
+    Node& osaka = tree.below(center, "osaka");
+    tree.add_user(tokyo, "anna", password, {"notes"});
+    tree.add_app(center, "notes", {"center", "tokyo", "osaka"}, {{"personal", true}});
+    tree.pass_s(5);
+    for (Node* at : {&tokyo, &osaka, &center}) {
+        EXPECT_EQ(at->log_in("anna", password)->status, 303);
+    }
+    tree.pass_s(2);
+    write_at(osaka, "note", "from osaka");
+    round_at(tree, osaka);
+    EXPECT_EQ(content_at(tokyo, "note"), "from osaka");
+    EXPECT_EQ(content_at(center, "note"), "from osaka");
+}
+
+TEST(FilesWithoutAGrant, AreNeitherGivenNorTaken) {
+    Tree tree;
+    Node& center = tree.top();
+    Node& tokyo = tree.below(center, "tokyo");
+    tree.add_user(center, "anna", password, {"notes"});
+    tree.add_app(center, "notes", {"center", "tokyo"}, {{"personal", true}});
+    tree.pass_s(5);
+    write_at(center, "note", "of the center");
+    EXPECT_EQ(center.log_in("anna", password)->status, 303);
+    round_at(tree, center);
+    write_at(tokyo, "planted", "by tokyo");
+    tree.restart(tokyo);
+    tree.pass_s(3);
+    const Json refused = round_at(tree, tokyo);
+    EXPECT_EQ(text_of(member(refused, "error"), "code"), "refused") << dump(refused);
+    EXPECT_EQ(content_at(tokyo, "note"), "(not_found)");
+    round_at(tree, center);
+    EXPECT_EQ(content_at(center, "planted"), "(not_found)");
+
+    // With a keep grant and nobody logged in, both ways.
+    ASSERT_TRUE(center.admin("local.allow", {{"name", "tokyo"}, {"users", {"anna"}}}).ok());
+    tree.pass_s(3);
+    const Json taken = round_at(tree, tokyo);
+    EXPECT_FALSE(taken.contains("error")) << dump(taken);
+    EXPECT_EQ(content_at(tokyo, "note"), "of the center");
+    EXPECT_EQ(content_at(center, "planted"), "by tokyo");
+
+    // Withdrawn: what was written while it was in force is taken, nothing is given.
+    write_at(tokyo, "late", "written in time");
+    ASSERT_TRUE(
+        center.admin("local.allow", {{"name", "tokyo"}, {"users", {"anna"}}, {"remove", true}})
+            .ok());
+    ASSERT_TRUE(center.admin("lease.sign", {{"name", "tokyo"}}).ok());
+    tree.pass_s(3);
+    round_at(tree, tokyo);
+    EXPECT_EQ(content_at(center, "late"), "written in time");
+    write_at(center, "new", "of the center");
+    round_at(tree, center);
+    EXPECT_EQ(text_of(member(round_at(tree, tokyo), "error"), "code"), "refused");
+    EXPECT_EQ(content_at(tokyo, "new"), "(not_found)");
+}
+
+TEST(FilesMassDeletion, IsHeldAndShownUntilAnOperatorReleasesIt) {
+    Notes notes(2);
+    notes.log_in_everywhere();
+    for (int i = 0; i < 60; ++i) {
+        write_at(*notes.tokyo, "f" + std::to_string(i), std::to_string(i));
+    }
+    round_at(notes.tree, *notes.tokyo);
+    for (int i = 0; i < 60; ++i) {
+        ASSERT_EQ(::unlink(path_at(*notes.tokyo, "f" + std::to_string(i)).c_str()), 0);
+    }
+    const Json held = round_at(notes.tree, *notes.tokyo);
+    EXPECT_EQ(int_of(held, "held_files"), 60);
+    EXPECT_EQ(names_at(*notes.osaka).size(), 60U);
+    round_at(notes.tree, *notes.tokyo, {{"release_deletions", true}});
+    EXPECT_EQ(names_at(*notes.osaka).size(), 0U);
+}
+
+TEST(FilesBeforeAnAppStarts, AreFetchedAndAnUnreachableHomeHoldsNothingUp) {
+    Notes notes(2);
+    notes.log_in_everywhere();
+    write_at(*notes.tokyo, "today", "three patients");
+    round_at(notes.tree, *notes.tokyo);
+    ASSERT_TRUE(remove_tree(path_at(*notes.osaka, "")).ok());
+    ASSERT_TRUE(remove_tree(notes.osaka->state + "/sync.db").ok());
+    notes.tree.restart(*notes.osaka);
+    const auto orders = [&] {
+        return std::count_if(notes.osaka->to_spawner.begin(), notes.osaka->to_spawner.end(),
+                             [](const Json& j) { return text_of(j, "t") == "start"; });
+    };
+    static_cast<void>(notes.osaka->ask({{"t", "start"}, {"app", "notes"}, {"user", "anna"}}));
+    EXPECT_EQ(orders(), 1);
+    EXPECT_EQ(content_at(*notes.osaka, "today"), "three patients") << "before the program started";
+    notes.tree.cut(*notes.osaka);
+    static_cast<void>(notes.osaka->ask({{"t", "start"}, {"app", "notes"}, {"user", "ben"}}));
+    EXPECT_EQ(orders(), 2);
+}
+
+TEST(FilesThatArriveUnderAProgram, HaveItEndedFirstAndStartedAnew) {
+    Notes notes(2);
+    // The same app, with on_data_change = "restart".
+    notes.tree.add_app(*notes.line[0], "notes", {notes.tokyo->name, "osaka"},
+                       {{"personal", true}, {"manifest", "on_data_change = \"restart\"\n"}});
+    notes.tree.pass_s(5);
+    notes.log_in_everywhere();
+    static_cast<void>(notes.osaka->ask({{"t", "start"}, {"app", "notes"}, {"user", "anna"}}));
+    const auto event = [&](const char* kind, const char* state) {
+        notes.osaka->keeper->on_spawner(
+            {dump({{"t", "event"}, {"instance", "notes.anna"}, {"kind", kind}, {"state", state}}),
+             {},
+             {}});
+        notes.tree.settle();
+    };
+    event("ready", "ready");
+    write_at(*notes.tokyo, "today", "three patients");
+    round_at(notes.tree, *notes.tokyo);
+    notes.tree.pass_s(1);
+    EXPECT_EQ(text_of(notes.osaka->to_spawner.back(), "t"), "stop");
+    EXPECT_EQ(content_at(*notes.osaka, "today"), "(not_found)") << "not under a running program";
+    const std::size_t before = notes.osaka->to_spawner.size();
+    static_cast<void>(notes.osaka->ask({{"t", "start"}, {"app", "notes"}, {"user", "anna"}}));
+    EXPECT_EQ(notes.osaka->to_spawner.size(), before) << "a request waits meanwhile";
+    event("stopped", "stopped");
+    notes.tree.pass_s(1);
+    EXPECT_EQ(content_at(*notes.osaka, "today"), "three patients");
+    ASSERT_GT(notes.osaka->to_spawner.size(), before);
+    EXPECT_EQ(text_of(notes.osaka->to_spawner.back(), "t"), "start");
+}
+
+} // namespace hasp::maint::tests

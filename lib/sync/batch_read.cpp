@@ -1,0 +1,290 @@
+#include "sync/batch.h"
+
+#include <algorithm>
+#include <array>
+
+namespace hasp::sync {
+
+namespace {
+
+constexpr std::size_t read_bytes = std::size_t{64} * 1024;
+constexpr std::uint32_t mode_max = 07777;
+
+Error damaged(const std::string& what) {
+    return fail(Code::refused, "a batch of files is damaged: " + what);
+}
+
+} // namespace
+
+BatchReader::BatchReader(Pull in) : in_(std::move(in)) {}
+
+Status BatchReader::exactly(std::span<char> into) {
+    while (!into.empty()) {
+        if (used_ == buffer_.size()) {
+            buffer_.resize(read_bytes);
+            used_ = 0;
+            auto got = in_.read(buffer_);
+            if (!got) {
+                buffer_.clear();
+                return got.error();
+            }
+            buffer_.resize(*got);
+            if (*got == 0) {
+                return damaged("it ends in the middle of a record");
+            }
+        }
+        const std::size_t n = std::min(into.size(), buffer_.size() - used_);
+        std::copy_n(buffer_.data() + used_, n, into.data());
+        used_ += n;
+        into = into.subspan(n);
+    }
+    return {};
+}
+
+Result<std::uint64_t> BatchReader::number() {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        std::array<char, 1> byte{};
+        if (Status read = exactly(byte); !read) {
+            return read.error();
+        }
+        const auto bits = static_cast<std::uint64_t>(static_cast<unsigned char>(byte[0]));
+        if (shift == 63 && bits > 1) {
+            break;
+        }
+        value |= (bits & 0x7FU) << shift;
+        if ((bits & 0x80U) == 0) {
+            return shift > 0 && bits == 0 ? Result<std::uint64_t>(damaged("a number is too long"))
+                                          : Result<std::uint64_t>(value);
+        }
+    }
+    return damaged("a number is too large");
+}
+
+Result<std::uint64_t> BatchReader::number_below(std::uint64_t limit, const char* what) {
+    auto value = number();
+    if (value && *value > limit) {
+        return damaged(std::string(what) + " is beyond its limit");
+    }
+    return value;
+}
+
+Result<std::string> BatchReader::text(std::size_t limit) {
+    auto size = number_below(limit, "the length of a text");
+    if (!size) {
+        return size.error();
+    }
+    std::string out(static_cast<std::size_t>(*size), '\0');
+    if (Status read = exactly(out); !read) {
+        return read.error();
+    }
+    return out;
+}
+
+Result<BatchHead> BatchReader::head() {
+    std::array<char, 5> start{};
+    if (Status read = exactly(start); !read) {
+        return read.error();
+    }
+    BatchHead out;
+    out.direction = static_cast<Direction>(start[4]);
+    if (std::string_view(start.data(), 4) != "HSF1" ||
+        (out.direction != Direction::up && out.direction != Direction::down)) {
+        return damaged("it does not begin as one");
+    }
+    auto epoch = number();
+    auto counter = epoch ? number() : epoch;
+    if (!counter) {
+        return counter.error();
+    }
+    out.epoch = *epoch;
+    out.number = *counter;
+    return out;
+}
+
+Status BatchReader::entry(Record& record) {
+    auto path = text(path_bytes_max);
+    auto revision = path ? number() : Result<std::uint64_t>(path.error());
+    std::array<char, 1> kind{};
+    if (!revision) {
+        return revision.error();
+    }
+    if (!valid_path(*path)) {
+        return damaged("a path that is none");
+    }
+    if (Status read = exactly(kind); !read) {
+        return read;
+    }
+    record.path = *std::move(path);
+    record.entry = {};
+    record.entry.revision = *revision;
+    record.entry.kind = static_cast<FileKind>(kind[0]);
+    auto mode = number_below(mode_max, "a mode");
+    auto mtime = mode ? number() : mode;
+    auto size = mtime ? number_below(file_bytes_max, "the size of a file") : mtime;
+    if (!size) {
+        return size.error();
+    }
+    record.entry.mode = static_cast<std::uint32_t>(*mode);
+    record.entry.mtime_us = static_cast<std::int64_t>((*mtime >> 1U) ^ (~(*mtime & 1U) + 1U));
+    record.entry.size = *size;
+    switch (record.entry.kind) {
+    case FileKind::file:
+        record.entry.hash.resize(hash_bytes);
+        return exactly(record.entry.hash);
+    case FileKind::folder:
+    case FileKind::symlink:
+        if (*size != 0 || *mtime != 0 || (record.entry.kind == FileKind::symlink && *mode != 0)) {
+            return damaged("a folder or link with a size or a time");
+        }
+        if (record.entry.kind == FileKind::symlink) {
+            auto target = text(link_bytes_max);
+            if (!target) {
+                return target.error();
+            }
+            if (target->empty() || target->find('\0') != std::string::npos) {
+                return damaged("a symbolic link without a target");
+            }
+            record.entry.target = *std::move(target);
+        }
+        return {};
+    default:
+        return damaged("an entry of a kind that it cannot be");
+    }
+}
+
+Result<bool> BatchReader::next(Record& record) {
+    if (Status skipped = skip_content(); !skipped) {
+        return skipped.error();
+    }
+    std::array<char, 1> tag{};
+    if (Status read = exactly(tag); !read) {
+        return read.error();
+    }
+    if (tag[0] == 0) {
+        auto count = number();
+        if (!count) {
+            return count.error();
+        }
+        // The frame of zstd ends here too, and its checksum agrees.
+        std::array<char, 1> more{};
+        if (*count != records_ || used_ != buffer_.size()) {
+            return damaged("its end does not agree with what came before");
+        }
+        auto end = in_.read(more);
+        if (!end || *end != 0) {
+            return end ? damaged("there is more behind its end") : end.error();
+        }
+        return false;
+    }
+    if (++records_ > batch_records_max) {
+        return damaged("too many records");
+    }
+    record = {};
+    record.type = static_cast<Record::Type>(tag[0]);
+    if (record.type == Record::Type::put) {
+        if (Status read = entry(record); !read) {
+            return read.error();
+        }
+        std::array<char, 1> codec{};
+        if (Status read = exactly(codec); !read) {
+            return read.error();
+        }
+        record.codec = static_cast<Codec>(codec[0]);
+        if (record.codec > Codec::whole ||
+            (record.codec != Codec::known && record.entry.kind != FileKind::file)) {
+            return damaged("content in a way that there is not");
+        }
+        if (record.codec == Codec::delta) {
+            record.basis.resize(hash_bytes);
+            if (Status read = exactly(record.basis); !read) {
+                return read.error();
+            }
+        }
+        in_content_ = record.codec != Codec::known;
+        frame_left_ = 0;
+        // A difference without a match is the file and a few bytes for each 64 KB of it.
+        content_left_ =
+            record.codec == Codec::delta ? record.entry.size * 2 + 1024 : record.entry.size;
+        return true;
+    }
+    if (record.type == Record::Type::remove) {
+        auto path = text(path_bytes_max);
+        auto revision = path ? number() : Result<std::uint64_t>(path.error());
+        if (!revision) {
+            return revision.error();
+        }
+        if (!valid_path(*path)) {
+            return damaged("a path that is none");
+        }
+        record.path = *std::move(path);
+        record.revision = *revision;
+        return true;
+    }
+    if (record.type == Record::Type::verdict) {
+        auto index = number_below(batch_records_max, "the index of a verdict");
+        std::array<char, 1> verdict{};
+        if (!index) {
+            return index.error();
+        }
+        if (Status read = exactly(verdict); !read) {
+            return read.error();
+        }
+        auto revision = number();
+        auto copy = revision ? text(path_bytes_max) : Result<std::string>(revision.error());
+        if (!copy) {
+            return copy.error();
+        }
+        record.index = *index;
+        record.verdict = static_cast<Verdict>(verdict[0]);
+        record.revision = *revision;
+        record.copy = *std::move(copy);
+        if (record.verdict < Verdict::taken || record.verdict > Verdict::send_whole ||
+            (!record.copy.empty() && !valid_path(record.copy)) ||
+            record.copy.empty() == (record.verdict == Verdict::copied)) {
+            return damaged("a verdict that there is not");
+        }
+        return true;
+    }
+    return damaged("a record of an unknown kind");
+}
+
+Result<std::size_t> BatchReader::content(std::span<char> into) {
+    if (!in_content_ || into.empty()) {
+        return std::size_t{0};
+    }
+    if (frame_left_ == 0) {
+        auto size = number_below(batch_frame_bytes_max, "a piece of content");
+        if (!size) {
+            return size.error();
+        }
+        if (*size > content_left_) {
+            return damaged("more content than was announced");
+        }
+        content_left_ -= *size;
+        frame_left_ = *size;
+        if (*size == 0) {
+            in_content_ = false;
+            return std::size_t{0};
+        }
+    }
+    const std::size_t n =
+        static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), frame_left_));
+    if (Status read = exactly(into.first(n)); !read) {
+        return read.error();
+    }
+    frame_left_ -= n;
+    return n;
+}
+
+Status BatchReader::skip_content() {
+    std::array<char, 4096> waste{};
+    while (in_content_) {
+        if (auto got = content(waste); !got) {
+            return got.error();
+        }
+    }
+    return {};
+}
+
+} // namespace hasp::sync

@@ -1,0 +1,108 @@
+#include "sync/batch.h"
+
+#include <algorithm>
+
+namespace hasp::sync {
+
+namespace {
+
+constexpr std::size_t flush_bytes = std::size_t{32} * 1024;
+
+void put_number(std::string& out, std::uint64_t value) {
+    while (value >= 0x80) {
+        out.push_back(static_cast<char>((value & 0x7FU) | 0x80U));
+        value >>= 7U;
+    }
+    out.push_back(static_cast<char>(value));
+}
+
+void put_text(std::string& out, std::string_view text) {
+    put_number(out, text.size());
+    out.append(text);
+}
+
+std::uint64_t zigzag(std::int64_t value) {
+    return (static_cast<std::uint64_t>(value) << 1U) ^ static_cast<std::uint64_t>(value >> 63);
+}
+
+} // namespace
+
+BatchWriter::BatchWriter(const BatchHead& head, Sink out) : compressor_(std::move(out)) {
+    pending_ = "HSF1";
+    pending_.push_back(static_cast<char>(head.direction));
+    put_number(pending_, head.epoch);
+    put_number(pending_, head.number);
+}
+
+BatchWriter::~BatchWriter() = default;
+
+Status BatchWriter::add(const Record& record) {
+    ++records_;
+    pending_.push_back(static_cast<char>(record.type));
+    switch (record.type) {
+    case Record::Type::put:
+        put_text(pending_, record.path);
+        put_number(pending_, record.entry.revision);
+        pending_.push_back(static_cast<char>(record.entry.kind));
+        put_number(pending_, record.entry.mode);
+        put_number(pending_, zigzag(record.entry.mtime_us));
+        put_number(pending_, record.entry.size);
+        if (record.entry.kind == FileKind::file) {
+            pending_.append(record.entry.hash);
+        } else if (record.entry.kind == FileKind::symlink) {
+            put_text(pending_, record.entry.target);
+        }
+        pending_.push_back(static_cast<char>(record.codec));
+        if (record.codec == Codec::delta) {
+            pending_.append(record.basis);
+        }
+        break;
+    case Record::Type::remove:
+        put_text(pending_, record.path);
+        put_number(pending_, record.revision);
+        break;
+    case Record::Type::verdict:
+        put_number(pending_, record.index);
+        pending_.push_back(static_cast<char>(record.verdict));
+        put_number(pending_, record.revision);
+        put_text(pending_, record.copy);
+        break;
+    }
+    if (pending_.size() < flush_bytes) {
+        return {};
+    }
+    Status written = compressor_.write(pending_);
+    pending_.clear();
+    return written;
+}
+
+Status BatchWriter::content(std::string_view bytes) {
+    while (!bytes.empty()) {
+        const std::string_view frame = bytes.substr(0, batch_frame_bytes_max);
+        put_number(pending_, frame.size());
+        pending_.append(frame);
+        bytes.remove_prefix(frame.size());
+        if (Status written = compressor_.write(pending_); !written) {
+            return written;
+        }
+        pending_.clear();
+    }
+    return {};
+}
+
+Status BatchWriter::end_content() {
+    pending_.push_back('\0');
+    return {};
+}
+
+Status BatchWriter::finish() {
+    pending_.push_back('\0');
+    put_number(pending_, records_);
+    if (Status written = compressor_.write(pending_); !written) {
+        return written;
+    }
+    pending_.clear();
+    return compressor_.finish();
+}
+
+} // namespace hasp::sync

@@ -1,0 +1,37 @@
+// What the parts of Client share.
+#pragma once
+
+#include "client_store.h"
+#include "sync/client.h"
+
+#include <map>
+#include <set>
+#include <string>
+
+namespace hasp::sync {
+
+inline constexpr const char* client_outgoing = "sync/client/out";
+inline constexpr const char* client_answers = "sync/client/in";
+inline constexpr const char* client_temporary = "sync/client/tmp";
+
+inline std::string client_batch_path(const FolderId& folder) {
+    return std::string(client_outgoing) + "/" + folder.user + "." + folder.app;
+}
+inline std::string client_answer_path(const FolderId& folder) {
+    return std::string(client_answers) + "/" + folder.user + "." + folder.app;
+}
+
+// Writes operations into a batch, each with its content in the cheapest form.
+struct BatchFiller {
+    const WorkingFolder& folder;
+    ClientStore& store;
+    Reader& reader;
+    const std::map<std::string, BaseRow>& base;
+    const std::set<std::string>& hashes; // contents that the home has
+    bool whole;
+
+    // try_later and not_found: nothing was written, the file is left out.
+    Result<OperationRow> add(const Operation& op, BatchWriter& writer);
+};
+
+} // namespace hasp::sync

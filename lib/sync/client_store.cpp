@@ -1,0 +1,252 @@
+#include "client_store.h"
+
+#include "embedded/sync_client_sql.h"
+#include "store/migrate.h"
+
+namespace hasp::sync {
+
+namespace {
+
+constexpr const char* folder_columns =
+    "user, app, epoch, number, whole, released, held, held_files, unsent_files, unsent_bytes, "
+    "unsent_since_us, conflicts, skipped, synced_us, error";
+
+Status done(const Result<std::int64_t>& changed) {
+    return changed.ok() ? Status{} : Status{changed.error()};
+}
+
+store::Blob bytes(const std::string& text) {
+    return {text};
+}
+
+std::uint64_t count_at(const store::Statement& s, int column) {
+    return static_cast<std::uint64_t>(s.integer(column));
+}
+
+FolderRow read_folder(const store::Statement& s) {
+    FolderRow row;
+    row.status.folder = {s.text(0), s.text(1)};
+    row.status.revision = {count_at(s, 2), count_at(s, 3)};
+    row.whole = s.truth(4);
+    row.released = s.truth(5);
+    row.status.held = s.text(6);
+    row.status.held_files = count_at(s, 7);
+    row.status.unsent_files = count_at(s, 8);
+    row.status.unsent_bytes = count_at(s, 9);
+    row.status.unsent_since_us = s.integer(10);
+    row.status.conflicts = count_at(s, 11);
+    row.status.skipped = count_at(s, 12);
+    row.status.synced_us = s.integer(13);
+    row.status.error = s.text(14);
+    return row;
+}
+
+// kind, mode, mtime_us, size, hash, target, revision, signature, stat_size, stat_mtime, stat_ctime,
+// stat_inode, seen_us from column `at` on.
+BaseRow read_base(const store::Statement& s, int at) {
+    BaseRow row;
+    row.entry = {static_cast<FileKind>(s.integer(at)),
+                 static_cast<std::uint32_t>(s.integer(at + 1)),
+                 s.integer(at + 2),
+                 count_at(s, at + 3),
+                 s.blob(at + 4),
+                 s.blob(at + 5),
+                 count_at(s, at + 6)};
+    row.signature = s.blob(at + 7);
+    row.seen.stat.kind = row.entry.kind;
+    row.seen.stat.mode = row.entry.mode;
+    row.seen.stat.size = count_at(s, at + 8);
+    row.seen.stat.mtime_ns = s.integer(at + 9);
+    row.seen.stat.ctime_ns = s.integer(at + 10);
+    row.seen.stat.inode = count_at(s, at + 11);
+    row.seen.at_us = s.integer(at + 12);
+    row.seen.hash = row.entry.hash;
+    row.seen.size = row.entry.size;
+    return row;
+}
+
+constexpr const char* base_columns =
+    "kind, mode, mtime_us, size, hash, target, revision, signature, stat_size, stat_mtime, "
+    "stat_ctime, stat_inode, seen_us";
+
+} // namespace
+
+Status ClientStore::migrate() {
+    return store::migrate(db_, "sync", embedded::sync_client_sql());
+}
+
+Result<FolderRow> ClientStore::folder(const FolderId& folder) {
+    static const std::string sql =
+        std::string("SELECT ") + folder_columns +
+        " FROM sync_folders WHERE tenant = ?1 AND user = ?2 AND app = ?3";
+    auto found = db_.first(sql, read_folder, tenant_, folder.user, folder.app);
+    if (!found.ok()) {
+        return found.error();
+    }
+    FolderRow fresh;
+    fresh.status.folder = folder;
+    return found->value_or(fresh);
+}
+
+Status ClientStore::put_folder(const FolderRow& row) {
+    static const std::string sql =
+        std::string("INSERT OR REPLACE INTO sync_folders (tenant, ") + folder_columns +
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+    const FolderStatus& s = row.status;
+    return done(db_.execute(sql, tenant_, s.folder.user, s.folder.app, s.revision.epoch,
+                            s.revision.number, row.whole, row.released, s.held, s.held_files,
+                            s.unsent_files, s.unsent_bytes, s.unsent_since_us, s.conflicts,
+                            s.skipped, s.synced_us, s.error));
+}
+
+Result<std::vector<FolderRow>> ClientStore::folders() {
+    static const std::string sql = std::string("SELECT ") + folder_columns +
+                                   " FROM sync_folders WHERE tenant = ?1 ORDER BY user, app";
+    std::vector<FolderRow> out;
+    Status read = db_.each(
+        sql, [&](const store::Statement& s) { out.push_back(read_folder(s)); }, tenant_);
+    if (!read) {
+        return read.error();
+    }
+    return out;
+}
+
+Result<std::map<std::string, BaseRow>> ClientStore::base(const FolderId& folder) {
+    std::map<std::string, BaseRow> out;
+    Status read = db_.each(
+        "SELECT path, kind, mode, mtime_us, size, hash, target, revision, x'', stat_size, "
+        "stat_mtime, stat_ctime, stat_inode, seen_us FROM sync_base WHERE tenant = ?1 AND user = "
+        "?2 AND app = ?3",
+        [&](const store::Statement& s) { out.emplace(s.blob(0), read_base(s, 1)); }, tenant_,
+        folder.user, folder.app);
+    if (!read) {
+        return read.error();
+    }
+    return out;
+}
+
+Result<std::optional<BaseRow>> ClientStore::base_row(const FolderId& folder,
+                                                     const std::string& path) {
+    static const std::string sql =
+        std::string("SELECT ") + base_columns +
+        " FROM sync_base WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND path = ?4";
+    return db_.first(
+        sql, [](const store::Statement& s) { return read_base(s, 0); }, tenant_, folder.user,
+        folder.app, bytes(path));
+}
+
+Result<std::vector<std::string>> ClientStore::paths_with(const FolderId& folder,
+                                                         const std::string& hash) {
+    std::vector<std::string> out;
+    Status read = db_.each(
+        "SELECT path FROM sync_base WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND hash = ?4 "
+        "LIMIT 16",
+        [&](const store::Statement& s) { out.push_back(s.blob(0)); }, tenant_, folder.user,
+        folder.app, bytes(hash));
+    if (!read) {
+        return read.error();
+    }
+    return out;
+}
+
+Status ClientStore::put_base(const FolderId& folder, const std::string& path, const BaseRow& row) {
+    const Entry& e = row.entry;
+    return done(db_.execute(
+        "INSERT OR REPLACE INTO sync_base (tenant, user, app, path, kind, mode, mtime_us, size, "
+        "hash, target, revision, signature, stat_size, stat_mtime, stat_ctime, stat_inode, "
+        "seen_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
+        "?17)",
+        tenant_, folder.user, folder.app, bytes(path), static_cast<int>(e.kind), e.mode, e.mtime_us,
+        e.size, bytes(e.hash), bytes(e.target), e.revision, bytes(row.signature),
+        row.seen.stat.size, row.seen.stat.mtime_ns, row.seen.stat.ctime_ns, row.seen.stat.inode,
+        row.seen.at_us));
+}
+
+Status ClientStore::put_seen(const FolderId& folder, const std::string& path, const Seen& seen) {
+    return done(db_.execute(
+        "UPDATE sync_base SET stat_size = ?5, stat_mtime = ?6, stat_ctime = ?7, stat_inode = ?8, "
+        "seen_us = ?9 WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND path = ?4",
+        tenant_, folder.user, folder.app, bytes(path), seen.stat.size, seen.stat.mtime_ns,
+        seen.stat.ctime_ns, seen.stat.inode, seen.at_us));
+}
+
+Status ClientStore::drop_base(const FolderId& folder, const std::string& path) {
+    return done(db_.execute(
+        "DELETE FROM sync_base WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND path = ?4", tenant_,
+        folder.user, folder.app, bytes(path)));
+}
+
+Status ClientStore::drop_all_base(const FolderId& folder) {
+    return done(db_.execute("DELETE FROM sync_base WHERE tenant = ?1 AND user = ?2 AND app = ?3",
+                            tenant_, folder.user, folder.app));
+}
+
+Result<std::optional<BatchRow>> ClientStore::batch(const FolderId& folder) {
+    return db_.first(
+        "SELECT batch, bytes, content, more FROM sync_batches WHERE tenant = ?1 AND user = ?2 AND "
+        "app = ?3",
+        [](const store::Statement& s) {
+            return BatchRow{s.text(0), count_at(s, 1), count_at(s, 2), s.truth(3)};
+        },
+        tenant_, folder.user, folder.app);
+}
+
+Result<std::vector<OperationRow>> ClientStore::operations(const FolderId& folder) {
+    static const std::string sql =
+        std::string("SELECT path, ") + base_columns +
+        " FROM sync_operations WHERE tenant = ?1 AND user = ?2 AND app = ?3 ORDER BY position";
+    std::vector<OperationRow> out;
+    Status read = db_.each(
+        sql,
+        [&](const store::Statement& s) {
+            out.push_back({s.blob(0), s.integer(1) == 0, read_base(s, 1)});
+        },
+        tenant_, folder.user, folder.app);
+    if (!read) {
+        return read.error();
+    }
+    return out;
+}
+
+Status ClientStore::put_batch(const FolderId& folder, const BatchRow& batch,
+                              const std::vector<OperationRow>& operations, std::int64_t at_us) {
+    auto put = db_.execute(
+        "INSERT INTO sync_batches (tenant, user, app, batch, bytes, content, more, made_us) VALUES "
+        "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        tenant_, folder.user, folder.app, batch.batch, batch.bytes, batch.content, batch.more,
+        at_us);
+    if (!put.ok()) {
+        return put.error();
+    }
+    std::int64_t position = 0;
+    for (const OperationRow& op : operations) {
+        const Entry& e = op.row.entry;
+        auto added = db_.execute(
+            "INSERT INTO sync_operations (tenant, user, app, position, path, kind, mode, mtime_us, "
+            "size, hash, target, revision, signature, stat_size, stat_mtime, stat_ctime, "
+            "stat_inode, seen_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, "
+            "?14, ?15, ?16, ?17, ?18)",
+            tenant_, folder.user, folder.app, position++, bytes(op.path),
+            op.remove ? 0 : static_cast<int>(e.kind), e.mode, e.mtime_us, e.size, bytes(e.hash),
+            bytes(e.target), e.revision, bytes(op.row.signature), op.row.seen.stat.size,
+            op.row.seen.stat.mtime_ns, op.row.seen.stat.ctime_ns, op.row.seen.stat.inode,
+            op.row.seen.at_us);
+        if (!added.ok()) {
+            return added.error();
+        }
+    }
+    return {};
+}
+
+Status ClientStore::drop_batch(const FolderId& folder) {
+    auto gone =
+        db_.execute("DELETE FROM sync_operations WHERE tenant = ?1 AND user = ?2 AND app = ?3",
+                    tenant_, folder.user, folder.app);
+    if (!gone.ok()) {
+        return gone.error();
+    }
+    return done(db_.execute("DELETE FROM sync_batches WHERE tenant = ?1 AND user = ?2 AND app = ?3",
+                            tenant_, folder.user, folder.app));
+}
+
+} // namespace hasp::sync

@@ -1,0 +1,73 @@
+// The rows behind Client. See sql/0001_client.sql.
+#pragma once
+
+#include "scan.h"
+#include "store/db.h"
+#include "store/transaction.h"
+#include "sync/client.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hasp::sync {
+
+// A file as both sides last had it.
+struct BaseRow {
+    Entry entry;
+    std::string signature;
+    Seen seen;
+};
+
+struct FolderRow {
+    FolderStatus status;
+    bool whole = false;
+    bool released = false;
+};
+
+struct BatchRow {
+    std::string batch;
+    std::uint64_t bytes = 0;
+    std::uint64_t content = 0;
+    bool more = false;
+};
+
+struct OperationRow {
+    std::string path;
+    bool remove = false;
+    BaseRow row; // put: as it is to stand in the base
+};
+
+class ClientStore {
+  public:
+    ClientStore(store::Db& db, std::string tenant) : db_(db), tenant_(std::move(tenant)) {}
+    Status migrate();
+    store::Db& db() { return db_; }
+
+    Result<FolderRow> folder(const FolderId& folder);
+    Status put_folder(const FolderRow& row);
+    Result<std::vector<FolderRow>> folders();
+
+    // Without signatures, which are large.
+    Result<std::map<std::string, BaseRow>> base(const FolderId& folder);
+    Result<std::optional<BaseRow>> base_row(const FolderId& folder, const std::string& path);
+    Result<std::vector<std::string>> paths_with(const FolderId& folder, const std::string& hash);
+    Status put_base(const FolderId& folder, const std::string& path, const BaseRow& row);
+    // The same content, seen anew.
+    Status put_seen(const FolderId& folder, const std::string& path, const Seen& seen);
+    Status drop_base(const FolderId& folder, const std::string& path);
+    Status drop_all_base(const FolderId& folder);
+
+    Result<std::optional<BatchRow>> batch(const FolderId& folder);
+    Result<std::vector<OperationRow>> operations(const FolderId& folder);
+    Status put_batch(const FolderId& folder, const BatchRow& batch,
+                     const std::vector<OperationRow>& operations, std::int64_t at_us);
+    Status drop_batch(const FolderId& folder);
+
+  private:
+    store::Db& db_;
+    std::string tenant_;
+};
+
+} // namespace hasp::sync

@@ -1,0 +1,309 @@
+#include "sync/home.h"
+
+#include "base/text.h"
+#include "home_parts.h"
+#include "home_store.h"
+
+#include <algorithm>
+#include <set>
+
+namespace hasp::sync {
+
+namespace {
+constexpr const char* blobs_folder = "blobs";
+}
+
+bool valid_batch_id(std::string_view id) {
+    return id.size() == batch_id_bytes && std::all_of(id.begin(), id.end(), [](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+           });
+}
+
+Home::Home(Disk& disk, const Clock& clock, std::unique_ptr<HomeStore> store)
+    : disk_(disk), clock_(clock), store_(std::move(store)),
+      blobs_(disk, blobs_folder, home_temporary) {}
+Home::~Home() = default;
+
+Result<std::unique_ptr<Home>> Home::open(store::Db& db, Disk& disk, std::string tenant,
+                                         const Clock& clock) {
+    auto store = std::make_unique<HomeStore>(db, std::move(tenant));
+    if (Status migrated = store->migrate(); !migrated) {
+        return migrated.error();
+    }
+    if (Status dropped = store->drop_batches(clock.wall_us() - batches_kept_us); !dropped) {
+        return dropped.error();
+    }
+    std::unique_ptr<Home> home(new Home(disk, clock, std::move(store)));
+    for (const char* folder : {home_incoming, home_answers, home_temporary}) {
+        if (Status made = make_folders(disk, folder); !made) {
+            return made.error();
+        }
+    }
+    // Batches on their way stay: they go on where they were cut.
+    for (const char* folder : {home_answers, home_temporary}) {
+        auto left = disk.list(folder);
+        for (const DirEntry& entry : left ? *left : std::vector<DirEntry>{}) {
+            [[maybe_unused]] const Status gone =
+                disk.remove(std::string(folder) + "/" + entry.name);
+        }
+    }
+    if (Status opened = home->blobs_.open(); !opened) {
+        return opened.error();
+    }
+    return home;
+}
+
+std::string Home::incoming(const FolderId& folder, const std::string& batch) const {
+    return std::string(home_incoming) + "/" + batch + "." + folder.user + "." + folder.app;
+}
+
+Result<std::uint64_t> Home::receive(const FolderId& folder, const std::string& batch,
+                                    std::uint64_t offset, std::uint64_t total,
+                                    std::string_view bytes) {
+    if (!valid_batch_id(batch) || !valid_name(folder.user) || !valid_name(folder.app)) {
+        return fail(Code::usage, "not the name of a batch");
+    }
+    if (total > batch_bytes_max || offset > total || bytes.size() > total - offset) {
+        return fail(Code::refused, "a batch of files is larger than it may be");
+    }
+    auto known = store_->batch(folder, batch);
+    if (!known) {
+        return known.error();
+    }
+    if (*known) {
+        return total;
+    }
+    const std::string path = incoming(folder, batch);
+    auto stat = disk_.stat(path);
+    if (!stat && stat.error().code != Code::not_found) {
+        return stat.error();
+    }
+    const std::uint64_t have = stat ? stat->size : 0;
+    if (bytes.empty() || offset != have) {
+        return have;
+    }
+    auto file = stat ? disk_.append(path, have) : disk_.create(path, 0600, {});
+    if (!file) {
+        return file.error();
+    }
+    if (Status written = (*file)->write(bytes); !written) {
+        [[maybe_unused]] auto cut = disk_.append(path, have);
+        return written.error();
+    }
+    return have + bytes.size();
+}
+
+Result<Home::Answer> Home::exchange(const Question& question) {
+    auto revision = store_->revision(question.folder);
+    if (!revision) {
+        return revision.error();
+    }
+    if (question.since.epoch != 0 && question.since.epoch != revision->epoch) {
+        return fail(Code::conflict,
+                    "the home of " + question.folder.user +
+                        "'s files has begun anew since this "
+                        "tier last met it: nothing is changed on either side",
+                    "if that is right: hasp sync --begin-anew --user " + question.folder.user +
+                        " --app " + question.folder.app);
+    }
+    auto taken = take(question);
+    if (!taken) {
+        blobs_.drop_staged();
+        return taken.error();
+    }
+    return answer(question, *taken);
+}
+
+Result<Home::Taken> Home::take(const Question& question) {
+    Taken taken;
+    auto revision = store_->revision(question.folder);
+    if (!revision) {
+        return revision.error();
+    }
+    taken.number = revision->number;
+    if (question.batch.empty()) {
+        return taken;
+    }
+    auto known = store_->batch(question.folder, question.batch);
+    if (!known) {
+        return known.error();
+    }
+    if (*known) {
+        auto file = MemoryFile((*known)->verdicts);
+        BatchReader reader(pull_from(file));
+        auto head = reader.head();
+        if (!head) {
+            return head.error();
+        }
+        for (Record record;;) {
+            auto more = reader.next(record);
+            if (!more) {
+                return more.error();
+            }
+            if (!*more) {
+                return taken;
+            }
+            taken.verdicts.push_back(record);
+        }
+    }
+    auto pushed = stage(question);
+    if (!pushed) {
+        if (pushed.error().code == Code::refused) {
+            // Sent again from its beginning: what arrived may have been damaged on this disk.
+            [[maybe_unused]] const Status gone =
+                disk_.remove(incoming(question.folder, question.batch));
+        }
+        return pushed.error();
+    }
+    if (Status kept = blobs_.keep_all(); !kept) {
+        return kept.error();
+    }
+    if (Status decided = decide(question, *pushed, taken); !decided) {
+        return decided.error();
+    }
+    [[maybe_unused]] const Status gone = disk_.remove(incoming(question.folder, question.batch));
+    return taken;
+}
+
+Result<std::vector<Home::Pushed>> Home::stage(const Question& question) {
+    auto file = disk_.open(incoming(question.folder, question.batch));
+    if (!file) {
+        return file.error().code == Code::not_found
+                   ? fail(Code::try_later, "the batch has not arrived yet")
+                   : file.error();
+    }
+    BatchReader reader(pull_from(**file));
+    auto head = reader.head();
+    if (!head) {
+        return head.error();
+    }
+    if (head->direction != Direction::up) {
+        return fail(Code::refused, "a batch that goes down was sent up");
+    }
+    std::vector<Pushed> pushed;
+    std::set<std::string> paths;
+    for (;;) {
+        Pushed one;
+        auto more = reader.next(one.record);
+        if (!more) {
+            return more.error();
+        }
+        if (!*more) {
+            return pushed;
+        }
+        if (one.record.type == Record::Type::verdict ||
+            (one.record.type == Record::Type::put && !paths.insert(one.record.path).second)) {
+            return fail(Code::refused, "a batch says something twice, or judges itself");
+        }
+        if (one.record.type == Record::Type::put && one.record.entry.kind == FileKind::file) {
+            if (Status staged = stage_content(question.folder, reader, one); !staged) {
+                return staged.error();
+            }
+        }
+        pushed.push_back(std::move(one));
+    }
+}
+
+Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& pushed) {
+    const Record& record = pushed.record;
+    const Pull content = [&reader](std::span<char> into) { return reader.content(into); };
+    // What another user has counts for nothing: to know a hash is not to have the content.
+    const auto theirs = [&](const std::string& hash) -> Result<bool> {
+        if (blobs_.staged(hash)) {
+            return true;
+        }
+        auto known = store_->user_has(folder.user, hash);
+        return known && *known ? blobs_.has(hash) : known;
+    };
+    auto have = theirs(record.entry.hash);
+    if (!have) {
+        return have.error();
+    }
+    if (*have) {
+        return {};
+    }
+    Status staged;
+    switch (record.codec) {
+    case Codec::known:
+        pushed.content_there = false;
+        return {};
+    case Codec::whole:
+        staged = blobs_.stage(record.entry.hash, content);
+        break;
+    case Codec::delta: {
+        auto basis_known = theirs(record.basis);
+        if (!basis_known) {
+            return basis_known.error();
+        }
+        if (!*basis_known) {
+            pushed.content_there = false;
+            return {};
+        }
+        auto basis = blobs_.read(record.basis);
+        if (!basis) {
+            return basis.error();
+        }
+        Scratch made(disk_, std::string(home_temporary) + "/patched" + std::to_string(next_++));
+        staged = patch(**basis, content, record.entry.size,
+                       [&made](std::string_view bytes) { return made.write(bytes); });
+        if (staged) {
+            auto file = made.finish();
+            staged =
+                file ? blobs_.stage(record.entry.hash, pull_from(**file)) : Status(file.error());
+        }
+        break;
+    }
+    }
+    if (!staged && staged.error().code == Code::refused) {
+        pushed.content_there = false; // it did not come out as it should: asked for whole
+        return {};
+    }
+    return staged;
+}
+
+Result<Revision> Home::revision(const FolderId& folder) {
+    return store_->revision(folder);
+}
+
+Result<Tree> Home::tree(const FolderId& folder) {
+    auto rows = store_->rows_since(folder, 0);
+    if (!rows) {
+        return rows.error();
+    }
+    Tree out;
+    for (const Row& row : *rows) {
+        if (row.entry) {
+            out[row.path] = *row.entry;
+        }
+    }
+    return out;
+}
+
+Result<std::unique_ptr<ReadFile>> Home::content(const FolderId& folder, const std::string& hash) {
+    auto known = store_->user_has(folder.user, hash);
+    if (!known || !*known) {
+        return known ? fail(Code::not_found, "no such content") : known.error();
+    }
+    return blobs_.read(hash);
+}
+
+Result<std::string> Home::read(const std::string& file, std::uint64_t offset,
+                               std::size_t bytes_max) {
+    auto opened = disk_.open(std::string(home_answers) + "/" + file);
+    if (!opened) {
+        return opened.error();
+    }
+    std::string out(bytes_max, '\0');
+    auto got = (*opened)->read(offset, out);
+    if (!got) {
+        return got.error();
+    }
+    out.resize(*got);
+    return out;
+}
+
+void Home::forget(const std::string& file) {
+    [[maybe_unused]] const Status gone = disk_.remove(std::string(home_answers) + "/" + file);
+}
+
+} // namespace hasp::sync

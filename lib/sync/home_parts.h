@@ -1,0 +1,33 @@
+// What goes between taking a batch and answering it.
+#pragma once
+
+#include "sync/home.h"
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace hasp::sync {
+
+inline constexpr const char* home_incoming = "sync/home/in";
+inline constexpr const char* home_answers = "sync/home/out";
+inline constexpr const char* home_temporary = "sync/home/tmp";
+
+// One operation of a batch.
+struct Home::Pushed {
+    Record record;
+    bool content_there = true; // of a file: staged, or known to be the user's
+};
+
+struct Home::Taken {
+    std::uint64_t number = 0; // of the folder afterwards
+    std::uint64_t epoch = 0;
+    bool changed = false;
+    std::vector<Record> verdicts;
+    std::map<std::string, std::uint64_t> agreed; // path → revision: the sender has it
+    std::set<std::string> hashes;                // contents that the sender has
+    std::map<std::string, std::string> differs;  // path → content that the sender has there
+};
+
+} // namespace hasp::sync

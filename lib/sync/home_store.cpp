@@ -1,0 +1,178 @@
+#include "home_store.h"
+
+#include "embedded/sync_home_sql.h"
+#include "store/migrate.h"
+
+namespace hasp::sync {
+
+namespace {
+
+constexpr const char* columns = "path, kind, mode, mtime_us, size, hash, target, revision";
+
+Row read_row(const store::Statement& s) {
+    Row row;
+    row.path = s.blob(0);
+    row.revision = static_cast<std::uint64_t>(s.integer(7));
+    if (s.integer(1) != 0) {
+        row.entry = Entry{static_cast<FileKind>(s.integer(1)),
+                          static_cast<std::uint32_t>(s.integer(2)),
+                          s.integer(3),
+                          static_cast<std::uint64_t>(s.integer(4)),
+                          s.blob(5),
+                          s.blob(6),
+                          row.revision};
+    }
+    return row;
+}
+
+Status done(const Result<std::int64_t>& changed) {
+    return changed.ok() ? Status{} : Status{changed.error()};
+}
+
+store::Blob bytes(const std::string& text) {
+    return {text};
+}
+
+std::string selected(const char* table, const char* where) {
+    return std::string("SELECT ") + columns + " FROM " + table +
+           " WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND " + where;
+}
+
+} // namespace
+
+Status HomeStore::migrate() {
+    return store::migrate(db_, "files", embedded::sync_home_sql());
+}
+
+Result<Revision> HomeStore::revision(const FolderId& folder) {
+    auto found = db_.first(
+        "SELECT epoch, number FROM files_folders WHERE tenant = ?1 AND user = ?2 AND app = ?3",
+        [](const store::Statement& s) {
+            return Revision{static_cast<std::uint64_t>(s.integer(0)),
+                            static_cast<std::uint64_t>(s.integer(1))};
+        },
+        tenant_, folder.user, folder.app);
+    if (!found.ok()) {
+        return found.error();
+    }
+    return found->value_or(Revision{});
+}
+
+Status HomeStore::set_revision(const FolderId& folder, Revision revision) {
+    return done(db_.execute(
+        "INSERT INTO files_folders (tenant, user, app, epoch, number) VALUES (?1, ?2, ?3, ?4, ?5) "
+        "ON CONFLICT DO UPDATE SET number = excluded.number",
+        tenant_, folder.user, folder.app, revision.epoch, revision.number));
+}
+
+Result<std::optional<Row>> HomeStore::row(const FolderId& folder, const std::string& path) {
+    static const std::string sql = selected("files_rows", "path = ?4");
+    return db_.first(sql, read_row, tenant_, folder.user, folder.app, bytes(path));
+}
+
+Result<std::vector<Row>> HomeStore::rows_below(const FolderId& folder, const std::string& path) {
+    static const std::string sql =
+        selected("files_rows", "path > ?4 AND path < ?5 AND kind <> 0 ORDER BY path");
+    std::vector<Row> out;
+    const std::string from = path + "/";
+    const std::string to = path + "0"; // the byte behind '/'
+    Status read = db_.each(
+        sql, [&](const store::Statement& s) { out.push_back(read_row(s)); }, tenant_, folder.user,
+        folder.app, bytes(from), bytes(to));
+    if (!read) {
+        return read.error();
+    }
+    return out;
+}
+
+Result<std::vector<Row>> HomeStore::rows_since(const FolderId& folder, std::uint64_t number) {
+    static const std::string sql = selected("files_rows", "revision > ?4 ORDER BY path");
+    std::vector<Row> out;
+    Status read = db_.each(
+        sql, [&](const store::Statement& s) { out.push_back(read_row(s)); }, tenant_, folder.user,
+        folder.app, number);
+    if (!read) {
+        return read.error();
+    }
+    return out;
+}
+
+Result<std::optional<Row>> HomeStore::version_at(const FolderId& folder, const std::string& path,
+                                                 std::uint64_t number) {
+    static const std::string sql =
+        selected("files_versions", "path = ?4 AND revision <= ?5 ORDER BY revision DESC LIMIT 1");
+    return db_.first(sql, read_row, tenant_, folder.user, folder.app, bytes(path), number);
+}
+
+Result<bool> HomeStore::had_content(const FolderId& folder, const std::string& hash,
+                                    std::uint64_t number) {
+    // The newest version up to `number` at its path has this content.
+    auto found = db_.first(
+        "SELECT 1 FROM files_versions v WHERE tenant = ?1 AND user = ?2 AND hash = ?4 AND app = ?3 "
+        "AND revision <= ?5 AND NOT EXISTS (SELECT 1 FROM files_versions w WHERE w.tenant = ?1 AND "
+        "w.user = ?2 AND w.app = ?3 AND w.path = v.path AND w.revision > v.revision AND "
+        "w.revision <= ?5) LIMIT 1",
+        [](const store::Statement&) { return true; }, tenant_, folder.user, folder.app, bytes(hash),
+        number);
+    if (!found.ok()) {
+        return found.error();
+    }
+    return found->has_value();
+}
+
+Result<bool> HomeStore::user_has(const std::string& user, const std::string& hash) {
+    auto found = db_.first(
+        "SELECT 1 FROM files_versions WHERE tenant = ?1 AND user = ?2 AND hash = ?3 LIMIT 1",
+        [](const store::Statement&) { return true; }, tenant_, user, bytes(hash));
+    if (!found.ok()) {
+        return found.error();
+    }
+    return found->has_value();
+}
+
+Status HomeStore::put(const FolderId& folder, const Row& row, const std::string& operation,
+                      std::int64_t at_us, const std::string& who) {
+    const Entry entry = row.entry.value_or(Entry{});
+    const int kind = row.entry ? static_cast<int>(entry.kind) : 0;
+    auto now = db_.execute(
+        "INSERT OR REPLACE INTO files_rows (tenant, user, app, path, kind, mode, mtime_us, size, "
+        "hash, target, revision, operation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+        "?12)",
+        tenant_, folder.user, folder.app, bytes(row.path), kind, entry.mode, entry.mtime_us,
+        entry.size, bytes(entry.hash), bytes(entry.target), row.revision, operation);
+    if (!now.ok()) {
+        return now.error();
+    }
+    return done(db_.execute(
+        "INSERT INTO files_versions (tenant, user, app, path, kind, mode, mtime_us, size, hash, "
+        "target, revision, operation, at_us, who) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
+        "?11, ?12, ?13, ?14)",
+        tenant_, folder.user, folder.app, bytes(row.path), kind, entry.mode, entry.mtime_us,
+        entry.size, bytes(entry.hash), bytes(entry.target), row.revision, operation, at_us, who));
+}
+
+Result<std::optional<HomeStore::Batch>> HomeStore::batch(const FolderId& folder,
+                                                         const std::string& id) {
+    return db_.first(
+        "SELECT number, verdicts FROM files_batches WHERE tenant = ?1 AND user = ?2 AND app = ?3 "
+        "AND batch = ?4",
+        [](const store::Statement& s) {
+            return Batch{static_cast<std::uint64_t>(s.integer(0)), s.blob(1)};
+        },
+        tenant_, folder.user, folder.app, id);
+}
+
+Status HomeStore::put_batch(const FolderId& folder, const std::string& id, const Batch& batch,
+                            std::int64_t at_us) {
+    return done(db_.execute(
+        "INSERT INTO files_batches (tenant, user, app, batch, number, verdicts, at_us) VALUES (?1, "
+        "?2, ?3, ?4, ?5, ?6, ?7)",
+        tenant_, folder.user, folder.app, id, batch.number, bytes(batch.verdicts), at_us));
+}
+
+Status HomeStore::drop_batches(std::int64_t before_us) {
+    return done(db_.execute("DELETE FROM files_batches WHERE tenant = ?1 AND at_us < ?2", tenant_,
+                            before_us));
+}
+
+} // namespace hasp::sync

@@ -1,0 +1,98 @@
+// The bytes of a batch: changes of one folder on their way up, or an answer on its way down. One
+// zstd stream of records; layout and limits in PROTOCOL.md. Whoever reads gets records one by one
+// and a file's content as a stream; nothing is allocated by a length that was merely announced.
+#pragma once
+
+#include "base/result.h"
+#include "sync/codec.h"
+#include "sync/tree.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace hasp::sync {
+
+inline constexpr std::uint64_t batch_records_max = 100'000;
+inline constexpr std::size_t batch_frame_bytes_max = std::size_t{64} * 1024;
+
+enum class Direction : unsigned char { up = 1, down = 2 };
+
+// How a put brings its content.
+enum class Codec : unsigned char {
+    known = 0, // not at all: the receiver has it, by hash. Folders and symlinks too
+    delta = 1, // a difference against the content with the hash `basis`
+    whole = 2,
+};
+
+enum class Verdict : unsigned char {
+    taken = 1,      // done; `revision` is where it stands now
+    copied = 2,     // the home had another change: it stays beside it, as `copy`
+    superseded = 3, // the home's state counts, and comes down
+    send_whole = 4, // the content could not be made from what was sent
+};
+
+struct BatchHead {
+    Direction direction = Direction::up;
+    std::uint64_t epoch = 0;  // 0, upward: the sender knows none
+    std::uint64_t number = 0; // upward: of the folder when it was made; down: what it brings up to
+};
+
+struct Record {
+    enum class Type : unsigned char { put = 1, remove = 2, verdict = 3 };
+    Type type = Type::put;
+    std::string path;           // put, remove
+    Entry entry;                // put; its revision upward is that of the base, down its own
+    std::uint64_t revision = 0; // remove, verdict
+    Codec codec = Codec::known; // put
+    std::string basis;          // delta: a hash
+    std::uint64_t index = 0;    // verdict: of the put or remove in the batch, from 0
+    Verdict verdict = Verdict::taken;
+    std::string copy; // verdict copied: the path
+};
+
+class BatchWriter {
+  public:
+    BatchWriter(const BatchHead& head, Sink out);
+    ~BatchWriter();
+    // A put with content is followed by content() calls and end_content().
+    Status add(const Record& record);
+    Status content(std::string_view bytes);
+    Status end_content();
+    Status finish();
+    std::uint64_t records() const { return records_; }
+
+  private:
+    Compressor compressor_;
+    std::string pending_;
+    std::uint64_t records_ = 0;
+};
+
+class BatchReader {
+  public:
+    explicit BatchReader(Pull in);
+    // First. Code::refused for other bytes.
+    Result<BatchHead> head();
+    // False: that was the last, and its count agrees. Content that was not read is skipped.
+    Result<bool> next(Record& record);
+    // Of the last put, if its codec has one; 0 at its end. Refused beyond what its entry announces.
+    Result<std::size_t> content(std::span<char> into);
+
+  private:
+    Result<std::uint64_t> number();
+    Result<std::uint64_t> number_below(std::uint64_t limit, const char* what);
+    Result<std::string> text(std::size_t limit);
+    Status exactly(std::span<char> into);
+    Status entry(Record& record);
+    Status skip_content();
+
+    Decompressor in_;
+    std::string buffer_;
+    std::size_t used_ = 0;
+    bool in_content_ = false;
+    std::uint64_t frame_left_ = 0;
+    std::uint64_t content_left_ = 0; // what may still come
+    std::uint64_t records_ = 0;
+};
+
+} // namespace hasp::sync

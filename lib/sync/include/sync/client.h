@@ -1,0 +1,135 @@
+// Working copies that are kept equal with the home of their user: what is to be sent, what came,
+// and the journal that makes both survive a crash.
+//
+//   round   prepare → (bytes of the batch go up, an answer comes) → arrived → apply
+//
+// Order of a change: content durable → journal durable → sent → the home's verdict → base moves.
+// What comes down is put in place file by file (complete, durable, renamed), and only where the
+// file is still what it was when last agreed: what was changed meanwhile goes up first.
+// Nothing is ever deleted because it is missing in some list, but only where the home says that it
+// was removed.
+// One thread at a time; blocking. Errors: refused (malformed answer), failed (disk).
+#pragma once
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "sync/home.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace hasp::sync {
+
+inline constexpr std::uint64_t batch_operations_max = 5'000;
+// A batch ends with the file that brings it over this.
+inline constexpr std::uint64_t batch_content_bytes = std::uint64_t{64} << 20;
+
+// A working copy: where it is beneath the disk's root, whose files it holds.
+struct WorkingFolder {
+    FolderId id;
+    std::string path; // "data/users/anna/wiki"
+    Owner owner;
+    bool made_anew = false; // it was missing, and was made for this round
+};
+
+// As `hasp status` shows it.
+struct FolderStatus {
+    FolderId folder;
+    Revision revision;
+    std::uint64_t unsent_files = 0; // operations: deletions count
+    std::uint64_t unsent_bytes = 0; // of the files' contents
+    std::int64_t unsent_since_us = 0;
+    std::uint64_t conflicts = 0;
+    std::uint64_t skipped = 0;
+    std::string held; // why something waits for an operator; empty: nothing does
+    std::uint64_t held_files = 0;
+    std::int64_t synced_us = 0;
+    std::string error;
+};
+
+class ClientStore;
+class Reader;
+
+class Client {
+  public:
+    // See scan.h: makes a copied SQLite database complete. Empty: databases are files like others.
+    using SettleDatabase = std::function<Status(const std::string& path)>;
+
+    // `disk` is the tier's state folder; sync/client/ is made beneath it. The references must
+    // outlive the client.
+    static Result<std::unique_ptr<Client>> open(store::Db& db, Disk& disk, std::string tenant,
+                                                const Clock& clock, Random& random,
+                                                SettleDatabase settle = {});
+    ~Client();
+
+    // Looks at the folder and notes what is unsent.
+    Result<FolderStatus> look(const WorkingFolder& folder);
+
+    struct Outgoing {
+        std::string batch; // empty: nothing to send
+        std::uint64_t bytes = 0;
+        std::uint64_t operations = 0;
+        std::uint64_t content_bytes = 0; // of the files in it
+        Revision since;
+        bool whole = false;
+        bool more = false; // another batch follows
+    };
+    // The batch that is on its way, or one with what has changed since.
+    Result<Outgoing> prepare(const WorkingFolder& folder);
+    Result<std::string> read(const FolderId& folder, std::uint64_t offset, std::size_t bytes_max);
+
+    // Bytes of the home's answer, in order; offset 0 begins anew.
+    Status take(const FolderId& folder, std::uint64_t offset, std::string_view bytes);
+
+    struct Arrived {
+        std::uint64_t taken = 0;
+        std::uint64_t conflicts = 0;
+        std::uint64_t changes = 0; // for apply
+        bool again = false;        // something must be sent once more
+    };
+    // The answer is complete: the verdicts count.
+    Result<Arrived> arrived(const WorkingFolder& folder);
+
+    struct Applied {
+        std::uint64_t files = 0;   // put or removed
+        std::uint64_t skipped = 0; // changed meanwhile, or in use: next round
+        bool again = false;
+    };
+    // Puts in place what came. `in_use`: an app runs on the folder; its databases are left alone.
+    Result<Applied> apply(const WorkingFolder& folder, bool in_use);
+
+    Status note_error(const FolderId& folder, const std::string& error);
+    // Operator: the deletions that are held are meant.
+    Status release_deletions(const FolderId& folder);
+    // Operator: the home began anew; everything is compared again, and nothing is deleted.
+    Status begin_anew(const FolderId& folder);
+    Result<std::vector<FolderStatus>> status();
+    Result<FolderStatus> status(const FolderId& folder);
+
+  private:
+    struct Staging;
+    Client(Disk& disk, const Clock& clock, Random& random, std::unique_ptr<ClientStore> store,
+           SettleDatabase settle);
+    struct Look;
+    Result<Look> look_at(const WorkingFolder& folder);
+    Result<Outgoing> make_batch(const WorkingFolder& folder, Look& look);
+    Status stage(const WorkingFolder& folder, Staging& staging);
+    Status stage_file(const WorkingFolder& folder, BatchReader& reader, const Record& record,
+                      Staging& staging);
+    Status put_in_place(const WorkingFolder& folder, Staging& staging, bool in_use);
+    Status note_base(const WorkingFolder& folder, Staging& staging, Applied& applied);
+
+    Disk& disk_;
+    const Clock& clock_;
+    Random& random_;
+    std::unique_ptr<ClientStore> store_;
+    std::unique_ptr<Reader> reader_;
+    // Files that were read and not yet agreed on, so that each scan does not read them again.
+    std::map<FolderId, std::map<std::string, struct Seen>> seen_;
+};
+
+} // namespace hasp::sync

@@ -1,0 +1,109 @@
+// The home of accounts' files: takes batches from those who hold working copies, decides about
+// conflicts, and says what changed. Content-addressed blobs and rows of a tree are the truth.
+//
+// A batch is taken in one transaction, after its contents are durable; the same batch again changes
+// nothing and is answered alike. Who may send and ask is decided by the caller.
+// One thread at a time; blocking. Errors: conflict (the sender knows another epoch), refused
+// (malformed bytes), failed (disk).
+#pragma once
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "sync/batch.h"
+#include "sync/blobs.h"
+#include "sync/plan.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hasp::store {
+class Db;
+}
+
+namespace hasp::sync {
+
+struct FolderId {
+    std::string user;
+    std::string app;
+    friend auto operator<=>(const FolderId&, const FolderId&) = default;
+};
+
+struct Revision {
+    std::uint64_t epoch = 0;
+    std::uint64_t number = 0;
+    friend bool operator==(const Revision&, const Revision&) = default;
+};
+
+inline constexpr std::uint64_t batch_bytes_max = std::uint64_t{64} << 30; // as sent
+inline constexpr std::size_t batch_id_bytes = 32;                         // hex digits
+inline constexpr std::int64_t batches_kept_us = std::int64_t{60} * 24 * 3600 * 1'000'000;
+
+bool valid_batch_id(std::string_view id);
+
+class HomeStore;
+struct Row;
+
+class Home {
+  public:
+    // `disk` is the tier's state folder: blobs/ and sync/home/ are made beneath it. What a crash
+    // left half done is removed. The references must outlive it.
+    static Result<std::unique_ptr<Home>> open(store::Db& db, Disk& disk, std::string tenant,
+                                              const Clock& clock);
+    ~Home();
+
+    // Bytes of a batch at `offset`, which count when they follow what is there. How many bytes are
+    // there now; a batch that was already taken says `total`. With no bytes it only asks.
+    Result<std::uint64_t> receive(const FolderId& folder, const std::string& batch,
+                                  std::uint64_t offset, std::uint64_t total,
+                                  std::string_view bytes);
+
+    struct Question {
+        FolderId folder;
+        std::string batch;  // empty: nothing to give
+        Revision since;     // what the asker has reached; epoch 0: nothing yet
+        std::string who;    // USER@TIER, for names of conflicts
+        bool whole = false; // differences did not help: send contents whole
+    };
+    struct Answer {
+        std::string file; // to read() from, until forget()
+        std::uint64_t bytes = 0;
+        Revision revision;
+        bool changed = false; // the batch changed something: others should know
+        std::uint64_t records = 0;
+    };
+    // Takes the batch, if one is given and complete (else try_later), and prepares what changed.
+    Result<Answer> exchange(const Question& question);
+    Result<std::string> read(const std::string& file, std::uint64_t offset, std::size_t bytes_max);
+    void forget(const std::string& file);
+
+    Result<Revision> revision(const FolderId& folder);
+    // What stands in the folder now, and one content of it. For tests, restore and doctor.
+    Result<Tree> tree(const FolderId& folder);
+    Result<std::unique_ptr<ReadFile>> content(const FolderId& folder, const std::string& hash);
+
+  private:
+    struct Pushed;
+    struct Taken;
+    Home(Disk& disk, const Clock& clock, std::unique_ptr<HomeStore> store);
+    Result<Taken> take(const Question& question);
+    Result<std::vector<Pushed>> stage(const Question& question);
+    Status stage_content(const FolderId& folder, BatchReader& reader, Pushed& pushed);
+    Status decide(const Question& question, std::vector<Pushed>& pushed, Taken& taken);
+    static void judge(const std::vector<Pushed>& pushed, const Plan& decided,
+                      const std::map<std::string, Row>& changes, const Tree& theirs, Taken& taken);
+    Result<Answer> answer(const Question& question, const Taken& taken);
+    Status add_row(const Question& question, const Taken& taken, BatchWriter& out,
+                   const std::string& path, const Entry& entry);
+    std::string incoming(const FolderId& folder, const std::string& batch) const;
+
+    Disk& disk_;
+    const Clock& clock_;
+    std::unique_ptr<HomeStore> store_;
+    Blobs blobs_;
+    std::uint64_t next_ = 0;
+};
+
+} // namespace hasp::sync

@@ -1,0 +1,352 @@
+#include "scan.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace hasp::sync {
+
+namespace {
+
+constexpr std::array<std::string_view, 3> companion_suffixes{"-wal", "-journal", "-shm"};
+constexpr std::string_view database_magic("SQLite format 3\0", 16);
+constexpr std::string_view wal_magic("\x37\x7f\x06"); // then 0x82 or 0x83
+constexpr std::int64_t us_ns = 1000;
+
+std::int64_t floor_us(std::int64_t ns) {
+    return ns >= 0 ? ns / us_ns : -((-ns + us_ns - 1) / us_ns);
+}
+
+std::string joined(const std::string& folder, const std::string& name) {
+    return folder.empty() ? name : folder + "/" + name;
+}
+
+} // namespace
+
+bool still_the_same(const Seen& seen, const FileStat& now) {
+    return seen.at_us != 0 && seen.stat.size == now.size && seen.stat.mtime_ns == now.mtime_ns &&
+           seen.stat.ctime_ns == now.ctime_ns && seen.stat.inode == now.inode &&
+           seen.at_us - now.ctime_ns / us_ns > stamp_grain_us;
+}
+
+Entry entry_of(const FileStat& stat) {
+    Entry entry;
+    entry.kind = stat.kind;
+    entry.mode = stat.kind == FileKind::symlink ? 0 : stat.mode;
+    entry.mtime_us = stat.kind == FileKind::file ? floor_us(stat.mtime_ns) : 0;
+    return entry;
+}
+
+bool Reader::is_database(const std::string& path) {
+    const auto begins = [this](const std::string& file_path, std::string& start) {
+        auto file = disk_.open(file_path);
+        start.assign(database_magic.size(), '\0');
+        auto got = file ? (*file)->read(0, start) : Result<std::size_t>(std::size_t{0});
+        start.resize(got.value_or(0));
+    };
+    std::string start;
+    begins(path, start);
+    if (start.empty()) { // a young one is all in its journal
+        begins(path + "-wal", start);
+        return start.starts_with(wal_magic);
+    }
+    return start == database_magic;
+}
+
+Result<std::vector<std::string>> Reader::companions(const std::string& path) {
+    std::vector<std::string> out;
+    for (const std::string_view suffix : companion_suffixes) {
+        const std::string name = path + std::string(suffix);
+        auto stat = disk_.stat(name);
+        if (stat && stat->kind == FileKind::file) {
+            out.push_back(name);
+        } else if (!stat && stat.error().code != Code::not_found &&
+                   stat.error().code != Code::refused) { // refused: the name would be too long
+            return stat.error();
+        }
+    }
+    if (!out.empty() && !is_database(path)) {
+        out.clear();
+    }
+    return out;
+}
+
+// The stamps of a database are also those of the journal that holds a part of it.
+Result<FileStat> Reader::stamp(const std::string& path, const FileStat& stat, bool& database) {
+    FileStat out = stat;
+    database = false;
+    if (!settle_) {
+        return out;
+    }
+    auto beside = companions(path);
+    if (!beside) {
+        return beside.error();
+    }
+    for (const std::string& name : *beside) {
+        auto other = disk_.stat(name);
+        if (other && other->size > 0 && !name.ends_with("-shm")) {
+            database = true;
+            out.mtime_ns = std::max(out.mtime_ns, other->mtime_ns);
+            out.ctime_ns = std::max(out.ctime_ns, other->ctime_ns);
+        }
+    }
+    return out;
+}
+
+Result<Seen> Reader::look(const std::string& path, const FileStat& stat) {
+    bool database = false;
+    auto stamped = stamp(path, stat, database);
+    if (!stamped) {
+        return stamped.error();
+    }
+    if (database) {
+        auto frozen = freeze(path);
+        return frozen ? Result<Seen>(std::move(frozen->seen)) : frozen.error();
+    }
+    for (int attempt = 0; attempt < reads_max; ++attempt) {
+        auto file = disk_.open(path);
+        if (!file) {
+            return file.error();
+        }
+        const std::int64_t at_us = clock_.wall_us();
+        auto before = (*file)->stat();
+        auto content = before ? digest(**file) : Result<Digest>(before.error());
+        auto after = content ? (*file)->stat() : Result<FileStat>(content.error());
+        if (!after) {
+            return after.error();
+        }
+        if (*before == *after && content->size == after->size) {
+            return Seen{*after, at_us, content->hash, content->size};
+        }
+    }
+    return fail(Code::try_later, path + " changes while it is read");
+}
+
+Result<Frozen> Reader::freeze(const std::string& path) {
+    for (int attempt = 0; attempt < reads_max; ++attempt) {
+        auto file = disk_.open(path);
+        if (!file) {
+            return file.error();
+        }
+        auto before = (*file)->stat();
+        if (!before) {
+            return before.error();
+        }
+        bool database = false;
+        auto stamped = stamp(path, *before, database);
+        if (!stamped) {
+            return stamped.error();
+        }
+        if (database) {
+            auto frozen = freeze_database(path, *stamped);
+            if (frozen || frozen.error().code != Code::try_later) {
+                return frozen;
+            }
+            continue;
+        }
+        const std::int64_t at_us = clock_.wall_us();
+        Scratch copy(disk_, temporary_path());
+        auto content =
+            digest(**file, [&copy](std::string_view bytes) { return copy.write(bytes); });
+        auto after = content ? (*file)->stat() : Result<FileStat>(content.error());
+        if (!after) {
+            return after.error();
+        }
+        if (*before == *after && content->size == after->size) {
+            auto still = copy.finish();
+            if (!still) {
+                return still.error();
+            }
+            return Frozen{*std::move(still), *content,
+                          Seen{*after, at_us, content->hash, content->size}};
+        }
+    }
+    return fail(Code::try_later, path + " changes while it is read");
+}
+
+// The database first, then its journal: as long as the database itself did not change meanwhile,
+// the two make a state that a crash could have left, and SQLite knows how to read that. The app's
+// own files are never opened by SQLite, since it would write beside them.
+Result<Frozen> Reader::freeze_database(const std::string& path, const FileStat& stat) {
+    const std::string copy = temporary_path() + ".db";
+    std::vector<std::string> made;
+    const auto clean = [&] {
+        for (const std::string& name : made) {
+            [[maybe_unused]] const Status gone = disk_.remove(name);
+        }
+    };
+    const std::int64_t at_us = clock_.wall_us();
+    const auto copy_file = [&](const std::string& from, const std::string& to) -> Status {
+        auto in = disk_.open(from);
+        if (!in) {
+            return in.error().code == Code::not_found ? Status{} : Status(in.error());
+        }
+        auto out = disk_.create(to, 0600, {});
+        if (!out) {
+            return out.error();
+        }
+        made.push_back(to);
+        auto done = digest(**in, [&out](std::string_view bytes) { return (*out)->write(bytes); });
+        return done ? Status{} : Status(done.error());
+    };
+    auto before = disk_.stat(path);
+    Status copied = before ? copy_file(path, copy) : Status(before.error());
+    for (const std::string_view suffix : {"-wal", "-journal"}) {
+        if (copied) {
+            copied = copy_file(path + std::string(suffix), copy + std::string(suffix));
+        }
+    }
+    auto after = copied ? disk_.stat(path) : Result<FileStat>(copied.error());
+    if (!after || *before != *after) {
+        clean();
+        return after ? fail(Code::try_later, path + " changes while it is read") : after.error();
+    }
+    for (const std::string_view suffix : {"-shm", "-wal", "-journal"}) {
+        made.push_back(copy + std::string(suffix)); // SQLite may have made them
+    }
+    Status settled = settle_(copy);
+    auto file = settled ? disk_.open(copy) : Result<std::unique_ptr<ReadFile>>(settled.error());
+    if (!file) {
+        clean();
+        return fail(Code::try_later, path + ": " + file.error().message);
+    }
+    Scratch still(disk_, temporary_path());
+    auto content = digest(**file, [&still](std::string_view bytes) { return still.write(bytes); });
+    file->reset();
+    clean();
+    if (!content) {
+        return content.error();
+    }
+    auto frozen = still.finish();
+    if (!frozen) {
+        return frozen.error();
+    }
+    return Frozen{*std::move(frozen), *content, Seen{stat, at_us, content->hash, content->size}};
+}
+
+Result<Entry> Reader::entry(const std::string& path, const Seen* known, Seen* seen) {
+    auto stat = disk_.stat(path);
+    if (!stat) {
+        return stat.error();
+    }
+    Entry entry = entry_of(*stat);
+    if (stat->kind == FileKind::symlink) {
+        auto target = disk_.read_symlink(path);
+        if (!target) {
+            return target.error();
+        }
+        entry.target = *std::move(target);
+    } else if (stat->kind == FileKind::file) {
+        bool database = false;
+        auto stamped = stamp(path, *stat, database);
+        if (!stamped) {
+            return stamped.error();
+        }
+        Seen now;
+        if (known != nullptr && still_the_same(*known, *stamped)) {
+            now = *known;
+        } else {
+            auto looked = look(path, *stat);
+            if (!looked) {
+                return looked.error();
+            }
+            now = *std::move(looked);
+        }
+        entry.hash = now.hash;
+        entry.size = now.size;
+        entry.mode = stat->mode;
+        entry.mtime_us = floor_us(now.stat.mtime_ns);
+        if (seen != nullptr) {
+            *seen = std::move(now);
+        }
+    } else if (stat->kind == FileKind::other) {
+        return fail(Code::refused, path + " is no file, folder or symbolic link");
+    }
+    return entry;
+}
+
+Result<Scan> Reader::scan(const std::string& root, const std::map<std::string, Seen>& known) {
+    Scan out;
+    auto stat = disk_.stat(root);
+    if (!stat && stat.error().code == Code::not_found) {
+        out.missing = true;
+        return out;
+    }
+    Status walked = walk(root, "", known, out);
+    if (!walked) {
+        return walked.error();
+    }
+    return out;
+}
+
+Status Reader::walk(const std::string& root, const std::string& below,
+                    const std::map<std::string, Seen>& known, Scan& out) {
+    const std::string folder = below.empty() ? root : joined(root, below);
+    auto list = disk_.list(folder);
+    if (!list) {
+        // A folder that went away while we looked is one that is not there.
+        return list.error().code == Code::not_found && !below.empty() ? Status{}
+                                                                      : Status(list.error());
+    }
+    std::set<std::string> parts; // of databases
+    for (const DirEntry& entry : *list) {
+        for (const std::string_view suffix : companion_suffixes) {
+            if (settle_ && entry.stat.kind == FileKind::file && entry.name.ends_with(suffix)) {
+                const std::string main = entry.name.substr(0, entry.name.size() - suffix.size());
+                const bool there =
+                    std::any_of(list->begin(), list->end(), [&](const DirEntry& other) {
+                        return other.name == main && other.stat.kind == FileKind::file;
+                    });
+                if (there && is_database(joined(folder, main))) {
+                    parts.insert(entry.name);
+                }
+            }
+        }
+    }
+    for (const DirEntry& entry : *list) {
+        const std::string path = joined(below, entry.name);
+        if (parts.contains(entry.name)) {
+            continue;
+        }
+        if (entry.stat.kind == FileKind::other || !valid_path(path)) {
+            ++out.skipped;
+            continue;
+        }
+        if (out.tree.size() >= entries_max) {
+            return fail(Code::refused, root + " holds more than " + std::to_string(entries_max) +
+                                           " files: that is more than can be kept");
+        }
+        if (entry.stat.kind == FileKind::folder) {
+            out.tree[path] = entry_of(entry.stat);
+            if (Status walked = walk(root, path, known, out); !walked) {
+                return walked;
+            }
+            continue;
+        }
+        const auto before = known.find(path);
+        Seen seen;
+        auto now = this->entry(joined(root, path),
+                               before == known.end() ? nullptr : &before->second, &seen);
+        if (now) {
+            out.tree[path] = *std::move(now);
+            if (entry.stat.kind == FileKind::file) {
+                out.seen[path] = std::move(seen);
+            }
+        } else if (now.error().code == Code::not_found) {
+            continue;
+        } else if (now.error().code == Code::try_later && before != known.end()) {
+            ++out.busy; // as it was; the next round looks again
+            Entry old = entry_of(before->second.stat);
+            old.hash = before->second.hash;
+            old.size = before->second.size;
+            out.tree[path] = std::move(old);
+        } else if (now.error().code == Code::try_later) {
+            ++out.busy;
+        } else {
+            return now.error();
+        }
+    }
+    return {};
+}
+
+} // namespace hasp::sync

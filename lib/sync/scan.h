@@ -1,0 +1,87 @@
+// What is in a working copy now. Contents are read only where the file system's stamps do not say
+// that they are as they were; a file that changes while it is read is read again.
+#pragma once
+
+#include "base/clock.h"
+#include "sync/blobs.h"
+#include "sync/tree.h"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace hasp::sync {
+
+inline constexpr int reads_max = 3;                   // of a file that changes meanwhile
+inline constexpr std::size_t entries_max = 2'000'000; // of a folder
+// A file that was changed this shortly before it was looked at may change again without a new
+// stamp.
+inline constexpr std::int64_t stamp_grain_us = 2'000'000;
+
+// A file as it was when its content was known.
+struct Seen {
+    FileStat stat;
+    std::int64_t at_us = 0; // wall clock; 0: never
+    std::string hash;
+    std::uint64_t size = 0; // of the content: a database's differs from its file's
+};
+
+struct Scan {
+    Tree tree;
+    std::map<std::string, Seen> seen; // files only
+    std::uint64_t skipped = 0;        // devices, sockets, pipes, and what cannot be read
+    std::uint64_t busy = 0; // changed at each attempt; they stand in the tree as in `known`
+    bool missing = false;   // the folder itself
+};
+
+// Content that stands still: a copy, or for small files memory.
+struct Frozen {
+    std::unique_ptr<ReadFile> file;
+    Digest digest;
+    Seen seen;
+};
+
+class Reader {
+  public:
+    // Finishes a copy of an SQLite database and its journal at this path, so that the file alone is
+    // a consistent database. Empty: databases are files like others.
+    using SettleDatabase = std::function<Status(const std::string& path)>;
+
+    Reader(Disk& disk, std::string temporary, const Clock& clock, SettleDatabase settle)
+        : disk_(disk), temporary_(std::move(temporary)), clock_(clock), settle_(std::move(settle)) {
+    }
+
+    // `known`: what was seen before, by path. `root` is beneath the disk's root.
+    Result<Scan> scan(const std::string& root, const std::map<std::string, Seen>& known);
+    // try_later: it changed at each attempt.
+    Result<Frozen> freeze(const std::string& path);
+    // The entry that stands there now; not_found. The content is read if `known` does not fit.
+    Result<Entry> entry(const std::string& path, const Seen* known, Seen* seen);
+
+    // Companions of a database at `path` that hold a part of it, if it is one.
+    Result<std::vector<std::string>> companions(const std::string& path);
+    std::string temporary_path() { return temporary_ + "/t" + std::to_string(next_++); }
+
+  private:
+    Status walk(const std::string& root, const std::string& below,
+                const std::map<std::string, Seen>& known, Scan& out);
+    Result<FileStat> stamp(const std::string& path, const FileStat& stat, bool& database);
+    Result<Seen> look(const std::string& path, const FileStat& stat);
+    Result<Frozen> freeze_database(const std::string& path, const FileStat& stat);
+    bool is_database(const std::string& path);
+
+    Disk& disk_;
+    std::string temporary_;
+    const Clock& clock_;
+    SettleDatabase settle_;
+    std::uint64_t next_ = 0;
+};
+
+// Equal stamps, and old enough at the time of `seen` to prove something.
+bool still_the_same(const Seen& seen, const FileStat& now);
+
+Entry entry_of(const FileStat& stat);
+
+} // namespace hasp::sync

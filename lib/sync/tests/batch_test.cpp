@@ -1,0 +1,165 @@
+// The bytes of a batch: PROTOCOL.md's example, and what a reader refuses.
+#include "sync/batch.h"
+
+#include "base/text.h"
+
+#include <gtest/gtest.h>
+
+namespace hasp::sync {
+namespace {
+
+std::string plain_of(const std::string& packed) {
+    MemoryFile file(packed);
+    Decompressor in(pull_from(file));
+    std::string out(100'000, '\0');
+    out.resize(in.read(out).value_or(0));
+    return out;
+}
+
+std::string packed_of(const std::string& plain) {
+    std::string out;
+    Compressor compressor([&](std::string_view bytes) {
+        out.append(bytes);
+        return Status{};
+    });
+    EXPECT_TRUE(compressor.write(plain).ok() && compressor.finish().ok());
+    return out;
+}
+
+// The example of PROTOCOL.md.
+std::string example() {
+    std::string out;
+    BatchWriter writer({Direction::up, 7, 300}, [&](std::string_view bytes) {
+        out.append(bytes);
+        return Status{};
+    });
+    Record record;
+    record.type = Record::Type::remove;
+    record.path = "old";
+    record.revision = 2;
+    EXPECT_TRUE(writer.add(record).ok());
+    record = {};
+    record.path = "a";
+    record.entry = {FileKind::file, 0644, -1, 2, std::string(32, '\x11'), "", 0};
+    record.codec = Codec::whole;
+    EXPECT_TRUE(writer.add(record).ok() && writer.content("hi").ok() && writer.end_content().ok());
+    record = {};
+    record.path = "l";
+    record.entry = {FileKind::symlink, 0, 0, 0, "", "a", 5};
+    EXPECT_TRUE(writer.add(record).ok());
+    EXPECT_TRUE(writer.finish().ok());
+    return out;
+}
+
+constexpr const char* example_hex =
+    "48534631"
+    "01"
+    "07"
+    "ac02" // HSF1, up, epoch 7, number 300
+    "02"
+    "036f6c64"
+    "02" // remove "old" of revision 2
+    "01"
+    "0161"
+    "00"
+    "01"
+    "a403"
+    "01"
+    "02" // put "a", new, file, 0644, -1 us, 2 bytes
+    "1111111111111111111111111111111111111111111111111111111111111111"
+    "02"
+    "026869"
+    "00" // whole: "hi", end
+    "01"
+    "016c"
+    "05"
+    "03"
+    "00"
+    "00"
+    "00"
+    "0161"
+    "00" // put "l", symlink to "a", nothing to bring
+    "00"
+    "03"; // end: three records
+
+TEST(Batch, IsWhatTheProtocolSays) {
+    EXPECT_EQ(to_hex(plain_of(example())), example_hex);
+}
+
+TEST(Batch, IsReadAsItWasWritten) {
+    MemoryFile file(example());
+    BatchReader reader(pull_from(file));
+    auto head = reader.head();
+    ASSERT_TRUE(head.ok());
+    EXPECT_EQ(head->epoch, 7U);
+    EXPECT_EQ(head->number, 300U);
+    Record record;
+    ASSERT_TRUE(reader.next(record).value_or(false));
+    EXPECT_EQ(record.type, Record::Type::remove);
+    EXPECT_EQ(record.path, "old");
+    ASSERT_TRUE(reader.next(record).value_or(false));
+    EXPECT_EQ(record.entry.mtime_us, -1);
+    EXPECT_EQ(record.entry.mode, 0644U);
+    std::string content(10, '\0');
+    EXPECT_EQ(reader.content(content).value_or(0), 2U);
+    EXPECT_EQ(reader.content(content).value_or(9), 0U);
+    ASSERT_TRUE(reader.next(record).value_or(false));
+    EXPECT_EQ(record.entry.target, "a");
+    EXPECT_EQ(record.entry.revision, 5U);
+    auto end = reader.next(record);
+    ASSERT_TRUE(end.ok());
+    EXPECT_FALSE(*end);
+}
+
+bool readable(const std::string& packed) {
+    MemoryFile file(packed);
+    BatchReader reader(pull_from(file));
+    if (!reader.head()) {
+        return false;
+    }
+    for (Record record;;) {
+        auto more = reader.next(record);
+        if (!more) {
+            EXPECT_EQ(more.error().code, Code::refused);
+            return false;
+        }
+        if (!*more) {
+            return true;
+        }
+    }
+}
+
+TEST(Batch, ThatWasCutOrChangedIsRefused) {
+    const std::string whole = example();
+    ASSERT_TRUE(readable(whole));
+    for (std::size_t n = 0; n < whole.size(); ++n) {
+        EXPECT_FALSE(readable(whole.substr(0, n))) << n;
+        std::string other = whole;
+        other[n] = static_cast<char>(other[n] ^ 0x20);
+        EXPECT_FALSE(readable(other)) << n;
+    }
+}
+
+TEST(Batch, ThatSaysTheImpossibleIsRefused) {
+    const auto changed = [](const std::string& from, const std::string& to) {
+        std::string hex = example_hex;
+        const std::size_t at = hex.find(from);
+        EXPECT_NE(at, std::string::npos) << from;
+        hex.replace(at, from.size(), to);
+        return packed_of(*from_hex(hex));
+    };
+    ASSERT_TRUE(readable(changed("036f6c64", "036f6c64")));
+    EXPECT_FALSE(readable(changed("036f6c64", "032e2e2f"))) << "a path out of the folder";
+    EXPECT_FALSE(readable(changed("48534631", "48534632")));
+    EXPECT_FALSE(readable(changed("000003", "000004"))) << "records that are not there";
+    EXPECT_FALSE(readable(changed("02026869", "02016800")))
+        << "less content is refused by its hash later, "
+           "here the rest does not fit";
+    EXPECT_FALSE(readable(changed("02026869", "0203686969"))) << "more content than announced";
+    EXPECT_FALSE(readable(changed("a403", "ffff03"))) << "a mode beyond 07777";
+    EXPECT_FALSE(readable(changed("0503000000016100", "0504000000016100"))) << "a device";
+    EXPECT_FALSE(readable(changed("036f6c6402", "036f6c648000"))) << "a number written too long";
+}
+
+} // namespace
+} // namespace hasp::sync

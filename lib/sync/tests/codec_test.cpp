@@ -1,0 +1,162 @@
+// Differences of both makings, applied by librsync's patch.
+#include "sync/codec.h"
+
+#include "base/random.h"
+
+#include <gtest/gtest.h>
+
+namespace hasp::sync {
+namespace {
+
+Sink into(std::string& out) {
+    return [&out](std::string_view bytes) {
+        out.append(bytes);
+        return Status{};
+    };
+}
+
+struct Edit {
+    const char* name;
+    std::function<std::string(std::string, Random&)> change;
+    std::size_t delta_max; // of the comparison with the base, for 200,000 bytes
+};
+
+const std::vector<Edit>& edits() {
+    static const std::vector<Edit> all{
+        {"nothing", [](std::string s, Random&) { return s; }, 32},
+        {"an append", [](std::string s, Random& r) { return s + r.bytes(1000); }, 1100},
+        {"an insertion in the middle",
+         [](std::string s, Random& r) { return s.insert(100'000, r.bytes(1000)); }, 1100},
+        {"a deletion", [](std::string s, Random&) { return s.erase(50'000, 777); }, 64},
+        {"a cut", [](std::string s, Random&) { return s.substr(0, 1234); }, 64},
+        {"many edits in place",
+         [](std::string s, Random& r) {
+             for (int i = 0; i < 100; ++i) {
+                 s[r.below(s.size())] ^= 0x55;
+             }
+             return s;
+         },
+         3000},
+        {"blocks that change places",
+         [](std::string s, Random&) {
+             return s.substr(150'000) + s.substr(0, 70'000) + s.substr(70'000, 80'000);
+         },
+         128},
+        {"nothing left", [](std::string, Random&) { return std::string(); }, 16},
+        {"all new", [](std::string s, Random& r) { return r.bytes(s.size()); }, 200'100},
+    };
+    return all;
+}
+
+std::string patched(const std::string& base, const std::string& delta, std::uint64_t limit) {
+    MemoryFile old(base);
+    MemoryFile change(delta);
+    std::string out;
+    const Status done = patch(old, pull_from(change), limit, into(out));
+    EXPECT_TRUE(done.ok()) << (done.ok() ? "" : done.error().message);
+    return out;
+}
+
+TEST(Deltas, OfEveryEditGiveTheFileAgainWhicheverWayTheyWereMade) {
+    SeededRandom random(11);
+    for (const Edit& edit : edits()) {
+        for (const std::size_t size : {200'000UL, 3'000UL}) {
+            const std::string base = random.bytes(200'000).substr(0, 200'000);
+            const std::string target = edit.change(base, random);
+            MemoryFile old(base);
+            MemoryFile now(target);
+            auto sums = signature(old);
+            ASSERT_TRUE(sums.ok());
+            std::string by_signature;
+            std::string by_comparison;
+            ASSERT_TRUE(delta_from_signature(*sums, now, into(by_signature)).ok()) << edit.name;
+            ASSERT_TRUE(delta_from_base(old, now, into(by_comparison)).ok()) << edit.name;
+            EXPECT_EQ(patched(base, by_signature, target.size()), target) << edit.name;
+            EXPECT_EQ(patched(base, by_comparison, target.size()), target) << edit.name;
+            EXPECT_LE(by_comparison.size(), edit.delta_max) << edit.name;
+            static_cast<void>(size);
+        }
+    }
+}
+
+TEST(Deltas, OfSmallAndRepetitiveFilesGiveTheFileAgain) {
+    SeededRandom random(12);
+    for (int round = 0; round < 3000; ++round) {
+        std::string base;
+        std::string target;
+        for (std::string* text : {&base, &target}) {
+            for (std::uint64_t n = random.below(400); n > 0; --n) {
+                text->append(std::string(random.below(9) + 1, "ab\n"[random.below(3)]));
+            }
+        }
+        if (random.below(2) == 0) {
+            target = base.substr(random.below(base.size() + 1)) + target;
+        }
+        MemoryFile old(base);
+        MemoryFile now(target);
+        std::string delta;
+        ASSERT_TRUE(delta_from_base(old, now, into(delta)).ok());
+        ASSERT_EQ(patched(base, delta, target.size()), target) << round;
+        ASSERT_LE(delta.size(), target.size() * 2 + 1024);
+    }
+}
+
+TEST(Patching, EndsWhenMoreComesOutThanWasAnnounced) {
+    MemoryFile old(std::string(100'000, 'x'));
+    MemoryFile now(std::string(100'000, 'x'));
+    std::string delta;
+    ASSERT_TRUE(delta_from_base(old, now, into(delta)).ok());
+    MemoryFile change(delta);
+    std::string out;
+    EXPECT_EQ(patch(old, pull_from(change), 99'999, into(out)).error().code, Code::refused);
+}
+
+TEST(Patching, RefusesWhatIsNoDifference) {
+    MemoryFile old("hello");
+    for (const std::string& bad :
+         {std::string(), std::string("nothing"), std::string("rs\x02\x36"),
+          std::string("rs\x02\x36\x45\x00\xff", 7), std::string("rs\x02\x36\x45\x90\x02\x00", 8),
+          std::string("rs\x02\x36\xff\x00", 6)}) {
+        MemoryFile change(bad);
+        std::string out;
+        EXPECT_FALSE(patch(old, pull_from(change), 1000, into(out)).ok()) << bad.size();
+    }
+}
+
+TEST(Digests, AreThoseOfTheWholeFile) {
+    MemoryFile file("abc");
+    auto made = digest(file);
+    ASSERT_TRUE(made.ok());
+    EXPECT_EQ(made->size, 3U);
+    EXPECT_EQ(static_cast<unsigned char>(made->hash[0]), 0xBA);
+}
+
+TEST(Compression, RefusesCutAndLongerFrames) {
+    std::string packed;
+    Compressor compressor(into(packed));
+    ASSERT_TRUE(compressor.write(std::string(300'000, 'y')).ok() && compressor.finish().ok());
+    EXPECT_LT(packed.size(), 1000U);
+    const auto all = [](const std::string& bytes) -> Result<std::size_t> {
+        MemoryFile file(bytes);
+        Decompressor in(pull_from(file));
+        std::string buffer(10'000, '\0');
+        std::size_t sum = 0;
+        for (;;) {
+            auto got = in.read(buffer);
+            if (!got) {
+                return got.error();
+            }
+            if (*got == 0) {
+                return sum;
+            }
+            sum += *got;
+        }
+    };
+    EXPECT_EQ(all(packed).value_or(0), 300'000U);
+    EXPECT_EQ(all(packed.substr(0, packed.size() - 1)).error().code, Code::refused);
+    EXPECT_EQ(all(packed + "x").error().code, Code::refused);
+    EXPECT_EQ(all("no zstd at all").error().code, Code::refused);
+}
+
+} // namespace
+} // namespace hasp::sync

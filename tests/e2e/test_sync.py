@@ -1,0 +1,105 @@
+#!/usr/bin/python3
+"""D1, D2, D3, D4: what a user writes at one local is there when he logs in at another, as differences, and conflicts lose nothing."""
+import json
+import time
+from pathlib import Path
+
+from harness.apps import get_tiddler, put_tiddler
+from harness.case import TreeCase, main
+from harness.tree import app_folder
+from harness.waiting import until
+
+LONG = "\n".join(f"{n}: the fridge in room {n * 7919 % 97} was at {n * 104729 % 1013} millidegrees, seen by {n * 31337 % 65521:x}"
+                 for n in range(600))
+
+
+class Roaming(TreeCase):
+    """The wiki runs at the lowest tier and at the one above it; osaka, beside the lowest, passes on to that one."""
+
+    @classmethod
+    def furnish(cls):
+        cls.center = cls.tree.tiers[-2]
+        cls.tokyo = cls.tree.bottom
+        cls.center.app_add(app_folder("wiki"), cls.center.name, cls.tokyo.name)
+        cls.tokyo.wait_holds("wiki")
+        cls.tree.top.user_add("reception", "sakura-2001", apps=["wiki"])
+        cls.osaka = cls.tree.add_local("osaka", cls.center)
+
+    def browser(self, tier):
+        browser = tier.browser()
+        self.assertEqual(browser.log_in("reception", "sakura-2001").status, 200)
+        until(lambda: browser.get("/apps/wiki/status").status == 200, f"the wiki answers at {tier.name}", 60)
+        return browser
+
+    def folder(self, tier) -> dict:
+        found = json.loads(tier.run("sync", "--list", "--json"))["folders"]
+        return next((f for f in found if f["user"] == "reception" and f["app"] == "wiki"), {})
+
+    def wire(self, tier) -> int:
+        seen = json.loads(tier.run("sync", "--list", "--json"))
+        return seen["wire_up"] + seen["wire_down"]
+
+    def wait_written(self, tier, title: str, text: str):
+        """Until the wiki's file at this tier has the text: it went to the home and came down again, by the daemons alone."""
+        def there():
+            try:
+                return text in self.file_of(tier, title).read_text()
+            except FileNotFoundError:
+                return False
+        until(there, f"{tier.name} has {title}", 40)
+
+    def file_of(self, tier, title: str) -> Path:
+        return tier.state / "data/users/reception/wiki/wiki/tiddlers" / f"{title}.tid"
+
+    def test_1_a_note_saved_at_tokyo_is_found_after_the_log_in_at_osaka(self):
+        tokyo = self.browser(self.tokyo)
+        began = time.monotonic()
+        self.assertEqual(put_tiddler(tokyo, "Fridge", LONG).status, 204)
+        self.wait_written(self.center, "Fridge", LONG)
+        print(f"saved at tokyo, by way of {self.tree.top.name} on {self.center.name}'s disk after {time.monotonic() - began:.1f} s")
+        osaka = self.browser(self.osaka)
+        found = get_tiddler(osaka, "Fridge")
+        self.assertEqual(found.status, 200, found.text)
+        self.assertEqual(found.json()["text"], LONG)
+        self.assertEqual(self.tree.wait_hops(found.rid, 2)[-1][0], self.center.name, "the center's wiki, on the synced files")
+
+        # Back the other way, and into a wiki that runs: it is ended, and the next request starts it anew.
+        self.assertEqual(put_tiddler(osaka, "Ward", "from osaka").status, 204)
+        self.wait_written(self.tokyo, "Ward", "from osaka")
+        until(lambda: get_tiddler(tokyo, "Ward").status == 200, "tokyo's wiki has osaka's note", 30)
+
+    def test_2_a_small_change_of_a_long_note_takes_few_bytes(self):
+        tokyo = self.browser(self.tokyo)
+        self.assertEqual(put_tiddler(tokyo, "Long", LONG).status, 204)
+        self.wait_written(self.center, "Long", LONG)
+        before = self.wire(self.tokyo)
+        self.assertEqual(put_tiddler(tokyo, "Long", LONG + " One line more.").status, 204)
+        self.wait_written(self.center, "Long", "One line more.")
+        until(lambda: self.wire(self.tokyo) - before > 400, "the round is counted", 10)
+        took = self.wire(self.tokyo) - before
+        size = self.file_of(self.tokyo, "Long").stat().st_size
+        print(f"the change took {took} bytes on the wire, both ways; the file has {size}")
+        self.assertGreater(size, 30_000)
+        self.assertLess(took, size / 8)
+
+    def test_3_edits_on_both_sides_of_a_cut_are_both_there(self):
+        tokyo = self.browser(self.tokyo)
+        osaka = self.browser(self.osaka)
+        self.tokyo.gate.cut()
+        self.tokyo.wait_link("down")
+        self.assertEqual(put_tiddler(tokyo, "Offline at tokyo", "written in the dark").status, 204)
+        self.assertEqual(put_tiddler(osaka, "Meanwhile", "written at osaka").status, 204)
+        waiting = until(lambda: (f := self.folder(self.tokyo)) and f["unsent_files"] > 0 and f, "tokyo says what is unsent", 30)
+        self.assertGreater(waiting["unsent_bytes"], 0)
+        self.assertTrue(waiting["unsent_since"])
+        self.assertEqual(self.tokyo.run("sync", check=False).returncode, 7)
+        self.tokyo.gate.restore()
+        self.tokyo.wait_link()
+        until(lambda: get_tiddler(tokyo, "Meanwhile").status == 200, "tokyo has what osaka wrote", 40)
+        until(lambda: get_tiddler(osaka, "Offline at tokyo").status == 200, "osaka has what tokyo wrote", 40)
+        until(lambda: self.tokyo.run("sync", "--wait") == "", "nothing is said when all is equal", 20)
+        self.assertEqual(self.folder(self.tokyo)["conflicts"], 0)
+
+
+if __name__ == "__main__":
+    main()

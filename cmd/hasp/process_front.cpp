@@ -18,6 +18,7 @@
 #include <csignal>
 #include <map>
 #include <optional>
+#include <sys/resource.h>
 #include <vector>
 
 namespace hasp::cmd {
@@ -61,6 +62,7 @@ class FrontProcess final : private net::Handler {
         : options_(options), log_(log), drain_timer_(nullptr) {}
 
     int run() {
+        raise_descriptor_limit();
         auto reactor = net::Reactor::create(clock_);
         if (!reactor.ok()) {
             return fail_start(reactor.error());
@@ -85,6 +87,26 @@ class FrontProcess final : private net::Handler {
     }
 
   private:
+    // Shells and services set 1024 for programs that use select(2), which front does not: each user
+    // may take two. The hard limit is the operator's.
+    void raise_descriptor_limit() {
+        rlimit files{};
+        if (::getrlimit(RLIMIT_NOFILE, &files) != 0) {
+            return;
+        }
+        files.rlim_cur = files.rlim_max;
+        if (::setrlimit(RLIMIT_NOFILE, &files) != 0) {
+            log_.warn("front.descriptors", "the limit of open files could not be raised");
+            return;
+        }
+        const auto wanted = 2 * static_cast<rlim_t>(options_.config.web.max_connections);
+        if (files.rlim_max < wanted) {
+            log_.info(
+                "front.descriptors", "fewer files may be open than web.max_connections needs",
+                {{"files", std::to_string(files.rlim_max)}, {"needed", std::to_string(wanted)}});
+        }
+    }
+
     int fail_start(const Error& error) {
         log_.error("front.start", error.message);
         return 1;

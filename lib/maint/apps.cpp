@@ -285,7 +285,10 @@ registry::AppSpec Apps::spec_there(const AppFacts& facts, registry::Route route,
 
 registry::SnapshotSpec Apps::snapshot_spec() {
     registry::SnapshotSpec spec;
+    // For CDN-Loop, whose words have neither "/" nor ":" but before a port (RFC 8586 §2).
     spec.tier = world_.me.text();
+    spec.tier.erase(0, spec.tier.find_first_not_of('/', spec.tier.find(':') + 1));
+    std::replace(spec.tier.begin(), spec.tier.end(), '/', '.');
     spec.generation = ++generation_;
     spec.has_parent = !world_.me.is_top();
     spec.app_host = world_.config.web.app_host;

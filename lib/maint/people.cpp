@@ -16,6 +16,9 @@ constexpr std::int64_t child_word_us = 900 * second_us;
 constexpr std::int64_t told_used_step_us = 600 * second_us;
 // More than can be checked before those who wait have given up (each takes about 0.15 s of a core).
 constexpr std::size_t checking_max = 200;
+// Nobody waits longer for an answer (Links gives up after 15 s): a password that waited so long is
+// not checked any more, or a burst would keep all who come after it waiting in vain.
+constexpr std::int64_t check_wait_max_us = 10'000'000;
 
 Error wrong_login() {
     return fail(Code::refused, "The user name or the password is not right.");
@@ -210,9 +213,10 @@ void People::authenticate(const std::string& from, const LoginAttempt& attempt,
 }
 
 void People::verify_here(const LoginAttempt& attempt, const Found& found) {
+    const Error crowded = fail(
+        Code::try_later, "Too many people are logging in at once. Try again in a moment", "10");
     if (checking_ >= checking_max) {
-        found(fail(Code::try_later, "Too many people are logging in at once. Try again in a moment",
-                   "10"));
+        found(crowded);
         return;
     }
     std::optional<signon::LoginMaterial> material;
@@ -228,8 +232,13 @@ void People::verify_here(const LoginAttempt& attempt, const Found& found) {
     auto password = std::make_shared<std::string>(attempt.password);
     auto right = std::make_shared<Result<bool>>(false);
     world_.ports.background(
-        [this, user = attempt.user, password, material, right] {
-            *right = checker_.check(user, material, *password);
+        [this, user = attempt.user, password, material, right, crowded,
+         until_us = world_.clock.boot_us() + check_wait_max_us] {
+            if (world_.clock.boot_us() < until_us) {
+                *right = checker_.check(user, material, *password);
+            } else {
+                *right = crowded;
+            }
             trust::wipe(*password);
         },
         [this, user = attempt.user, right, found] {

@@ -159,6 +159,7 @@ void Exchange::release_up(bool reusable) {
         return;
     }
     up_->exchange = nullptr;
+    up_->settled();
     if (reusable && up_->wire.conn && up_->wire.conn->open() && up_->wire.in.empty() &&
         !up_->wire.blocked()) {
         Endpoint& home = up_->endpoint;

@@ -72,7 +72,7 @@ class Exchange {
     void on_up_ready();
     void on_up_fail(const std::string& why);
     void on_started(const StartAnswer& answer);
-    void on_child_ready();
+    void on_turn(); // a connection, or a turn to make one, may be there
 
     // For Engine: a tunnel whose user may no longer have it is cut.
     bool is_tunnel() const { return at_ == At::tunnel; }
@@ -171,6 +171,7 @@ class Exchange {
     // exchange_acquire.cpp
     void acquire(bool fresh_only);
     Endpoint* endpoint();
+    void wait_for_turn(Endpoint& at);
     void connect_next();
     void dial();
     void on_dialed(Result<Fd> socket);

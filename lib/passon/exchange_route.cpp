@@ -79,7 +79,7 @@ bool Exchange::read_link_fields() {
     const std::string_view mount = value(link_mount);
     const std::string_view origin = value(link_origin);
     const std::size_t at = origin.find("://");
-    if (at == std::string_view::npos || (!mount.empty() && !head.path.starts_with(mount))) {
+    if (at == std::string_view::npos || !mount_fits(head.path, mount)) {
         return false;
     }
     scheme_ = origin.substr(0, at) == "https" ? "https" : "http";

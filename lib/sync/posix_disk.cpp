@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -34,6 +35,17 @@ Fd open_beneath(int root, const std::string& path, std::uint64_t flags, std::uin
     }
 }
 
+// The nearest that there is: some file systems know times until 2446, nanoseconds end in 2262.
+std::int64_t nanoseconds(const timespec& time) {
+    std::int64_t ns = 0;
+    if (__builtin_mul_overflow(std::int64_t{time.tv_sec}, second_ns, &ns) ||
+        __builtin_add_overflow(ns, std::int64_t{time.tv_nsec}, &ns)) {
+        return time.tv_sec < 0 ? std::numeric_limits<std::int64_t>::min()
+                               : std::numeric_limits<std::int64_t>::max();
+    }
+    return ns;
+}
+
 FileStat from(const struct stat& st) {
     FileStat out;
     out.kind = S_ISREG(st.st_mode)   ? FileKind::file
@@ -42,8 +54,8 @@ FileStat from(const struct stat& st) {
                                      : FileKind::other;
     out.mode = st.st_mode & 07777U;
     out.size = out.kind == FileKind::file ? static_cast<std::uint64_t>(st.st_size) : 0;
-    out.mtime_ns = st.st_mtim.tv_sec * second_ns + st.st_mtim.tv_nsec;
-    out.ctime_ns = st.st_ctim.tv_sec * second_ns + st.st_ctim.tv_nsec;
+    out.mtime_ns = nanoseconds(st.st_mtim);
+    out.ctime_ns = nanoseconds(st.st_ctim);
     out.inode = st.st_ino;
     return out;
 }

@@ -14,7 +14,7 @@ constexpr std::string_view wal_magic("\x37\x7f\x06"); // then 0x82 or 0x83
 constexpr std::int64_t us_ns = 1000;
 
 std::int64_t floor_us(std::int64_t ns) {
-    return ns >= 0 ? ns / us_ns : -((-ns + us_ns - 1) / us_ns);
+    return ns / us_ns - (ns % us_ns < 0 ? 1 : 0);
 }
 
 std::string joined(const std::string& folder, const std::string& name) {

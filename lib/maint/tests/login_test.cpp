@@ -152,6 +152,20 @@ TEST(TooManyLoginsAtOnce, AreRefusedInsteadOfQueuedWithoutEnd) {
     center.held.clear();
 }
 
+TEST(TooManyLoginsAtOnce, ThatWaitedTooLongAreNotCheckedAnyMoreAndNotHeldAgainstTheAccount) {
+    Tree tree;
+    Node& center = tree.top("center");
+    tree.add_user(center, "anna", right);
+    center.hold_background = true;
+    EXPECT_FALSE(center.log_in("anna", right)) << "it waits";
+    tree.clock.advance_us(11'000'000);
+    center.let_background_go();
+    const auto late = center.late_answer();
+    ASSERT_TRUE(late);
+    EXPECT_EQ(int_of(parse_object(late->head), "status"), 429);
+    EXPECT_EQ(center.log_in("anna", right)->status, 303);
+}
+
 TEST(Tokens, OpenAtAnyDepthAndEndWhenTheyAreRevoked) {
     Tree tree;
     const std::vector<Node*> tiers = tree.chain(4);

@@ -130,7 +130,11 @@ std::optional<ipc::Frame> Node::ask(Json head, std::string body) {
     head["id"] = id;
     tree_.give(*this, head, body);
     tree_.settle();
-    const auto at = answers_.find(id);
+    return late_answer();
+}
+
+std::optional<ipc::Frame> Node::late_answer() {
+    const auto at = answers_.find(next_id_ - 1);
     if (at == answers_.end()) {
         return std::nullopt;
     }

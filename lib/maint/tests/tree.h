@@ -50,6 +50,8 @@ class Node final : public KeeperPorts {
     Result<Json> admin(const std::string& command, const Json& args = Json::object());
     // A frame of front's with an answer; nothing when it was not answered.
     std::optional<ipc::Frame> ask(Json head, std::string body = {});
+    // The answer to the last question, if it came late.
+    std::optional<ipc::Frame> late_answer();
     std::optional<PageSeen> page(Json head, std::string body = {});
     std::optional<PageSeen> get(const std::string& target, const Json& more = Json::object());
     std::optional<PageSeen> log_in(const std::string& user, const std::string& password,

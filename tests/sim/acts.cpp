@@ -18,7 +18,7 @@ std::string text(const std::optional<Result<Json>>& answer) {
 void World::act() {
     Account& account = engine.one_of(accounts);
     Machine& local = *machines[1 + engine.below(2)];
-    switch (engine.below(16)) {
+    switch (engine.below(20)) {
     case 0:
     case 1:
         entitle(account, engine.one_of(Realm::apps()), engine.chance(50));
@@ -49,6 +49,12 @@ void World::act() {
     case 9:
         log_in(account, *engine.one_of(machines),
                account.past.empty() ? "never a word of his" : engine.one_of(account.past));
+        break;
+    case 10:
+    case 11:
+    case 12:
+    case 13:
+        use(*engine.one_of(machines), account, engine.one_of(Realm::apps()), 1 + engine.below(20));
         break;
     default:
         log_in(account, *engine.one_of(machines), *account.password.now().rbegin());
@@ -214,6 +220,24 @@ void World::allow(Machine& child, Account& account, bool may) {
                               text(answer));
                      }
                  });
+}
+
+void World::use(Machine& at, Account& account, const std::string& app, std::uint64_t requests) {
+    if (!at.up()) {
+        return;
+    }
+    engine.note(account.name, "uses " + app + " at " + at.name + ": " + std::to_string(requests));
+    for (std::uint64_t i = 0; i < requests; ++i) {
+        billing::UsageRecord record;
+        record.status = 200;
+        record.time_us = at.clock.wall_us();
+        record.bytes_out = engine.below(100'000);
+        billing::set_name(record.app, app);
+        billing::set_name(record.user, account.name);
+        engine.random().fill(record.rid.data(), record.rid.size());
+        usage[std::string(record.rid.begin(), record.rid.end())] = {&at, false};
+        at.use(record);
+    }
 }
 
 void World::take_app_away(Machine& child, const std::string& app) {

@@ -76,6 +76,12 @@ struct Session {
     Possible<bool> ended{false}; // by a log-out
 };
 
+// A request that was metered.
+struct Usage {
+    Machine* at;
+    bool kept = false; // its keeper said that it is in the ledger
+};
+
 // What a child said or was told, as it passed by on the wire.
 struct Watched {
     std::int64_t lease_reported = 0;

@@ -16,8 +16,6 @@
 #include "status.h"
 #include "store/db.h"
 
-#include <array>
-
 #include <algorithm>
 
 namespace hasp::maint {

@@ -114,13 +114,12 @@ void World::check_sessions() {
     for (Session& session : sessions) {
         const Account& account = *session.account;
         const bool ended = session.ended.certain_now(true);
-        const bool replaced = session.opened_us < account.replaced_us;
+        const bool replaced = session.opened_us < account.replaced_us || session.former_password;
         const std::string what = account.name + "'s session at " + session.at->name +
                                  (ended ? ", which he ended," : ", of his old password,");
         const char* invariant = ended ? "who logged out stays logged out"
                                       : "a new password ends the sessions of the old";
-        // Where the clock was wrong, a session was over for a while and begins again with it.
-        if ((!ended && !replaced) || stepped_.contains(session.at)) {
+        if (!ended && !replaced) {
             visit(session);
             engine.run_until(engine.now_us() + 100 * ms);
             continue;

@@ -73,6 +73,9 @@ struct Session {
     std::string sid;
     std::int64_t asked_us = 0;
     std::int64_t opened_us = 0;
+    // Begun while the home could not be asked: a lease decided, perhaps by a former password.
+    bool offline = false;
+    bool former_password = false;
     Possible<bool> ended{false}; // by a log-out
 };
 

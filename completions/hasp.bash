@@ -4,7 +4,7 @@ _hasp() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case "${path:+$path }$word" in
-        'init'|'serve'|'relay'|'status'|'sync'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'app'|'app add'|'app list'|'app remove'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease sign'|'bill'|'bill tariff'|'bill tariff set'|'bill tariff check'|'bill tariff show'|'bill close'|'bill show'|'bill verify'|'config'|'config check') path=${path:+$path }$word ;;
+        'init'|'serve'|'relay'|'status'|'sync'|'doctor'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'app'|'app add'|'app list'|'app remove'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease extend'|'lease sign'|'why'|'offline-report'|'bill'|'bill tariff'|'bill tariff set'|'bill tariff check'|'bill tariff show'|'bill close'|'bill show'|'bill verify'|'config'|'config check') path=${path:+$path }$word ;;
         esac
     done
     COMPREPLY=()
@@ -40,17 +40,23 @@ _hasp() {
     'token create:--app') return ;;
     'token create:--label') return ;;
     'token create:--expires') return ;;
+    'lease extend:--days') return ;;
+    'lease extend:--app') return ;;
+    'lease extend:--user') return ;;
+    'why:--at') return ;;
+    'why:--user') return ;;
     'bill show:--user') return ;;
     'bill show:--explain') return ;;
     esac
     local words= files=
     case "$path" in
-    '') words='init serve relay status sync local app user token lease bill config --state --json --quiet --help' ;;
+    '') words='init serve relay status sync doctor local app user token lease why offline-report bill config --state --json --quiet --help' ;;
     'init') words='--realm --name --operator --password-file --listen --link-listen --link-address --state --json --quiet --help' ;;
     'serve') words='--config --state --json --quiet --help' ;;
     'relay') words='--config --join --only-join --state --json --quiet --help' ;;
     'status') words='--state --json --quiet --help' ;;
     'sync') words='--user --app --wait --list --release-deletions --begin-anew --state --json --quiet --help' ;;
+    'doctor') words='--state --json --quiet --help' ;;
     'local') words='invite list show revoke allow --state --json --quiet --help' ;;
     'local invite') words='--address --hours --state --json --quiet --help' ;;
     'local list') words='--state --json --quiet --help' ;;
@@ -76,9 +82,12 @@ _hasp() {
     'token create') words='--app --operator --label --expires --state --json --quiet --help' ;;
     'token list') words='--state --json --quiet --help' ;;
     'token revoke') words='--state --json --quiet --help' ;;
-    'lease') words='show sign --state --json --quiet --help' ;;
+    'lease') words='show extend sign --state --json --quiet --help' ;;
     'lease show') words='--state --json --quiet --help' ;;
+    'lease extend') words='--days --app --user --dry-run --state --json --quiet --help' ;;
     'lease sign') words='--state --json --quiet --help' ;;
+    'why') words='--at --user --state --json --quiet --help' ;;
+    'offline-report') words='--state --json --quiet --help' ;;
     'bill') words='tariff close show verify --state --json --quiet --help' ;;
     'bill tariff') words='set check show --state --json --quiet --help' ;;
     'bill tariff set') words='--dry-run --state --json --quiet --help' files=1 ;;

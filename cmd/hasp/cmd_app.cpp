@@ -1,4 +1,4 @@
-// hasp app …, hasp lease …, hasp config …: what tiers hold, and by which right.
+// hasp app …, hasp config …: what tiers hold.
 #include "commands.h"
 #include "state.h"
 
@@ -36,24 +36,6 @@ int remove(const Args& args, Env& env) {
     return show(args, env,
                 run_at_state(args, env, "app.remove",
                              {{"name", args.get("APP")}, {"from", args.list("from")}}),
-                [](const Json&) { return std::string(); });
-}
-
-int lease_show(const Args& args, Env& env) {
-    return show(args, env, run_at_state(args, env, "lease.show", Json::object()),
-                [&](const Json& r) {
-                    std::vector<std::vector<std::string>> rows{{"KIND", "WHAT", "EXPIRES"}};
-                    for (const Json& grant : member(r, "grants")) {
-                        rows.push_back({text_of(grant, "kind"), text_of(grant, "what"),
-                                        text_of(grant, "expires")});
-                    }
-                    return "lease " + std::to_string(int_of(r, "epoch")) + "." +
-                           std::to_string(int_of(r, "number")) + "\n" + listing(args, rows);
-                });
-}
-
-int lease_sign(const Args& args, Env& env) {
-    return show(args, env, run_at_state(args, env, "lease.sign", {{"name", args.get("NAME")}}),
                 [](const Json&) { return std::string(); });
 }
 
@@ -114,26 +96,6 @@ std::vector<Command> app_commands() {
                        "Removes the leaflets from tokyo alone."}},
          .exit_codes = {4, 5, 75},
          .run = remove},
-    };
-}
-
-std::vector<Command> lease_commands() {
-    return {
-        {.path = {"lease"}, .summary = "show and sign what tiers may do without asking"},
-        {.path = {"lease", "show"},
-         .summary = "show what this tier may do, and until when",
-         .description = "A lease is lent by the parent and renewed over the link. Without the link "
-                        "each grant lasts until it expires.",
-         .exit_codes = {5, 75},
-         .run = lease_show},
-        {.path = {"lease", "sign"},
-         .summary = "sign a lease that drops much",
-         .description = "A tier refuses by itself to sign a lease that takes away more than a "
-                        "quarter of what the last one gave. This says that it is meant.",
-         .positionals = {{.name = "NAME", .text = "name of a tier directly below"}},
-         .examples = {{"hasp lease sign tokyo", "Signs tokyo's next lease whatever it drops."}},
-         .exit_codes = {5, 75},
-         .run = lease_sign},
     };
 }
 

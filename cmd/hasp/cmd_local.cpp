@@ -35,24 +35,36 @@ int list(const Args& args, Env& env) {
         });
 }
 
-int show_one(const Args& args, Env& env) {
-    auto all = run_at_state(args, env, "local.list", Json::object());
-    if (!all.ok()) {
-        return report(args, env, all.error());
-    }
-    for (const Json& child : member(*all, "locals")) {
-        if (text_of(child, "name") == args.get("NAME")) {
-            return show(args, env, child, [](const Json& r) {
-                Json own = r;
-                own.erase("status"); // `hasp status` shows it, with its age
-                return fields(own);
-            });
+std::string held_lines(const Json& holds) {
+    std::string out;
+    for (const auto& [key, title] :
+         {std::pair{"apps", "apps"}, std::pair{"log_ins", "can log in there"},
+          std::pair{"files_of", "files of"}, std::pair{"datasets", "datasets"}}) {
+        out += std::string(title) + ":";
+        for (const Json& one : member(holds, key)) {
+            out += (out.ends_with(':') ? " " : ", ") + text_of(one, "name") + " until " +
+                   text_of(one, "until");
         }
+        out += out.ends_with(':') ? " none\n" : "\n";
     }
-    return report(args, env,
-                  fail(Code::not_found,
-                       "there is no tier '" + args.get("NAME") + "' below this one",
-                       "hasp local list shows those that are"));
+    return out;
+}
+
+int show_one(const Args& args, Env& env) {
+    return show(args, env, run_at_state(args, env, "local.show", {{"name", args.get("NAME")}}),
+                [](const Json& r) {
+                    Json own = r;
+                    own.erase("status"); // `hasp status` shows it, with its age
+                    own.erase("holds");
+                    own.erase("allowed");
+                    std::string list;
+                    for (const Json& one : member(r, "allowed")) {
+                        list += (list.empty() ? "" : ", ") + text_of(one, "kind") + " " +
+                                text_of(one, "name");
+                    }
+                    return fields(own) + "list: " + (list.empty() ? "nobody" : list) + "\n" +
+                           held_lines(member(r, "holds"));
+                });
 }
 
 int revoke(const Args& args, Env& env) {
@@ -111,6 +123,10 @@ std::vector<Command> local_commands() {
          .run = list},
         {.path = {"local", "show"},
          .summary = "show one tier below in full",
+         .description = "Shows its state and what it holds by its lease: the apps, who can log in "
+                        "there without the link, whose files it may keep, and the datasets of "
+                        "which it is the home. If the box is lost or stolen, that is what to think "
+                        "of, and `hasp local revoke` cuts it off.",
          .positionals = {name},
          .examples = {{"hasp local show tokyo", "Shows what is known of tokyo."}},
          .exit_codes = {5, 75},
@@ -129,8 +145,10 @@ std::vector<Command> local_commands() {
          .description =
              "Adds users and groups to the tier's list, or takes them off with "
              "--remove, and shows the list; with neither it only shows it. Operators are "
-             "never on it. What log-in without the link needs travels in the tier's lease; "
-             "this version of hasp does not use it yet.",
+             "never on it. What log-in without the link needs travels in the tier's lease: a "
+             "verifier of each password that is worth nothing at any other tier. Whoever takes "
+             "the box can guess at the passwords of those on the list, at the cost of Argon2id a "
+             "guess.",
          .options = {{.name = "group", .metavar = "GROUP", .text = "a group", .kind = Kind::list},
                      {.name = "remove", .text = "take off instead of adding"}},
          .positionals =

@@ -102,12 +102,56 @@ std::string apps_table(const Json& apps) {
     return columns(rows);
 }
 
+std::string unsent_words(const Json& unsent) {
+    std::string out;
+    for (const char* what : {"files", "bytes", "events"}) {
+        if (member(unsent, what).is_number()) {
+            out += (out.empty() ? "" : ", ") + std::to_string(int_of(unsent, what)) + " " + what;
+        }
+    }
+    return out;
+}
+
+// "requests 12 / 3, control 40 / 41 KB (in / out)"
+std::string wan_words(const Json& side) {
+    std::string out;
+    for (const auto& [purpose, bytes] : side.items()) {
+        const std::int64_t in = int_of(bytes, "in");
+        const std::int64_t sent = int_of(bytes, "out");
+        if (in + sent > 0) {
+            out += (out.empty() ? "" : ", ") + purpose + " " + std::to_string((in + 1023) / 1024) +
+                   " / " + std::to_string((sent + 1023) / 1024);
+        }
+    }
+    return out.empty() ? "nothing" : out + " KB in / out";
+}
+
+std::string errors_text(const Json& errors) {
+    std::string out;
+    for (const Json& error : errors) {
+        const std::string tier = text_of(error, "tier");
+        out += "error      " + short_time(text_of(error, "at")) + "  " +
+               (tier.empty() ? "" : tier + ": ") + text_of(error, "text") + "\n" +
+               indent(text_of(error, "last_lines"), "           | ");
+    }
+    return out;
+}
+
 std::string children_text(const Json& children) {
     std::string out;
     for (const Json& child : children) {
         out += text_of(child, "name") + "  " + text_of(child, "state");
         if (text_of(child, "state") == "dark") {
-            out += ", last heard " + short_time(text_of(child, "last_seen"));
+            out += " since " + short_time(text_of(child, "last_seen"));
+            // Its own words of then, which may be old: the time says how old.
+            const std::string unsent = unsent_words(member(member(child, "status"), "unsent"));
+            out += unsent.empty() ? "" : ", unsent then: " + unsent;
+        }
+        const std::int64_t wanted = int_of(member(child, "desired"), "generation");
+        const std::int64_t reached = int_of(member(child, "reached"), "generation");
+        if (wanted != reached) {
+            out += ", has reached generation " + std::to_string(reached) + " of " +
+                   std::to_string(wanted);
         }
         if (const std::string skew = skew_text(child); !skew.empty()) {
             out += "; " + skew;
@@ -137,15 +181,15 @@ std::string render(const Json& s) {
     if (!member(s, "apps").empty()) {
         out += indent(apps_table(member(s, "apps")), "");
     }
-    if (const Json& files = member(s, "files"); int_of(files, "unsent_files") > 0) {
-        out += "files      " + std::to_string(int_of(files, "unsent_files")) + " unsent, " +
-               std::to_string(int_of(files, "unsent_bytes")) + " bytes, since " +
-               short_time(text_of(files, "unsent_since")) + "\n";
+    if (const std::string unsent = unsent_words(member(s, "unsent")); !unsent.empty()) {
+        out += "unsent     " + unsent + "\n";
     }
-    for (const Json& error : member(s, "errors")) {
-        out +=
-            "error      " + short_time(text_of(error, "at")) + "  " + text_of(error, "text") + "\n";
+    const Json& wan = member(s, "wan");
+    if (member(wan, "parent").is_object()) {
+        out += "to parent  " + wan_words(member(wan, "parent")) + " since " +
+               short_time(text_of(wan, "since")) + "\n";
     }
+    out += errors_text(member(s, "errors"));
     if (!member(s, "children").empty()) {
         out += "below\n" + indent(children_text(member(s, "children")), "  ");
     }
@@ -163,17 +207,19 @@ int run(const Args& args, Env& env) {
 } // namespace
 
 Command status_command() {
-    return {.path = {"status"},
-            .summary = "show how this tier and those below are",
-            .description =
-                "Shows the link to the parent, what is leased, the apps and their state, what "
-                "keeps them apart, the newest errors, and each tier below as it "
-                "last told: every part says how old it is, and a tier that cannot be reached is "
-                "shown as dark. Without a running tier it shows what the disk says, and says so.",
-            .examples = {{"hasp status --json | jq '.children[].state'",
-                          "Prints up, dark, invited or revoked for each tier below."}},
-            .exit_codes = {5, 75},
-            .run = run};
+    return {
+        .path = {"status"},
+        .summary = "show how this tier and those below are",
+        .description =
+            "Shows the link to the parent, what is leased, the apps and their state, what "
+            "keeps them apart, what was not yet sent upward, what the links carried, the newest "
+            "errors with an app's last lines, and each tier below as it "
+            "last told: every part says how old it is, and a tier that cannot be reached is "
+            "shown as dark. Without a running tier it shows what the disk says, and says so.",
+        .examples = {{"hasp status --json | jq '.children[].state'",
+                      "Prints up, dark, invited or revoked for each tier below."}},
+        .exit_codes = {5, 75},
+        .run = run};
 }
 
 } // namespace hasp::cmd

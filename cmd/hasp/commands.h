@@ -17,6 +17,8 @@ std::vector<Command> user_commands();
 std::vector<Command> token_commands();
 std::vector<Command> app_commands();
 std::vector<Command> lease_commands();
+std::vector<Command> why_commands(); // and offline-report
+Command doctor_command();
 std::vector<Command> bill_commands();
 std::vector<Command> config_commands();
 // What hasp runs of itself: the three processes, the reader of packs.

@@ -33,6 +33,7 @@ Result<std::shared_ptr<const passon::Identity>> identity_of(const Json& answer) 
     }
     std::sort(identity->apps.begin(), identity->apps.end());
     identity->until_us = who->until_us;
+    identity->since_us = int_of(answer, "since_us");
     identity->home = true_of(answer, "home");
     return std::shared_ptr<const passon::Identity>(std::move(identity));
 }

@@ -18,6 +18,7 @@
 #include <csignal>
 #include <map>
 #include <optional>
+#include <sys/resource.h>
 #include <vector>
 
 namespace hasp::cmd {
@@ -25,6 +26,7 @@ namespace hasp::cmd {
 namespace {
 
 constexpr std::size_t pem_bytes_max = 1 << 20;
+constexpr std::int64_t traffic_ms = 5'000;
 constexpr std::int64_t drain_poll_ms = 100;
 constexpr std::int64_t drain_ms_max = 10'000;
 
@@ -61,6 +63,7 @@ class FrontProcess final : private net::Handler {
         : options_(options), log_(log), drain_timer_(nullptr) {}
 
     int run() {
+        raise_descriptor_limit();
         auto reactor = net::Reactor::create(clock_);
         if (!reactor.ok()) {
             return fail_start(reactor.error());
@@ -79,12 +82,33 @@ class FrontProcess final : private net::Handler {
         take_control();
         reactor_->run();
         reactor_->remove(control_fd, *this);
+        traffic_timer_.reset();
         engine_.reset();
         port_.reset();
         return 0;
     }
 
   private:
+    // Shells and services set 1024 for programs that use select(2), which front does not: each user
+    // may take two. The hard limit is the operator's.
+    void raise_descriptor_limit() {
+        rlimit files{};
+        if (::getrlimit(RLIMIT_NOFILE, &files) != 0) {
+            return;
+        }
+        files.rlim_cur = files.rlim_max;
+        if (::setrlimit(RLIMIT_NOFILE, &files) != 0) {
+            log_.warn("front.descriptors", "the limit of open files could not be raised");
+            return;
+        }
+        const auto wanted = 2 * static_cast<rlim_t>(options_.config.web.max_connections);
+        if (files.rlim_max < wanted) {
+            log_.info(
+                "front.descriptors", "fewer files may be open than web.max_connections needs",
+                {{"files", std::to_string(files.rlim_max)}, {"needed", std::to_string(wanted)}});
+        }
+    }
+
     int fail_start(const Error& error) {
         log_.error("front.start", error.message);
         return 1;
@@ -309,8 +333,24 @@ class FrontProcess final : private net::Handler {
         engine_ = std::make_unique<passon::Engine>(
             passon::EngineParts{*reactor_, random_, *port_, *access_log_, log_, ring_->lane(0)},
             settings_of(options_.config, cookie));
+        traffic_timer_ = std::make_unique<net::Timer>(
+            reactor_->timers(), net::timer_call<&FrontProcess::tell_traffic>, this);
+        traffic_timer_->arm(traffic_ms);
         if (upstream_tls_ != nullptr) {
             engine_->set_upstream_tls(upstream_tls_);
+        }
+    }
+
+    void tell_traffic() {
+        traffic_timer_->arm(traffic_ms);
+        const passon::EngineCounters& now = engine_->counters();
+        const std::uint64_t sum =
+            now.parent.in + now.parent.out + now.children.in + now.children.out;
+        if (sum != traffic_told_) {
+            traffic_told_ = sum;
+            port_->send({{"t", "traffic"},
+                         {"parent", {{"in", now.parent.in}, {"out", now.parent.out}}},
+                         {"children", {{"in", now.children.in}, {"out", now.children.out}}}});
         }
     }
 
@@ -358,6 +398,8 @@ class FrontProcess final : private net::Handler {
     std::unique_ptr<passon::AccessLog> access_log_;
     std::unique_ptr<passon::Engine> engine_;
     std::unique_ptr<net::Timer> drain_timer_;
+    std::unique_ptr<net::Timer> traffic_timer_;
+    std::uint64_t traffic_told_ = 0;
     std::int64_t drain_until_ms_ = 0;
     trust::TierName me_;
     std::string realm_id_;

@@ -109,11 +109,13 @@ class KeeperProcess final : public maint::KeeperPorts {
         for (auto& [id, client] : clients_) {
             watch(client);
         }
-        ::poll(fds.data(), fds.size(), busy_ ? busy_turn_ms : turn_ms);
+        ::poll(fds.data(), fds.size(), more_ ? 0 : busy_ ? busy_turn_ms : turn_ms);
+        more_ = false;
         for (std::size_t i = 0; i < channels.size(); ++i) {
             if (fds[i + 3].revents != 0 && !(*channels[i])->closed()) {
-                while ((*channels[i])->on_ready()) {
-                }
+                // One bounded helping each: a side that always has more must not keep the others,
+                // and operators' commands, waiting.
+                more_ = (*channels[i])->on_ready() || more_;
             }
         }
         if ((fds[1].revents & POLLIN) != 0) {
@@ -265,6 +267,7 @@ class KeeperProcess final : public maint::KeeperPorts {
     std::int64_t ticked_us_ = 0;
     std::int64_t front_broken_us_ = 0;
     std::int64_t spawner_broken_us_ = 0;
+    bool more_ = false; // a channel had more than one helping
     bool busy_ = false;
     bool stopping_ = false;
 };

@@ -114,14 +114,55 @@ void Admin::tier_commands() {
         }
         answer(Json{{"allowed", list}});
     };
-    commands_["lease.show"] = [this](const Json&, const Answer& answer) {
-        Json list = Json::array();
-        for (const Delegation::Held& held : world_.delegation.held()) {
-            list.push_back(
-                {{"kind", held.kind}, {"what", held.what}, {"expires", rfc3339(held.expires_us)}});
+    commands_["lease.show"] = [this](const Json& args, const Answer& answer) {
+        if (const std::string name = text_of(args, "name");
+            !name.empty() && name != world_.me.name.leaf()) {
+            answer(lent_json(name));
+            return;
         }
+        const Json list = to_json(world_.delegation.held());
         const trust::Counter counter = world_.delegation.held_lease();
         answer(Json{{"epoch", counter.epoch}, {"number", counter.number}, {"grants", list}});
+    };
+    commands_["lease.extend"] = [this](const Json& args, const Answer& answer) {
+        auto changed = world_.delegation.extend(text_of(args, "name"),
+                                                {text_of(args, "app"), text_of(args, "user"),
+                                                 int_of(args, "days"), true_of(args, "dry_run")});
+        if (!changed.ok()) {
+            answer(changed.error());
+            return;
+        }
+        Json list = Json::array();
+        for (const Delegation::Extended& one : *changed) {
+            list.push_back({{"kind", one.before.kind},
+                            {"what", one.before.what},
+                            {"expired", rfc3339(one.before.expires_us)},
+                            {"expires", rfc3339(one.expires_us)}});
+        }
+        answer(Json{{"extended", list}, {"dry_run", true_of(args, "dry_run")}});
+    };
+    commands_["local.show"] = [this](const Json& args, const Answer& answer) {
+        answer(local_json(text_of(args, "name")));
+    };
+    commands_["why"] = [this](const Json& args, const Answer& answer) {
+        auto at = text_of(args, "at").empty() ? Result<trust::TierName>(world_.me.name)
+                                              : target(text_of(args, "at"));
+        const std::string app = text_of(args, "app");
+        if (!at.ok() || !valid_name(app)) {
+            answer(at.ok() ? fail(Code::usage, "'" + app + "' is not the name of an app")
+                           : at.error());
+            return;
+        }
+        world_.explain.why(*at, app, text_of(args, "user"), answer);
+    };
+    commands_["offline.report"] = [this](const Json& args, const Answer& answer) {
+        auto at = text_of(args, "at").empty() ? Result<trust::TierName>(world_.me.name)
+                                              : target(text_of(args, "at"));
+        if (!at.ok()) {
+            answer(at.error());
+            return;
+        }
+        world_.explain.offline_report(*at, answer);
     };
     commands_["lease.sign"] = [this](const Json& args, const Answer& answer) {
         const std::string name = text_of(args, "name");
@@ -137,6 +178,61 @@ void Admin::tier_commands() {
         world_.delegation.touch();
         answer(Json::object());
     };
+}
+
+Result<Json> Admin::lent_json(const std::string& child) {
+    auto lent = world_.delegation.lent(child);
+    if (!lent.ok()) {
+        return lent.error();
+    }
+    Json extended = Json::object();
+    for (const auto& [what, until_us] : lent->extended) {
+        extended[what] = rfc3339(until_us);
+    }
+    return Json{{"tier", child},
+                {"epoch", lent->counter.epoch},
+                {"number", lent->counter.number},
+                {"signed", lent->signed_us > 0 ? Json(rfc3339(lent->signed_us)) : Json()},
+                {"taken", lent->taken},
+                {"extended", extended},
+                {"grants", to_json(lent->grants)}};
+}
+
+// What somebody who steals this box would hold: who can log in there, whose files and which apps.
+Result<Json> Admin::local_json(const std::string& name) {
+    auto lent = world_.delegation.lent(name);
+    if (!lent.ok()) {
+        return lent.error();
+    }
+    Json shown;
+    const Json status = world_.status();
+    for (const Json& child : member(status, "children")) {
+        if (text_of(child, "name") == name) {
+            shown = child;
+        }
+    }
+    std::map<std::string, Json> holds;
+    for (const char* kind : {"run", "log-in", "keep", "write"}) {
+        holds[kind] = Json::array();
+    }
+    for (const GrantLine& line : lent->grants) {
+        if (const auto at = holds.find(line.kind); at != holds.end()) {
+            at->second.push_back({{"name", line.what}, {"until", rfc3339(line.expires_us)}});
+        }
+    }
+    shown["holds"] = {{"apps", holds["run"]},
+                      {"log_ins", holds["log-in"]},
+                      {"files_of", holds["keep"]},
+                      {"datasets", holds["write"]}};
+    auto rows = world_.store.allowed(name);
+    Json list = Json::array();
+    if (rows.ok()) {
+        for (const auto& [kind, who] : *rows) {
+            list.push_back({{"kind", kind}, {"name", who}});
+        }
+    }
+    shown["allowed"] = list;
+    return shown;
 }
 
 void Admin::token_commands() {

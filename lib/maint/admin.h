@@ -7,6 +7,7 @@
 #include "billing/ledger_store.h"
 #include "delegation.h"
 #include "enrolment.h"
+#include "explain.h"
 #include "files.h"
 #include "json_tools.h"
 #include "people.h"
@@ -32,6 +33,7 @@ class Admin {
         People& people;
         Apps& apps;
         Delegation& delegation;
+        Explain& explain;
         Enrolment& enrolment;
         ReleaseStore& releases;
         Files& files;
@@ -52,6 +54,8 @@ class Admin {
     void token_commands();
     void app_commands();
     void file_commands();
+    Result<Json> lent_json(const std::string& child);
+    Result<Json> local_json(const std::string& name);
     void bill_commands();
     // Runs `work` on a ledger of its own, beside the keeper: it may read for long.
     void in_ledger(std::function<Result<Json>(billing::LedgerStore&)> work, const Answer& answer);

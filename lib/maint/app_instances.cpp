@@ -7,6 +7,9 @@
 namespace hasp::maint {
 
 namespace {
+// Smaller changes of trusted time than this are the link's jitter.
+constexpr std::int64_t offset_step_us = 200'000;
+
 std::string id_of(const std::string& app, const std::string& user) {
     return user.empty() ? app : app + "." + user;
 }
@@ -18,6 +21,12 @@ void Apps::start(const std::string& app, const std::string& user, Started done) 
     if (row == rows_.end() || manifest == manifests_.end() ||
         manifest->second.kind != run::Kind::process) {
         done(fail(Code::not_found, "there is no program '" + app + "' at this tier"), "");
+        return;
+    }
+    if (const auto over = ended(row->second); over && *over != trust::AtExpiry::read_only) {
+        done(fail(Code::refused,
+                  "The time for which it was lent to this site is over, so it is not started."),
+             "");
         return;
     }
     const bool per_user = manifest->second.instance == run::Instance::user;
@@ -161,8 +170,9 @@ void Apps::on_spawner(const Json& head) {
             instance.app + (instance.user.empty() ? "" : " of " + instance.user);
         world_.log.warn("app." + kind, instance.state.reason,
                         {{"app", instance.app}, {"user", instance.user}});
-        if (const Status kept = world_.store.add_error(
-                {world_.clock.wall_us(), "app." + kind, text + ": " + instance.state.reason});
+        if (const Status kept = world_.store.add_error({world_.clock.wall_us(), "app." + kind,
+                                                        text + ": " + instance.state.reason,
+                                                        instance.state.last_lines});
             !kept.ok()) {
             world_.log.error("errors.keep", kept.error().message);
         }
@@ -215,6 +225,9 @@ void Apps::tick() {
             continue;
         }
         const std::int64_t idle_s = manifest->second.process.idle_stop_s;
+        if (ended_.contains(instance.app)) {
+            continue; // what goes on after the lease's end could not be started again
+        }
         if (idle_s > 0 && now - instance.used_us > idle_s * 1'000'000) {
             instance.used_us = now;
             world_.ports.send_spawner(
@@ -230,10 +243,53 @@ void Apps::tick() {
             break;
         }
     }
-    // Expiries in the snapshot are on the wall clock: a step of it makes them wrong.
-    const std::int64_t offset = world_.clock.wall_us() - now;
-    if (offset - wall_offset_us_ > 1'000'000 || wall_offset_us_ - offset > 1'000'000) {
+    // Trusted time follows the wall clock until the parent has said what time it is.
+    const std::int64_t offset = world_.trusted.wall_us() - now;
+    if (offset - trusted_offset_us_ > offset_step_us ||
+        trusted_offset_us_ - offset > offset_step_us ||
+        (next_end_us_ != 0 && world_.trusted.wall_us() >= next_end_us_)) {
         touch();
+    }
+}
+
+std::optional<trust::AtExpiry> Apps::ended(const AppRow& row) const {
+    const auto authority = authority_(row);
+    if (!authority) {
+        return trust::AtExpiry::stop;
+    }
+    return authority->expires_us != 0 && world_.trusted.wall_us() >= authority->expires_us
+               ? std::optional(authority->at_expiry)
+               : std::nullopt;
+}
+
+void Apps::follow_expiry() {
+    std::set<std::string> now_ended;
+    next_end_us_ = 0;
+    for (const auto& [name, row] : rows_) {
+        const auto authority = authority_(row);
+        const auto over = ended(row);
+        if (!over) {
+            if (authority->expires_us != 0 &&
+                (next_end_us_ == 0 || authority->expires_us < next_end_us_)) {
+                next_end_us_ = authority->expires_us;
+            }
+            continue;
+        }
+        now_ended.insert(name);
+        if (ended_.contains(name)) {
+            continue;
+        }
+        world_.log.warn("lease.ended", "the lease for an app has ended", {{"app", name}});
+        for (auto& [id, instance] : instances_) {
+            if (instance.app == name && *over == trust::AtExpiry::stop) {
+                world_.ports.send_spawner(
+                    dump({{"t", "stop"}, {"instance", id}, {"reason", "its lease has ended"}}), {});
+            }
+        }
+    }
+    if (now_ended != ended_) {
+        ended_ = std::move(now_ended);
+        on_change_();
     }
 }
 

@@ -105,7 +105,7 @@ std::vector<AppFacts> facts_from_json(const Json& json) {
     return out;
 }
 
-Apps::Apps(World world, Authority authority, OnChange on_change)
+Apps::Apps(World world, AskAuthority authority, OnChange on_change)
     : world_(std::move(world)), authority_(std::move(authority)), on_change_(std::move(on_change)) {
 }
 
@@ -264,8 +264,14 @@ registry::AppSpec Apps::spec_here(const AppRow& row, const run::Manifest& m) {
         spec.upstream.base_path = m.upstream.front().path;
         break;
     }
-    const std::optional<std::int64_t> authority = authority_(row);
-    spec.lease_expires_us = authority ? *authority : 1;
+    const std::optional<Authority> authority = authority_(row);
+    spec.lease_expires_us = authority ? authority->expires_us : 1;
+    if (authority) {
+        spec.at_expiry = authority->at_expiry == trust::AtExpiry::go_on ? registry::AtExpiry::go_on
+                         : authority->at_expiry == trust::AtExpiry::read_only
+                             ? registry::AtExpiry::read_only
+                             : registry::AtExpiry::stop;
+    }
     spec.data_home = row.data_home;
     return spec;
 }
@@ -285,9 +291,13 @@ registry::AppSpec Apps::spec_there(const AppFacts& facts, registry::Route route,
 
 registry::SnapshotSpec Apps::snapshot_spec() {
     registry::SnapshotSpec spec;
+    // For CDN-Loop, whose words have neither "/" nor ":" but before a port (RFC 8586 §2).
     spec.tier = world_.me.text();
+    spec.tier.erase(0, spec.tier.find_first_not_of('/', spec.tier.find(':') + 1));
+    std::replace(spec.tier.begin(), spec.tier.end(), '/', '.');
     spec.generation = ++generation_;
     spec.has_parent = !world_.me.is_top();
+    spec.clock_offset_us = trusted_offset_us_;
     spec.app_host = world_.config.web.app_host;
     spec.portal_hosts = world_.config.web.portal_hosts;
     std::set<std::string> names;
@@ -347,7 +357,8 @@ void Apps::flush() {
 
 void Apps::send_snapshot() {
     stale_ = false;
-    wall_offset_us_ = world_.clock.wall_us() - world_.clock.boot_us();
+    trusted_offset_us_ = world_.trusted.wall_us() - world_.trusted.boot_us();
+    follow_expiry();
     auto built = registry::build_snapshot(snapshot_spec());
     if (!built.ok()) {
         world_.log.error("registry.build", built.error().message);
@@ -420,6 +431,11 @@ std::vector<AppFacts> Apps::known() const {
         std::for_each(apps.begin(), apps.end(), add);
     }
     return facts;
+}
+
+bool Apps::parent_has(const std::string& app) const {
+    return std::any_of(parent_.begin(), parent_.end(),
+                       [&](const AppFacts& f) { return f.name == app; });
 }
 
 std::string Apps::child_of(const std::string& app) const {

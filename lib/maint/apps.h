@@ -12,6 +12,7 @@
 #include "registry/spec.h"
 #include "run/manifest.h"
 #include "sync/working_copies.h"
+#include "trust/grants.h"
 
 #include <functional>
 #include <map>
@@ -40,6 +41,7 @@ class Apps {
     struct World {
         KeeperPorts& ports;
         const Clock& clock;
+        const Clock& trusted; // its wall time is the one by which leases end
         const Log& log;
         const Config& config;
         TierStore& store;
@@ -48,13 +50,17 @@ class Apps {
         trust::TierName me;
         std::string state;
     };
-    // Wall time at which this tier's authority over a held app ends; 0: never (it is our own).
+    // By which right a held app runs here.
+    struct Authority {
+        std::int64_t expires_us = 0; // trusted time; 0: never (it is our own)
+        trust::AtExpiry at_expiry = trust::AtExpiry::stop;
+    };
     // Nothing: no lease for it at all.
-    using Authority = std::function<std::optional<std::int64_t>(const AppRow& app)>;
+    using AskAuthority = std::function<std::optional<Authority>(const AppRow& app)>;
     // Something that neighbours or front should know has changed.
     using OnChange = std::function<void()>;
 
-    Apps(World world, Authority authority, OnChange on_change);
+    Apps(World world, AskAuthority authority, OnChange on_change);
 
     // Reads the store. Once, at start.
     Status load();
@@ -113,6 +119,18 @@ class Apps {
     void parent_said(const Json& facts);
     void forget_child(const std::string& child);
 
+    // Null: the app is not held here.
+    const AppRow* row(const std::string& app) const {
+        const auto at = rows_.find(app);
+        return at == rows_.end() ? nullptr : &at->second;
+    }
+    bool parent_has(const std::string& app) const;
+    // What the end of a held app's lease means for it now; nothing while it lasts.
+    std::optional<trust::AtExpiry> ended(const std::string& app) const {
+        const auto row = rows_.find(app);
+        return row == rows_.end() ? std::nullopt : ended(row->second);
+    }
+
     // Marks the snapshot stale; flush() builds and sends it once, however many reasons there were.
     void touch() { stale_ = true; }
     void flush();
@@ -134,6 +152,8 @@ class Apps {
     void load_owners();
     void keep_owners();
     bool is_own_host(const std::string& host) const;
+    std::optional<trust::AtExpiry> ended(const AppRow& row) const;
+    void follow_expiry();
     registry::AppSpec spec_here(const AppRow& row, const run::Manifest& manifest);
     registry::AppSpec spec_there(const AppFacts& facts, registry::Route route,
                                  const std::string& child) const;
@@ -144,7 +164,7 @@ class Apps {
     void settle(Instance& instance, const Status& status);
 
     World world_;
-    Authority authority_;
+    AskAuthority authority_;
     OnChange on_change_;
     BeforeStart before_start_;
     std::function<Status(const std::string&, const std::string&)> on_started_;
@@ -164,7 +184,9 @@ class Apps {
     std::map<std::string, Resolved> resolved_;
     bool stale_ = true;
     std::uint64_t generation_ = 0;
-    std::int64_t wall_offset_us_ = 0;
+    std::int64_t trusted_offset_us_ = 0;
+    std::int64_t next_end_us_ = 0; // trusted time at which the next lease ends; 0: none does
+    std::set<std::string> ended_;  // apps whose lease had ended when we looked last
 };
 
 // Keys as in AppFacts. facts_from_json leaves out what is malformed: one bad entry of a neighbour

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "apps.h"
+#include "lent_login.h"
 #include "links.h"
 #include "maint/release_store.h"
 #include "maint/tier_identity.h"
@@ -12,8 +13,9 @@
 #include "pack_shelf.h"
 #include "signon/account_store.h"
 #include "trust/lease.h"
-#include "trust/time_guard.h"
+#include "trusted_clock.h"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -22,12 +24,26 @@
 
 namespace hasp::maint {
 
+inline constexpr std::int64_t extend_days_max = 366;
+inline constexpr std::size_t extensions_max = 1000; // of one child
+
+// A grant for people: one line of `hasp lease show`.
+struct GrantLine {
+    std::string kind; // "run", "use", "log-in", "keep", "write"
+    std::string what; // app, user, "USER APP" or dataset
+    std::int64_t expires_us = 0;
+    std::string at_expiry; // of "run": as in hasp-app.toml
+};
+std::vector<GrantLine> grant_lines(const trust::Grants& grants);
+Json to_json(const std::vector<GrantLine>& lines);
+
 class Delegation {
   public:
     struct World {
         KeeperPorts& ports;
         Links& links;
         const Clock& clock;
+        const TrustedClock& time;
         Random& random;
         const Log& log;
         const Config& config;
@@ -43,19 +59,14 @@ class Delegation {
     // Reads what is held from the store. Once, at start, before Apps asks for authority.
     Status load();
 
-    // The time by which leases are judged.
-    trust::TrustedTime now();
-    void heard_parent_time(std::int64_t wall_us);
-
-    // Until when this tier may run the app, on the machine's wall clock; 0: without end. See
-    // Apps::Authority.
-    std::optional<std::int64_t> authority(const AppRow& app);
-    struct Held {
-        std::string kind; // "run", "use", "log-in", "keep", "write"
-        std::string what;
-        std::int64_t expires_us = 0;
-    };
-    std::vector<Held> held();
+    // See Apps::Authority.
+    std::optional<Apps::Authority> authority(const AppRow& app);
+    std::vector<GrantLine> held() const;
+    // By whose word a user may log in here while the home cannot be asked: nothing when he is on no
+    // list, or the grant has ended.
+    std::optional<LentLogin> lent_login(const std::string& user) const;
+    // Why an app that this tier is to hold is not there yet; nothing when none is wanted.
+    std::optional<std::string> waits_for(const std::string& app) const;
     trust::Counter held_lease() const { return lease_ ? lease_->header.counter : trust::Counter{}; }
     trust::Counter reached() const { return reached_; }
 
@@ -68,6 +79,31 @@ class Delegation {
     void child_gone(const std::string& child) { offered_.erase(child); }
     void child_revoked(const std::string& child);
     void child_reached(const std::string& child, std::int64_t generation, std::int64_t lease);
+    // What the last lease signed for a child lends, with its number and whether the child has it.
+    struct LentLease {
+        trust::Counter counter;
+        std::int64_t signed_us = 0; // from when its grants count
+        bool taken = false;
+        std::vector<GrantLine> grants;
+        std::map<std::string, std::int64_t> extended; // "app NAME" or "user NAME" → until
+    };
+    Result<LentLease> lent(const std::string& child);
+    // The users who may log in at this child without us.
+    const std::set<std::string>& lent_users(const std::string& child);
+    struct Extension {
+        std::string app;  // this app's run and write grants
+        std::string user; // or this user's; both empty: everything
+        std::int64_t days = 0;
+        bool dry_run = false;
+    };
+    struct Extended {
+        GrantLine before;
+        std::int64_t expires_us = 0; // after
+    };
+    // Lengthens grants of a child to `days` from now, and offers the new lease at once; grants that
+    // last longer already stay. Code::not_found for what is not lent, usage beyond
+    // extend_days_max; what comes from above never outlives our own grant.
+    Result<std::vector<Extended>> extend(const std::string& child, const Extension& what);
     // An operator has seen that a lease drops much, and says that it is right.
     void force_next(const std::string& child) { forced_.insert(child); }
 
@@ -79,7 +115,12 @@ class Delegation {
     // As a child.
     void parent_connected();
     void tick();
+    // Another lease is in force.
+    void on_lease(std::function<void()> callback) { on_lease_ = std::move(callback); }
     void on_reached(std::function<void()> callback) { on_reached_ = std::move(callback); }
+
+    // The time by which leases are judged.
+    trust::TrustedTime now() const { return world_.time.now(); }
 
   private:
     struct Offered {
@@ -98,16 +139,20 @@ class Delegation {
     void offer_lease(const ChildRow& child, Offered& offered);
     // The trusted time from which its grants count.
     Result<std::int64_t> sign_lease(const ChildRow& child);
-    trust::Grants grants_for(const ChildRow& child, std::int64_t from_us);
+    // `longer`: as LentLease::extended.
+    trust::Grants grants_for(const ChildRow& child, std::int64_t from_us,
+                             const std::map<std::string, std::int64_t>& longer);
+    std::map<std::string, std::int64_t> extensions(const std::string& child);
+    run::AtExpiry manifest_at_expiry(const std::string& app, const std::string& release);
+    trust::Grants signed_grants(const LeaseRow& row);
     void add_user(trust::Grants& grants, const ChildRow& child, const trust::TierName& child_name,
                   const std::string& user, std::int64_t until_us);
     void hand_down_users(trust::Grants& grants, const ChildRow& child,
                          const trust::TierName& child_name,
                          const std::set<std::pair<std::string, std::string>>& allowed,
-                         std::int64_t until_us);
+                         const std::function<std::int64_t(const std::string&)>& until);
     std::string desired_envelope(const ChildRow& child);
 
-    void save_time();
     void take_lease(const Message& message);
     void fetch_sections(const std::shared_ptr<Fetch>& fetch);
     void finish_lease(const std::shared_ptr<Fetch>& fetch);
@@ -128,9 +173,8 @@ class Delegation {
     void on_pack_get(const std::string& child, const Message& message, const Links::Answer& answer);
     bool assigned(const std::string& child, const std::string& app, const std::string& release_id);
 
+
     World world_;
-    trust::TimeGuard time_;
-    std::int64_t time_saved_us_ = 0;
     PackShelf packs_;
     bool stale_ = true;                    // of every child
     std::set<std::string> stale_children_; // of these
@@ -139,6 +183,8 @@ class Delegation {
     std::int64_t signed_all_us_ = 0;                  // boot clock
     std::map<std::string, Offered> offered_;
     std::set<std::string> forced_;
+    std::map<std::string, run::AtExpiry> at_expiry_;          // by release, as read
+    std::map<std::string, std::set<std::string>> lent_users_; // by child, as last signed
     std::optional<trust::VerifiedLease> lease_;
     std::optional<trust::LeaseChain> chain_;
     std::optional<trust::Lease> lease_bytes_;
@@ -152,6 +198,7 @@ class Delegation {
     std::int64_t retry_at_us_ = 0;
     std::function<void()> on_reached_;
     OnKeeps on_keeps_;
+    std::function<void()> on_lease_;
 };
 
 } // namespace hasp::maint

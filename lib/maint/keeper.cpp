@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "delegation.h"
 #include "enrolment.h"
+#include "explain.h"
 #include "files.h"
 #include "ledger.h"
 #include "links.h"
@@ -16,7 +17,7 @@
 #include "status.h"
 #include "store/db.h"
 
-#include <array>
+#include <algorithm>
 
 namespace hasp::maint {
 
@@ -45,6 +46,7 @@ struct Keeper::Impl {
     std::unique_ptr<store::Db> ledger_db;
     std::unique_ptr<billing::LedgerStore> ledger_store;
     TierStore store;
+    TrustedClock time;
     sync::WorkingCopies copies;
     ReleaseStore releases;
     std::unique_ptr<signon::AccountStore> accounts;
@@ -52,6 +54,7 @@ struct Keeper::Impl {
     std::unique_ptr<signon::TokenStore> tokens;
     ParentLink parent;
     std::map<std::string, std::int64_t> pids;
+    Traffic traffic;
     Links links;
     People people;
     std::unique_ptr<Apps> apps;
@@ -61,6 +64,7 @@ struct Keeper::Impl {
     std::unique_ptr<Renewal> renewal;
     Ledger ledger;
     std::unique_ptr<Pages> pages;
+    std::unique_ptr<Explain> explain;
     std::unique_ptr<Admin> admin;
     bool front_there = false;
     bool report_stale = true;
@@ -76,18 +80,21 @@ struct Keeper::Impl {
         : options(std::move(o)), ports(p), clock(c), random(r), log(l), me(std::move(identity)),
           db(std::move(database)), ledger_db(std::move(ledger_database)),
           ledger_store(std::move(usage)), store(std::move(tier_store)),
+          time(clock, store, log,
+               me.has_parent() ? options.config.lease.run_days * trust::day_us : 0),
           copies(std::move(working_copies)), releases(options.state + "/releases"),
           accounts(signon::make_sqlite_account_store(*db, clock, me.name.realm())),
-          sessions(signon::make_sqlite_session_store(*db, clock, random, me.name.realm(),
+          sessions(signon::make_sqlite_session_store(*db, time, random, me.name.realm(),
                                                      session_times(options.config))),
-          tokens(signon::make_sqlite_token_store(*db, *accounts, clock, random, me.name.realm())),
-          links(ports, clock, log, me.name, options.version, options.config.link.heartbeat_s),
+          tokens(signon::make_sqlite_token_store(*db, *accounts, time, random, me.name.realm())),
+          traffic(clock.wall_us()),
+          links(ports, time, log, me.name, options.version, options.config.link.heartbeat_s),
           people({store, *accounts, *sessions, *tokens},
-                 {ports, links, clock, random, log, options.config}, secret, me.has_parent()),
+                 {ports, links, time, random, log, options.config}, secret, me.has_parent()),
           enrolment({clock, random, log, me, store, [this] { send_credentials(); }}),
           ledger({links, clock, log, me, store, *ledger_store}) {
         apps = std::make_unique<Apps>(
-            Apps::World{ports, clock, log, options.config, store, copies, releases, me.name,
+            Apps::World{ports, clock, time, log, options.config, store, copies, releases, me.name,
                         options.state},
             [this](const AppRow& app) { return delegation->authority(app); },
             [this] {
@@ -95,7 +102,7 @@ struct Keeper::Impl {
                 children_stale = true;
             });
         delegation = std::make_unique<Delegation>(
-            Delegation::World{ports, links, clock, random, log, options.config, me, store,
+            Delegation::World{ports, links, clock, time, random, log, options.config, me, store,
                               *accounts, *apps, releases, options.state});
         renewal = std::make_unique<Renewal>(Renewal::World{
             links, clock, random, log, me, enrolment, options.state + "/keys",
@@ -115,18 +122,34 @@ struct Keeper::Impl {
             });
         pages = std::make_unique<Pages>(Pages::World{clock, log, options.config, me, links, people,
                                                      *apps, enrolment, *sessions, parent});
+        explain = std::make_unique<Explain>(
+            Explain::World{clock, time, me, store, *accounts, *sessions, links, *apps, *delegation,
+                           parent, [this] { return to_json(unsent()); }});
         admin = std::make_unique<Admin>(
             Admin::World{ports, clock, random, options.config, me, store, *accounts, *sessions,
-                         *tokens, people, *apps, *delegation, enrolment, releases, *files,
+                         *tokens, people, *apps, *delegation, *explain, enrolment, releases, *files,
                          options.state + "/ledger.db", [this] { return status(); },
                          [this](const std::string& child) { child_revoked(child); }});
+        links.on_bytes(
+            [this](const std::string& neighbour, const std::string& type, std::size_t in,
+                   std::size_t out) { traffic.frame(neighbour == to_parent, type, in, out); });
         delegation->on_reached([this] { report_stale = true; });
+        links.on_parent_time([this](std::int64_t wall_us) { time.heard_parent_time(wall_us); });
+        // A tier that has not heard what time it is, in this boot, tells nobody: its clock may be
+        // wrong, and a signed time is believed for good.
+        links.on_own_time([this]() -> std::int64_t {
+            const trust::TrustedTime now = time.now();
+            return me.has_parent() && !now.anchored ? 0 : now.now_us;
+        });
+        people.on_lent([this](const std::string& user) { return delegation->lent_login(user); },
+                       [this](const std::string& child) -> const std::set<std::string>& {
+                           return delegation->lent_users(child);
+                       });
+        delegation->on_lease([this] { people.lease_changed(); });
         ledger.on_change([this] { report_stale = true; });
         apps->on_started([this](const std::string& app, const std::string& user) {
             return ledger.app_started(app, user);
         });
-        links.on_parent_time(
-            [this](std::int64_t wall_us) { delegation->heard_parent_time(wall_us); });
         links.on_change([this](const std::string& neighbour, bool connected) {
             neighbour_changed(neighbour, connected);
         });
@@ -141,14 +164,30 @@ struct Keeper::Impl {
                  });
     }
 
+    // What waits to be sent upward: each module that keeps such things says its part here.
+    Unsent unsent() {
+        Unsent out;
+        const Files::Unsent waiting = files->unsent();
+        out.files = static_cast<std::int64_t>(waiting.files);
+        out.bytes = static_cast<std::int64_t>(waiting.bytes);
+        if (waiting.since_us > 0) {
+            out.since_us = waiting.since_us;
+        }
+        if (me.has_parent()) {
+            const LedgerStatus usage = ledger.status();
+            out.events = static_cast<std::int64_t>(usage.events_unsent);
+            if (usage.oldest_unsent_us > 0) {
+                out.since_us =
+                    std::min(out.since_us.value_or(usage.oldest_unsent_us), usage.oldest_unsent_us);
+            }
+        }
+        return out;
+    }
+
     Json status() {
-        Json out = status_json({clock, options.config, options.version, me, store, links, *apps,
-                                *delegation, parent, pids, options.daemon});
-        const Files::Unsent unsent = files->unsent();
-        out["files"] = {
-            {"unsent_files", unsent.files},
-            {"unsent_bytes", unsent.bytes},
-            {"unsent_since", unsent.since_us > 0 ? Json(rfc3339(unsent.since_us)) : Json()}};
+        Json out =
+            status_json({clock, time, options.config, options.version, me, store, links, *apps,
+                         *delegation, parent, pids, traffic, unsent(), options.daemon});
         out["usage"] = ledger_json(ledger.status());
         return out;
     }
@@ -361,6 +400,7 @@ const TierIdentity& Keeper::identity() const {
 
 void Keeper::front_connected() {
     impl_->front_there = true;
+    impl_->traffic.front_started();
     impl_->send_credentials();
     impl_->apps->touch();
 }
@@ -407,6 +447,8 @@ void Keeper::on_front(const ipc::Frame& frame) {
         impl_->links.arrived(link, frame.body);
     } else if (type == "link.close") {
         impl_->links.closed(link, text_of(head, "why"));
+    } else if (type == "traffic") {
+        impl_->traffic.requests(head);
     } else if (type == "parent") {
         impl_->parent = {true_of(head, "up"), text_of(head, "address"), int_of(head, "since_us"),
                          text_of(head, "why")};
@@ -454,6 +496,9 @@ void Keeper::tick() {
     impl_->delegation->tick();
     impl_->renewal->tick();
     impl_->files->tick();
+    if (impl_->me.has_parent()) {
+        impl_->time.tick();
+    }
     impl_->ledger.tick();
     const std::int64_t now = impl_->clock.boot_us();
     if (now - impl_->expired_us >= expire_every_us) {

@@ -13,13 +13,6 @@ namespace {
 
 constexpr std::size_t sections_text_max = trust::section_bytes_max;
 
-trust::TimeState saved_time(TierStore& store) {
-    auto text = store.fact("time");
-    const Json json = parse_object(text.ok() ? *text : "");
-    return {int_of(json, "signed_floor_us"), int_of(json, "offline_us"),
-            int_of(json, "saved_boot_us"), text_of(json, "boot_id")};
-}
-
 } // namespace
 
 // The lease that is being put together.
@@ -31,33 +24,9 @@ struct Delegation::Fetch {
 
 Delegation::Delegation(World world)
     : world_(std::move(world)),
-      time_(saved_time(world_.store),
-            world_.me.has_parent() ? world_.config.lease.run_days * trust::day_us : 0,
-            world_.clock.boot_us(), world_.clock.boot_id()),
       packs_(world_.ports, world_.clock, world_.releases, world_.state + "/packs") {
     serve_children();
     serve_parent();
-}
-
-trust::TrustedTime Delegation::now() {
-    return time_.now(world_.clock.wall_us(), world_.clock.boot_us());
-}
-
-void Delegation::heard_parent_time(std::int64_t wall_us) {
-    time_.observe_signed(wall_us, world_.clock.boot_us());
-    save_time();
-}
-
-void Delegation::save_time() {
-    time_saved_us_ = world_.clock.boot_us();
-    const trust::TimeState state = time_.state(world_.clock.boot_us());
-    const Json json{{"signed_floor_us", state.signed_floor_us},
-                    {"offline_us", state.offline_us},
-                    {"saved_boot_us", state.saved_boot_us},
-                    {"boot_id", state.boot_id}};
-    if (const Status kept = world_.store.set_fact("time", dump(json)); !kept.ok()) {
-        world_.log.error("time.keep", kept.error().message);
-    }
 }
 
 Status Delegation::load() {
@@ -90,7 +59,8 @@ Status Delegation::load() {
         auto decoded = trust::decode_chain(from_base64url(*chain).value_or(""));
         if (decoded.ok()) {
             // As it was when it was taken: one that has ended lends nothing more (each grant has
-            // its end), but its number still fences off every lower one.
+            // its end), but it says what its end means for each app, and its number still fences
+            // off every lower one.
             auto verified = trust::verify_lease(lease, *decoded,
                                                 {world_.me.realm_id, world_.me.name, std::nullopt},
                                                 std::min(now().now_us, (*row)->granted_us));
@@ -109,47 +79,51 @@ Status Delegation::load() {
     return {};
 }
 
-std::optional<std::int64_t> Delegation::authority(const AppRow& app) {
+std::optional<Apps::Authority> Delegation::authority(const AppRow& app) {
     if (app.origin == world_.me.name.text()) {
-        return 0;
+        return Apps::Authority{};
     }
     if (!lease_) {
         return std::nullopt;
     }
-    std::optional<std::int64_t> until;
     for (const trust::RunGrant& run : lease_->grants.run) {
         if (run.app == app.name && run.release == app.release_id) {
-            until = std::max(until.value_or(0), run.expires_us);
+            return Apps::Authority{run.expires_us, run.at_expiry};
         }
     }
-    if (until) {
-        // The grant ends by trusted time; front compares with the machine's clock.
-        *until = std::max<std::int64_t>(1, *until - now().now_us + world_.clock.wall_us());
-    }
-    return until;
+    return std::nullopt;
 }
 
-std::vector<Delegation::Held> Delegation::held() {
-    std::vector<Held> out;
+std::vector<GrantLine> Delegation::held() const {
+    return lease_ ? grant_lines(lease_->grants) : std::vector<GrantLine>{};
+}
+
+std::optional<LentLogin> Delegation::lent_login(const std::string& user) const {
     if (!lease_) {
-        return out;
+        return std::nullopt;
     }
+    const std::int64_t now_us = now().now_us;
     const trust::Grants& g = lease_->grants;
-    for (const auto& run : g.run) {
-        out.push_back({"run", run.app, run.expires_us});
+    const auto of_user = [&](const auto& grant) { return grant.user == user; };
+    const auto login = std::find_if(g.login.begin(), g.login.end(), of_user);
+    const auto verifier = std::find_if(g.verifier.begin(), g.verifier.end(), of_user);
+    if (login == g.login.end() || verifier == g.verifier.end() || login->expires_us <= now_us) {
+        return std::nullopt;
     }
-    for (const auto& login : g.login) {
-        out.push_back({"log-in", login.user, login.expires_us});
+    LentLogin out;
+    out.verifier = *verifier;
+    out.who.user = user;
+    out.who.name = login->display_name;
+    out.who.email = login->email;
+    out.who.groups = login->groups;
+    for (const trust::UseGrant& use : g.use) {
+        if (use.user == user && use.expires_us > now_us &&
+            std::binary_search(login->apps.begin(), login->apps.end(), use.app)) {
+            out.who.apps.push_back(use.app);
+        }
     }
-    for (const auto& use : g.use) {
-        out.push_back({"use", use.user + " " + use.app, use.expires_us});
-    }
-    for (const auto& keep : g.keep) {
-        out.push_back({"keep", keep.user, keep.expires_us});
-    }
-    for (const auto& write : g.write) {
-        out.push_back({"write", write.dataset, write.expires_us});
-    }
+    out.who.until_us = login->expires_us;
+    signon::normalise(out.who);
     return out;
 }
 
@@ -297,6 +271,9 @@ void Delegation::finish_lease(const std::shared_ptr<Fetch>& fetch) {
                     {{"number", std::to_string(row.number)}, {"until", rfc3339(row.expires_us)}});
     world_.apps.touch();
     touch(); // what our children may have follows from what we have
+    if (on_lease_) {
+        on_lease_();
+    }
     if (on_reached_) {
         on_reached_();
     }

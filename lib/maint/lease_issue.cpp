@@ -13,6 +13,7 @@ namespace {
 
 // What a child did not take is offered again after this time.
 constexpr std::int64_t offer_again_us = 60'000'000;
+constexpr std::size_t at_expiry_known_max = 10'000;
 constexpr std::int64_t sign_again_us = 60'000'000;
 
 trust::AtExpiry at_expiry_of(run::AtExpiry at) {
@@ -31,7 +32,73 @@ std::map<std::string, std::string> hashes_of(const std::vector<trust::Section>& 
     return out;
 }
 
+// Whoever was disabled loses his grants by an order of an operator, not because a table is empty.
+void forget_disabled(trust::Grants& grants, signon::AccountStore& accounts) {
+    std::map<std::string, bool> known;
+    const auto disabled = [&](const std::string& user) {
+        const auto [at, fresh] = known.emplace(user, false);
+        if (fresh) {
+            const auto account = accounts.show(user);
+            at->second = account.ok() && account->disabled;
+        }
+        return at->second;
+    };
+    const auto is = [&](const auto& grant) { return disabled(grant.user); };
+    std::erase_if(grants.login, is);
+    std::erase_if(grants.use, is);
+    std::erase_if(grants.keep, is);
+}
+
+template <typename T, typename Same>
+void keep_held(std::vector<T>& grants, const std::vector<T>& held, const trust::TierName& me,
+               const Same& same) {
+    std::erase_if(grants, [&](const T& grant) {
+        return grant.origin != me && std::none_of(held.begin(), held.end(),
+                                                  [&](const T& one) { return same(one, grant); });
+    });
+}
+
+// What the tier above took away from us goes below too: it has looked whether that is meant.
+void forget_not_held(trust::Grants& grants, const trust::Grants& held, const trust::TierName& me) {
+    const auto same_user = [](const auto& a, const auto& b) { return a.user == b.user; };
+    keep_held(grants.login, held.login, me, same_user);
+    keep_held(grants.keep, held.keep, me, same_user);
+    keep_held(grants.use, held.use, me,
+              [](const auto& a, const auto& b) { return a.user == b.user && a.app == b.app; });
+    keep_held(grants.run, held.run, me, [](const auto& a, const auto& b) {
+        return a.app == b.app && a.release == b.release;
+    });
+    keep_held(grants.write, held.write, me,
+              [](const auto& a, const auto& b) { return a.dataset == b.dataset; });
+}
+
 } // namespace
+
+// As the release itself says, whether or not this tier holds the app.
+run::AtExpiry Delegation::manifest_at_expiry(const std::string& app, const std::string& release) {
+    const auto known = at_expiry_.find(release);
+    if (known != at_expiry_.end()) {
+        return known->second;
+    }
+    auto manifest = run::read_manifest(world_.releases.tree_path(app, release));
+    if (!manifest.ok()) {
+        return run::AtExpiry::go_on; // not here (any more): nothing stricter is known
+    }
+    if (at_expiry_.size() >= at_expiry_known_max) {
+        at_expiry_.clear();
+    }
+    return at_expiry_[release] = manifest->at_expiry;
+}
+
+trust::Grants Delegation::signed_grants(const LeaseRow& row) {
+    trust::Grants grants;
+    for (const auto& [name, hash] : row.sections) {
+        if (auto body = world_.store.section(hash); body.ok() && *body) {
+            [[maybe_unused]] const Status decoded = trust::decode_section({name, **body}, grants);
+        }
+    }
+    return grants;
+}
 
 void Delegation::add_user(trust::Grants& grants, const ChildRow& child,
                           const trust::TierName& child_name, const std::string& user,
@@ -69,7 +136,7 @@ void Delegation::add_user(trust::Grants& grants, const ChildRow& child,
 void Delegation::hand_down_users(trust::Grants& grants, const ChildRow& child,
                                  const trust::TierName& child_name,
                                  const std::set<std::pair<std::string, std::string>>& allowed,
-                                 std::int64_t until_us) {
+                                 const std::function<std::int64_t(const std::string&)>& until) {
     if (!lease_) {
         return;
     }
@@ -83,6 +150,7 @@ void Delegation::hand_down_users(trust::Grants& grants, const ChildRow& child,
         if (!may) {
             continue;
         }
+        const std::int64_t until_us = until(login.user);
         trust::LoginGrant down = login;
         down.expires_us = std::min(down.expires_us, until_us);
         grants.login.push_back(down);
@@ -110,7 +178,14 @@ void Delegation::hand_down_users(trust::Grants& grants, const ChildRow& child,
     }
 }
 
-trust::Grants Delegation::grants_for(const ChildRow& child, std::int64_t from_us) {
+trust::Grants Delegation::grants_for(const ChildRow& child, std::int64_t from_us,
+                                     const std::map<std::string, std::int64_t>& longer) {
+    const auto at_least = [&](std::int64_t until_us, const std::string& what) {
+        const auto one = longer.find(what);
+        const auto all = longer.find("all");
+        until_us = one == longer.end() ? until_us : std::max(until_us, one->second);
+        return all == longer.end() ? until_us : std::max(until_us, all->second);
+    };
     trust::Grants grants;
     const auto child_name = world_.me.name.child(child.name);
     auto assignments = world_.store.assignments(child.name);
@@ -132,11 +207,9 @@ trust::Grants Delegation::grants_for(const ChildRow& child, std::int64_t from_us
         if (!row.wanted || !origin.ok() || !seen.insert(row.app + "/" + row.release_id).second) {
             continue;
         }
-        trust::RunGrant run{row.app, row.release_id, *origin, trust::AtExpiry::go_on, run_until_us};
-        const auto manifest = world_.apps.manifests().find(row.app);
-        if (manifest != world_.apps.manifests().end()) {
-            run.at_expiry = at_expiry_of(manifest->second.at_expiry);
-        }
+        trust::RunGrant run{row.app, row.release_id, *origin, trust::AtExpiry::go_on,
+                            at_least(run_until_us, "app " + row.app)};
+        run.at_expiry = at_expiry_of(manifest_at_expiry(row.app, row.release_id));
         if (*origin != world_.me.name) {
             // Only what we hold ourselves: the order may be here before the lease that goes with
             // it.
@@ -164,9 +237,10 @@ trust::Grants Delegation::grants_for(const ChildRow& child, std::int64_t from_us
         }
     }
     for (const std::string& user : users) {
-        add_user(grants, child, *child_name, user, until_us);
+        add_user(grants, child, *child_name, user, at_least(until_us, "user " + user));
     }
-    hand_down_users(grants, child, *child_name, allowed, until_us);
+    hand_down_users(grants, child, *child_name, allowed,
+                    [&](const std::string& user) { return at_least(until_us, "user " + user); });
     return grants;
 }
 
@@ -186,7 +260,7 @@ Result<std::int64_t> Delegation::sign_lease(const ChildRow& child) {
     // Between renewals the same grants have the same ends, so that only what changed is signed and
     // sent.
     const std::int64_t from_us = due ? now_us : (*last)->granted_us;
-    const trust::Grants grants = grants_for(child, from_us);
+    const trust::Grants grants = grants_for(child, from_us, extensions(child.name));
     auto sections = trust::encode_sections(grants);
     if (!sections.ok()) {
         return sections.error();
@@ -195,12 +269,10 @@ Result<std::int64_t> Delegation::sign_lease(const ChildRow& child) {
         return from_us;
     }
     if (*last && !forced_.contains(child.name)) {
-        trust::Grants before;
-        for (const auto& [name, hash] : (*last)->sections) {
-            if (auto body = world_.store.section(hash); body.ok() && *body) {
-                [[maybe_unused]] const Status decoded =
-                    trust::decode_section({name, **body}, before);
-            }
+        trust::Grants before = signed_grants(**last);
+        forget_disabled(before, world_.accounts);
+        if (lease_) {
+            forget_not_held(before, lease_->grants, world_.me.name);
         }
         if (trust::drops_too_much(before, grants)) {
             return fail(Code::refused,
@@ -209,8 +281,11 @@ Result<std::int64_t> Delegation::sign_lease(const ChildRow& child) {
                         "if that is meant: hasp lease sign " + child.name);
         }
     }
-    const std::int64_t end_us =
+    std::int64_t end_us =
         from_us + std::max(world_.config.lease.days, world_.config.lease.run_days) * trust::day_us;
+    for (const GrantLine& line : grant_lines(grants)) {
+        end_us = std::max(end_us, line.expires_us); // extended ones
+    }
     const trust::LeaseParams params{world_.me.realm_id,
                                     world_.me.name,
                                     *child_name,
@@ -247,6 +322,7 @@ Result<std::int64_t> Delegation::sign_lease(const ChildRow& child) {
     if (!kept.ok()) {
         return kept.error();
     }
+    lent_users_.erase(child.name); // as the row says, when somebody asks
     return from_us;
 }
 
@@ -318,12 +394,7 @@ void Delegation::offer_lease(const ChildRow& child, Offered& offered) {
     if (!row.ok() || !*row) {
         return;
     }
-    trust::Grants grants;
-    for (const auto& [name, hash] : (*row)->sections) {
-        if (auto body = world_.store.section(hash); body.ok() && *body) {
-            [[maybe_unused]] const Status decoded = trust::decode_section({name, **body}, grants);
-        }
-    }
+    const trust::Grants grants = signed_grants(**row);
     auto chain = trust::enclose(world_.me.name, grants, lease_bytes_ ? &*lease_bytes_ : nullptr,
                                 chain_ ? &*chain_ : nullptr, world_.me.ca_chain_der);
     if (!chain.ok()) {
@@ -388,6 +459,8 @@ void Delegation::child_connected(const std::string& child) {
 }
 
 void Delegation::child_revoked(const std::string& child) {
+    lent_users_.erase(child);
+    [[maybe_unused]] const Status forgotten = world_.store.set_fact("extended." + child, "");
     offered_.erase(child);
     forced_.erase(child);
     renew_at_us_.erase(child);

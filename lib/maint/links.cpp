@@ -6,8 +6,8 @@ namespace hasp::maint {
 
 namespace {
 // What both sides must know before they use it. A parent serves children two releases back.
-const std::vector<std::string> own_features{"lease", "desired", "pack",   "login",
-                                            "token", "session", "report", "usage", "renew"};
+const std::vector<std::string> own_features{"lease",   "desired", "pack",  "login", "token",
+                                            "session", "report",  "usage", "renew"};
 constexpr std::size_t features_max = 64;
 constexpr std::size_t feature_bytes_max = 64;
 constexpr std::size_t version_bytes_max = 64;
@@ -60,14 +60,22 @@ Links::Skew Links::skew(const std::string& neighbour) const {
             without(link->features, own_features)};
 }
 
-void Links::send(const Link& link, const Json& head, std::string_view body) {
+void Links::send(const Link& link, const Json& head, std::string_view body,
+                 const std::string& answers) {
     std::string bytes;
     if (const Status encoded = ipc::encode_frame(bytes, dump(head), body); !encoded.ok()) {
         log_.error("link.send", encoded.error().message, {{"type", text_of(head, "t")}});
         return;
     }
+    count(link, answers.empty() ? text_of(head, "t") : answers, 0, bytes.size());
     const Json front{{"t", "link.data"}, {"link", link.id}};
     ports_.send_front(dump(front), bytes, {});
+}
+
+void Links::count(const Link& link, const std::string& type, std::size_t in, std::size_t out) {
+    if (on_bytes_) {
+        on_bytes_(link.neighbour, type, in, out);
+    }
 }
 
 void Links::opened(LinkId id, const std::string& neighbour) {
@@ -81,7 +89,7 @@ void Links::opened(LinkId id, const std::string& neighbour) {
           {"features", own_features},
           {"hasp", version_},
           {"name", me_.text()},
-          {"now_us", clock_.wall_us()}},
+          {"now_us", own_time_()}},
          {});
 }
 
@@ -155,6 +163,9 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
     const std::string neighbour = link.neighbour; // the link may end while its message is handled
     Message message{parse_object(frame.head), std::move(frame.body)};
     const std::string type = text_of(message.head, "t");
+    if (type != "re") {
+        count(link, type, frame.head.size() + message.body.size(), 0);
+    }
     if (type == "hello") {
         take_hello(link, message.head);
         return;
@@ -164,10 +175,9 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
         return;
     }
     if (type == "ping") {
-        send(
-            link,
-            {{"t", "pong"}, {"at_us", int_of(message.head, "at_us")}, {"now_us", clock_.wall_us()}},
-            {});
+        send(link,
+             {{"t", "pong"}, {"at_us", int_of(message.head, "at_us")}, {"now_us", own_time_()}},
+             {});
         return;
     }
     if (type == "pong") {
@@ -182,6 +192,7 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
             return;
         }
         const Reply reply = std::move(question->second.reply);
+        count(link, question->second.type, frame.head.size() + message.body.size(), 0);
         questions_.erase(question);
         if (message.head.contains("error")) {
             reply(error_of(member(message.head, "error")));
@@ -191,7 +202,7 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
         return;
     }
     const std::int64_t q = int_of(message.head, "q");
-    const Answer answer = [this, id, q](Result<Message> result) {
+    const Answer answer = [this, id, q, type](Result<Message> result) {
         const auto still = links_.find(id);
         if (q == 0 || still == links_.end()) {
             return;
@@ -199,8 +210,8 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
         Json head = result.ok() ? result->head : Json{{"error", error_json(result.error())}};
         head["t"] = "re";
         head["q"] = q;
-        send(still->second, head,
-             result.ok() ? std::string_view(result->body) : std::string_view());
+        send(still->second, head, result.ok() ? std::string_view(result->body) : std::string_view(),
+             type);
     };
     const auto handler = handlers_.find(type);
     if (handler == handlers_.end()) {
@@ -225,7 +236,8 @@ void Links::ask(const std::string& neighbour, Json head, std::string body, Reply
         return;
     }
     const std::uint64_t q = next_question_++;
-    questions_[q] = {link->id, clock_.boot_us() + question_limit_us, std::move(reply)};
+    questions_[q] = {link->id, clock_.boot_us() + question_limit_us, text_of(head, "t"),
+                     std::move(reply)};
     head["q"] = q;
     send(*link, head, body);
 }

@@ -49,11 +49,19 @@ class Links {
     void on(const std::string& type, Handler handler) { handlers_[type] = std::move(handler); }
     void on_change(OnChange callback) { on_change_ = std::move(callback); }
 
+    // What neighbours are told that the time is; 0: they learn none from us. Without this, the
+    // clock's.
+    void on_own_time(std::function<std::int64_t()> ask) { own_time_ = std::move(ask); }
     // The parent's clock, as it was at most one round trip ago. Called at hello and at every
     // heartbeat.
     void on_parent_time(std::function<void(std::int64_t wall_us)> callback) {
         on_parent_time_ = std::move(callback);
     }
+
+    // Every frame, by the type of its message; an answer counts to its question's.
+    using OnBytes = std::function<void(const std::string& neighbour, const std::string& type,
+                                       std::size_t in, std::size_t out)>;
+    void on_bytes(OnBytes callback) { on_bytes_ = std::move(callback); }
 
     // From front: a control stream of a verified neighbour.
     void opened(LinkId id, const std::string& neighbour);
@@ -61,6 +69,7 @@ class Links {
     void closed(LinkId id, const std::string& reason);
     void all_closed(const std::string& reason);
 
+    const trust::TierName& me() const { return me_; }
     bool connected(const std::string& neighbour) const;
     // Milliseconds of the last heartbeat, -1 before the first.
     std::int64_t rtt_ms(const std::string& neighbour) const;
@@ -98,11 +107,15 @@ class Links {
     struct Question {
         LinkId link = 0;
         std::int64_t until_us = 0;
+        std::string type;
         Reply reply;
     };
     Link* find(const std::string& neighbour);
     const Link* find(const std::string& neighbour) const;
-    void send(const Link& link, const Json& head, std::string_view body);
+    // `answers`: the type of the question that this is the answer to.
+    void send(const Link& link, const Json& head, std::string_view body,
+              const std::string& answers = {});
+    void count(const Link& link, const std::string& type, std::size_t in, std::size_t out);
     void take(LinkId id, ipc::Frame&& frame);
     void hear_time(const std::string& neighbour, const Json& head);
     void take_hello(Link& link, const Json& head);
@@ -119,7 +132,9 @@ class Links {
     std::uint64_t next_question_ = 1;
     std::map<std::string, Handler> handlers_;
     OnChange on_change_;
+    OnBytes on_bytes_;
     std::function<void(std::int64_t)> on_parent_time_;
+    std::function<std::int64_t()> own_time_ = [this] { return clock_.wall_us(); };
 };
 
 } // namespace hasp::maint

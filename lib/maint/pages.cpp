@@ -202,7 +202,9 @@ void Pages::login(const Request& request, Done done) {
     values.frame = frame();
     values.next = next;
     if (const std::string down = link_down(); !down.empty()) {
-        values.offline_note = "T" + down.substr(1) + ": only accounts of this site can log in now.";
+        values.offline_note = "T" + down.substr(1) +
+                              ". Accounts of this site and those on its list can log in, and what "
+                              "this site holds works.";
     }
     done(page(request, 200, signon::render(values)));
 }
@@ -243,11 +245,15 @@ void Pages::post_login(const Request& request, Done done) {
         int status = 401;
         if (opened.error().code == Code::try_later) {
             status = 429;
+        } else if (opened.error().code == Code::unreachable) {
+            // One answer for a wrong password, for whoever is on no list, and for nobody at all.
+            const std::string down = link_down();
+            values.error = "The user name or the password is not right, or this account cannot be "
+                           "checked now: " +
+                           (down.empty() ? opened.error().message : down) + ".";
         } else if (opened.error().code != Code::refused) {
             status = 503;
-            const std::string down = link_down();
-            values.error = "Your account cannot be checked now: " +
-                           (down.empty() ? opened.error().message : down) + ".";
+            values.error = "Your account cannot be checked now: " + opened.error().message + ".";
         }
         Response response = page(request, status, signon::render(values));
         if (status == 429) {
@@ -332,6 +338,8 @@ Pages::Response Pages::portal(const Request& request, const signon::Identity& wh
     values.display_name = who.name;
     values.now_us = world_.clock.wall_us();
     values.utc_offset_s = utc_offset_s(values.now_us);
+    const auto session = world_.sessions.by_sid(request.sid);
+    const bool offline = session.ok() && *session && !(*session)->online;
     const bool parent_up = !world_.me.has_parent() || world_.links.connected(to_parent);
     for (const AppFacts& app : world_.apps.known()) {
         if (!app.open && !signon::may_use(who, app.name)) {
@@ -359,6 +367,17 @@ Pages::Response Pages::portal(const Request& request, const signon::Identity& wh
                 tile.reason = instance->reason;
                 tile.since_us = instance->since_us;
             }
+        }
+        if (here) {
+            if (const auto over = world_.apps.ended(app.name)) {
+                tile.state = signon::TileState::stopped;
+                tile.since_us.reset();
+                tile.reason = *over == trust::AtExpiry::read_only
+                                  ? "for reading only, the time for which it was lent is over"
+                              : *over == trust::AtExpiry::go_on
+                                  ? "only for those who logged in before its lease ended"
+                                  : "the time for which it was lent is over";
+            }
         } else if (!here) {
             const std::string child = world_.apps.child_of(app.name);
             const bool reachable = child.empty() ? parent_up : world_.links.connected(child);
@@ -375,6 +394,14 @@ Pages::Response Pages::portal(const Request& request, const signon::Identity& wh
     if (const std::string down = link_down(); !down.empty()) {
         values.notice = "T" + down.substr(1) +
                         ". What this site holds works; the rest will be back with the link.";
+        if (offline) {
+            values.notice += " It will ask you to log in again then.";
+        }
+    } else if (offline) {
+        values.notice = "You logged in while the link to " +
+                        capitalised(world_.me.name.parent().leaf()) +
+                        " was down. What this site holds works; apps elsewhere ask you to log in "
+                        "again.";
     }
     return page(request, 200, signon::render(values));
 }
@@ -429,6 +456,12 @@ Pages::Response Pages::notice(const Request& request) {
         values.headline = (title.empty() ? "This app" : title) + " may not run here now";
         values.what = "The time for which it was lent to this site is over. It comes back when the "
                       "site above renews it.";
+    } else if (kind == "read-only") {
+        values.status = 409;
+        values.headline = (title.empty() ? "This app" : title) + " can only be read now";
+        values.what = "The time for which it was lent to this site is over. Nothing was changed: "
+                      "what you sent is not saved.";
+        values.what_to_do = "It can be changed again when the site above renews it.";
     } else if (kind == "forbidden") {
         values.status = 403;
         values.headline = "This came from another site";

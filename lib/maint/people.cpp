@@ -16,6 +16,13 @@ constexpr std::int64_t child_word_us = 900 * second_us;
 constexpr std::int64_t told_used_step_us = 600 * second_us;
 // More than can be checked before those who wait have given up (each takes about 0.15 s of a core).
 constexpr std::size_t checking_max = 200;
+// Nobody waits longer for an answer (Links gives up after 15 s): a password that waited so long is
+// not checked any more, or a burst would keep all who come after it waiting in vain.
+constexpr std::int64_t check_wait_max_us = 10'000'000;
+
+bool home_unknown(const Error& error) {
+    return error.code == Code::unreachable || error.code == Code::timed_out;
+}
 
 Error wrong_login() {
     return fail(Code::refused, "The user name or the password is not right.");
@@ -49,9 +56,16 @@ bool People::lives_above(const std::string& user) {
 
 void People::identify(const Json& question, std::function<void(Json)> answer) {
     const std::string kind = text_of(question, "kind");
-    const Found found = [answer](Result<signon::Identity> who) {
-        answer(who.ok() ? Json{{"identity", identity_json(*who)}}
-                        : Json{{"error", error_json(who.error())}});
+    const Found found = [this, answer, token = kind == "token"](Result<signon::Identity> who) {
+        if (!who.ok()) {
+            answer({{"error", error_json(who.error())}});
+            return;
+        }
+        Json known{{"identity", identity_json(*who)}};
+        if (token) {
+            known["since_us"] = token_since(*who);
+        }
+        answer(std::move(known));
     };
     if (kind == "cookie") {
         auto session =
@@ -61,17 +75,30 @@ void People::identify(const Json& question, std::function<void(Json)> answer) {
             return;
         }
         signon::Session live = **session;
+        if (!live.online) {
+            const auto lent = lent_login_(live.identity.user);
+            if (!lent ||
+                lent->verifier.version != static_cast<std::uint64_t>(live.password_version)) {
+                end_offline(live.identity.user);
+                found(fail(Code::refused, "the grant of a session begun offline has ended"));
+                return;
+            }
+        }
         if (auto until = stores_.sessions.renew(live.identity.sid); until.ok()) {
             live.identity.until_us = *until;
         }
-        if (live.origin == signon::Origin::parent && has_parent_) {
+        if (!live.online) { // never longer than the grant that it stands on
+            live.identity.until_us =
+                std::min(live.identity.until_us, lent_login_(live.identity.user)->who.until_us);
+        }
+        if (live.online && live.origin == signon::Origin::parent && has_parent_) {
             std::int64_t& told = told_used_us_[live.identity.sid];
             if (world_.clock.boot_us() - told > told_used_step_us || told == 0) {
                 told = world_.clock.boot_us();
                 world_.links.tell(to_parent, {{"t", "session.used"}, {"sid", live.identity.sid}});
             }
         }
-        found(live.identity);
+        answer({{"identity", identity_json(live.identity)}, {"since_us", live.created_us}});
     } else if (kind == "token") {
         std::optional<std::string> basic_user;
         if (question.contains("user")) {
@@ -103,6 +130,17 @@ void People::identify(const Json& question, std::function<void(Json)> answer) {
     } else {
         found(fail(Code::usage, "unknown kind of session question"));
     }
+}
+
+// When a token of this tier was made; 0 for one of another tier.
+std::int64_t People::token_since(const signon::Identity& who) {
+    auto tokens = stores_.tokens.list(who.user);
+    for (const signon::Token& token : tokens.ok() ? *tokens : std::vector<signon::Token>{}) {
+        if (token.id == who.sid) {
+            return token.created_us;
+        }
+    }
+    return 0;
 }
 
 void People::identify_child(const std::string& child, const std::string& sid, Found found) {
@@ -165,8 +203,13 @@ void People::log_in(const LoginAttempt& attempt, std::function<void(Result<signo
     }
     const std::string sid = to_hex(world_.random.bytes(16));
     authenticate("-", attempt, sid,
-                 [this, user = attempt.user, host = attempt.host, client, sid,
+                 [this, attempt, user = attempt.user, host = attempt.host, client, sid,
                   done](Result<signon::Identity> who) {
+                     if (!who.ok() && home_unknown(who.error())) {
+                         limiter_.undecided(user, client);
+                         log_in_offline(attempt, sid, who.error(), done);
+                         return;
+                     }
                      if (!who.ok()) {
                          if (who.error().code != Code::refused) {
                              limiter_.undecided(user, client);
@@ -210,11 +253,6 @@ void People::authenticate(const std::string& from, const LoginAttempt& attempt,
 }
 
 void People::verify_here(const LoginAttempt& attempt, const Found& found) {
-    if (checking_ >= checking_max) {
-        found(fail(Code::try_later, "Too many people are logging in at once. Try again in a moment",
-                   "10"));
-        return;
-    }
     std::optional<signon::LoginMaterial> material;
     if (valid_name(attempt.user)) {
         auto known = stores_.accounts.login_material(attempt.user);
@@ -224,24 +262,42 @@ void People::verify_here(const LoginAttempt& attempt, const Found& found) {
         }
         material = *known;
     }
+    check(attempt.user, std::move(material), attempt.password,
+          [this, user = attempt.user, found](Result<bool> right) {
+              if (!right.ok()) {
+                  found(right.error());
+                  return;
+              }
+              auto who = *right ? stores_.accounts.identity_of(user)
+                                : Result<signon::Identity>(wrong_login());
+              found(who.ok() ? who : Result<signon::Identity>(wrong_login()));
+          });
+}
+
+void People::check(const std::string& user, std::optional<signon::LoginMaterial> material,
+                   const std::string& password, std::function<void(Result<bool>)> done) {
+    const Error crowded = fail(
+        Code::try_later, "Too many people are logging in at once. Try again in a moment", "10");
+    if (checking_ >= checking_max) {
+        done(crowded);
+        return;
+    }
     ++checking_;
-    auto password = std::make_shared<std::string>(attempt.password);
+    auto typed = std::make_shared<std::string>(password);
     auto right = std::make_shared<Result<bool>>(false);
     world_.ports.background(
-        [this, user = attempt.user, password, material, right] {
-            *right = checker_.check(user, material, *password);
-            trust::wipe(*password);
-        },
-        [this, user = attempt.user, right, found] {
-            --checking_;
-            if (!right->ok()) {
-                found(right->error());
-            } else if (!**right) {
-                found(wrong_login());
+        [this, user, typed, material = std::move(material), right, crowded,
+         until_us = world_.clock.boot_us() + check_wait_max_us] {
+            if (world_.clock.boot_us() < until_us) {
+                *right = checker_.check(user, material, *typed);
             } else {
-                auto who = stores_.accounts.identity_of(user);
-                found(who.ok() ? who : Result<signon::Identity>(wrong_login()));
+                *right = crowded;
             }
+            trust::wipe(*typed);
+        },
+        [this, right, done = std::move(done)] {
+            --checking_;
+            done(std::move(*right));
         });
 }
 
@@ -355,6 +411,10 @@ void People::on_token(const std::string& from, const Message& message,
 Result<signon::Identity> People::own_word(const std::string& sid) {
     auto session = stores_.sessions.by_sid(sid);
     if (session.ok() && *session) {
+        if (!(*session)->online) {
+            // Its home has not seen this log-in: above, it opens nothing.
+            return fail(Code::refused, "the session was begun offline");
+        }
         return (*session)->identity;
     }
     auto children = stores_.tier.children();
@@ -424,6 +484,10 @@ void People::serve_neighbours() {
              });
     links.on("session.check", [this](const std::string& from, const Message& m,
                                      const Links::Answer& a) { on_check(from, m.head, a); });
+    links.on("session.offline",
+             [this](const std::string& from, const Message& m, const Links::Answer& a) {
+                 on_check_offline(from, m.head, a);
+             });
     links.on("identity.changed",
              [this](const std::string& from, const Message& m, const Links::Answer& a) {
                  a(answer_of(on_changed(from, m.head)));

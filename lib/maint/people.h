@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "json_tools.h"
+#include "lent_login.h"
 #include "links.h"
 #include "maint/config.h"
 #include "maint/tier_store.h"
@@ -21,6 +22,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -58,8 +60,9 @@ class People {
         std::string client; // address
         std::string host;   // where the cookie is to be good
     };
-    // Code::refused: wrong (one sentence for every cause); try_later: too many attempts;
-    // unreachable: the home cannot be asked.
+    // Code::refused: wrong (one sentence for every cause); try_later: too many attempts. While the
+    // account's home cannot be asked, the verifiers of the lease decide, and unreachable is the one
+    // answer for everybody whom they do not let in: wrong, on no list or nobody at all.
     void log_in(const LoginAttempt& attempt, std::function<void(Result<signon::Opened>)> done);
     // An error: the session stands, and he must be told so.
     Status log_out(const std::string& sid);
@@ -71,6 +74,17 @@ class People {
     Result<std::string> handover_sid(const std::string& code, const std::string& app_host) {
         return handover_.redeem(code, app_host);
     }
+
+    // What the lease lends: for log-ins while the home cannot be asked.
+    using LentLogins = std::function<std::optional<LentLogin>(const std::string& user)>;
+    // The users who may log in at a child without us.
+    using LentUsers = std::function<const std::set<std::string>&(const std::string& child)>;
+    void on_lent(LentLogins logins, LentUsers users) {
+        lent_login_ = std::move(logins);
+        lent_users_ = std::move(users);
+    }
+    // Another lease is in force: sessions begun offline end or shrink with it.
+    void lease_changed();
 
     // Reserves an account name in the whole realm: asks upward to the top.
     void claim(const std::string& user, std::function<void(Status)> done);
@@ -102,10 +116,20 @@ class People {
     void authenticate(const std::string& from, const LoginAttempt& attempt, const std::string& sid,
                       const Found& found);
     void verify_here(const LoginAttempt& attempt, const Found& found);
+    // One run of Argon2id in the background; `done` on our thread.
+    void check(const std::string& user, std::optional<signon::LoginMaterial> material,
+               const std::string& password, std::function<void(Result<bool>)> done);
+    void log_in_offline(const LoginAttempt& attempt, const std::string& sid, const Error& why,
+                        const std::function<void(Result<signon::Opened>)>& done);
+    // Sessions begun offline are held against what the home says now.
+    void check_offline();
+    void on_check_offline(const std::string& from, const Json& head, const Links::Answer& answer);
+    void end_offline(const std::string& user);
     void ask_home(const std::string& neighbour, const LoginAttempt& attempt, const std::string& sid,
                   const Found& found);
     void verify_token(const std::string& from, const std::string& text,
                       const std::optional<std::string>& basic_user, Found found);
+    std::int64_t token_since(const signon::Identity& who);
     void identify_child(const std::string& child, const std::string& sid, Found found);
     Result<signon::Identity> own_word(const std::string& sid);
     void serve_neighbours();
@@ -142,9 +166,12 @@ class People {
     signon::HandoverCodes handover_;
     bool has_parent_;
     OnArrival on_arrival_;
+    LentLogins lent_login_;
+    LentUsers lent_users_;
     Unsaid unsaid_;
-    bool check_due_ = false;   // what the parent said was not kept: it is asked again
-    std::size_t checking_ = 0; // passwords that wait for, or are in, the background
+    bool check_due_ = false;        // what the parent said was not kept: it is asked again
+    bool offline_unchecked_ = true; // a session begun offline was not yet held against its home
+    std::size_t checking_ = 0;      // passwords that wait for, or are in, the background
     std::map<std::string, std::int64_t>
         told_used_us_; // by sid: when the parent was last told that the session is in use
 };

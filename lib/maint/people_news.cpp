@@ -76,6 +76,8 @@ void People::tell_parent(Json message) {
 
 void People::parent_connected() {
     unsaid_.parent_connected();
+    offline_unchecked_ = true;
+    check_offline();
     check_sessions();
 }
 
@@ -187,6 +189,14 @@ std::set<std::string> People::children_with(const std::string& user) {
     if (auto grants = stores_.sessions.grants_of_user(user); grants.ok()) {
         for (const signon::Grant& held : *grants) {
             children.insert(held.child);
+        }
+    }
+    // And where he may log in without us: he may be there though no grant says so.
+    if (auto rows = stores_.tier.children(); rows.ok()) {
+        for (const ChildRow& child : *rows) {
+            if (lent_users_(child.name).contains(user)) {
+                children.insert(child.name);
+            }
         }
     }
     return children;
@@ -370,6 +380,8 @@ void People::expire() {
     if (check_due_ && world_.links.connected(to_parent)) {
         check_sessions();
     }
+    // A link further up may have come back, of which we hear nothing.
+    check_offline();
     if (told_used_us_.size() > told_used_max) {
         told_used_us_.clear();
     }

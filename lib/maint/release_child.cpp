@@ -11,6 +11,7 @@
 #include "release_repo.h"
 #include "release_scan.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <fcntl.h>
@@ -262,7 +263,12 @@ Status limit_process() {
     }
 #endif
     const rlimit cpu{cpu_s_max, cpu_s_max};
-    const rlimit files{open_files_max, open_files_max};
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) {
+        return errno_error(errno, "cannot read the limit of open files");
+    }
+    files.rlim_cur = files.rlim_max =
+        std::min(files.rlim_max, open_files_max); // never to be raised
     const rlimit written{written_file_bytes_max, written_file_bytes_max};
     const rlimit core{0, 0};
     if (::setrlimit(RLIMIT_CPU, &cpu) != 0 || ::setrlimit(RLIMIT_NOFILE, &files) != 0 ||

@@ -11,7 +11,6 @@ namespace hasp::maint {
 namespace {
 constexpr std::int64_t retry_us = 10'000'000;
 constexpr std::int64_t sign_all_every_us = 3600LL * 1'000'000;
-constexpr std::int64_t time_save_every_us = 300'000'000;
 } // namespace
 
 // A release on its way here.
@@ -292,10 +291,6 @@ void Delegation::tick() {
     if (retry_at_us_ != 0 && boot_us >= retry_at_us_) {
         retry_at_us_ = 0;
         work();
-    }
-    // Uptime without a signed time counts over restarts too.
-    if (world_.me.has_parent() && boot_us - time_saved_us_ >= time_save_every_us) {
-        save_time();
     }
     const std::int64_t now_us = now().now_us;
     for (auto at = renew_at_us_.begin(); at != renew_at_us_.end();) {

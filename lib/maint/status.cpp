@@ -2,6 +2,10 @@
 
 #include "base/text.h"
 
+#include <algorithm>
+#include <functional>
+#include <vector>
+
 namespace hasp::maint {
 
 namespace {
@@ -21,6 +25,10 @@ void add_skew(Json& entry, const StatusSources& from, const std::string& neighbo
                          {"it_lacks", skew.lacks},
                          {"we_lack", skew.unknown}};
     }
+}
+
+Json counted(const std::optional<std::int64_t>& number) {
+    return number ? Json(*number) : Json();
 }
 
 Json link_json(const StatusSources& from) {
@@ -79,9 +87,9 @@ Json apps_json(const StatusSources& from) {
         }
         if (const auto authority = from.delegation.authority(row); !authority) {
             entry["state"] = "no lease";
-        } else if (*authority > 0) {
-            entry["lease_expires"] = rfc3339(*authority);
-            if (*authority <= from.clock.wall_us()) {
+        } else if (authority->expires_us > 0) {
+            entry["lease_expires"] = rfc3339(authority->expires_us);
+            if (authority->expires_us <= from.time.wall_us()) {
                 entry["state"] = "lease expired";
             }
         }
@@ -120,39 +128,73 @@ Json children_json(const StatusSources& from) {
 
 } // namespace
 
-Json status_json(const StatusSources& from) {
-    Json leases = Json::array();
-    for (const Delegation::Held& held : from.delegation.held()) {
-        leases.push_back(
-            {{"kind", held.kind}, {"what", held.what}, {"expires", rfc3339(held.expires_us)}});
+Json to_json(const Unsent& unsent) {
+    return {{"files", counted(unsent.files)},
+            {"bytes", counted(unsent.bytes)},
+            {"events", counted(unsent.events)},
+            {"since", unsent.since_us ? Json(rfc3339(*unsent.since_us)) : Json()}};
+}
+
+Json errors_below(const Json& status) {
+    std::vector<Json> found;
+    const std::function<void(const std::string&, const Json&)> visit = [&](const std::string& tier,
+                                                                           const Json& below) {
+        for (const Json& error : member(below, "errors")) {
+            if (!tier.empty() && error.is_object()) {
+                found.push_back(error);
+                found.back()["tier"] = tier;
+            }
+        }
+        for (const Json& child : member(below, "children")) {
+            const std::string name = text_of(child, "name");
+            visit(tier.empty() ? name : tier + "/" + name, member(child, "status"));
+        }
+    };
+    visit("", status);
+    std::stable_sort(found.begin(), found.end(), [](const Json& a, const Json& b) {
+        return text_of(a, "at") > text_of(b, "at");
+    });
+    if (found.size() > errors_below_max) {
+        found.resize(errors_below_max);
     }
+    return found;
+}
+
+Json status_json(const StatusSources& from) {
     Json errors = Json::array();
     if (auto rows = from.store.errors(errors_shown); rows.ok()) {
         for (const ErrorRow& row : *rows) {
-            errors.push_back({{"at", rfc3339(row.at_us)}, {"id", row.id}, {"text", row.text}});
+            Json one{{"at", rfc3339(row.at_us)}, {"id", row.id}, {"text", row.text}};
+            if (!row.last_lines.empty()) {
+                one["last_lines"] = row.last_lines;
+            }
+            errors.push_back(std::move(one));
         }
     }
     Json processes = Json::object();
     for (const auto& [name, pid] : from.pids) {
         processes[name] = pid;
     }
-    const trust::TrustedTime time = from.delegation.now();
+    const trust::TrustedTime time = from.time.now();
     Json out{{"tier", from.me.name.text()},
              {"version", from.version},
              {"as_of", rfc3339(from.clock.wall_us())},
              {"running", from.daemon},
              {"link", link_json(from)},
-             {"leases", leases},
+             {"leases", to_json(from.delegation.held())},
              {"apps", apps_json(from)},
              {"certificates_end", rfc3339(from.me.certificates_end_us())},
              {"isolation", from.apps.isolation()},
              {"errors", errors},
              {"children", children_json(from)},
+             {"unsent", to_json(from.unsent)},
+             {"wan", from.traffic.json(from.me.has_parent())},
              {"processes", processes}};
     // Asked for at half of their life, over any link: that little is left when there was none.
     if (from.me.certificates_end_us() < time.now_us + renew_before_us / 2) {
         out["certificates_late"] = true;
     }
+    out["errors_below"] = errors_below(out);
     if (time.suspect() || time.clock_ahead) {
         out["clock"] = time.clock_behind  ? "behind: it was set back, or lost its battery"
                        : time.clock_ahead ? "ahead of the parent's"

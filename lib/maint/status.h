@@ -10,14 +10,27 @@
 #include "maint/tier_identity.h"
 #include "maint/tier_store.h"
 #include "pages.h"
+#include "traffic.h"
 
 #include <map>
+#include <optional>
 #include <string>
 
 namespace hasp::maint {
 
+// What this tier has and its parent does not yet. A part that no module of this tier counts is not
+// said (null), never 0.
+struct Unsent {
+    std::optional<std::int64_t> files;
+    std::optional<std::int64_t> bytes;    // of those files
+    std::optional<std::int64_t> events;   // of usage
+    std::optional<std::int64_t> since_us; // of the oldest
+};
+Json to_json(const Unsent& unsent);
+
 struct StatusSources {
     const Clock& clock;
+    const TrustedClock& time;
     const Config& config;
     const std::string& version;
     const TierIdentity& me;
@@ -27,8 +40,14 @@ struct StatusSources {
     Delegation& delegation;
     const ParentLink& parent;
     const std::map<std::string, std::int64_t>& pids;
+    const Traffic& traffic;
+    Unsent unsent;
     bool daemon;
 };
 Json status_json(const StatusSources& from);
+
+// The newest errors of the tiers below, as they told of them: {tier, at, id, text, last_lines}.
+inline constexpr std::size_t errors_below_max = 20;
+Json errors_below(const Json& status);
 
 } // namespace hasp::maint

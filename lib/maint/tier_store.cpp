@@ -388,6 +388,18 @@ Result<std::optional<std::string>> TierStore::section(const std::string& sha256)
         [](const store::Statement& s) { return s.blob(0); }, tenant_, sha256);
 }
 
+namespace {
+// The last whole lines that fit.
+std::string tail_of(const std::string& lines) {
+    if (lines.size() <= error_lines_bytes_max) {
+        return lines;
+    }
+    const std::string cut = lines.substr(lines.size() - error_lines_bytes_max);
+    const std::size_t newline = cut.find('\n');
+    return newline == std::string::npos ? cut : cut.substr(newline + 1);
+}
+} // namespace
+
 Status TierStore::add_error(const ErrorRow& row) {
     return transact([&]() -> Status {
         if (auto dropped =
@@ -396,9 +408,10 @@ Status TierStore::add_error(const ErrorRow& row) {
             !dropped.ok()) {
             return dropped.error();
         }
-        if (auto added = db_->execute("INSERT INTO maint_errors (tenant, at_us, nonce, id, text) "
-                                      "VALUES (?1, ?2, ?3, ?4, ?5)",
-                                      tenant_, row.at_us, ++nonce_, row.id, row.text);
+        if (auto added = db_->execute("INSERT INTO maint_errors (tenant, at_us, nonce, id, text, "
+                                      "last_lines) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                                      tenant_, row.at_us, ++nonce_, row.id, row.text,
+                                      tail_of(row.last_lines));
             !added.ok()) {
             return added.error();
         }
@@ -413,10 +426,11 @@ Status TierStore::add_error(const ErrorRow& row) {
 Result<std::vector<ErrorRow>> TierStore::errors(std::int64_t newest) {
     std::vector<ErrorRow> rows;
     const Status read = db_->each(
-        "SELECT at_us, id, text FROM maint_errors WHERE tenant = ?1 ORDER BY at_us DESC, nonce "
+        "SELECT at_us, id, text, last_lines FROM maint_errors WHERE tenant = ?1 ORDER BY at_us "
+        "DESC, nonce "
         "DESC LIMIT ?2",
         [&](const store::Statement& s) {
-            rows.push_back({s.integer(0), s.text(1), s.text(2)});
+            rows.push_back({s.integer(0), s.text(1), s.text(2), s.text(3)});
         },
         tenant_, newest);
     if (!read.ok()) {

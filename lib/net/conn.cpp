@@ -45,11 +45,31 @@ Status Conn::adopt(Fd socket, const Address& peer, std::shared_ptr<const TlsCont
     return take(std::move(socket), peer, std::move(tls), verify_name, phase);
 }
 
+namespace {
+// What this machine lacks says nothing about the peer.
+Error connect_error(int errno_value, const std::string& context) {
+    Error error = errno_error(errno_value, context);
+    switch (errno_value) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case EAGAIN:
+    case EADDRNOTAVAIL:
+        error.code = Code::try_later;
+        break;
+    default:
+        break;
+    }
+    return error;
+}
+} // namespace
+
 Status Conn::connect(const Address& address, std::shared_ptr<const TlsContext> tls,
                      const std::string& verify_name) {
     Fd socket{::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     if (!socket) {
-        return errno_error(errno, "cannot make a socket for " + address.to_string());
+        return connect_error(errno, "cannot make a socket for " + address.to_string());
     }
     if (!address.is_unix()) {
         const int on = 1;
@@ -60,7 +80,7 @@ Status Conn::connect(const Address& address, std::shared_ptr<const TlsContext> t
         result = ::connect(socket.get(), address.data(), address.size());
     } while (result != 0 && errno == EINTR);
     if (result != 0 && errno != EINPROGRESS) {
-        return errno_error(errno, "cannot connect to " + address.to_string());
+        return connect_error(errno, "cannot connect to " + address.to_string());
     }
     // Also when it is connected already: the first edge comes at once and tells the owner.
     return take(std::move(socket), address, std::move(tls), verify_name, Phase::connecting);

@@ -36,6 +36,8 @@ class Core {
     net::Reactor& reactor() { return parts.reactor; }
     std::int64_t wall_us() const { return parts.reactor.clock().wall_us(); }
     std::int64_t boot_us() const { return parts.reactor.clock().boot_us(); }
+    // By which sessions and leases end. Precondition: there is a snapshot.
+    std::int64_t trusted_us() const { return boot_us() + snapshot->clock_offset_us(); }
     std::int64_t now_ms() const { return parts.reactor.now_ms(); }
     net::HeadLimits head_limits() const;
     std::uint64_t random_u64();

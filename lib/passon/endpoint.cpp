@@ -12,6 +12,7 @@ UpstreamConn::UpstreamConn(Core& core, Endpoint& owner) : endpoint(owner), core_
 }
 
 UpstreamConn::~UpstreamConn() {
+    endpoint.connecting -= connecting_ ? 1 : 0;
     --endpoint.busy;
 }
 
@@ -19,7 +20,20 @@ Status UpstreamConn::connect(const net::Address& address,
                              std::shared_ptr<const net::TlsContext> tls, const std::string& name) {
     wire.conn = std::make_unique<net::Conn>(core_.reactor(), *this);
     ++core_.counters.upstream_opened;
-    return wire.conn->connect(address, std::move(tls), name);
+    Status begun = wire.conn->connect(address, std::move(tls), name);
+    if (begun) {
+        connecting_ = true;
+        ++endpoint.connecting;
+    }
+    return begun;
+}
+
+void UpstreamConn::settled() {
+    if (connecting_) {
+        connecting_ = false;
+        --endpoint.connecting;
+        endpoint.turn_free();
+    }
 }
 
 Status UpstreamConn::adopt(Fd socket) {
@@ -34,6 +48,7 @@ void UpstreamConn::adopt(std::unique_ptr<net::Conn> conn) {
 }
 
 void UpstreamConn::on_open(net::Conn&) {
+    settled();
     if (exchange != nullptr) {
         exchange->on_up_open();
     }
@@ -51,6 +66,7 @@ void UpstreamConn::on_ready(net::Conn&) {
 }
 
 void UpstreamConn::on_fail(net::Conn& conn) {
+    settled();
     if (exchange != nullptr) {
         exchange->on_up_fail(conn.failure());
     } else {
@@ -59,7 +75,8 @@ void UpstreamConn::on_fail(net::Conn& conn) {
 }
 
 Endpoint::Endpoint(Core& core, EndpointKind kind, std::string key)
-    : core_(core), kind_(kind), key_(std::move(key)) {}
+    : core_(core), kind_(kind), key_(std::move(key)),
+      turns_([](void* self) { static_cast<Endpoint*>(self)->give_turns(); }, this) {}
 
 Endpoint::~Endpoint() = default;
 
@@ -95,7 +112,30 @@ void Endpoint::put_idle(std::unique_ptr<UpstreamConn> conn) {
     if (kind_ == EndpointKind::child) {
         ++core_.counters.parked;
         if (Exchange* waiting = next_waiting(); waiting != nullptr) {
-            waiting->on_child_ready();
+            waiting->on_turn();
+        }
+    } else {
+        turn_free();
+    }
+}
+
+bool Endpoint::may_connect() const {
+    return connecting < core_.settings.connecting_an_endpoint_max;
+}
+
+void Endpoint::turn_free() {
+    // Who waits for a process waits for its start, and hears of it from start().
+    if (!waiting_.empty() && kind_ != EndpointKind::process) {
+        core_.reactor().post(turns_);
+    }
+}
+
+void Endpoint::give_turns() {
+    // Each looks once: when nobody answers there it is told so, and does not wait again.
+    for (std::size_t left = waiting_.size(); left > 0 && (!idle_.empty() || may_connect());
+         --left) {
+        if (Exchange* one = next_waiting(); one != nullptr) {
+            one->on_turn();
         }
     }
 }
@@ -177,6 +217,13 @@ void Endpoint::start(const std::string& app, const std::string& user, std::strin
 }
 
 void Endpoint::mark_down(std::string why) {
+    const std::int64_t now_ms = core_.now_ms();
+    // Of several connects that failed together only one says something new: no probe begins before
+    // half of the wait is over.
+    if (down && now_ms < marked_down_ms_ + backoff_ms / 2) {
+        return;
+    }
+    marked_down_ms_ = now_ms;
     if (!down) {
         down_since_us = core_.wall_us();
         backoff_ms = 500;
@@ -186,7 +233,7 @@ void Endpoint::mark_down(std::string why) {
     down = true;
     down_why = std::move(why);
     // Half of it is chance, so that a thousand locals do not come back at the same moment.
-    retry_at_ms = core_.now_ms() + backoff_ms / 2 +
+    retry_at_ms = now_ms + backoff_ms / 2 +
                   static_cast<std::int64_t>(core_.random_u64() %
                                             static_cast<std::uint64_t>(backoff_ms / 2 + 1));
 }

@@ -44,12 +44,15 @@ class UpstreamConn final : public Mortal, public net::ConnOwner {
     Endpoint& endpoint;
     bool reused = false;
     std::int64_t idle_since_ms = 0;
+    // It is open, failed or given up: another may be dialled in its place.
+    void settled();
 
   private:
     void on_open(net::Conn& conn) override;
     void on_ready(net::Conn& conn) override;
     void on_fail(net::Conn& conn) override;
     Core& core_;
+    bool connecting_ = false;
 };
 
 enum class EndpointKind : std::uint8_t { address, process, parent, child };
@@ -74,7 +77,8 @@ class Endpoint {
     void close_older_than(std::int64_t idle_since_ms);
     std::size_t idle_count() const { return idle_.size(); }
 
-    // Exchanges that wait for a start or a reversed connection. False: too many.
+    // Exchanges that wait for a start, a reversed connection, or their turn to connect. False: too
+    // many.
     bool wait(Exchange& exchange);
     void forget(Exchange& exchange);
     std::size_t waiting_count() const { return waiting_.size(); }
@@ -102,12 +106,22 @@ class Endpoint {
 
     std::size_t busy = 0; // connections in exchanges
 
+    // Whether one more may be dialled now: see Settings::connecting_an_endpoint_max.
+    bool may_connect() const;
+    std::size_t connecting = 0;
+    // A turn to connect or an idle connection may be there for who waits: looked at behind the
+    // round, since the caller is in the middle of something.
+    void turn_free();
+
   private:
+    void give_turns();
     Core& core_;
     EndpointKind kind_;
     std::string key_;
     std::vector<std::unique_ptr<UpstreamConn>> idle_;
     std::vector<Exchange*> waiting_;
+    net::Task turns_;
+    std::int64_t marked_down_ms_ = 0;
     bool starting_ = false;
 };
 

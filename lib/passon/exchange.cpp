@@ -99,6 +99,7 @@ void Exchange::begin(std::size_t head_bytes) {
     wall_us_ = core_.wall_us();
     boot_us_ = core_.boot_us();
     snapshot_ = core_.snapshot;
+    trusted_us_ = snapshot_ == nullptr ? 0 : boot_us_ + snapshot_->clock_offset_us();
     keep_ = head.keep_alive && !down_->last_request();
     // The head's views stay valid in this buffer; what came behind it goes to a buffer of the
     // connection's own.
@@ -159,6 +160,7 @@ void Exchange::release_up(bool reusable) {
         return;
     }
     up_->exchange = nullptr;
+    up_->settled();
     if (reusable && up_->wire.conn && up_->wire.conn->open() && up_->wire.in.empty() &&
         !up_->wire.blocked()) {
         Endpoint& home = up_->endpoint;
@@ -272,15 +274,18 @@ bool Exchange::matches(const IdentityFilter& filter) const {
 }
 
 bool Exchange::still_allowed(const registry::Snapshot& snapshot) const {
+    const std::int64_t now_us = core_.boot_us() + snapshot.clock_offset_us();
     registry::Viewer viewer;
     const std::uint64_t this_app = registry::name_hash(app_name_);
     if (who_) {
-        viewer.signed_on = core_.wall_us() < who_->identity->until_us;
+        viewer.signed_on = now_us < who_->identity->until_us;
+        viewer.since_us = who_->identity->since_us;
         viewer.entitled =
             authorised_by_parent_ ? std::span(&this_app, 1) : std::span(who_->identity->apps);
     }
-    const registry::Decision now = registry::decide(snapshot, app_name_, viewer, core_.wall_us(),
-                                                    down_->from() == From::parent);
+    // A tunnel writes: it is not for an app that may only be read.
+    const registry::Decision now =
+        registry::decide(snapshot, app_name_, viewer, now_us, down_->from() == From::parent);
     return now.verdict == verdict_;
 }
 

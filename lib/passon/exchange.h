@@ -37,6 +37,7 @@ enum class Notice : std::uint8_t {
     log_in,      // 303 or 401
     forbidden,   // 403: another site led the browser here
     expired,     // 503: the lease has ended
+    read_only,   // 409: the same, and the app is for reading only since
     unreachable, // 503: the tier that holds the app cannot be reached
     not_running, // 503: the app did not start, or does not answer
     bad_answer,  // 502
@@ -72,7 +73,7 @@ class Exchange {
     void on_up_ready();
     void on_up_fail(const std::string& why);
     void on_started(const StartAnswer& answer);
-    void on_child_ready();
+    void on_turn(); // a connection, or a turn to make one, may be there
 
     // For Engine: a tunnel whose user may no longer have it is cut.
     bool is_tunnel() const { return at_ == At::tunnel; }
@@ -123,6 +124,7 @@ class Exchange {
     void on_whole_time();
     void on_again();
     void watch_client();
+    void count_link_bytes();
     void write_log(std::int64_t now_us); // boot time
     void write_usage(billing::UsageKind kind, bool last, std::int64_t now_us);
     void release_up(bool reusable);
@@ -171,6 +173,7 @@ class Exchange {
     // exchange_acquire.cpp
     void acquire(bool fresh_only);
     Endpoint* endpoint();
+    void wait_for_turn(Endpoint& at);
     void connect_next();
     void dial();
     void on_dialed(Result<Fd> socket);
@@ -238,6 +241,7 @@ class Exchange {
     std::size_t tries_ = 0; // addresses tried
     std::int64_t boot_us_ = 0;
     std::int64_t wall_us_ = 0;
+    std::int64_t trusted_us_ = 0;
     std::int64_t deadline_ms_ = 0; // boot; for the answer's head
     std::uint64_t window_from_ = 0;
     std::uint64_t minute_in_ = 0;

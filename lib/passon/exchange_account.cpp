@@ -5,7 +5,25 @@
 
 namespace hasp::passon {
 
+// What this exchange moved over links: on the side where it came from, and on that where it went.
+void Exchange::count_link_bytes() {
+    const std::uint64_t request = request_.moved();
+    const std::uint64_t answer = answer_.moved() + own_bytes_;
+    if (down_->from() != From::user) {
+        LinkBytes& side =
+            down_->from() == From::parent ? core_.counters.parent : core_.counters.children;
+        side.in += request;
+        side.out += answer;
+    }
+    if (served_ == "parent" || served_ == "child") {
+        LinkBytes& side = served_ == "parent" ? core_.counters.parent : core_.counters.children;
+        side.in += answer_.moved();
+        side.out += request;
+    }
+}
+
 void Exchange::write_log(std::int64_t now_us) {
+    count_link_bytes();
     AccessLine line;
     line.time_us = wall_us_;
     line.request_id = request_id();

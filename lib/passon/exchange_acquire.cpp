@@ -81,13 +81,11 @@ void Exchange::acquire(bool fresh_only) {
             unreachable(at->down_why);
             return;
         }
-        at_ = At::waiting;
         if (!at->wait(*this)) {
             notice(Notice::busy);
             return;
         }
-        waiting_at_ = at;
-        due(Due::start);
+        wait_for_turn(*at);
         return;
     case EndpointKind::parent:
     case EndpointKind::address:
@@ -98,10 +96,19 @@ void Exchange::acquire(bool fresh_only) {
             }
             // This request is the probe; the others need not wait for it.
             at->retry_at_ms = core_.now_ms() + core_.settings.connect_ms;
+        } else if (!fresh_only && !at->may_connect() && at->wait(*this)) {
+            wait_for_turn(*at);
+            return;
         }
         connect_next();
         return;
     }
+}
+
+void Exchange::wait_for_turn(Endpoint& at) {
+    at_ = At::waiting;
+    waiting_at_ = &at;
+    due(Due::start);
 }
 
 void Exchange::connect_next() {
@@ -116,6 +123,10 @@ void Exchange::connect_next() {
         if (Status status = conn->connect(address, at->tls, at->verify_name); !status) {
             why_ = status.error().message;
             core_.bury(std::move(conn));
+            if (status.error().code == Code::try_later) {
+                notice(Notice::busy); // it is this machine that lacks something
+                return;
+            }
             continue;
         }
         up_ = std::move(conn);
@@ -222,7 +233,7 @@ void Exchange::on_started(const StartAnswer& answer) {
     notice(Notice::not_running, text);
 }
 
-void Exchange::on_child_ready() {
+void Exchange::on_turn() {
     waiting_at_ = nullptr;
     if (at_ == At::waiting) {
         acquire(false);

@@ -21,6 +21,7 @@ Notice notice_of(std::string_view word) {
         {"log-in", Notice::log_in},
         {"forbidden", Notice::forbidden},
         {"expired", Notice::expired},
+        {"read-only", Notice::read_only},
         {"unreachable", Notice::unreachable},
         {"not-running", Notice::not_running},
         {"bad-answer", Notice::bad_answer},

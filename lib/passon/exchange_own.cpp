@@ -25,7 +25,7 @@ struct NoticeText {
     std::string_view text;
 };
 
-constexpr std::array<NoticeText, 12> notices{{
+constexpr std::array<NoticeText, 13> notices{{
     {Notice::nowhere, 404, "nowhere", "Not found",
      "There is nothing at this address, or it is not meant for you."},
     {Notice::log_in, 401, "log-in", "Log in", "Please log in to use this."},
@@ -34,6 +34,9 @@ constexpr std::array<NoticeText, 12> notices{{
     {Notice::expired, 503, "expired", "Not now",
      "The time for which this app was lent to this place is over. It comes back when the place "
      "above renews it."},
+    {Notice::read_only, 409, "read-only", "For reading only",
+     "The time for which this app was lent to this place is over: what is there can be read, and "
+     "nothing was changed. It can be written again when the place above renews it."},
     {Notice::unreachable, 503, "unreachable", "Cannot be reached",
      "The place that holds this app cannot be reached."},
     {Notice::not_running, 503, "not-running", "Not running",

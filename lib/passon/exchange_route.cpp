@@ -34,6 +34,13 @@ bool is_hex_id(std::string_view text) {
            });
 }
 
+// Of methods that only read, the two of calendars and files over HTTP beside HTTP's own (RFC 4918
+// §9.1, RFC 3253 §3.6).
+bool only_reads(const net::RequestHead& head) {
+    return !head.upgrade && (net::is_safe(head.method) || head.method_text == "PROPFIND" ||
+                             head.method_text == "REPORT");
+}
+
 } // namespace
 
 void Exchange::make_request_id() {
@@ -79,7 +86,7 @@ bool Exchange::read_link_fields() {
     const std::string_view mount = value(link_mount);
     const std::string_view origin = value(link_origin);
     const std::size_t at = origin.find("://");
-    if (at == std::string_view::npos || (!mount.empty() && !head.path.starts_with(mount))) {
+    if (at == std::string_view::npos || !mount_fits(head.path, mount)) {
         return false;
     }
     scheme_ = origin.substr(0, at) == "https" ? "https" : "http";
@@ -286,7 +293,7 @@ std::optional<WhoQuestion> Exchange::who_question(WhoQuestion::Kind kind, std::s
 
 void Exchange::ask_who(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret) {
     const IdentityCache::Found found = core_.identities.find(
-        kind, scope, secret, core_.now_ms(), wall_us_, core_.settings.identity_stale_ms);
+        kind, scope, secret, core_.now_ms(), trusted_us_, core_.settings.identity_stale_ms);
     if (found.state != IdentityCache::State::unknown) {
         who_ = found.who;
         by_credential_ =
@@ -343,7 +350,7 @@ void Exchange::on_who(WhoQuestion::Kind kind, const std::string& scope, const st
         return;
     }
     who_ = render(std::move(*answer));
-    if (who_ && wall_us_ >= who_->identity->until_us) {
+    if (who_ && trusted_us_ >= who_->identity->until_us) {
         who_.reset();
     }
     core_.remember(kind, scope, secret, who_);
@@ -365,11 +372,12 @@ void Exchange::route() {
     const std::uint64_t this_app = authorised_by_parent_ ? registry::name_hash(app_name_) : 0;
     if (who_) {
         viewer.signed_on = true;
+        viewer.since_us = who_->identity->since_us;
         viewer.entitled =
             authorised_by_parent_ ? std::span(&this_app, 1) : std::span(who_->identity->apps);
     }
     const registry::Decision decision =
-        registry::decide(*snapshot_, app_name_, viewer, wall_us_, down_->from() == From::parent,
+        registry::decide(*snapshot_, app_name_, viewer, trusted_us_, down_->from() == From::parent,
                          down_->from() != From::parent && !mount_.empty());
     verdict_ = decision.verdict;
     app_ = decision.app;
@@ -383,6 +391,14 @@ void Exchange::route() {
     case Verdict::expired:
         notice(Notice::expired);
         return;
+    case Verdict::read_only:
+        if (!only_reads(head)) {
+            notice(Notice::read_only);
+            return;
+        }
+        verdict_ = Verdict::here;
+        served_ = "here";
+        break;
     case Verdict::here:
         served_ = "here";
         break;
@@ -408,7 +424,7 @@ void Exchange::route() {
     if (deadline_ms_ == 0) {
         deadline_ms_ = core_.now_ms() + core_.settings.answer_head_ms;
     }
-    if (decision.verdict == Verdict::here && app_.kind() == registry::Kind::static_files) {
+    if (verdict_ == Verdict::here && app_.kind() == registry::Kind::static_files) {
         serve_static();
         return;
     }

@@ -20,7 +20,9 @@ void Exchange::due(Due what) {
         timer_.arm(keeper_ms);
         break;
     case Due::start:
-        timer_.arm(verdict_ == registry::Verdict::child ? s.park_wait_ms : s.start_ms);
+        timer_.arm(waiting_at_->kind() == EndpointKind::process ? s.start_ms
+                   : waiting_at_->kind() == EndpointKind::child ? s.park_wait_ms
+                                                                : s.connect_ms + s.park_wait_ms);
         break;
     case Due::connect:
         timer_.arm(s.connect_ms);
@@ -56,17 +58,19 @@ void Exchange::on_time() {
         why_ = "the keeper did not answer in time";
         notice(Notice::keeper);
         return;
-    case Due::start:
+    case Due::start: {
+        const bool process = waiting_at_ != nullptr && waiting_at_->kind() == EndpointKind::process;
         if (waiting_at_ != nullptr) {
             waiting_at_->forget(*this);
             waiting_at_ = nullptr;
         }
-        if (verdict_ == registry::Verdict::child) {
-            unreachable("no connection of the tier is free");
-        } else {
+        if (process) {
             notice(Notice::not_running, "it did not start in time");
+        } else {
+            unreachable("no connection became free in time");
         }
         return;
+    }
     case Due::connect:
         on_up_fail("connecting took too long");
         return;

@@ -86,7 +86,7 @@ std::string_view IdentityCache::key_of(WhoQuestion::Kind kind, std::string_view 
 
 IdentityCache::Found IdentityCache::find(WhoQuestion::Kind kind, std::string_view scope,
                                          std::string_view secret, std::int64_t now_ms,
-                                         std::int64_t wall_us, std::int64_t stale_ms) {
+                                         std::int64_t trusted_us, std::int64_t stale_ms) {
     const auto at = map_.find(key_of(kind, scope, secret));
     if (at == map_.end()) {
         return {};
@@ -95,7 +95,7 @@ IdentityCache::Found IdentityCache::find(WhoQuestion::Kind kind, std::string_vie
     Entry& entry = *where;
     const bool fresh = now_ms < entry.fresh_until_ms;
     const bool over = entry.who == nullptr ? !fresh
-                                           : wall_us >= entry.who->identity->until_us ||
+                                           : trusted_us >= entry.who->identity->until_us ||
                                                  now_ms >= entry.fresh_until_ms + stale_ms;
     if (over) {
         map_.erase(at);

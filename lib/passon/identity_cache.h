@@ -50,7 +50,7 @@ class IdentityCache {
     // `stale`: usable while the keeper is asked, for `stale_ms` after it was fresh; unknown after
     // that. Those that have ended are never given.
     Found find(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret,
-               std::int64_t now_ms, std::int64_t wall_us, std::int64_t stale_ms);
+               std::int64_t now_ms, std::int64_t trusted_us, std::int64_t stale_ms);
     // `who` null: nobody.
     void put(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret,
              std::shared_ptr<const KnownIdentity> who, std::int64_t fresh_until_ms);

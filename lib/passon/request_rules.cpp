@@ -59,6 +59,11 @@ bool is_forgeable(std::string_view name, const registry::Snapshot* snapshot) {
             }
         }
         break;
+    case 'p':
+        if (iequals(name, "proxy")) { // HTTP_PROXY to whatever speaks CGI ("httpoxy")
+            return true;
+        }
+        break;
     case 'f':
         if (iequals(name, "forwarded")) {
             return true;
@@ -118,7 +123,13 @@ bool clean_set_cookie(std::string& out, std::string_view value, std::string_view
     std::string_view rest = value;
     const std::string_view pair = next_part(rest);
     const std::size_t equals = pair.find('=');
-    if (equals == std::string_view::npos || is_own_cookie(trim(pair.substr(0, equals)))) {
+    if (equals == std::string_view::npos) {
+        return false;
+    }
+    // Without a name a browser keeps it all the same and sends the value alone: "=hasp-session=x"
+    // would come back as hasp's own (RFC 6265bis §5.7).
+    const std::string_view named = trim(pair.substr(0, equals));
+    if (named.empty() || is_own_cookie(named)) {
         return false;
     }
     out.append(pair);
@@ -199,6 +210,11 @@ bool origin_allowed(const OriginCheck& check) {
     }
     return !check.sec_fetch_site || *check.sec_fetch_site == "same-origin" ||
            *check.sec_fetch_site == "none";
+}
+
+bool mount_fits(std::string_view path, std::string_view mount) {
+    return path.starts_with(mount) &&
+           (mount.empty() || path.size() == mount.size() || path[mount.size()] == '/');
 }
 
 bool hops_allowed(std::string_view cdn_loop, std::string_view tier, std::size_t hops_max) {

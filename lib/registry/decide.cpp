@@ -39,7 +39,18 @@ Decision decide(const Snapshot& snapshot, std::string_view name, const Viewer& v
     }
     // Passing on needs no lease: the tier that serves checks its own.
     if (app.lease_expires_us() != 0 && now_us >= app.lease_expires_us()) {
-        return {Verdict::expired, app};
+        switch (app.at_expiry()) {
+        case AtExpiry::stop:
+            return {Verdict::expired, app};
+        case AtExpiry::read_only:
+            return {Verdict::read_only, app};
+        case AtExpiry::go_on:
+            // Nobody begins anything new; whose session's start is not known is new.
+            if (viewer.since_us <= 0 || viewer.since_us >= app.lease_expires_us()) {
+                return {Verdict::expired, app};
+            }
+            break;
+        }
     }
     return {Verdict::here, app};
 }

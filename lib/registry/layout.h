@@ -6,12 +6,13 @@
 namespace hasp::registry::layout {
 
 inline constexpr std::uint64_t magic = 0x31307061'6e736768; // "hgsnap01"
-inline constexpr std::uint32_t version = 1;
+inline constexpr std::uint32_t version = 2;
 
 struct Header {
     std::uint64_t magic;
     std::uint64_t size; // of the whole file
     std::uint64_t generation;
+    std::int64_t clock_offset_us;
     std::uint32_t version;
     std::uint32_t app_count;
     std::uint32_t rows;  // offset of app_count Rows

@@ -141,6 +141,9 @@ std::string_view Snapshot::first_portal_host() const {
 std::string_view Snapshot::tier() const {
     return text_at(base_, header_->tier);
 }
+std::int64_t Snapshot::clock_offset_us() const {
+    return header_->clock_offset_us;
+}
 std::uint64_t Snapshot::generation() const {
     return header_->generation;
 }

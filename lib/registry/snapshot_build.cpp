@@ -45,6 +45,7 @@ class Builder {
         header.magic = layout::magic;
         header.version = layout::version;
         header.generation = spec_.generation;
+        header.clock_offset_us = spec_.clock_offset_us;
         header.app_count = narrow(spec_.apps.size());
         header.rows = narrow(rows_at);
         header.lists = narrow(lists_at);
@@ -205,6 +206,7 @@ class Builder {
         row.identity[3] = text(app.identity.groups);
         row.upstream_addresses = list(app.upstream.addresses);
         row.lease_expires_us = app.lease_expires_us;
+        row.at_expiry = static_cast<std::uint8_t>(app.at_expiry);
         row.hash = name_hash(app.name);
         row.route = static_cast<std::uint8_t>(app.route);
         row.kind = static_cast<std::uint8_t>(app.kind);

@@ -32,7 +32,7 @@ bool row_is_sound(const Bounds& bounds, const layout::Row& row) {
         }
     }
     return bounds.holds(row.upstream_addresses) && row.route <= 3 && row.kind <= 3 &&
-           row.access <= 1 && row.instance <= 1 && row.mount <= 2;
+           row.access <= 1 && row.instance <= 1 && row.mount <= 2 && row.at_expiry <= 2;
 }
 
 bool slots_are_sound(const Bounds& bounds, const layout::Slot* slots, std::uint32_t mask,

@@ -41,10 +41,12 @@ const std::vector<KeyRow>& manifest_keys() {
          "Whether the app notices files that change under it, or must be restarted. No other tier "
          "changes files of an app in this version of hasp, so nothing follows from it yet."},
         {"app", "at_expiry", "continue | read-only | stop", "", "continue", "",
-         "What is to happen at a tier whose lease to run the app has ended. The leases carry it; "
-         "this "
-         "version of hasp refuses the app's requests there in each case, until the lease is "
-         "renewed."},
+         "What is to happen at a tier whose lease to run the app has ended, until it is renewed. "
+         "continue: sessions and tokens that began before the end go on and running processes are "
+         "not stopped; whoever logs in later is refused, and so is who comes through another tier "
+         "or without a session; no process is started. read-only: GET, HEAD, OPTIONS, PROPFIND and "
+         "REPORT are served, everything else and WebSockets are answered with 409. stop: nothing "
+         "is served and its processes are stopped."},
 
         {"process", "command", "array of strings", "", "",
          "required, at most 64 entries of 4096 bytes",

@@ -3,6 +3,8 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "text_rules.h"
+#include "trust/hash.h"
+#include "trust/verifier.h"
 
 #include <argon2.h>
 
@@ -14,7 +16,9 @@ namespace {
 constexpr std::uint32_t memory_kib_max = 1024 * 1024;
 constexpr std::uint32_t passes_max = 32;
 constexpr std::uint32_t lanes_max = 16;
-constexpr std::size_t steps_max = 32;
+constexpr std::size_t salt_bytes_min = 8;
+constexpr std::size_t salt_bytes_max = 64;
+static_assert(salt_bytes >= salt_bytes_min && salt_bytes <= salt_bytes_max);
 constexpr std::string_view fake_salt_label = "hasp salt of an unknown user";
 
 void append_u32(std::string& out, std::size_t value) {
@@ -36,7 +40,7 @@ bool within_limits(const Argon2Cost& cost) {
 
 Result<std::string> run_argon2id(std::string_view password, std::string_view salt,
                                  const Argon2Cost& cost) {
-    if (!within_limits(cost) || salt.size() != salt_bytes) {
+    if (!within_limits(cost) || salt.size() < salt_bytes_min || salt.size() > salt_bytes_max) {
         return fail(Code::refused, "a password verifier asks for work beyond the limits");
     }
     std::string value(verifier_bytes, '\0');
@@ -55,20 +59,15 @@ Result<std::string> run_argon2id(std::string_view password, std::string_view sal
 
 } // namespace
 
-std::string derive_child_value(const VerifierStep& step, std::string_view parent_value,
-                               std::string_view user, std::int64_t version) {
-    std::string message;
-    append_part(message, parent_value);
-    append_part(message, user);
-    append_part(message, step.tier);
-    const auto bits = static_cast<std::uint64_t>(version);
-    append_u32(message, bits >> 32U);
-    append_u32(message, bits & 0xffffffffU);
-    return hmac_sha256(step.key, message);
+LoginMaterial material_of(const Verifier& verifier) {
+    return {verifier.cost, verifier.salt, verifier.value, std::nullopt};
 }
 
-LoginMaterial material_of(const Verifier& verifier) {
-    return {verifier.version, verifier.cost, verifier.salt, {}, verifier.value};
+LoginMaterial material_of(const trust::VerifierGrant& grant, const trust::TierName& holder) {
+    return {{grant.memory_kib, grant.passes, grant.lanes},
+            grant.salt,
+            {},
+            LoginMaterial::Lent{grant, holder}};
 }
 
 Status acceptable_password(std::string_view password) {
@@ -120,16 +119,13 @@ Result<bool> PasswordChecker::check(std::string_view user,
         return value.error();
     }
     if (!known) {
+        trust::wipe(*value);
         return false;
     }
-    if (known->steps.size() > steps_max) {
-        return fail(Code::refused, "a password verifier has too many steps");
-    }
-    for (const VerifierStep& step : known->steps) {
-        *value = derive_child_value(step, *value, user, known->version);
-    }
-    const bool equal =
-        known->expected.size() == verifier_bytes && equal_constant_time(*value, known->expected);
+    const bool equal = known->lent ? trust::matches(known->lent->grant, known->lent->holder, *value)
+                                   : known->expected.size() == verifier_bytes &&
+                                         equal_constant_time(*value, known->expected);
+    trust::wipe(*value);
     return equal && !too_long;
 }
 

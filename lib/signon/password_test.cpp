@@ -1,6 +1,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "signon/password.h"
+#include "trust/verifier.h"
 
 #include <gtest/gtest.h>
 #include <vector>
@@ -45,6 +46,23 @@ class PasswordTest : public testing::Test {
         EXPECT_TRUE(answer);
         return answer.value_or(false);
     }
+    // The grant of a tier two below the account's home.
+    static Result<trust::VerifierGrant> lent(const Verifier& v) {
+        const trust::VerifierGrant own{"anna",
+                                       *trust::TierName::parse("hasp://r/top"),
+                                       static_cast<std::uint64_t>(v.version),
+                                       v.salt,
+                                       v.cost.memory_kib,
+                                       v.cost.passes,
+                                       v.cost.lanes,
+                                       v.value,
+                                       {}};
+        auto center = trust::hand_down(own, own.home, local.parent(), std::string(32, 'c'));
+        return center.ok() ? trust::hand_down(*center, local.parent(), local, std::string(32, 'l'))
+                           : center;
+    }
+    inline static const trust::TierName local =
+        *trust::TierName::parse("hasp://r/top/center/local");
     SeededRandom random{7};
     PasswordChecker checker{std::string(32, 'k'), cheap};
 };
@@ -60,8 +78,7 @@ TEST_F(PasswordTest, OnlyTheRightPasswordOpensTheAccount) {
 
 TEST_F(PasswordTest, EveryPathRunsArgon2idOnceWithTheSameWork) {
     const LoginMaterial known = material();
-    LoginMaterial below = known;
-    below.steps = {{"local", std::string(32, 'l')}};
+    const LoginMaterial below = material_of(*lent(*make_verifier(good, 1, cheap, random)), local);
     const std::string too_long(password_bytes_max + 1, 'x');
     for (const std::optional<LoginMaterial>& account :
          {std::optional<LoginMaterial>(), std::optional(known), std::optional(below)}) {
@@ -112,39 +129,24 @@ TEST_F(PasswordTest, EqualPasswordsHaveDifferentVerifiers) {
 // password "password", salt "somesaltsomesalt", t=3, m=65536 KiB, p=1, 32 bytes.
 TEST_F(PasswordTest, TheDefaultWorkIsArgon2idAsAnotherImplementationComputesIt) {
     LoginMaterial known;
-    known.version = 1;
     known.salt = "somesaltsomesalt";
     known.expected =
         from_hex("7664ad4ba1a3c999fcdd0991ffc2270f78302d2383233db5e7befc85d1bb1819").value_or("");
     EXPECT_TRUE(opens(known, "password"));
 }
 
-TEST_F(PasswordTest, ATierBelowChecksWithItsOwnValueAtAnyDepth) {
-    const Verifier home = *make_verifier(good, 3, cheap, random);
-    const VerifierStep center{"center", std::string(32, 'c')};
-    const VerifierStep local{"local", std::string(32, 'l')};
-    const std::string center_value = derive_child_value(center, home.value, "anna", home.version);
-    LoginMaterial known{home.version,
-                        home.cost,
-                        home.salt,
-                        {center, local},
-                        derive_child_value(local, center_value, "anna", home.version)};
-    EXPECT_TRUE(opens(known, good));
-    EXPECT_FALSE(opens(known, "wrong password"));
-    known.version = 4;
-    EXPECT_FALSE(opens(known, good));
-    known.version = 3;
-    known.steps.pop_back();
-    EXPECT_FALSE(opens(known, good));
-}
-
-TEST_F(PasswordTest, PartsOfADerivationCannotBeShiftedIntoOneAnother) {
-    const std::string key(32, 'k');
-    EXPECT_NE(derive_child_value({"b", key}, "v", "aa", 1),
-              derive_child_value({"ab", key}, "v", "a", 1));
-    EXPECT_EQ(to_hex(derive_child_value({"local", std::string(32, '\x0b')}, std::string(32, '\x01'),
-                                        "anna", 2)),
-              "42c04ad3d563e468ea3794c133207f0cb8244aeb0884cbcc69e61c1aace04de1");
+TEST_F(PasswordTest, ATierBelowChecksWithTheGrantOfItsLeaseAtAnyDepth) {
+    const trust::VerifierGrant grant = *lent(*make_verifier(good, 3, cheap, random));
+    ASSERT_EQ(grant.keys.size(), 2U);
+    EXPECT_TRUE(opens(material_of(grant, local), good));
+    EXPECT_FALSE(opens(material_of(grant, local), "wrong password"));
+    EXPECT_FALSE(opens(material_of(grant, local.parent()), good));
+    trust::VerifierGrant other = grant;
+    other.version = 4;
+    EXPECT_FALSE(opens(material_of(other, local), good));
+    other = grant;
+    other.keys.pop_back();
+    EXPECT_FALSE(opens(material_of(other, local), good));
 }
 
 TEST_F(PasswordTest, WorkBeyondTheLimitsIsRefusedAndNotDone) {
@@ -159,7 +161,7 @@ TEST_F(PasswordTest, WorkBeyondTheLimitsIsRefusedAndNotDone) {
     EXPECT_EQ(checker.check("anna", known, good).error().code, Code::refused);
     EXPECT_TRUE(runs.empty());
     known = material();
-    known.steps.resize(33);
+    known.salt = "short";
     EXPECT_EQ(checker.check("anna", known, good).error().code, Code::refused);
 }
 

@@ -170,11 +170,16 @@ TEST_P(SessionSuite, ARefreshReachesEverySessionAndGrantOfTheUserAndKeepsTheirEn
     EXPECT_TRUE(may_use(sessions().by_cookie(other.cookie, "")->value().identity, "wiki"));
 }
 
-TEST_P(SessionSuite, ASessionBegunOfflineCanComeOnline) {
-    const auto opened = sessions().open(who(), Origin::home, false, "");
-    ASSERT_TRUE(sessions().set_online(opened->session.identity.sid, true));
-    EXPECT_TRUE(sessions().by_cookie(opened->cookie, "")->value().online);
-    EXPECT_EQ(code_of(sessions().set_online(std::string(32, 'f'), true)), Code::not_found);
+TEST_P(SessionSuite, ASessionBegunOfflineRemembersThePasswordThatOpenedIt) {
+    const auto opened = sessions().open_offline(std::string(32, 'a'), who(), 7, "");
+    ASSERT_TRUE(opened);
+    EXPECT_EQ(opened->session.identity.until_us, backend->clock.wall + session_idle_us);
+    backend->restart();
+    const Session found = sessions().by_cookie(opened->cookie, "")->value();
+    EXPECT_FALSE(found.online);
+    EXPECT_EQ(found.origin, Origin::parent);
+    EXPECT_EQ(found.password_version, 7);
+    EXPECT_EQ(open().session.password_version, 0);
 }
 
 TEST_P(SessionSuite, ExpiryDeletesWhatIsOverAndNamesTheSessions) {

@@ -31,14 +31,15 @@ namespace {
 
 constexpr std::size_t host_bytes_max = 300;
 
-// identity, origin, online, created_us, renewed_us, until_us from column 0 on.
+// identity, origin, online, created_us, renewed_us, until_us, password_version from column 0 on.
 std::optional<Session> read_session(const Statement& row) {
     auto identity = read_identity(row.view(0), row.integer(5));
     if (!identity) {
         return std::nullopt;
     }
     return Session{std::move(*identity), row.view(1) == "parent" ? Origin::parent : Origin::home,
-                   row.truth(2), row.integer(3), row.integer(4)};
+                   row.truth(2),         row.integer(6),
+                   row.integer(3),       row.integer(4)};
 }
 
 } // namespace
@@ -81,8 +82,19 @@ Result<Opened> SqliteSessionStore::open(const Identity& who, Origin origin, bool
 
 Result<Opened> SqliteSessionStore::open_as(const std::string& sid, const Identity& who,
                                            Origin origin, bool online, std::string_view host) {
+    return add(sid, {who, origin, online}, host);
+}
+
+Result<Opened> SqliteSessionStore::open_offline(const std::string& sid, const Identity& who,
+                                                std::int64_t password_version,
+                                                std::string_view host) {
+    return add(sid, {who, Origin::parent, false, password_version}, host);
+}
+
+Result<Opened> SqliteSessionStore::add(const std::string& sid, Session session,
+                                       std::string_view host) {
     const std::int64_t now_us = clock_.wall_us();
-    Session session{who, origin, online, now_us, now_us};
+    session.created_us = session.renewed_us = now_us;
     session.identity.sid = sid;
     session.identity.until_us = now_us + times_.idle_us;
     normalise(session.identity);
@@ -93,16 +105,17 @@ Result<Opened> SqliteSessionStore::open_as(const std::string& sid, const Identit
     if (!transaction) {
         return transaction.error();
     }
-    auto displaced = make_room(who.user);
+    const std::string user = session.identity.user;
+    auto displaced = make_room(user);
     if (!displaced) {
         return displaced.error();
     }
     auto added = db_.execute("INSERT INTO signon_sessions (tenant, sid, user, identity, origin, "
-                             "online, created_us, renewed_us, until_us) "
-                             "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)",
-                             tenant_, sid, who.user, encode(session.identity),
-                             origin == Origin::parent ? "parent" : "home", online, now_us,
-                             session.identity.until_us);
+                             "online, created_us, renewed_us, until_us, password_version) "
+                             "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9)",
+                             tenant_, sid, user, encode(session.identity),
+                             session.origin == Origin::parent ? "parent" : "home", session.online,
+                             now_us, session.identity.until_us, session.password_version);
     if (!added) {
         return added.error();
     }
@@ -141,7 +154,8 @@ Result<std::string> SqliteSessionStore::add_cookie(const std::string& sid, std::
 Result<std::optional<Session>> SqliteSessionStore::by_cookie(std::string_view cookie,
                                                              std::string_view host) {
     auto row =
-        db_.first("SELECT s.identity, s.origin, s.online, s.created_us, s.renewed_us, s.until_us "
+        db_.first("SELECT s.identity, s.origin, s.online, s.created_us, s.renewed_us, s.until_us, "
+                  "s.password_version "
                   "FROM signon_cookies c "
                   "JOIN signon_sessions s USING (tenant, sid) WHERE c.tenant = ?1 AND "
                   "c.cookie_sha256 = ?2 AND c.host = ?3 AND s.until_us > ?4",
@@ -153,10 +167,10 @@ Result<std::optional<Session>> SqliteSessionStore::by_cookie(std::string_view co
 }
 
 Result<std::optional<Session>> SqliteSessionStore::by_sid(std::string_view sid) {
-    auto row = db_.first(
-        "SELECT identity, origin, online, created_us, renewed_us, until_us FROM signon_sessions "
-        "WHERE tenant = ?1 AND sid = ?2 AND until_us > ?3",
-        read_session, tenant_, sid, clock_.wall_us());
+    auto row = db_.first("SELECT identity, origin, online, created_us, renewed_us, until_us, "
+                         "password_version FROM signon_sessions "
+                         "WHERE tenant = ?1 AND sid = ?2 AND until_us > ?3",
+                         read_session, tenant_, sid, clock_.wall_us());
     if (!row) {
         return row.error();
     }
@@ -166,7 +180,8 @@ Result<std::optional<Session>> SqliteSessionStore::by_sid(std::string_view sid) 
 Result<std::vector<Session>> SqliteSessionStore::of_user(const std::string& user) {
     std::vector<Session> sessions;
     Status read = db_.each(
-        "SELECT identity, origin, online, created_us, renewed_us, until_us FROM signon_sessions "
+        "SELECT identity, origin, online, created_us, renewed_us, until_us, password_version FROM "
+        "signon_sessions "
         "WHERE tenant = ?1 AND (?2 = '' OR user = ?2) AND until_us > ?3 ORDER BY user, created_us, "
         "sid",
         [&](const Statement& row) {
@@ -239,15 +254,6 @@ Result<std::vector<std::string>> SqliteSessionStore::refresh(const Identity& who
         return committed.error();
     }
     return std::move(*found);
-}
-
-Status SqliteSessionStore::set_online(const std::string& sid, bool online) {
-    auto set = db_.execute("UPDATE signon_sessions SET online = ?3 WHERE tenant = ?1 AND sid = ?2",
-                           tenant_, sid, online);
-    if (!set) {
-        return set.error();
-    }
-    return *set > 0 ? Status{} : Status{no_session()};
 }
 
 Status SqliteSessionStore::end(const std::string& sid) {

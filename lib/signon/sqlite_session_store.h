@@ -23,6 +23,8 @@ class SqliteSessionStore final : public SessionStore {
                         std::string_view host) override;
     Result<Opened> open_as(const std::string& sid, const Identity& who, Origin origin, bool online,
                            std::string_view host) override;
+    Result<Opened> open_offline(const std::string& sid, const Identity& who,
+                                std::int64_t password_version, std::string_view host) override;
     Result<std::string> add_cookie(const std::string& sid, std::string_view host) override;
     Result<std::optional<Session>> by_cookie(std::string_view cookie,
                                              std::string_view host) override;
@@ -31,7 +33,6 @@ class SqliteSessionStore final : public SessionStore {
     Result<std::vector<Session>> all() override { return of_user(""); }
     Result<std::int64_t> renew(const std::string& sid) override;
     Result<std::vector<std::string>> refresh(const Identity& who) override;
-    Status set_online(const std::string& sid, bool online) override;
     Status end(const std::string& sid) override;
     Result<std::vector<std::string>> end_user(const std::string& user) override;
     Status put_grant(const Grant& grant) override;
@@ -45,6 +46,8 @@ class SqliteSessionStore final : public SessionStore {
     Result<std::vector<std::string>> expire() override;
 
   private:
+    // Of `session`, what open() and its kin leave to it: identity's sid and end, and the times.
+    Result<Opened> add(const std::string& sid, Session session, std::string_view host);
     Result<std::vector<std::string>> make_room(const std::string& user);
     Result<std::string> insert_cookie(const std::string& sid, std::string_view host);
     Result<std::vector<Grant>> grants(std::string_view sql, const std::string& key);

@@ -48,7 +48,8 @@ Result<std::unique_ptr<Db>> Db::open_with(const std::string& path, const DbOptio
                                           bool in_memory) {
     if (!in_memory && on_files_of_the_system()) {
         // SQLite would create the file with the umask's mode; what is in it concerns nobody else.
-        const int flags = O_RDWR | O_CLOEXEC | (options.create ? O_CREAT : 0);
+        const int flags = options.read_only ? O_RDONLY | O_CLOEXEC
+                                            : O_RDWR | O_CLOEXEC | (options.create ? O_CREAT : 0);
         const int fd = ::open(path.c_str(), flags, 0600);
         if (fd < 0) {
             return errno_error(errno, "cannot open the database " + path);
@@ -57,7 +58,8 @@ Result<std::unique_ptr<Db>> Db::open_with(const std::string& path, const DbOptio
     }
     sqlite3* handle = nullptr;
     const int flags =
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+        (options.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
+        SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     const int code =
         sqlite3_open_v2(in_memory ? ":memory:" : path.c_str(), &handle, flags, nullptr);
     std::unique_ptr<Db> db(new Db(handle, path));
@@ -72,6 +74,9 @@ Result<std::unique_ptr<Db>> Db::open_with(const std::string& path, const DbOptio
     // A double-quoted name that is no column is an error, not a text.
     sqlite3_db_config(handle, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
     sqlite3_db_config(handle, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
+    if (options.read_only) {
+        return db;
+    }
     if (Status set = db->run_script(
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;");
         !set) {
@@ -168,15 +173,25 @@ Status Db::copy_to(const std::string& path) {
     return {};
 }
 
-Status Db::check() {
-    auto finding =
-        first("PRAGMA integrity_check(1)", [](const Statement& row) { return row.text(0); });
+Status Db::whole(std::string_view pragma) {
+    auto finding = first(pragma, [](const Statement& row) { return row.text(0); });
     if (!finding) {
         return finding.error();
     }
     if (!*finding || **finding != "ok") {
         return fail(Code::refused, path_ + ": integrity check: " + finding->value_or("no answer"),
                     "restore the newest backup: hasp restore");
+    }
+    return {};
+}
+
+Status Db::quick_check() {
+    return whole("PRAGMA quick_check(1)");
+}
+
+Status Db::check() {
+    if (Status good = whole("PRAGMA integrity_check(1)"); !good) {
+        return good;
     }
     auto orphan = first("PRAGMA foreign_key_check",
                         [](const Statement& row) { return row.text(0) + " → " + row.text(2); });

@@ -41,6 +41,7 @@ TrustedTime TimeGuard::now(std::int64_t wall_us, std::int64_t boot_us) {
         out.now_us = certain;
         out.clock_ahead = wall_us > certain + clock_tolerance_us;
     }
+    out.anchored = anchored_;
     out.clock_behind = wall_us < certain - clock_tolerance_us;
     out.offline_too_long =
         budget_us_ > 0 && base_.signed_floor_us > 0 && offline_at(boot_us) > budget_us_;

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """A1, A3, A4: scripts/lab starts a tree that serves, and leaves nothing behind."""
 import os
+import resource
 import signal
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -17,13 +19,15 @@ from harness.waiting import until
 
 
 class Lab(unittest.TestCase):
-    def lab(self, *arguments, stop=signal.SIGTERM):
+    def lab(self, *arguments, stop=signal.SIGTERM, files=0):
         backend, port = Backend(), free_port()
         folder = tempfile.mkdtemp(prefix="hasp-lab-test.")
         os.chmod(folder, 0o755)
         process = subprocess.Popen([str(ROOT / "scripts/lab"), "--port", str(port), "--upstream", backend.url + "/base",
                                     "--user", "reception:sakura:2001", *arguments],
-                                   stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": folder})
+                                   stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": folder},
+                                   preexec_fn=lambda: files and resource.setrlimit(
+                                       resource.RLIMIT_NOFILE, (files, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
         try:
             lines = []
             while not (lines and lines[-1].startswith("ready ")):
@@ -52,6 +56,22 @@ class Lab(unittest.TestCase):
             self.assertNotEqual(browser.get("/apps/echo-user/x").status, 200)
             self.assertEqual(browser.log_in("reception", "sakura:2001").status, 200)
             self.assertEqual(browser.get("/apps/echo-user/x").json()["headers"]["remote-user"], "reception")
+
+    def test_users_are_not_limited_by_the_soft_limit_of_open_files(self):
+        users = 300
+        if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 4 * users:
+            self.skipTest("the hard limit of open files is too low here")
+        for port, _ in self.lab(files=256):
+            held = []
+            try:
+                for _ in range(users):
+                    one = socket.create_connection(("127.0.0.1", port), timeout=30)
+                    held.append(one)
+                    one.sendall(b"GET /hasp/login HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    self.assertTrue(one.recv(100).startswith(b"HTTP/1.1 200"), len(held))
+            finally:
+                for one in held:
+                    one.close()
 
     def test_it_serves_https_with_a_ca_file(self):
         for port, lines in self.lab("--tls"):

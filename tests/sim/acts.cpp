@@ -18,7 +18,7 @@ std::string text(const std::optional<Result<Json>>& answer) {
 void World::act() {
     Account& account = engine.one_of(accounts);
     Machine& local = *machines[1 + engine.below(2)];
-    switch (engine.below(16)) {
+    switch (engine.below(20)) {
     case 0:
     case 1:
         entitle(account, engine.one_of(Realm::apps()), engine.chance(50));
@@ -50,6 +50,12 @@ void World::act() {
         log_in(account, *engine.one_of(machines),
                account.past.empty() ? "never a word of his" : engine.one_of(account.past));
         break;
+    case 10:
+    case 11:
+    case 12:
+    case 13:
+        use(*engine.one_of(machines), account, engine.one_of(Realm::apps()), 1 + engine.below(20));
+        break;
     default:
         log_in(account, *engine.one_of(machines), *account.password.now().rbegin());
         break;
@@ -69,17 +75,23 @@ void World::judge_log_in(Account& account, Machine& at, const std::string& passw
                          const Moment& asked, const Page& page) {
     const std::int64_t now = engine.now_us();
     const std::string what = account.name + " at " + at.name + " with '" + password + "'";
+    const bool asked_home = account.home == &at || (asked.joined && asked.links == links_changed());
     if (page.status == page_logged_in) {
-        hold(account.password.possible(password, asked.at_us, now), "only a right password opens",
-             what);
-        sessions.push_back({&at, &account, page.cookie(), {}, asked.at_us, now});
+        // Without the home, a lease decides, as old as it may be: by any password that it had since
+        // it was first lent to this tier.
+        const bool right = account.password.possible(password, asked.at_us, now);
+        const auto may = allowed.find({at.name, account.name});
+        const bool lent = !asked_home && may != allowed.end() &&
+                          may->second.during(INT64_MIN, now).contains(true);
+        hold(right || (lent && account.password.possible(password, INT64_MIN, now)),
+             "only a right password opens", what);
+        sessions.push_back(
+            {&at, &account, page.cookie(), {}, asked.at_us, now, !asked_home, !right});
         ++acts_done;
         return;
     }
     // The home can be asked, and nothing went wrong meanwhile.
-    const bool reachable =
-        at.up() && smooth_since(asked) &&
-        (account.home == &at || (asked.joined && asked.links == links_changed()));
+    const bool reachable = at.up() && smooth_since(asked) && asked_home;
     if (reachable) {
         hold(!account.password.certain(password, asked.at_us, now), "a right password opens",
              what + " answered " + std::to_string(page.status));
@@ -115,11 +127,18 @@ void World::judge_visit(Session& session, std::int64_t asked_us, bool somebody,
                  asked_us < account.replaced_us,
              "a new password ends the sessions of the old", what);
     } else {
-        const bool touched = account.touched_us >= session.asked_us;
+        // What a lease began is held against the home when it can be asked again: it ends if the
+        // password was a former one, or its user has no place on the list any more.
+        const auto may = allowed.find({session.at->name, account.name});
+        const bool off_list =
+            may != allowed.end() && may->second.possible(false, session.asked_us, engine.now_us());
+        const bool touched = account.touched_us >= session.asked_us ||
+                             (session.offline && (session.former_password || off_list));
         hold(session.ended.possible(true, asked_us, engine.now_us()) || touched ||
                  disturbed(*session.at, asked_us) ||
-                 engine.now_us() - session.opened_us > 11 * hour || !stepped_.empty() ||
-                 disk_fault_us_.contains(session.at),
+                 engine.now_us() - session.opened_us > 11 * hour ||
+                 // A box that starts with a clock of months ahead believes it until it is told.
+                 stepped_.contains(session.at) || disk_fault_us_.contains(session.at),
              "a session lasts", what + " is unknown");
     }
 }
@@ -214,6 +233,24 @@ void World::allow(Machine& child, Account& account, bool may) {
                               text(answer));
                      }
                  });
+}
+
+void World::use(Machine& at, Account& account, const std::string& app, std::uint64_t requests) {
+    if (!at.up()) {
+        return;
+    }
+    engine.note(account.name, "uses " + app + " at " + at.name + ": " + std::to_string(requests));
+    for (std::uint64_t i = 0; i < requests; ++i) {
+        billing::UsageRecord record;
+        record.status = 200;
+        record.time_us = at.clock.wall_us();
+        record.bytes_out = engine.below(100'000);
+        billing::set_name(record.app, app);
+        billing::set_name(record.user, account.name);
+        engine.random().fill(record.rid.data(), record.rid.size());
+        usage[std::string(record.rid.begin(), record.rid.end())] = {&at, false};
+        at.use(record);
+    }
 }
 
 void World::take_app_away(Machine& child, const std::string& app) {

@@ -1,4 +1,5 @@
 // What must hold when everything was well for some minutes.
+#include "billing/ledger_store.h"
 #include "realm.h"
 #include "store/db.h"
 #include "world.h"
@@ -113,13 +114,12 @@ void World::check_sessions() {
     for (Session& session : sessions) {
         const Account& account = *session.account;
         const bool ended = session.ended.certain_now(true);
-        const bool replaced = session.opened_us < account.replaced_us;
+        const bool replaced = session.opened_us < account.replaced_us || session.former_password;
         const std::string what = account.name + "'s session at " + session.at->name +
                                  (ended ? ", which he ended," : ", of his old password,");
         const char* invariant = ended ? "who logged out stays logged out"
                                       : "a new password ends the sessions of the old";
-        // Where the clock was wrong, a session was over for a while and begins again with it.
-        if ((!ended && !replaced) || stepped_.contains(session.at)) {
+        if (!ended && !replaced) {
             visit(session);
             engine.run_until(engine.now_us() + 100 * ms);
             continue;
@@ -139,10 +139,49 @@ void World::check_sessions() {
     }
 }
 
+// Usage: everything that a tier kept is in the ledger of the top, once, and in its own chain.
+void World::check_usage() {
+    std::map<std::string, int> seen;
+    auto db = store::Db::open(machine("center").state + "/ledger.db");
+    auto ledger = db.ok() ? billing::open_sqlite_ledger_store(**db, "clinics")
+                          : Result<std::unique_ptr<billing::LedgerStore>>(db.error());
+    if (!ledger.ok()) {
+        violate("the stores are whole", ledger.error().message);
+        return;
+    }
+    const Status read =
+        (*ledger)->scan(INT64_MIN, INT64_MAX, [&](const billing::StoredBatch& stored) -> Status {
+            return billing::decode_events(
+                stored.batch.events, [&](std::size_t, const billing::Event& event) {
+                    const std::string id(event.rid);
+                    ++seen[id];
+                    const auto known = usage.find(id);
+                    hold(known != usage.end() &&
+                             stored.chain.tier.ends_with("/" + known->second.at->name),
+                         "no usage is made up", "a record in the chain of " + stored.chain.tier);
+                });
+        });
+    hold(read.ok(), "the stores are whole", read.ok() ? "" : read.error().message);
+    for (const auto& [id, one] : usage) {
+        const int times = seen[id];
+        hold(times <= 1, "no usage is counted twice",
+             "a record of " + one.at->name + " is there " + std::to_string(times) + " times");
+        hold(times == 1 || !one.kept, "no kept usage is lost",
+             "a record of " + one.at->name + " never arrived");
+    }
+    auto forks = (*ledger)->forks();
+    hold(forks.ok() && forks->empty(), "no chain is forked", "there is a fork at the center");
+    for (const auto& held : machines) {
+        const Json ledger_status = member(held->look("status"), "usage");
+        hold(int_of(ledger_status, "unsent_events") == 0 || held->name == "center", agree,
+             held->name + " has unsent usage");
+    }
+}
+
 void World::check_converged() {
     hold(all_joined(), agree, "a link is not up");
     const std::function<void()> parts[] = {[this] { check_levels(); }, [this] { check_sessions(); },
-                                           [this] { check_people(); }};
+                                           [this] { check_people(); }, [this] { check_usage(); }};
     for (const auto& part : parts) {
         if (!engine.stopped()) {
             part();

@@ -85,10 +85,30 @@ std::string Disk::path_of(const Inode* file) const {
 void Disk::plant_folder(const std::string& path) {
     auto folder = std::make_shared<Inode>();
     folder->number = next_number_++;
-    folder->folder = true;
+    folder->kind = Inode::Kind::folder;
     folder->mode = 0700;
     names_[path] = folder;
     durable_names_[path] = folder;
+}
+
+void Disk::touch(Inode& file) {
+    file.mtime_ns = file.ctime_ns = now_ns_ ? now_ns_() : 0;
+}
+
+int Disk::make(const std::string& path, Inode::Kind kind, unsigned mode, File& out) {
+    const File parent = find(folder_of(path));
+    if (!is_folder(parent)) {
+        return parent == nullptr ? ENOENT : ENOTDIR;
+    }
+    out = std::make_shared<Inode>();
+    out->number = next_number_++;
+    out->kind = kind;
+    out->mode = mode;
+    touch(*out);
+    out->durable_mtime_ns = out->mtime_ns;
+    out->durable_ctime_ns = out->ctime_ns;
+    record({NameChange::link, path, {}, out});
+    return 0;
 }
 
 int Disk::open(const std::string& path, bool create, bool exclusive, File& out, unsigned mode) {
@@ -101,37 +121,61 @@ int Disk::open(const std::string& path, bool create, bool exclusive, File& out, 
     if (out != nullptr) {
         return create && exclusive ? EEXIST : 0;
     }
-    if (!create) {
-        return ENOENT;
-    }
-    const File parent = find(folder_of(path));
-    if (parent == nullptr || !parent->folder) {
-        return parent == nullptr ? ENOENT : ENOTDIR;
-    }
-    out = std::make_shared<Inode>();
-    out->number = next_number_++;
-    out->mode = mode;
-    record({NameChange::link, path, {}, out});
-    return 0;
+    return create ? make(path, Inode::Kind::file, mode, out) : ENOENT;
 }
 
 int Disk::make_folder(const std::string& path, unsigned mode) {
     int error = 0;
+    File made;
     if (!begin(true, error)) {
         return error;
     }
-    if (find(path) != nullptr) {
-        return EEXIST;
+    return find(path) != nullptr ? EEXIST : make(path, Inode::Kind::folder, mode, made);
+}
+
+int Disk::make_symlink(const std::string& path, const std::string& target) {
+    int error = 0;
+    File made;
+    if (!begin(true, error)) {
+        return error;
     }
-    const File parent = find(folder_of(path));
-    if (parent == nullptr || !parent->folder) {
-        return parent == nullptr ? ENOENT : ENOTDIR;
+    error = find(path) != nullptr ? EEXIST : make(path, Inode::Kind::symlink, 0777, made);
+    if (error == 0) {
+        made->seen = made->durable = target;
     }
-    auto folder = std::make_shared<Inode>();
-    folder->number = next_number_++;
-    folder->folder = true;
-    folder->mode = mode;
-    record({NameChange::link, path, {}, folder});
+    return error;
+}
+
+int Disk::set_meta(const std::string& path, unsigned mode, std::int64_t mtime_ns) {
+    int error = 0;
+    if (!begin(true, error)) {
+        return error;
+    }
+    const File file = find(path);
+    if (file == nullptr) {
+        return ENOENT;
+    }
+    if (file->kind != Inode::Kind::symlink) {
+        file->mode = mode;
+    }
+    file->mtime_ns = mtime_ns;
+    file->ctime_ns = now_ns_ ? now_ns_() : 0;
+    return 0;
+}
+
+int Disk::sync_all() {
+    int error = 0;
+    ++stats_.syncs;
+    if (!begin(true, error)) {
+        return error;
+    }
+    for (const auto& [path, file] : names_) {
+        if (!lie_ || !lie_(path)) {
+            settle(*file);
+        }
+    }
+    durable_names_ = names_;
+    journal_.clear();
     return 0;
 }
 
@@ -146,10 +190,10 @@ int Disk::rename(const std::string& from, const std::string& to) {
         return ENOENT;
     }
     const File replaced = find(to);
-    if (replaced != nullptr && replaced->folder != moved->folder) {
-        return replaced->folder ? EISDIR : ENOTDIR;
+    if (replaced != nullptr && is_folder(replaced) != is_folder(moved)) {
+        return is_folder(replaced) ? EISDIR : ENOTDIR;
     }
-    if (replaced != nullptr && replaced->folder && !list(to).empty()) {
+    if (is_folder(replaced) && !list(to).empty()) {
         return ENOTEMPTY;
     }
     if (from != to) {
@@ -167,7 +211,7 @@ int Disk::unlink(const std::string& path) {
     if (gone == nullptr) {
         return ENOENT;
     }
-    if (gone->folder && !list(path).empty()) {
+    if (is_folder(gone) && !list(path).empty()) {
         return ENOTEMPTY;
     }
     record({NameChange::unlink, path, {}, nullptr});
@@ -236,6 +280,7 @@ int Disk::write(const File& file, std::uint64_t at, std::string_view bytes) {
     }
     file->unsynced.push_back({at, std::string(bytes), false});
     apply(file->seen, file->unsynced.back());
+    touch(*file);
     return 0;
 }
 
@@ -246,6 +291,7 @@ int Disk::truncate(const File& file, std::uint64_t size) {
     }
     file->unsynced.push_back({size, {}, true});
     apply(file->seen, file->unsynced.back());
+    touch(*file);
     return 0;
 }
 
@@ -263,11 +309,17 @@ int Disk::sync(const File& file) {
     if (lie_ && lie_(path_of(file.get()))) {
         return 0;
     }
-    for (const Inode::Change& change : file->unsynced) {
-        apply(file->durable, change);
-    }
-    file->unsynced.clear();
+    settle(*file);
     return 0;
+}
+
+void Disk::settle(Inode& file) {
+    for (const Inode::Change& change : file.unsynced) {
+        apply(file.durable, change);
+    }
+    file.unsynced.clear();
+    file.durable_mtime_ns = file.mtime_ns;
+    file.durable_ctime_ns = file.ctime_ns;
 }
 
 int Disk::sync_folder(const std::string& path) {
@@ -297,6 +349,10 @@ int Disk::sync_folder(const std::string& path) {
 void Disk::survive(Inode& file) {
     enum class How : unsigned char { nothing, all, prefix, sectors };
     const How how = static_cast<How>(random_.below(4));
+    if (file.unsynced.empty() || how == How::all) {
+        settle(file);
+        return;
+    }
     const std::size_t whole =
         how == How::prefix ? random_.below(file.unsynced.size() + 1) : file.unsynced.size();
     for (std::size_t i = 0; i < file.unsynced.size(); ++i) {
@@ -304,7 +360,7 @@ void Disk::survive(Inode& file) {
         if (how == How::nothing || (how == How::prefix && i > whole)) {
             break;
         }
-        if (how == How::all || (how == How::prefix && i < whole)) {
+        if (how == How::prefix && i < whole) {
             apply(file.durable, change);
             continue;
         }
@@ -338,6 +394,14 @@ void Disk::crash() {
             stopped.insert(b);
             continue;
         }
+        // A name needs its folder, whose own name may be lost.
+        if (op.kind != NameChange::unlink) {
+            const auto folder =
+                durable_names_.find(folder_of(op.kind == NameChange::link ? op.path : op.to));
+            if (folder == durable_names_.end() || !is_folder(folder->second)) {
+                continue;
+            }
+        }
         apply(durable_names_, op);
     }
     journal_.clear();
@@ -346,6 +410,8 @@ void Disk::crash() {
         if (seen.insert(file.get()).second) {
             survive(*file);
             file->seen = file->durable;
+            file->mtime_ns = file->durable_mtime_ns;
+            file->ctime_ns = file->durable_ctime_ns;
         }
     }
     names_ = durable_names_;

@@ -9,6 +9,7 @@
 //   - names (create, unlink, rename, folders) are durable after sync_folder() of their folder, and
 //     not by syncing the file; before, they survive in order, either of the whole disk (a journal)
 //     or of each folder by itself. A rename is whole or not at all.
+//   - a file's times are as old as its content after a crash.
 //   - the disk may be full; a read, write or sync may fail; after a failed sync the bytes are seen
 //     until the crash and are never durable by a later sync alone (they count as clean).
 //   - power may go between any two operations, also inside a transaction: die_after().
@@ -33,10 +34,13 @@ inline constexpr std::size_t sector_bytes = 512;
 // A file or folder apart from its names.
 struct Inode {
     std::uint64_t number = 0;
-    bool folder = false;
+    enum class Kind : unsigned char { file, folder, symlink } kind = Kind::file;
     unsigned mode = 0;
-    std::int64_t changed_us = 0;
-    std::string seen;    // what a reader gets
+    std::int64_t mtime_ns = 0;
+    std::int64_t ctime_ns = 0;
+    std::int64_t durable_mtime_ns = 0; // of the content in `durable`
+    std::int64_t durable_ctime_ns = 0;
+    std::string seen;    // what a reader gets; of a symlink its target
     std::string durable; // what a crash cannot take
     struct Change {
         std::uint64_t at = 0;
@@ -46,6 +50,9 @@ struct Inode {
     std::vector<Change> unsynced;
 };
 using File = std::shared_ptr<Inode>;
+inline bool is_folder(const File& file) {
+    return file != nullptr && file->kind == Inode::Kind::folder;
+}
 
 struct DiskStats {
     std::uint64_t writes = 0;
@@ -69,8 +76,13 @@ class Disk {
     int rename(const std::string& from, const std::string& to);
     int unlink(const std::string& path); // also an empty folder
     int sync_folder(const std::string& path);
+    int sync_all();
+    int make_symlink(const std::string& path, const std::string& target);
+    int set_meta(const std::string& path, unsigned mode, std::int64_t mtime_ns);
     // Names beneath, without the folder's own path, in order.
     std::vector<std::string> list(const std::string& folder) const;
+    // Times of files come from here; without it they stand still.
+    void set_clock(std::function<std::int64_t()> now_ns) { now_ns_ = std::move(now_ns); }
     // A folder that was there before any history.
     void plant_folder(const std::string& path);
 
@@ -120,10 +132,13 @@ class Disk {
     using Names = std::map<std::string, File>;
 
     bool begin(bool changing, int& error);
+    int make(const std::string& path, Inode::Kind kind, unsigned mode, File& out);
+    void touch(Inode& file);
     void record(NameOp op);
     static void apply(Names& names, const NameOp& op);
     static void apply(std::string& content, const Inode::Change& change);
     void survive(Inode& file);
+    static void settle(Inode& file);
     std::string path_of(const Inode* file) const;
     bool chance(std::uint64_t of_100) { return random_.below(100) < of_100; }
 
@@ -140,6 +155,7 @@ class Disk {
     std::uint64_t lives_ = 0;
     bool dead_ = false;
     std::function<bool(const std::string&)> lie_;
+    std::function<std::int64_t()> now_ns_;
     DiskStats stats_;
 };
 

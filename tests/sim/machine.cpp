@@ -10,6 +10,7 @@ namespace hasp::sim {
 namespace {
 
 constexpr std::int64_t start_again = 3 * second;
+constexpr std::int64_t harvest_every = 200 * ms;
 constexpr const char* portal = "portal.example";
 constexpr const char* address = "192.0.2.1";
 
@@ -31,7 +32,40 @@ Machine::Machine(Engine& engine, Surroundings& around, std::string machine_name,
       around_(around), disk_(std::move(disk)), mount_(state, *disk_), config_(std::move(config)),
       log_(engine.prints() ? STDERR_FILENO : -1, clock, name, false,
            engine.prints() ? Level::debug : Level::error),
-      random_(engine.random().u64()) {}
+      random_(engine.random().u64()) {
+    new_ring();
+}
+
+void Machine::new_ring() {
+    engine_.random().fill(ring_id_.data(), ring_id_.size());
+    ring_.clear();
+    ring_taken_ = 0;
+}
+
+void Machine::use(const billing::UsageRecord& record) {
+    ring_.push_back(record);
+    if (ring_.size() == 1) {
+        engine_.after(harvest_every, [this] { harvest(); });
+    }
+}
+
+// As the process around the keeper does it: what the keeper took is freed, the rest comes again.
+void Machine::harvest() {
+    if (!up() || ring_.empty()) {
+        return;
+    }
+    std::size_t kept = 0;
+    const std::uint64_t life = life_;
+    turn([&](maint::Keeper& keeper) {
+        kept = keeper.on_usage({ring_id_, 0, ring_taken_, 0}, ring_);
+    });
+    if (life != life_ || !up()) {
+        return; // it died before it could free them
+    }
+    around_.kept_usage(*this, std::span(ring_).first(kept));
+    ring_.erase(ring_.begin(), ring_.begin() + static_cast<std::ptrdiff_t>(kept));
+    ring_taken_ += kept;
+}
 
 Machine::~Machine() {
     disk_->die(); // nothing is written at the end of a run
@@ -56,6 +90,7 @@ void Machine::start() {
             end_within_ == End::power_lost ? disk_->crash() : disk_->kill();
             if (end_within_ == End::power_lost) {
                 clock.reboot();
+                new_ring();
             }
         } else {
             around_.failed_to_start(*this, opened.error());
@@ -82,6 +117,7 @@ void Machine::start() {
 void Machine::tick_later() {
     engine_.after(tick_us, [this, life = life_] {
         if (life == life_ && up()) {
+            harvest();
             turn([](maint::Keeper& keeper) { keeper.tick(); });
             if (life == life_ && up()) {
                 tick_later();
@@ -142,6 +178,7 @@ void Machine::crash(End how) {
     if (how == End::power_lost) {
         disk_->crash();
         clock.reboot();
+        new_ring();
     } else {
         disk_->kill();
     }

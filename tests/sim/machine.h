@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "billing/usage_ring.h"
 #include "disk.h"
 #include "engine.h"
 #include "json_tools.h"
@@ -16,6 +17,7 @@
 #include "registry/snapshot.h"
 #include "vfs.h"
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -72,6 +74,8 @@ class Surroundings {
     virtual void came_up(Machine& machine) = 0;
     // It did not open its stores.
     virtual void failed_to_start(Machine& machine, const Error& error) = 0;
+    // The keeper says that this usage is in its ledger.
+    virtual void kept_usage(Machine& machine, std::span<const billing::UsageRecord> records) = 0;
 };
 
 class Machine final : public maint::KeeperPorts {
@@ -109,6 +113,8 @@ class Machine final : public maint::KeeperPorts {
     void who(const Json& question, std::function<void(std::optional<Json>)> done);
     void who_cookie(const std::string& cookie, std::function<void(std::optional<Json>)> done);
     void front(const Json& head, const std::string& body = {});
+    // Front writes into the ring, which outlives processes and not the power.
+    void use(const billing::UsageRecord& record);
     // Anything else with the keeper, as one turn of its loop.
     void turn(const std::function<void(maint::Keeper&)>& work);
     // At once, for checks: the answer of a command that asks nobody else.
@@ -129,6 +135,8 @@ class Machine final : public maint::KeeperPorts {
     using Answered = std::function<void(const Json* head, const std::string& body)>;
     void ask(Json head, const std::string& body, Answered done);
     void tick_later();
+    void harvest();
+    void new_ring();
     void end(bool orderly);
     void after_turn();
 
@@ -144,6 +152,9 @@ class Machine final : public maint::KeeperPorts {
     Json credentials_;
     std::map<std::int64_t, Answered> asked_;
     std::map<std::uint64_t, Answered> ordered_;
+    std::array<std::uint8_t, 16> ring_id_{};
+    std::vector<billing::UsageRecord> ring_; // what is not taken
+    std::uint64_t ring_taken_ = 0;
     std::int64_t next_id_ = 1;
     std::uint64_t life_ = 0;
     End end_within_ = End::power_lost;

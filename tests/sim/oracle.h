@@ -73,7 +73,16 @@ struct Session {
     std::string sid;
     std::int64_t asked_us = 0;
     std::int64_t opened_us = 0;
+    // Begun while the home could not be asked: a lease decided, perhaps by a former password.
+    bool offline = false;
+    bool former_password = false;
     Possible<bool> ended{false}; // by a log-out
+};
+
+// A request that was metered.
+struct Usage {
+    Machine* at;
+    bool kept = false; // its keeper said that it is in the ledger
 };
 
 // What a child said or was told, as it passed by on the wire.

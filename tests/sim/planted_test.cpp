@@ -19,8 +19,9 @@ struct Planted {
 };
 
 // A table that does not do what it is told: SQL run on the machine's store before it starts.
-void bend_table(World& world, const std::string& machine, const std::string& sql) {
-    auto db = store::Db::open(world.machine(machine).state + "/keeper.db");
+void bend_table(World& world, const std::string& machine, const std::string& sql,
+                const std::string& store = "keeper.db") {
+    auto db = store::Db::open(world.machine(machine).state + "/" + store);
     ASSERT_TRUE(db.ok()) << db.error().message;
     const Status done = (*db)->run_script(sql);
     ASSERT_TRUE(done.ok()) << done.error().message;
@@ -63,6 +64,25 @@ const std::vector<Planted>& planted() {
                         "RAISE(IGNORE); END;");
          },
          {"who logged out stays logged out", "a new password ends the sessions of the old"}},
+        {"ARingWhoseMarkIsNotKept",
+         [](World& world) {
+             for (const auto& machine : world.machines) {
+                 bend_table(world, machine->name,
+                            "CREATE TRIGGER planted BEFORE INSERT ON billing_rings BEGIN SELECT "
+                            "RAISE(IGNORE); END;",
+                            "ledger.db");
+             }
+         },
+         {"no usage is counted twice"}},
+        {"UsageThatIsConfirmedAndNotSynced",
+         [](World& world) {
+             for (const auto& machine : world.machines) {
+                 machine->disk().lie_about_sync(
+                     [](const std::string& path) { return path.ends_with("ledger.db-wal"); });
+             }
+         },
+         {"no kept usage is lost", "no chain is forked", "after peace every level agrees",
+          "the stores are whole"}},
         {"AnAcknowledgementThatNobodyGave",
          [](World& world) {
              // The child says that it took every lease that was on its way, also the lost ones.

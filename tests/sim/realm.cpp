@@ -51,6 +51,7 @@ class Workshop final : public Surroundings {
     }
     void went_down(Machine& machine) override { network.went_down(machine); }
     void came_up(Machine&) override {}
+    void kept_usage(Machine&, std::span<const billing::UsageRecord>) override {}
     void failed_to_start(Machine& machine, const Error& error) override {
         give_up(machine.name + ": " + error.message);
     }

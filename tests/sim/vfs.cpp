@@ -57,7 +57,6 @@ int open_file(sqlite3_vfs*, const char* name, sqlite3_file* raw, int flags, int*
     if (temporary && disk->find("/") == nullptr) {
         disk->plant_folder("/");
     }
-    const bool existed = disk->find(path) != nullptr;
     auto open = std::make_unique<OpenFile>();
     const int error = disk->open(path, (flags & SQLITE_OPEN_CREATE) != 0,
                                  (flags & SQLITE_OPEN_EXCLUSIVE) != 0, open->file);
@@ -67,8 +66,10 @@ int open_file(sqlite3_vfs*, const char* name, sqlite3_file* raw, int flags, int*
     open->disk = disk;
     open->path = path;
     open->life = disk->lives();
+    // As SQLite's own: by what was asked for, whether it was there or not. One that was killed
+    // between making its journal and syncing it leaves a name that the next one must sync.
     open->name_unsynced =
-        !existed &&
+        (flags & SQLITE_OPEN_CREATE) != 0 &&
         (flags & (SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL | SQLITE_OPEN_WAL)) != 0;
     open->delete_on_close = temporary || (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
     open->locks = locks_of(*disk, path);

@@ -196,6 +196,13 @@ void World::came_up(Machine& which) {
     disturb(which);
 }
 
+void World::kept_usage(Machine&, std::span<const billing::UsageRecord> records) {
+    for (const billing::UsageRecord& record : records) {
+        usage.at(std::string(record.rid.begin(), record.rid.end())).kept = true;
+        ++acts_done;
+    }
+}
+
 void World::failed_to_start(Machine& which, const Error& error) {
     // A full or failing disk may be why; a crash alone never is.
     const auto fault = disk_fault_us_.find(&which);

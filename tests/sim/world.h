@@ -48,6 +48,7 @@ class World final : public Surroundings {
     void start();
     void heal();
     void check_converged();
+    void check_usage();
 
     Engine engine;
     Network network{engine};
@@ -59,7 +60,8 @@ class World final : public Surroundings {
     // (child, user) and (child, app)
     std::map<std::pair<std::string, std::string>, Possible<bool>> allowed;
     std::map<std::pair<std::string, std::string>, Possible<bool>> assigned;
-    std::uint64_t acts_done = 0; // acknowledged
+    std::map<std::string, Usage> usage; // by the request's id
+    std::uint64_t acts_done = 0;        // acknowledged
 
     // For planted bugs: a message that leaves a machine; false: it is lost.
     std::function<bool(Message&)> tamper;
@@ -79,6 +81,8 @@ class World final : public Surroundings {
     void entitle(Account& account, const std::string& app, bool give);
     void change_password(Account& account);
     void allow(Machine& child, Account& account, bool may);
+    // Requests that were served there: as many records in the ring.
+    void use(Machine& at, Account& account, const std::string& app, std::uint64_t requests);
     void take_app_away(Machine& child, const std::string& app);
 
     // Faults (faults.cpp).
@@ -91,6 +95,7 @@ class World final : public Surroundings {
     void went_down(Machine& machine) override;
     void came_up(Machine& machine) override;
     void failed_to_start(Machine& machine, const Error& error) override;
+    void kept_usage(Machine& machine, std::span<const billing::UsageRecord> records) override;
 
   private:
     void check_levels();

@@ -117,7 +117,7 @@ TEST_P(FilesAtDepth, EditedOfflineAtBothSidesAreBothThereAfterTheReturn) {
     const Json dark = round_at(notes.tree, *notes.tokyo);
     EXPECT_EQ(text_of(member(dark, "error"), "code"), "unreachable");
     EXPECT_EQ(int_of(dark, "unsent_files"), 2);
-    EXPECT_EQ(int_of(member(notes.tokyo->status(), "files"), "unsent_files"), 2);
+    EXPECT_EQ(int_of(member(notes.tokyo->status(), "unsent"), "files"), 2);
     ASSERT_TRUE(notes.tree.link(*notes.tokyo));
     notes.tree.pass_s(3);
     const std::vector<std::string> names = names_at(*notes.tokyo);
@@ -127,7 +127,7 @@ TEST_P(FilesAtDepth, EditedOfflineAtBothSidesAreBothThereAfterTheReturn) {
     const std::string copy = names[0] == "both" ? names[1] : names[0];
     EXPECT_TRUE(copy.starts_with("both (conflict anna@" + notes.tokyo->name + " ")) << copy;
     EXPECT_EQ(content_at(*notes.osaka, copy), "by tokyo");
-    EXPECT_EQ(int_of(member(notes.tokyo->status(), "files"), "unsent_files"), 0);
+    EXPECT_EQ(int_of(member(notes.tokyo->status(), "unsent"), "files"), 0);
 }
 
 TEST_P(FilesAtDepth, AreCompleteWhicheverMessageALinkDies) {

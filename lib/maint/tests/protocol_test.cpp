@@ -24,6 +24,8 @@ class Talk {
         tokens();
         usage();
         files();
+        offline();
+        questions();
         years();
     }
     std::vector<Said> said() const {
@@ -121,6 +123,30 @@ class Talk {
         ASSERT_TRUE(write_file_durably(folder + "/today", content, 0644).ok());
         EXPECT_TRUE(at.admin("sync.begin", {{"user", user}}).ok());
         tree.pass_s(2);
+    }
+
+    // Of two who log in without the link, one is no longer to.
+    void offline() {
+        tree.add_user(center, "nurse", password, {"leaflets"});
+        tree.add_user(center, "guest", password, {"leaflets"});
+        EXPECT_TRUE(
+            center.admin("local.allow", {{"name", "tokyo"}, {"users", {"nurse", "guest"}}}).ok());
+        tree.pass_s(5);
+        tree.cut(tokyo);
+        EXPECT_EQ(tokyo.log_in("nurse", password)->status, 303);
+        EXPECT_EQ(tokyo.log_in("guest", password)->status, 303);
+        EXPECT_TRUE(center.admin("user.disable", {{"name", "guest"}}).ok());
+        EXPECT_TRUE(tree.link(tokyo));
+        tree.pass_s(2);
+    }
+
+    void questions() {
+        for (const char* app : {"leaflets", "notes"}) {
+            EXPECT_TRUE(
+                center.admin("why", {{"app", app}, {"at", "tokyo"}, {"user", "nurse"}}).ok());
+        }
+        EXPECT_TRUE(center.admin("why", {{"app", "leaflets"}, {"at", "tokyo"}}).ok());
+        EXPECT_TRUE(center.admin("offline.report", {{"at", "tokyo"}}).ok());
     }
 
     void years() {

@@ -142,7 +142,11 @@ std::optional<ipc::Frame> Node::ask(Json head, std::string body) {
     head["id"] = id;
     tree_.give(*this, head, body);
     tree_.settle();
-    const auto at = answers_.find(id);
+    return late_answer();
+}
+
+std::optional<ipc::Frame> Node::late_answer() {
+    const auto at = answers_.find(next_id_ - 1);
     if (at == answers_.end()) {
         return std::nullopt;
     }
@@ -512,6 +516,28 @@ void Tree::restart(Node& node) {
     node.open();
     settle();
     for (Node* child : again) {
+        EXPECT_TRUE(link(*child));
+    }
+}
+
+void Tree::power_cut() {
+    std::vector<Node*> linked_before;
+    for (const auto& node : nodes_) {
+        if (linked(*node)) {
+            linked_before.push_back(node.get());
+            cut(*node);
+        }
+    }
+    for (const auto& node : nodes_) {
+        node->close();
+    }
+    clock.boot = 1'000'000;
+    clock.boot_name = "boot " + std::to_string(++boots_);
+    for (const auto& node : nodes_) {
+        node->open();
+    }
+    settle();
+    for (Node* child : linked_before) {
         EXPECT_TRUE(link(*child));
     }
 }

@@ -51,6 +51,8 @@ class Node final : public KeeperPorts {
     Result<Json> admin(const std::string& command, const Json& args = Json::object());
     // A frame of front's with an answer; nothing when it was not answered.
     std::optional<ipc::Frame> ask(Json head, std::string body = {});
+    // The answer to the last question, if it came late.
+    std::optional<ipc::Frame> late_answer();
     std::optional<PageSeen> page(Json head, std::string body = {});
     std::optional<PageSeen> get(const std::string& target, const Json& more = Json::object());
     std::optional<PageSeen> log_in(const std::string& user, const std::string& password,
@@ -138,6 +140,9 @@ class Tree {
     void whisper(Node& child, const Json& head, const std::string& body = {});
 
     void restart(Node& node);
+    // Every machine starts again: the boot clock from its beginning, in another boot. Links that
+    // were up come up again.
+    void power_cut();
     void post(std::function<void()> event) { events_.push_back(std::move(event)); }
     // Until nothing is left to do.
     void settle();
@@ -175,6 +180,7 @@ class Tree {
     std::map<const Node*, Node*> parents_;
     std::deque<std::function<void()>> events_;
     std::int64_t next_link_ = 1;
+    int boots_ = 1;
     std::pair<std::string, int> cut_at_;
 };
 

@@ -320,5 +320,62 @@ TEST_F(BusyLinks, ReversedConnectionsThatABurstBroughtAreClosedAgainDownToTheFew
     EXPECT_EQ(again.read(true).status, 101);
 }
 
+// Accepts, and never says a word: TLS handshakes begin there and end by the time limit.
+class SilentParent {
+  public:
+    SilentParent()
+        : backend_([](Backend::Peer& peer) {
+              char byte = 0;
+              while (::recv(peer.fd, &byte, 1, 0) > 0) {
+              }
+          }) {}
+    int port() const { return backend_.port(); }
+    int connections() const { return backend_.connections; }
+
+  private:
+    Backend backend_;
+};
+
+Settings few_connects() {
+    Settings settings;
+    settings.connecting_an_endpoint_max = 4;
+    settings.connect_ms = 400;
+    return settings;
+}
+
+TEST(Burst, ConnectsToOneAddressAreMadeAFewAtATimeAndTheOthersHearAtOnceThatNobodyAnswers) {
+    TestRealm realm;
+    SilentParent parent;
+    Tier tokyo("tokyo", few_connects(), &realm);
+    tokyo.spec.has_parent = true;
+    tokyo.publish();
+    tokyo.join(parent.port());
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < 40; ++i) {
+        clients.push_back(std::make_unique<Client>(tokyo.port()));
+        clients.back()->send("GET /apps/all/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    }
+    for (auto& client : clients) {
+        EXPECT_EQ(client->read().status, 503);
+    }
+    EXPECT_LE(parent.connections(), 4 + 1) << "and the one of the link itself";
+}
+
+class BurstLinks : public Links {
+  protected:
+    BurstLinks() : Links(echo_head(), few_connects()) {}
+};
+
+TEST_F(BurstLinks, RequestsBeyondTheConnectsUnderWayAreServedOnConnectionsThatBecomeFree) {
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < 100; ++i) {
+        clients.push_back(std::make_unique<Client>(tokyo_.port()));
+        clients.back()->send("GET /apps/top/ HTTP/1.1\r\nHost: localhost\r\n" + cookie + "\r\n");
+    }
+    for (auto& client : clients) {
+        EXPECT_EQ(client->read().status, 200);
+    }
+}
+
 } // namespace
 } // namespace hasp::passon::testing

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 namespace hasp::passon::testing {
@@ -307,6 +308,23 @@ TEST_F(Odd, AnAppCannotSetHaspsCookiesNorLeadAway) {
     EXPECT_THAT(answer.head, Not(HasSubstr("stolen")));
     EXPECT_EQ(answer.header("x-hop"), "");
     EXPECT_EQ(answer.header("hasp-notice"), "");
+}
+
+TEST_F(Proxy, ATierWithoutDescriptorsSaysThatItIsBusyAndDoesNotHoldItAgainstTheApp) {
+#ifdef __SANITIZE_ADDRESS__
+    GTEST_SKIP() << "UBSan opens a pipe to look at a vptr, and takes EMFILE for a bad object";
+#endif
+    Client client(tier_.port());
+    ASSERT_EQ(client.get("/apps/none/").status, 404) << "the client's connection is there";
+    rlimit before{};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit none{3, before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const Answer without = client.get("/apps/open/");
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_EQ(without.status, 503);
+    EXPECT_THAT(without.body, HasSubstr("Too many requests wait here"));
+    EXPECT_EQ(client.get("/apps/open/").status, 200) << "at once";
 }
 
 TEST_F(Odd, AConnectionThatEndedIsNotTheUsersConcern) {

@@ -13,11 +13,11 @@ TEST(Rules, NamesThatCarryIdentityOrOriginAreForgeable) {
     for (const char* name :
          {"Remote-User", "remote-anything", "X-Remote-User", "X-Forwarded-For",
           "x-forwarded-anything", "Forwarded", "X-Hasp-User", "hasp-app", "HASP-USER",
-          "X-Auth-Request-User", "X-Real-IP", "Remote_User", "a_b"}) {
+          "X-Auth-Request-User", "X-Real-IP", "Remote_User", "a_b", "Proxy"}) {
         EXPECT_TRUE(is_forgeable(name, nullptr)) << name;
     }
-    for (const char* name :
-         {"Accept", "X-Requested-With", "Forward", "X-Authentic", "Depth", "Has", "Remote"}) {
+    for (const char* name : {"Accept", "X-Requested-With", "Forward", "X-Authentic", "Depth", "Has",
+                             "Remote", "Proxy-Status"}) {
         EXPECT_FALSE(is_forgeable(name, nullptr)) << name;
     }
 }
@@ -56,6 +56,8 @@ TEST(Rules, AnAppsCookieLosesItsDomainAndMayNotBearHaspsName) {
     EXPECT_EQ(cleaned("__Host-hasp-session=x; Path=/"), "refused");
     EXPECT_EQ(cleaned("HASP-session=x"), "refused");
     EXPECT_EQ(cleaned("nonsense"), "refused");
+    EXPECT_EQ(cleaned("=hasp-session=x"), "refused") << "a browser would send the value alone";
+    EXPECT_EQ(cleaned(" = __Host-hasp-session=x; Path=/"), "refused");
 }
 
 TEST(Rules, AnAppsCookieStaysBeneathItsMount) {
@@ -107,6 +109,15 @@ TEST(Rules, AnUnsafeRequestFromAnotherOriginIsRefused) {
     EXPECT_FALSE(origin_allowed(check)) << "a neighbouring app is a stranger";
     check.unsafe = false;
     EXPECT_TRUE(origin_allowed(check));
+}
+
+TEST(Rules, AMountOfANeighbourEndsWhereASegmentDoes) {
+    EXPECT_TRUE(mount_fits("/apps/wiki/x", ""));
+    EXPECT_TRUE(mount_fits("/apps/wiki/x", "/apps/wiki"));
+    EXPECT_TRUE(mount_fits("/apps/wiki", "/apps/wiki"));
+    EXPECT_FALSE(mount_fits("/apps/wiki-private/x", "/apps/wiki")) << "-private/x is left";
+    EXPECT_FALSE(mount_fits("/apps/wiki/x", "/apps/wiki/"));
+    EXPECT_FALSE(mount_fits("/x", "/apps/wiki"));
 }
 
 TEST(Rules, ARequestThatGoesInCirclesIsStopped) {

@@ -88,9 +88,11 @@ struct ErrorRow {
     std::int64_t at_us = 0;
     std::string id;
     std::string text;
+    std::string last_lines = {}; // the end of an app's output; cut to error_lines_bytes_max
 };
 
 inline constexpr std::int64_t errors_kept_max = 200;
+inline constexpr std::size_t error_lines_bytes_max = 2'000;
 inline constexpr std::int64_t accounts_of_child_max = 100'000;
 
 class TierStore {

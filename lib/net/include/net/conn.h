@@ -68,7 +68,8 @@ class Conn final : private Handler {
     Status adopt(Fd socket, const Address& peer, std::shared_ptr<const TlsContext> tls = nullptr,
                  const std::string& verify_name = {});
     // Begins to connect; on_open or on_fail follows, never inside this call. An error here is a
-    // local one (no descriptor left, a malformed address). The time limit is the caller's Timer.
+    // local one (a malformed address; try_later: no descriptor, memory or port is left here, which
+    // says nothing about the peer). The time limit is the caller's Timer.
     Status connect(const Address& address, std::shared_ptr<const TlsContext> tls = nullptr,
                    const std::string& verify_name = {});
 

@@ -44,6 +44,12 @@ enum class ListenerKind : std::uint8_t {
     children, // link: TLS with a required client certificate
 };
 
+// Bodies of requests and answers that crossed links, from this tier's side.
+struct LinkBytes {
+    std::uint64_t in = 0;
+    std::uint64_t out = 0;
+};
+
 struct EngineCounters {
     std::uint64_t connections = 0; // now
     std::uint64_t requests = 0;    // since the start, also all below
@@ -56,6 +62,8 @@ struct EngineCounters {
     std::uint64_t exchanges = 0;  // now
     std::uint64_t identities = 0; // cached now
     std::uint64_t parked = 0;     // reversed connections of children, idle now
+    LinkBytes parent;             // of exchanges that have ended
+    LinkBytes children;
 };
 
 struct EngineParts {

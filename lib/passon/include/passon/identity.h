@@ -17,7 +17,8 @@ struct Identity {
     std::vector<std::string> groups;
     std::vector<std::uint64_t> apps; // registry::name_hash of what it may use, sorted
     std::string only_host;           // not empty: the credential is good at this host alone
-    std::int64_t until_us = 0;       // wall clock; void from then on
+    std::int64_t until_us = 0;       // trusted time (Snapshot::clock_offset_us); void from then on
+    std::int64_t since_us = 0;       // trusted time at which its session began; 0: not known
     bool home = false;               // this tier is the account's home
 };
 

@@ -56,6 +56,10 @@ struct OriginCheck {
 };
 bool origin_allowed(const OriginCheck& check);
 
+// A neighbour's `mount` is cut off the path here, so it ends where a segment does: what is left is
+// empty or begins with a slash, and stays beneath the upstream's own path.
+bool mount_fits(std::string_view path, std::string_view mount);
+
 // One more hop in CDN-Loop (RFC 8586): false when `tier` stands twice already or `hops_max` is
 // reached.
 bool hops_allowed(std::string_view cdn_loop, std::string_view tier, std::size_t hops_max);

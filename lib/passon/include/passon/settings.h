@@ -22,6 +22,9 @@ struct Settings {
     std::size_t identities_max = 50'000;            // cached; the least recently used goes first
     std::size_t idle_an_endpoint_max = 256;         // upstream connections kept for reuse
     std::size_t waiting_an_endpoint_max = 1'024; // requests that wait for a connection or a start
+    // Connects to one address under way at once. A burst beyond it waits for one that becomes free
+    // instead: a thousand TLS handshakes at once would keep two loops from everything else.
+    std::size_t connecting_an_endpoint_max = 64;
     // Times, in milliseconds.
     std::int64_t head_ms =
         15'000; // from a request's first byte to the end of its head; TLS handshake too

@@ -13,17 +13,19 @@ namespace hasp::registry {
 struct Viewer {
     bool signed_on = false;
     std::span<const std::uint64_t> entitled; // name_hash of apps, sorted
+    std::int64_t since_us = 0; // trusted time at which the session began; 0: not known
 };
 
 enum class Verdict : std::uint8_t {
-    here,    // serve it: app is set
-    child,   // pass on to app.child()
-    parent,  // pass on upward; app is empty for a name that is unknown here or that the viewer is
-             // not entitled to: the two take the same way to the same answer, so that not even its
-             // time tells them apart
-    nowhere, // the same where there is no parent to ask
-    log_in,  // exists for users, and nobody is signed on
-    expired, // the lease for it has ended
+    here,      // serve it: app is set
+    child,     // pass on to app.child()
+    parent,    // pass on upward; app is empty for a name that is unknown here or that the viewer is
+               // not entitled to: the two take the same way to the same answer, so that not even
+               // its time tells them apart
+    nowhere,   // the same where there is no parent to ask
+    log_in,    // exists for users, and nobody is signed on
+    expired,   // the lease for it has ended
+    read_only, // the same, and safe requests are served: app is set
 };
 
 struct Decision {
@@ -31,9 +33,9 @@ struct Decision {
     App app;
 };
 
-// `from_parent`: the request came down a link, so it never goes up again (no loops through one
-// neighbour). `by_path`: it named the app under /apps/, where those that only have a host of their
-// own are not.
+// `now_us`: trusted time. `from_parent`: the request came down a link, so it never goes up again
+// (no loops through one neighbour). `by_path`: it named the app under /apps/, where those that only
+// have a host of their own are not.
 Decision decide(const Snapshot& snapshot, std::string_view app, const Viewer& viewer,
                 std::int64_t now_us, bool from_parent, bool by_path = false);
 

@@ -44,6 +44,7 @@ struct Row {
     std::int64_t lease_expires_us;
     std::uint64_t hash;
     std::uint8_t route, kind, access, instance, mount, strip_prefix, static_spa, upstream_tls;
+    std::uint8_t at_expiry, unused[7];
 };
 struct Header;
 struct Slot;
@@ -79,6 +80,7 @@ class App {
     std::string_view upstream_base() const { return text(row_->upstream_base); }
     std::string_view dial_path() const { return text(row_->dial_path); }
     std::int64_t lease_expires_us() const { return row_->lease_expires_us; }
+    AtExpiry at_expiry() const { return AtExpiry{row_->at_expiry}; }
     std::string_view data_home() const { return text(row_->data_home); }
     // name_hash(name()): the key of entitlements.
     std::uint64_t hash() const { return row_->hash; }
@@ -130,6 +132,7 @@ class Snapshot {
     std::string_view tier() const;
     std::uint64_t generation() const;
     bool has_parent() const;
+    std::int64_t clock_offset_us() const; // SnapshotSpec::clock_offset_us
     std::string_view app_host() const;
     std::uint32_t size() const;
     App at(std::uint32_t index) const; // precondition: index < size()

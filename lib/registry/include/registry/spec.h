@@ -30,6 +30,13 @@ struct UpstreamSpec {
                            // slash at the end
 };
 
+// What the end of the lease means for requests.
+enum class AtExpiry : std::uint8_t {
+    stop = 0,      // none is served
+    read_only = 1, // safe methods are
+    go_on = 2,     // those of sessions that began before the end are
+};
+
 struct AppSpec {
     std::string name;  // valid_name(); unique
     std::string title; // for people
@@ -48,8 +55,8 @@ struct AppSpec {
     bool static_spa = false; // a missing page is answered with the index
     UpstreamSpec upstream;
     std::string dial_path; // folder of the dial sockets: DIR/APP.sock or DIR/APP/USER.sock
-    std::int64_t lease_expires_us =
-        0;                 // wall clock; 0: no end. After it the app is answered as expired
+    std::int64_t lease_expires_us = 0; // trusted time; 0: no end
+    AtExpiry at_expiry = AtExpiry::stop;
     std::string data_home; // tier that holds the app's one dataset; empty: none, or one a user
 };
 
@@ -57,6 +64,9 @@ struct SnapshotSpec {
     std::string tier;
     std::uint64_t generation = 0;
     bool has_parent = false;
+    // Trusted time is the boot clock plus this: front compares ends with it, so that setting the
+    // machine's wall clock moves none of them.
+    std::int64_t clock_offset_us = 0;
     std::string app_host; // "{app}.localhost", exactly one "{app}", first label only; empty: none
     std::vector<std::string>
         portal_hosts; // lower case, without port; empty: any host that is no app's is the portal

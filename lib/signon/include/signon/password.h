@@ -2,6 +2,8 @@
 #pragma once
 
 #include "base/result.h"
+#include "trust/grants.h"
+#include "trust/name.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +11,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace hasp {
 class Random;
@@ -44,24 +45,20 @@ struct Verifier {
     bool operator==(const Verifier&) const = default;
 };
 
-// One step of the way down from the home: V_child = HMAC-SHA256(key, V_parent ‖ user ‖ tier ‖
-// version), each part preceded by its length as 32 bits big-endian, version as 64 bits big-endian.
-struct VerifierStep {
-    std::string tier; // name of the tier that this step leads to
-    std::string key;  // verifier_bytes, made by the parent for this child and user
-};
-std::string derive_child_value(const VerifierStep& step, std::string_view parent_value,
-                               std::string_view user, std::int64_t version);
-
-// What a tier needs to check a password: at the home `steps` is empty and `expected` is V0; below,
-// `expected` is the tier's own V.
+// What a tier needs to check a password: one salt and cost for the one run of Argon2id, and what
+// its outcome V0 must be. At the account's home that is V0 itself; at a tier below, which never has
+// V0, it must fit the grant that the tier holds (trust/verifier.h).
 struct LoginMaterial {
-    std::int64_t version = 0;
     Argon2Cost cost;
     std::string salt;
-    std::vector<VerifierStep> steps;
-    std::string expected;
+    std::string expected; // V0; empty below the home
+    struct Lent {
+        trust::VerifierGrant grant;
+        trust::TierName holder; // this tier
+    };
+    std::optional<Lent> lent;
 };
+LoginMaterial material_of(const trust::VerifierGrant& grant, const trust::TierName& holder);
 LoginMaterial material_of(const Verifier& verifier);
 
 // Code::usage with a sentence for the user when the length is not within the limits. For a *new*

@@ -2,7 +2,7 @@
 // a restart forgets nobody.
 //
 // One thread; may block on the disk; each call is one transaction. Times are wall clock
-// microseconds.
+// microseconds of the clock that it was given.
 #pragma once
 
 #include "base/result.h"
@@ -40,14 +40,15 @@ inline constexpr std::size_t grants_per_child_max = 100'000;
 
 // How this tier knows who the user is.
 enum class Origin : unsigned char {
-    home,   // the account lives here (or was verified here from a lease)
-    parent, // by the parent's word
+    home,   // the account lives here
+    parent, // by the parent's word, or (not `online`) by the verifier in the parent's lease
 };
 
 struct Session {
     Identity identity; // sid and until_us included
     Origin origin = Origin::home;
-    bool online = true; // false: begun while the account's home could not be reached
+    bool online = true;                // false: begun while the account's home could not be reached
+    std::int64_t password_version = 0; // that opened it, when it was not online; else 0
     std::int64_t created_us = 0;
     std::int64_t renewed_us = 0;
 };
@@ -78,6 +79,9 @@ class SessionStore {
     // Code::conflict when in use.
     virtual Result<Opened> open_as(const std::string& sid, const Identity& who, Origin origin,
                                    bool online, std::string_view host) = 0;
+    // Begun while the account's home could not be asked, by the lease's verifier of that password.
+    virtual Result<Opened> open_offline(const std::string& sid, const Identity& who,
+                                        std::int64_t password_version, std::string_view host) = 0;
     // A further cookie of the same session for another host (an app's own). Code::not_found when
     // the session has ended.
     virtual Result<std::string> add_cookie(const std::string& sid, std::string_view host) = 0;
@@ -95,7 +99,6 @@ class SessionStore {
     // The user's name, email, groups, apps and role are now these: in every session and grant of
     // who.user. Answers the sids of both, so that front's cache can drop them.
     virtual Result<std::vector<std::string>> refresh(const Identity& who) = 0;
-    virtual Status set_online(const std::string& sid, bool online) = 0;
 
     // Ended already is success. end_user answers the sids that it ended.
     virtual Status end(const std::string& sid) = 0;

@@ -24,7 +24,8 @@ namespace hasp::store {
 
 struct DbOptions {
     int busy_timeout_ms = 5000;
-    bool create = true; // false: a missing file is Code::not_found
+    bool create = true;     // false: a missing file is Code::not_found
+    bool read_only = false; // nothing is written, not even the choice of WAL; for looking
 };
 
 class Db {
@@ -64,6 +65,8 @@ class Db {
     // Integrity and foreign keys of the whole file. Code::refused with the first finding. Reads
     // everything: for doctor.
     Status check();
+    // The same without comparing indexes with their tables: for large files in a hurry.
+    Status quick_check();
 
     const std::string& path() const { return path_; }
     bool in_transaction() const { return transaction_depth_ > 0; }
@@ -79,6 +82,7 @@ class Db {
     static Result<std::unique_ptr<Db>> open_with(const std::string& path, const DbOptions& options,
                                                  bool in_memory);
     Error error(const std::string& doing) const;
+    Status whole(std::string_view pragma);
     void give_back(std::string sql, sqlite3_stmt* handle);
 
     sqlite3* handle_;

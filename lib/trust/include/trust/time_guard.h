@@ -25,6 +25,7 @@ struct TrustedTime {
     bool clock_behind =
         false; // the wall clock is behind what is certain: set back, or lost its battery
     bool clock_ahead = false;      // it is ahead of a signed time heard in this boot; ignored
+    bool anchored = false;         // a signed time was heard in this run
     bool offline_too_long = false; // the budget of uptime without a signed time is used up
     bool suspect() const { return clock_behind || offline_too_long; }
 };

@@ -34,6 +34,10 @@ struct GrantLine {
     std::int64_t expires_us = 0;
     std::string at_expiry; // of "run": as in hasp-app.toml
 };
+// The grant for this release; else the one that ends last of those for others of the same app, from
+// the same origin; null: none.
+const trust::RunGrant* run_grant(const trust::Grants& grants, const std::string& app,
+                                 const std::string& release, const std::string& origin);
 std::vector<GrantLine> grant_lines(const trust::Grants& grants);
 Json to_json(const std::vector<GrantLine>& lines);
 
@@ -172,7 +176,6 @@ class Delegation {
                         const Links::Answer& answer);
     void on_pack_get(const std::string& child, const Message& message, const Links::Answer& answer);
     bool assigned(const std::string& child, const std::string& app, const std::string& release_id);
-
 
     World world_;
     PackShelf packs_;

@@ -86,12 +86,11 @@ std::optional<Apps::Authority> Delegation::authority(const AppRow& app) {
     if (!lease_) {
         return std::nullopt;
     }
-    for (const trust::RunGrant& run : lease_->grants.run) {
-        if (run.app == app.name && run.release == app.release_id) {
-            return Apps::Authority{run.expires_us, run.at_expiry};
-        }
-    }
-    return std::nullopt;
+    // Which release is to run, the desired state says; the lease, until when. So the one that is
+    // held goes on by the grant for its successor, which may be far from here yet.
+    const trust::RunGrant* run = run_grant(lease_->grants, app.name, app.release_id, app.origin);
+    return run == nullptr ? std::nullopt
+                          : std::optional(Apps::Authority{run->expires_us, run->at_expiry});
 }
 
 std::vector<GrantLine> Delegation::held() const {

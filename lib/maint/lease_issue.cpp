@@ -195,16 +195,10 @@ trust::Grants Delegation::grants_for(const ChildRow& child, std::int64_t from_us
     }
     const std::int64_t until_us = from_us + world_.config.lease.days * trust::day_us;
     const std::int64_t run_until_us = from_us + world_.config.lease.run_days * trust::day_us;
-    std::map<std::pair<std::string, std::string>, const trust::RunGrant*> mine;
-    if (lease_) {
-        for (const trust::RunGrant& run : lease_->grants.run) {
-            mine[{run.app, run.release}] = &run;
-        }
-    }
     std::set<std::string> seen;
     for (const AssignmentRow& row : *assignments) {
         const auto origin = trust::TierName::parse(row.origin);
-        if (!row.wanted || !origin.ok() || !seen.insert(row.app + "/" + row.release_id).second) {
+        if (!row.wanted || !origin.ok() || (*origin != world_.me.name && !lease_)) {
             continue;
         }
         trust::RunGrant run{row.app, row.release_id, *origin, trust::AtExpiry::go_on,
@@ -212,13 +206,18 @@ trust::Grants Delegation::grants_for(const ChildRow& child, std::int64_t from_us
         run.at_expiry = at_expiry_of(manifest_at_expiry(row.app, row.release_id));
         if (*origin != world_.me.name) {
             // Only what we hold ourselves: the order may be here before the lease that goes with
-            // it.
-            const auto ours = mine.find({row.app, row.release_id});
-            if (ours == mine.end()) {
+            // it, or after it. Either release lets the child go on with what it has.
+            const trust::RunGrant* ours =
+                run_grant(lease_->grants, row.app, row.release_id, row.origin);
+            if (ours == nullptr) {
                 continue;
             }
-            run.expires_us = std::min(run.expires_us, ours->second->expires_us);
-            run.at_expiry = ours->second->at_expiry;
+            run.release = ours->release;
+            run.expires_us = std::min(run.expires_us, ours->expires_us);
+            run.at_expiry = ours->at_expiry;
+        }
+        if (!seen.insert(run.app + "/" + run.release).second) {
+            continue;
         }
         grants.run.push_back(run);
         if (!row.data_home.empty() && row.data_home == row.target) {

@@ -14,6 +14,24 @@ const char* at_expiry_name(trust::AtExpiry at) {
 }
 } // namespace
 
+const trust::RunGrant* run_grant(const trust::Grants& grants, const std::string& app,
+                                 const std::string& release, const std::string& origin) {
+    const trust::RunGrant* other = nullptr;
+    for (const trust::RunGrant& run : grants.run) {
+        if (run.app != app) {
+            continue;
+        }
+        if (run.release == release) {
+            return &run;
+        }
+        if (run.origin.text() == origin &&
+            (other == nullptr || run.expires_us > other->expires_us)) {
+            other = &run;
+        }
+    }
+    return other;
+}
+
 std::vector<GrantLine> grant_lines(const trust::Grants& g) {
     std::vector<GrantLine> out;
     for (const auto& run : g.run) {

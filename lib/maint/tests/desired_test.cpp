@@ -76,6 +76,32 @@ TEST_F(Ordered, AReleaseComesInChunksAndGoesOnWhereALostLinkStoppedIt) {
     EXPECT_FALSE(std::filesystem::exists(center.state + "/spool"));
 }
 
+TEST_F(Ordered, TheReleaseThatIsHeldGoesOnUntilItsSuccessorIsThere) {
+    std::string release = tree.add_app(*tiers[0], "leaflets", {"tokyo"}, {{"text", "0"}});
+    tree.pass_s(5);
+    // The lease for the next one arrives, and the link breaks before that does: at each tier.
+    for (int broken = 0; broken < 2; ++broken) {
+        tree.cut_at("release.get", broken);
+        const std::string next =
+            tree.add_app(*tiers[0], "leaflets", {"tokyo"}, {{"text", std::to_string(broken + 1)}});
+        tree.pass_s(5);
+        EXPECT_FALSE(tree.linked(broken == 0 ? center : tokyo));
+        tree.restart(tokyo);
+        tree.pass_s(5);
+        const Json app = tokyo.status()["apps"][0];
+        EXPECT_EQ(app["release"], release);
+        EXPECT_EQ(app["state"], "ready") << broken;
+        for (Node* node : {&center, &tokyo}) {
+            if (!tree.linked(*node)) {
+                ASSERT_TRUE(tree.link(*node));
+            }
+        }
+        tree.pass_s(5);
+        EXPECT_EQ(tokyo.status()["apps"][0]["release"], next);
+        release = next;
+    }
+}
+
 TEST_F(Ordered, ANewOrderWhileAReleaseIsTakenInStartsNoSecondDownload) {
     center.hold_background = true;
     tree.add_app(*tiers[0], "atlas", {"center"}, Json::object(), 1 << 20);

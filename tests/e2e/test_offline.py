@@ -17,8 +17,8 @@ class WorksOnWithoutTheLink(TreeCase):
         top, local = cls.tree.top, cls.tree.bottom
         top.app_add(app_folder("leaflets"), local.name)
         top.app_add(app_folder("calendar"), local.name)
-        top.app_add(app_folder("tickets"))
-        top.user_add("nurse", PASSWORD, "Nurse Aiko", apps=["leaflets", "tickets", "calendar"])
+        top.app_add(app_folder("archive"))
+        top.user_add("nurse", PASSWORD, "Nurse Aiko", apps=["leaflets", "archive", "calendar"])
         top.user_add("visitor", PASSWORD, apps=["leaflets"])
         for above, below in zip(cls.tree.tiers, cls.tree.tiers[1:]):
             above.run("local", "allow", below.name, "nurse")
@@ -53,7 +53,8 @@ class WorksOnWithoutTheLink(TreeCase):
         self.assertIn("Nurse Aiko", page.text)
         self.assertEqual(browser.get("/apps/leaflets/").status, 200)
         self.assertIn(browser.get("/apps/calendar/").status, (200, 302, 303))
-        self.assertIn(browser.get("/apps/tickets/").status, (401, 502, 503))
+        # At depth 4 the tier above is reached: it has not seen this log-in, and asks for one.
+        self.assertIn(browser.get("/apps/archive/").status, (502, 503) if len(self.tree.tiers) == 2 else (302, 303, 401, 502, 503))
         if len(self.tree.tiers) == 2:
             self.assertIn("The link to", page.text)
             self.assertIn("is down since", page.text)
@@ -73,13 +74,13 @@ class WorksOnWithoutTheLink(TreeCase):
         browser = self.tree.bottom.browser()
         self.assertEqual(browser.log_in("nurse", PASSWORD).status, 200)
         self.back()
-        until(lambda: self.why(self.tree.bottom, "tickets", self.tree.bottom.name)["served"], "tickets can be reached", 30)
+        until(lambda: self.why(self.tree.bottom, "archive", self.tree.bottom.name)["served"], "archive can be reached", 30)
         self.assertEqual(browser.get("/apps/leaflets/").status, 200)
-        answer = browser.get("/apps/tickets/")
+        answer = browser.get("/apps/archive/")
         self.assertIn(answer.status, (302, 303))
         self.assertIn("/hasp/login", answer.headers["location"])
         self.assertEqual(browser.log_in("nurse", PASSWORD).status, 200)
-        self.tree.bottom.wait_reaches("/apps/tickets/", browser)
+        self.tree.bottom.wait_reaches("/apps/archive/", browser)
 
     def test_after_a_kill_without_the_link_all_leased_apps_answer_within_30_s(self):
         self.break_chain()
@@ -99,7 +100,7 @@ class WorksOnWithoutTheLink(TreeCase):
         report = json.loads(top.run("offline-report", local.name, "--json"))
         self.assertTrue(report["live"])
         self.assertEqual({a["app"] for a in report["goes_on"]}, {"leaflets", "calendar"})
-        self.assertIn("tickets", {a["app"] for a in report["stops"]})
+        self.assertIn("archive", {a["app"] for a in report["stops"]})
         self.assertIn("nurse", {u["user"] for u in report["log_in"]})
         text = top.run("offline-report", local.name)
         self.assertIn("Stops at once", text)
@@ -107,7 +108,7 @@ class WorksOnWithoutTheLink(TreeCase):
         said = self.why(top, "leaflets", local.name)
         self.assertFalse(said["live"])
         self.assertTrue(said["as_of"])
-        self.assertFalse(self.why(self.cut, "tickets", self.cut.name)["served"])
+        self.assertFalse(self.why(self.cut, "archive", self.cut.name)["served"])
         below_cut = self.why(local, "leaflets", local.name, "visitor")
         if len(self.tree.tiers) == 2:
             self.assertFalse(below_cut["served"])

@@ -54,7 +54,10 @@ static_assert(std::is_trivially_copyable_v<UsageRecord>);
 // Copies up to 40 characters, the rest is NUL.
 inline void set_name(std::array<char, 40>& field, std::string_view name) {
     field.fill('\0');
-    std::memcpy(field.data(), name.data(), name.size() < field.size() ? name.size() : field.size());
+    if (!name.empty()) { // an empty view may have no address, which memcpy must not be given
+        std::memcpy(field.data(), name.data(),
+                    name.size() < field.size() ? name.size() : field.size());
+    }
 }
 inline std::string_view name_of(const std::array<char, 40>& field) {
     return {field.data(), ::strnlen(field.data(), field.size())};

@@ -90,6 +90,20 @@ class CommandLine(TreeCase):
         json_of("user withdraw", "nurse", "leaflets")
         self.assertTrue(json_of("token create", "nurse", "--label", "phone")["token"].startswith("hasp_"))
         json_of("token revoke", json_of("token list")["tokens"][0]["id"])
+        self.assertTrue(json_of("why", "leaflets", "--at", top)["served"])
+        self.assertEqual(json_of("sync", "--list")["folders"], [])  # a round gives a line a folder
+        found = self.center.run("doctor", "--json", check=False)  # what it finds is the machine's
+        self.assertEqual(found.returncode, int(json.loads(found.stdout)["bad"] > 0))
+        seen.add(("doctor",))
+        tariff = self.tree.folder / "tariff.toml"
+        tariff.write_text('[tariff]\nversion = "1"\ncurrency = "EUR"\neffective_from = "2020-01-01"\n'
+                          '[[price]]\nline = "answers"\nper = "request"\nrate = "0.01"\n')
+        json_of("bill tariff check", tariff)
+        json_of("bill tariff set", tariff)
+        self.assertEqual(json_of("bill tariff show")["tariffs"][0]["version"], "1")
+        json_of("bill close", "2020-02")
+        json_of("bill show")
+        json_of("bill verify")
         json_of("user disable", "nurse")
         json_of("user enable", "nurse")
         json_of("user remove", "nurse")
@@ -100,6 +114,8 @@ class CommandLine(TreeCase):
         json_of("local allow", "nara", "--group", "night")
         json_of("lease sign", "nara")
         json_of("lease show", at=local)
+        json_of("lease extend", "nara", "--days", "40")
+        json_of("offline-report", "nara")
         json_of("local revoke", "nara")
         self.assertEqual(seen, commands_of_the_help() - FOREGROUND)
 
@@ -232,7 +248,13 @@ class CommandLine(TreeCase):
 
     def test_nothing_is_written_when_there_is_nothing_to_say(self):
         box = self.fresh()
-        for words in (["user", "add", "nurse"], ["user", "groups", "nurse", "--join", "night"], ["user", "disable", "nurse"],
+        secret = self.tree.folder / "secret"
+        secret.write_text("night-shift-7\n")
+        added = box.run("user", "add", "visitor", check=False)
+        self.assertEqual((added.returncode, added.stdout), (0, ""))
+        self.assertIn("hasp user password visitor --password-file -", added.stderr, "nobody can log in without one")
+        self.assertEqual(box.run("user", "remove", "visitor"), "")
+        for words in (["user", "add", "nurse", "--password-file", secret], ["user", "groups", "nurse", "--join", "night"], ["user", "disable", "nurse"],
                       ["user", "enable", "nurse"], ["user", "remove", "nurse"]):
             done = box.run(*words, check=False)
             self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""), words)

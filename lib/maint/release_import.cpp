@@ -7,6 +7,7 @@
 #include "release_repo.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <poll.h>
@@ -31,14 +32,22 @@ Status start(const ImportChild& child, int in, int out, pid_t& pid) {
     }
     argv.push_back(nullptr);
     // Nothing of our environment is the child's business: it could change what libgit2 does.
-    char* environment[] = {nullptr};
+    // Only a build with AddressSanitizer must go on knowing how it is to run.
+    std::vector<char*> environment;
+#ifdef __SANITIZE_ADDRESS__
+    std::string options = "ASAN_OPTIONS=";
+    if (const char* ours = std::getenv("ASAN_OPTIONS"); ours != nullptr) {
+        environment.push_back(options.append(ours).data());
+    }
+#endif
+    environment.push_back(nullptr);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
     posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-    const int code =
-        ::posix_spawn(&pid, child.program.c_str(), &actions, nullptr, argv.data(), environment);
+    const int code = ::posix_spawn(&pid, child.program.c_str(), &actions, nullptr, argv.data(),
+                                   environment.data());
     posix_spawn_file_actions_destroy(&actions);
     return code == 0 ? Status() : Status(errno_error(code, "cannot start " + child.program));
 }

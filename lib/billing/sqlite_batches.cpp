@@ -141,12 +141,15 @@ Status SqliteLedgerStore::append(const ChainKey& key, std::span<const SealedBatc
         // Rings end with their supervisor: the first record of a new one makes the old ones go.
         auto dropped = db_.execute("DELETE FROM billing_rings WHERE tenant = ?1 AND ring <> ?2",
                                    tenant_, store::Blob{mark->ring});
+        if (!dropped.ok()) {
+            return dropped.error();
+        }
         auto put = db_.execute(
             "INSERT INTO billing_rings VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (tenant, ring, "
             "lane) DO UPDATE SET position = excluded.position, dropped = excluded.dropped",
             tenant_, store::Blob{mark->ring}, mark->lane, mark->position, mark->dropped);
-        if (!dropped.ok() || !put.ok()) {
-            return dropped.ok() ? put.error() : dropped.error();
+        if (!put.ok()) {
+            return put.error();
         }
     }
     return transaction->commit();

@@ -106,7 +106,17 @@ Error Db::error(const std::string& doing) const {
                         path_ + ": " + doing);
 }
 
+Status Db::transaction_open() const {
+    if (transaction_depth_ > 0 && sqlite3_get_autocommit(handle_) != 0) {
+        return fail(Code::failed, path_ + ": the transaction was undone after an error of the disk");
+    }
+    return {};
+}
+
 Status Db::run_script(const std::string& sql) {
+    if (Status open = transaction_open(); !open) {
+        return open;
+    }
     if (sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
         return error("running a script");
     }

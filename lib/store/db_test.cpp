@@ -176,6 +176,24 @@ TEST_F(DbTest, AnInnerTransactionIsUndoneAloneAndLastsOnlyWithTheOuter) {
     EXPECT_EQ(count(), 0);
 }
 
+// As SQLite does when the disk fails or is full; a conflict can be made without one.
+TEST_F(DbTest, NothingOfATransactionThatSqliteUndidByItselfIsKept) {
+    put("before");
+    {
+        auto transaction = Transaction::begin(*db);
+        ASSERT_TRUE(transaction);
+        put("a");
+        EXPECT_FALSE(db->execute("INSERT OR ROLLBACK INTO t (k) VALUES ('before')"));
+        EXPECT_EQ(db->execute("INSERT INTO t (k) VALUES ('b')").error().code, Code::failed);
+        EXPECT_FALSE(db->run_script("INSERT INTO t (k) VALUES ('c')"));
+        EXPECT_FALSE(Transaction::begin(*db));
+        EXPECT_FALSE(transaction->commit());
+    }
+    EXPECT_EQ(count(), 1);
+    put("after");
+    EXPECT_EQ(count(), 2);
+}
+
 TEST_F(DbTest, ASecondWriterIsToldToTryLater) {
     auto other = Db::open(db.path(), {.busy_timeout_ms = 0});
     ASSERT_TRUE(other);

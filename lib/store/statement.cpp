@@ -60,6 +60,9 @@ Status Statement::expect_parameters(int count) const {
 }
 
 Result<bool> Statement::step() {
+    if (Status open = db_->transaction_open(); !open) {
+        return open.error();
+    }
     switch (sqlite3_step(handle_)) {
     case SQLITE_ROW:
         return true;

@@ -82,6 +82,9 @@ class Db {
     static Result<std::unique_ptr<Db>> open_with(const std::string& path, const DbOptions& options,
                                                  bool in_memory);
     Error error(const std::string& doing) const;
+    // SQLite undoes a transaction by itself when the disk fails or is full, and would run its other
+    // statements each on its own.
+    Status transaction_open() const;
     Status whole(std::string_view pragma);
     void give_back(std::string sql, sqlite3_stmt* handle);
 

@@ -139,7 +139,9 @@ void World::judge_visit(Session& session, std::int64_t asked_us, bool somebody,
                  engine.now_us() - session.opened_us > 11 * hour ||
                  // A box that starts with a clock of months ahead believes it until it is told.
                  stepped_.contains(session.at) || disk_fault_us_.contains(session.at),
-             "a session lasts", what + " is unknown");
+             "a session lasts",
+             what + ", logged in at " + std::to_string(session.opened_us / second) +
+                 " s, is unknown");
     }
 }
 

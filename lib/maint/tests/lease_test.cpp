@@ -57,15 +57,20 @@ TEST_F(Lent, NothingTravelsWhenNothingChanged) {
     EXPECT_EQ(tree.count("desired"), 0U);
 }
 
-TEST_F(Lent, ALeaseIsRenewedAtTheConfiguredFractionOfItsTime) {
-    tree.add_app(*tiers[0], "leaflets", {"center"});
+TEST(LentForADay, ALeaseIsRenewedAtTheConfiguredFractionOfItsTime) {
+    Tree tree;
+    Config config;
+    config.lease.days = 1;
+    config.lease.renew_percent = 25;
+    Node& center = tree.top("center", config);
+    Node& tokyo = tree.below(center, "tokyo");
+    tree.add_app(center, "leaflets", {"tokyo"});
     tree.pass_s(3);
-    const std::int64_t first = number(*tiers[1]);
-    // 7 days at 50 percent: 3.5 days.
-    tree.pass_s(83 * 3600, 40);
-    EXPECT_EQ(number(*tiers[1]), first);
-    tree.pass_s(2 * 3600, 40);
-    EXPECT_EQ(number(*tiers[1]), first + 1);
+    const std::int64_t first = number(tokyo);
+    tree.pass_s(5 * 3600, 40);
+    EXPECT_EQ(number(tokyo), first);
+    tree.pass_s(2 * 3600, 40); // 25 percent of a day: 6 hours
+    EXPECT_EQ(number(tokyo), first + 1);
 }
 
 TEST_F(Lent, TheExpiryOfARunGrantStandsInTheSnapshot) {

@@ -85,8 +85,8 @@ class CrashPoints(unittest.TestCase):
         say(f"\ncrash points: {flow}: {self.tried} of {self.all}, {len(self.missed)} not reached, slowest back after {self.slowest:.2f} s")
         for name, n in (("tried", self.tried), ("all", self.all), ("not reached", len(self.missed))):
             CrashPoints.sums[name] += n
-        # A count may differ by a report more or less; most points must be where they were counted.
-        self.assertLessEqual(len(self.missed), max(1, self.tried // 3), [str(p) for p in self.missed])
+        # A count may differ by a report more or less, and which of the workers does what differs from time to time.
+        self.assertLessEqual(len(self.missed), max(1, self.tried // 2), [str(p) for p in self.missed])
 
     # -- what is done, and what must hold ---------------------------------------------------------------------------
     def new_version(self):

@@ -8,3 +8,9 @@ backend.py    an upstream server that echoes, counts and streams
 waiting.py    waiting for something to become true, with a deadline
 memory.py     processes' memory, from /proc
 """
+import faulthandler
+import os
+
+# A test that hangs shows where each thread is before its time is up.
+if os.environ.get("HASP_STACKS_S"):
+    faulthandler.dump_traceback_later(float(os.environ["HASP_STACKS_S"]))

@@ -108,7 +108,8 @@ Error Db::error(const std::string& doing) const {
 
 Status Db::transaction_open() const {
     if (transaction_depth_ > 0 && sqlite3_get_autocommit(handle_) != 0) {
-        return fail(Code::failed, path_ + ": the transaction was undone after an error of the disk");
+        return fail(Code::failed,
+                    path_ + ": the transaction was undone after an error of the disk");
     }
     return {};
 }

@@ -5,7 +5,8 @@ import statistics
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/e2e"))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests/e2e"))
 from harness.memory import descendants_of  # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -38,8 +38,9 @@ class KeeperProcess final : public maint::KeeperPorts {
           pool_(static_cast<std::size_t>(options.config.login.argon2_threads) + 1) {}
 
     int run() {
-        auto keeper = maint::Keeper::open({options_.state, options_.config, hasp_version, true},
-                                          *this, clock_, random_, log_);
+        auto keeper =
+            maint::Keeper::open({options_.state, options_.config, hasp_version, true, false}, *this,
+                                clock_, random_, log_);
         if (!keeper.ok()) {
             log_.error("keeper.open", keeper.error().message);
             return 1;

@@ -106,8 +106,8 @@ Result<Json> run_at_state(const Args& args, Env& env, const std::string& command
     }
     const Log log(STDERR_FILENO, env.clock, "hasp", args.json(), Level::error);
     OneCommand ports;
-    auto keeper = maint::Keeper::open({state, *config, hasp_version, false}, ports, env.clock,
-                                      env.random, log);
+    auto keeper = maint::Keeper::open({state, *config, hasp_version, false, false}, ports,
+                                      env.clock, env.random, log);
     if (!keeper.ok()) {
         return keeper.error();
     }

@@ -5,13 +5,23 @@
 namespace hasp::maint {
 
 namespace {
+constexpr const char* again = "again"; // see levels.h
 // What both sides must know before they use it. A parent serves children two releases back.
 const std::vector<std::string> own_features{"lease",   "desired", "pack",  "login", "token",
-                                            "session", "report",  "usage", "renew"};
+                                            "session", "report",  "usage", "renew", again};
 constexpr std::size_t features_max = 64;
 constexpr std::size_t feature_bytes_max = 64;
 constexpr std::size_t version_bytes_max = 64;
 } // namespace
+
+Links::Links(KeeperPorts& ports, const Clock& clock, const Log& log, trust::TierName me,
+             std::string version, std::int64_t heartbeat_s, bool whole_levels)
+    : ports_(ports), clock_(clock), log_(log), me_(std::move(me)), version_(std::move(version)),
+      heartbeat_us_(heartbeat_s * 1'000'000), features_(own_features) {
+    if (whole_levels) {
+        std::erase(features_, again);
+    }
+}
 
 const Links::Link* Links::find(const std::string& neighbour) const {
     // The newest stream counts: an older one may not have noticed that its connection died.
@@ -56,18 +66,39 @@ Links::Skew Links::skew(const std::string& neighbour) const {
         }
         return out;
     };
-    return {link->version, without(own_features, link->features),
-            without(link->features, own_features)};
+    return {link->version, without(features_, link->features), without(link->features, features_)};
 }
 
 void Links::send(const Link& link, const Json& head, std::string_view body,
                  const std::string& answers) {
+    send_text(link, dump(head), body, answers.empty() ? text_of(head, "t") : answers);
+}
+
+bool Links::knows_again(const Link& link) const {
+    return std::find(link.features.begin(), link.features.end(), again) != link.features.end() &&
+           std::find(features_.begin(), features_.end(), again) != features_.end();
+}
+
+void Links::send_level(Link& link, const std::string& type, const Json& head,
+                       std::string_view body) {
+    const std::string text = dump(head);
+    const std::optional<std::string> patch =
+        knows_again(link) ? link.said.shorten(type, text, body) : std::nullopt;
+    if (patch) {
+        send_text(link, dump({{"t", again}, {"of", type}}), *patch, type);
+    } else {
+        send_text(link, text, body, type);
+    }
+}
+
+void Links::send_text(const Link& link, std::string_view head, std::string_view body,
+                      const std::string& counts_as) {
     std::string bytes;
-    if (const Status encoded = ipc::encode_frame(bytes, dump(head), body); !encoded.ok()) {
-        log_.error("link.send", encoded.error().message, {{"type", text_of(head, "t")}});
+    if (const Status encoded = ipc::encode_frame(bytes, head, body); !encoded.ok()) {
+        log_.error("link.send", encoded.error().message, {{"type", counts_as}});
         return;
     }
-    count(link, answers.empty() ? text_of(head, "t") : answers, 0, bytes.size());
+    count(link, counts_as, 0, bytes.size());
     const Json front{{"t", "link.data"}, {"link", link.id}};
     ports_.send_front(dump(front), bytes, {});
 }
@@ -86,7 +117,7 @@ void Links::opened(LinkId id, const std::string& neighbour) {
     send(link,
          {{"t", "hello"},
           {"version", protocol_version},
-          {"features", own_features},
+          {"features", features_},
           {"hasp", version_},
           {"name", me_.text()},
           {"now_us", own_time_()}},
@@ -161,10 +192,26 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
     }
     Link& link = at->second;
     const std::string neighbour = link.neighbour; // the link may end while its message is handled
+    const std::size_t size = frame.head.size() + frame.body.size();
     Message message{parse_object(frame.head), std::move(frame.body)};
-    const std::string type = text_of(message.head, "t");
+    std::string type = text_of(message.head, "t");
+    if (type == again) {
+        type = text_of(message.head, "of");
+        auto whole = link.heard.restore(type, message.body);
+        if (!whole.ok()) {
+            cut(neighbour, whole.error().message);
+            return;
+        }
+        message = {parse_object(whole->head), std::move(whole->body)};
+        if (text_of(message.head, "t") != type) {
+            cut(neighbour, "its difference gave another message than it had said");
+            return;
+        }
+    } else if (Levels::is_level(type) && knows_again(link)) {
+        link.heard.heard(type, frame.head, message.body);
+    }
     if (type != "re") {
-        count(link, type, frame.head.size() + message.body.size(), 0);
+        count(link, type, size, 0);
     }
     if (type == "hello") {
         take_hello(link, message.head);
@@ -192,7 +239,7 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
             return;
         }
         const Reply reply = std::move(question->second.reply);
-        count(link, question->second.type, frame.head.size() + message.body.size(), 0);
+        count(link, question->second.type, size, 0);
         questions_.erase(question);
         if (message.head.contains("error")) {
             reply(error_of(member(message.head, "error")));
@@ -243,7 +290,13 @@ void Links::ask(const std::string& neighbour, Json head, std::string body, Reply
 }
 
 void Links::tell(const std::string& neighbour, Json head, std::string body) {
-    if (Link* link = find(neighbour); link != nullptr) {
+    Link* link = find(neighbour);
+    if (link == nullptr) {
+        return;
+    }
+    if (const std::string type = text_of(head, "t"); Levels::is_level(type)) {
+        send_level(*link, type, head, body);
+    } else {
         send(*link, head, body);
     }
 }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "ipc/frame.h"
 #include "json_tools.h"
+#include "levels.h"
 #include "maint/keeper_ports.h"
 #include "trust/name.h"
 
@@ -40,11 +41,10 @@ class Links {
     // A neighbour has said hello (true), or is gone (false).
     using OnChange = std::function<void(const std::string& neighbour, bool connected)>;
 
-    // `version`: of this hasp, for the neighbours' operators to see.
+    // `version`: of this hasp, for the neighbours' operators to see. `whole_levels`: see
+    // KeeperOptions.
     Links(KeeperPorts& ports, const Clock& clock, const Log& log, trust::TierName me,
-          std::string version, std::int64_t heartbeat_s)
-        : ports_(ports), clock_(clock), log_(log), me_(std::move(me)), version_(std::move(version)),
-          heartbeat_us_(heartbeat_s * 1'000'000) {}
+          std::string version, std::int64_t heartbeat_s, bool whole_levels);
 
     void on(const std::string& type, Handler handler) { handlers_[type] = std::move(handler); }
     void on_change(OnChange callback) { on_change_ = std::move(callback); }
@@ -103,6 +103,8 @@ class Links {
         std::int64_t rtt_ms = -1;
         std::string version;
         std::vector<std::string> features;
+        Levels said;
+        Levels heard;
     };
     struct Question {
         LinkId link = 0;
@@ -115,6 +117,10 @@ class Links {
     // `answers`: the type of the question that this is the answer to.
     void send(const Link& link, const Json& head, std::string_view body,
               const std::string& answers = {});
+    void send_level(Link& link, const std::string& type, const Json& head, std::string_view body);
+    void send_text(const Link& link, std::string_view head, std::string_view body,
+                   const std::string& counts_as);
+    bool knows_again(const Link& link) const;
     void count(const Link& link, const std::string& type, std::size_t in, std::size_t out);
     void take(LinkId id, ipc::Frame&& frame);
     void hear_time(const std::string& neighbour, const Json& head);
@@ -127,6 +133,7 @@ class Links {
     trust::TierName me_;
     std::string version_;
     std::int64_t heartbeat_us_;
+    std::vector<std::string> features_; // of ours
     std::map<LinkId, Link> links_;
     std::map<std::uint64_t, Question> questions_;
     std::uint64_t next_question_ = 1;

@@ -78,7 +78,7 @@ void Machine::start() {
     }
     ++life_;
     auto opened =
-        maint::Keeper::open({state, config_, "simulated", true}, *this, clock, random_, log_);
+        maint::Keeper::open({state, config_, "simulated", true, true}, *this, clock, random_, log_);
     if (!opened.ok() || disk_->dead()) {
         const bool power_went = disk_->dead();
         if (opened.ok()) {

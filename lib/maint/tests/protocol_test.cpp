@@ -27,6 +27,7 @@ class Talk {
         offline();
         questions();
         years();
+        differences();
     }
     std::vector<Said> said() const {
         std::vector<Said> out;
@@ -153,6 +154,14 @@ class Talk {
         tree.cut(tokyo);
         tree.clock.advance_us(400LL * 24 * 3600 * 1'000'000);
         EXPECT_TRUE(tree.link(tokyo));
+    }
+    // Before this, every level goes whole: the examples show what is said.
+    void differences() {
+        center.whole_levels = tokyo.whole_levels = false;
+        tree.restart(center);
+        tree.restart(tokyo);
+        tree.add_app(center, "posters", {"tokyo"});
+        tree.pass_s(3);
     }
 
     Tree tree;

@@ -81,6 +81,7 @@ class Node final : public KeeperPorts {
     std::vector<Json> to_front; // everything but answers and bytes of links
     std::vector<Json> to_spawner;
     int background_runs = 0;
+    bool whole_levels = true; // as KeeperOptions has it; counts from the next open()
     bool hold_background = false;
     std::deque<std::function<void()>> held;
     void let_background_go();

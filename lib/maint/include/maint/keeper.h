@@ -35,6 +35,8 @@ struct KeeperOptions {
     Config config;
     std::string version;
     bool daemon = true; // false: one command on a tier that does not run
+    // Says levels whole, not as differences: for tests that read or forge what crosses a link.
+    bool whole_levels = false;
 };
 
 class Keeper {

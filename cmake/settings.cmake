@@ -21,6 +21,11 @@ if(HASP_HARDEN)
 endif()
 if(HASP_SANITIZE)
   target_compile_options(hasp_settings INTERFACE -fsanitize=${HASP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  if("${HASP_SANITIZE}" MATCHES "address" AND "${HASP_SANITIZE}" MATCHES "undefined")
+    # AddressSanitizer reports what these would, an access through a null pointer and one beyond an object's end, and they
+    # are a tenth of the compiler's time.
+    target_compile_options(hasp_settings INTERFACE -fno-sanitize=null,object-size)
+  endif()
   target_link_options(hasp_settings INTERFACE -fsanitize=${HASP_SANITIZE})
 endif()
 if(HASP_FUZZ)

@@ -36,6 +36,7 @@ class Admin {
         Explain& explain;
         Enrolment& enrolment;
         ReleaseStore& releases;
+        Rollouts& rollouts;
         Files& files;
         std::string ledger_path;
         std::function<Json()> status;

@@ -55,6 +55,7 @@ struct Keeper::Impl {
     ParentLink parent;
     std::map<std::string, std::int64_t> pids;
     Traffic traffic;
+    Rollouts rollouts;
     Links links;
     People people;
     std::unique_ptr<Apps> apps;
@@ -87,15 +88,16 @@ struct Keeper::Impl {
           sessions(signon::make_sqlite_session_store(*db, time, random, me.name.realm(),
                                                      session_times(options.config))),
           tokens(signon::make_sqlite_token_store(*db, *accounts, time, random, me.name.realm())),
-          traffic(clock.wall_us()), links(ports, time, log, me.name, options.version,
-                                          options.config.link.heartbeat_s, options.whole_levels),
+          traffic(clock.wall_us()), rollouts(store, me.name.text()),
+          links(ports, time, log, me.name, options.version, options.config.link.heartbeat_s,
+                options.whole_levels),
           people({store, *accounts, *sessions, *tokens},
                  {ports, links, time, random, log, options.config}, secret, me.has_parent()),
           enrolment({clock, random, log, me, store, [this] { send_credentials(); }}),
           ledger({links, clock, log, me, store, *ledger_store}) {
         apps = std::make_unique<Apps>(
-            Apps::World{ports, clock, time, log, options.config, store, copies, releases, me.name,
-                        options.state},
+            Apps::World{ports, clock, time, log, options.config, store, copies, releases, rollouts,
+                        me.name, options.state},
             [this](const AppRow& app) { return delegation->authority(app); },
             [this] {
                 report_stale = true;
@@ -103,7 +105,7 @@ struct Keeper::Impl {
             });
         delegation = std::make_unique<Delegation>(
             Delegation::World{ports, links, clock, time, random, log, options.config, me, store,
-                              *accounts, *apps, releases, options.state});
+                              *accounts, *apps, releases, rollouts, options.state});
         renewal = std::make_unique<Renewal>(Renewal::World{
             links, clock, random, log, me, enrolment, options.state + "/keys",
             [this] { return delegation->now().now_us; }, [this] { send_credentials(); }});
@@ -126,9 +128,25 @@ struct Keeper::Impl {
             Explain::World{clock, time, me, store, *accounts, *sessions, links, *apps, *delegation,
                            parent, [this] { return to_json(unsent()); }});
         admin = std::make_unique<Admin>(
-            Admin::World{ports, clock, random, options.config, me, store, *accounts, *sessions,
-                         *tokens, people, *apps, *delegation, *explain, enrolment, releases, *files,
-                         options.state + "/ledger.db", [this] { return status(); },
+            Admin::World{ports,
+                         clock,
+                         random,
+                         options.config,
+                         me,
+                         store,
+                         *accounts,
+                         *sessions,
+                         *tokens,
+                         people,
+                         *apps,
+                         *delegation,
+                         *explain,
+                         enrolment,
+                         releases,
+                         rollouts,
+                         *files,
+                         options.state + "/ledger.db",
+                         [this] { return status(); },
                          [this](const std::string& child) { child_revoked(child); }});
         links.on_bytes(
             [this](const std::string& neighbour, const std::string& type, std::size_t in,
@@ -147,6 +165,7 @@ struct Keeper::Impl {
                        });
         delegation->on_lease([this] { people.lease_changed(); });
         ledger.on_change([this] { report_stale = true; });
+        rollouts.on_change([this] { report_stale = true; });
         apps->on_started([this](const std::string& app, const std::string& user) {
             return ledger.app_started(app, user);
         });
@@ -187,7 +206,7 @@ struct Keeper::Impl {
     Json status() {
         Json out =
             status_json({clock, time, options.config, options.version, me, store, links, *apps,
-                         *delegation, parent, pids, traffic, unsent(), options.daemon});
+                         *delegation, rollouts, parent, pids, traffic, unsent(), options.daemon});
         out["usage"] = ledger_json(ledger.status());
         return out;
     }
@@ -229,6 +248,7 @@ struct Keeper::Impl {
         people.reported(from, texts_of(message.head, "accounts"));
         delegation->child_reached(from, generation, lease);
         apps->child_said(from, member(message.head, "apps"));
+        rollouts.child_said(from, member(message.head, "rollouts"));
         report_stale = true;
     }
 
@@ -237,6 +257,7 @@ struct Keeper::Impl {
         links.cut(child, "it was revoked");
         people.child_revoked(child);
         apps->forget_child(child);
+        rollouts.forget_child(child);
         delegation->child_revoked(child);
         files->child_revoked(child);
         report_stale = true;
@@ -254,12 +275,16 @@ struct Keeper::Impl {
                 names.push_back(name);
             }
         }
+        // Those of the tiers below are among ours, once.
+        Json said = status();
+        said.erase("rollouts");
         links.tell(to_parent, {{"t", "report"},
                                {"apps", apps->facts_for_parent()},
                                {"accounts", names},
                                {"generation", delegation->reached().number},
                                {"lease", delegation->held_lease().number},
-                               {"status", status()}});
+                               {"rollouts", rollouts.report()},
+                               {"status", said}});
     }
 
     void tell_children() {
@@ -382,6 +407,9 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
     if (Status loaded = impl->delegation->load(); !loaded.ok()) {
         return loaded.error();
     }
+    if (Status loaded = impl->rollouts.load(); !loaded.ok()) {
+        return loaded.error();
+    }
     if (Status loaded = impl->apps->load(); !loaded.ok()) {
         return loaded.error();
     }
@@ -400,6 +428,7 @@ const TierIdentity& Keeper::identity() const {
 
 void Keeper::front_connected() {
     impl_->front_there = true;
+    impl_->apps->front_connected();
     impl_->traffic.front_started();
     impl_->send_credentials();
     impl_->apps->touch();
@@ -407,6 +436,7 @@ void Keeper::front_connected() {
 
 void Keeper::front_gone() {
     impl_->front_there = false;
+    impl_->apps->front_gone();
     impl_->links.all_closed("front was started again");
 }
 
@@ -447,6 +477,8 @@ void Keeper::on_front(const ipc::Frame& frame) {
         impl_->links.arrived(link, frame.body);
     } else if (type == "link.close") {
         impl_->links.closed(link, text_of(head, "why"));
+    } else if (type == "retired") {
+        impl_->apps->on_retired(int_of(head, "ask"));
     } else if (type == "traffic") {
         impl_->traffic.requests(head);
     } else if (type == "parent") {

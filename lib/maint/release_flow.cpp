@@ -103,6 +103,7 @@ void Delegation::work() {
         }
         if (row.wanted && !world_.releases.holds(row.app, row.release_id)) {
             if (!world_.links.connected(to_parent)) {
+                said(row, RolloutState::waiting, "the parent cannot be reached");
                 return; // parent_connected() goes on
             }
             working_ = true;
@@ -110,6 +111,7 @@ void Delegation::work() {
             return;
         }
         if (const Status reached = reach(row); !reached.ok()) {
+            said(row, RolloutState::waiting, reached.error().message);
             failed_[row.app + "/" + row.release_id] =
                 "cannot install '" + row.app + "': " + reached.error().message;
         }
@@ -165,10 +167,6 @@ void Delegation::round_done() {
 
 Status Delegation::put_in_place(const AssignmentRow& row) {
     auto held = world_.store.app(row.app);
-    if (held.ok() && *held && (*held)->release_id == row.release_id &&
-        (*held)->data_home == row.data_home && (*held)->origin == row.origin) {
-        return {};
-    }
     if (held.ok() && *held && (*held)->origin == world_.me.name.text()) {
         return fail(Code::conflict, "an app of that name was added here");
     }
@@ -189,6 +187,7 @@ void Delegation::fetch_release(const AssignmentRow& wanted) {
             have.push_back(release.commit);
         }
     }
+    said(wanted, RolloutState::fetching);
     const Json question{
         {"t", "release.get"}, {"app", wanted.app}, {"release", wanted.release_id}, {"have", have}};
     world_.links.ask(to_parent, question, {}, [this, wanted](Result<Message> answer) {
@@ -282,7 +281,25 @@ void Delegation::import(const std::shared_ptr<Download>& download) {
 void Delegation::failed_with(const AssignmentRow& wanted, const std::string& problem) {
     working_ = false;
     failed_[wanted.app + "/" + wanted.release_id] = problem;
+    said(wanted, RolloutState::waiting, problem);
     work();
+}
+
+void Delegation::said(const AssignmentRow& wanted, RolloutState state, const std::string& why) {
+    const Rollout* own = world_.rollouts.own(wanted.app);
+    // What was rolled back is not tried again, so nothing is on its way.
+    if (wanted.target != world_.me.name.text() ||
+        (own != nullptr && own->release_id == wanted.release_id &&
+         own->state == RolloutState::rolled_back)) {
+        return;
+    }
+    const AppRow* held = world_.apps.row(wanted.app);
+    const Status set = world_.rollouts.set({"", wanted.app, wanted.release_id, state,
+                                            held == nullptr ? "" : held->release_id, why, "",
+                                            world_.clock.wall_us()});
+    if (!set.ok()) {
+        world_.log.error("rollout.keep", set.error().message, {{"app", wanted.app}});
+    }
 }
 
 void Delegation::tick() {

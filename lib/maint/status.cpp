@@ -85,6 +85,13 @@ Json apps_json(const StatusSources& from) {
         if (process) {
             entry["instances"] = std::move(running);
         }
+        if (const Rollout* rollout = from.rollouts.own(row.name);
+            rollout != nullptr && rollout->state != RolloutState::serving) {
+            entry["rollout"] = to_json(*rollout);
+            const bool nothing_serves =
+                rollout->state == RolloutState::rolled_back && rollout->serves.empty();
+            entry["state"] = nothing_serves ? Json("failing") : entry["state"];
+        }
         if (const auto authority = from.delegation.authority(row); !authority) {
             entry["state"] = "no lease";
         } else if (authority->expires_us > 0) {
@@ -183,6 +190,7 @@ Json status_json(const StatusSources& from) {
              {"link", link_json(from)},
              {"leases", to_json(from.delegation.held())},
              {"apps", apps_json(from)},
+             {"rollouts", from.rollouts.report()},
              {"certificates_end", rfc3339(from.me.certificates_end_us())},
              {"isolation", from.apps.isolation()},
              {"errors", errors},

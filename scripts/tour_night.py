@@ -120,8 +120,9 @@ class TourOfANight(TourBase):
     def push(self, repo, pipeline: dict, message: str, code: int = 0):
         """Commits and pushes as the pipeline does, which has no tier's state folder; what it printed."""
         commit(repo, message)
-        done = subprocess.run([binary(), "push-app", str(repo), "--to", "tokyo", "--to", "center", "--wait",
-                               *(["--json"] if code == 0 else [])], env={**self.tree.environment, **pipeline}, capture_output=True, text=True, timeout=180, check=False)
+        command = [binary(), "push-app", str(repo), "--to", "tokyo", "--to", "center", "--wait"]
+        done = subprocess.run(command + (["--json"] if code == 0 else []), env={**self.tree.environment, **pipeline},
+                              capture_output=True, text=True, timeout=180, check=False)
         assert done.returncode == code, f"push-app: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return json.loads(done.stdout) if code == 0 else {}, done.stderr
 

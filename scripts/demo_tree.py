@@ -18,8 +18,12 @@ RECORD = ROOT / "build/demo.json"
 PORTS = {"tokyo": 8480, "osaka": 8481, "center": 8482, "head": 8483}
 PEOPLE = {
     "reception": ("sakura-2001", "Reception Tokyo", ["desk"], ["wiki", "leaflets", "calendar", "tickets", "flows", "archive"]),
+    "intern": ("momiji-1990", "Intern Mori", ["ward"], ["wiki", "leaflets"]),
     "nurse": ("kiku-1912", "Nurse Tanaka", ["ward"], ["wiki", "leaflets"]),
 }
+# Who may log in at tokyo while its link is down. The intern may not.
+WITHOUT_THE_LINK = ("reception", "nurse")
+TARIFF = ROOT / "examples/tariff/clinics.toml"
 # Where each app is added, and which tiers are to hold it: what a local holds, its center gives it.
 HELD = [("head", "tickets", ["head"]), ("head", "archive", ["head"]), ("center", "calendar", ["center"]),
         ("center", "flows", ["center"]), ("center", "wiki", ["center", "tokyo"]), ("center", "leaflets", ["tokyo"])]
@@ -41,6 +45,9 @@ def furnish(tree: Tree, ports=None) -> None:
             tree[name].wait_holds(app)
     for user, (password, full_name, groups, apps) in PEOPLE.items():
         head.user_add(user, password, full_name, groups, apps)
+    head.run("local", "allow", "center", *WITHOUT_THE_LINK)
+    center.run("local", "allow", "tokyo", *WITHOUT_THE_LINK)
+    head.run("bill", "tariff", "set", TARIFF)
     for tier in tree.tiers:
         browser = tier.browser()
         browser.log_in("reception", PEOPLE["reception"][0])

@@ -61,6 +61,7 @@ class Admin {
     // Runs `work` on a ledger of its own, beside the keeper: it may read for long.
     void in_ledger(std::function<Result<Json>(billing::LedgerStore&)> work, const Answer& answer);
     void add_user(const Json& args, const Answer& answer);
+    Status acceptable(const std::string& password) const; // as a new one, by the config
     void set_password(const std::string& user, const std::string& password,
                       std::function<void(Status)> done);
     void entitle(const Json& args, const Answer& answer, bool give);

@@ -13,6 +13,9 @@ namespace hasp::maint {
 namespace {
 
 constexpr std::size_t missing_shown_max = 20;
+// A use is sealed within a second of its end; what was sealed later than this after a period is
+// none of its.
+constexpr std::int64_t sealed_within_us = 60'000'000;
 
 std::string leaf(const std::string& tier) {
     return tier.substr(tier.rfind('/') + 1);
@@ -201,11 +204,13 @@ void add_missing(const Json& status, const std::string& name, std::int64_t to_us
         return;
     }
     const Json& usage = member(status, "usage");
+    const auto oldest = billing::parse_rfc3339(text_of(usage, "oldest_unsent"));
+    const bool of_later = oldest.ok() && *oldest >= to_us + sealed_within_us;
     if (*as_of < to_us) {
         out.push_back(name + ": last heard at " + rfc3339(*as_of) + ", before the period ended");
     } else if (!usage.is_object()) {
         out.push_back(name + ": it does not say what it has not sent yet");
-    } else if (int_of(usage, "unsent_events") > 0) {
+    } else if (int_of(usage, "unsent_events") > 0 && !of_later) {
         out.push_back(name + ": " + std::to_string(int_of(usage, "unsent_events")) +
                       " events are not sent yet");
     } else if (!text_of(usage, "failing").empty()) {

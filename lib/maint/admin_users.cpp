@@ -41,6 +41,11 @@ Json Admin::user_json(const signon::Account& account) {
             {"changed", rfc3339(account.changed_us)}};
 }
 
+Status Admin::acceptable(const std::string& password) const {
+    return signon::acceptable_password(
+        password, static_cast<std::size_t>(world_.config.login.password_bytes_min));
+}
+
 void Admin::set_password(const std::string& user, const std::string& password,
                          std::function<void(Status)> finished) {
     auto version = world_.accounts.next_password_version(user);
@@ -51,8 +56,9 @@ void Admin::set_password(const std::string& user, const std::string& password,
     auto verifier = std::make_shared<Result<signon::Verifier>>(fail(Code::failed, "no verifier"));
     world_.ports.background(
         [this, password, version = *version, verifier] {
-            *verifier = signon::make_verifier(password, version, world_.config.login.password_cost,
-                                              world_.random);
+            const auto& login = world_.config.login;
+            *verifier = signon::make_verifier(password, version, login.password_cost, world_.random,
+                                              static_cast<std::size_t>(login.password_bytes_min));
         },
         [this, user, verifier, finished] {
             if (!verifier->ok()) {
@@ -86,7 +92,7 @@ void Admin::add_user(const Json& args, const Answer& answer) {
         }
     }
     if (!password.empty()) {
-        if (const Status good = signon::acceptable_password(password); !good.ok()) {
+        if (const Status good = acceptable(password); !good.ok()) {
             answer(good.error());
             return;
         }
@@ -201,8 +207,7 @@ void Admin::user_commands() {
     };
     commands_["user.password"] = [this](const Json& args, const Answer& answer) {
         const std::string user = text_of(args, "name");
-        if (const Status good = signon::acceptable_password(text_of(args, "password"));
-            !good.ok()) {
+        if (const Status good = acceptable(text_of(args, "password")); !good.ok()) {
             answer(good.error());
             return;
         }

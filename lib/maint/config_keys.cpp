@@ -148,6 +148,8 @@ std::vector<ConfigKey> make_keys() {
                "How many tries, right or wrong, one address has in a minute."),
         number("login", "argon2_threads", HASP_AT(login.argon2_threads), "threads", 1, 64,
                "How many passwords are hashed at the same time; each takes 64 MiB."),
+        number("login", "password_bytes_min", HASP_AT(login.password_bytes_min), "bytes", 1, 64,
+               "How long a new password must be. Less than 8 is for trees that are thrown away."),
 
         choice("apps", "isolation", HASP_CHOICE(apps.isolation),
                {"bwrap", "landlock", "none-allowed"},

@@ -67,7 +67,7 @@ Status Files::allowed(const std::string& from, const std::string& user, bool giv
                 "'" + from + "' may not keep the files of '" + user +
                     "': its lease does not say so",
                 "an operator of '" + world_.me.name.leaf() + "' can allow it: hasp local allow " +
-                    from + " --user " + user);
+                    from + " " + user);
 }
 
 void Files::serve_neighbours() {

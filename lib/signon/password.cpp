@@ -70,10 +70,10 @@ LoginMaterial material_of(const trust::VerifierGrant& grant, const trust::TierNa
             LoginMaterial::Lent{grant, holder}};
 }
 
-Status acceptable_password(std::string_view password) {
-    if (password.size() < password_bytes_min) {
+Status acceptable_password(std::string_view password, std::size_t bytes_min) {
+    if (password.size() < bytes_min) {
         return fail(Code::usage, "the password is too short",
-                    "use at least " + std::to_string(password_bytes_min) +
+                    "use at least " + std::to_string(bytes_min) +
                         " characters; a few words are good");
     }
     if (password.size() > password_bytes_max) {
@@ -84,8 +84,8 @@ Status acceptable_password(std::string_view password) {
 }
 
 Result<Verifier> make_verifier(std::string_view password, std::int64_t version,
-                               const Argon2Cost& cost, Random& random) {
-    if (Status acceptable = acceptable_password(password); !acceptable) {
+                               const Argon2Cost& cost, Random& random, std::size_t bytes_min) {
+    if (Status acceptable = acceptable_password(password, bytes_min); !acceptable) {
         return acceptable.error();
     }
     Verifier verifier{version, cost, random.bytes(salt_bytes), {}};

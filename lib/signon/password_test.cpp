@@ -115,6 +115,10 @@ TEST_F(PasswordTest, ANewPasswordHasEightTo1024BytesAndNoOtherRule) {
     EXPECT_FALSE(acceptable_password("1234567"));
     EXPECT_TRUE(acceptable_password("12345678"));
     EXPECT_TRUE(acceptable_password("müllerä"));
+    EXPECT_TRUE(acceptable_password("demo", 4));
+    EXPECT_FALSE(acceptable_password("", 1));
+    EXPECT_FALSE(make_verifier("demo", 1, cheap, random));
+    EXPECT_TRUE(make_verifier("demo", 1, cheap, random, 4));
     EXPECT_TRUE(acceptable_password(std::string(password_bytes_max, ' ')));
     EXPECT_FALSE(acceptable_password(std::string(password_bytes_max + 1, ' ')));
     EXPECT_EQ(make_verifier("short", 1, cheap, random).error().code, Code::usage);

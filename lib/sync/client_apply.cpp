@@ -6,6 +6,7 @@
 #include "trust/hash.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 namespace hasp::sync {
@@ -29,16 +30,29 @@ struct Client::Staging {
     BatchHead head;
     std::map<std::string, BaseRow> base; // of the paths that are touched
     Tree theirs;
-    std::set<std::string> removed;
-    std::map<std::string, Entry> mine; // as they stand now
+    std::map<std::string, std::uint64_t> removed; // and at which revision
+    std::map<std::string, Entry> mine;            // as they stand now
     std::map<std::string, Seen> seen;
     std::map<std::string, Change> changes; // puts, by path
     std::vector<Operation> removals;
     std::map<std::string, BaseRow> agreed; // both sides have it already, or had it put in place
     std::set<std::string> gone;            // the same for removals
     std::uint64_t skipped = 0;
+    // Up to which revision nothing was left out.
+    std::uint64_t complete = std::numeric_limits<std::uint64_t>::max();
     std::uint64_t files = 0;
     bool whole = false; // a difference did not fit
+
+    // It stays for the next round.
+    void skip(const std::string& path) {
+        ++skipped;
+        const auto put = theirs.find(path);
+        const auto gone_there = removed.find(path);
+        const std::uint64_t revision = put != theirs.end()           ? put->second.revision
+                                       : gone_there != removed.end() ? gone_there->second
+                                                                     : 0;
+        complete = std::min(complete, revision == 0 ? 0 : revision - 1);
+    }
 };
 
 namespace {
@@ -103,13 +117,16 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
             if (record.type == Record::Type::put) {
                 staging.theirs[record.path] = record.entry;
             } else if (record.type == Record::Type::remove) {
-                staging.removed.insert(record.path);
+                staging.removed[record.path] = record.revision;
             }
         }
     }
     Tree base_tree;
     Tree mine;
-    std::set<std::string> paths = staging.removed;
+    std::set<std::string> paths;
+    for (const auto& [path, revision] : staging.removed) {
+        paths.insert(path);
+    }
     for (const auto& [path, entry] : staging.theirs) {
         paths.insert(path);
     }
@@ -130,7 +147,7 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
         } else if (now.error().code != Code::not_found && now.error().code != Code::refused) {
             // It changes all the time, or cannot be read: it stays for the next round.
             theirs.erase(path);
-            ++staging.skipped;
+            staging.skip(path);
             continue;
         }
         const auto coming = theirs.find(path);
@@ -147,7 +164,7 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
         }
         if (!untouched(staging.mine, staging.base, path)) {
             // Changed here as well: ours goes up first, and the home decides.
-            ++staging.skipped;
+            staging.skip(path);
             theirs.erase(path);
             continue;
         }
@@ -298,7 +315,7 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
         }
         // Asked for again, whole.
         staging.whole = true;
-        ++staging.skipped;
+        staging.skip(record.path);
         return {};
     }
     if (record.entry.size >= signature_worth_bytes) {
@@ -380,7 +397,7 @@ Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool 
             if (op.entry.kind == FileKind::folder) {
                 staging.gone.insert(op.path);
             } else {
-                ++staging.skipped;
+                staging.skip(op.path);
             }
         } else {
             return removed;
@@ -411,7 +428,7 @@ Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool 
         }
         if (!put && (put.error().code == Code::conflict || put.error().code == Code::refused ||
                      put.error().code == Code::not_found)) {
-            ++staging.skipped;
+            staging.skip(name);
             continue;
         }
         if (!put) {
@@ -459,9 +476,10 @@ Status Client::note_base(const WorkingFolder& folder, Staging& staging, Applied&
     }
     row->whole = row->whole || staging.whole;
     row->status.revision.epoch = staging.head.epoch;
-    // What could not be put in place comes again.
+    // What could not be put in place comes again, and what came before it does not.
+    row->status.revision.number =
+        std::max(row->status.revision.number, std::min(staging.complete, staging.head.number));
     if (staging.skipped == 0) {
-        row->status.revision.number = staging.head.number;
         row->status.synced_us = clock_.wall_us();
     }
     if (Status put = store_->put_folder(*row); !put) {

@@ -57,6 +57,12 @@ class Lab(unittest.TestCase):
             self.assertEqual(browser.log_in("reception", "sakura:2001").status, 200)
             self.assertEqual(browser.get("/apps/echo-user/x").json()["headers"]["remote-user"], "reception")
 
+    def test_its_user_may_have_a_short_password(self):
+        for port, _ in self.lab("--user", "demo:demo"):
+            browser = Browser(port)
+            self.assertEqual(browser.log_in("demo", "demo").status, 200)
+            self.assertEqual(browser.get("/apps/echo-user/x").json()["headers"]["remote-user"], "demo")
+
     def test_users_are_not_limited_by_the_soft_limit_of_open_files(self):
         users = 300
         if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 4 * users:

@@ -68,19 +68,24 @@ class Roaming(TreeCase):
         self.wait_written(self.tokyo, "Ward", "from osaka")
         until(lambda: get_tiddler(tokyo, "Ward").status == 200, "tokyo's wiki has osaka's note", 30)
 
-    def test_2_a_small_change_of_a_long_note_takes_few_bytes(self):
+    def test_2_a_small_change_of_a_long_note_among_a_hundred_takes_few_bytes(self):
         tokyo = self.browser(self.tokyo)
+        for n in range(100):
+            self.assertEqual(put_tiddler(tokyo, f"Note {n}", f"patient {n * 7919 % 1013}").status, 204)
         self.assertEqual(put_tiddler(tokyo, "Long", LONG).status, 204)
         self.wait_written(self.center, "Long", LONG)
-        before = self.wire(self.tokyo)
+        until(lambda: self.tokyo.run("sync", "--wait") == "", "both sides agree", 20)
+        before, moved = self.wire(self.tokyo), self.folder(self.tokyo)["last_moved"]
         self.assertEqual(put_tiddler(tokyo, "Long", LONG + " One line more.").status, 204)
         self.wait_written(self.center, "Long", "One line more.")
-        until(lambda: self.wire(self.tokyo) - before > 400, "the round is counted", 10)
-        took = self.wire(self.tokyo) - before
+        change = until(lambda: (m := self.folder(self.tokyo)["last_moved"]) != moved and m, "the round is counted", 10)
+        took, all_of_it = change["wire_up"] + change["wire_down"], self.wire(self.tokyo) - before
         size = self.file_of(self.tokyo, "Long").stat().st_size
-        print(f"the change took {took} bytes on the wire, both ways; the file has {size}")
+        print(f"the change took {took} bytes on the wire, both ways ({all_of_it} with rounds that found nothing); the file has {size}")
+        self.assertEqual(change["sent_files"], 1)
         self.assertGreater(size, 30_000)
-        self.assertLess(took, size / 8)
+        self.assertLess(took, 1_200)
+        self.assertLess(all_of_it, 2_500)
 
     def test_3_edits_on_both_sides_of_a_cut_are_both_there(self):
         tokyo = self.browser(self.tokyo)

@@ -441,6 +441,35 @@ TEST_F(Engine, LeavesAFileThatChangesWhileAChangeComesDownForTheNextRound) {
     EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 2U);
 }
 
+TEST_F(Engine, BringsOnceWhatWasPutInPlaceThoughOneFileHasToWait) {
+    for (int i = 0; i < 100; ++i) {
+        tokyo_->write("file" + std::to_string(i), noise(2'000));
+    }
+    sync(*tokyo_);
+    tokyo_->write("note", "by tokyo");
+    sync(*tokyo_);
+    auto out = osaka_->client->prepare(osaka_->folder);
+    ASSERT_TRUE(out.ok());
+    auto answer = home_->home->exchange({osaka_->folder.id, "", out->since, "anna@osaka", false});
+    ASSERT_TRUE(answer.ok());
+    EXPECT_GT(answer->bytes, 200'000U);
+    auto bytes = home_->home->read(answer->file, 0, 1 << 20);
+    ASSERT_TRUE(osaka_->client->take(osaka_->folder.id, 0, *bytes).ok());
+    osaka_->write("note", "by osaka"); // between the look and the change
+    ASSERT_TRUE(osaka_->client->arrived(osaka_->folder).ok());
+    ASSERT_EQ(osaka_->client->apply(osaka_->folder, false)->skipped, 1U);
+    const Round next = sync(*osaka_);
+    EXPECT_EQ(next.conflicts, 1U);
+    EXPECT_LT(next.up + next.down, 1'000U) << "the hundred are there already";
+    EXPECT_EQ(osaka_->content("note"), "by tokyo");
+    EXPECT_EQ(osaka_->content("file99"), tokyo_->content("file99"));
+    // A line more in one of a hundred: its own bytes and those of no other.
+    tokyo_->write("file7", tokyo_->content("file7") + "one line more\n");
+    const Round up = sync(*tokyo_);
+    EXPECT_LT(up.up + up.down, 2'500U);
+    EXPECT_LT(sync(*osaka_).down, 300U);
+}
+
 TEST_F(Engine, KeepsOddNamesAndTimes) {
     const std::vector<std::string> names{
         std::string(255, 'n'), "caf\xc3\xa9", "cafe\xcc\x81", "bad\xff\xfe",

@@ -52,6 +52,7 @@ struct Config {
         std::int64_t failures_before_delay = 10;           // of one account
         std::int64_t attempts_per_minute_per_address = 60; // of one client address
         std::int64_t argon2_threads = 2;
+        std::int64_t password_bytes_min = signon::password_bytes_min; // of new passwords
         // Of new passwords and of unknown users. No key of the file: only simulations spend less.
         signon::Argon2Cost password_cost;
     } login;

@@ -62,13 +62,14 @@ LoginMaterial material_of(const trust::VerifierGrant& grant, const trust::TierNa
 LoginMaterial material_of(const Verifier& verifier);
 
 // Code::usage with a sentence for the user when the length is not within the limits. For a *new*
-// password.
-Status acceptable_password(std::string_view password);
+// password. `bytes_min`: what the tier's config asks for.
+Status acceptable_password(std::string_view password, std::size_t bytes_min = password_bytes_min);
 
 // A verifier for a new password. Blocks for one Argon2id run: worker threads only. Code::usage as
 // acceptable_password.
 Result<Verifier> make_verifier(std::string_view password, std::int64_t version,
-                               const Argon2Cost& cost, Random& random);
+                               const Argon2Cost& cost, Random& random,
+                               std::size_t bytes_min = password_bytes_min);
 
 // Holds the tier's secret and nothing else; any number of threads may use one. The caller has the
 // pool of worker threads.

@@ -125,7 +125,8 @@ Status send_file(PushTransport& transport, Env& env, const Json& upload, int fd,
     std::string piece;
     for (int failed = 0; have.ok() ? *have < bytes : failed < tries_max;) {
         if (!have.ok()) {
-            if (have.error().code != Code::unreachable) {
+            // A piece whose answer was lost may arrive after we asked what is there.
+            if (have.error().code != Code::unreachable && have.error().code != Code::conflict) {
                 return have.error();
             }
             ::poll(nullptr, 0, try_again_ms);

@@ -37,6 +37,7 @@ class Admin {
         Enrolment& enrolment;
         ReleaseStore& releases;
         Publishing& publishing;
+        Rollouts& rollouts;
         Files& files;
         std::string ledger_path;
         std::string pushes; // folder of uploads under way

@@ -354,6 +354,16 @@ void Admin::app_commands() {
     commands_["app.remove"] = [this](const Json& args, const Answer& answer) {
         remove_app(args, answer);
     };
+    commands_["app.rollouts"] = [this](const Json& args, const Answer& answer) {
+        const std::string release = text_of(args, "release");
+        Json list = Json::array();
+        for (const Rollout& one : world_.rollouts.known(text_of(args, "app"))) {
+            if (release.empty() || one.release_id == release) {
+                list.push_back(to_json(one));
+            }
+        }
+        answer(Json{{"rollouts", list}});
+    };
     commands_["app.list"] = [this](const Json&, const Answer& answer) {
         Json list = Json::array();
         auto rows = world_.store.apps();

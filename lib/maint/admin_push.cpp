@@ -286,6 +286,20 @@ void Admin::push_commit(const Json& args, const Answer& answer) {
                                             static_cast<std::uint64_t>(int_of(args, "text_bytes")),
                                             {},
                                             std::nullopt});
+    // Asked again because the answer was lost.
+    if (auto row = world_.store.release(app, id);
+        row.ok() && *row && !in->signature.empty() && (*row)->signature == in->signature) {
+        Json to = Json::array();
+        for (const trust::TierName& name : where->targets) {
+            to.push_back(name.text());
+        }
+        answer(Json{{"app", app},
+                    {"release", id},
+                    {"epoch", (*row)->sequence.epoch},
+                    {"number", (*row)->sequence.number},
+                    {"to", to}});
+        return;
+    }
     if (in->sequence.epoch != next->epoch || in->sequence.number < next->number) {
         answer(fail(Code::conflict,
                     "the sequence " + std::to_string(in->sequence.epoch) + "." +

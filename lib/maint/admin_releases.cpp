@@ -20,30 +20,29 @@ void Admin::list_releases(const Json& args, const Answer& answer) {
                     "hasp app list shows the apps"));
         return;
     }
-    run({{"cmd", "app.rollouts"}, {"args", {{"app", app}}}}, {}, [&](const Result<Json>& rollouts) {
-        Json list = Json::array();
-        for (const ReleaseRow& row : *rows) {
-            Json serves = Json::array();
-            for (const Json& one : rollouts.ok() ? member(*rollouts, "rollouts") : Json::array()) {
-                if (text_of(one, "serves") == row.release_id) {
-                    serves.push_back(text_of(one, "tier"));
-                }
+    const std::vector<Rollout> rollouts = world_.rollouts.known(app);
+    Json list = Json::array();
+    for (const ReleaseRow& row : *rows) {
+        Json serves = Json::array();
+        for (const Rollout& one : rollouts) {
+            if (one.serves == row.release_id) {
+                serves.push_back(one.tier);
             }
-            list.push_back({{"release", row.release_id},
-                            {"epoch", row.sequence.epoch},
-                            {"number", row.sequence.number},
-                            {"commit", row.source},
-                            {"published", rfc3339(row.created_us)},
-                            {"key", key_name(row.key)},
-                            {"held", world_.releases.holds(app, row.release_id)},
-                            {"serves", serves}});
         }
-        Json names = Json::array();
-        for (const std::string& key : *keys) {
-            names.push_back(key_name(key));
-        }
-        answer(Json{{"app", app}, {"keys", names}, {"releases", list}});
-    });
+        list.push_back({{"release", row.release_id},
+                        {"epoch", row.sequence.epoch},
+                        {"number", row.sequence.number},
+                        {"commit", row.source},
+                        {"published", rfc3339(row.created_us)},
+                        {"key", key_name(row.key)},
+                        {"held", world_.releases.holds(app, row.release_id)},
+                        {"serves", serves}});
+    }
+    Json names = Json::array();
+    for (const std::string& key : *keys) {
+        names.push_back(key_name(key));
+    }
+    answer(Json{{"app", app}, {"keys", names}, {"releases", list}});
 }
 
 void Admin::roll_back(const Json& args, const Answer& answer) {

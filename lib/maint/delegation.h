@@ -58,6 +58,7 @@ class Delegation {
         Apps& apps;
         ReleaseStore& releases;
         Publishing& publishing;
+        Rollouts& rollouts;
         std::string state;
     };
     explicit Delegation(World world);
@@ -179,6 +180,8 @@ class Delegation {
     Status put_in_place(const AssignmentRow& wanted);
     // This release cannot be had now; the others go on.
     void failed_with(const AssignmentRow& wanted, const std::string& problem);
+    // Says how far our own app is; nothing for what a tier below is to hold.
+    void said(const AssignmentRow& wanted, RolloutState state, const std::string& why = "");
     void round_done();
     void on_release_get(const std::string& child, const Message& message,
                         const Links::Answer& answer);

@@ -56,6 +56,7 @@ struct Keeper::Impl {
     ParentLink parent;
     std::map<std::string, std::int64_t> pids;
     Traffic traffic;
+    Rollouts rollouts;
     Links links;
     People people;
     std::unique_ptr<Apps> apps;
@@ -89,15 +90,15 @@ struct Keeper::Impl {
           sessions(signon::make_sqlite_session_store(*db, time, random, me.name.realm(),
                                                      session_times(options.config))),
           tokens(signon::make_sqlite_token_store(*db, *accounts, time, random, me.name.realm())),
-          traffic(clock.wall_us()),
+          traffic(clock.wall_us()), rollouts(store, me.name.text()),
           links(ports, time, log, me.name, options.version, options.config.link.heartbeat_s),
           people({store, *accounts, *sessions, *tokens},
                  {ports, links, time, random, log, options.config}, secret, me.has_parent()),
           enrolment({clock, random, log, me, store, [this] { send_credentials(); }}),
           ledger({links, clock, log, me, store, *ledger_store}) {
         apps = std::make_unique<Apps>(
-            Apps::World{ports, clock, time, log, options.config, store, copies, releases, me.name,
-                        options.state},
+            Apps::World{ports, clock, time, log, options.config, store, copies, releases, rollouts,
+                        me.name, options.state},
             [this](const AppRow& app) { return delegation->authority(app); },
             [this] {
                 report_stale = true;
@@ -105,7 +106,7 @@ struct Keeper::Impl {
             });
         delegation = std::make_unique<Delegation>(
             Delegation::World{ports, links, clock, time, random, log, options.config, me, store,
-                              *accounts, *apps, releases, publishing, options.state});
+                              *accounts, *apps, releases, publishing, rollouts, options.state});
         renewal = std::make_unique<Renewal>(Renewal::World{
             links, clock, random, log, me, enrolment, options.state + "/keys",
             [this] { return delegation->now().now_us; }, [this] { send_credentials(); }});
@@ -145,6 +146,7 @@ struct Keeper::Impl {
                          enrolment,
                          releases,
                          publishing,
+                         rollouts,
                          *files,
                          options.state + "/ledger.db",
                          options.state + "/pushes",
@@ -167,6 +169,7 @@ struct Keeper::Impl {
                        });
         delegation->on_lease([this] { people.lease_changed(); });
         ledger.on_change([this] { report_stale = true; });
+        rollouts.on_change([this] { report_stale = true; });
         apps->on_started([this](const std::string& app, const std::string& user) {
             return ledger.app_started(app, user);
         });
@@ -207,7 +210,7 @@ struct Keeper::Impl {
     Json status() {
         Json out =
             status_json({clock, time, options.config, options.version, me, store, links, *apps,
-                         *delegation, parent, pids, traffic, unsent(), options.daemon});
+                         *delegation, rollouts, parent, pids, traffic, unsent(), options.daemon});
         out["usage"] = ledger_json(ledger.status());
         return out;
     }
@@ -249,6 +252,7 @@ struct Keeper::Impl {
         people.reported(from, texts_of(message.head, "accounts"));
         delegation->child_reached(from, generation, lease);
         apps->child_said(from, member(message.head, "apps"));
+        rollouts.child_said(from, member(message.head, "rollouts"));
         report_stale = true;
     }
 
@@ -257,6 +261,7 @@ struct Keeper::Impl {
         links.cut(child, "it was revoked");
         people.child_revoked(child);
         apps->forget_child(child);
+        rollouts.forget_child(child);
         delegation->child_revoked(child);
         files->child_revoked(child);
         report_stale = true;
@@ -274,12 +279,16 @@ struct Keeper::Impl {
                 names.push_back(name);
             }
         }
+        // Those of the tiers below are among ours, once.
+        Json said = status();
+        said.erase("rollouts");
         links.tell(to_parent, {{"t", "report"},
                                {"apps", apps->facts_for_parent()},
                                {"accounts", names},
                                {"generation", delegation->reached().number},
                                {"lease", delegation->held_lease().number},
-                               {"status", status()}});
+                               {"rollouts", rollouts.report()},
+                               {"status", said}});
     }
 
     void tell_children() {
@@ -400,6 +409,9 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
                                        *std::move(usage), *std::move(store), *std::move(copies),
                                        from_base64url(*secret).value_or(*secret));
     if (Status loaded = impl->delegation->load(); !loaded.ok()) {
+        return loaded.error();
+    }
+    if (Status loaded = impl->rollouts.load(); !loaded.ok()) {
         return loaded.error();
     }
     if (Status loaded = impl->apps->load(); !loaded.ok()) {

@@ -118,6 +118,9 @@ void Delegation::work() {
         if (row.wanted &&
             (!world_.releases.holds(row.app, row.release_id) || !world_.publishing.proven(row))) {
             if (!world_.links.connected(to_parent)) {
+                if (!world_.releases.holds(row.app, row.release_id)) {
+                    said(row, RolloutState::waiting, "the parent cannot be reached");
+                }
                 return; // parent_connected() goes on
             }
             working_ = true;
@@ -125,6 +128,7 @@ void Delegation::work() {
             return;
         }
         if (const Status reached = reach(row); !reached.ok()) {
+            said(row, RolloutState::waiting, reached.error().message);
             failed_[row.app + "/" + row.release_id] =
                 "cannot install '" + row.app + "': " + reached.error().message;
         }
@@ -218,6 +222,9 @@ void Delegation::fetch_release(const AssignmentRow& wanted) {
         for (const HeldRelease& release : *held) {
             have.push_back(release.commit);
         }
+    }
+    if (!world_.releases.holds(wanted.app, wanted.release_id)) {
+        said(wanted, RolloutState::fetching);
     }
     Json question{
         {"t", "release.get"}, {"app", wanted.app}, {"release", wanted.release_id}, {"have", have}};
@@ -332,7 +339,21 @@ void Delegation::import(const std::shared_ptr<Download>& download) {
 void Delegation::failed_with(const AssignmentRow& wanted, const std::string& problem) {
     working_ = false;
     failed_[wanted.app + "/" + wanted.release_id] = problem;
+    said(wanted, RolloutState::waiting, problem);
     work();
+}
+
+void Delegation::said(const AssignmentRow& wanted, RolloutState state, const std::string& why) {
+    if (wanted.target != world_.me.name.text()) {
+        return;
+    }
+    const AppRow* held = world_.apps.row(wanted.app);
+    const Status set = world_.rollouts.set({"", wanted.app, wanted.release_id, state,
+                                            held == nullptr ? "" : held->release_id, why, "",
+                                            world_.clock.wall_us()});
+    if (!set.ok()) {
+        world_.log.error("rollout.keep", set.error().message, {{"app", wanted.app}});
+    }
 }
 
 void Delegation::tick() {

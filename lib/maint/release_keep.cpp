@@ -12,6 +12,12 @@ void Delegation::tidy(const std::string& app) {
         in_use.insert((*row)->release_id);
         ours = (*row)->origin == world_.me.name.text();
     }
+    // What it goes back to, and what is being tried.
+    for (const char* role : {"before", "next", "unproven"}) {
+        if (auto row = world_.store.app_kept(role, app); row.ok() && *row) {
+            in_use.insert((*row)->release_id);
+        }
+    }
     auto children = world_.store.children();
     if (!children.ok()) {
         return;

@@ -13,6 +13,7 @@
 #include "maint/tier_store.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -45,15 +46,18 @@ struct Rollout {
 class Rollouts {
   public:
     Rollouts(TierStore& store, std::string me) : store_(store), me_(std::move(me)) {}
-    // Reads own rows. Once, at start; children's are said again by child_said().
+    // Reads own rows, and what enrolled children said last. Once, at start.
     Status load();
+    // Own rows have changed.
+    void on_change(std::function<void()> call) { on_change_ = std::move(call); }
 
     // The tier's own: `rollout.tier` is set here. The same again changes nothing.
     Status set(Rollout rollout);
     Status drop(const std::string& app);
     const Rollout* own(const std::string& app) const;
 
-    // What a child's report holds; false: nothing changed.
+    // What a child's report holds; false: nothing changed. What is said of tiers that are not below
+    // that child is left out, as is what is malformed.
     bool child_said(const std::string& child, const Json& rollouts);
     void forget_child(const std::string& child);
 
@@ -66,8 +70,10 @@ class Rollouts {
     std::string me_;
     std::map<std::string, Rollout> own_;
     std::map<std::string, std::vector<Rollout>> children_;
+    std::function<void()> on_change_;
 };
 
+// {tier, app, release, state, serves, at} and, where there is any, why and last_lines.
 Json to_json(const Rollout& rollout);
 
 } // namespace hasp::maint

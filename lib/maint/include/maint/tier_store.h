@@ -107,6 +107,17 @@ struct ErrorRow {
     std::string last_lines = {}; // the end of an app's output; cut to error_lines_bytes_max
 };
 
+// As Rollout (rollouts.h), of this tier.
+struct RolloutRow {
+    std::string app;
+    std::string release_id;
+    std::string state;
+    std::string serves;
+    std::string why;
+    std::string last_lines;
+    std::int64_t at_us = 0;
+};
+
 inline constexpr std::int64_t errors_kept_max = 200;
 inline constexpr std::size_t error_lines_bytes_max = 2'000;
 inline constexpr std::int64_t accounts_of_child_max = 100'000;
@@ -137,6 +148,18 @@ class TierStore {
     Result<std::optional<AppRow>> app(const std::string& name);
     Status put_app(const AppRow& row);
     Status drop_app(const std::string& name);
+
+    // Releases of an app besides the one that it has: "before" is the last that served well, which
+    // it goes back to; "next" the one that is to take its place; "unproven" the one that it has,
+    // while that has never come up.
+    Result<std::vector<AppRow>> apps_kept(const std::string& role);
+    Result<std::optional<AppRow>> app_kept(const std::string& role, const std::string& name);
+    Status put_app_kept(const std::string& role, const AppRow& row);
+    Status drop_app_kept(const std::string& role, const std::string& name);
+
+    Result<std::vector<RolloutRow>> rollouts();
+    Status put_rollout(const RolloutRow& row);
+    Status drop_rollout(const std::string& app);
 
     // Replaces a row with a lower sequence, and leaves one with a higher.
     Status put_release(const ReleaseRow& row);

@@ -49,6 +49,7 @@ struct Keeper::Impl {
     TrustedClock time;
     sync::WorkingCopies copies;
     ReleaseStore releases;
+    Publishing publishing;
     std::unique_ptr<signon::AccountStore> accounts;
     std::unique_ptr<signon::SessionStore> sessions;
     std::unique_ptr<signon::TokenStore> tokens;
@@ -84,6 +85,7 @@ struct Keeper::Impl {
           time(clock, store, log,
                me.has_parent() ? options.config.lease.run_days * trust::day_us : 0),
           copies(std::move(working_copies)), releases(options.state + "/releases"),
+          publishing(time, me, store),
           accounts(signon::make_sqlite_account_store(*db, clock, me.name.realm())),
           sessions(signon::make_sqlite_session_store(*db, time, random, me.name.realm(),
                                                      session_times(options.config))),
@@ -105,7 +107,7 @@ struct Keeper::Impl {
             });
         delegation = std::make_unique<Delegation>(
             Delegation::World{ports, links, clock, time, random, log, options.config, me, store,
-                              *accounts, *apps, releases, rollouts, options.state});
+                              *accounts, *apps, releases, publishing, rollouts, options.state});
         renewal = std::make_unique<Renewal>(Renewal::World{
             links, clock, random, log, me, enrolment, options.state + "/keys",
             [this] { return delegation->now().now_us; }, [this] { send_credentials(); }});
@@ -122,8 +124,9 @@ struct Keeper::Impl {
             [this](const std::string& child, const std::vector<trust::KeepGrant>& keeps) {
                 return files->signed_keeps(child, keeps);
             });
-        pages = std::make_unique<Pages>(Pages::World{clock, log, options.config, me, links, people,
-                                                     *apps, enrolment, *sessions, parent});
+        pages = std::make_unique<Pages>(Pages::World{
+            clock, log, options.config, me, links, people, *apps, enrolment, *sessions, *tokens,
+            parent, [this](const auto&... push) { admin->run_push(push...); }});
         explain = std::make_unique<Explain>(
             Explain::World{clock, time, me, store, *accounts, *sessions, links, *apps, *delegation,
                            parent, [this] { return to_json(unsent()); }});
@@ -143,9 +146,11 @@ struct Keeper::Impl {
                          *explain,
                          enrolment,
                          releases,
+                         publishing,
                          rollouts,
                          *files,
                          options.state + "/ledger.db",
+                         options.state + "/pushes",
                          [this] { return status(); },
                          [this](const std::string& child) { child_revoked(child); }});
         links.on_bytes(
@@ -493,7 +498,7 @@ void Keeper::on_spawner(const ipc::Frame& frame) {
 }
 
 void Keeper::on_admin(std::uint64_t client, const ipc::Frame& frame) {
-    impl_->admin->run(parse_object(frame.head), [this, client](Result<Json> result) {
+    impl_->admin->run(parse_object(frame.head), frame.body, [this, client](Result<Json> result) {
         impl_->ports.answer_admin(client,
                                   dump(result.ok() ? Json{{"result", *result}}
                                                    : Json{{"error", error_json(result.error())}}),

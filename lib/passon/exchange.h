@@ -153,6 +153,7 @@ class Exchange {
     bool wants_page() const;
 
     // exchange_own.cpp
+    std::size_t own_body_max() const;
     void own_page();
     void read_own_body();
     void ask_page();

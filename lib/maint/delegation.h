@@ -185,6 +185,12 @@ class Delegation {
     void round_done();
     void on_release_get(const std::string& child, const Message& message,
                         const Links::Answer& answer);
+    std::string base_for(const std::string& app, const std::vector<std::string>& ids,
+                         std::string& text) const;
+    void answer_release(Json head, std::string base, const ReleaseRow& proof, bool patched,
+                        std::string small, const Links::Answer& answer);
+    Result<Release> release_in(const std::string& app, const Message& answer,
+                               std::string& pack) const;
     void on_pack_get(const std::string& child, const Message& message, const Links::Answer& answer);
     std::optional<AssignmentRow> assigned(const std::string& child, const std::string& app,
                                           const std::string& release_id);

@@ -15,6 +15,8 @@
 namespace hasp::maint {
 
 inline constexpr std::size_t pack_chunk_bytes = std::size_t{256} << 10;
+// One that is no larger comes with the answer that names it.
+inline constexpr std::size_t pack_inline_bytes_max = std::size_t{64} << 10;
 inline constexpr std::size_t pack_have_max = 64; // commits that a child may name as held
 inline constexpr std::int64_t pack_kept_us = 3600LL * 1'000'000; // after its last use
 

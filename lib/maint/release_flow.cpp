@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "base/text.h"
 #include "delegation.h"
+#include "text_patch.h"
 
 #include <algorithm>
 
@@ -10,6 +11,7 @@ namespace hasp::maint {
 
 namespace {
 constexpr std::int64_t retry_us = 10'000'000;
+constexpr std::size_t release_bases_max = 4;
 constexpr std::int64_t sign_all_every_us = 3600LL * 1'000'000;
 } // namespace
 
@@ -74,12 +76,18 @@ void Delegation::on_release_get(const std::string& child, const Message& message
     }
     Json head{{"signature", to_base64url(proof->signature)},
               {"publishers", to_base64url(*statement)}};
+    const bool patched = message.head.contains("bases");
+    std::string base;
+    if (patched) {
+        head["base"] = base_for(app, texts_of(message.head, "bases"), base);
+    }
     if (true_of(message.head, "held")) {
-        answer(Message{head, proof->manifest});
+        answer_release(std::move(head), std::move(base), *proof, patched, "", answer);
         return;
     }
     packs_.build(*release, texts_of(message.head, "have"),
-                 [answer, head, text = proof->manifest](Result<PackShelf::Pack> pack) mutable {
+                 [this, answer, head, base, patched, proof = *proof, app,
+                  id](Result<PackShelf::Pack> pack) mutable {
                      if (!pack.ok()) {
                          answer(pack.error());
                          return;
@@ -87,8 +95,76 @@ void Delegation::on_release_get(const std::string& child, const Message& message
                      head["pack"] = pack->key;
                      head["pack_bytes"] = pack->info.size;
                      head["pack_sha256"] = pack->info.sha256;
-                     answer(Message{head, text});
+                     std::string small;
+                     if (patched && pack->info.size <= pack_inline_bytes_max) {
+                         // What fails here is asked for piece by piece.
+                         small = packs_.read(pack->key, app, id, 0).value_or("");
+                     }
+                     answer_release(std::move(head), std::move(base), proof, patched,
+                                    std::move(small), answer);
                  });
+}
+
+// Of the releases that a child holds, the first that we hold too: its id, and the text in `text`. A
+// sequence may differ from tier to tier, so it is left out. Empty: none.
+std::string Delegation::base_for(const std::string& app, const std::vector<std::string>& ids,
+                                 std::string& text) const {
+    for (const std::string& id : ids) {
+        if (!valid_release_id(id) || !world_.releases.holds(app, id)) {
+            continue;
+        }
+        if (auto release = world_.releases.manifest(app, id); release.ok()) {
+            release->epoch = release->number = 0;
+            text = encode_release(*release);
+            return id;
+        }
+    }
+    return "";
+}
+
+// The text as its difference to the base, and behind it the whole pack if that is `small`.
+void Delegation::answer_release(Json head, std::string base, const ReleaseRow& proof, bool patched,
+                                std::string small, const Links::Answer& answer) {
+    if (!patched) {
+        answer(Message{std::move(head), proof.manifest});
+        return;
+    }
+    auto patch = std::make_shared<Result<std::string>>(std::string());
+    world_.ports.background(
+        [patch, base = std::move(base), text = proof.manifest] { *patch = make_patch(base, text); },
+        [patch, head = std::move(head), small = std::move(small), answer]() mutable {
+            if (!patch->ok()) {
+                answer(patch->error());
+                return;
+            }
+            head["text_bytes"] = (*patch)->size();
+            answer(Message{std::move(head), **patch + small});
+        });
+}
+
+// The release in a parent's answer, and in `pack` what of its pack came with it.
+Result<Release> Delegation::release_in(const std::string& app, const Message& answer,
+                                       std::string& pack) const {
+    if (!answer.head.contains("base")) {
+        return decode_release(answer.body);
+    }
+    const auto size = static_cast<std::size_t>(int_of(answer.head, "text_bytes"));
+    if (size > answer.body.size()) {
+        return fail(Code::refused, "the text of the release is cut short");
+    }
+    const std::string named = text_of(answer.head, "base");
+    std::string base;
+    if (!named.empty() && base_for(app, {named}, base) != named) {
+        return fail(Code::refused,
+                    "the text of the release is a difference to one that is not here");
+    }
+    auto text = apply_patch(base, std::string_view(answer.body).substr(0, size),
+                            release_manifest_bytes_max);
+    if (!text.ok()) {
+        return text.error();
+    }
+    pack = answer.body.substr(size);
+    return decode_release(*text);
 }
 
 void Delegation::on_pack_get(const std::string& child, const Message& message,
@@ -214,16 +290,22 @@ void Delegation::fetch_release(const AssignmentRow& wanted) {
         return;
     }
     std::vector<std::string> have;
+    std::vector<std::string> bases;
     if (auto held = world_.releases.list(wanted.app); held.ok()) {
         for (const HeldRelease& release : *held) {
             have.push_back(release.commit);
+            bases.insert(bases.begin(), release.id); // the newest first
         }
+        bases.resize(std::min(bases.size(), release_bases_max));
     }
     if (!world_.releases.holds(wanted.app, wanted.release_id)) {
         said(wanted, RolloutState::fetching);
     }
-    Json question{
-        {"t", "release.get"}, {"app", wanted.app}, {"release", wanted.release_id}, {"have", have}};
+    Json question{{"t", "release.get"},
+                  {"app", wanted.app},
+                  {"release", wanted.release_id},
+                  {"have", have},
+                  {"bases", bases}};
     if (world_.releases.holds(wanted.app, wanted.release_id)) {
         question["held"] = true;
     }
@@ -232,7 +314,8 @@ void Delegation::fetch_release(const AssignmentRow& wanted) {
             failed_with(wanted, answer.error().message);
             return;
         }
-        auto release = decode_release(answer->body);
+        std::string pack;
+        auto release = release_in(wanted.app, *answer, pack);
         if (!release.ok() || release->app != wanted.app ||
             release_id(*release) != wanted.release_id) {
             failed_with(wanted, "the parent sent another release than it had assigned");
@@ -258,7 +341,11 @@ void Delegation::fetch_release(const AssignmentRow& wanted) {
         PackSpool spool(world_.state + "/spool/" + wanted.app + "-" + wanted.release_id + ".pack",
                         static_cast<std::uint64_t>(int_of(answer->head, "pack_bytes")),
                         text_of(answer->head, "pack_sha256"));
-        if (Status opened = spool.open(); !opened.ok()) {
+        Status opened = spool.open();
+        if (opened.ok() && spool.have_bytes() == 0 && !pack.empty()) {
+            opened = spool.append(0, pack);
+        }
+        if (!opened.ok()) {
             failed_with(wanted, opened.error().message);
             return;
         }

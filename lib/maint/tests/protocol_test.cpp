@@ -44,7 +44,7 @@ class Talk {
 
   private:
     void apps() {
-        tree.add_app(center, "leaflets", {"tokyo"}, Json::object(), 1000);
+        tree.add_app(center, "leaflets", {"tokyo"}, Json::object(), 100'000);
         tree.pass_s(3);
         EXPECT_EQ(tokyo.route("leaflets"), registry::Route::here);
     }

@@ -154,13 +154,13 @@ class SpawnerProcess {
                     std::move((*message)->fd),
                     ipc::Channel::Callbacks{[this](ipc::Frame&& frame) { order(frame); },
                                             [](const Error&) {}});
-                send({{"t", "isolation"}, {"text", isolation_}});
                 // A keeper that has come back learns what goes on.
                 for (const run::InstanceStatus& status : spawner_->list()) {
                     if (status.pid != 0) {
                         say(status, status.state == run::State::ready ? "ready" : "running");
                     }
                 }
+                send({{"t", "isolation"}, {"text", isolation_}});
             } else if ((*message)->verb == "drain") {
                 stop();
             }

@@ -55,6 +55,9 @@ void Apps::order(Instance& instance) {
     const auto go = [this, id = key_of(instance.app, instance.user)] {
         Instance& at = instances_.at(id); // instances stay
         at.ordering = false;
+        if (!spawner_there_) {
+            return; // spawner_ready() orders
+        }
         const auto row = rows_.find(at.app);
         const auto manifest = manifests_.find(at.app);
         const Status ordered =
@@ -149,6 +152,7 @@ void Apps::on_spawner(const Json& head) {
     const std::string type = text_of(head, "t");
     if (type == "isolation") {
         isolation_ = text_of(head, "text");
+        spawner_ready();
         return;
     }
     if (type != "event" && type != "refused") {
@@ -191,7 +195,11 @@ Apps::Instance* Apps::adopt(const std::string& name) {
                       process_name(key, row->second.release_id) == name;
     Instance* instance = ours ? &instances_[key] : nullptr;
     if (instance == nullptr || !instance->runs.empty()) {
-        leave(name, key, true, "another release of it serves", [] {});
+        leave(name, key, true, "another release of it serves", [this, name] {
+            if (name.find("~trial") != std::string::npos) {
+                drop_trial_folder(name);
+            }
+        });
         return nullptr;
     }
     instance->app = app;
@@ -265,7 +273,7 @@ void Apps::failed_event(Instance& instance, const std::string& kind) {
 }
 
 void Apps::spawner_connected() {
-    spawner_there_ = true;
+    spawner_there_ = false;
     // The apps of a spawner that died went with it.
     leaving_.clear();
     for (auto& [id, instance] : instances_) {
@@ -275,6 +283,14 @@ void Apps::spawner_connected() {
             instance.state = {"stopped", "the spawner was started again", "",
                               world_.clock.wall_us()};
         }
+    }
+}
+
+// It has said what runs, which comes first: nothing is started beside a process that a keeper
+// before us has left.
+void Apps::spawner_ready() {
+    spawner_there_ = true;
+    for (auto& [id, instance] : instances_) {
         if (!instance.waiting.empty() && rows_.contains(instance.app)) {
             order(instance);
         }

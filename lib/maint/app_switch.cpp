@@ -190,32 +190,18 @@ void Apps::begin_trials() {
     }
 }
 
-std::string Apps::trial_name(const Switch& one) {
-    return process_name(one.next.name + "~trial", one.next.release_id);
-}
-
-Status Apps::order_trial(const Switch& one) {
+Status Apps::order_trial(Switch& one) {
     const std::string& app = one.next.name;
-    const std::string name = trial_name(one);
-    if (const auto at = leaving_.find(name); at != leaving_.end()) {
-        // Of a keeper that was there before: it ends first.
-        at->second.then.emplace_back([this, app] {
-            if (const auto found = switches_.find(app); found != switches_.end()) {
-                found->second.step = Switch::Step::queued;
-                begin_trials();
-            }
-        });
-        return {};
-    }
+    // Never the name or the folder of another one, which a keeper before us may have left.
+    one.trial = process_name(app + "~trial" + std::to_string(next_ask_++), one.next.release_id);
     auto copy = world_.copies.ensure(sync::Scope::none, "", app);
     if (!copy.ok()) {
         return copy.error();
     }
     std::string data;
     if (one.manifest.data != run::DataScope::none) {
-        data = world_.state + "/run/trial/" + app;
-        Status made = remove_tree(data);
-        made = made.ok() ? make_folders(world_.state + "/run/trial", 0711) : made;
+        data = world_.state + "/run/trial/" + one.trial;
+        Status made = make_folders(world_.state + "/run/trial", 0711);
         made = made.ok() ? make_folders(data) : made;
         if (!made.ok()) {
             return made;
@@ -226,7 +212,7 @@ Status Apps::order_trial(const Switch& one) {
     }
     const bool per_user = one.manifest.instance == run::Instance::user;
     const Json order{{"t", "start"},
-                     {"instance", name},
+                     {"instance", one.trial},
                      {"app", app},
                      {"user", per_user ? trial_user : ""},
                      {"prefix", one.manifest.mount == run::Mount::path ? "/apps/" + app : ""},
@@ -234,16 +220,22 @@ Status Apps::order_trial(const Switch& one) {
                      {"data", data},
                      {"uid", copy->uid},
                      {"gid", copy->gid},
-                     {"socket", world_.state + "/run/apps/" + name + ".sock"},
+                     {"socket", world_.state + "/run/apps/" + one.trial + ".sock"},
                      {"log", ""}};
     world_.ports.send_spawner(dump(order), one.next.manifest);
     return {};
 }
 
+void Apps::drop_trial_folder(const std::string& trial) {
+    world_.ports.background(
+        [folder = world_.state + "/run/trial/" + trial] { static_cast<void>(remove_tree(folder)); },
+        [] {});
+}
+
 // Events of trials and of successors; true: it was one.
 bool Apps::switch_event(const std::string& name, const Json& head) {
     for (auto& [app, one] : switches_) {
-        if (one.step == Switch::Step::trial && trial_name(one) == name) {
+        if (one.step == Switch::Step::trial && one.trial == name) {
             trial_event(std::string(app), head);
             return true;
         }
@@ -260,7 +252,7 @@ void Apps::trial_event(const std::string& app, const Json& head) {
     const std::string kind = text_of(head, "kind");
     if (kind == "ready") {
         one.tried = true;
-        stop_process(trial_name(one), "it was only tried");
+        stop_process(one.trial, "it was only tried");
         return;
     }
     if (kind == "running") {
@@ -271,9 +263,7 @@ void Apps::trial_event(const std::string& app, const Json& head) {
     // change itself shows whether the new one comes up.
     const bool untried = refused && error_of(member(head, "error")).code == Code::conflict;
     one.alone = one.alone || untried;
-    world_.ports.background(
-        [folder = world_.state + "/run/trial/" + app] { static_cast<void>(remove_tree(folder)); },
-        [] {});
+    drop_trial_folder(one.trial);
     if (one.tried || untried) {
         proceed(app);
         begin_trials();
@@ -396,7 +386,7 @@ void Apps::cancel_switch(const std::string& app) {
     const Switch one = std::move(at->second);
     switches_.erase(at);
     if (one.step == Switch::Step::trial) {
-        stop_process(trial_name(one), "it is not needed any more");
+        stop_process(one.trial, "it is not needed any more");
     }
     if (!one.candidate.empty()) {
         stop_process(one.candidate, "it is not needed any more");

@@ -185,6 +185,7 @@ class Apps {
         Step step = Step::queued;
         bool first = false;     // nothing that ever served is replaced: it is the app's row already
         bool alone = false;     // never beside the old one
+        std::string trial;      // its process
         bool tried = false;     // it came up in the trial
         bool committed = false; // it is the app's row, and the one before it is kept
         std::deque<std::string> todo;    // instances that run the old one
@@ -202,6 +203,7 @@ class Apps {
                       const AppRow& row, const run::Manifest& manifest);
     void stop_process(const std::string& name, const std::string& reason);
     Instance* adopt(const std::string& name);
+    void spawner_ready();
     void instance_event(Instance& instance, const Json& head);
     void failed_event(Instance& instance, const std::string& kind);
     std::string socket_path(const std::string& key) const;
@@ -220,7 +222,6 @@ class Apps {
 
     // app_switch.cpp, app_handover.cpp
     static bool same_shape(const run::Manifest& a, const run::Manifest& b);
-    static std::string trial_name(const Switch& one);
     Status supersede(Switch& now, const AppRow& row);
     Status say(const std::string& app, const std::string& release, RolloutState state,
                const std::string& why = "", const std::string& last_lines = "");
@@ -228,7 +229,8 @@ class Apps {
     Status replace_row(const AppRow& row);
     Status begin_switch(const AppRow& row, run::Manifest manifest);
     void begin_trials();
-    Status order_trial(const Switch& one);
+    Status order_trial(Switch& one);
+    void drop_trial_folder(const std::string& trial);
     bool switch_event(const std::string& name, const Json& head);
     void trial_event(const std::string& app, const Json& head);
     void proceed(const std::string& app);
@@ -280,7 +282,7 @@ class Apps {
     std::map<std::string, Switch> switches_;
     std::int64_t next_ask_ = 1;
     bool front_there_ = false;
-    bool spawner_there_ = false;
+    bool spawner_there_ = false; // and has said what runs
     std::string isolation_ = "unknown";
     struct Resolved {
         std::vector<std::string> addresses;

@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import http.client
+import os
+import signal
 import threading
 import time
 
@@ -129,6 +131,9 @@ class Handover(TreeCase):
 
     def test_exclusive_serves_every_request_and_never_runs_twice(self):
         first = self.begin("drugs", handover="exclusive")
+        socket = WebSocket(self.tree.bottom.web_port, "/apps/drugs/live")
+        socket.send("a")
+        self.assertEqual(socket.receive()[1], b"v1 a")
         with Load(self.ports(), "/apps/drugs/") as load:
             rest = self.posting("drugs")
             answered = []
@@ -138,9 +143,45 @@ class Handover(TreeCase):
             self.wait_state("drugs", "serving", first)
             load.wait_more("v2")
             late.join()
+            self.assertTrue(socket.ended(), "it does not hold up those who wait")
         self.assertEqual(load.failed, [])
         self.assertEqual(answered[0][:1], (200,))
         self.assertEqual(set(load.seen), {"v1", "v2"})
+
+    def test_a_crash_in_the_middle_leaves_one_release_and_the_new_one_comes(self):
+        for handover in ("overlap", "exclusive"):
+            name = "night-" + handover
+            release = self.begin(name, handover=handover)
+            for number, victim in enumerate(("keeper", "spawner", "supervisor"), 2):
+                self.install(name, f"v{number}", handover=handover)
+                until(lambda: self.rollout(name)["release"] != release, "the next one has arrived")  # noqa: B023
+                self.die(victim)
+                release = self.wait_state(name, "serving", release)["release"]
+                text = until(lambda: self.tree.bottom.browser().get(f"/apps/{name}/").text, "an answer")  # noqa: B023
+                self.assertEqual(text, f"v{number}", f"{handover}, {victim}")
+                until(lambda: len(processes_of(self.tree.bottom, name)) == 1, "no other process is left", 40)  # noqa: B023
+
+    def die(self, victim):
+        if victim == "supervisor":
+            self.tree.bottom.kill()
+            self.tree.bottom.start()
+        else:
+            before = self.tree.bottom.processes()
+            os.kill(before[victim], signal.SIGKILL)
+            until(lambda: self.tree.bottom.processes()[victim] != before[victim], f"{victim} is there again")
+
+    def test_each_users_process_is_switched(self):
+        self.tree.top.user_add("nurse", "kiku-1912", apps=["notes"])
+        self.install("notes", "v1", instance="user")
+        first = self.wait_state("notes", "serving")
+        browser = self.tree.bottom.browser()
+        self.assertEqual(browser.log_in("nurse", "kiku-1912").status, 200)
+        self.assertEqual(until(lambda: browser.get("/apps/notes/").text, "an answer"), "v1")
+        self.install("notes", "v2", instance="user")
+        answers = []
+        until(lambda: answers.append(browser.get("/apps/notes/")) or answers[-1].text == "v2", "v2 answers", 30)
+        self.assertEqual({a.status for a in answers}, {200})
+        self.wait_state("notes", "serving", first)
 
     def broken(self, name, way, reason, line, handover="overlap"):
         good = self.rollout(name)["serves"]

@@ -86,7 +86,7 @@ TEST_F(Switched, TheNewReleaseIsTriedOnAFolderOfItsOwnBeforeAnythingChanges) {
     event(trial, "stopped");
     EXPECT_EQ(held(), second);
     EXPECT_EQ(rollout()["serves"], second);
-    EXPECT_FALSE(std::filesystem::exists(tokyo.state + "/run/trial/beds"));
+    EXPECT_FALSE(std::filesystem::exists(tokyo.state + "/run/trial/" + trial));
 }
 
 TEST_F(Switched, OneThatDoesNotComeUpIsRolledBackForGood) {

@@ -145,6 +145,7 @@ void Node::open() {
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     keeper = *std::move(opened);
     keeper->spawner_connected();
+    keeper->on_spawner({dump({{"t", "isolation"}, {"text", "a test's"}}), {}, {}});
     keeper->front_connected();
     keeper->flush();
 }

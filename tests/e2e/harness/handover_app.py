@@ -2,7 +2,7 @@
 import textwrap
 
 SERVER = r'''
-import base64, fcntl, hashlib, http.server, os, struct, sys, threading, time
+import base64, fcntl, hashlib, http.server, os, signal, sys, threading
 VERSION, WAY, DATA = "@VERSION@", "@WAY@", os.environ["HASP_DATA"]
 print("this is release", VERSION, flush=True)
 if WAY == "exits":
@@ -12,12 +12,12 @@ if WAY == "forks":
     while True:
         try:
             if os.fork() == 0:
-                time.sleep(600)
+                signal.pause()
         except OSError:
             print("no more processes", flush=True)
-            time.sleep(600)
+            signal.pause()
 if WAY == "deaf":
-    time.sleep(600)
+    signal.pause()
 lock = open(DATA + "/lock", "w")
 if "@ALONE@":
     try:
@@ -43,7 +43,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path.endswith("/ready"):
             if WAY == "hangs":
-                time.sleep(600)
+                threading.Event().wait()
             if WAY == "500":
                 print("no bed is free", flush=True)
             self.say(VERSION, 500 if WAY == "500" else 200)

@@ -92,7 +92,7 @@ Result<IssuedToken> SqliteTokenStore::issue(const std::string& user, const std::
     }
     if (for_operators(scope) && identity->role != Role::operator_) {
         return fail(Code::refused, user + " is no operator",
-                    "make it one first: hasp user change " + user + " --role operator");
+                    "operators are made with `hasp user add NAME --operator`");
     }
     auto mine = list(user);
     if (!mine) {

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.browser import Browser
 from harness.case import TreeCase, main
 from harness.gate import Gate
+from harness.handover_app import release
 from harness.tree import ROOT, Tree, binary, free_port
 from harness.waiting import until
 
@@ -18,9 +19,9 @@ MIB = 1 << 20
 class Repository:
     """A real git repository with an app in it."""
 
-    def __init__(self, folder: Path, app: str, bare_of=None):
+    def __init__(self, folder: Path, app: str):
         self.path, self.app = folder, app
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self.git("init", "-q", "-b", "main")
 
     def git(self, *arguments, stdin: str = "") -> str:
@@ -223,6 +224,26 @@ class Pushed(Pushing, TreeCase):
         for tier in (bottom, top):
             until(lambda: tier.browser().get("/apps/diary/index.html").status != 200, "the app is gone", 20)  # noqa: B023
             until(lambda: not list((tier.state / "releases").glob("diary/*.release")), "its releases are gone", 20)  # noqa: B023
+
+    def test_a_broken_release_is_rolled_back_and_the_push_says_why(self):
+        repo = Repository(release(self.tree.folder, "beds", "1"), "beds")
+        repo.commit()
+        bottom = self.tree.bottom
+        self.push(repo.path, "--to", bottom.name, "--wait")
+        self.assertEqual(self.page(bottom, "beds", ""), "1")
+        release(self.tree.folder, "beds", "2", way="exits")
+        repo.commit()
+        said = self.push(repo.path, "--to", bottom.name, "--wait", code=1)
+        self.assertIn("rolled_back", said)
+        self.assertIn("the table of beds is missing", said)
+        self.assertEqual(self.page(bottom, "beds", ""), "1")
+        release(self.tree.folder, "beds", "3")
+        repo.commit()
+        self.push(repo.path, "--wait")
+        self.assertEqual(self.page(bottom, "beds", ""), "3")
+        serves = {r["number"]: [t.rsplit("/")[-1] for t in r["serves"]]
+                  for r in json.loads(self.tree.top.run("app", "releases", "beds", "--json"))["releases"]}
+        self.assertEqual(serves, {3: [bottom.name], 2: [], 1: []})
 
     def test_bad_input_is_refused_and_the_old_release_goes_on(self):
         repo = self.repository("sound")

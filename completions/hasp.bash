@@ -4,7 +4,7 @@ _hasp() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case "${path:+$path }$word" in
-        'init'|'serve'|'relay'|'status'|'sync'|'doctor'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'app'|'app add'|'app list'|'app remove'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease extend'|'lease sign'|'why'|'offline-report'|'bill'|'bill tariff'|'bill tariff set'|'bill tariff check'|'bill tariff show'|'bill close'|'bill show'|'bill verify'|'config'|'config check') path=${path:+$path }$word ;;
+        'init'|'serve'|'relay'|'status'|'sync'|'doctor'|'push-app'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'app'|'app add'|'app list'|'app remove'|'app releases'|'app rollback'|'app allow'|'app key'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease extend'|'lease sign'|'why'|'offline-report'|'bill'|'bill tariff'|'bill tariff set'|'bill tariff check'|'bill tariff show'|'bill close'|'bill show'|'bill verify'|'config'|'config check') path=${path:+$path }$word ;;
         esac
     done
     COMPREPLY=()
@@ -22,12 +22,22 @@ _hasp() {
     'relay:--join') COMPREPLY=($(compgen -f -- "$current")); return ;;
     'sync:--user') return ;;
     'sync:--app') return ;;
+    'push-app:--rev') return ;;
+    'push-app:--to') return ;;
+    'push-app:--home') return ;;
+    'push-app:--key') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    'push-app:--center') return ;;
+    'push-app:--timeout') return ;;
     'local invite:--address') return ;;
     'local invite:--hours') return ;;
     'local allow:--group') return ;;
     'app add:--to') return ;;
     'app add:--home') return ;;
     'app remove:--from') return ;;
+    'app releases:--center') return ;;
+    'app rollback:--release') return ;;
+    'app rollback:--timeout') return ;;
+    'app allow:--key') COMPREPLY=($(compgen -f -- "$current")); return ;;
     'user add:--password-file') COMPREPLY=($(compgen -f -- "$current")); return ;;
     'user add:--name') return ;;
     'user add:--email') return ;;
@@ -38,6 +48,7 @@ _hasp() {
     'user entitle:--group') return ;;
     'user withdraw:--group') return ;;
     'token create:--app') return ;;
+    'token create:--push') return ;;
     'token create:--label') return ;;
     'token create:--expires') return ;;
     'lease extend:--days') return ;;
@@ -50,23 +61,28 @@ _hasp() {
     esac
     local words= files=
     case "$path" in
-    '') words='init serve relay status sync doctor local app user token lease why offline-report bill config --state --json --quiet --help' ;;
+    '') words='init serve relay status sync doctor push-app local app user token lease why offline-report bill config --state --json --quiet --help' ;;
     'init') words='--realm --name --operator --password-file --listen --link-listen --link-address --state --json --quiet --help' ;;
     'serve') words='--config --state --json --quiet --help' ;;
     'relay') words='--config --join --only-join --state --json --quiet --help' ;;
     'status') words='--state --json --quiet --help' ;;
     'sync') words='--user --app --wait --list --release-deletions --begin-anew --state --json --quiet --help' ;;
     'doctor') words='--state --json --quiet --help' ;;
+    'push-app') words='--rev --to --all --home --key --center --dry-run --wait --timeout --state --json --quiet --help' files=1 ;;
     'local') words='invite list show revoke allow --state --json --quiet --help' ;;
     'local invite') words='--address --hours --state --json --quiet --help' ;;
     'local list') words='--state --json --quiet --help' ;;
     'local show') words='--state --json --quiet --help' ;;
     'local revoke') words='--state --json --quiet --help' ;;
     'local allow') words='--group --remove --state --json --quiet --help' ;;
-    'app') words='add list remove --state --json --quiet --help' ;;
+    'app') words='add list remove releases rollback allow key --state --json --quiet --help' ;;
     'app add') words='--to --home --state --json --quiet --help' files=1 ;;
     'app list') words='--state --json --quiet --help' ;;
     'app remove') words='--from --state --json --quiet --help' ;;
+    'app releases') words='--center --state --json --quiet --help' ;;
+    'app rollback') words='--release --wait --timeout --state --json --quiet --help' ;;
+    'app allow') words='--key --remove --state --json --quiet --help' ;;
+    'app key') words='--state --json --quiet --help' files=1 ;;
     'user') words='add list show password groups entitle withdraw disable enable remove --state --json --quiet --help' ;;
     'user add') words='--password-file --name --email --group --operator --state --json --quiet --help' ;;
     'user list') words='--state --json --quiet --help' ;;
@@ -79,7 +95,7 @@ _hasp() {
     'user enable') words='--state --json --quiet --help' ;;
     'user remove') words='--state --json --quiet --help' ;;
     'token') words='create list revoke --state --json --quiet --help' ;;
-    'token create') words='--app --operator --label --expires --state --json --quiet --help' ;;
+    'token create') words='--app --push --operator --label --expires --state --json --quiet --help' ;;
     'token list') words='--state --json --quiet --help' ;;
     'token revoke') words='--state --json --quiet --help' ;;
     'lease') words='show extend sign --state --json --quiet --help' ;;

@@ -1,5 +1,5 @@
 # fish completion for hasp. Made by `hasp help-dump fish`: do not edit.
-set -g __hasp_known 'init' 'serve' 'relay' 'status' 'sync' 'doctor' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'app' 'app add' 'app list' 'app remove' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease extend' 'lease sign' 'why' 'offline-report' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
+set -g __hasp_known 'init' 'serve' 'relay' 'status' 'sync' 'doctor' 'push-app' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'app' 'app add' 'app list' 'app remove' 'app releases' 'app rollback' 'app allow' 'app key' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease extend' 'lease sign' 'why' 'offline-report' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
 function __hasp_at
     set -l route
     for word in (commandline -opc)[2..-1]
@@ -19,6 +19,7 @@ complete -c hasp -n '__hasp_at ""' -a 'relay' -d 'run a tier below a parent; joi
 complete -c hasp -n '__hasp_at ""' -a 'status' -d 'show how this tier and those below are'
 complete -c hasp -n '__hasp_at ""' -a 'sync' -d 'compare users\' files with their homes now'
 complete -c hasp -n '__hasp_at ""' -a 'doctor' -d 'look for what is wrong with this tier'
+complete -c hasp -n '__hasp_at ""' -a 'push-app' -d 'publish a release of an app from a git repository'
 complete -c hasp -n '__hasp_at ""' -a 'local' -d 'invite, list and revoke the tiers below this one'
 complete -c hasp -n '__hasp_at ""' -a 'app' -d 'install, list and remove apps'
 complete -c hasp -n '__hasp_at ""' -a 'user' -d 'keep accounts, groups and what they may use'
@@ -45,6 +46,16 @@ complete -c hasp -n '__hasp_at "sync"' -l wait -d 'go on until all is equal, als
 complete -c hasp -n '__hasp_at "sync"' -l list -d 'show the folders and what is unsent, and end'
 complete -c hasp -n '__hasp_at "sync"' -l release-deletions -d 'the deletions that are held are meant'
 complete -c hasp -n '__hasp_at "sync"' -l begin-anew -d 'the home began anew: compare everything, delete nothing'
+complete -c hasp -n '__hasp_at "push-app"' -l rev -x -d 'the commit, tag or branch that is pushed (default: HEAD)'
+complete -c hasp -n '__hasp_at "push-app"' -l to -x -d 'a tier that is to hold it (default: those that hold it now)'
+complete -c hasp -n '__hasp_at "push-app"' -l all -d 'every tier: the one that is pushed to and those below it'
+complete -c hasp -n '__hasp_at "push-app"' -l home -x -d 'the tier that keeps the app\'s dataset, for an app with scope = "app" under [data] (default: where it is now)'
+complete -c hasp -n '__hasp_at "push-app"' -l key -r -F -d 'the publisher\'s key, which `hasp app key` makes (default: the tier itself signs, when it is on this machine)'
+complete -c hasp -n '__hasp_at "push-app"' -l center -x -d 'the tier\'s web address, with the token in HASP_TOKEN and, for a private authority, its certificate\'s file in HASP_CA (default: the tier at --state)'
+complete -c hasp -n '__hasp_at "push-app"' -l dry-run -d 'say what would be pushed, and send nothing'
+complete -c hasp -n '__hasp_at "push-app"' -l wait -d 'end when every tier serves it, or one rolled it back'
+complete -c hasp -n '__hasp_at "push-app"' -l timeout -x -d 'how long --wait waits'
+complete -c hasp -n '__hasp_at "push-app"' -F
 complete -c hasp -n '__hasp_at "local"' -a 'invite' -d 'print an invitation for a new tier'
 complete -c hasp -n '__hasp_at "local"' -a 'list' -d 'list the tiers directly below'
 complete -c hasp -n '__hasp_at "local"' -a 'show' -d 'show one tier below in full'
@@ -57,10 +68,21 @@ complete -c hasp -n '__hasp_at "local allow"' -l remove -d 'take off instead of 
 complete -c hasp -n '__hasp_at "app"' -a 'add' -d 'install an app from a folder'
 complete -c hasp -n '__hasp_at "app"' -a 'list' -d 'list the apps that users of this tier can reach'
 complete -c hasp -n '__hasp_at "app"' -a 'remove' -d 'remove an app'
+complete -c hasp -n '__hasp_at "app"' -a 'releases' -d 'list the releases of an app that a tier holds'
+complete -c hasp -n '__hasp_at "app"' -a 'rollback' -d 'go back to an older release of an app'
+complete -c hasp -n '__hasp_at "app"' -a 'allow' -d 'accept another publisher\'s key for an app'
+complete -c hasp -n '__hasp_at "app"' -a 'key' -d 'make a publisher\'s key and print its public part'
 complete -c hasp -n '__hasp_at "app add"' -l to -x -d 'a tier that is to hold it: this one or one below'
 complete -c hasp -n '__hasp_at "app add"' -l home -x -d 'the tier that keeps the app\'s dataset, for an app with scope = "app" under [data]'
 complete -c hasp -n '__hasp_at "app add"' -F
 complete -c hasp -n '__hasp_at "app remove"' -l from -x -d 'only from this tier, which may be this one or one below'
+complete -c hasp -n '__hasp_at "app releases"' -l center -x -d 'the tier\'s web address, with the token in HASP_TOKEN and, for a private authority, its certificate\'s file in HASP_CA (default: the tier at --state)'
+complete -c hasp -n '__hasp_at "app rollback"' -l release -x -d 'the release, or how its id begins (default: the one before)'
+complete -c hasp -n '__hasp_at "app rollback"' -l wait -d 'end when every tier serves it, or one rolled it back'
+complete -c hasp -n '__hasp_at "app rollback"' -l timeout -x -d 'how long --wait waits'
+complete -c hasp -n '__hasp_at "app allow"' -l key -r -F -d 'the public key, as `hasp app key` prints it'
+complete -c hasp -n '__hasp_at "app allow"' -l remove -d 'accept it no longer; what it signed stays'
+complete -c hasp -n '__hasp_at "app key"' -F
 complete -c hasp -n '__hasp_at "user"' -a 'add' -d 'make an account here'
 complete -c hasp -n '__hasp_at "user"' -a 'list' -d 'list the accounts whose home is this tier'
 complete -c hasp -n '__hasp_at "user"' -a 'show' -d 'show one account'
@@ -85,6 +107,7 @@ complete -c hasp -n '__hasp_at "token"' -a 'create' -d 'make a token and print i
 complete -c hasp -n '__hasp_at "token"' -a 'list' -d 'list tokens'
 complete -c hasp -n '__hasp_at "token"' -a 'revoke' -d 'end a token'
 complete -c hasp -n '__hasp_at "token create"' -l app -x -d 'good for this app alone (default: for every app of the user)'
+complete -c hasp -n '__hasp_at "token create"' -l push -x -d 'good for pushing releases of this app, and for nothing else; of an operator'
 complete -c hasp -n '__hasp_at "token create"' -l operator -d 'good for operators\' pages and for no app'
 complete -c hasp -n '__hasp_at "token create"' -l label -x -d 'what it is for'
 complete -c hasp -n '__hasp_at "token create"' -l expires -x -d 'days until it ends (default: never)'

@@ -13,6 +13,7 @@ std::string or_never(const Json& time) {
 int create(const Args& args, Env& env) {
     Json arguments{{"user", args.get("USER")},
                    {"apps", args.list("app")},
+                   {"push", args.list("push")},
                    {"label", args.get("label")},
                    {"operator", args.flag("operator")}};
     if (args.given("expires")) {
@@ -62,6 +63,11 @@ std::vector<Command> token_commands() {
                .metavar = "APP",
                .text = "good for this app alone (default: for every app of the user)",
                .kind = Kind::list},
+              {.name = "push",
+               .metavar = "APP",
+               .text =
+                   "good for pushing releases of this app, and for nothing else; of an operator",
+               .kind = Kind::list},
               {.name = "operator", .text = "good for operators' pages and for no app"},
               {.name = "label", .metavar = "TEXT", .text = "what it is for", .kind = Kind::value},
               {.name = "expires",
@@ -70,7 +76,9 @@ std::vector<Command> token_commands() {
                .kind = Kind::value}},
          .positionals = {{.name = "USER", .text = "the account, whose home is this tier"}},
          .examples = {{"hasp token create reception --app calendar --label phone",
-                       "Makes a token for the calendar on a phone."}},
+                       "Makes a token for the calendar on a phone."},
+                      {"hasp token create otto --push wiki --label pipeline --expires 90",
+                       "Makes a token with which a pipeline may push the wiki."}},
          .exit_codes = {4, 5, 75},
          .run = create},
         {.path = {"token", "list"},

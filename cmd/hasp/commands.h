@@ -16,6 +16,8 @@ std::vector<Command> local_commands();
 std::vector<Command> user_commands();
 std::vector<Command> token_commands();
 std::vector<Command> app_commands();
+Command push_command();
+std::vector<Command> release_commands();
 std::vector<Command> lease_commands();
 std::vector<Command> why_commands(); // and offline-report
 Command doctor_command();

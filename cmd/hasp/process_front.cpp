@@ -241,6 +241,11 @@ class FrontProcess final : private net::Handler {
             for (const std::string& sid : texts_of(head, "sids")) {
                 engine_->drop_identities({sid, "", ""});
             }
+        } else if (type == "retire") {
+            engine_->retire(text_of(head, "path"), true_of(head, "cut_tunnels"),
+                            [this, ask = int_of(head, "ask")] {
+                                port_->send({{"t", "retired"}, {"ask", ask}});
+                            });
         } else if (type == "link.data") {
             const auto id = static_cast<passon::ControlId>(int_of(head, "link"));
             if (const Status sent = engine_->control_send(id, frame.body); !sent.ok()) {

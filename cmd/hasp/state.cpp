@@ -77,11 +77,12 @@ Result<maint::Config> state_config(const std::string& state, const std::string& 
 }
 
 Result<Json> run_at_state(const Args& args, Env& env, const std::string& command,
-                          const Json& arguments) {
+                          const Json& arguments, std::string_view body) {
     const std::string state = absolute_path(args.state());
     const std::string request = dump({{"cmd", command}, {"args", arguments}});
-    auto frame = ipc::call_unix(state + "/admin.sock", request, {},
-                                command.starts_with("app.") || command.starts_with("bill.")
+    auto frame = ipc::call_unix(state + "/admin.sock", request, body,
+                                command.starts_with("app.") || command.starts_with("bill.") ||
+                                        command.starts_with("push.")
                                     ? command_ms_max
                                     : question_ms_max);
     if (frame.ok()) {
@@ -111,7 +112,7 @@ Result<Json> run_at_state(const Args& args, Env& env, const std::string& command
     if (!keeper.ok()) {
         return keeper.error();
     }
-    (*keeper)->on_admin(1, {request, {}, {}});
+    (*keeper)->on_admin(1, {request, std::string(body), {}});
     (*keeper)->flush();
     return ports.answer ? unwrap(*ports.answer)
                         : fail(Code::try_later, "this needs the running tier",

@@ -25,7 +25,7 @@ Result<maint::Config> state_config(const std::string& state, const std::string& 
 
 // Runs one admin command (maint/keeper.h) at this state. Blocks up to ten minutes (imports).
 Result<Json> run_at_state(const Args& args, Env& env, const std::string& command,
-                          const Json& arguments);
+                          const Json& arguments, std::string_view body = {});
 
 // Prints `json` when --json was given, else what `text` makes of it; or the error. Gives the exit
 // code.

@@ -20,11 +20,17 @@ Admin::Admin(World world) : world_(std::move(world)) {
     user_commands();
     token_commands();
     app_commands();
+    push_commands();
+    release_commands();
     file_commands();
     bill_commands();
 }
 
-void Admin::run(const Json& request, Answer answer) {
+void Admin::run(const Json& request, const std::string& body, Answer answer) {
+    if (text_of(request, "cmd") == "push.chunk") {
+        push_chunk(member(request, "args"), body, answer);
+        return;
+    }
     const auto command = commands_.find(text_of(request, "cmd"));
     if (command == commands_.end()) {
         answer(fail(
@@ -238,7 +244,9 @@ Result<Json> Admin::local_json(const std::string& name) {
 void Admin::token_commands() {
     commands_["token.create"] = [this](const Json& args, const Answer& answer) {
         signon::Scope scope;
-        if (std::vector<std::string> apps = texts_of(args, "apps"); !apps.empty()) {
+        if (std::vector<std::string> apps = texts_of(args, "push"); !apps.empty()) {
+            scope = {signon::ScopeKind::push, std::move(apps)};
+        } else if (apps = texts_of(args, "apps"); !apps.empty()) {
             scope = {signon::ScopeKind::apps, std::move(apps)};
         } else if (true_of(args, "operator")) {
             scope = {signon::ScopeKind::operator_, {}};

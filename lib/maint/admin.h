@@ -36,8 +36,11 @@ class Admin {
         Explain& explain;
         Enrolment& enrolment;
         ReleaseStore& releases;
+        Publishing& publishing;
+        Rollouts& rollouts;
         Files& files;
         std::string ledger_path;
+        std::string pushes; // folder of uploads under way
         std::function<Json()> status;
         std::function<void(const std::string& child)> revoked;
     };
@@ -45,7 +48,11 @@ class Admin {
 
     using Answer = std::function<void(Result<Json>)>;
     // `answer` is called once. Unknown commands and malformed arguments are Code::usage.
-    void run(const Json& request, Answer answer);
+    void run(const Json& request, const std::string& body, Answer answer);
+    // The same from a pipeline, over HTTP: only what belongs to a push, and only for the apps of
+    // its token (empty: every app). Whose token it is was verified.
+    void run_push(const Json& request, const std::string& body,
+                  const std::vector<std::string>& apps, const Answer& answer);
 
   private:
     using Command = std::function<void(const Json& args, const Answer& answer)>;
@@ -67,8 +74,33 @@ class Admin {
     void changed(const std::string& user);
     void changed_group(const std::string& group);
     Json user_json(const signon::Account& account);
+    struct Placement {
+        std::vector<trust::TierName> targets;
+        std::string data_home;
+    };
+    Placement placed(const std::string& app);
+    Status name_is_ours(const std::string& app);
+    // From --to, --all and --home; without them, where it is now.
+    Result<Placement> placement(const std::string& app, bool dataset, const Json& args);
+    Result<Json> publish(const ReleaseRow& release, const Placement& where);
+    Result<ReleaseRow> sign_here(const Release& release, const std::string& source);
+    Result<Json> pushed(const Release& release, const std::string& signature,
+                        const std::optional<Proof>& proof, const std::string& source,
+                        const Placement& where);
+    bool has_release(const trust::TierName& name, const std::string& app, const std::string& id);
+    Status begin_import(const std::string& app);
+    void push_commands();
+    void push_begin(const Json& args, const Answer& answer);
+    void push_chunk(const Json& args, const std::string& body, const Answer& answer);
+    void push_commit(const Json& args, const Answer& answer);
+    Result<PackSpool> spool(const Json& args);
+    void release_commands();
+    void list_releases(const Json& args, const Answer& answer);
+    void roll_back(const Json& args, const Answer& answer);
+    void allow_key(const Json& args, const Answer& answer);
     void add_app(const Json& args, const Answer& answer);
     void remove_app(const Json& args, const Answer& answer);
+    Result<std::vector<trust::TierName>> tiers();
     // Target by its last element or its whole name: itself or a tier below.
     Result<trust::TierName> target(const std::string& text);
     Status place(const trust::TierName& target, const AppRow& app, bool wanted);

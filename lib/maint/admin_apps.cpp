@@ -8,6 +8,32 @@
 
 namespace hasp::maint {
 
+// This tier and every one below it, as far as they have said that they are there.
+Result<std::vector<trust::TierName>> Admin::tiers() {
+    auto children = world_.store.children();
+    if (!children.ok()) {
+        return children.error();
+    }
+    std::vector<trust::TierName> all{world_.me.name};
+    const std::function<void(const trust::TierName&, const Json&)> visit =
+        [&](const trust::TierName& name, const Json& status) {
+            all.push_back(name);
+            for (const Json& below : member(status, "children")) {
+                const std::string state = text_of(below, "state");
+                if (auto next = name.child(text_of(below, "name"));
+                    next.ok() && (state == "up" || state == "dark")) {
+                    visit(*next, member(below, "status"));
+                }
+            }
+        };
+    for (const ChildRow& child : *children) {
+        if (auto name = world_.me.name.child(child.name); name.ok() && child.state == "enrolled") {
+            visit(*name, member(parse_object(child.report), "status"));
+        }
+    }
+    return all;
+}
+
 Result<trust::TierName> Admin::target(const std::string& text) {
     const trust::TierName& me = world_.me.name;
     if (text == me.leaf() || text == me.text()) {
@@ -22,27 +48,16 @@ Result<trust::TierName> Admin::target(const std::string& text) {
                                        : Result<trust::TierName>(fail(
                                              Code::not_found, text + " is not below this tier"));
     }
-    auto children = world_.store.children();
-    if (!children.ok()) {
-        return children.error();
+    auto all = tiers();
+    if (!all.ok()) {
+        return all.error();
     }
     std::vector<trust::TierName> found;
-    std::vector<std::string> names{me.leaf()};
-    const std::function<void(const trust::TierName&, const Json&)> visit =
-        [&](const trust::TierName& name, const Json& status) {
-            names.push_back(name.leaf());
-            if (name.leaf() == text) {
-                found.push_back(name);
-            }
-            for (const Json& below : member(status, "children")) {
-                if (auto next = name.child(text_of(below, "name")); next.ok()) {
-                    visit(*next, member(below, "status"));
-                }
-            }
-        };
-    for (const ChildRow& child : *children) {
-        if (auto name = me.child(child.name); name.ok() && child.state == "enrolled") {
-            visit(*name, member(parse_object(child.report), "status"));
+    std::vector<std::string> names;
+    for (const trust::TierName& name : *all) {
+        names.push_back(name.leaf());
+        if (name.leaf() == text) {
+            found.push_back(name);
         }
     }
     if (found.size() == 1) {
@@ -78,6 +93,155 @@ Status Admin::place(const trust::TierName& where, const AppRow& app, bool wanted
     return assigned;
 }
 
+// Where an app is to be by our order now, and which tier keeps its one dataset.
+Admin::Placement Admin::placed(const std::string& app) {
+    Placement out;
+    const std::string me = world_.me.name.text();
+    if (auto row = world_.store.app(app); row.ok() && *row && (*row)->origin == me) {
+        out.targets.push_back(world_.me.name);
+        out.data_home = (*row)->data_home;
+    }
+    auto children = world_.store.children();
+    for (const ChildRow& child : children.ok() ? *children : std::vector<ChildRow>{}) {
+        auto rows = world_.store.assignments(child.name);
+        for (const AssignmentRow& row : rows.ok() ? *rows : std::vector<AssignmentRow>{}) {
+            const auto name = trust::TierName::parse(row.target);
+            if (row.app == app && row.wanted && row.origin == me && name.ok()) {
+                out.targets.push_back(*name);
+                out.data_home = row.data_home;
+            }
+        }
+    }
+    return out;
+}
+
+Status Admin::name_is_ours(const std::string& app) {
+    for (const AppFacts& known : world_.apps.known()) {
+        auto held = world_.store.app(known.name);
+        const bool ours = (held.ok() && *held && (*held)->origin == world_.me.name.text()) ||
+                          !world_.apps.child_of(known.name).empty();
+        if (known.name == app && !ours) {
+            return fail(Code::conflict,
+                        "there is an app '" + known.name + "' at the tier '" + known.where +
+                            "' already",
+                        "app names are unique in a realm: change name in " +
+                            std::string(run::manifest_file_name));
+        }
+    }
+    return {};
+}
+
+Result<Admin::Placement> Admin::placement(const std::string& app, bool dataset, const Json& args) {
+    const Placement before = placed(app);
+    Placement out;
+    std::vector<trust::TierName> named;
+    for (const std::string& text : texts_of(args, "to")) {
+        auto name = target(text);
+        if (!name.ok()) {
+            return name.error();
+        }
+        named.push_back(*name);
+    }
+    if (true_of(args, "all")) {
+        auto all = tiers();
+        if (!all.ok()) {
+            return all.error();
+        }
+        named = *std::move(all);
+    } else if (named.empty()) {
+        named = before.targets;
+    }
+    for (const trust::TierName& name : named) {
+        if (std::find(out.targets.begin(), out.targets.end(), name) == out.targets.end()) {
+            out.targets.push_back(name);
+        }
+    }
+    if (out.targets.empty()) {
+        return fail(Code::usage, "no tier is named", "say which tiers are to hold it: --to TIER");
+    }
+    if (const Status ours = name_is_ours(app); !ours.ok()) {
+        return ours.error();
+    }
+    const std::string home = text_of(args, "home");
+    if (!dataset) {
+        return home.empty() ? Result<Placement>(std::move(out))
+                            : fail(Code::usage,
+                                   "'" + app + "' has no dataset for all users, so it has no home",
+                                   "leave out --home, or set scope = \"app\" under [data] in its "
+                                   "manifest");
+    }
+    if (home.empty() && !before.data_home.empty()) {
+        out.data_home = before.data_home;
+        return out;
+    }
+    if (out.targets.size() > 1 && home.empty()) {
+        return fail(Code::usage,
+                    "'" + app + "' has one dataset for all users, so one tier must be its home",
+                    "say which: --home TIER");
+    }
+    auto name = home.empty() ? Result<trust::TierName>(out.targets.front()) : target(home);
+    if (!name.ok()) {
+        return name.error();
+    }
+    out.data_home = name->text();
+    return out;
+}
+
+// The release is held here and its signature was verified: from now on it is the newest, and the
+// tiers of `where` are to hold it.
+Result<Json> Admin::publish(const ReleaseRow& release, const Placement& where) {
+    auto text = read_file(world_.releases.tree_path(release.app, release.release_id) + "/" +
+                              run::manifest_file_name,
+                          run::manifest_bytes_max);
+    if (!text.ok()) {
+        return text.error();
+    }
+    auto manifest = run::parse_manifest(*text, run::manifest_file_name);
+    if (!manifest.ok()) {
+        return manifest.error();
+    }
+    if (manifest->name != release.app ||
+        (manifest->data == run::DataScope::app) == where.data_home.empty()) {
+        return fail(Code::refused,
+                    "the manifest of the release says another name or another scope of data than "
+                    "was announced");
+    }
+    const AppRow app{release.app, release.release_id, world_.me.name.text(),
+                     *text,       where.data_home,    world_.clock.wall_us()};
+    Status placed = world_.publishing.publish(release);
+    Json to = Json::array();
+    for (const trust::TierName& name : where.targets) {
+        placed = placed.ok() ? place(name, app, true) : placed;
+        to.push_back(name.text());
+    }
+    if (!placed.ok()) {
+        return placed.error();
+    }
+    world_.delegation.tidy(release.app);
+    return Json{{"app", release.app},
+                {"release", release.release_id},
+                {"epoch", release.sequence.epoch},
+                {"number", release.sequence.number},
+                {"to", to}};
+}
+
+// Signed by this tier itself. The release is held already.
+Result<ReleaseRow> Admin::sign_here(const Release& release, const std::string& source) {
+    auto signature = world_.publishing.sign(release, source);
+    if (!signature.ok()) {
+        return signature.error();
+    }
+    return ReleaseRow{release.app,
+                      release_id(release),
+                      encode_release(release),
+                      release.commit,
+                      world_.clock.wall_us(),
+                      {release.epoch, release.number},
+                      *std::move(signature),
+                      world_.me.envelope_key.public_key().raw(),
+                      source};
+}
+
 void Admin::add_app(const Json& args, const Answer& answer) {
     const std::string dir = text_of(args, "dir");
     auto manifest = run::read_manifest(dir);
@@ -85,109 +249,48 @@ void Admin::add_app(const Json& args, const Answer& answer) {
         answer(manifest.error());
         return;
     }
-    std::vector<trust::TierName> targets;
-    for (const std::string& text : texts_of(args, "to")) {
-        auto name = target(text);
-        if (!name.ok()) {
-            answer(name.error());
-            return;
-        }
-        if (std::find(targets.begin(), targets.end(), *name) == targets.end()) {
-            targets.push_back(*name);
-        }
-    }
-    if (targets.empty()) {
-        answer(fail(Code::usage, "no tier is named", "say which tiers are to hold it: --to TIER"));
+    auto where = placement(manifest->name, manifest->data == run::DataScope::app, args);
+    auto sequence = world_.publishing.next_sequence(manifest->name);
+    if (!where.ok() || !sequence.ok()) {
+        answer(where.ok() ? sequence.error() : where.error());
         return;
-    }
-    for (const AppFacts& known : world_.apps.known()) {
-        auto held = world_.store.app(known.name);
-        const bool ours = (held.ok() && *held && (*held)->origin == world_.me.name.text()) ||
-                          !world_.apps.child_of(known.name).empty();
-        if (known.name == manifest->name && !ours) {
-            answer(fail(Code::conflict,
-                        "there is an app '" + known.name + "' at the tier '" + known.where +
-                            "' already",
-                        "app names are unique in a realm: change name in " +
-                            std::string(run::manifest_file_name)));
-            return;
-        }
-    }
-    std::string data_home;
-    if (manifest->data != run::DataScope::app && !text_of(args, "home").empty()) {
-        answer(fail(Code::usage,
-                    "'" + manifest->name + "' has no dataset for all users, so it has no home",
-                    "leave out --home, or set scope = \"app\" under [data] in its manifest"));
-        return;
-    }
-    if (manifest->data == run::DataScope::app) {
-        const std::string home = text_of(args, "home");
-        auto named = home.empty() ? Result<trust::TierName>(targets.front()) : target(home);
-        if (!named.ok()) {
-            answer(named.error());
-            return;
-        }
-        if (targets.size() > 1 && home.empty()) {
-            answer(fail(Code::usage,
-                        "'" + manifest->name +
-                            "' has one dataset for all users, so one tier must be its home",
-                        "say which: --home TIER"));
-            return;
-        }
-        data_home = named->text();
     }
     // Importing may take seconds: it is work for the background, and it changes nothing that
     // anybody uses.
-    if (!world_.apps.begin_import(manifest->name)) {
-        answer(fail(Code::try_later,
-                    "another release of '" + manifest->name + "' is being taken in",
-                    "try again in a moment"));
+    if (const Status begun = begin_import(manifest->name); !begun.ok()) {
+        answer(begun.error());
         return;
     }
     auto made = std::make_shared<Result<Release>>(fail(Code::failed, "no release"));
-    const auto number = static_cast<std::uint64_t>(world_.clock.wall_us());
     world_.ports.background(
-        [this, dir, made, app = manifest->name, epoch = world_.me.epoch, number] {
+        [this, dir, made, app = manifest->name, sequence = *sequence] {
             const std::string repo = world_.releases.repo_path(app);
             Status folders = make_folders(repo.substr(0, repo.rfind('/')), 0711);
-            *made = folders.ok() ? make_release_from_folder(dir, repo, app, epoch, number)
-                                 : Result<Release>(folders.error());
+            *made = folders.ok()
+                        ? make_release_from_folder(dir, repo, app, sequence.epoch, sequence.number)
+                        : Result<Release>(folders.error());
             if (made->ok()) {
                 if (auto imported = world_.releases.import_from_repo(**made); !imported.ok()) {
                     *made = imported.error();
                 }
             }
         },
-        [this, app_name = manifest->name, made, targets, data_home, answer] {
+        [this, app_name = manifest->name, made, where = *where, answer] {
             world_.apps.end_import(app_name);
-            if (!made->ok()) {
-                answer(made->error());
-                return;
+            auto row = made->ok() ? sign_here(**made, {}) : Result<ReleaseRow>(made->error());
+            auto published = row.ok() ? publish(*row, where) : Result<Json>(row.error());
+            if (published.ok()) {
+                (*published)["files"] = (*made)->files.size();
             }
-            const Release& release = **made;
-            const std::string id = release_id(release);
-            auto text = read_file(world_.releases.tree_path(release.app, id) + "/" +
-                                      run::manifest_file_name,
-                                  run::manifest_bytes_max);
-            if (!text.ok()) {
-                answer(text.error());
-                return;
-            }
-            const AppRow app{release.app, id,        world_.me.name.text(),
-                             *text,       data_home, world_.clock.wall_us()};
-            Status placed = world_.store.put_release(
-                {release.app, id, encode_release(release), release.commit, world_.clock.wall_us()});
-            Json placed_at = Json::array();
-            for (const trust::TierName& name : targets) {
-                placed = placed.ok() ? place(name, app, true) : placed;
-                placed_at.push_back(name.text());
-            }
-            answer(placed.ok() ? Result<Json>(Json{{"app", app.name},
-                                                   {"release", id},
-                                                   {"files", release.files.size()},
-                                                   {"to", placed_at}})
-                               : Result<Json>(placed.error()));
+            answer(std::move(published));
         });
+}
+
+Status Admin::begin_import(const std::string& app) {
+    return world_.apps.begin_import(app)
+               ? Status{}
+               : Status{fail(Code::try_later, "another release of '" + app + "' is being taken in",
+                             "try again in a moment")};
 }
 
 void Admin::remove_app(const Json& args, const Answer& answer) {
@@ -235,6 +338,7 @@ void Admin::remove_app(const Json& args, const Answer& answer) {
         }
     }
     world_.delegation.touch();
+    world_.delegation.tidy(name);
     if (!any) {
         answer(fail(Code::not_found, "there is no app '" + name + "' to remove",
                     "hasp app list shows those that are"));
@@ -249,6 +353,16 @@ void Admin::app_commands() {
     };
     commands_["app.remove"] = [this](const Json& args, const Answer& answer) {
         remove_app(args, answer);
+    };
+    commands_["app.rollouts"] = [this](const Json& args, const Answer& answer) {
+        const std::string release = text_of(args, "release");
+        Json list = Json::array();
+        for (const Rollout& one : world_.rollouts.known(text_of(args, "app"))) {
+            if (release.empty() || one.release_id == release) {
+                list.push_back(to_json(one));
+            }
+        }
+        answer(Json{{"rollouts", list}});
     };
     commands_["app.list"] = [this](const Json&, const Answer& answer) {
         Json list = Json::array();

@@ -122,6 +122,12 @@ Status Apps::load() {
         }
         rows_[row.name] = row;
         manifests_[row.name] = *std::move(manifest);
+        // One that was installed before rollouts were kept.
+        if (world_.rollouts.own(row.name) == nullptr) {
+            if (const Status set = serving(row); !set.ok()) {
+                return set;
+            }
+        }
     }
     auto catalog = world_.store.fact("catalog");
     auto children = world_.store.children();
@@ -175,7 +181,12 @@ Status Apps::install(const AppRow& row) {
     manifests_[row.name] = *std::move(manifest);
     touch();
     on_change_();
-    return {};
+    return serving(row);
+}
+
+Status Apps::serving(const AppRow& row) {
+    return world_.rollouts.set({"", row.name, row.release_id, RolloutState::serving, row.release_id,
+                                "", "", row.since_us});
 }
 
 Status Apps::remove(const std::string& name) {
@@ -192,7 +203,7 @@ Status Apps::remove(const std::string& name) {
     manifests_.erase(name);
     touch();
     on_change_();
-    return {};
+    return world_.rollouts.drop(name);
 }
 
 std::vector<std::string> Apps::resolve(const std::string& host, std::uint16_t port) {

@@ -10,6 +10,7 @@
 #include "maint/release_store.h"
 #include "maint/tier_store.h"
 #include "registry/spec.h"
+#include "rollouts.h"
 #include "run/manifest.h"
 #include "sync/working_copies.h"
 #include "trust/grants.h"
@@ -47,6 +48,7 @@ class Apps {
         TierStore& store;
         sync::WorkingCopies& copies;
         ReleaseStore& releases;
+        Rollouts& rollouts;
         trust::TierName me;
         std::string state;
     };
@@ -149,6 +151,7 @@ class Apps {
         std::string asked_by;
         std::int64_t ordered_us = 0; // wall clock; 0: no start was ordered since it came up last
     };
+    Status serving(const AppRow& row);
     void load_owners();
     void keep_owners();
     bool is_own_host(const std::string& host) const;

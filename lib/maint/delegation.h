@@ -11,6 +11,7 @@
 #include "maint/tier_identity.h"
 #include "maint/tier_store.h"
 #include "pack_shelf.h"
+#include "publishing.h"
 #include "signon/account_store.h"
 #include "trust/lease.h"
 #include "trusted_clock.h"
@@ -56,6 +57,8 @@ class Delegation {
         signon::AccountStore& accounts;
         Apps& apps;
         ReleaseStore& releases;
+        Publishing& publishing;
+        Rollouts& rollouts;
         std::string state;
     };
     explicit Delegation(World world);
@@ -108,6 +111,9 @@ class Delegation {
     // last longer already stay. Code::not_found for what is not lent, usage beyond
     // extend_days_max; what comes from above never outlives our own grant.
     Result<std::vector<Extended>> extend(const std::string& child, const Extension& what);
+    // Throws away releases of an app that nobody here or below is to hold and that are not kept to
+    // go back to. In the background; what cannot be done now is done after the next change.
+    void tidy(const std::string& app);
     // An operator has seen that a lease drops much, and says that it is right.
     void force_next(const std::string& child) { forced_.insert(child); }
 
@@ -164,6 +170,9 @@ class Delegation {
     void take_desired(const std::string& envelope, bool from_disk);
     void work();
     void fetch_release(const AssignmentRow& wanted);
+    // Its content is here and its signature was verified: on with the next step.
+    void held_now(const AssignmentRow& wanted, const ReleaseRow& proof,
+                  const std::string& statement);
     struct Download;
     void fetch_pack(const std::shared_ptr<Download>& download);
     void import(const std::shared_ptr<Download>& download);
@@ -171,11 +180,14 @@ class Delegation {
     Status put_in_place(const AssignmentRow& wanted);
     // This release cannot be had now; the others go on.
     void failed_with(const AssignmentRow& wanted, const std::string& problem);
+    // Says how far our own app is; nothing for what a tier below is to hold.
+    void said(const AssignmentRow& wanted, RolloutState state, const std::string& why = "");
     void round_done();
     void on_release_get(const std::string& child, const Message& message,
                         const Links::Answer& answer);
     void on_pack_get(const std::string& child, const Message& message, const Links::Answer& answer);
-    bool assigned(const std::string& child, const std::string& app, const std::string& release_id);
+    std::optional<AssignmentRow> assigned(const std::string& child, const std::string& app,
+                                          const std::string& release_id);
 
     World world_;
     PackShelf packs_;

@@ -49,12 +49,14 @@ struct Keeper::Impl {
     TrustedClock time;
     sync::WorkingCopies copies;
     ReleaseStore releases;
+    Publishing publishing;
     std::unique_ptr<signon::AccountStore> accounts;
     std::unique_ptr<signon::SessionStore> sessions;
     std::unique_ptr<signon::TokenStore> tokens;
     ParentLink parent;
     std::map<std::string, std::int64_t> pids;
     Traffic traffic;
+    Rollouts rollouts;
     Links links;
     People people;
     std::unique_ptr<Apps> apps;
@@ -83,19 +85,20 @@ struct Keeper::Impl {
           time(clock, store, log,
                me.has_parent() ? options.config.lease.run_days * trust::day_us : 0),
           copies(std::move(working_copies)), releases(options.state + "/releases"),
+          publishing(time, me, store),
           accounts(signon::make_sqlite_account_store(*db, clock, me.name.realm())),
           sessions(signon::make_sqlite_session_store(*db, time, random, me.name.realm(),
                                                      session_times(options.config))),
           tokens(signon::make_sqlite_token_store(*db, *accounts, time, random, me.name.realm())),
-          traffic(clock.wall_us()),
+          traffic(clock.wall_us()), rollouts(store, me.name.text()),
           links(ports, time, log, me.name, options.version, options.config.link.heartbeat_s),
           people({store, *accounts, *sessions, *tokens},
                  {ports, links, time, random, log, options.config}, secret, me.has_parent()),
           enrolment({clock, random, log, me, store, [this] { send_credentials(); }}),
           ledger({links, clock, log, me, store, *ledger_store}) {
         apps = std::make_unique<Apps>(
-            Apps::World{ports, clock, time, log, options.config, store, copies, releases, me.name,
-                        options.state},
+            Apps::World{ports, clock, time, log, options.config, store, copies, releases, rollouts,
+                        me.name, options.state},
             [this](const AppRow& app) { return delegation->authority(app); },
             [this] {
                 report_stale = true;
@@ -103,7 +106,7 @@ struct Keeper::Impl {
             });
         delegation = std::make_unique<Delegation>(
             Delegation::World{ports, links, clock, time, random, log, options.config, me, store,
-                              *accounts, *apps, releases, options.state});
+                              *accounts, *apps, releases, publishing, rollouts, options.state});
         renewal = std::make_unique<Renewal>(Renewal::World{
             links, clock, random, log, me, enrolment, options.state + "/keys",
             [this] { return delegation->now().now_us; }, [this] { send_credentials(); }});
@@ -120,15 +123,34 @@ struct Keeper::Impl {
             [this](const std::string& child, const std::vector<trust::KeepGrant>& keeps) {
                 return files->signed_keeps(child, keeps);
             });
-        pages = std::make_unique<Pages>(Pages::World{clock, log, options.config, me, links, people,
-                                                     *apps, enrolment, *sessions, parent});
+        pages = std::make_unique<Pages>(Pages::World{
+            clock, log, options.config, me, links, people, *apps, enrolment, *sessions, *tokens,
+            parent, [this](const auto&... push) { admin->run_push(push...); }});
         explain = std::make_unique<Explain>(
             Explain::World{clock, time, me, store, *accounts, *sessions, links, *apps, *delegation,
                            parent, [this] { return to_json(unsent()); }});
         admin = std::make_unique<Admin>(
-            Admin::World{ports, clock, random, options.config, me, store, *accounts, *sessions,
-                         *tokens, people, *apps, *delegation, *explain, enrolment, releases, *files,
-                         options.state + "/ledger.db", [this] { return status(); },
+            Admin::World{ports,
+                         clock,
+                         random,
+                         options.config,
+                         me,
+                         store,
+                         *accounts,
+                         *sessions,
+                         *tokens,
+                         people,
+                         *apps,
+                         *delegation,
+                         *explain,
+                         enrolment,
+                         releases,
+                         publishing,
+                         rollouts,
+                         *files,
+                         options.state + "/ledger.db",
+                         options.state + "/pushes",
+                         [this] { return status(); },
                          [this](const std::string& child) { child_revoked(child); }});
         links.on_bytes(
             [this](const std::string& neighbour, const std::string& type, std::size_t in,
@@ -147,6 +169,7 @@ struct Keeper::Impl {
                        });
         delegation->on_lease([this] { people.lease_changed(); });
         ledger.on_change([this] { report_stale = true; });
+        rollouts.on_change([this] { report_stale = true; });
         apps->on_started([this](const std::string& app, const std::string& user) {
             return ledger.app_started(app, user);
         });
@@ -187,7 +210,7 @@ struct Keeper::Impl {
     Json status() {
         Json out =
             status_json({clock, time, options.config, options.version, me, store, links, *apps,
-                         *delegation, parent, pids, traffic, unsent(), options.daemon});
+                         *delegation, rollouts, parent, pids, traffic, unsent(), options.daemon});
         out["usage"] = ledger_json(ledger.status());
         return out;
     }
@@ -229,6 +252,7 @@ struct Keeper::Impl {
         people.reported(from, texts_of(message.head, "accounts"));
         delegation->child_reached(from, generation, lease);
         apps->child_said(from, member(message.head, "apps"));
+        rollouts.child_said(from, member(message.head, "rollouts"));
         report_stale = true;
     }
 
@@ -237,6 +261,7 @@ struct Keeper::Impl {
         links.cut(child, "it was revoked");
         people.child_revoked(child);
         apps->forget_child(child);
+        rollouts.forget_child(child);
         delegation->child_revoked(child);
         files->child_revoked(child);
         report_stale = true;
@@ -254,12 +279,16 @@ struct Keeper::Impl {
                 names.push_back(name);
             }
         }
+        // Those of the tiers below are among ours, once.
+        Json said = status();
+        said.erase("rollouts");
         links.tell(to_parent, {{"t", "report"},
                                {"apps", apps->facts_for_parent()},
                                {"accounts", names},
                                {"generation", delegation->reached().number},
                                {"lease", delegation->held_lease().number},
-                               {"status", status()}});
+                               {"rollouts", rollouts.report()},
+                               {"status", said}});
     }
 
     void tell_children() {
@@ -382,6 +411,9 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
     if (Status loaded = impl->delegation->load(); !loaded.ok()) {
         return loaded.error();
     }
+    if (Status loaded = impl->rollouts.load(); !loaded.ok()) {
+        return loaded.error();
+    }
     if (Status loaded = impl->apps->load(); !loaded.ok()) {
         return loaded.error();
     }
@@ -461,7 +493,7 @@ void Keeper::on_spawner(const ipc::Frame& frame) {
 }
 
 void Keeper::on_admin(std::uint64_t client, const ipc::Frame& frame) {
-    impl_->admin->run(parse_object(frame.head), [this, client](Result<Json> result) {
+    impl_->admin->run(parse_object(frame.head), frame.body, [this, client](Result<Json> result) {
         impl_->ports.answer_admin(client,
                                   dump(result.ok() ? Json{{"result", *result}}
                                                    : Json{{"error", error_json(result.error())}}),

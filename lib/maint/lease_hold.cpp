@@ -327,6 +327,12 @@ void Delegation::take_desired(const std::string& envelope, bool from_disk) {
                           text_of(app, "data_home"),
                           true_of(app, "wanted"),
                           0};
+        // A parent of an earlier version does not say it.
+        if (const Json& sequence = member(app, "sequence");
+            sequence.is_array() && sequence.size() == 2 && sequence[0].is_number_unsigned() &&
+            sequence[1].is_number_unsigned()) {
+            row.sequence = {sequence[0].get<std::uint64_t>(), sequence[1].get<std::uint64_t>()};
+        }
         const auto target = trust::TierName::parse(row.target);
         if (target.ok() && target->is_in_subtree(world_.me.name) && valid_name(row.app) &&
             (valid_release_id(row.release_id) || !row.wanted)) {

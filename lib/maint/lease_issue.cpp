@@ -339,6 +339,10 @@ std::string Delegation::desired_envelope(const ChildRow& child) {
                         {"origin", row.origin},
                         {"data_home", row.data_home},
                         {"wanted", row.wanted}});
+        if (auto release = world_.store.release(row.app, row.release_id);
+            row.wanted && release.ok() && *release) {
+            apps.back()["sequence"] = {(*release)->sequence.epoch, (*release)->sequence.number};
+        }
     }
     const std::int64_t now_us = now().now_us;
     const trust::Header header{"desired-state",

@@ -162,6 +162,8 @@ void Pages::serve(const Request& request, Done done) {
         done(logout(request));
     } else if (path == "/hasp/enter" && reads) {
         done(enter(request));
+    } else if (path == "/hasp/push" && request.method == "POST") {
+        push(request, std::move(done));
     } else if (path == "notice") { // front's own question: no user can ask for this target
         done(notice(request));
     } else if (path == "/" && reads) {

@@ -9,6 +9,7 @@
 #include "maint/config.h"
 #include "people.h"
 #include "signon/pages.h"
+#include "signon/token_store.h"
 
 #include <functional>
 #include <optional>
@@ -37,9 +38,15 @@ class Pages {
         Apps& apps;
         Enrolment& enrolment;
         signon::SessionStore& sessions;
+        signon::TokenStore& tokens;
         const ParentLink& parent;
+        // See Admin::run_push.
+        std::function<void(const Json& request, const std::string& body,
+                           const std::vector<std::string>& apps,
+                           const std::function<void(Result<Json>)>& answer)>
+            push;
     };
-    explicit Pages(World world) : world_(world) {}
+    explicit Pages(World world) : world_(std::move(world)) {}
 
     struct Request {
         std::string method;
@@ -76,6 +83,7 @@ class Pages {
     Response go(const Request& request, const std::string& sid, const std::string& next,
                 const std::string& cookie);
     Response enrol(const Request& request);
+    void push(const Request& request, Done done);
     Response notice(const Request& request);
     signon::PageFrame frame_for(const Request& request) const;
     Response page(const Request& request, int status, std::string html) const;

@@ -439,8 +439,9 @@ Result<signon::Identity> People::own_word(const std::string& sid) {
                 }
                 if (token.scope.kind != signon::ScopeKind::all) {
                     std::erase_if(who->apps, [&](const std::string& app) {
-                        return std::find(token.scope.apps.begin(), token.scope.apps.end(), app) ==
-                               token.scope.apps.end();
+                        return token.scope.kind != signon::ScopeKind::apps ||
+                               std::find(token.scope.apps.begin(), token.scope.apps.end(), app) ==
+                                   token.scope.apps.end();
                     });
                 }
                 who->sid = sid;

@@ -17,16 +17,21 @@ constexpr std::int64_t sign_all_every_us = 3600LL * 1'000'000;
 struct Delegation::Download {
     AssignmentRow wanted;
     Release release;
-    std::string pack; // its name at the parent
+    ReleaseRow proof;      // whose signature it carries
+    std::string statement; // of the app's publishers
+    std::string pack;      // its name at the parent
     PackSpool spool;
 };
 
-bool Delegation::assigned(const std::string& child, const std::string& app,
-                          const std::string& release_id) {
+std::optional<AssignmentRow> Delegation::assigned(const std::string& child, const std::string& app,
+                                                  const std::string& release_id) {
     auto rows = world_.store.assignments(child);
-    return rows.ok() && std::any_of(rows->begin(), rows->end(), [&](const AssignmentRow& row) {
-               return row.wanted && row.app == app && row.release_id == release_id;
-           });
+    for (const AssignmentRow& row : rows.ok() ? *rows : std::vector<AssignmentRow>{}) {
+        if (row.wanted && row.app == app && row.release_id == release_id) {
+            return row;
+        }
+    }
+    return std::nullopt;
 }
 
 void Delegation::serve_children() {
@@ -55,25 +60,34 @@ void Delegation::on_release_get(const std::string& child, const Message& message
                                 const Links::Answer& answer) {
     const std::string app = text_of(message.head, "app");
     const std::string id = text_of(message.head, "release");
-    if (!assigned(child, app, id)) {
+    const std::optional<AssignmentRow> row = assigned(child, app, id);
+    if (!row) {
         answer(fail(Code::not_found, "that release is not assigned to you"));
         return;
     }
-    auto release = world_.releases.manifest(app, id);
-    if (!release.ok()) {
-        answer(release.error());
+    auto proof = world_.publishing.signed_release(*row);
+    auto statement = world_.publishing.statement(app);
+    auto release = proof.ok() ? decode_release(proof->manifest) : Result<Release>(proof.error());
+    if (!release.ok() || !statement.ok()) {
+        answer(release.ok() ? statement.error() : release.error());
+        return;
+    }
+    Json head{{"signature", to_base64url(proof->signature)},
+              {"publishers", to_base64url(*statement)}};
+    if (true_of(message.head, "held")) {
+        answer(Message{head, proof->manifest});
         return;
     }
     packs_.build(*release, texts_of(message.head, "have"),
-                 [answer, text = encode_release(*release)](Result<PackShelf::Pack> pack) {
+                 [answer, head, text = proof->manifest](Result<PackShelf::Pack> pack) mutable {
                      if (!pack.ok()) {
                          answer(pack.error());
                          return;
                      }
-                     answer(Message{{{"pack", pack->key},
-                                     {"pack_bytes", pack->info.size},
-                                     {"pack_sha256", pack->info.sha256}},
-                                    text});
+                     head["pack"] = pack->key;
+                     head["pack_bytes"] = pack->info.size;
+                     head["pack_sha256"] = pack->info.sha256;
+                     answer(Message{head, text});
                  });
 }
 
@@ -101,8 +115,12 @@ void Delegation::work() {
         if (failed_.contains(row.app + "/" + row.release_id)) {
             continue;
         }
-        if (row.wanted && !world_.releases.holds(row.app, row.release_id)) {
+        if (row.wanted &&
+            (!world_.releases.holds(row.app, row.release_id) || !world_.publishing.proven(row))) {
             if (!world_.links.connected(to_parent)) {
+                if (!world_.releases.holds(row.app, row.release_id)) {
+                    said(row, RolloutState::waiting, "the parent cannot be reached");
+                }
                 return; // parent_connected() goes on
             }
             working_ = true;
@@ -110,6 +128,7 @@ void Delegation::work() {
             return;
         }
         if (const Status reached = reach(row); !reached.ok()) {
+            said(row, RolloutState::waiting, reached.error().message);
             failed_[row.app + "/" + row.release_id] =
                 "cannot install '" + row.app + "': " + reached.error().message;
         }
@@ -154,6 +173,13 @@ void Delegation::round_done() {
         }
         // Downloads that a later order made superfluous.
         [[maybe_unused]] const Status emptied = remove_tree(world_.state + "/spool");
+        std::set<std::string> apps;
+        for (const AssignmentRow& row : desired_) {
+            apps.insert(row.app);
+        }
+        for (const std::string& app : apps) {
+            tidy(app);
+        }
         world_.log.info("desired.reached", "everything that the parent assigned is in place",
                         {{"generation", std::to_string(reached_.number)}});
     }
@@ -182,15 +208,29 @@ Status Delegation::put_in_place(const AssignmentRow& row) {
         {row.app, row.release_id, row.origin, *manifest, row.data_home, world_.clock.wall_us()});
 }
 
+// The release's text with its signature; then, unless its content is here already, its pack.
 void Delegation::fetch_release(const AssignmentRow& wanted) {
+    const AppRow* here = world_.apps.row(wanted.app);
+    if (here != nullptr && wanted.target == world_.me.name.text() &&
+        here->origin != wanted.origin) {
+        failed_with(wanted, "'" + wanted.app + "' is here by order of " + here->origin + ", and " +
+                                wanted.origin + " cannot put another in its place");
+        return;
+    }
     std::vector<std::string> have;
     if (auto held = world_.releases.list(wanted.app); held.ok()) {
         for (const HeldRelease& release : *held) {
             have.push_back(release.commit);
         }
     }
-    const Json question{
+    if (!world_.releases.holds(wanted.app, wanted.release_id)) {
+        said(wanted, RolloutState::fetching);
+    }
+    Json question{
         {"t", "release.get"}, {"app", wanted.app}, {"release", wanted.release_id}, {"have", have}};
+    if (world_.releases.holds(wanted.app, wanted.release_id)) {
+        question["held"] = true;
+    }
     world_.links.ask(to_parent, question, {}, [this, wanted](Result<Message> answer) {
         if (!answer.ok()) {
             failed_with(wanted, answer.error().message);
@@ -200,6 +240,19 @@ void Delegation::fetch_release(const AssignmentRow& wanted) {
         if (!release.ok() || release->app != wanted.app ||
             release_id(*release) != wanted.release_id) {
             failed_with(wanted, "the parent sent another release than it had assigned");
+            return;
+        }
+        const std::string statement =
+            from_base64url(text_of(answer->head, "publishers")).value_or("");
+        auto proof = world_.publishing.prove(
+            wanted, *release, from_base64url(text_of(answer->head, "signature")).value_or(""),
+            statement);
+        if (!proof.ok()) {
+            failed_with(wanted, proof.error().message);
+            return;
+        }
+        if (world_.releases.holds(wanted.app, wanted.release_id)) {
+            held_now(wanted, *proof, statement);
             return;
         }
         if (Status made = make_folders(world_.state + "/spool"); !made.ok()) {
@@ -213,9 +266,20 @@ void Delegation::fetch_release(const AssignmentRow& wanted) {
             failed_with(wanted, opened.error().message);
             return;
         }
-        fetch_pack(std::make_shared<Download>(Download{
-            wanted, *std::move(release), text_of(answer->head, "pack"), std::move(spool)}));
+        fetch_pack(std::make_shared<Download>(
+            Download{wanted, *std::move(release), *std::move(proof), statement,
+                     text_of(answer->head, "pack"), std::move(spool)}));
     });
+}
+
+void Delegation::held_now(const AssignmentRow& wanted, const ReleaseRow& proof,
+                          const std::string& statement) {
+    if (const Status put = world_.publishing.took(wanted, proof, statement); !put.ok()) {
+        failed_with(wanted, put.error().message);
+        return;
+    }
+    working_ = false;
+    work();
 }
 
 void Delegation::fetch_pack(const std::shared_ptr<Download>& download) {
@@ -266,23 +330,30 @@ void Delegation::import(const std::shared_ptr<Download>& download) {
                                       "' was refused: " + result->error().message);
                 return;
             }
-            const ReleaseRow row{done.app, done.release_id, encode_release(download->release),
-                                 download->release.commit, world_.clock.wall_us()};
-            if (const Status put = world_.store.put_release(row); !put.ok()) {
-                failed_with(done, put.error().message);
-                return;
-            }
             world_.log.info("release.held", "a release has arrived",
                             {{"app", done.app}, {"release", done.release_id}});
-            working_ = false;
-            work();
+            held_now(done, download->proof, download->statement);
         });
 }
 
 void Delegation::failed_with(const AssignmentRow& wanted, const std::string& problem) {
     working_ = false;
     failed_[wanted.app + "/" + wanted.release_id] = problem;
+    said(wanted, RolloutState::waiting, problem);
     work();
+}
+
+void Delegation::said(const AssignmentRow& wanted, RolloutState state, const std::string& why) {
+    if (wanted.target != world_.me.name.text()) {
+        return;
+    }
+    const AppRow* held = world_.apps.row(wanted.app);
+    const Status set = world_.rollouts.set({"", wanted.app, wanted.release_id, state,
+                                            held == nullptr ? "" : held->release_id, why, "",
+                                            world_.clock.wall_us()});
+    if (!set.ok()) {
+        world_.log.error("rollout.keep", set.error().message, {{"app", wanted.app}});
+    }
 }
 
 void Delegation::tick() {

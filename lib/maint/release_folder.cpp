@@ -18,8 +18,6 @@ namespace hasp::maint {
 
 namespace {
 
-constexpr std::string_view person = "hasp <hasp@localhost> 0 +0000";
-
 struct Made {
     unsigned mode = 0;
     std::string name;
@@ -254,19 +252,15 @@ Result<Release> make_release_from_folder(const std::string& folder, const std::s
     if (release.files.empty()) {
         return fail(Code::refused, "the folder " + folder + " has no files");
     }
-    const std::string commit = "tree " + hex_of(*tree) + "\nauthor " + std::string(person) +
-                               "\ncommitter " + std::string(person) + "\n\n" + app + "\n";
-    git_oid id;
-    if (const int code =
-            git_odb_write(&id, odb->get(), commit.data(), commit.size(), GIT_OBJECT_COMMIT);
-        code != 0) {
-        return git_error_of(code, "cannot write into the repository " + repo);
+    Result<git_oid> id = write_release_commit(odb->get(), *tree, app);
+    if (!id.ok()) {
+        return id.error();
     }
     const Fd disk(::open(repo.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!disk || ::syncfs(disk.get()) != 0) {
         return errno_error(errno, "cannot sync " + repo);
     }
-    release.commit = hex_of(id);
+    release.commit = hex_of(*id);
     std::sort(release.files.begin(), release.files.end(),
               [](const ReleaseFile& a, const ReleaseFile& b) { return a.path < b.path; });
     if (Status good = check_release(release); !good.ok()) {

@@ -125,6 +125,18 @@ Result<git_oid> parse_commit(std::string_view bytes) {
     return oid_of(std::string(bytes.substr(head.size(), GIT_OID_HEXSZ)));
 }
 
+Result<git_oid> write_release_commit(git_odb* odb, const git_oid& tree, const std::string& app) {
+    constexpr std::string_view person = "hasp <hasp@localhost> 0 +0000";
+    const std::string commit = "tree " + hex_of(tree) + "\nauthor " + std::string(person) +
+                               "\ncommitter " + std::string(person) + "\n\n" + app + "\n";
+    git_oid id;
+    if (const int code = git_odb_write(&id, odb, commit.data(), commit.size(), GIT_OBJECT_COMMIT);
+        code != 0) {
+        return git_error_of(code, "cannot write into the repository of releases");
+    }
+    return id;
+}
+
 Status remove_read_only_tree(const std::string& path) {
     namespace fs = std::filesystem;
     std::error_code ec;

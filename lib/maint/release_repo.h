@@ -62,6 +62,10 @@ Result<std::vector<TreeEntry>> parse_tree(std::string_view bytes);
 // The tree that a raw commit names.
 Result<git_oid> parse_commit(std::string_view bytes);
 
+// The commit of a release: without history, and with a fixed author and time, so that the same tree
+// has the same commit.
+Result<git_oid> write_release_commit(git_odb* odb, const git_oid& tree, const std::string& app);
+
 // chmod u+w for every folder beneath, then removal; for read-only trees when not root. A missing
 // path is success.
 Status remove_read_only_tree(const std::string& path);

@@ -183,6 +183,7 @@ Json status_json(const StatusSources& from) {
              {"link", link_json(from)},
              {"leases", to_json(from.delegation.held())},
              {"apps", apps_json(from)},
+             {"rollouts", from.rollouts.report()},
              {"certificates_end", rfc3339(from.me.certificates_end_us())},
              {"isolation", from.apps.isolation()},
              {"errors", errors},

@@ -38,6 +38,7 @@ struct StatusSources {
     const Links& links;
     const Apps& apps;
     Delegation& delegation;
+    const Rollouts& rollouts;
     const ParentLink& parent;
     const std::map<std::string, std::int64_t>& pids;
     const Traffic& traffic;

@@ -176,24 +176,6 @@ Status TierStore::drop_app(const std::string& name) {
         db_->execute("DELETE FROM maint_apps WHERE tenant = ?1 AND name = ?2", tenant_, name));
 }
 
-Status TierStore::put_release(const ReleaseRow& r) {
-    return done(db_->execute(
-        "INSERT INTO maint_releases (tenant, app, release_id, manifest, commit_id, created_us) "
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (tenant, app, release_id) DO NOTHING",
-        tenant_, r.app, r.release_id, r.manifest, r.commit_id, r.created_us));
-}
-
-Result<std::optional<ReleaseRow>> TierStore::release(const std::string& app,
-                                                     const std::string& release_id) {
-    return db_->first(
-        "SELECT app, release_id, manifest, commit_id, created_us FROM maint_releases "
-        "WHERE tenant = ?1 AND app = ?2 AND release_id = ?3",
-        [](const store::Statement& s) {
-            return ReleaseRow{s.text(0), s.text(1), s.text(2), s.text(3), s.integer(4)};
-        },
-        tenant_, app, release_id);
-}
-
 Status TierStore::assign(const AssignmentRow& r) {
     return transact([&]() -> Status {
         auto changed = db_->execute("INSERT INTO maint_assignments (tenant, child, target, app, "

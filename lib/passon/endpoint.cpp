@@ -7,13 +7,15 @@
 
 namespace hasp::passon {
 
-UpstreamConn::UpstreamConn(Core& core, Endpoint& owner) : endpoint(owner), core_(core) {
+UpstreamConn::UpstreamConn(Core& core, Endpoint& owner)
+    : endpoint(owner), generation(owner.generation()), core_(core) {
     ++endpoint.busy;
 }
 
 UpstreamConn::~UpstreamConn() {
     endpoint.connecting -= connecting_ ? 1 : 0;
     --endpoint.busy;
+    endpoint.gone(generation);
 }
 
 Status UpstreamConn::connect(const net::Address& address,
@@ -104,7 +106,7 @@ void Endpoint::put_idle(std::unique_ptr<UpstreamConn> conn) {
     conn->idle_since_ms = core_.now_ms();
     const std::size_t limit = kind_ == EndpointKind::child ? 4 * core_.settings.parked_max
                                                            : core_.settings.idle_an_endpoint_max;
-    if (idle_.size() >= limit || core_.draining) {
+    if (idle_.size() >= limit || core_.draining || conn->generation != generation_) {
         core_.bury(std::move(conn));
         return;
     }
@@ -156,6 +158,29 @@ void Endpoint::drop_idle(UpstreamConn& conn) {
 void Endpoint::close_idle() {
     while (!idle_.empty()) {
         drop_idle(*idle_.back());
+    }
+}
+
+void Endpoint::retire(std::function<void()> done) {
+    ++generation_;
+    retired_.push_back({generation_, busy, std::move(done)});
+    close_idle();
+    gone(generation_);
+}
+
+void Endpoint::gone(std::uint64_t generation) {
+    std::vector<std::function<void()>> ended;
+    std::erase_if(retired_, [&](Retired& one) {
+        if (generation < one.below && one.left > 0) {
+            --one.left;
+        }
+        if (one.left == 0) {
+            ended.push_back(std::move(one.done));
+        }
+        return one.left == 0;
+    });
+    for (const auto& done : ended) {
+        done();
     }
 }
 

@@ -6,6 +6,7 @@
 #include "wire.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -43,6 +44,7 @@ class UpstreamConn final : public Mortal, public net::ConnOwner {
     Exchange* exchange = nullptr;
     Endpoint& endpoint;
     bool reused = false;
+    const std::uint64_t generation; // of its endpoint, when it was made
     std::int64_t idle_since_ms = 0;
     // It is open, failed or given up: another may be dialled in its place.
     void settled();
@@ -104,7 +106,14 @@ class Endpoint {
     void mark_down(std::string why);
     void mark_up();
 
-    std::size_t busy = 0; // connections in exchanges
+    std::size_t busy = 0; // connections, also idle ones
+
+    // Whoever is behind the key is replaced by another: connections that there are take no further
+    // request, and `done` is called when the last of them has ended, perhaps in this call.
+    void retire(std::function<void()> done);
+    std::uint64_t generation() const { return generation_; }
+    // One of them has ended.
+    void gone(std::uint64_t generation);
 
     // Whether one more may be dialled now: see Settings::connecting_an_endpoint_max.
     bool may_connect() const;
@@ -118,6 +127,13 @@ class Endpoint {
     Core& core_;
     EndpointKind kind_;
     std::string key_;
+    std::uint64_t generation_ = 0;
+    struct Retired {
+        std::uint64_t below; // generations that it waits for
+        std::size_t left;
+        std::function<void()> done;
+    };
+    std::vector<Retired> retired_; // outlives the idle ones, which count themselves out
     std::vector<std::unique_ptr<UpstreamConn>> idle_;
     std::vector<Exchange*> waiting_;
     net::Task turns_;

@@ -57,6 +57,24 @@ void Engine::drop_identities(const IdentityFilter& filter) {
     }
 }
 
+void Engine::retire(const std::string& path, bool cut_tunnels, std::function<void()> done) {
+    Endpoint* at = state_->core.endpoints.find("p:" + path);
+    if (at == nullptr) {
+        done();
+        return;
+    }
+    for (ServerConn* conn : state_->conns()) {
+        if (Exchange* one = conn->exchange(); one != nullptr) {
+            one->replaced(*at, cut_tunnels);
+        }
+    }
+    at->retire([alive = std::weak_ptr<bool>(state_->core.alive), done = std::move(done)] {
+        if (!alive.expired()) {
+            done();
+        }
+    });
+}
+
 Status Engine::add_listener(Fd listening, ListenerKind kind,
                             std::shared_ptr<const net::TlsContext> tls) {
     if (kind == ListenerKind::children && tls == nullptr) {

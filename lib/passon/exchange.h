@@ -80,6 +80,9 @@ class Exchange {
     bool matches(const IdentityFilter& filter) const;
     bool still_allowed(const registry::Snapshot& snapshot) const;
     void cut(const char* why);
+    // For Engine: another has taken the app's place behind this endpoint. A dial that is under way
+    // may lead to the old one, and begins again; a tunnel is cut where the old one must end now.
+    void replaced(const Endpoint& at, bool cut_tunnel);
     std::string_view
     up_peer() const; // name of the child behind the upstream connection; empty: none
     bool is_to_parent() const { return up_ && up_->endpoint.kind() == EndpointKind::parent; }
@@ -150,6 +153,7 @@ class Exchange {
     bool wants_page() const;
 
     // exchange_own.cpp
+    std::size_t own_body_max() const;
     void own_page();
     void read_own_body();
     void ask_page();

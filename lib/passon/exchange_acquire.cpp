@@ -185,6 +185,15 @@ void Exchange::dial() {
                  [this](Result<Fd> socket) { on_dialed(std::move(socket)); });
 }
 
+void Exchange::replaced(const Endpoint& at, bool cut_tunnel) {
+    if (at_ == At::dialing && endpoint() == &at) {
+        dial_->cancel();
+        dial();
+    } else if (cut_tunnel && at_ == At::tunnel && up_ && &up_->endpoint == &at) {
+        cut("the app is restarted");
+    }
+}
+
 void Exchange::on_dialed(Result<Fd> socket) {
     if (at_ != At::dialing) {
         return;

@@ -170,11 +170,15 @@ void Exchange::log_in_notice() {
                plain_type, "Log in first.\n");
 }
 
+std::size_t Exchange::own_body_max() const {
+    return who_ && by_credential_ && head.path == "/hasp/push" ? core_.settings.push_body_bytes_max
+                                                               : core_.settings.own_body_bytes_max;
+}
+
 void Exchange::own_page() {
     at_ = At::own_body;
     served_ = "own";
-    if (head.framing == net::Framing::length &&
-        head.content_length > core_.settings.own_body_bytes_max) {
+    if (head.framing == net::Framing::length && head.content_length > own_body_max()) {
         refuse(413, "the body is too large for a page of hasp");
         return;
     }
@@ -187,8 +191,7 @@ void Exchange::read_own_body() {
             continue_due_ = false;
             down_->wire.write("HTTP/1.1 100 Continue\r\n\r\n");
         }
-        const BodyRelay::Step step =
-            request_.collect(down_->wire, own_body_, core_.settings.own_body_bytes_max);
+        const BodyRelay::Step step = request_.collect(down_->wire, own_body_, own_body_max());
         if (step == BodyRelay::Step::need_source) {
             due(Due::client_in);
             return;

@@ -50,6 +50,10 @@ class SqliteTokenStore final : public TokenStore {
     std::string tenant_;
 };
 
+bool for_operators(const Scope& scope) {
+    return scope.kind == ScopeKind::operator_ || scope.kind == ScopeKind::push;
+}
+
 SqliteTokenStore::Row SqliteTokenStore::read_row(const Statement& row) {
     Row read;
     read.token.id = row.text(0);
@@ -86,7 +90,7 @@ Result<IssuedToken> SqliteTokenStore::issue(const std::string& user, const std::
     if (!identity) {
         return identity.error();
     }
-    if (scope.kind == ScopeKind::operator_ && identity->role != Role::operator_) {
+    if (for_operators(scope) && identity->role != Role::operator_) {
         return fail(Code::refused, user + " is no operator",
                     "make it one first: hasp user change " + user + " --role operator");
     }
@@ -192,10 +196,10 @@ Result<Identity> SqliteTokenStore::verify(std::string_view text,
                    ? refusal
                    : identity.error();
     }
-    narrow(*identity, token.scope);
-    if (token.scope.kind == ScopeKind::operator_ && identity->role != Role::operator_) {
+    if (for_operators(token.scope) && identity->role != Role::operator_) {
         return refusal;
     }
+    narrow(*identity, token.scope);
     identity->sid = token.id;
     identity->until_us = now_us + token_identity_us;
     if (token.expires_us) {

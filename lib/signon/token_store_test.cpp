@@ -29,11 +29,12 @@ TEST(TokenText, TheCheckDigitsAreTheCommonCrc32) {
 }
 
 TEST(TokenText, ScopesReadBack) {
-    for (const char* text : {"all", "operator", "calendar,wiki"}) {
+    for (const char* text : {"all", "operator", "calendar,wiki", "push:calendar,wiki"}) {
         EXPECT_EQ(format_scope(parse_scope(text).value_or({})), text);
     }
     EXPECT_EQ(format_scope(parse_scope("wiki,calendar,wiki").value_or({})), "calendar,wiki");
-    for (const char* text : {"", "Wiki", "wiki,", ",", "wiki calendar"}) {
+    for (const char* text :
+         {"", "Wiki", "wiki,", ",", "wiki calendar", "push:", "push:Wiki", "pull:wiki"}) {
         EXPECT_FALSE(parse_scope(text)) << text;
     }
 }
@@ -72,6 +73,18 @@ TEST_P(TokenSuite, OnlyTheOperatorScopeHasTheOperatorsRoleAndItHasNoApps) {
     const auto identity = tokens().verify(issue("operator").text, {});
     EXPECT_EQ(identity->role, Role::operator_);
     EXPECT_TRUE(identity->apps.empty());
+}
+
+TEST_P(TokenSuite, ATokenForPushingOpensNothingAndIsAnOperators) {
+    const IssuedToken issued = issue("push:wiki");
+    const auto identity = tokens().verify(issued.text, {});
+    ASSERT_TRUE(identity);
+    EXPECT_EQ(identity->role, Role::user);
+    EXPECT_TRUE(identity->apps.empty());
+    EXPECT_EQ(tokens().list("anna")->front().scope, *parse_scope("push:wiki"));
+    ASSERT_TRUE(accounts().change({"anna", "", "", Role::user}));
+    EXPECT_EQ(code_of(tokens().verify(issued.text, {})), Code::refused);
+    EXPECT_EQ(code_of(tokens().issue("anna", "", *parse_scope("push:wiki"), {})), Code::refused);
 }
 
 TEST_P(TokenSuite, AListOfAppsGivesNoAppThatTheUserDoesNotHave) {

@@ -68,11 +68,16 @@ Result<Scope> parse_scope(std::string_view text) {
     if (text == "operator") {
         return Scope{ScopeKind::operator_, {}};
     }
-    Scope scope{ScopeKind::apps, {}};
+    constexpr std::string_view pushes = "push:";
+    Scope scope{text.starts_with(pushes) ? ScopeKind::push : ScopeKind::apps, {}};
+    if (scope.kind == ScopeKind::push) {
+        text.remove_prefix(pushes.size());
+    }
     for (const std::string_view app : split(text, ',')) {
         if (!valid_name(app) || scope.apps.size() == token_scope_apps_max) {
             return fail(Code::usage, "not a scope of a token",
-                        "a scope is all, operator, or names of apps separated by commas");
+                        "a scope is all, operator, names of apps separated by commas, or push: and "
+                        "such names");
         }
         scope.apps.emplace_back(app);
     }
@@ -82,14 +87,14 @@ Result<Scope> parse_scope(std::string_view text) {
 }
 
 std::string format_scope(const Scope& scope) {
-    if (scope.kind != ScopeKind::apps) {
+    if (scope.kind == ScopeKind::all || scope.kind == ScopeKind::operator_) {
         return scope.kind == ScopeKind::all ? "all" : "operator";
     }
     std::string text;
     for (const std::string& app : scope.apps) {
         text += (text.empty() ? "" : ",") + app;
     }
-    return text;
+    return scope.kind == ScopeKind::push ? "push:" + text : text;
 }
 
 void narrow(Identity& identity, const Scope& scope) {
@@ -98,6 +103,9 @@ void narrow(Identity& identity, const Scope& scope) {
         return;
     }
     identity.role = Role::user;
+    if (scope.kind == ScopeKind::push) {
+        identity.apps.clear();
+    }
     if (scope.kind == ScopeKind::apps) {
         std::erase_if(identity.apps, [&](const std::string& app) {
             return std::find(scope.apps.begin(), scope.apps.end(), app) == scope.apps.end();

@@ -26,6 +26,7 @@ class Talk {
         files();
         offline();
         questions();
+        releases();
         years();
     }
     std::vector<Said> said() const {
@@ -147,6 +148,13 @@ class Talk {
         }
         EXPECT_TRUE(center.admin("why", {{"app", "leaflets"}, {"at", "tokyo"}}).ok());
         EXPECT_TRUE(center.admin("offline.report", {{"at", "tokyo"}}).ok());
+    }
+
+    void releases() {
+        tree.add_app(center, "leaflets", {"tokyo"}, {{"text", "another"}});
+        tree.pass_s(5);
+        EXPECT_TRUE(center.admin("app.rollback", {{"app", "leaflets"}}).ok());
+        tree.pass_s(5);
     }
 
     void years() {

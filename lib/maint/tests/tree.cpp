@@ -120,10 +120,10 @@ void Node::close() {
     snapshot.reset();
 }
 
-Result<Json> Node::admin(const std::string& command, const Json& args) {
+Result<Json> Node::admin(const std::string& command, const Json& args, const std::string& body) {
     const auto client = static_cast<std::uint64_t>(next_id_++);
-    tree_.post([this, client, text = dump({{"cmd", command}, {"args", args}})] {
-        keeper->on_admin(client, {text, {}, {}});
+    tree_.post([this, client, body, text = dump({{"cmd", command}, {"args", args}})] {
+        keeper->on_admin(client, {text, body, {}});
         keeper->flush();
     });
     tree_.settle();

@@ -48,7 +48,8 @@ class Node final : public KeeperPorts {
     void close();
 
     // An operator's command; the answer, or an error that says that there was none yet.
-    Result<Json> admin(const std::string& command, const Json& args = Json::object());
+    Result<Json> admin(const std::string& command, const Json& args = Json::object(),
+                       const std::string& body = {});
     // A frame of front's with an answer; nothing when it was not answered.
     std::optional<ipc::Frame> ask(Json head, std::string body = {});
     // The answer to the last question, if it came late.

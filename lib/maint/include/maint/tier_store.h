@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "trust/counter.h"
 
 #include <cstdint>
 #include <functional>
@@ -62,6 +63,20 @@ struct ReleaseRow {
     std::string manifest;
     std::string commit_id;
     std::int64_t created_us = 0;
+    trust::Counter sequence = {}; // the newest under which it was published
+    std::string signature = {};   // envelope of the publisher, of that sequence
+    std::string key = {};         // raw public key of the signature
+    std::string source = {};      // commit of the publisher's repository; empty: none
+};
+
+// Whose signatures an app's releases carry, and the newest release that this tier took for itself
+// or, at the origin, published.
+struct PublishersRow {
+    std::string app;
+    std::string origin;
+    std::string statement; // envelope of the origin; empty: only the origin's own key
+    trust::Counter newest = {};
+    std::string release_id = {};
 };
 
 struct AssignmentRow {
@@ -73,6 +88,7 @@ struct AssignmentRow {
     std::string data_home;
     bool wanted = true;
     std::int64_t generation = 0;
+    trust::Counter sequence = {}; // of the release; not stored: the releases' table knows it
 };
 
 struct LeaseRow {
@@ -89,6 +105,17 @@ struct ErrorRow {
     std::string id;
     std::string text;
     std::string last_lines = {}; // the end of an app's output; cut to error_lines_bytes_max
+};
+
+// As Rollout (rollouts.h), of this tier.
+struct RolloutRow {
+    std::string app;
+    std::string release_id;
+    std::string state;
+    std::string serves;
+    std::string why;
+    std::string last_lines;
+    std::int64_t at_us = 0;
 };
 
 inline constexpr std::int64_t errors_kept_max = 200;
@@ -122,9 +149,28 @@ class TierStore {
     Status put_app(const AppRow& row);
     Status drop_app(const std::string& name);
 
+    // Releases of an app besides the one that it has: "before" is the last that served well, which
+    // it goes back to; "next" the one that is to take its place; "unproven" the one that it has,
+    // while that has never come up.
+    Result<std::vector<AppRow>> apps_kept(const std::string& role);
+    Result<std::optional<AppRow>> app_kept(const std::string& role, const std::string& name);
+    Status put_app_kept(const std::string& role, const AppRow& row);
+    Status drop_app_kept(const std::string& role, const std::string& name);
+
+    Result<std::vector<RolloutRow>> rollouts();
+    Status put_rollout(const RolloutRow& row);
+    Status drop_rollout(const std::string& app);
+
+    // Replaces a row with a lower sequence, and leaves one with a higher.
     Status put_release(const ReleaseRow& row);
     Result<std::optional<ReleaseRow>> release(const std::string& app,
                                               const std::string& release_id);
+    // Newest first, without their manifests. Of one app.
+    Result<std::vector<ReleaseRow>> releases(const std::string& app);
+    Status drop_release(const std::string& app, const std::string& release_id);
+
+    Result<std::optional<PublishersRow>> publishers(const std::string& app);
+    Status put_publishers(const PublishersRow& row);
 
     // Changes one assignment and moves the child's desired generation on, in one transaction. The
     // same again changes nothing.

@@ -92,6 +92,12 @@ class Engine {
     // Forgets identities and cuts the tunnels that run under them.
     void drop_identities(const IdentityFilter& filter);
 
+    // Another process takes, or has taken, the place of the one behind the dial socket `path`:
+    // connections to it are not used again. `done` is called once, on this thread and perhaps in
+    // this call, when the last of them has ended; never after the engine is gone. `cut_tunnels`:
+    // WebSockets to it end at once, else as their ends please.
+    void retire(const std::string& path, bool cut_tunnels, std::function<void()> done);
+
     // Listens on a bound, listening socket. `tls` null: plain; needed for ListenerKind::children.
     Status add_listener(Fd listening, ListenerKind kind,
                         std::shared_ptr<const net::TlsContext> tls);

@@ -15,6 +15,8 @@ struct Settings {
     std::size_t target_bytes_max = 8 * 1024; // of a request's target
     std::size_t headers_max = 100;           // fields of one head; at most 100
     std::size_t own_body_bytes_max = 64 * 1024; // of a request to one of hasp's own pages (log-in)
+    // Of a piece of an upload by somebody whose token was verified (hasp push-app).
+    std::size_t push_body_bytes_max = 320 * 1024;
     std::size_t requests_a_connection_max = 100'000;
     // Limits of the engine (one per loop).
     std::size_t connections_max = 20'000;

@@ -42,13 +42,14 @@ enum class ScopeKind : unsigned char {
     all,       // every app of the user; never the operator's role
     apps,      // those of the listed apps that the user is entitled to; never the operator's role
     operator_, // the operator's role and no app: for commands
+    push,      // no app and no role: releases of the listed apps may be pushed, by an operator
 };
 struct Scope {
     ScopeKind kind = ScopeKind::all;
-    std::vector<std::string> apps; // only with ScopeKind::apps
+    std::vector<std::string> apps; // only with ScopeKind::apps and push
     bool operator==(const Scope&) const = default;
 };
-// "all", "operator", or names separated by commas. Code::usage otherwise.
+// "all", "operator", names separated by commas, or those behind "push:". Code::usage otherwise.
 Result<Scope> parse_scope(std::string_view text);
 std::string format_scope(const Scope& scope);
 
@@ -71,7 +72,7 @@ class TokenStore {
   public:
     virtual ~TokenStore() = default;
 
-    // Code::refused for an operator scope of somebody who is none.
+    // Code::refused for an operator's or a pusher's scope of somebody who is no operator.
     virtual Result<IssuedToken> issue(const std::string& user, const std::string& label,
                                       const Scope& scope,
                                       std::optional<std::int64_t> expires_us) = 0;

@@ -19,7 +19,7 @@ from harness.tree import Tree
 class Tour(TourOfADay, TourOfANight):
     def steps(self) -> dict:
         return {1: self.one_log_in, 2: self.calendar, 3: self.streams, 4: self.entitlements, 5: self.wiki_in_trouble,
-                6: self.link_cut, 7: self.revocation, 8: self.note_follows_its_writer, 10: self.night_without_the_link,
+                6: self.link_cut, 7: self.revocation, 8: self.note_follows_its_writer, 9: self.new_release, 10: self.night_without_the_link,
                 11: self.link_returns, 12: self.bill, 13: self.last_screen}
 
 

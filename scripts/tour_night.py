@@ -113,7 +113,7 @@ class TourOfANight(TourBase):
         public = self.tree.folder / "pipeline.pub"
         public.write_text(self.center.run("app", "key", key))
         self.center.run("app", "allow", "wiki", "--key", public)
-        self.center.user_add("developer", os.urandom(12).hex(), "Developer of the wiki")
+        self.center.run("user", "add", "developer", "--operator", "--password-file", "-", stdin=os.urandom(12).hex() + "\n")
         token = self.center.run("token", "create", "developer", "--push", "wiki", "--label", "pipeline").strip()
         return {"HASP_CENTER": f"http://localhost:{self.center.web_port}", "HASP_TOKEN": token, "HASP_KEY": str(key)}
 

@@ -28,13 +28,25 @@
 #include <span>
 #include <string>
 
+namespace hasp::sync {
+class Disk;
+class WorkingCopies;
+} // namespace hasp::sync
+
 namespace hasp::maint {
+
+// Where users' files lie, when it is not beneath STATE on this machine's disk: both, or none.
+struct FilesPlace {
+    std::shared_ptr<sync::Disk> disk; // its root stands for STATE
+    std::shared_ptr<sync::WorkingCopies> copies;
+};
 
 struct KeeperOptions {
     std::string state; // absolute
     Config config;
     std::string version;
     bool daemon = true; // false: one command on a tier that does not run
+    FilesPlace files = {};
 };
 
 class Keeper {

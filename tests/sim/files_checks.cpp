@@ -133,9 +133,13 @@ void UserFiles::power_went(Machine& at) {
         for (const auto& [path, hash] : deed.gave) {
             const auto found = now.find(path);
             stands = stands && found != now.end() && found->second == hash;
-            home_has = home_has ||
-                       (home && std::any_of(home->begin(), home->end(),
-                                            [&](const auto& row) { return row.second == hash; }));
+            // What was moved was at the home before, too.
+            const bool moved = std::any_of(deed.took.begin(), deed.took.end(),
+                                           [&](const Standing& one) { return one.second == hash; });
+            home_has =
+                home_has || (home && std::any_of(home->begin(), home->end(), [&](const auto& row) {
+                                 return row.second == hash && (!moved || row.first == path);
+                             }));
         }
         if (stands || (home_has && !disk_failed)) {
             certain(deed);

@@ -28,7 +28,7 @@ void World::fault() {
     case 5:
     case 6:
         network.allow(local, false);
-        engine.after(engine.between(second, minute),
+        engine.after(engine.between(second, 40 * second),
                      [this, &local] { network.allow(local, true); });
         break;
     case 7:

@@ -129,6 +129,7 @@ class UserFiles::Hand {
             return;
         }
         files_.tearable_[&at_].insert(file->number);
+        files_.folder(*deed.account).paths.insert(beside); // the power may leave it
         check(disk_.write(file, 0, bytes));
         if (!failed) {
             check(disk_.rename(root_ + "/" + beside, root_ + "/" + path));
@@ -344,7 +345,7 @@ void UserFiles::clear(Account& account, Machine& at) {
     auto held = std::make_shared<Held>(Held{&account, &at, hand.deed.took});
     held_.push_back(held);
     world_.use(at, account, files_app, 1);
-    world_.engine.after(world_.engine.between(10 * second, minute),
+    world_.engine.after(world_.engine.between(10 * second, 30 * second),
                         [this, held] { release(held); });
 }
 

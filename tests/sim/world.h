@@ -20,9 +20,9 @@ namespace hasp::sim {
 struct Scenario {
     std::uint64_t seed = 1;
     bool print = false; // HASP_SIM_TRACE: every line of the trace, and the keepers' logs
-    std::int64_t length_us = 150 * second; // of acts and faults; then everything heals
-    std::int64_t act_every_us = 1600 * ms; // on average
-    std::int64_t fault_every_us = 12 * second;
+    std::int64_t length_us = 75 * second;  // of acts and faults; then everything heals
+    std::int64_t act_every_us = 1100 * ms; // on average
+    std::int64_t fault_every_us = 8 * second;
     bool faults = true;
 };
 

@@ -27,22 +27,20 @@ Status Files::load() {
         return migrated;
     }
     auto engine = std::make_unique<Engine>();
-    auto disk = sync::open_disk(world_.state);
     auto home_db = store::Db::open(world_.state + "/files.db");
     auto client_db = store::Db::open(world_.state + "/sync.db");
-    if (!disk.ok() || !home_db.ok() || !client_db.ok()) {
-        return !disk.ok() ? disk.error() : home_db.ok() ? client_db.error() : home_db.error();
+    if (!home_db.ok() || !client_db.ok()) {
+        return home_db.ok() ? client_db.error() : home_db.error();
     }
-    engine->disk = *std::move(disk);
     engine->home_db = *std::move(home_db);
     engine->client_db = *std::move(client_db);
     const std::string realm = world_.me.name.realm();
-    auto home = sync::Home::open(*engine->home_db, *engine->disk, realm, world_.clock);
+    auto home = sync::Home::open(*engine->home_db, *world_.disk, realm, world_.clock);
     if (!home.ok()) {
         return home.error();
     }
     auto client =
-        sync::Client::open(*engine->client_db, *engine->disk, realm, world_.clock, world_.random,
+        sync::Client::open(*engine->client_db, *world_.disk, realm, world_.clock, world_.random,
                            [state = world_.state](const std::string& path) {
                                return store::settle_copy(state + "/" + path);
                            });
@@ -61,9 +59,9 @@ Status Files::load() {
         schedule(status.folder, first_look_us);
     }
     // Folders from before they were kept equal with anything.
-    auto users = engine_->disk->list("data/users");
+    auto users = world_.disk->list("data/users");
     for (const sync::DirEntry& user : users.ok() ? *users : std::vector<sync::DirEntry>{}) {
-        auto apps = valid_name(user.name) ? engine_->disk->list("data/users/" + user.name)
+        auto apps = valid_name(user.name) ? world_.disk->list("data/users/" + user.name)
                                           : Result<std::vector<sync::DirEntry>>(Error{});
         for (const sync::DirEntry& app : apps.ok() ? *apps : std::vector<sync::DirEntry>{}) {
             if (valid_name(app.name)) {

@@ -50,6 +50,7 @@ class Files {
         Apps& apps;
         Delegation& delegation;
         sync::WorkingCopies& copies;
+        std::shared_ptr<sync::Disk> disk;
         std::string state;
         bool daemon; // false: one command, and no link
     };

@@ -4,13 +4,11 @@
 #include "files.h"
 
 #include "store/db.h"
-#include "sync/disk.h"
 
 namespace hasp::maint {
 
 // What works in the background. Home and client have a database and a strand each.
 struct Files::Engine {
-    std::unique_ptr<sync::Disk> disk;
     std::unique_ptr<store::Db> home_db;
     std::unique_ptr<store::Db> client_db;
     std::unique_ptr<sync::Home> home;

@@ -47,7 +47,7 @@ struct Keeper::Impl {
     std::unique_ptr<billing::LedgerStore> ledger_store;
     TierStore store;
     TrustedClock time;
-    sync::WorkingCopies copies;
+    std::shared_ptr<sync::WorkingCopies> copies;
     ReleaseStore releases;
     Publishing publishing;
     std::unique_ptr<signon::AccountStore> accounts;
@@ -78,13 +78,13 @@ struct Keeper::Impl {
     Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, const Log& l,
          TierIdentity identity, std::unique_ptr<store::Db> database,
          std::unique_ptr<store::Db> ledger_database, std::unique_ptr<billing::LedgerStore> usage,
-         TierStore tier_store, sync::WorkingCopies working_copies, const std::string& secret)
+         TierStore tier_store, const std::string& secret)
         : options(std::move(o)), ports(p), clock(c), random(r), log(l), me(std::move(identity)),
           db(std::move(database)), ledger_db(std::move(ledger_database)),
           ledger_store(std::move(usage)), store(std::move(tier_store)),
           time(clock, store, log,
                me.has_parent() ? options.config.lease.run_days * trust::day_us : 0),
-          copies(std::move(working_copies)), releases(options.state + "/releases"),
+          copies(options.files.copies), releases(options.state + "/releases"),
           publishing(time, me, store),
           accounts(signon::make_sqlite_account_store(*db, clock, me.name.realm())),
           sessions(signon::make_sqlite_session_store(*db, time, random, me.name.realm(),
@@ -98,7 +98,7 @@ struct Keeper::Impl {
           enrolment({clock, random, log, me, store, [this] { send_credentials(); }}),
           ledger({links, clock, log, me, store, *ledger_store}) {
         apps = std::make_unique<Apps>(
-            Apps::World{ports, clock, time, log, options.config, store, copies, releases, rollouts,
+            Apps::World{ports, clock, time, log, options.config, store, *copies, releases, rollouts,
                         me.name, options.state},
             [this](const AppRow& app) { return delegation->authority(app); },
             [this] {
@@ -111,9 +111,9 @@ struct Keeper::Impl {
         renewal = std::make_unique<Renewal>(Renewal::World{
             links, clock, random, log, me, enrolment, options.state + "/keys",
             [this] { return delegation->now().now_us; }, [this] { send_credentials(); }});
-        files = std::make_unique<Files>(Files::World{ports, links, clock, random, log, me, store,
-                                                     *db, *accounts, *sessions, *apps, *delegation,
-                                                     copies, options.state, options.daemon});
+        files = std::make_unique<Files>(Files::World{
+            ports, links, clock, random, log, me, store, *db, *accounts, *sessions, *apps,
+            *delegation, *copies, options.files.disk, options.state, options.daemon});
         apps->before_start(
             [this](const std::string& app, const std::string& user, std::function<void()> go) {
                 files->before_start(app, user, std::move(go));
@@ -393,9 +393,15 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
             }
         }
     }
-    auto copies = sync::WorkingCopies::open(options.state);
-    if (!copies.ok()) {
-        return copies.error();
+    if (options.files.copies == nullptr) {
+        auto copies = sync::WorkingCopies::open(options.state);
+        auto disk = copies.ok() ? sync::open_disk(options.state)
+                                : Result<std::unique_ptr<sync::Disk>>(copies.error());
+        if (!disk.ok()) {
+            return disk.error();
+        }
+        options.files = {*std::move(disk),
+                         std::make_shared<sync::WorkingCopies>(*std::move(copies))};
     }
     auto ledger_db = store::Db::open(options.state + "/ledger.db");
     if (!ledger_db.ok()) {
@@ -405,10 +411,10 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
     if (!usage.ok()) {
         return usage.error();
     }
-    auto impl = std::make_unique<Impl>(std::move(options), ports, clock, random, log,
-                                       *std::move(me), *std::move(db), *std::move(ledger_db),
-                                       *std::move(usage), *std::move(store), *std::move(copies),
-                                       from_base64url(*secret).value_or(*secret));
+    auto impl =
+        std::make_unique<Impl>(std::move(options), ports, clock, random, log, *std::move(me),
+                               *std::move(db), *std::move(ledger_db), *std::move(usage),
+                               *std::move(store), from_base64url(*secret).value_or(*secret));
     if (Status loaded = impl->delegation->load(); !loaded.ok()) {
         return loaded.error();
     }

@@ -12,7 +12,8 @@ namespace hasp::sync {
 
 namespace {
 constexpr const char* held_gone = "the folder is gone";
-}
+constexpr const char* held_many = "many files were deleted at once";
+} // namespace
 
 Client::Client(Disk& disk, const Clock& clock, Random& random, std::unique_ptr<ClientStore> store,
                SettleDatabase settle)
@@ -101,13 +102,15 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
     // A folder that was gone stays suspect until an operator has spoken, whatever is in it now: a
     // program may have filled the empty one with what it ships.
     const bool was_gone = status.held == held_gone;
+    // Deletions that are held stay so, also when something comes from the home beside them.
+    const bool were_many = status.held == held_many;
     status.held.clear();
     status.held_files = 0;
     const Plan planned = plan(base_tree, look.scan.tree, base_tree,
                               [](const std::string& path, unsigned) { return path; });
     const bool vanished = (look.scan.missing || folder.made_anew || was_gone) &&
                           !base_tree.empty() && !look.row.released;
-    const bool mass = is_mass_deletion(base_tree, look.scan.tree);
+    const bool mass = were_many || is_mass_deletion(base_tree, look.scan.tree);
     const bool hold = vanished || (mass && !look.row.released);
     std::size_t deletions = 0;
     for (const Operation& op : planned.operations) {
@@ -124,7 +127,7 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
         look.operations.push_back(op);
     }
     if (hold && deletions > 0) {
-        status.held = vanished ? held_gone : "many files were deleted at once";
+        status.held = vanished ? held_gone : held_many;
     }
     if (deletions == 0) {
         look.row.released = false; // it was meant for those deletions, not for later ones
@@ -208,6 +211,7 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
                 row.bytes += bytes.size();
                 return (*file)->write(bytes);
             });
+        std::vector<Touched> touched;
         std::set<std::string> agreed_hashes;
         for (const auto& [base_path, agreed] : look.base) {
             agreed_hashes.insert(agreed.entry.hash);
@@ -229,9 +233,13 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
                 return added.error();
             }
             row.content += added->remove ? 0 : added->row.entry.size;
+            touched.push_back({op.path, !added->remove && added->row.entry.kind == FileKind::file});
             operations.push_back(*std::move(added));
         }
         Status written = writer.finish();
+        if (written) {
+            written = make_durable(disk_, *reader_, folder, touched);
+        }
         if (written) {
             written = (*file)->sync();
         }

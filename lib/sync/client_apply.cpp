@@ -37,6 +37,7 @@ struct Client::Staging {
     std::vector<Operation> removals;
     std::map<std::string, BaseRow> agreed; // both sides have it already, or had it put in place
     std::set<std::string> gone;            // the same for removals
+    std::vector<Touched> standing;         // of these, what was here already
     std::uint64_t skipped = 0;
     // Up to which revision nothing was left out.
     std::uint64_t complete = std::numeric_limits<std::uint64_t>::max();
@@ -73,6 +74,9 @@ bool untouched(const std::map<std::string, Entry>& mine, const std::map<std::str
 Result<Client::Applied> Client::apply(const WorkingFolder& folder, bool in_use) {
     Staging staging;
     Status done = stage(folder, staging);
+    if (done) {
+        done = make_durable(disk_, *reader_, folder, staging.standing);
+    }
     if (done) {
         done = put_in_place(folder, staging, in_use);
     }
@@ -154,6 +158,8 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
         const bool equal_now = coming == theirs.end() ? !staging.mine.contains(path)
                                                       : now && same(*now, coming->second);
         if (equal_now) {
+            staging.standing.push_back(
+                {path, coming != theirs.end() && coming->second.kind == FileKind::file});
             if (coming == theirs.end()) {
                 staging.gone.insert(path);
             } else {

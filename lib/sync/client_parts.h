@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace hasp::sync {
 
@@ -20,6 +21,16 @@ inline std::string client_batch_path(const FolderId& folder) {
 inline std::string client_answer_path(const FolderId& folder) {
     return std::string(client_answers) + "/" + folder.user + "." + folder.app;
 }
+
+// Something in a working copy that the home is about to rely on, or does already: an app may have
+// written or removed it and not have synced it. A power cut would bring back what was there before,
+// which looks like a new edit or a deletion, and would go over what the home has of it.
+struct Touched {
+    std::string path;  // beneath the folder
+    bool file = false; // false: only its name counts
+};
+Status make_durable(Disk& disk, Reader& reader, const WorkingFolder& folder,
+                    const std::vector<Touched>& touched);
 
 // Writes operations into a batch, each with its content in the cheapest form.
 struct BatchFiller {

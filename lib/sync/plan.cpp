@@ -214,8 +214,8 @@ bool is_mass_deletion(const Tree& base, const Tree& mine) {
             gone += mine.contains(path) ? 0 : 1;
         }
     }
-    return gone > 0 && (gone == files ? files > 1 && mine.empty()
-                                      : gone > mass_deletion_files && gone * 4 > files);
+    return (gone > 1 && gone == files && mine.empty()) ||
+           (gone > mass_deletion_files && gone * 4 > files);
 }
 
 } // namespace hasp::sync

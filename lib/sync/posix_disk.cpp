@@ -197,19 +197,11 @@ class PosixDisk final : public Disk {
     }
 
     Result<std::unique_ptr<ReadFile>> open(const std::string& path) override {
-        if (!valid_path(path)) {
-            return bad(path);
+        auto fd = open_file(path);
+        if (!fd) {
+            return fd.error();
         }
-        // O_NONBLOCK: a pipe that an app made must not hold us up.
-        Fd fd = open_beneath(root_.get(), path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
-        struct stat st {};
-        if (!fd || ::fstat(fd.get(), &st) != 0) {
-            return disk_error(errno, "cannot open", path);
-        }
-        if (!S_ISREG(st.st_mode)) {
-            return fail(Code::refused, "cannot open " + path + ": it is no regular file");
-        }
-        return std::unique_ptr<ReadFile>(new PosixReadFile(std::move(fd), path));
+        return std::unique_ptr<ReadFile>(new PosixReadFile(*std::move(fd), path));
     }
 
     Result<std::unique_ptr<WriteFile>> create(const std::string& path, std::uint32_t mode,
@@ -341,6 +333,14 @@ class PosixDisk final : public Disk {
         return out;
     }
 
+    Status sync_file(const std::string& path) override {
+        auto file = open_file(path);
+        if (!file) {
+            return file.error();
+        }
+        return ::fsync(file->get()) == 0 ? Status{} : disk_error(errno, "cannot write", path);
+    }
+
     Status sync_folder(const std::string& path) override {
         auto folder = open_folder(path);
         if (!folder) {
@@ -369,6 +369,22 @@ class PosixDisk final : public Disk {
 
     static Error bad(const std::string& path) {
         return fail(Code::refused, "\"" + path.substr(0, name_bytes_max) + "\" is not a path");
+    }
+
+    Result<Fd> open_file(const std::string& path) {
+        if (!valid_path(path)) {
+            return bad(path);
+        }
+        // O_NONBLOCK: a pipe that an app made must not hold us up.
+        Fd fd = open_beneath(root_.get(), path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
+        struct stat st {};
+        if (!fd || ::fstat(fd.get(), &st) != 0) {
+            return disk_error(errno, "cannot open", path);
+        }
+        if (!S_ISREG(st.st_mode)) {
+            return fail(Code::refused, "cannot open " + path + ": it is no regular file");
+        }
+        return fd;
     }
 
     Result<Fd> open_folder(const std::string& path) {

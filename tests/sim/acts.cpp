@@ -18,7 +18,7 @@ std::string text(const std::optional<Result<Json>>& answer) {
 void World::act() {
     Account& account = engine.one_of(accounts);
     Machine& local = *machines[1 + engine.below(2)];
-    switch (engine.below(20)) {
+    switch (engine.below(27)) {
     case 0:
     case 1:
         entitle(account, engine.one_of(Realm::apps()), engine.chance(50));
@@ -55,6 +55,15 @@ void World::act() {
     case 12:
     case 13:
         use(*engine.one_of(machines), account, engine.one_of(Realm::apps()), 1 + engine.below(20));
+        break;
+    case 20:
+    case 21:
+    case 22:
+    case 23:
+    case 24:
+    case 25:
+    case 26:
+        work_on_files();
         break;
     default:
         log_in(account, *engine.one_of(machines), *account.password.now().rbegin());
@@ -252,6 +261,22 @@ void World::use(Machine& at, Account& account, const std::string& app, std::uint
         engine.random().fill(record.rid.data(), record.rid.size());
         usage[std::string(record.rid.begin(), record.rid.end())] = {&at, false};
         at.use(record);
+    }
+}
+
+// Where somebody is logged in, his app does some things with his files.
+void World::work_on_files() {
+    std::vector<Session*> open;
+    for (Session& session : sessions) {
+        if (session.ended.certain_now(false)) {
+            open.push_back(&session);
+        }
+    }
+    if (!open.empty()) {
+        const Session& session = *engine.one_of(open);
+        for (std::uint64_t deeds = 1 + engine.below(3); deeds > 0; --deeds) {
+            files.act(*session.account, *session.at);
+        }
     }
 }
 

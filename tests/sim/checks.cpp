@@ -181,7 +181,8 @@ void World::check_usage() {
 void World::check_converged() {
     hold(all_joined(), agree, "a link is not up");
     const std::function<void()> parts[] = {[this] { check_levels(); }, [this] { check_sessions(); },
-                                           [this] { check_people(); }, [this] { check_usage(); }};
+                                           [this] { check_people(); }, [this] { files.check(); },
+                                           [this] { check_usage(); }};
     for (const auto& part : parts) {
         if (!engine.stopped()) {
             part();

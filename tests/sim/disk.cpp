@@ -353,6 +353,12 @@ void Disk::survive(Inode& file) {
         settle(file);
         return;
     }
+    // The times are written no later than the bytes.
+    const auto keep = [&file](const Inode::Change& change) {
+        apply(file.durable, change);
+        file.durable_mtime_ns = file.mtime_ns;
+        file.durable_ctime_ns = file.ctime_ns;
+    };
     const std::size_t whole =
         how == How::prefix ? random_.below(file.unsynced.size() + 1) : file.unsynced.size();
     for (std::size_t i = 0; i < file.unsynced.size(); ++i) {
@@ -361,12 +367,12 @@ void Disk::survive(Inode& file) {
             break;
         }
         if (how == How::prefix && i < whole) {
-            apply(file.durable, change);
+            keep(change);
             continue;
         }
         if (change.size_only) {
             if (chance(50)) {
-                apply(file.durable, change);
+                keep(change);
             }
             continue;
         }
@@ -375,7 +381,7 @@ void Disk::survive(Inode& file) {
             const std::uint64_t next = std::min<std::uint64_t>(
                 (at / sector_bytes + 1) * sector_bytes, change.at + change.bytes.size());
             if (chance(50)) {
-                apply(file.durable, {at, change.bytes.substr(at - change.at, next - at), false});
+                keep({at, change.bytes.substr(at - change.at, next - at), false});
             }
             at = next;
         }

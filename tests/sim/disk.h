@@ -9,7 +9,7 @@
 //   - names (create, unlink, rename, folders) are durable after sync_folder() of their folder, and
 //     not by syncing the file; before, they survive in order, either of the whole disk (a journal)
 //     or of each folder by itself. A rename is whole or not at all.
-//   - a file's times are as old as its content after a crash.
+//   - after a crash a file's times are as old as its content, or as its newest part.
 //   - the disk may be full; a read, write or sync may fail; after a failed sync the bytes are seen
 //     until the crash and are never durable by a later sync alone (they count as clean).
 //   - power may go between any two operations, also inside a transaction: die_after().

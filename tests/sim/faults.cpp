@@ -11,7 +11,7 @@ void World::fault() {
     Machine& any = *engine.one_of(machines);
     Machine& local = *machines[1 + engine.below(2)];
     const auto end = engine.chance(60) ? Machine::End::power_lost : Machine::End::killed;
-    switch (engine.below(12)) {
+    switch (engine.below(13)) {
     case 0:
     case 1:
         if (any.up()) {
@@ -28,14 +28,16 @@ void World::fault() {
     case 5:
     case 6:
         network.allow(local, false);
-        engine.after(engine.between(second, 3 * minute),
+        engine.after(engine.between(second, 40 * second),
                      [this, &local] { network.allow(local, true); });
         break;
     case 7:
         network.cut(local);
         break;
     case 8:
-        step_clock(any);
+        // The center's clock is a good one: what it says is what its children hold for the time.
+        step_clock(any, any.name == "center" ? engine.between(-minute, minute)
+                                             : engine.between(-400 * day, 400 * day));
         break;
     case 9:
         fill_disk(any);
@@ -45,6 +47,9 @@ void World::fault() {
         disk_fault_us_[&any] = engine.now_us();
         any.disk().fail_after(engine.below(changes_within));
         break;
+    case 11:
+        any.crash_before_freeing(end);
+        break;
     default:
         if (any.up()) {
             any.stop();
@@ -53,12 +58,9 @@ void World::fault() {
     }
 }
 
-// The center's clock is a good one: what it says is what its children hold for the time.
-void World::step_clock(Machine& which) {
-    const std::int64_t most = which.name == "center" ? minute : 400 * day;
-    const std::int64_t by = engine.between(-most, most);
-    engine.note(which.name, "its clock steps by " + std::to_string(by / second) + " s");
-    which.clock.step(by);
+void World::step_clock(Machine& which, std::int64_t by_us) {
+    engine.note(which.name, "its clock steps by " + std::to_string(by_us / second) + " s");
+    which.clock.step(by_us);
     stepped_.insert(&which);
 }
 

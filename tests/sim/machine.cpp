@@ -1,6 +1,7 @@
 #include "machine.h"
 
 #include "base/text.h"
+#include "sync_disk.h"
 
 #include <unistd.h>
 #include <utility>
@@ -29,10 +30,12 @@ std::string Page::cookie() const {
 Machine::Machine(Engine& engine, Surroundings& around, std::string machine_name, std::string folder,
                  std::unique_ptr<Disk> disk, maint::Config config)
     : name(std::move(machine_name)), state(std::move(folder)), clock(engine), engine_(engine),
-      around_(around), disk_(std::move(disk)), mount_(state, *disk_), config_(std::move(config)),
-      log_(engine.prints() ? STDERR_FILENO : -1, clock, name, false,
-           engine.prints() ? Level::debug : Level::error),
+      around_(around), disk_(std::move(disk)),
+      mount_(state, *disk_), files_{make_sync_disk(*disk_), make_working_copies(*disk_, state)},
+      config_(std::move(config)), log_(engine.prints() ? STDERR_FILENO : -1, clock, name, false,
+                                       engine.prints() ? Level::debug : Level::error),
       random_(engine.random().u64()) {
+    disk_->set_clock([this] { return clock.wall_us() * 1000; });
     new_ring();
 }
 
@@ -63,6 +66,11 @@ void Machine::harvest() {
         return; // it died before it could free them
     }
     around_.kept_usage(*this, std::span(ring_).first(kept));
+    if (kept > 0 && end_before_freeing_) {
+        engine_.note(name, "has kept usage, and does not say so");
+        crash(*std::exchange(end_before_freeing_, std::nullopt));
+        return;
+    }
     ring_.erase(ring_.begin(), ring_.begin() + static_cast<std::ptrdiff_t>(kept));
     ring_taken_ += kept;
 }
@@ -77,8 +85,8 @@ void Machine::start() {
         return;
     }
     ++life_;
-    auto opened =
-        maint::Keeper::open({state, config_, "simulated", true, true}, *this, clock, random_, log_);
+    auto opened = maint::Keeper::open({state, config_, "simulated", true, true, files_}, *this,
+                                      clock, random_, log_);
     if (!opened.ok() || disk_->dead()) {
         const bool power_went = disk_->dead();
         if (opened.ok()) {
@@ -87,11 +95,7 @@ void Machine::start() {
         engine_.note(name, "does not start" + (power_went ? std::string(": it loses its power")
                                                           : ": " + opened.error().message));
         if (power_went) {
-            end_within_ == End::power_lost ? disk_->crash() : disk_->kill();
-            if (end_within_ == End::power_lost) {
-                clock.reboot();
-                new_ring();
-            }
+            disk_back(end_within_);
         } else {
             around_.failed_to_start(*this, opened.error());
         }
@@ -167,7 +171,7 @@ void Machine::stop() {
         engine_.note(name, "stops");
         end(true);
         if (disk_->dead()) { // the power went while it closed its stores
-            end_within_ == End::power_lost ? disk_->crash() : disk_->kill();
+            disk_back(end_within_);
         }
     }
 }
@@ -175,10 +179,15 @@ void Machine::stop() {
 void Machine::crash(End how) {
     engine_.note(name, how == End::killed ? "is killed" : "loses its power");
     end(false);
+    disk_back(how);
+}
+
+void Machine::disk_back(End how) {
     if (how == End::power_lost) {
         disk_->crash();
         clock.reboot();
         new_ring();
+        around_.power_went(*this);
     } else {
         disk_->kill();
     }

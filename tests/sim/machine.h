@@ -2,9 +2,9 @@
 // front the few lines that ask what front asks. It can be killed, lose its power at any operation
 // of its disk, and start again.
 //
-// In memory and lost at a power cut: the stores (SQLite). On real files, written once when the tier
-// was made and never changed by a run: its keys and the trees of releases; crashes of those are
-// shown with the real binary.
+// In memory and lost at a power cut: the stores (SQLite) and users' files. On real files, written
+// once when the tier was made and never changed by a run: its keys and the trees of releases;
+// crashes of those are shown with the real binary.
 #pragma once
 
 #include "base/clock.h"
@@ -72,6 +72,8 @@ class Surroundings {
     virtual void cut_neighbour(Machine& from, const std::string& neighbour) = 0;
     virtual void went_down(Machine& machine) = 0;
     virtual void came_up(Machine& machine) = 0;
+    // Its disk has forgotten what was not durable, and nothing runs on it yet.
+    virtual void power_went(Machine& machine) = 0;
     // It did not open its stores.
     virtual void failed_to_start(Machine& machine, const Error& error) = 0;
     // The keeper says that this usage is in its ledger.
@@ -100,6 +102,8 @@ class Machine final : public maint::KeeperPorts {
     void crash(End end);
     // In the middle of what it does next: after so many more changes of its disk.
     void crash_within(End end, std::uint64_t changes);
+    // When the next usage is kept, and before front hears that its ring may be freed. Nothing: not.
+    void crash_before_freeing(std::optional<End> end) { end_before_freeing_ = end; }
 
     // What front and operators ask. `done` is called once: with the answer, or without one when the
     // machine went down.
@@ -138,12 +142,14 @@ class Machine final : public maint::KeeperPorts {
     void harvest();
     void new_ring();
     void end(bool orderly);
+    void disk_back(End how);
     void after_turn();
 
     Engine& engine_;
     Surroundings& around_;
     std::unique_ptr<Disk> disk_;
     Mount mount_;
+    maint::FilesPlace files_;
     maint::Config config_;
     Log log_;
     SeededRandom random_;
@@ -158,6 +164,7 @@ class Machine final : public maint::KeeperPorts {
     std::int64_t next_id_ = 1;
     std::uint64_t life_ = 0;
     End end_within_ = End::power_lost;
+    std::optional<End> end_before_freeing_;
 };
 
 } // namespace hasp::sim

@@ -40,7 +40,9 @@ const std::vector<Planted>& planted() {
           "a generation never falls", "a lease's number is given once",
           "a parent never offers a lower lease", "who logged out stays logged out",
           "a session lasts", "only a right password opens", "a right password opens",
-          "a new password ends the sessions of the old"}},
+          "a new password ends the sessions of the old", "no acknowledged file is lost",
+          "what was removed or replaced does not come back",
+          "after peace files are equal everywhere"}},
         {"ANumberThatIsNotKept",
          [](World& world) {
              bend_table(world, "center",
@@ -98,6 +100,78 @@ const std::vector<Planted>& planted() {
              };
          },
          {"after peace every level agrees", "no acknowledged act is lost"}},
+        {"AFileThatIsPutInPlaceAndNotSynced",
+         [](World& world) {
+             for (const auto& machine : world.machines) {
+                 machine->disk().lie_about_sync([](const std::string& path) {
+                     return path.starts_with("/sync/client/tmp/") ||
+                            path.starts_with("/data/users/");
+                 });
+             }
+         },
+         {"no file is made up or torn", "no acknowledged file is lost"}},
+        {"AContentThatTheHomeDoesNotSync",
+         [](World& world) {
+             world.machine("center").disk().lie_about_sync([](const std::string& path) {
+                 return path.starts_with("/sync/home/tmp/") || path.starts_with("/blobs/");
+             });
+         },
+         {"no acknowledged file is lost", "after peace files are equal everywhere"}},
+        {"ADeletionThatNobodyMade",
+         [](World& world) {
+             bend_table(world, "center",
+                        "CREATE TRIGGER planted AFTER INSERT ON files_rows WHEN NEW.kind = 1 AND "
+                        "NEW.revision % 5 = 0 BEGIN UPDATE files_rows SET kind = 0 WHERE user = "
+                        "NEW.user AND app = NEW.app AND path = NEW.path; END;",
+                        "files.db");
+         },
+         {"no acknowledged file is lost", "after peace files are equal everywhere"}},
+        {"ARemovalThatIsUndone",
+         [](World& world) {
+             bend_table(world, "center",
+                        "CREATE TRIGGER planted AFTER INSERT ON files_rows WHEN NEW.kind = 0 BEGIN "
+                        "UPDATE files_rows SET (kind, mode, size, hash) = (SELECT kind, mode, "
+                        "size, hash FROM files_versions v WHERE v.user = NEW.user AND v.app = "
+                        "NEW.app AND v.path = NEW.path AND v.kind = 1 ORDER BY revision DESC "
+                        "LIMIT 1) WHERE user = NEW.user AND app = NEW.app AND path = NEW.path AND "
+                        "EXISTS (SELECT 1 FROM files_versions v WHERE v.user = NEW.user AND v.app "
+                        "= NEW.app AND v.path = NEW.path AND v.kind = 1); END;",
+                        "files.db");
+         },
+         {"what was removed or replaced does not come back",
+          "after peace files are equal everywhere"}},
+        {"AJournalThatLosesALine",
+         [](World& world) {
+             bend_table(world, "tokyo",
+                        "CREATE TRIGGER planted AFTER INSERT ON sync_operations WHEN NEW.position "
+                        "= 2 BEGIN DELETE FROM sync_operations WHERE user = NEW.user AND app = "
+                        "NEW.app AND position = NEW.position; END;",
+                        "sync.db");
+         },
+         {"after peace files are equal everywhere", "no acknowledged file is lost"}},
+        {"AnEmptiedFolderThatNobodyHolds",
+         [](World& world) {
+             for (const auto& machine : world.machines) {
+                 bend_table(world, machine->name,
+                            "CREATE TRIGGER planted AFTER INSERT ON sync_folders WHEN "
+                            "NEW.released = 0 BEGIN UPDATE sync_folders SET released = 1 WHERE "
+                            "user = NEW.user AND app = NEW.app; END;",
+                            "sync.db");
+             }
+         },
+         {"a mass deletion waits for an operator"}},
+        {"AChunkThatIsLost",
+         [](World& world) {
+             // The end of every long batch, as if the rest had been all.
+             world.tamper = [](Message& message) {
+                 if (text_of(message.head, "t") == "files.push" && message.body.size() > 1000) {
+                     message.body.resize(message.body.size() - 100);
+                     message.head["total"] = int_of(message.head, "total") - 100;
+                 }
+                 return true;
+             };
+         },
+         {"after peace files are equal everywhere", "no acknowledged file is lost"}},
     };
     return all;
 }
@@ -111,6 +185,9 @@ TEST_P(PlantedBug, IsFoundAndNamed) {
     for (std::uint64_t seed = 1; seed <= seeds_budget; ++seed) {
         Scenario scenario;
         scenario.seed = seed;
+        scenario.length_us = 5 * minute; // longer and calmer: some need that much to show
+        scenario.act_every_us = 2 * second;
+        scenario.fault_every_us = 20 * second;
         World world(scenario);
         bug.plant(world);
         if (const auto violation = world.run(); violation) {

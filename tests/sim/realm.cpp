@@ -51,6 +51,7 @@ class Workshop final : public Surroundings {
     }
     void went_down(Machine& machine) override { network.went_down(machine); }
     void came_up(Machine&) override {}
+    void power_went(Machine&) override {}
     void kept_usage(Machine&, std::span<const billing::UsageRecord>) override {}
     void failed_to_start(Machine& machine, const Error& error) override {
         give_up(machine.name + ": " + error.message);
@@ -113,14 +114,18 @@ class Workshop final : public Surroundings {
     }
 };
 
+constexpr const char* pages =
+    "kind = \"static\"\nmount = \"both\"\n[static]\nroot = \".\"\nindex = \"index.html\"\n";
+// A program for each user with a folder of his own; nobody starts it here.
+constexpr const char* program = "kind = \"process\"\ninstance = \"user\"\n[process]\ncommand = "
+                                "[\"notes\"]\nlisten = \"unix\"\n";
+
 void add_app(Workshop& shop, Machine& center, const std::string& root, const std::string& app,
-             const std::vector<std::string>& to) {
+             const char* manifest, const std::vector<std::string>& to) {
     const std::string dir = root + "/source-" + app;
     must(make_folders(dir), dir);
     must(write_file_durably(dir + "/hasp-app.toml",
-                            "[app]\nname = \"" + app + "\"\ntitle = \"" + app +
-                                "\"\nkind = \"static\"\nmount = \"both\"\n[static]\nroot = "
-                                "\".\"\nindex = \"index.html\"\n",
+                            "[app]\nname = \"" + app + "\"\ntitle = \"" + app + "\"\n" + manifest,
                             0644),
          dir);
     must(write_file_durably(dir + "/index.html", "the " + app, 0644), dir);
@@ -145,9 +150,9 @@ bool settled(Machine& center, std::size_t children) {
 
 const std::vector<RealmAccount>& Realm::accounts() {
     static const std::vector<RealmAccount> all{
-        {"anna", "center", "first word of anna", {"wiki", "calendar"}},
-        {"ben", "center", "first word of ben", {"wiki"}},
-        {"carl", "tokyo", "first word of carl", {"wiki"}}};
+        {"anna", "center", "first word of anna", {"wiki", "calendar", "notes"}},
+        {"ben", "center", "first word of ben", {"wiki", "notes"}},
+        {"carl", "tokyo", "first word of carl", {"wiki", "notes"}}};
     return all;
 }
 
@@ -194,8 +199,9 @@ Realm::Realm() {
         shop.order(home, "user.add", {{"name", account.name}, {"password", account.password}});
         shop.order(home, "user.entitle", {{"user", account.name}, {"apps", account.apps}});
     }
-    add_app(shop, center, root_, "wiki", {"center", "tokyo", "osaka"});
-    add_app(shop, center, root_, "calendar", {"center", "tokyo"});
+    add_app(shop, center, root_, "wiki", pages, {"center", "tokyo", "osaka"});
+    add_app(shop, center, root_, "calendar", pages, {"center", "tokyo"});
+    add_app(shop, center, root_, "notes", program, {"center", "tokyo", "osaka"});
     shop.order(center, "local.allow", {{"name", "tokyo"}, {"users", {"anna", "ben"}}});
     shop.order(center, "local.allow", {{"name", "osaka"}, {"users", {"anna", "ben"}}});
     shop.engine.run_until(shop.engine.now_us() + 60 * second);
@@ -235,7 +241,6 @@ std::string Realm::fresh_files(const std::string& machine) const {
                                                           failed);
             }
         }
-        static_cast<void>(remove_tree(to + "/data"));
     }
     if (failed) {
         give_up(to + ": " + failed.message());

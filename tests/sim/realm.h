@@ -1,5 +1,6 @@
 // The realm that every run begins with, set up once in a program: a center, the locals tokyo and
-// osaka below it, three accounts, two apps. A run gets copies of its disks and files.
+// osaka below it, three accounts, two apps that come and go, and one (notes) that keeps users'
+// files and stays. A run gets copies of its disks and files.
 #pragma once
 
 #include "disk.h"
@@ -33,7 +34,7 @@ class Realm {
 
     const std::vector<RealmMachine>& machines() const { return machines_; }
     static const std::vector<RealmAccount>& accounts();
-    static const std::vector<std::string>& apps();
+    static const std::vector<std::string>& apps(); // those that come and go
     // A config in which a run of simulated minutes costs no seconds.
     static maint::Config config();
     // The machine's real files, copied into a folder of this run's own. One run at a time.

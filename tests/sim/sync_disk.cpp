@@ -177,6 +177,13 @@ class SyncDisk final : public sync::Disk {
         return (*found)->kind == Inode::Kind::symlink ? Result<std::string>((*found)->seen)
                                                       : error_of(EINVAL, path);
     }
+    Status sync_file(const std::string& path) override {
+        auto found = find(path);
+        if (found.ok() && (*found)->kind != Inode::Kind::file) {
+            return error_of(EINVAL, path);
+        }
+        return found.ok() ? status_of(disk_.sync(*found), path) : Status{found.error()};
+    }
     Status sync_folder(const std::string& path) override {
         auto found = find(path);
         return found.ok() ? status_of(disk_.sync_folder(full(path)), path) : Status{found.error()};
@@ -221,10 +228,59 @@ class SyncDisk final : public sync::Disk {
     sim::Disk& disk_;
 };
 
+class Copies final : public sync::WorkingCopies {
+  public:
+    Copies(sim::Disk& disk, std::string state) : disk_(disk), state_(std::move(state)) {}
+    Result<sync::WorkingCopy> ensure(sync::Scope scope, const std::string& user,
+                                     const std::string& app) override {
+        if (scope == sync::Scope::none) {
+            return sync::WorkingCopy{};
+        }
+        bool made = false;
+        for (const std::string& folder : folders(scope, user, app)) {
+            const int error = disk_.make_folder(folder);
+            made = error == 0;
+            if (made) {
+                if (const int synced = disk_.sync_folder(folder_of(folder)); synced != 0) {
+                    return error_of(synced, folder);
+                }
+            } else if (error != EEXIST) {
+                return error_of(error, folder);
+            }
+        }
+        return sync::WorkingCopy{state_ + folders(scope, user, app).back(), 0, 0, made};
+    }
+    Result<sync::WorkingCopy> find(sync::Scope scope, const std::string& user,
+                                   const std::string& app) const override {
+        if (scope == sync::Scope::none) {
+            return sync::WorkingCopy{};
+        }
+        const std::string folder = folders(scope, user, app).back();
+        return is_folder(disk_.find(folder))
+                   ? Result<sync::WorkingCopy>(sync::WorkingCopy{state_ + folder, 0, 0, false})
+                   : error_of(ENOENT, folder);
+    }
+
+  private:
+    static std::vector<std::string> folders(sync::Scope scope, const std::string& user,
+                                            const std::string& app) {
+        if (scope == sync::Scope::app) {
+            return {"/data", "/data/apps", "/data/apps/" + app};
+        }
+        return {"/data", "/data/users", "/data/users/" + user, "/data/users/" + user + "/" + app};
+    }
+    sim::Disk& disk_;
+    std::string state_;
+};
+
 } // namespace
 
 std::unique_ptr<sync::Disk> make_sync_disk(Disk& disk) {
     return std::make_unique<SyncDisk>(disk);
+}
+
+std::unique_ptr<sync::WorkingCopies> make_working_copies(Disk& disk, std::string state) {
+    return std::make_unique<Copies>(disk, std::move(state));
 }
 
 } // namespace hasp::sim

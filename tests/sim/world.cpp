@@ -129,6 +129,7 @@ void World::heal() {
     engine.note("world", "peace");
     for (const auto& held : machines) {
         held->disk().calm();
+        held->crash_before_freeing(std::nullopt);
         held->clock.set_right();
         if (held->name != "center") {
             network.allow(*held, true);
@@ -188,12 +189,16 @@ void World::cut_neighbour(Machine& from, const std::string& neighbour) {
 void World::went_down(Machine& which) {
     disturb(which);
     network.went_down(which);
-    engine.after(peace_ ? second : engine.between(100 * ms, 40 * second),
+    engine.after(peace_ ? second : engine.between(100 * ms, 20 * second),
                  [&which] { which.start(); });
 }
 
 void World::came_up(Machine& which) {
     disturb(which);
+}
+
+void World::power_went(Machine& which) {
+    files.power_went(which);
 }
 
 void World::kept_usage(Machine&, std::span<const billing::UsageRecord> records) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine.h"
+#include "files.h"
 #include "machine.h"
 #include "network.h"
 #include "oracle.h"
@@ -19,9 +20,9 @@ namespace hasp::sim {
 struct Scenario {
     std::uint64_t seed = 1;
     bool print = false; // HASP_SIM_TRACE: every line of the trace, and the keepers' logs
-    std::int64_t length_us = 10 * minute;   // of acts and faults; then everything heals
-    std::int64_t act_every_us = 4 * second; // on average
-    std::int64_t fault_every_us = 40 * second;
+    std::int64_t length_us = 75 * second;  // of acts and faults; then everything heals
+    std::int64_t act_every_us = 1100 * ms; // on average
+    std::int64_t fault_every_us = 8 * second;
     bool faults = true;
 };
 
@@ -61,7 +62,8 @@ class World final : public Surroundings {
     std::map<std::pair<std::string, std::string>, Possible<bool>> allowed;
     std::map<std::pair<std::string, std::string>, Possible<bool>> assigned;
     std::map<std::string, Usage> usage; // by the request's id
-    std::uint64_t acts_done = 0;        // acknowledged
+    UserFiles files{*this};
+    std::uint64_t acts_done = 0; // acknowledged
 
     // For planted bugs: a message that leaves a machine; false: it is lost.
     std::function<bool(Message&)> tamper;
@@ -83,17 +85,20 @@ class World final : public Surroundings {
     void allow(Machine& child, Account& account, bool may);
     // Requests that were served there: as many records in the ring.
     void use(Machine& at, Account& account, const std::string& app, std::uint64_t requests);
+    void work_on_files();
     void take_app_away(Machine& child, const std::string& app);
 
     // Faults (faults.cpp).
     void fault();
     bool disturbed(const Machine& machine, std::int64_t since_us) const;
     void disturb(const Machine& machine);
+    void step_clock(Machine& machine, std::int64_t by_us);
 
     void link_bytes(Machine& from, std::int64_t link, const std::string& bytes) override;
     void cut_neighbour(Machine& from, const std::string& neighbour) override;
     void went_down(Machine& machine) override;
     void came_up(Machine& machine) override;
+    void power_went(Machine& machine) override;
     void failed_to_start(Machine& machine, const Error& error) override;
     void kept_usage(Machine& machine, std::span<const billing::UsageRecord> records) override;
 
@@ -105,7 +110,6 @@ class World final : public Surroundings {
     void fault_later();
     bool watch(Message& message);
     void watch_lease(const Message& message);
-    void step_clock(Machine& machine);
     void fill_disk(Machine& machine);
     // Every link is up, and both ends know it.
     bool all_joined() const;

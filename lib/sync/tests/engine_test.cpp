@@ -231,6 +231,23 @@ TEST_F(Engine, BringsWhatOneWroteToTheOtherAndLeavesNothingUnsent) {
     EXPECT_LT(idle.down, 60U);
 }
 
+TEST_F(Engine, MakesDurableWhatAnAppWroteOrRemovedBeforeItIsSent) {
+    tokyo_->write("note", "hello");
+    sync(*tokyo_);
+    tokyo_->disk().synced.clear();
+    tokyo_->write("note", "hello again");
+    EXPECT_EQ(tokyo_->client->look(tokyo_->folder)->unsent_files, 1U);
+    EXPECT_TRUE(tokyo_->disk().synced.empty());
+    ASSERT_TRUE(tokyo_->client->prepare(tokyo_->folder).ok());
+    EXPECT_TRUE(tokyo_->disk().synced.contains(tokyo_->folder.path + "/note"));
+    EXPECT_TRUE(tokyo_->disk().synced.contains(tokyo_->folder.path));
+    sync(*tokyo_);
+    tokyo_->disk().synced.clear();
+    ASSERT_EQ(::unlink(tokyo_->path("note").c_str()), 0);
+    ASSERT_TRUE(tokyo_->client->prepare(tokyo_->folder).ok());
+    EXPECT_TRUE(tokyo_->disk().synced.contains(tokyo_->folder.path));
+}
+
 TEST_F(Engine, SendsASmallChangeOfALargeFileAsADifferenceBothWays) {
     const std::string big = noise(500'000);
     tokyo_->write("big", big);
@@ -374,6 +391,28 @@ TEST_F(Engine, HoldsAMassDeletionUntilAnOperatorReleasesIt) {
     EXPECT_EQ(osaka_->content("f3"), "(not_found)");
     EXPECT_EQ(osaka_->content("f57"), "57");
     EXPECT_EQ(tokyo_->client->status()->at(0).held_files, 0U);
+}
+
+TEST_F(Engine, GoesOnHoldingWhenSomethingComesIntoTheEmptiedFolder) {
+    tokyo_->write("a", "1");
+    tokyo_->write("b", "2");
+    sync(*tokyo_);
+    sync(*osaka_);
+    ASSERT_EQ(::unlink(tokyo_->path("a").c_str()) + ::unlink(tokyo_->path("b").c_str()), 0);
+    sync(*tokyo_);
+    osaka_->write("c", "3");
+    sync(*osaka_);
+    sync(*tokyo_);
+    EXPECT_EQ(tokyo_->content("c"), "3");
+    sync(*tokyo_);
+    sync(*osaka_);
+    EXPECT_EQ(osaka_->content("a"), "1");
+    EXPECT_EQ(tokyo_->client->status()->at(0).held_files, 2U);
+    ASSERT_TRUE(tokyo_->client->release_deletions(tokyo_->folder.id).ok());
+    sync(*tokyo_);
+    sync(*osaka_);
+    EXPECT_EQ(osaka_->content("a"), "(not_found)");
+    EXPECT_EQ(osaka_->content("c"), "3");
 }
 
 TEST_F(Engine, NeverSendsAVanishedFolderAsDeletions) {

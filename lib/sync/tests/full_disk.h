@@ -1,14 +1,17 @@
-// A disk that has room for so many bytes more, and then none.
+// A disk that has room for so many bytes more, and then none, and that knows what was synced.
 #pragma once
 
 #include "sync/disk.h"
+
+#include <set>
 
 namespace hasp::sync {
 
 class FullDisk final : public Disk {
   public:
     explicit FullDisk(std::unique_ptr<Disk> disk) : disk_(std::move(disk)) {}
-    std::int64_t room = -1; // -1: without end
+    std::int64_t room = -1;       // -1: without end
+    std::set<std::string> synced; // files and folders, by name
 
     Result<FileStat> stat(const std::string& path) override { return disk_->stat(path); }
     Result<std::vector<DirEntry>> list(const std::string& path) override {
@@ -42,7 +45,14 @@ class FullDisk final : public Disk {
     Result<std::string> read_symlink(const std::string& path) override {
         return disk_->read_symlink(path);
     }
-    Status sync_folder(const std::string& path) override { return disk_->sync_folder(path); }
+    Status sync_file(const std::string& path) override {
+        synced.insert(path);
+        return disk_->sync_file(path);
+    }
+    Status sync_folder(const std::string& path) override {
+        synced.insert(path);
+        return disk_->sync_folder(path);
+    }
     Status sync_all() override { return disk_->sync_all(); }
     Result<std::uint64_t> free_bytes() override { return disk_->free_bytes(); }
 

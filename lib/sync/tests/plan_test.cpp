@@ -133,6 +133,9 @@ TEST(MassDeletion, IsMoreThanFiftyFilesAndAQuarterOrAllAtOnce) {
     };
     EXPECT_FALSE(is_mass_deletion(base, without(50)));
     EXPECT_TRUE(is_mass_deletion(base, without(51)));
+    Tree replaced = without(200);
+    replaced["new"] = file("y");
+    EXPECT_TRUE(is_mass_deletion(base, replaced)) << "all of them, and one is new";
     EXPECT_TRUE(is_mass_deletion({{"a", file("1")}, {"b", file("2")}}, {}));
     EXPECT_FALSE(is_mass_deletion({{"a", file("1")}}, {})) << "one file, deleted by its user";
     EXPECT_FALSE(is_mass_deletion({}, {}));

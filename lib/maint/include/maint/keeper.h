@@ -29,7 +29,18 @@
 #include <span>
 #include <string>
 
+namespace hasp::sync {
+class Disk;
+class WorkingCopies;
+} // namespace hasp::sync
+
 namespace hasp::maint {
+
+// Where users' files lie, when it is not beneath STATE on this machine's disk: both, or none.
+struct FilesPlace {
+    std::shared_ptr<sync::Disk> disk; // its root stands for STATE
+    std::shared_ptr<sync::WorkingCopies> copies;
+};
 
 struct KeeperOptions {
     std::string state; // absolute
@@ -38,6 +49,7 @@ struct KeeperOptions {
     bool daemon = true; // false: one command on a tier that does not run
     // Says levels whole, not as differences: for tests that read or forge what crosses a link.
     bool whole_levels = false;
+    FilesPlace files = {};
 };
 
 class Keeper {

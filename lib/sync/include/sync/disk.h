@@ -4,9 +4,9 @@
 // Paths are relative to the root, parts divided by '/', "" is the root itself; "." and ".." are no
 // parts. A name is any 1-255 bytes but '/' and NUL. No call ever passes a symbolic link: one that
 // stands where a folder must be is Code::refused.
-// Durability: what was written is on the disk after sync() of the file, what was made, renamed or
-// removed after sync_folder() of the folder it stands in; sync_all() does both for everything.
-// Until then a crash may lose any part of it, or keep the name and lose the content.
+// Durability: what was written is on the disk after sync() of the file (or sync_file()), what was
+// made, renamed or removed after sync_folder() of the folder it stands in; sync_all() does both for
+// everything. Until then a crash may lose any part of it, or keep the name and lose the content.
 // Errors: not_found; conflict (exists already, is not empty); refused (a link or another kind
 // stands in the way, a path that is none); failed (the rest: the disk is full, I/O).
 // Any thread, one call at a time for the same path. Blocking.
@@ -96,6 +96,8 @@ class Disk {
                                 Owner owner) = 0;
     virtual Result<std::string> read_symlink(const std::string& path) = 0;
 
+    // Of a regular file, whoever wrote it.
+    virtual Status sync_file(const std::string& path) = 0;
     virtual Status sync_folder(const std::string& path) = 0;
     virtual Status sync_all() = 0;
     virtual Result<std::uint64_t> free_bytes() = 0;

@@ -26,18 +26,27 @@ struct WorkingCopy {
     bool created = false; // this call made it
 };
 
+// Those of this machine. A simulated one overrides where they are made.
 class WorkingCopies {
   public:
+    WorkingCopies(WorkingCopies&&) = default;
+    WorkingCopies& operator=(WorkingCopies&&) = default;
+    virtual ~WorkingCopies() = default;
     // STATE/data is made (0711, so that owners of folders beneath can reach them) if it is missing.
     static Result<WorkingCopies> open(const std::string& state_dir);
 
     // The folder, made with mode 0700 and its owner if it is missing. `user` is ignored unless
     // scope is user. Errors: usage (not a valid_name), refused (a symlink or a file stands in the
     // way), failed (disk, no uid left).
-    Result<WorkingCopy> ensure(Scope scope, const std::string& user, const std::string& app);
+    virtual Result<WorkingCopy> ensure(Scope scope, const std::string& user,
+                                       const std::string& app);
 
     // The same without making anything; not_found when it is missing.
-    Result<WorkingCopy> find(Scope scope, const std::string& user, const std::string& app) const;
+    virtual Result<WorkingCopy> find(Scope scope, const std::string& user,
+                                     const std::string& app) const;
+
+  protected:
+    WorkingCopies() = default;
 
   private:
     WorkingCopies(std::string root, Fd dir) : root_(std::move(root)), dir_(std::move(dir)) {}

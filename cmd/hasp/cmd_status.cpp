@@ -126,6 +126,27 @@ std::string wan_words(const Json& side) {
     return out.empty() ? "nothing" : out + " KB in / out";
 }
 
+// Only what is not plainly serving: a line each, with the app's last words.
+std::string rollouts_text(const Json& rollouts) {
+    std::string out;
+    for (const Json& one : rollouts) {
+        const std::string state = text_of(one, "state");
+        if (state == "serving") {
+            continue;
+        }
+        const std::string serves = text_of(one, "serves");
+        out += "rollout    " + text_of(one, "app") + " at " + text_of(one, "tier") + ": release " +
+               text_of(one, "release").substr(0, 12) +
+               (state == "rolled_back" ? " was rolled back " : " is " + state + " since ") +
+               short_time(text_of(one, "at")) +
+               (serves.empty() ? "; nothing served before it"
+                               : "; " + serves.substr(0, 12) + " serves") +
+               (text_of(one, "why").empty() ? "" : ": " + text_of(one, "why")) + "\n" +
+               indent(text_of(one, "last_lines"), "           | ");
+    }
+    return out;
+}
+
 std::string errors_text(const Json& errors) {
     std::string out;
     for (const Json& error : errors) {
@@ -181,6 +202,7 @@ std::string render(const Json& s) {
     if (!member(s, "apps").empty()) {
         out += indent(apps_table(member(s, "apps")), "");
     }
+    out += rollouts_text(member(s, "rollouts"));
     if (const std::string unsent = unsent_words(member(s, "unsent")); !unsent.empty()) {
         out += "unsent     " + unsent + "\n";
     }
@@ -207,19 +229,19 @@ int run(const Args& args, Env& env) {
 } // namespace
 
 Command status_command() {
-    return {
-        .path = {"status"},
-        .summary = "show how this tier and those below are",
-        .description =
-            "Shows the link to the parent, what is leased, the apps and their state, what "
-            "keeps them apart, what was not yet sent upward, what the links carried, the newest "
-            "errors with an app's last lines, and each tier below as it "
-            "last told: every part says how old it is, and a tier that cannot be reached is "
-            "shown as dark. Without a running tier it shows what the disk says, and says so.",
-        .examples = {{"hasp status --json | jq '.children[].state'",
-                      "Prints up, dark, invited or revoked for each tier below."}},
-        .exit_codes = {5, 75},
-        .run = run};
+    return {.path = {"status"},
+            .summary = "show how this tier and those below are",
+            .description =
+                "Shows the link to the parent, what is leased, the apps and their state, "
+                "releases that are on their way or were rolled back, what keeps them apart, what "
+                "was not yet sent upward, what the links carried, the newest "
+                "errors with an app's last lines, and each tier below as it "
+                "last told: every part says how old it is, and a tier that cannot be reached is "
+                "shown as dark. Without a running tier it shows what the disk says, and says so.",
+            .examples = {{"hasp status --json | jq '.children[].state'",
+                          "Prints up, dark, invited or revoked for each tier below."}},
+            .exit_codes = {5, 75},
+            .run = run};
 }
 
 } // namespace hasp::cmd

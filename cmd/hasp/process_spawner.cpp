@@ -154,16 +154,13 @@ class SpawnerProcess {
                     std::move((*message)->fd),
                     ipc::Channel::Callbacks{[this](ipc::Frame&& frame) { order(frame); },
                                             [](const Error&) {}});
-                send({{"t", "isolation"}, {"text", isolation_}});
                 // A keeper that has come back learns what goes on.
                 for (const run::InstanceStatus& status : spawner_->list()) {
-                    if (status.state == run::State::ready) {
-                        Json event = status_json(status);
-                        event["t"] = "event";
-                        event["kind"] = "ready";
-                        send(event);
+                    if (status.pid != 0) {
+                        say(status, status.state == run::State::ready ? "ready" : "running");
                     }
                 }
+                send({{"t", "isolation"}, {"text", isolation_}});
             } else if ((*message)->verb == "drain") {
                 stop();
             }
@@ -180,7 +177,16 @@ class SpawnerProcess {
         const std::string type = text_of(head, "t");
         const std::string id = text_of(head, "instance");
         if (type == "stop") {
-            spawner_->stop(id, text_of(head, "reason"));
+            const auto known = spawner_->status(id);
+            if (known && known->pid != 0) {
+                spawner_->stop(id, text_of(head, "reason"));
+            } else {
+                run::InstanceStatus none; // whoever waits for its end need not
+                none.id = id;
+                none.reason = text_of(head, "reason");
+                none.since_us = clock_.wall_us();
+                say(none, "stopped");
+            }
             return;
         }
         if (type != "start" || stopping_) {
@@ -209,10 +215,7 @@ class SpawnerProcess {
                 const bool was_ready = known && known->state == run::State::ready;
                 started = spawner_->start(spec);
                 if (started.ok() && was_ready) {
-                    Json event = status_json(*spawner_->status(id));
-                    event["t"] = "event";
-                    event["kind"] = "ready";
-                    send(event);
+                    say(*spawner_->status(id), "ready");
                 }
             }
         }
@@ -230,6 +233,13 @@ class SpawnerProcess {
                                 {"hint", started.error().hint}};
             send(refused);
         }
+    }
+
+    void say(const run::InstanceStatus& status, const char* kind) {
+        Json event = status_json(status);
+        event["t"] = "event";
+        event["kind"] = kind;
+        send(event);
     }
 
     void tell(const run::Event& event) {

@@ -10,9 +10,6 @@ namespace {
 // Smaller changes of trusted time than this are the link's jitter.
 constexpr std::int64_t offset_step_us = 200'000;
 
-std::string id_of(const std::string& app, const std::string& user) {
-    return user.empty() ? app : app + "." + user;
-}
 } // namespace
 
 void Apps::start(const std::string& app, const std::string& user, Started done) {
@@ -36,13 +33,13 @@ void Apps::start(const std::string& app, const std::string& user, Started done) 
         return;
     }
     const std::string owner = per_user ? user : "";
-    Instance& instance = instances_[id_of(app, owner)];
+    Instance& instance = instances_[key_of(app, owner)];
     instance.app = app;
     instance.user = owner;
     instance.used_us = world_.clock.boot_us();
     const bool first = instance.waiting.empty();
     instance.waiting.push_back(std::move(done));
-    if (!first) {
+    if (!first || instance.held) {
         return;
     }
     instance.asked_by = user;
@@ -55,9 +52,12 @@ void Apps::order(Instance& instance) {
         return;
     }
     instance.ordering = true;
-    const auto go = [this, id = id_of(instance.app, instance.user)] {
+    const auto go = [this, id = key_of(instance.app, instance.user)] {
         Instance& at = instances_.at(id); // instances stay
         at.ordering = false;
+        if (!spawner_there_) {
+            return; // spawner_ready() orders
+        }
         const auto row = rows_.find(at.app);
         const auto manifest = manifests_.find(at.app);
         const Status ordered =
@@ -75,37 +75,54 @@ void Apps::order(Instance& instance) {
     }
 }
 
-void Apps::stop(const std::string& app, const std::string& user, const std::string& reason) {
-    const std::string id = id_of(app, user);
-    if (instances_.contains(id)) {
-        world_.ports.send_spawner(dump({{"t", "stop"}, {"instance", id}, {"reason", reason}}), {});
+Status Apps::order_start(Instance& instance, const AppRow& row, const run::Manifest& manifest) {
+    const std::string key = key_of(instance.app, instance.user);
+    const std::string name = process_name(key, row.release_id);
+    if (take_back(instance, name)) {
+        return {};
     }
+    if (!instance.runs.empty() && instance.runs != name) {
+        leave(instance.runs, key, true, "another release is asked for", [] {});
+    }
+    // Two processes of an app that must be alone on its data, or of one name, never meet.
+    for (auto& [other, one] : leaving_) {
+        if (one.key == key && (other == name || manifest.handover == run::Handover::exclusive)) {
+            one.then.emplace_back([this, key] { order(instances_.at(key)); });
+            return {};
+        }
+    }
+    if (Status sent = send_start(instance.app, instance.user, name, row, manifest); !sent.ok()) {
+        return sent;
+    }
+    instance.runs = name;
+    instance.release = row.release_id;
+    return {};
 }
 
-Status Apps::order_start(Instance& instance, const AppRow& row, const run::Manifest& manifest) {
+Status Apps::send_start(const std::string& app, const std::string& user, const std::string& name,
+                        const AppRow& row, const run::Manifest& manifest) {
     sync::Scope scope = sync::Scope::none;
     if (manifest.data == run::DataScope::user) {
         scope = sync::Scope::user;
     } else if (manifest.data == run::DataScope::app) {
         scope = sync::Scope::app;
     }
-    auto copy = world_.copies.ensure(scope, instance.user, instance.app);
+    auto copy = world_.copies.ensure(scope, user, app);
     if (!copy.ok()) {
         return copy.error();
     }
-    const std::string id = id_of(instance.app, instance.user);
+    const std::string folder = world_.state + "/run/apps/" + (user.empty() ? "" : app + "/");
     const Json order{{"t", "start"},
-                     {"instance", id},
-                     {"app", instance.app},
-                     {"user", instance.user},
-                     {"prefix", manifest.mount == run::Mount::path ? "/apps/" + instance.app : ""},
+                     {"instance", name},
+                     {"app", app},
+                     {"user", user},
+                     {"prefix", manifest.mount == run::Mount::path ? "/apps/" + app : ""},
                      {"code", world_.releases.tree_path(row.name, row.release_id)},
                      {"data", copy->path},
                      {"uid", copy->uid},
                      {"gid", copy->gid},
-                     {"socket", world_.state + "/run/apps/" + instance.app +
-                                    (instance.user.empty() ? "" : "/" + instance.user) + ".sock"},
-                     {"log", world_.state + "/log/" + id + ".log"}};
+                     {"socket", folder + name + ".sock"},
+                     {"log", world_.state + "/log/" + name + ".log"}};
     world_.ports.send_spawner(dump(order), row.manifest);
     return {};
 }
@@ -125,7 +142,7 @@ void Apps::used(const std::string& app, const std::string& user) {
         return;
     }
     const auto at =
-        instances_.find(id_of(app, manifest->second.instance == run::Instance::user ? user : ""));
+        instances_.find(key_of(app, manifest->second.instance == run::Instance::user ? user : ""));
     if (at != instances_.end()) {
         at->second.used_us = world_.clock.boot_us();
     }
@@ -135,64 +152,150 @@ void Apps::on_spawner(const Json& head) {
     const std::string type = text_of(head, "t");
     if (type == "isolation") {
         isolation_ = text_of(head, "text");
+        spawner_ready();
         return;
     }
     if (type != "event" && type != "refused") {
         return;
     }
-    const auto at = instances_.find(text_of(head, "instance"));
-    if (at == instances_.end()) {
+    const std::string name = text_of(head, "instance");
+    if (switch_event(name, head)) {
+        on_change_();
         return;
     }
-    Instance& instance = at->second;
+    const auto at = instances_.find(name.substr(0, name.find('@')));
+    Instance* instance = at == instances_.end() ? nullptr : &at->second;
+    const bool leaves = leaving_.contains(name);
+    if ((instance == nullptr || instance->runs != name) && !leaves) {
+        instance = adopt(name);
+    }
+    if (instance != nullptr && instance->runs == name) {
+        instance_event(*instance, head);
+    }
+    const std::string kind = text_of(head, "kind");
+    if (leaves && kind != "ready" && kind != "running") {
+        left(name);
+    }
+    on_change_();
+}
+
+// A process that a keeper before us had started. It goes on if it is what we would start, and ends
+// otherwise.
+Apps::Instance* Apps::adopt(const std::string& name) {
+    const std::size_t at = name.find('@');
+    const std::string key = name.substr(0, at);
+    const std::size_t dot = key.find('.');
+    const std::string app = key.substr(0, dot);
+    const std::string user = dot == std::string::npos ? "" : key.substr(dot + 1);
+    const auto row = rows_.find(app);
+    const auto manifest = manifests_.find(app);
+    const bool ours = row != rows_.end() && manifest != manifests_.end() &&
+                      manifest->second.kind == run::Kind::process &&
+                      (manifest->second.instance == run::Instance::user) == !user.empty() &&
+                      process_name(key, row->second.release_id) == name;
+    Instance* instance = ours ? &instances_[key] : nullptr;
+    if (instance == nullptr || !instance->runs.empty()) {
+        leave(name, key, true, "another release of it serves", [this, name] {
+            if (name.find("~trial") != std::string::npos) {
+                drop_trial_folder(name);
+            }
+        });
+        return nullptr;
+    }
+    instance->app = app;
+    instance->user = user;
+    instance->runs = name;
+    instance->release = row->second.release_id;
+    instance->used_us = world_.clock.boot_us();
+    return instance;
+}
+
+void Apps::instance_event(Instance& instance, const Json& head) {
     const std::string kind = text_of(head, "kind");
     instance.state = {text_of(head, "state"), text_of(head, "reason"), text_of(head, "last_lines"),
                       int_of(head, "since_us")};
-    if (type == "refused") {
+    if (kind == "running") {
+        return;
+    }
+    if (text_of(head, "t") == "refused") {
+        instance.runs.clear();
         settle(instance, error_of(member(head, "error")));
         return;
     }
     if (kind == "ready") {
         // One that was up already when it was asked for was not started again.
-        const bool came_up =
+        const bool came_up_now =
             instance.ordered_us != 0 && int_of(head, "since_us") >= instance.ordered_us;
         instance.ordered_us = 0;
-        settle(instance,
-               came_up && on_started_ ? on_started_(instance.app, instance.asked_by) : Status());
-    } else if (kind == "stopped") {
+        if (instance.held || leaving_.contains(instance.runs)) {
+            return;
+        }
+        Status ready = point(instance);
+        if (ready.ok() && came_up_now && on_started_) {
+            ready = on_started_(instance.app, instance.asked_by);
+        }
+        settle(instance, ready);
+        came_up(instance);
+        return;
+    }
+    instance.runs.clear();
+    if (kind == "stopped") {
         // Somebody may have asked while the old one was ending: then it is started anew.
-        if (!instance.waiting.empty() && rows_.contains(instance.app)) {
+        if (!instance.waiting.empty() && !instance.held && rows_.contains(instance.app)) {
             order(instance);
         }
-    } else {
-        // By the name that commands take.
-        const std::string text =
-            instance.app + (instance.user.empty() ? "" : " of " + instance.user);
-        world_.log.warn("app." + kind, instance.state.reason,
-                        {{"app", instance.app}, {"user", instance.user}});
-        if (const Status kept = world_.store.add_error({world_.clock.wall_us(), "app." + kind,
-                                                        text + ": " + instance.state.reason,
-                                                        instance.state.last_lines});
-            !kept.ok()) {
-            world_.log.error("errors.keep", kept.error().message);
-        }
-        settle(instance, fail(Code::failed, instance.state.reason));
+        return;
     }
-    on_change_();
+    failed_event(instance, kind);
+}
+
+void Apps::failed_event(Instance& instance, const std::string& kind) {
+    // By the name that commands take.
+    const std::string text = instance.app + (instance.user.empty() ? "" : " of " + instance.user);
+    world_.log.warn("app." + kind, instance.state.reason,
+                    {{"app", instance.app}, {"user", instance.user}});
+    if (const Status kept = world_.store.add_error({world_.clock.wall_us(), "app." + kind,
+                                                    text + ": " + instance.state.reason,
+                                                    instance.state.last_lines});
+        !kept.ok()) {
+        world_.log.error("errors.keep", kept.error().message);
+    }
+    if (instance.held) {
+        return;
+    }
+    if (watched_failed(instance, kind)) {
+        if (!instance.waiting.empty()) {
+            order(instance); // of the release before
+        }
+        return;
+    }
+    settle(instance, fail(Code::failed, instance.state.reason));
 }
 
 void Apps::spawner_connected() {
+    spawner_there_ = false;
     // The apps of a spawner that died went with it.
+    leaving_.clear();
     for (auto& [id, instance] : instances_) {
-        const bool wanted = !instance.waiting.empty();
+        instance.runs.clear();
+        instance.held = false;
         if (instance.state.state == "ready" || instance.state.state == "starting") {
             instance.state = {"stopped", "the spawner was started again", "",
                               world_.clock.wall_us()};
         }
-        if (wanted && rows_.contains(instance.app)) {
+    }
+}
+
+// It has said what runs, which comes first: nothing is started beside a process that a keeper
+// before us has left.
+void Apps::spawner_ready() {
+    spawner_there_ = true;
+    for (auto& [id, instance] : instances_) {
+        if (!instance.waiting.empty() && rows_.contains(instance.app)) {
             order(instance);
         }
     }
+    switches_anew();
 }
 
 std::optional<Apps::InstanceState> Apps::instance(const std::string& app,
@@ -200,7 +303,7 @@ std::optional<Apps::InstanceState> Apps::instance(const std::string& app,
     const auto manifest = manifests_.find(app);
     const bool per_user =
         manifest != manifests_.end() && manifest->second.instance == run::Instance::user;
-    const auto at = instances_.find(id_of(app, per_user ? user : ""));
+    const auto at = instances_.find(key_of(app, per_user ? user : ""));
     if (at == instances_.end() || at->second.state.state.empty()) {
         return std::nullopt;
     }
@@ -219,9 +322,12 @@ std::vector<std::pair<std::string, Apps::InstanceState>> Apps::instances() const
 
 void Apps::tick() {
     const std::int64_t now = world_.clock.boot_us();
+    tick_switches();
+    tick_leaving();
     for (auto& [id, instance] : instances_) {
         const auto manifest = manifests_.find(instance.app);
-        if (instance.state.state != "ready" || manifest == manifests_.end()) {
+        if (instance.state.state != "ready" || instance.runs.empty() ||
+            manifest == manifests_.end()) {
             continue;
         }
         const std::int64_t idle_s = manifest->second.process.idle_stop_s;
@@ -230,11 +336,8 @@ void Apps::tick() {
         }
         if (idle_s > 0 && now - instance.used_us > idle_s * 1'000'000) {
             instance.used_us = now;
-            world_.ports.send_spawner(
-                dump({{"t", "stop"},
-                      {"instance", id},
-                      {"reason", "nobody used it for " + std::to_string(idle_s) + " s"}}),
-                {});
+            leave(instance.runs, id, true, "nobody used it for " + std::to_string(idle_s) + " s",
+                  [] {});
         }
     }
     for (const auto& [key, entry] : resolved_) {
@@ -281,9 +384,8 @@ void Apps::follow_expiry() {
         }
         world_.log.warn("lease.ended", "the lease for an app has ended", {{"app", name}});
         for (auto& [id, instance] : instances_) {
-            if (instance.app == name && *over == trust::AtExpiry::stop) {
-                world_.ports.send_spawner(
-                    dump({{"t", "stop"}, {"instance", id}, {"reason", "its lease has ended"}}), {});
+            if (instance.app == name && *over == trust::AtExpiry::stop && !instance.runs.empty()) {
+                stop_process(instance.runs, "its lease has ended");
             }
         }
     }

@@ -106,8 +106,8 @@ std::vector<AppFacts> facts_from_json(const Json& json) {
 }
 
 Apps::Apps(World world, AskAuthority authority, OnChange on_change)
-    : world_(std::move(world)), authority_(std::move(authority)), on_change_(std::move(on_change)) {
-}
+    : world_(std::move(world)), authority_(std::move(authority)), on_change_(std::move(on_change)),
+      next_ask_(world_.clock.boot_us() + 1) {}
 
 Status Apps::load() {
     auto rows = world_.store.apps();
@@ -128,6 +128,9 @@ Status Apps::load() {
                 return set;
             }
         }
+    }
+    if (Status loaded = load_switches(); !loaded.ok()) {
+        return loaded;
     }
     auto catalog = world_.store.fact("catalog");
     auto children = world_.store.children();
@@ -158,47 +161,19 @@ void Apps::keep_owners() {
     }
 }
 
-Status Apps::install(const AppRow& row) {
-    auto manifest = run::parse_manifest(row.manifest, row.name + "/" + run::manifest_file_name);
-    if (!manifest.ok()) {
-        return manifest.error();
-    }
-    if (manifest->name != row.name) {
-        return fail(Code::usage,
-                    "the manifest is that of '" + manifest->name + "', not of '" + row.name + "'");
-    }
-    if (Status put = world_.store.put_app(row); !put.ok()) {
-        return put;
-    }
-    for (auto& [id, instance] : instances_) {
-        if (instance.app == row.name) {
-            world_.ports.send_spawner(
-                dump({{"t", "stop"}, {"instance", id}, {"reason", "a new release was installed"}}),
-                {});
-        }
-    }
-    rows_[row.name] = row;
-    manifests_[row.name] = *std::move(manifest);
-    touch();
-    on_change_();
-    return serving(row);
-}
-
-Status Apps::serving(const AppRow& row) {
-    return world_.rollouts.set({"", row.name, row.release_id, RolloutState::serving, row.release_id,
-                                "", "", row.since_us});
-}
-
 Status Apps::remove(const std::string& name) {
-    if (Status dropped = world_.store.drop_app(name); !dropped.ok()) {
+    const auto drop = [&]() -> Status {
+        Status dropped = world_.store.drop_app(name);
+        for (const char* role : {"before", "next", "unproven"}) {
+            dropped = dropped.ok() ? world_.store.drop_app_kept(role, name) : dropped;
+        }
+        return dropped;
+    };
+    if (Status dropped = world_.store.transact(drop); !dropped.ok()) {
         return dropped;
     }
-    for (auto& [id, instance] : instances_) {
-        if (instance.app == name) {
-            world_.ports.send_spawner(
-                dump({{"t", "stop"}, {"instance", id}, {"reason", "the app was removed"}}), {});
-        }
-    }
+    cancel_switch(name);
+    end_all(name, "the app was removed");
     rows_.erase(name);
     manifests_.erase(name);
     touch();

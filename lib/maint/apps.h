@@ -15,6 +15,7 @@
 #include "sync/working_copies.h"
 #include "trust/grants.h"
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -67,8 +68,11 @@ class Apps {
     // Reads the store. Once, at start.
     Status load();
 
-    // The release must be in the store of releases. Replaces an older one: the running instances
-    // are stopped.
+    // The release must be in the store of releases. With nothing before it that ever served, the
+    // app is there at once. Else the older one serves until the new one has come up beside it, or
+    // in its place where handover is exclusive, without a failed request; world.rollouts says how
+    // far that is. Success: it is kept, and goes on by itself, also after a crash; the same again
+    // changes nothing, and what was rolled back is not tried again.
     Status install(const AppRow& row);
     Status remove(const std::string& name);
     const std::map<std::string, run::Manifest>& manifests() const { return manifests_; }
@@ -85,8 +89,11 @@ class Apps {
     using BeforeStart = std::function<void(const std::string& app, const std::string& user,
                                            std::function<void()> go)>;
     void before_start(BeforeStart callback) { before_start_ = std::move(callback); }
-    // Ends the instance, if there is one; whoever asks next has it started anew.
+    // Ends the instance, if there is one, once the requests that it has are done; whoever asks next
+    // has it started anew when it has ended.
     void stop(const std::string& app, const std::string& user, const std::string& reason);
+    // When a request of it was served last, by the boot clock; nothing: it does not run.
+    std::optional<std::int64_t> used_at(const std::string& app, const std::string& user) const;
     // An instance came up because `user` asked; those who wait hear of it when this returned, and
     // of its error instead when there is one.
     void on_started(std::function<Status(const std::string& app, const std::string& user)> call) {
@@ -96,6 +103,10 @@ class Apps {
     void used(const std::string& app, const std::string& user);
     void on_spawner(const Json& head);
     void spawner_connected();
+    void front_connected() { front_there_ = true; }
+    void front_gone();
+    // Front: the last connection to a process that was to leave has ended.
+    void on_retired(std::int64_t ask);
     const std::string& isolation() const { return isolation_; }
     // Of an app's instance, or of one of them: "ready", "starts on first use", "stopped: …".
     struct InstanceState {
@@ -127,6 +138,8 @@ class Apps {
         return at == rows_.end() ? nullptr : &at->second;
     }
     bool parent_has(const std::string& app) const;
+    // How far this tier is with the app's newest release; null: it is not held or expected here.
+    const Rollout* rollout(const std::string& app) const { return world_.rollouts.own(app); }
     // What the end of a held app's lease means for it now; nothing while it lasts.
     std::optional<trust::AtExpiry> ended(const std::string& app) const {
         const auto row = rows_.find(app);
@@ -143,6 +156,9 @@ class Apps {
     struct Instance {
         std::string app;
         std::string user;
+        std::string runs;    // its process by the spawner's name; empty: none
+        std::string release; // of that
+        bool held = false;   // its process is being replaced: those who ask wait
         InstanceState state;
         std::vector<Started> waiting;
         std::int64_t used_us = 0; // boot clock
@@ -151,7 +167,91 @@ class Apps {
         std::string asked_by;
         std::int64_t ordered_us = 0; // wall clock; 0: no start was ordered since it came up last
     };
+    // A process on its way out: it gets no new request, and is stopped when it has none left or at
+    // a limit.
+    struct Leaving {
+        std::string key; // of its instance
+        std::string reason;
+        std::int64_t ask = 0;      // front's question; 0: not asked
+        std::int64_t until_us = 0; // boot clock
+        bool stopping = false;
+        std::vector<std::function<void()>> then; // when it has ended
+    };
+    // From one release of an app to the next.
+    struct Switch {
+        enum class Step : unsigned char { queued, trial, processes, watch };
+        AppRow next;
+        run::Manifest manifest; // of next
+        Step step = Step::queued;
+        bool first = false;     // nothing that ever served is replaced: it is the app's row already
+        bool alone = false;     // never beside the old one
+        std::string trial;      // its process
+        bool tried = false;     // it came up in the trial
+        bool committed = false; // it is the app's row, and the one before it is kept
+        std::deque<std::string> todo;    // instances that run the old one
+        std::string key;                 // the one that is being replaced
+        std::string candidate;           // its successor's process
+        std::int64_t watch_until_us = 0; // boot clock
+        int crashes = 0;
+        std::optional<AppRow> after; // was assigned meanwhile
+    };
+
+    // app_instances.cpp, app_leaving.cpp
+    static std::string key_of(const std::string& app, const std::string& user);
+    static std::string process_name(const std::string& key, const std::string& release);
+    Status send_start(const std::string& app, const std::string& user, const std::string& name,
+                      const AppRow& row, const run::Manifest& manifest);
+    void stop_process(const std::string& name, const std::string& reason);
+    Instance* adopt(const std::string& name);
+    void spawner_ready();
+    void instance_event(Instance& instance, const Json& head);
+    void failed_event(Instance& instance, const std::string& kind);
+    std::string socket_path(const std::string& key) const;
+    Status point(const Instance& instance);
+    void unpoint(const std::string& key);
+    void leave(const std::string& name, const std::string& key, bool cut_tunnels,
+               const std::string& reason, std::function<void()> then);
+    bool take_back(Instance& instance, const std::string& name);
+    void left(const std::string& name);
+    void tick_leaving();
+    void hold(Instance& instance, const std::string& reason, std::function<void()> then);
+    void release_hold(Instance& instance);
+    void end_all(const std::string& app, const std::string& reason);
+    void take_over(Instance& instance, const std::string& name, const std::string& release,
+                   const Json& head);
+
+    // app_switch.cpp, app_handover.cpp
+    static bool same_shape(const run::Manifest& a, const run::Manifest& b);
+    Status supersede(Switch& now, const AppRow& row);
+    Status say(const std::string& app, const std::string& release, RolloutState state,
+               const std::string& why = "", const std::string& last_lines = "");
     Status serving(const AppRow& row);
+    Status replace_row(const AppRow& row);
+    Status begin_switch(const AppRow& row, run::Manifest manifest);
+    void begin_trials();
+    Status order_trial(Switch& one);
+    void drop_trial_folder(const std::string& trial);
+    bool switch_event(const std::string& name, const Json& head);
+    void trial_event(const std::string& app, const Json& head);
+    void proceed(const std::string& app);
+    void next_process(const std::string& app);
+    void order_successor(const std::string& app);
+    void successor_event(const std::string& app, const Json& head);
+    void successor_failed(const std::string& app, const std::string& why,
+                          const std::string& last_lines);
+    Status commit(Switch& one);
+    void finish_switch(const std::string& app);
+    void settled(const std::string& app);
+    void give_up(const std::string& app, const std::string& why, const std::string& last_lines);
+    Status go_back(const std::string& app, const std::function<Status()>& say_so);
+    bool watched_failed(const Instance& instance, const std::string& kind);
+    void came_up(const Instance& instance);
+    Status load_switches();
+    void cancel_switch(const std::string& app);
+    void switches_anew();
+    void tick_switches();
+    void prune(const std::string& app);
+
     void load_owners();
     void keep_owners();
     bool is_own_host(const std::string& host) const;
@@ -178,6 +278,11 @@ class Apps {
     std::set<std::string> importing_;
     std::vector<AppFacts> parent_;
     std::map<std::string, Instance> instances_;
+    std::map<std::string, Leaving> leaving_; // by the spawner's name
+    std::map<std::string, Switch> switches_;
+    std::int64_t next_ask_ = 1;
+    bool front_there_ = false;
+    bool spawner_there_ = false; // and has said what runs
     std::string isolation_ = "unknown";
     struct Resolved {
         std::vector<std::string> addresses;

@@ -273,6 +273,17 @@ void Explain::where_held(Json& out, const AppRow& row, const std::string& user) 
                                     : ": only sessions that began before go on");
         out["next"] = next;
     }
+    if (const Rollout* rollout = world_.apps.rollout(row.name);
+        rollout != nullptr && rollout->state == RolloutState::rolled_back) {
+        out["cause"] = "the release " + rollout->release_id.substr(0, 12) +
+                       (rollout->serves.empty()
+                            ? " did not come up when it was tried, and there was none before it: "
+                            : " was rolled back, and the one before it serves: ") +
+                       rollout->why;
+        out["next"] = "push another release; this one is not tried again";
+        out["since"] = rfc3339(rollout->at_us);
+        out["last_lines"] = rollout->last_lines;
+    }
     const auto manifest = world_.apps.manifests().find(row.name);
     if (manifest == world_.apps.manifests().end() || manifest->second.kind != run::Kind::process) {
         out["served"] = true;

@@ -16,7 +16,11 @@ constexpr std::int64_t busy_for_us = 600 * second_us;   // after the last reques
 constexpr std::int64_t retry_us = 30 * second_us;
 constexpr std::int64_t wait_again_us = 2 * second_us; // for whoever waits until all is equal
 constexpr std::int64_t start_wait_us = 5 * second_us; // of an app for its user's files
-constexpr std::int64_t stop_wait_us = 20 * second_us; // of files for an app to end
+// An app that does not notice changes is ended between two requests of its user's where there is
+// such a moment, and soon even so: he sees old files until then.
+constexpr std::int64_t unused_us = 2 * second_us;
+constexpr std::int64_t use_wait_us = 10 * second_us;
+constexpr std::int64_t stop_wait_us = 45 * second_us; // of files for an app to end: it drains first
 constexpr std::size_t folders_max = 1'000'000;
 
 bool runs(const Apps& apps, const sync::FolderId& id) {
@@ -61,8 +65,8 @@ void Files::schedule(const FolderId& id, std::int64_t delay_us) {
 
 void Files::start_due() {
     const std::int64_t now = world_.clock.boot_us();
-    for (auto next = due_.begin();
-         next != due_.end() && next->first <= now && running_ < rounds_at_once_max;) {
+    for (auto next = due_.begin(); next != due_.end() && next->first <= now &&
+                                   running_ - stopping_.size() < rounds_at_once_max;) {
         const FolderId id = next->second;
         if (folder(id).running) {
             ++next; // it begins when the one that runs is done
@@ -286,16 +290,25 @@ void Files::judge(const RoundPtr& round) {
 // What the app has in memory is older than what came: it ends, and the next request starts it anew.
 void Files::stop_app(const RoundPtr& round) {
     folder(round->id).applying = true;
-    round->stop_until_us = world_.clock.boot_us() + stop_wait_us;
-    world_.apps.stop(round->id.app, round->id.user, "its user's files changed at another tier");
+    round->came_us = world_.clock.boot_us();
+    round->stop_until_us = 0;
     stopping_.push_back(round);
+    wait_for_apps();
 }
 
 void Files::wait_for_apps() {
     std::vector<RoundPtr> ended;
+    const std::int64_t now = world_.clock.boot_us();
     std::erase_if(stopping_, [&](const RoundPtr& round) {
-        const bool done =
-            !runs(world_.apps, round->id) || round->stop_until_us <= world_.clock.boot_us();
+        const auto used_us = world_.apps.used_at(round->id.app, round->id.user);
+        if (round->stop_until_us == 0 && used_us &&
+            (now - *used_us >= unused_us || now - round->came_us >= use_wait_us)) {
+            round->stop_until_us = now + stop_wait_us;
+            world_.apps.stop(round->id.app, round->id.user,
+                             "its user's files changed at another tier");
+        }
+        const bool done = !runs(world_.apps, round->id) ||
+                          (round->stop_until_us != 0 && round->stop_until_us <= now);
         if (done) {
             ended.push_back(round);
         }

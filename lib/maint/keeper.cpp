@@ -432,6 +432,7 @@ const TierIdentity& Keeper::identity() const {
 
 void Keeper::front_connected() {
     impl_->front_there = true;
+    impl_->apps->front_connected();
     impl_->traffic.front_started();
     impl_->send_credentials();
     impl_->apps->touch();
@@ -439,6 +440,7 @@ void Keeper::front_connected() {
 
 void Keeper::front_gone() {
     impl_->front_there = false;
+    impl_->apps->front_gone();
     impl_->links.all_closed("front was started again");
 }
 
@@ -479,6 +481,8 @@ void Keeper::on_front(const ipc::Frame& frame) {
         impl_->links.arrived(link, frame.body);
     } else if (type == "link.close") {
         impl_->links.closed(link, text_of(head, "why"));
+    } else if (type == "retired") {
+        impl_->apps->on_retired(int_of(head, "ask"));
     } else if (type == "traffic") {
         impl_->traffic.requests(head);
     } else if (type == "parent") {

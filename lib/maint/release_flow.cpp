@@ -191,10 +191,6 @@ void Delegation::round_done() {
 
 Status Delegation::put_in_place(const AssignmentRow& row) {
     auto held = world_.store.app(row.app);
-    if (held.ok() && *held && (*held)->release_id == row.release_id &&
-        (*held)->data_home == row.data_home && (*held)->origin == row.origin) {
-        return {};
-    }
     if (held.ok() && *held && (*held)->origin == world_.me.name.text()) {
         return fail(Code::conflict, "an app of that name was added here");
     }
@@ -344,7 +340,11 @@ void Delegation::failed_with(const AssignmentRow& wanted, const std::string& pro
 }
 
 void Delegation::said(const AssignmentRow& wanted, RolloutState state, const std::string& why) {
-    if (wanted.target != world_.me.name.text()) {
+    const Rollout* own = world_.rollouts.own(wanted.app);
+    // What was rolled back is not tried again, so nothing is on its way.
+    if (wanted.target != world_.me.name.text() ||
+        (own != nullptr && own->release_id == wanted.release_id &&
+         own->state == RolloutState::rolled_back)) {
         return;
     }
     const AppRow* held = world_.apps.row(wanted.app);

@@ -85,6 +85,13 @@ Json apps_json(const StatusSources& from) {
         if (process) {
             entry["instances"] = std::move(running);
         }
+        if (const Rollout* rollout = from.rollouts.own(row.name);
+            rollout != nullptr && rollout->state != RolloutState::serving) {
+            entry["rollout"] = to_json(*rollout);
+            const bool nothing_serves =
+                rollout->state == RolloutState::rolled_back && rollout->serves.empty();
+            entry["state"] = nothing_serves ? Json("failing") : entry["state"];
+        }
         if (const auto authority = from.delegation.authority(row); !authority) {
             entry["state"] = "no lease";
         } else if (authority->expires_us > 0) {

@@ -33,13 +33,26 @@ const std::vector<KeyRow>& manifest_keys() {
         {"app", "instance", "app | user", "", "app", "",
          "One process for all users, or one for each."},
         {"app", "handover", "overlap | exclusive", "", "overlap", "",
-         "Whether a new release may be started beside the old one, or only after it has stopped: "
-         "for "
-         "apps that must not run twice on one data folder. This version of hasp stops the old one "
-         "first in either case; requests wait meanwhile."},
+         "How a new release takes the place of the old one. It is first tried on an empty folder "
+         "of "
+         "its own (with instance = user for the user \"trial\"). overlap: then it is started "
+         "beside "
+         "the old one, on the same data folder; new requests go to it as soon as it is ready, and "
+         "the "
+         "old one has 30 s for those under way and for its WebSockets. exclusive, for apps that "
+         "must "
+         "not run twice on one data folder: the old one finishes its requests and stops, "
+         "WebSockets "
+         "end, and new requests wait for the new one. If the new one does not come up, or crashes "
+         "three times within 30 s, the old one serves again until another release is assigned."},
         {"app", "on_data_change", "live | restart", "", "live", "",
-         "Whether the app notices files that change under it, or must be restarted. No other tier "
-         "changes files of an app in this version of hasp, so nothing follows from it yet."},
+         "Whether the app notices files of its user's folder that another tier has changed, or "
+         "must "
+         "be restarted. restart: what came is put in place when the app has ended, which it is "
+         "told "
+         "once nobody has used it for 2 s, and after 10 s at the latest; the next request starts "
+         "it "
+         "anew."},
         {"app", "at_expiry", "continue | read-only | stop", "", "continue", "",
          "What is to happen at a tier whose lease to run the app has ended, until it is renewed. "
          "continue: sessions and tokens that began before the end go on and running processes are "

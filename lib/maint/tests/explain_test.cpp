@@ -26,7 +26,7 @@ struct Asked : testing::Test {
         tokyo.ask({{"t", "start"}, {"app", app}, {"user", ""}});
         tree.post([this, app] {
             tokyo.keeper->on_spawner({dump({{"t", "event"},
-                                            {"instance", app},
+                                            {"instance", tokyo.process(app)},
                                             {"kind", "failed"},
                                             {"state", "failing"},
                                             {"reason", "it ended with status 3"},

@@ -266,16 +266,19 @@ TEST(FilesThatArriveUnderAProgram, HaveItEndedFirstAndStartedAnew) {
     notes.log_in_everywhere();
     static_cast<void>(notes.osaka->ask({{"t", "start"}, {"app", "notes"}, {"user", "anna"}}));
     const auto event = [&](const char* kind, const char* state) {
-        notes.osaka->keeper->on_spawner(
-            {dump({{"t", "event"}, {"instance", "notes.anna"}, {"kind", kind}, {"state", state}}),
-             {},
-             {}});
+        notes.osaka->keeper->on_spawner({dump({{"t", "event"},
+                                               {"instance", notes.osaka->process("notes.anna")},
+                                               {"kind", kind},
+                                               {"state", state}}),
+                                         {},
+                                         {}});
         notes.tree.settle();
     };
     event("ready", "ready");
     write_at(*notes.tokyo, "today", "three patients");
     round_at(notes.tree, *notes.tokyo);
-    notes.tree.pass_s(1);
+    EXPECT_EQ(text_of(notes.osaka->to_spawner.back(), "t"), "start") << "it was used just now";
+    notes.tree.pass_s(3);
     EXPECT_EQ(text_of(notes.osaka->to_spawner.back(), "t"), "stop");
     EXPECT_EQ(content_at(*notes.osaka, "today"), "(not_found)") << "not under a running program";
     const std::size_t before = notes.osaka->to_spawner.size();

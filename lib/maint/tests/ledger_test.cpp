@@ -320,7 +320,7 @@ TEST_F(Usage, AnAppsStartIsDurableBeforeThoseWhoWaitHearOfIt) {
         EXPECT_FALSE(answer) << "it is not up yet";
         const std::map<std::string, std::size_t> before = ledger_of(center);
         center.keeper->on_spawner({dump({{"t", "event"},
-                                         {"instance", "calendar"},
+                                         {"instance", center.process("calendar")},
                                          {"kind", "ready"},
                                          {"state", "ready"},
                                          {"since_us", since_us}}),

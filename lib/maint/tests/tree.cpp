@@ -59,6 +59,8 @@ void Node::send_front(std::string_view head, std::string_view body, std::span<co
         tree_.post([this, neighbour = text_of(json, "neighbour")] {
             tree_.cut_neighbour(*this, neighbour);
         });
+    } else if (type == "retire" && !hold_retired) {
+        tree_.give(*this, {{"t", "retired"}, {"ask", int_of(json, "ask")}});
     } else if (json.contains("id")) {
         answers_[int_of(json, "id")] = {std::string(head), std::string(body), {}};
     } else {
@@ -75,7 +77,39 @@ void Node::send_front(std::string_view head, std::string_view body, std::span<co
 }
 
 void Node::send_spawner(std::string_view head, std::string_view) {
-    to_spawner.push_back(parse_object(head));
+    const Json json = parse_object(head);
+    const std::string who = text_of(json, "instance");
+    if (who.find("~trial") == std::string::npos) {
+        to_spawner.push_back(json);
+        return;
+    }
+    trials.push_back(json);
+    if (answer_trials) {
+        const bool start = text_of(json, "t") == "start";
+        tree_.post([this, who, start] { event(who, start ? "ready" : "stopped"); });
+    }
+}
+
+void Node::event(const std::string& which, const std::string& kind, const Json& more) {
+    Json head{{"t", "event"},
+              {"instance", which},
+              {"kind", kind},
+              {"state", kind == "ready" || kind == "stopped" ? kind : "failing"},
+              {"since_us", tree_.clock.wall_us()}};
+    head.update(more);
+    if (keeper != nullptr) {
+        keeper->on_spawner({dump(head), {}, {}});
+        keeper->flush();
+    }
+}
+
+std::string Node::process(const std::string& instance) const {
+    for (auto at = to_spawner.rbegin(); at != to_spawner.rend(); ++at) {
+        if (text_of(*at, "t") == "start" && text_of(*at, "instance").starts_with(instance + "@")) {
+            return text_of(*at, "instance");
+        }
+    }
+    return "";
 }
 
 void Node::answer_admin(std::uint64_t client, std::string_view head, std::string_view) {
@@ -111,6 +145,7 @@ void Node::open() {
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     keeper = *std::move(opened);
     keeper->spawner_connected();
+    keeper->on_spawner({dump({{"t", "isolation"}, {"text", "a test's"}}), {}, {}});
     keeper->front_connected();
     keeper->flush();
 }

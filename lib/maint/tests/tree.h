@@ -79,8 +79,16 @@ class Node final : public KeeperPorts {
     std::unique_ptr<Keeper> keeper;
     std::shared_ptr<const registry::Snapshot> snapshot;
     Json credentials;
-    std::vector<Json> to_front; // everything but answers and bytes of links
-    std::vector<Json> to_spawner;
+    std::vector<Json> to_front;   // everything but answers and bytes of links
+    std::vector<Json> to_spawner; // but trials
+    std::vector<Json> trials;
+    bool answer_trials = true; // what is tried comes up
+    bool hold_retired = false; // else no request is ever under way
+    // Says that this happened to a process. settle() is the caller's.
+    void event(const std::string& which, const std::string& kind,
+               const Json& more = Json::object());
+    // The spawner's name of the process that was ordered last for an instance; empty: none was.
+    std::string process(const std::string& instance) const;
     int background_runs = 0;
     bool hold_background = false;
     std::deque<std::function<void()>> held;

@@ -8,6 +8,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <future>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -183,6 +185,55 @@ TEST_F(Process, IsStartedByTheFirstRequestAndThenReachedThroughItsDialer) {
         EXPECT_THAT(answer.body, HasSubstr("Remote-User: anna"));
     }
     EXPECT_EQ(tier_.keeper.start_questions, 1);
+}
+
+// The connection of a request that waits for its answer; the next ones are answered at once.
+TEST_F(Process, ThatIsReplacedFinishesWhatItHasAndGetsNothingNew) {
+    std::promise<void> arrived;
+    std::promise<void> go_on;
+    Backend slow([&](Backend::Peer& peer) {
+        std::string head;
+        std::string body;
+        for (int n = 0; peer.request(head, body); ++n) {
+            if (n == 1) {
+                arrived.set_value();
+                go_on.get_future().wait();
+            }
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold");
+        }
+    });
+    const std::string path = folder_.path + "/notes/anna.sock";
+    dialer_ = std::make_unique<Dialer>(path, slow.port());
+    Client client(tier_.port());
+    ASSERT_EQ(client.get("/apps/notes/", cookie).body, "old");
+    std::thread last([&] { EXPECT_EQ(client.get("/apps/notes/", cookie).body, "old"); });
+    arrived.get_future().wait();
+    dialer_.reset();
+    ::unlink(path.c_str());
+    Dialer next(path, backend_.port());
+    std::promise<void> retired;
+    tier_.on_loop(
+        [&](Engine& engine) { engine.retire(path, false, [&] { retired.set_value(); }); });
+    std::future<void> over = retired.get_future();
+    Client other(tier_.port());
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_THAT(other.get("/apps/notes/", cookie).body, HasSubstr("Remote-User: anna"));
+    }
+    EXPECT_EQ(over.wait_for(std::chrono::seconds(0)), std::future_status::timeout)
+        << "a request is still under way there";
+    go_on.set_value();
+    last.join();
+    EXPECT_EQ(over.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+    EXPECT_THAT(client.get("/apps/notes/", cookie).body, HasSubstr("Remote-User: anna"));
+    EXPECT_EQ(slow.connections, 1);
+}
+
+TEST_F(Process, ThatNobodyIsConnectedToIsReplacedAtOnce) {
+    bool retired = false;
+    tier_.on_loop([&](Engine& engine) {
+        engine.retire(folder_.path + "/notes/anna.sock", true, [&] { retired = true; });
+    });
+    EXPECT_TRUE(retired);
 }
 
 TEST_F(Process, ThatDoesNotStartIsToldWithWhatTheKeeperSaid) {

@@ -84,8 +84,9 @@ class TourOfANight(TourBase):
         assert not crowd.failures, crowd.failures[:3]
         for guest in guests:
             assert NEW_TITLE in guest.get("/").text, "the new title is not on the portal"
-        self.say(f"one line changed; hasp push-app --wait: {number(pushed['files'])} files of {number(pushed['bytes'])} bytes, a pack of "
-                 f"{number(pushed['pack_bytes'])}; at tokyo and the center after {took:.1f} s")
+        what = "what changed" if pushed["delta"] else "all of it: the center has not seen this repository before"
+        self.say(f"hasp push-app --wait: {number(pushed['files'])} files of {number(pushed['bytes'])} bytes, a pack of "
+                 f"{number(pushed['pack_bytes'])} ({what}); at tokyo and the center after {took:.1f} s")
         self.say(f"meanwhile {number(crowd.answers)} requests at both, 0 failed, the slowest {crowd.slowest_s:.1f} s; the portal says "
                  f"\"{NEW_TITLE}\"")
         with Crowd(guests, "/apps/wiki/status", CROWD_PER_S) as crowd:

@@ -151,7 +151,10 @@ Status Delegation::reach(const AssignmentRow& row) {
     if (!held.ok()) {
         return held.error();
     }
-    return *held && (*held)->origin == row.origin ? world_.apps.remove(row.app) : Status{};
+    if (!*held) {
+        return world_.rollouts.drop(row.app); // it was still on its way
+    }
+    return (*held)->origin == row.origin ? world_.apps.remove(row.app) : Status{};
 }
 
 void Delegation::round_done() {

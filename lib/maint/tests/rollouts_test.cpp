@@ -83,6 +83,18 @@ TEST_F(Rolled, ARemovedAppHasNoRollout) {
     EXPECT_TRUE(rollouts(tokyo).empty());
 }
 
+TEST_F(Rolled, OneThatIsNotToComeAnyMoreIsNotWaitedFor) {
+    tree.cut_at("release.get", 1);
+    tree.add_app(upper, "leaflets", {"tokyo"});
+    tree.pass_s(2);
+    EXPECT_EQ(rollouts(tokyo).size(), 1U);
+    ASSERT_TRUE(upper.admin("app.remove", {{"name", "leaflets"}}).ok());
+    ASSERT_TRUE(tree.link(tokyo));
+    tree.pass_s(15);
+    EXPECT_TRUE(rollouts(tokyo).empty());
+    EXPECT_TRUE(rollouts(upper).empty());
+}
+
 TEST_F(Rolled, AChildSpeaksForItselfAndThoseBelowItAlone) {
     const auto said = [](const std::string& tier, const Json& more = Json::object()) {
         Json one{{"tier", tier},           {"app", "leaflets"}, {"release", "r1"},

@@ -100,21 +100,20 @@ int allow(const Args& args, Env& env) {
 
 int key(const Args& args, Env& env) {
     const std::string file = args.get("FILE");
-    if (::access(file.c_str(), F_OK) == 0) {
-        // There already: its public part once more, never another key in its place.
-        auto held = trust::load_signing_key(file);
-        if (!held.ok()) {
-            return report(args, env, held.error());
-        }
-        env.out(maint::public_pem(held->public_key()));
-        return 0;
+    // There already: its public part once more, never another key in its place.
+    const bool there = ::access(file.c_str(), F_OK) == 0;
+    auto made = there ? trust::load_signing_key(file)
+                      : Result<trust::SigningKey>(trust::SigningKey::generate(env.random));
+    if (!made.ok()) {
+        return report(args, env, made.error());
     }
-    const trust::SigningKey made = trust::SigningKey::generate(env.random);
-    if (Status saved = trust::save_private(file, made.pem()); !saved.ok()) {
+    if (Status saved = there ? Status{} : trust::save_private(file, made->pem()); !saved.ok()) {
         return report(args, env, saved.error());
     }
-    env.out(maint::public_pem(made.public_key()));
-    return 0;
+    const trust::PublicKey open = made->public_key();
+    return show(args, env,
+                Json{{"key", maint::key_name(open.raw())}, {"public", maint::public_pem(open)}},
+                [](const Json& r) { return text_of(r, "public"); });
 }
 
 } // namespace

@@ -3,6 +3,7 @@
 #include "publishing.h"
 
 #include "base/clock.h"
+#include "base/files.h"
 #include "base/text.h"
 #include "release_hash.h"
 #include "store/db.h"
@@ -10,6 +11,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 namespace hasp::maint {
 
@@ -27,9 +29,18 @@ Release release_of(const std::string& content, std::uint64_t number) {
 
 struct Side {
     Side(const Clock& clock, TierIdentity identity)
-        : me(std::move(identity)), db(*store::Db::open(":memory:")),
+        : me(std::move(identity)), dir(folder()), db(*store::Db::open(dir + "/keeper.db")),
           rows(*TierStore::open(*db, "clinics")), publishing(clock, me, rows) {}
+    ~Side() {
+        db.reset();
+        EXPECT_TRUE(remove_tree(dir).ok());
+    }
+    static std::string folder() {
+        std::string name = testing::TempDir() + "/hasp_publishing_XXXXXX";
+        return ::mkdtemp(name.data()) == nullptr ? std::string() : name;
+    }
     TierIdentity me;
+    std::string dir;
     std::unique_ptr<store::Db> db;
     TierStore rows;
     Publishing publishing;

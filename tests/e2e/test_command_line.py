@@ -86,6 +86,13 @@ class CommandLine(TreeCase):
         self.assertEqual(json_of("user show", "nurse")["groups"], ["night"])
         self.assertEqual(json_of("app add", leaflets, "--to", top)["app"], "leaflets")
         self.assertEqual([a["name"] for a in json_of("app list")["apps"]], ["leaflets"])
+        (leaflets / "index.html").write_text("<p>Opening hours of the summer")
+        self.assertEqual(json_of("push-app", leaflets, "--wait")["tiers"][0]["state"], "serving")
+        self.assertEqual([r["number"] for r in json_of("app releases", "leaflets")["releases"]], [2, 1])
+        self.assertEqual(json_of("app rollback", "leaflets")["number"], 3)
+        public = self.tree.folder / "publisher.pub"
+        public.write_text(json_of("app key", self.tree.folder / "publisher.pem")["public"])
+        self.assertEqual(len(json_of("app allow", "leaflets", "--key", public)["keys"]), 1)
         json_of("user entitle", "nurse", "leaflets")
         json_of("user withdraw", "nurse", "leaflets")
         self.assertTrue(json_of("token create", "nurse", "--label", "phone")["token"].startswith("hasp_"))

@@ -12,6 +12,7 @@
 #include "maint/tier_store.h"
 #include "pack_shelf.h"
 #include "publishing.h"
+#include "release_answer.h"
 #include "signon/account_store.h"
 #include "trust/lease.h"
 #include "trusted_clock.h"
@@ -185,12 +186,9 @@ class Delegation {
     void round_done();
     void on_release_get(const std::string& child, const Message& message,
                         const Links::Answer& answer);
-    std::string base_for(const std::string& app, const std::vector<std::string>& ids,
-                         std::string& text) const;
-    void answer_release(Json head, std::string base, const ReleaseRow& proof, bool patched,
-                        std::string small, const Links::Answer& answer);
-    Result<Release> release_in(const std::string& app, const Message& answer,
-                               std::string& pack) const;
+    std::vector<std::string> commits_of(const std::string& app, const Message& question) const;
+    std::string base_text_of(const std::string& app, const std::string& id) const;
+    void answer_release(const Message& question, ReleaseAnswer said, const Links::Answer& answer);
     void on_pack_get(const std::string& child, const Message& message, const Links::Answer& answer);
     std::optional<AssignmentRow> assigned(const std::string& child, const std::string& app,
                                           const std::string& release_id);

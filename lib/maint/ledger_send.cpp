@@ -34,8 +34,7 @@ void Ledger::flush() {
     if (in_flight_ == 0 && sent_us_ != 0 && now - sent_us_ < step_us) {
         return;
     }
-    const std::vector<std::string> features = world_.links.features(to_parent);
-    if (std::find(features.begin(), features.end(), "usage") == features.end()) {
+    if (!world_.links.has_feature(to_parent, "usage")) {
         return; // an older parent: it is kept until there is a newer one
     }
     send();

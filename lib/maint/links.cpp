@@ -7,8 +7,9 @@ namespace hasp::maint {
 namespace {
 constexpr const char* again = "again"; // see levels.h
 // What both sides must know before they use it. A parent serves children two releases back.
-const std::vector<std::string> own_features{"lease",   "desired", "pack",  "login", "token",
-                                            "session", "report",  "usage", "renew", again};
+const std::vector<std::string> own_features{"lease", "desired", "pack",   "login",
+                                            "token", "session", "report", "usage",
+                                            "renew", "patch",   again};
 constexpr std::size_t features_max = 64;
 constexpr std::size_t feature_bytes_max = 64;
 constexpr std::size_t version_bytes_max = 64;
@@ -46,9 +47,9 @@ std::int64_t Links::rtt_ms(const std::string& neighbour) const {
     return link == nullptr ? -1 : link->rtt_ms;
 }
 
-std::vector<std::string> Links::features(const std::string& neighbour) const {
+bool Links::has_feature(const std::string& neighbour, const std::string& feature) const {
     const Link* link = find(neighbour);
-    return link == nullptr ? std::vector<std::string>{} : link->features;
+    return link != nullptr && has(*link, feature);
 }
 
 Links::Skew Links::skew(const std::string& neighbour) const {
@@ -74,16 +75,16 @@ void Links::send(const Link& link, const Json& head, std::string_view body,
     send_text(link, dump(head), body, answers.empty() ? text_of(head, "t") : answers);
 }
 
-bool Links::knows_again(const Link& link) const {
-    return std::find(link.features.begin(), link.features.end(), again) != link.features.end() &&
-           std::find(features_.begin(), features_.end(), again) != features_.end();
+bool Links::has(const Link& link, const std::string& feature) const {
+    return std::find(link.features.begin(), link.features.end(), feature) != link.features.end() &&
+           std::find(features_.begin(), features_.end(), feature) != features_.end();
 }
 
 void Links::send_level(Link& link, const std::string& type, const Json& head,
                        std::string_view body) {
     const std::string text = dump(head);
     const std::optional<std::string> patch =
-        knows_again(link) ? link.said.shorten(type, text, body) : std::nullopt;
+        has(link, again) ? link.said.shorten(type, text, body) : std::nullopt;
     if (patch) {
         send_text(link, dump({{"t", again}, {"of", type}}), *patch, type);
     } else {
@@ -207,7 +208,7 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
             cut(neighbour, "its difference gave another message than it had said");
             return;
         }
-    } else if (Levels::is_level(type) && knows_again(link)) {
+    } else if (Levels::is_level(type) && has(link, again)) {
         link.heard.heard(type, frame.head, message.body);
     }
     if (type != "re") {

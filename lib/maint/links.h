@@ -73,7 +73,8 @@ class Links {
     bool connected(const std::string& neighbour) const;
     // Milliseconds of the last heartbeat, -1 before the first.
     std::int64_t rtt_ms(const std::string& neighbour) const;
-    std::vector<std::string> features(const std::string& neighbour) const;
+    // Whether a linked neighbour has this one, and we too.
+    bool has_feature(const std::string& neighbour, const std::string& feature) const;
     // How the neighbour's hasp differs from ours; empty while it is not linked.
     struct Skew {
         std::string version;              // of its hasp; empty: it did not say
@@ -120,7 +121,7 @@ class Links {
     void send_level(Link& link, const std::string& type, const Json& head, std::string_view body);
     void send_text(const Link& link, std::string_view head, std::string_view body,
                    const std::string& counts_as);
-    bool knows_again(const Link& link) const;
+    bool has(const Link& link, const std::string& feature) const;
     void count(const Link& link, const std::string& type, std::size_t in, std::size_t out);
     void take(LinkId id, ipc::Frame&& frame);
     void hear_time(const std::string& neighbour, const Json& head);

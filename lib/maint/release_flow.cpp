@@ -3,7 +3,6 @@
 #include "base/files.h"
 #include "base/text.h"
 #include "delegation.h"
-#include "text_patch.h"
 
 #include <algorithm>
 
@@ -74,97 +73,69 @@ void Delegation::on_release_get(const std::string& child, const Message& message
         answer(release.ok() ? statement.error() : release.error());
         return;
     }
-    Json head{{"signature", to_base64url(proof->signature)},
-              {"publishers", to_base64url(*statement)}};
-    const bool patched = message.head.contains("bases");
-    std::string base;
-    if (patched) {
-        head["base"] = base_for(app, texts_of(message.head, "bases"), base);
-    }
+    ReleaseAnswer said{proof->manifest, proof->signature, *statement, "", "", 0, ""};
     if (true_of(message.head, "held")) {
-        answer_release(std::move(head), std::move(base), *proof, patched, "", answer);
+        answer_release(message, std::move(said), answer);
         return;
     }
-    packs_.build(*release, texts_of(message.head, "have"),
-                 [this, answer, head, base, patched, proof = *proof, app,
-                  id](Result<PackShelf::Pack> pack) mutable {
+    packs_.build(*release, commits_of(app, message),
+                 [this, answer, said, message, app, id](Result<PackShelf::Pack> pack) mutable {
                      if (!pack.ok()) {
                          answer(pack.error());
                          return;
                      }
-                     head["pack"] = pack->key;
-                     head["pack_bytes"] = pack->info.size;
-                     head["pack_sha256"] = pack->info.sha256;
-                     std::string small;
-                     if (patched && pack->info.size <= pack_inline_bytes_max) {
+                     said.pack_name = pack->key;
+                     said.pack_bytes = pack->info.size;
+                     said.pack_sha256 = pack->info.sha256;
+                     if (pack->info.size <= pack_inline_bytes_max) {
                          // What fails here is asked for piece by piece.
-                         small = packs_.read(pack->key, app, id, 0).value_or("");
+                         said.pack = packs_.read(pack->key, app, id, 0).value_or("");
                      }
-                     answer_release(std::move(head), std::move(base), proof, patched,
-                                    std::move(small), answer);
+                     answer_release(message, std::move(said), answer);
                  });
 }
 
-// Of the releases that a child holds, the first that we hold too: its id, and the text in `text`. A
-// sequence may differ from tier to tier, so it is left out. Empty: none.
-std::string Delegation::base_for(const std::string& app, const std::vector<std::string>& ids,
-                                 std::string& text) const {
-    for (const std::string& id : ids) {
+// What a child has of an app: the commits of its bases, or those that it names.
+std::vector<std::string> Delegation::commits_of(const std::string& app,
+                                                const Message& question) const {
+    std::vector<std::string> out = texts_of(question.head, "have");
+    for (const std::string& id : texts_of(question.head, "bases")) {
         if (!valid_release_id(id) || !world_.releases.holds(app, id)) {
             continue;
         }
-        if (auto release = world_.releases.manifest(app, id); release.ok()) {
-            release->epoch = release->number = 0;
-            text = encode_release(*release);
-            return id;
+        if (const auto release = world_.releases.manifest(app, id); release.ok()) {
+            out.push_back(release->commit);
         }
     }
-    return "";
+    return out;
 }
 
-// The text as its difference to the base, and behind it the whole pack if that is `small`.
-void Delegation::answer_release(Json head, std::string base, const ReleaseRow& proof, bool patched,
-                                std::string small, const Links::Answer& answer) {
-    if (!patched) {
-        answer(Message{std::move(head), proof.manifest});
+std::string Delegation::base_text_of(const std::string& app, const std::string& id) const {
+    if (!valid_release_id(id) || !world_.releases.holds(app, id)) {
+        return "";
+    }
+    const auto release = world_.releases.manifest(app, id);
+    return release.ok() ? base_text(encode_release(*release)) : "";
+}
+
+void Delegation::answer_release(const Message& question, ReleaseAnswer said,
+                                const Links::Answer& answer) {
+    if (!question.head.contains("bases")) {
+        answer(encode_plain_release_answer(said));
         return;
     }
-    auto patch = std::make_shared<Result<std::string>>(std::string());
-    world_.ports.background(
-        [patch, base = std::move(base), text = proof.manifest] { *patch = make_patch(base, text); },
-        [patch, head = std::move(head), small = std::move(small), answer]() mutable {
-            if (!patch->ok()) {
-                answer(patch->error());
-                return;
-            }
-            head["text_bytes"] = (*patch)->size();
-            answer(Message{std::move(head), **patch + small});
-        });
-}
-
-// The release in a parent's answer, and in `pack` what of its pack came with it.
-Result<Release> Delegation::release_in(const std::string& app, const Message& answer,
-                                       std::string& pack) const {
-    if (!answer.head.contains("base")) {
-        return decode_release(answer.body);
-    }
-    const auto size = static_cast<std::size_t>(int_of(answer.head, "text_bytes"));
-    if (size > answer.body.size()) {
-        return fail(Code::refused, "the text of the release is cut short");
-    }
-    const std::string named = text_of(answer.head, "base");
+    std::string base_id;
     std::string base;
-    if (!named.empty() && base_for(app, {named}, base) != named) {
-        return fail(Code::refused,
-                    "the text of the release is a difference to one that is not here");
+    for (const std::string& id : texts_of(question.head, "bases")) {
+        if (base = base_text_of(text_of(question.head, "app"), id); !base.empty()) {
+            base_id = id;
+            break;
+        }
     }
-    auto text = apply_patch(base, std::string_view(answer.body).substr(0, size),
-                            release_manifest_bytes_max);
-    if (!text.ok()) {
-        return text.error();
-    }
-    pack = answer.body.substr(size);
-    return decode_release(*text);
+    auto made = std::make_shared<Result<Message>>(Message{});
+    world_.ports.background([made, said = std::move(said), base_id,
+                             base] { *made = encode_release_answer(said, base_id, base); },
+                            [made, answer] { answer(std::move(*made)); });
 }
 
 void Delegation::on_pack_get(const std::string& child, const Message& message,
@@ -304,11 +275,12 @@ void Delegation::fetch_release(const AssignmentRow& wanted) {
     if (!world_.releases.holds(wanted.app, wanted.release_id)) {
         said(wanted, RolloutState::fetching);
     }
-    Json question{{"t", "release.get"},
-                  {"app", wanted.app},
-                  {"release", wanted.release_id},
-                  {"have", have},
-                  {"bases", bases}};
+    Json question{{"t", "release.get"}, {"app", wanted.app}, {"release", wanted.release_id}};
+    if (world_.links.has_feature(to_parent, "patch")) {
+        question["bases"] = bases;
+    } else {
+        question["have"] = have;
+    }
     if (world_.releases.holds(wanted.app, wanted.release_id)) {
         question["held"] = true;
     }
@@ -317,24 +289,25 @@ void Delegation::fetch_release(const AssignmentRow& wanted) {
             failed_with(wanted, answer.error().message);
             return;
         }
-        std::string pack;
-        auto release = release_in(wanted.app, *answer, pack);
+        auto got = decode_release_answer(
+            *answer, [&](const std::string& id) { return base_text_of(wanted.app, id); });
+        if (!got.ok()) {
+            failed_with(wanted, got.error().message);
+            return;
+        }
+        auto release = decode_release(got->text);
         if (!release.ok() || release->app != wanted.app ||
             release_id(*release) != wanted.release_id) {
             failed_with(wanted, "the parent sent another release than it had assigned");
             return;
         }
-        const std::string statement =
-            from_base64url(text_of(answer->head, "publishers")).value_or("");
-        auto proof = world_.publishing.prove(
-            wanted, *release, from_base64url(text_of(answer->head, "signature")).value_or(""),
-            statement);
+        auto proof = world_.publishing.prove(wanted, *release, got->signature, got->statement);
         if (!proof.ok()) {
             failed_with(wanted, proof.error().message);
             return;
         }
         if (world_.releases.holds(wanted.app, wanted.release_id)) {
-            held_now(wanted, *proof, statement);
+            held_now(wanted, *proof, got->statement);
             return;
         }
         if (Status made = make_folders(world_.state + "/spool"); !made.ok()) {
@@ -342,19 +315,19 @@ void Delegation::fetch_release(const AssignmentRow& wanted) {
             return;
         }
         PackSpool spool(world_.state + "/spool/" + wanted.app + "-" + wanted.release_id + ".pack",
-                        static_cast<std::uint64_t>(int_of(answer->head, "pack_bytes")),
-                        text_of(answer->head, "pack_sha256"));
-        Status opened = spool.open();
-        if (opened.ok() && spool.have_bytes() == 0 && !pack.empty()) {
-            opened = spool.append(0, pack);
+                        got->pack_bytes, got->pack_sha256);
+        Status opened = got->pack.empty() ? Status() : spool.remove();
+        opened = opened.ok() ? spool.open() : opened;
+        if (opened.ok() && !got->pack.empty()) {
+            opened = spool.append(0, got->pack);
         }
         if (!opened.ok()) {
             failed_with(wanted, opened.error().message);
             return;
         }
-        fetch_pack(std::make_shared<Download>(
-            Download{wanted, *std::move(release), *std::move(proof), statement,
-                     text_of(answer->head, "pack"), std::move(spool)}));
+        fetch_pack(
+            std::make_shared<Download>(Download{wanted, *std::move(release), *std::move(proof),
+                                                got->statement, got->pack_name, std::move(spool)}));
     });
 }
 

@@ -118,6 +118,10 @@ class Gate:
         self._open.set()
         return time.time()
 
+    def is_used(self) -> bool:
+        with self._lock:
+            return bool(self._pairs)
+
     def hold(self) -> None:
         self._open.clear()
 

@@ -6,6 +6,7 @@
 #include "client_store.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 namespace hasp::sync {
@@ -403,6 +404,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     Arrived out;
     bool whole = false;
     std::uint64_t verdicts = 0;
+    std::uint64_t overruled = std::numeric_limits<std::uint64_t>::max(); // the oldest such revision
     for (Record record;;) {
         auto more = reader.next(record);
         if (!more) {
@@ -432,6 +434,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
             [[fallthrough]];
         case Verdict::superseded:
             // The home's state comes in its place: as far as we go, ours is told.
+            overruled = std::min(overruled, record.revision);
             noted = op.remove ? store_->drop_base(folder.id, op.path)
                               : store_->put_base(folder.id, op.path, op.row);
             break;
@@ -449,6 +452,11 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     out.again = whole || (*batch && (*batch)->more);
     row->whole = whole;
     row->status.revision.epoch = head->epoch;
+    if (overruled <= row->status.revision.number) {
+        // It comes with this answer, though it is older than what we have. If this one is not put
+        // in place, the next must bring it too: apply() goes forward again.
+        row->status.revision.number = overruled == 0 ? 0 : overruled - 1;
+    }
     row->status.conflicts += out.conflicts;
     if (*batch) {
         FolderStatus& s = row->status;

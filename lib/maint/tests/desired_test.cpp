@@ -130,8 +130,9 @@ TEST_F(Ordered, OnePackServesChildrenThatHoldTheSameAndAnotherThoseThatDoNot) {
     for (Node* at : {&tokyo, &osaka, &kyoto}) {
         EXPECT_EQ(at->route("atlas"), registry::Route::here) << at->name;
     }
-    // The import here, one pack against the first release, one whole one.
-    EXPECT_EQ(center.background_runs - before, 3);
+    // The import here, one pack against the first release, one whole one, and a text for each
+    // child.
+    EXPECT_EQ(center.background_runs - before, 6);
 }
 
 TEST_F(Ordered, AnAppThatCannotBeHadDoesNotHoldUpTheOthers) {

@@ -162,6 +162,10 @@ class Engine : public ::testing::Test {
             return std::nullopt;
         }
         round.conflicts = arrived->conflicts;
+        if (dies_before_apply_) {
+            at.start();
+            return std::nullopt;
+        }
         auto applied = at.client->apply(at.folder, false);
         EXPECT_TRUE(applied.ok()) << (applied.ok() ? "" : applied.error().message);
         if (!applied) {
@@ -204,6 +208,7 @@ class Engine : public ::testing::Test {
     ManualClock clock_;
     SeededRandom random_{5};
     int messages_left_ = -1;
+    bool dies_before_apply_ = false;
     bool full_ = false; // a disk: errors are expected
     std::string last_error_;
     std::unique_ptr<Machine> home_, tokyo_, osaka_;
@@ -319,6 +324,36 @@ TEST_F(Engine, LetsAnEditBeatADeletionAndForgetsWhatBothDeleted) {
         EXPECT_EQ(at->content("edited-there"), "33");
         EXPECT_EQ(at->content("both"), "(not_found)");
     }
+}
+
+TEST_F(Engine, BringsAgainWhatTheHomeKeptWhenTheTierDiedBeforeItWasInPlace) {
+    ASSERT_EQ(::mkdir(tokyo_->path("notes").c_str(), 0755), 0);
+    ASSERT_EQ(::mkdir(tokyo_->path("notes/old").c_str(), 0755), 0);
+    tokyo_->write("notes/a", "1");
+    sync(*tokyo_);
+    sync(*osaka_);
+    // The home keeps the folder for what osaka has put into it; its row is older than what tokyo
+    // has.
+    osaka_->write("notes/b", "2");
+    sync(*osaka_);
+    ASSERT_EQ(::unlink(tokyo_->path("notes/a").c_str()), 0);
+    ASSERT_EQ(::rmdir(tokyo_->path("notes/old").c_str()), 0);
+    ASSERT_EQ(::rmdir(tokyo_->path("notes").c_str()), 0);
+    dies_before_apply_ = true;
+    bool again = false;
+    EXPECT_FALSE(exchange(*tokyo_, again).has_value());
+    dies_before_apply_ = false;
+    for (int i = 0; i < 2; ++i) {
+        sync(*tokyo_);
+        sync(*osaka_);
+    }
+    for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+        EXPECT_EQ(at->content("notes/a"), "(not_found)");
+        EXPECT_EQ(at->content("notes/b"), "2");
+    }
+    const Round quiet = sync(*tokyo_);
+    EXPECT_EQ(quiet.files, 0U);
+    EXPECT_LT(quiet.down, 100U);
 }
 
 TEST_F(Engine, DoesEverythingOnceWhicheverMessageIsLost) {

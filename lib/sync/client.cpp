@@ -109,17 +109,25 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
     status.held_files = 0;
     const Plan planned = plan(base_tree, look.scan.tree, base_tree,
                               [](const std::string& path, unsigned) { return path; });
-    const bool vanished = (look.scan.missing || folder.made_anew || was_gone) &&
-                          !base_tree.empty() && !look.row.released;
+    // What takes a file's place is a change of the file, not a deletion.
+    const auto is_deletion = [&look](const Operation& op) {
+        return op.at == Side::theirs && op.act == Act::remove && !look.scan.tree.contains(op.path);
+    };
+    // Folders alone are nothing to lose.
+    const bool files_go =
+        std::any_of(planned.operations.begin(), planned.operations.end(), [&](const Operation& op) {
+            return is_deletion(op) && op.entry.kind != FileKind::folder;
+        });
+    const bool vanished =
+        (look.scan.missing || folder.made_anew || was_gone) && files_go && !look.row.released;
     const bool mass = were_many || is_mass_deletion(base_tree, look.scan.tree);
-    const bool hold = vanished || (mass && !look.row.released);
+    const bool hold = vanished || (mass && files_go && !look.row.released);
     std::size_t deletions = 0;
     for (const Operation& op : planned.operations) {
         if (op.at != Side::theirs) {
             continue;
         }
-        // What takes a file's place is a change of the file, not a deletion.
-        const bool deletion = op.act == Act::remove && !look.scan.tree.contains(op.path);
+        const bool deletion = is_deletion(op);
         deletions += deletion ? 1 : 0;
         if (hold && (deletion || vanished)) {
             status.held_files += op.entry.kind == FileKind::folder ? 0 : 1;

@@ -143,6 +143,9 @@ Result<Home::Taken> Home::take(const Question& question) {
             if (!*more) {
                 return taken;
             }
+            if (record.verdict == Verdict::superseded || record.verdict == Verdict::copied) {
+                taken.oldest = std::min(taken.oldest, record.revision);
+            }
             taken.verdicts.push_back(record);
         }
     }

@@ -238,9 +238,12 @@ void Home::judge(const std::vector<Pushed>& pushed, const Plan& decided,
 Result<Home::Answer> Home::answer(const Question& question, const Taken& taken) {
     const FolderId& folder = question.folder;
     auto revision = store_->revision(folder);
+    std::uint64_t since = question.since.epoch == 0 ? 0 : question.since.number;
+    if (taken.oldest <= since) {
+        since = taken.oldest == 0 ? 0 : taken.oldest - 1;
+    }
     auto rows =
-        revision ? store_->rows_since(folder, question.since.epoch == 0 ? 0 : question.since.number)
-                 : Result<std::vector<Row>>(revision.error());
+        revision ? store_->rows_since(folder, since) : Result<std::vector<Row>>(revision.error());
     if (!rows) {
         return rows.error();
     }

@@ -3,6 +3,7 @@
 
 #include "sync/home.h"
 
+#include <limits>
 #include <map>
 #include <set>
 #include <string>
@@ -28,6 +29,9 @@ struct Home::Taken {
     std::map<std::string, std::uint64_t> agreed; // path → revision: the sender has it
     std::set<std::string> hashes;                // contents that the sender has
     std::map<std::string, std::string> differs;  // path → content that the sender has there
+    // Of a batch that is judged already, the oldest revision that overruled it: as differs, for an
+    // answer that is given again.
+    std::uint64_t oldest = std::numeric_limits<std::uint64_t>::max();
 };
 
 } // namespace hasp::sync

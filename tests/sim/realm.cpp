@@ -213,16 +213,24 @@ Realm::Realm() {
     }
 }
 
-Realm::~Realm() {
-    // Trees of releases are read-only.
+namespace {
+
+// Trees of releases are read-only.
+void make_writable(const std::string& folder) {
     std::error_code ignored;
-    for (auto at = std::filesystem::recursive_directory_iterator(root_, ignored);
+    for (auto at = std::filesystem::recursive_directory_iterator(folder, ignored);
          at != std::filesystem::recursive_directory_iterator(); at.increment(ignored)) {
         if (at->is_directory(ignored) && !at->is_symlink(ignored)) {
             std::filesystem::permissions(at->path(), std::filesystem::perms::owner_all,
                                          std::filesystem::perm_options::add, ignored);
         }
     }
+}
+
+} // namespace
+
+Realm::~Realm() {
+    make_writable(root_);
     static_cast<void>(remove_tree(root_));
 }
 
@@ -234,13 +242,18 @@ std::string Realm::fresh_files(const std::string& machine) const {
             continue;
         }
         std::filesystem::create_directories(to, failed);
-        // Both are only read.
-        for (const char* part : {"keys", "releases"}) {
-            if (!std::filesystem::exists(to + "/" + part)) {
-                std::filesystem::create_directory_symlink(held.files + "/" + part, to + "/" + part,
-                                                          failed);
-            }
+        // Keys are only read; of releases, those that are not needed any more are removed.
+        if (!std::filesystem::exists(to + "/keys")) {
+            std::filesystem::create_directory_symlink(held.files + "/keys", to + "/keys", failed);
         }
+        make_writable(to + "/releases");
+        if (const Status removed = remove_tree(to + "/releases"); !removed.ok()) {
+            give_up(removed.error().message);
+        }
+        std::filesystem::copy(held.files + "/releases", to + "/releases",
+                              std::filesystem::copy_options::recursive |
+                                  std::filesystem::copy_options::copy_symlinks,
+                              failed);
     }
     if (failed) {
         give_up(to + ": " + failed.message());

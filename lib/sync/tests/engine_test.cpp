@@ -326,34 +326,39 @@ TEST_F(Engine, LetsAnEditBeatADeletionAndForgetsWhatBothDeleted) {
     }
 }
 
-TEST_F(Engine, BringsAgainWhatTheHomeKeptWhenTheTierDiedBeforeItWasInPlace) {
-    ASSERT_EQ(::mkdir(tokyo_->path("notes").c_str(), 0755), 0);
-    ASSERT_EQ(::mkdir(tokyo_->path("notes/old").c_str(), 0755), 0);
-    tokyo_->write("notes/a", "1");
-    sync(*tokyo_);
-    sync(*osaka_);
-    // The home keeps the folder for what osaka has put into it; its row is older than what tokyo
-    // has.
-    osaka_->write("notes/b", "2");
-    sync(*osaka_);
-    ASSERT_EQ(::unlink(tokyo_->path("notes/a").c_str()), 0);
-    ASSERT_EQ(::rmdir(tokyo_->path("notes/old").c_str()), 0);
-    ASSERT_EQ(::rmdir(tokyo_->path("notes").c_str()), 0);
-    dies_before_apply_ = true;
-    bool again = false;
-    EXPECT_FALSE(exchange(*tokyo_, again).has_value());
-    dies_before_apply_ = false;
-    for (int i = 0; i < 2; ++i) {
+TEST_F(Engine, BringsAgainWhatTheHomeKeptWhenItsAnswerWasLostOrNotPutInPlace) {
+    for (const bool lost : {false, true}) {
+        const std::string notes = lost ? "notes" : "papers";
+        ASSERT_EQ(::mkdir(tokyo_->path(notes).c_str(), 0755), 0);
+        ASSERT_EQ(::mkdir(tokyo_->path(notes + "/old").c_str(), 0755), 0);
+        tokyo_->write(notes + "/a", "1");
         sync(*tokyo_);
         sync(*osaka_);
+        // The home keeps the folder for what osaka has put into it; its row is older than what
+        // tokyo has.
+        osaka_->write(notes + "/b", "2");
+        sync(*osaka_);
+        ASSERT_EQ(::unlink(tokyo_->path(notes + "/a").c_str()), 0);
+        ASSERT_EQ(::rmdir(tokyo_->path(notes + "/old").c_str()), 0);
+        ASSERT_EQ(::rmdir(tokyo_->path(notes).c_str()), 0);
+        dies_before_apply_ = !lost;
+        messages_left_ = lost ? 1 : -1; // the batch, and no answer
+        bool again = false;
+        EXPECT_FALSE(exchange(*tokyo_, again).has_value());
+        dies_before_apply_ = false;
+        messages_left_ = -1;
+        for (int i = 0; i < 2; ++i) {
+            sync(*tokyo_);
+            sync(*osaka_);
+        }
+        for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+            EXPECT_EQ(at->content(notes + "/a"), "(not_found)");
+            EXPECT_EQ(at->content(notes + "/b"), "2");
+        }
+        const Round quiet = sync(*tokyo_);
+        EXPECT_EQ(quiet.files, 0U);
+        EXPECT_LT(quiet.down, 100U);
     }
-    for (Machine* at : {tokyo_.get(), osaka_.get()}) {
-        EXPECT_EQ(at->content("notes/a"), "(not_found)");
-        EXPECT_EQ(at->content("notes/b"), "2");
-    }
-    const Round quiet = sync(*tokyo_);
-    EXPECT_EQ(quiet.files, 0U);
-    EXPECT_LT(quiet.down, 100U);
 }
 
 TEST_F(Engine, DoesEverythingOnceWhicheverMessageIsLost) {
@@ -448,6 +453,32 @@ TEST_F(Engine, GoesOnHoldingWhenSomethingComesIntoTheEmptiedFolder) {
     sync(*osaka_);
     EXPECT_EQ(osaka_->content("a"), "(not_found)");
     EXPECT_EQ(osaka_->content("c"), "3");
+}
+
+TEST_F(Engine, HoldsNoFolderThatIsAllThatIsLeftOfAMassDeletion) {
+    ASSERT_EQ(::mkdir(tokyo_->path("notes").c_str(), 0755), 0);
+    tokyo_->write("notes/a", noise(500));
+    tokyo_->write("b", noise(500));
+    sync(*tokyo_);
+    sync(*osaka_);
+    ASSERT_EQ(::unlink(tokyo_->path("notes/a").c_str()) + ::unlink(tokyo_->path("b").c_str()) +
+                  ::rmdir(tokyo_->path("notes").c_str()),
+              0);
+    sync(*tokyo_);
+    EXPECT_EQ(tokyo_->client->status()->at(0).held_files, 2U);
+    ASSERT_EQ(::rename(osaka_->path("notes/a").c_str(), osaka_->path("list").c_str()), 0);
+    sync(*osaka_);
+    ASSERT_EQ(::unlink(osaka_->path("b").c_str()), 0);
+    sync(*osaka_);
+    for (int i = 0; i < 3; ++i) {
+        sync(*tokyo_);
+        sync(*osaka_);
+    }
+    EXPECT_EQ(tokyo_->client->status()->at(0).held, "");
+    EXPECT_EQ(osaka_->content("list"), tokyo_->content("list"));
+    for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+        EXPECT_NE(::access(at->path("notes").c_str(), F_OK), 0);
+    }
 }
 
 TEST_F(Engine, NeverSendsAVanishedFolderAsDeletions) {

@@ -26,9 +26,9 @@ class Repository:
 
     def git(self, *arguments, stdin: str = "") -> str:
         identity = ["-c", "user.name=Otto", "-c", "user.email=otto@example", "-c", "core.hooksPath=/dev/null",
-                    "-c", "protocol.file.allow=always"]
+                    "-c", "protocol.file.allow=always", "-c", "maintenance.auto=false", "-c", "gc.auto=0"]
         return subprocess.run(["git", *identity, "-C", str(self.path), *map(str, arguments)], input=stdin, check=True,
-                              capture_output=True, text=True).stdout.strip()
+                              capture_output=True, text=True, timeout=120).stdout.strip()
 
     def write(self, name: str, content) -> None:
         path = self.path / name

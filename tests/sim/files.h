@@ -67,12 +67,16 @@ class UserFiles {
         Machine* at;
         std::vector<Standing> gone;
     };
+    struct Given {
+        std::uint64_t deed = 0; // the last one's number
+        std::set<std::string> at;
+    };
     struct Folder {
         std::map<std::string, Content> contents; // by SHA-256
         std::set<Standing> retired;
-        std::set<Standing> taken;                // by any deed that was done
-        std::map<Standing, std::uint64_t> given; // by the number of the deed
-        std::set<std::string> paths;             // that apps gave
+        std::set<Standing> taken; // by any deed that was done
+        std::map<Standing, Given> given;
+        std::set<std::string> paths; // that apps gave
     };
     class Hand; // files_acts.cpp: one deed on one disk
 

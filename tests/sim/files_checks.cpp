@@ -78,7 +78,8 @@ void UserFiles::done(Machine& at, Deed deed) {
     deed.number = deeds_;
     Folder& files = folder(*deed.account);
     for (const Standing& given : deed.gave) {
-        files.given[given] = deed.number;
+        files.given[given].deed = deed.number;
+        files.given[given].at.insert(at.name);
         files.retired.erase(given);
         files.paths.insert(given.first);
     }
@@ -94,7 +95,8 @@ void UserFiles::undecided(Machine& at, const Deed& deed) {
             files.contents[hash] = {"a deed that the disk ended at " + at.name, false, true};
         }
         files.paths.insert(path);
-        files.given[{path, hash}] = deeds_;
+        files.given[{path, hash}].deed = deeds_;
+        files.given[{path, hash}].at.insert(at.name);
         files.retired.erase({path, hash});
     }
     for (const Standing& given : deed.gave) {
@@ -110,7 +112,10 @@ void UserFiles::certain(const Deed& deed) {
     }
     for (const Standing& taken : deed.took) {
         const auto again = files.given.find(taken);
-        if (again == files.given.end() || again->second <= deed.number) {
+        // What two tiers put at the same place, one of them may have taken before it saw the
+        // other's.
+        if (again == files.given.end() ||
+            (again->second.deed <= deed.number && again->second.at.size() == 1)) {
             files.retired.insert(taken);
         }
     }

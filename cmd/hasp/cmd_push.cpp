@@ -161,25 +161,35 @@ Result<Upload> upload(Push& push, PushTransport& transport, Env& env, const std:
                       const Json& begun) {
     const std::string repo = folder + "/repo.git";
     std::vector<std::string> have;
+    std::string base_text;
     Upload out;
     for (const Json& one : member(begun, "have")) {
-        auto base =
-            maint::add_source_base(push.source, repo, push.release.app, text_of(one, "source"));
+        maint::PushSource before = push.source;
+        before.commit = text_of(one, "source");
+        auto base = maint::add_source_base(push.source, repo, push.release.app, before.commit);
         if (!base.ok()) {
             return base.error();
         }
-        out.delta = out.delta || *base;
         have.push_back(text_of(one, "commit"));
+        if (*base && !out.delta) {
+            // The newest that both have: the text travels as its difference to this one's.
+            auto release = maint::make_release_from_source(before, repo, push.release.app);
+            if (release.ok() && maint::release_id(*release) == text_of(one, "release")) {
+                base_text = maint::encode_release(*release);
+                push.question["base"] = text_of(one, "release");
+            }
+            out.delta = true;
+        }
     }
     const std::string file = folder + "/upload";
-    auto info = maint::write_upload(repo, push.release, have, file);
+    auto info = maint::write_upload(repo, push.release, have, base_text, file);
     if (!info.ok()) {
         return info.error();
     }
     out.bytes = info->size;
     push.question["bytes"] = info->size;
     push.question["sha256"] = info->sha256;
-    push.question["text_bytes"] = maint::encode_release(push.release).size();
+    push.question["text_bytes"] = info->text_bytes;
     const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) {
         return errno_error(errno, "cannot open " + file);

@@ -3,6 +3,8 @@
 #include "admin.h"
 #include "base/files.h"
 #include "base/text.h"
+#include "release_answer.h"
+#include "text_patch.h"
 
 #include <algorithm>
 #include <fcntl.h>
@@ -36,24 +38,29 @@ std::size_t sweep_uploads(const std::string& folder, std::int64_t now_us) {
     return left;
 }
 
-// An upload is the pack with the release's text (of sequence 0) behind it. Gives the release and
-// cuts the text off.
-Result<Release> take_text(const std::string& path, std::uint64_t bytes, std::uint64_t text_bytes) {
+// An upload is the pack with the release's text (of sequence 0) behind it, as its difference to
+// `base`. Gives the release and cuts the text off.
+Result<Release> take_text(const std::string& path, std::uint64_t bytes, std::uint64_t text_bytes,
+                          const std::string& base) {
     const Fd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (!fd) {
         return errno_error(errno, "cannot open the upload");
     }
-    std::string text(text_bytes, '\0');
+    std::string patch(text_bytes, '\0');
     std::size_t done = 0;
-    while (done < text.size()) {
-        const ssize_t n = ::pread(fd.get(), text.data() + done, text.size() - done,
+    while (done < patch.size()) {
+        const ssize_t n = ::pread(fd.get(), patch.data() + done, patch.size() - done,
                                   static_cast<off_t>(bytes - text_bytes + done));
         if (n <= 0 && errno != EINTR) {
             return fail(Code::failed, "cannot read the upload");
         }
         done += n > 0 ? static_cast<std::size_t>(n) : 0;
     }
-    auto release = decode_release(text);
+    const auto text = apply_patch(base, patch, release_manifest_bytes_max);
+    if (!text.ok()) {
+        return text.error();
+    }
+    auto release = decode_release(*text);
     if (release.ok() && ::ftruncate(fd.get(), static_cast<off_t>(bytes - text_bytes)) != 0) {
         return errno_error(errno, "cannot cut the upload");
     }
@@ -70,6 +77,7 @@ struct Incoming {
     Origin origin;
     std::optional<PackSpool> spool; // nothing: the content is held
     std::uint64_t text_bytes = 0;
+    std::string base; // release whose text that of this one is a difference to; empty: none
     Release release;
     std::optional<Proof> proof;
 };
@@ -82,7 +90,17 @@ Status take_in(Incoming& in, const ReleaseStore& releases) {
         if (Status whole = in.spool->finish(); !whole.ok()) {
             return whole;
         }
-        auto release = take_text(in.spool->path(), in.spool->expected_size(), in.text_bytes);
+        std::string base;
+        if (!in.base.empty()) {
+            const auto held = releases.manifest(in.app, in.base);
+            if (!held.ok()) {
+                return fail(Code::conflict,
+                            "the release that the text is a difference to is not held any more",
+                            "push again");
+            }
+            base = base_text(encode_release(*held));
+        }
+        auto release = take_text(in.spool->path(), in.spool->expected_size(), in.text_bytes, base);
         if (!release.ok()) {
             return release.error();
         }
@@ -170,7 +188,8 @@ void Admin::push_begin(const Json& args, const Answer& answer) {
     Json have = Json::array();
     for (const ReleaseRow& row : *rows) {
         if (have.size() < pack_have_max && world_.releases.holds(app, row.release_id)) {
-            have.push_back({{"commit", row.commit_id}, {"source", row.source}});
+            have.push_back(
+                {{"commit", row.commit_id}, {"source", row.source}, {"release", row.release_id}});
         }
     }
     // Nothing to do when it is the newest and everywhere where it is to be.
@@ -267,7 +286,9 @@ void Admin::push_commit(const Json& args, const Answer& answer) {
     const std::string key = from_base64url(text_of(args, "key")).value_or("");
     auto keys = world_.publishing.keys_or_first(app, key);
     auto next = world_.publishing.next_sequence(app);
-    if (!valid_name(app) || !valid_release_id(id) || !where.ok() || !keys.ok() || !next.ok()) {
+    const std::string base = text_of(args, "base");
+    if (!valid_name(app) || !valid_release_id(id) || (!base.empty() && !valid_release_id(base)) ||
+        !where.ok() || !keys.ok() || !next.ok()) {
         answer(!where.ok()  ? where.error()
                : !keys.ok() ? keys.error()
                : !next.ok() ? next.error()
@@ -284,6 +305,7 @@ void Admin::push_commit(const Json& args, const Answer& answer) {
                                             world_.publishing.self(),
                                             std::nullopt,
                                             static_cast<std::uint64_t>(int_of(args, "text_bytes")),
+                                            base,
                                             {},
                                             std::nullopt});
     // Asked again because the answer was lost.

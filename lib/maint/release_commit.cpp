@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "release_hash.h"
 #include "release_repo.h"
+#include "text_patch.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -376,14 +377,19 @@ Result<bool> add_source_base(const PushSource& source, const std::string& repo,
     return made.ok() ? Result<bool>(true) : Result<bool>(made.error());
 }
 
-Result<PackInfo> write_upload(const std::string& repo, const Release& release,
-                              const std::vector<std::string>& have, const std::string& out) {
-    Result<PackInfo> info = write_pack(repo, release.commit, have, out);
+Result<UploadInfo> write_upload(const std::string& repo, const Release& release,
+                                const std::vector<std::string>& have, std::string_view base_text,
+                                const std::string& out) {
+    const Result<PackInfo> info = write_pack(repo, release.commit, have, out);
     const Fd fd(info.ok() ? ::open(out.c_str(), O_RDWR | O_APPEND | O_CLOEXEC) : -1);
     if (!info.ok() || !fd) {
         return info.ok() ? errno_error(errno, "cannot open " + out) : info.error();
     }
-    if (Status written = write_all(fd.get(), encode_release(release)); !written.ok()) {
+    const Result<std::string> text = make_patch(base_text, encode_release(release));
+    if (!text.ok()) {
+        return text.error();
+    }
+    if (Status written = write_all(fd.get(), *text); !written.ok()) {
         return written.error();
     }
     if (::lseek(fd.get(), 0, SEEK_SET) != 0) {
@@ -393,7 +399,7 @@ Result<PackInfo> write_upload(const std::string& repo, const Release& release,
     if (!hashed.ok()) {
         return hashed.error();
     }
-    return PackInfo{hashed->bytes, hashed->sha256, info->objects};
+    return UploadInfo{hashed->bytes, hashed->sha256, text->size()};
 }
 
 } // namespace hasp::maint

@@ -38,13 +38,12 @@ struct Pushing : testing::Test {
         }
         const std::string repo = tree.folder("pushing.git");
         Made out{*make_release_from_folder(dir, repo, "wiki", 0, 0), {}, {}};
-        const auto info = write_upload(repo, out.release, {}, tree.folder("upload"));
+        const auto info = write_upload(repo, out.release, {}, "", tree.folder("upload"));
         EXPECT_TRUE(info.ok());
         out.upload = read_file(tree.folder("upload"), 64 << 20).value_or("");
-        out.question = {
-            {"app", "wiki"},          {"release", release_id(out.release)},
-            {"to", {"tokyo"}},        {"bytes", info->size},
-            {"sha256", info->sha256}, {"text_bytes", encode_release(out.release).size()}};
+        out.question = {{"app", "wiki"},          {"release", release_id(out.release)},
+                        {"to", {"tokyo"}},        {"bytes", info->size},
+                        {"sha256", info->sha256}, {"text_bytes", info->text_bytes}};
         return out;
     }
     void sign(Made& made, const Json& begun, const trust::SigningKey& key) {

@@ -67,9 +67,16 @@ inline constexpr std::uint64_t pack_bytes_max =
 Result<PackInfo> write_pack(const std::string& repo, const std::string& commit,
                             const std::vector<std::string>& have, const std::string& out);
 
-// What is uploaded by a push: the pack as write_pack makes it, with the release's text (of sequence
-// 0) behind it. `sha256` and `size` are those of both.
-Result<PackInfo> write_upload(const std::string& repo, const Release& release,
-                              const std::vector<std::string>& have, const std::string& out);
+// What is uploaded by a push: the pack as write_pack makes it, and behind it the release's text (of
+// sequence 0) as its difference to `base_text`, the text of a release that the receiver holds (of
+// sequence 0 too; empty: none). `size` and `sha256` are those of both.
+struct UploadInfo {
+    std::uint64_t size = 0;
+    std::string sha256;
+    std::uint64_t text_bytes = 0; // of the difference
+};
+Result<UploadInfo> write_upload(const std::string& repo, const Release& release,
+                                const std::vector<std::string>& have, std::string_view base_text,
+                                const std::string& out);
 
 } // namespace hasp::maint

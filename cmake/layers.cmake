@@ -45,12 +45,15 @@ function(hasp_library NAME)
   endif()
 endfunction()
 
-# hasp_test(NAME SOURCES … DEPS lib… [PACKAGES …]): one GoogleTest binary a library, built beside it.
+# hasp_test(NAME SOURCES … DEPS lib… [PACKAGES …] [TIMEOUT s]): one GoogleTest binary a library, built beside it.
 function(hasp_test NAME)
   if(NOT HASP_TESTS)
     return()
   endif()
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PACKAGES" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;PACKAGES" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
   add_executable(${NAME}_test ${ARG_SOURCES})
   target_include_directories(${NAME}_test PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   foreach(dep IN LISTS ARG_DEPS)
@@ -58,7 +61,7 @@ function(hasp_test NAME)
   endforeach()
   target_link_libraries(${NAME}_test PRIVATE hasp_settings ${ARG_PACKAGES} GTest::gtest GTest::gmock GTest::gtest_main)
   target_compile_options(${NAME}_test PRIVATE -Wno-undef)
-  gtest_discover_tests(${NAME}_test PROPERTIES TIMEOUT 120 LABELS unit)
+  gtest_discover_tests(${NAME}_test PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS unit)
 endfunction()
 
 # hasp_fuzz(NAME SOURCES … DEPS lib… CORPUS dir): a libFuzzer target under the preset fuzz; under the other presets the same

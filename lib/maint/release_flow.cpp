@@ -95,11 +95,20 @@ void Delegation::on_release_get(const std::string& child, const Message& message
                  });
 }
 
+namespace {
+// Each costs a look at the disk: a child that names more is not listened to any longer.
+std::vector<std::string> bases_in(const Message& question) {
+    std::vector<std::string> out = texts_of(question.head, "bases");
+    out.resize(std::min(out.size(), release_bases_max));
+    return out;
+}
+} // namespace
+
 // What a child has of an app: the commits of its bases, or those that it names.
 std::vector<std::string> Delegation::commits_of(const std::string& app,
                                                 const Message& question) const {
     std::vector<std::string> out = texts_of(question.head, "have");
-    for (const std::string& id : texts_of(question.head, "bases")) {
+    for (const std::string& id : bases_in(question)) {
         if (!valid_release_id(id) || !world_.releases.holds(app, id)) {
             continue;
         }
@@ -126,7 +135,7 @@ void Delegation::answer_release(const Message& question, ReleaseAnswer said,
     }
     std::string base_id;
     std::string base;
-    for (const std::string& id : texts_of(question.head, "bases")) {
+    for (const std::string& id : bases_in(question)) {
         if (base = base_text_of(text_of(question.head, "app"), id); !base.empty()) {
             base_id = id;
             break;

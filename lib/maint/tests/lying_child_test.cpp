@@ -130,6 +130,35 @@ TEST_F(Lying, AChildThatSaysHelloTwiceIsCutOff) {
     EXPECT_FALSE(tree.linked(tokyo));
 }
 
+TEST_F(Lying, OnlyTheFirstFourReleasesThatAChildNamesAreLookedAt) {
+    const std::string before = tree.add_app(center, "leaflets", {"tokyo"}, {{"text", "one"}});
+    tree.pass_s(3);
+    const std::string release = tree.add_app(center, "leaflets", {"tokyo"}, {{"text", "two"}});
+    tree.pass_s(3);
+    const auto base_for = [&](std::int64_t q, std::size_t unknown) {
+        Json bases = Json::array();
+        for (std::size_t i = 0; i < unknown; ++i) {
+            bases.push_back(std::string(32, static_cast<char>('a' + i % 6)));
+        }
+        bases.push_back(before);
+        tree.crossed.clear();
+        tree.forge(tokyo, {{"t", "release.get"},
+                           {"q", q},
+                           {"app", "leaflets"},
+                           {"release", release},
+                           {"bases", bases}});
+        for (const Crossed& message : tree.crossed) {
+            if (message.to == "tokyo" && int_of(message.head, "q") == q) {
+                return text_of(message.head, "base");
+            }
+        }
+        return std::string("no answer");
+    };
+    EXPECT_EQ(base_for(9101, 3), before);
+    EXPECT_EQ(base_for(9102, 4), "");
+    EXPECT_EQ(base_for(9103, 50'000), "");
+}
+
 TEST_F(Lying, AChildGetsNoReleaseAndNoSectionThatIsNotItsOwn) {
     const std::string release = tree.add_app(center, "leaflets", {"osaka"});
     tree.pass_s(3);

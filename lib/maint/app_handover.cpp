@@ -32,7 +32,7 @@ void Apps::proceed(const std::string& app) {
     }
     std::sort(running.begin(), running.end());
     for (auto& [used, key] : running) {
-        one.todo.push_back(std::move(key));
+        one.remaining.push_back(std::move(key));
     }
     next_process(app);
 }
@@ -41,9 +41,9 @@ void Apps::next_process(const std::string& app) {
     Switch& one = switches_.at(app);
     one.key.clear();
     one.candidate.clear();
-    while (!one.todo.empty()) {
-        const std::string key = one.todo.front();
-        one.todo.pop_front();
+    while (!one.remaining.empty()) {
+        const std::string key = one.remaining.front();
+        one.remaining.pop_front();
         Instance& instance = instances_.at(key);
         if (instance.runs.empty() || instance.release == one.next.release_id) {
             continue;
@@ -96,7 +96,7 @@ void Apps::successor_event(const std::string& app, const Json& head) {
         if (text_of(head, "t") == "refused" && !one.alone &&
             error_of(member(head, "error")).code == Code::conflict) {
             one.alone = true;
-            one.todo.push_front(one.key);
+            one.remaining.push_front(one.key);
             next_process(app);
             return;
         }

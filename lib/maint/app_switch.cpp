@@ -401,7 +401,7 @@ void Apps::switches_anew() {
         }
         one.step = Switch::Step::queued;
         one.tried = false;
-        one.todo.clear();
+        one.remaining.clear();
         one.key.clear();
         one.candidate.clear();
     }

@@ -188,10 +188,10 @@ class Apps {
         std::string trial;      // its process
         bool tried = false;     // it came up in the trial
         bool committed = false; // it is the app's row, and the one before it is kept
-        std::deque<std::string> todo;    // instances that run the old one
-        std::string key;                 // the one that is being replaced
-        std::string candidate;           // its successor's process
-        std::int64_t watch_until_us = 0; // boot clock
+        std::deque<std::string> remaining; // instances that run the old one
+        std::string key;                   // the one that is being replaced
+        std::string candidate;             // its successor's process
+        std::int64_t watch_until_us = 0;   // boot clock
         int crashes = 0;
         std::optional<AppRow> after; // was assigned meanwhile
     };

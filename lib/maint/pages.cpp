@@ -92,13 +92,13 @@ Pages::Response Pages::page(const Request& request, int status, std::string html
 }
 
 Pages::Response Pages::error(const Request& request, int status, const std::string& headline,
-                             const std::string& what, const std::string& todo) const {
+                             const std::string& what, const std::string& advice) const {
     signon::ErrorPage page_values;
     page_values.frame = frame();
     page_values.status = status;
     page_values.headline = headline;
     page_values.what = what;
-    page_values.what_to_do = todo;
+    page_values.what_to_do = advice;
     return page(request, status, signon::render(page_values));
 }
 

@@ -88,7 +88,7 @@ class Pages {
     signon::PageFrame frame_for(const Request& request) const;
     Response page(const Request& request, int status, std::string html) const;
     Response error(const Request& request, int status, const std::string& headline,
-                   const std::string& what, const std::string& todo) const;
+                   const std::string& what, const std::string& advice) const;
     Response to_login(const Request& request) const;
     std::string link_down() const;
     std::optional<signon::Identity> signed_on(const Request& request);

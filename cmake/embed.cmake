@@ -32,9 +32,9 @@ std::span<const store::EmbeddedFile> @HASP_EMBED_NAME@();
 // Made by hasp_embed (cmake/embed.cmake).
 #include "embedded/@HASP_EMBED_NAME@.h"
 namespace hasp::embedded {
-static const store::EmbeddedFile files[] = {
+static const store::EmbeddedFile @HASP_EMBED_NAME@_files[] = {
 @HASP_EMBED_ENTRIES@};
-std::span<const store::EmbeddedFile> @HASP_EMBED_NAME@() { return files; }
+std::span<const store::EmbeddedFile> @HASP_EMBED_NAME@() { return @HASP_EMBED_NAME@_files; }
 }  // namespace hasp::embedded
 ]])
   target_sources(${TARGET} PRIVATE ${folder}/${NAME}.cpp)

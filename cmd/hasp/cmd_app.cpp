@@ -20,7 +20,7 @@ int add(const Args& args, Env& env) {
     });
 }
 
-int list(const Args& args, Env& env) {
+int list_apps(const Args& args, Env& env) {
     return show(args, env, run_at_state(args, env, "app.list", Json::object()), [&](const Json& r) {
         std::vector<std::vector<std::string>> rows{
             {"APP", "TITLE", "WHERE", "ACCESS", "RELEASE HERE"}};
@@ -81,7 +81,7 @@ std::vector<Command> app_commands() {
              "WHERE says who holds it: here, a tier below, or the parent. RELEASE HERE is "
              "empty for what this tier does not hold itself.",
          .exit_codes = {5, 75},
-         .run = list},
+         .run = list_apps},
         {.path = {"app", "remove"},
          .summary = "remove an app",
          .description =

@@ -28,13 +28,13 @@ int run_process(const Args& args, Env& env, const char* name,
     return run(options, log);
 }
 
-int front(const Args& args, Env& env) {
+int process_front(const Args& args, Env& env) {
     return run_process(args, env, "front", run_front);
 }
-int keeper(const Args& args, Env& env) {
+int process_keeper(const Args& args, Env& env) {
     return run_process(args, env, "keeper", run_keeper);
 }
-int spawner(const Args& args, Env& env) {
+int process_spawner(const Args& args, Env& env) {
     return run_process(args, env, "spawner", run_spawner);
 }
 int import_pack(const Args&, Env&) {
@@ -50,17 +50,17 @@ std::vector<Command> hidden_commands() {
         {.path = {"process", "front"},
          .summary = "front",
          .options = {config},
-         .run = front,
+         .run = process_front,
          .hidden = true},
         {.path = {"process", "keeper"},
          .summary = "keeper",
          .options = {config},
-         .run = keeper,
+         .run = process_keeper,
          .hidden = true},
         {.path = {"process", "spawner"},
          .summary = "spawner",
          .options = {config},
-         .run = spawner,
+         .run = process_spawner,
          .hidden = true},
         {.path = {"import-pack"}, .summary = "read a pack", .run = import_pack, .hidden = true},
     };

@@ -40,7 +40,7 @@ Result<std::string> config_text(const Args& args) {
     return text;
 }
 
-int run(const Args& args, Env& env) {
+int run_init(const Args& args, Env& env) {
     const std::string state = absolute_path(args.state());
     std::string password;
     if (args.given("operator")) {
@@ -153,7 +153,7 @@ Command init_command() {
                 {{"hasp init --state /srv/hasp --realm clinics --operator anna --password-file pw",
                   "Makes the realm clinics with the operator anna."}},
             .exit_codes = {4, 5, 6},
-            .run = run};
+            .run = run_init};
 }
 
 } // namespace hasp::cmd

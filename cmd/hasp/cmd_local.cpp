@@ -17,7 +17,7 @@ int invite(const Args& args, Env& env) {
                 [](const Json& r) { return text_of(r, "invitation") + "\n"; });
 }
 
-int list(const Args& args, Env& env) {
+int list_locals(const Args& args, Env& env) {
     return show(
         args, env, run_at_state(args, env, "local.list", Json::object()), [&](const Json& r) {
             std::vector<std::vector<std::string>> rows{
@@ -50,7 +50,7 @@ std::string held_lines(const Json& holds) {
     return out;
 }
 
-int show_one(const Args& args, Env& env) {
+int show_local(const Args& args, Env& env) {
     return show(args, env, run_at_state(args, env, "local.show", {{"name", args.get("NAME")}}),
                 [](const Json& r) {
                     Json own = r;
@@ -67,7 +67,7 @@ int show_one(const Args& args, Env& env) {
                 });
 }
 
-int revoke(const Args& args, Env& env) {
+int revoke_local(const Args& args, Env& env) {
     return show(
         args, env, run_at_state(args, env, "local.revoke", {{"name", args.get("NAME")}}),
         [&](const Json&) { return args.quiet() ? "" : args.get("NAME") + " is revoked\n"; });
@@ -120,7 +120,7 @@ std::vector<Command> local_commands() {
              "DESIRED and REACHED number the state that each is to have and has; LEASE is "
              "the newest lease that it holds and that was signed for it.",
          .exit_codes = {5, 75},
-         .run = list},
+         .run = list_locals},
         {.path = {"local", "show"},
          .summary = "show one tier below in full",
          .description = "Shows its state and what it holds by its lease: the apps, who can log in "
@@ -130,7 +130,7 @@ std::vector<Command> local_commands() {
          .positionals = {name},
          .examples = {{"hasp local show tokyo", "Shows what is known of tokyo."}},
          .exit_codes = {5, 75},
-         .run = show_one},
+         .run = show_local},
         {.path = {"local", "revoke"},
          .summary = "end a tier's enrolment at once",
          .description = "Drops its live link, ends what its users have above, and accepts nothing "
@@ -139,7 +139,7 @@ std::vector<Command> local_commands() {
          .positionals = {name},
          .examples = {{"hasp local revoke tokyo", "Cuts tokyo off."}},
          .exit_codes = {5, 75},
-         .run = revoke},
+         .run = revoke_local},
         {.path = {"local", "allow"},
          .summary = "say who may log in there while the link is down",
          .description =

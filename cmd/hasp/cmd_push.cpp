@@ -293,7 +293,7 @@ Result<Json> push_it(Push& push, PushTransport& transport, Env& env, const std::
                           : Result<Json>(committed.error());
 }
 
-int run(const Args& args, Env& env) {
+int run_push(const Args& args, Env& env) {
     auto transport = push_transport(args, env);
     auto seconds = wait_seconds(args);
     auto scratch = Scratch::make(env);
@@ -379,7 +379,7 @@ Command push_command() {
                      {"hasp push-app ./wiki --rev v1.4 --dry-run",
                       "Says what the tag would become, and for whom."}},
         .exit_codes = {4, 5, 6, 7, 8, 75},
-        .run = run};
+        .run = run_push};
 }
 
 } // namespace hasp::cmd

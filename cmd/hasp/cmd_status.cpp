@@ -218,7 +218,7 @@ std::string render(const Json& s) {
     return out;
 }
 
-int run(const Args& args, Env& env) {
+int run_status(const Args& args, Env& env) {
     return show(args, env, run_at_state(args, env, "status", Json::object()), [](const Json& s) {
         return text_of(s, "tier") +
                (true_of(s, "running") ? "" : " (not running: what its disk says)") + ", " +
@@ -241,7 +241,7 @@ Command status_command() {
             .examples = {{"hasp status --json | jq '.children[].state'",
                           "Prints up, dark, invited or revoked for each tier below."}},
             .exit_codes = {5, 75},
-            .run = run};
+            .run = run_status};
 }
 
 } // namespace hasp::cmd

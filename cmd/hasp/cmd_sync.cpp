@@ -94,7 +94,7 @@ int list_folders(const Args& args, Env& env) {
                 });
 }
 
-int run(const Args& args, Env& env) {
+int run_sync(const Args& args, Env& env) {
     if (args.flag("list")) {
         return list_folders(args, env);
     }
@@ -174,7 +174,7 @@ Command sync_command() {
                      {"hasp sync --list --json | jq '[.folders[].unsent_bytes] | add'",
                       "Prints how many bytes wait for the link."}},
         .exit_codes = {3, 4, 5, 7, 8, 75},
-        .run = run};
+        .run = run_sync};
 }
 
 } // namespace hasp::cmd

@@ -27,7 +27,7 @@ int create(const Args& args, Env& env) {
                 [](const Json& r) { return text_of(r, "token") + "\n"; });
 }
 
-int list(const Args& args, Env& env) {
+int list_tokens(const Args& args, Env& env) {
     return show(args, env, run_at_state(args, env, "token.list", {{"user", args.get("USER")}}),
                 [&](const Json& r) {
                     std::vector<std::vector<std::string>> rows{
@@ -42,7 +42,7 @@ int list(const Args& args, Env& env) {
                 });
 }
 
-int revoke(const Args& args, Env& env) {
+int revoke_token(const Args& args, Env& env) {
     return show(args, env, run_at_state(args, env, "token.revoke", {{"id", args.get("ID")}}),
                 [](const Json&) { return std::string(); });
 }
@@ -85,13 +85,13 @@ std::vector<Command> token_commands() {
          .summary = "list tokens",
          .positionals = {{.name = "USER", .text = "only those of this account", .required = false}},
          .exit_codes = {5, 75},
-         .run = list},
+         .run = list_tokens},
         {.path = {"token", "revoke"},
          .summary = "end a token",
          .description = "A program that shows it is refused from now on.",
          .positionals = {{.name = "ID", .text = "its id, from `hasp token list`"}},
          .exit_codes = {5, 75},
-         .run = revoke},
+         .run = revoke_token},
     };
 }
 

@@ -39,7 +39,7 @@ int add(const Args& args, Env& env) {
     return code;
 }
 
-int list(const Args& args, Env& env) {
+int list_users(const Args& args, Env& env) {
     return show(args, env, run_at_state(args, env, "user.list", Json::object()),
                 [&](const Json& r) {
                     std::vector<std::vector<std::string>> rows{
@@ -56,7 +56,7 @@ int list(const Args& args, Env& env) {
                 });
 }
 
-int show_one(const Args& args, Env& env) {
+int show_user(const Args& args, Env& env) {
     return show(args, env, run_at_state(args, env, "user.show", {{"name", args.get("NAME")}}),
                 fields);
 }
@@ -176,12 +176,12 @@ std::vector<Command> user_commands() {
         {.path = {"user", "list"},
          .summary = "list the accounts whose home is this tier",
          .exit_codes = {5, 75},
-         .run = list},
+         .run = list_users},
         {.path = {"user", "show"},
          .summary = "show one account",
          .positionals = {name},
          .exit_codes = {5, 75},
-         .run = show_one},
+         .run = show_user},
         {.path = {"user", "password"},
          .summary = "set an account's password",
          .description = "Whoever is logged in with the old one is logged out, everywhere.",

@@ -95,7 +95,7 @@ std::string join_words(const Words& words, const char* between) {
     return out;
 }
 
-bool starts_with(const Words& path, const Words& prefix) {
+bool begins_with(const Words& path, const Words& prefix) {
     return path.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), path.begin());
 }
 
@@ -156,7 +156,7 @@ std::vector<Entry> children(const Program& program, const Words& path) {
     std::vector<Entry> out;
     for (const Command& command : program.commands) {
         if (command.hidden || command.path.size() <= path.size() ||
-            !starts_with(command.path, path)) {
+            !begins_with(command.path, path)) {
             continue;
         }
         const Words child(command.path.begin(),

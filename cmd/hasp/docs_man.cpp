@@ -157,7 +157,7 @@ std::string command_page(const Program& program, const Entry& top) {
     std::vector<const Command*> runs;
     std::vector<int> codes;
     for (const Command& command : program.commands) {
-        if (!command.hidden && command.run != nullptr && starts_with(command.path, top.path)) {
+        if (!command.hidden && command.run != nullptr && begins_with(command.path, top.path)) {
             runs.push_back(&command);
             const std::vector<int> more = codes_of(command);
             codes.insert(codes.end(), more.begin(), more.end());

@@ -18,7 +18,7 @@ struct Entry {
 
 // The options that every command has.
 const std::vector<Option>& global_options();
-bool starts_with(const Words& path, const Words& prefix);
+bool begins_with(const Words& path, const Words& prefix);
 // "-n, --name VALUE", the long names of all options in one column.
 std::string dashes(const Option& option);
 std::string option_text(const Option& option);

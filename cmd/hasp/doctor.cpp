@@ -1,5 +1,6 @@
 #include "doctor.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 
 #include <algorithm>
@@ -9,7 +10,6 @@ namespace hasp::cmd {
 
 namespace {
 
-constexpr std::int64_t day_us = 24LL * 3600 * 1'000'000;
 constexpr std::int64_t soon_us = 2 * day_us;    // grants are renewed long before
 constexpr std::int64_t fresh_error_us = day_us; // older errors are history
 constexpr std::int64_t unsent_old_us = day_us;

@@ -1,4 +1,5 @@
 // hasp doctor: the machine under a tier.
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "doctor.h"
@@ -20,7 +21,6 @@ namespace hasp::cmd {
 
 namespace {
 
-constexpr std::int64_t day_us = 24LL * 3600 * 1'000'000;
 constexpr std::int64_t certificate_soon_us = 30 * day_us;
 constexpr std::uint64_t disk_low_bytes = 500ULL << 20;
 constexpr std::uint64_t disk_out_bytes = 50ULL << 20;

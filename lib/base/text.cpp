@@ -110,6 +110,11 @@ std::optional<std::string> from_hex(std::string_view text) {
     return out;
 }
 
+bool is_lower_hex(std::string_view text, std::size_t digits) {
+    return text.size() == digits &&
+           text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::string to_base64url(std::string_view bytes) {
     return encode64(bytes, base64_url, false);
 }

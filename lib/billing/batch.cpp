@@ -1,5 +1,6 @@
 #include "billing/batch.h"
 
+#include "base/clock.h"
 #include "wire.h"
 
 #include <algorithm>
@@ -10,7 +11,6 @@ namespace hasp::billing {
 namespace {
 
 constexpr std::string_view domain{"hasp-usage-batch-v1\0", 20};
-constexpr std::int64_t day_us = 86'400LL * 1'000'000;
 constexpr std::uint64_t header_version = 1;
 
 Error refused(const std::string& what) {

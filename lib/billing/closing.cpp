@@ -9,10 +9,6 @@
 
 namespace hasp::billing {
 
-namespace {
-constexpr std::size_t read_bytes = 4 * 1024 * 1024;
-}
-
 namespace detail {
 
 HorizonMap horizon_map(const std::vector<Horizon>& horizon) {
@@ -77,7 +73,7 @@ Result<std::vector<bool>> touched(LedgerStore& store, const std::vector<ClosedPe
         const auto begin = from.find(chain);
         Position at = begin == from.end() ? Position{} : begin->second;
         while (at < end) {
-            auto batches = store.batches_from(chain, at, read_bytes);
+            auto batches = store.batches_from(chain, at, chain_read_bytes);
             if (!batches.ok()) {
                 return batches.error();
             }

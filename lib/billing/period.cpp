@@ -1,5 +1,6 @@
 #include "billing/period.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 
 #include <chrono>
@@ -9,7 +10,6 @@ namespace hasp::billing {
 
 namespace {
 
-constexpr std::int64_t second_us = 1'000'000;
 constexpr std::int64_t minute_us = 60 * second_us;
 constexpr std::size_t fraction_digits_max = 6;
 
@@ -22,7 +22,7 @@ std::optional<int> digits(std::string_view text, std::size_t at, std::size_t siz
     return value ? std::optional<int>(static_cast<int>(*value)) : std::nullopt;
 }
 
-std::optional<std::int64_t> day_us(int year, int month, int day) {
+std::optional<std::int64_t> utc_day_us(int year, int month, int day) {
     const std::chrono::year_month_day date{std::chrono::year{year},
                                            std::chrono::month{static_cast<unsigned>(month)},
                                            std::chrono::day{static_cast<unsigned>(day)}};
@@ -66,7 +66,7 @@ Result<std::int64_t> parse_rfc3339(std::string_view text) {
         *minute > 59 || *second > 59) {
         return no_time(text);
     }
-    const auto date_us = day_us(*year, *month, *day);
+    const auto date_us = utc_day_us(*year, *month, *day);
     std::string_view rest = text.substr(19);
     std::int64_t fraction_us = 0;
     if (rest.starts_with('.')) {
@@ -95,8 +95,8 @@ Result<std::int64_t> parse_date(std::string_view text, int zone_minutes) {
     const auto month = digits(text, 5, 2);
     const auto day = digits(text, 8, 2);
     const bool shape = text.size() == 10 && text[4] == '-' && text[7] == '-';
-    const auto date_us =
-        shape && year && month && day ? day_us(*year, *month, *day) : std::optional<std::int64_t>();
+    const auto date_us = shape && year && month && day ? utc_day_us(*year, *month, *day)
+                                                       : std::optional<std::int64_t>();
     if (!date_us) {
         return fail(Code::usage, "\"" + std::string(text.substr(0, 40)) + "\" is no day",
                     "write it as 2026-11-23");
@@ -124,8 +124,8 @@ Result<Period> parse_period(std::string_view text, int zone_minutes) {
         return fail(Code::usage, "\"" + std::string(text.substr(0, 60)) + "\" is no period",
                     "write a month as 2026-11, or FROM/TO with times as 2026-11-23T16:02:16Z");
     }
-    const auto from = day_us(*year, *month, 1);
-    const auto to = *month == 12 ? day_us(*year + 1, 1, 1) : day_us(*year, *month + 1, 1);
+    const auto from = utc_day_us(*year, *month, 1);
+    const auto to = *month == 12 ? utc_day_us(*year + 1, 1, 1) : utc_day_us(*year, *month + 1, 1);
     if (!from || !to) {
         return fail(Code::usage, std::string(text) + " is before 1970 or after 9999");
     }

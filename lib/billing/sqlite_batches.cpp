@@ -60,7 +60,7 @@ Result<std::optional<Chain>> SqliteLedgerStore::chain(const ChainKey& key) {
 }
 
 Status SqliteLedgerStore::open_chain(const ChainKey& key, const std::string& certificates) {
-    return done(db_.execute(
+    return store::done(db_.execute(
         "INSERT INTO billing_chains VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, 0, 0, 0, 0, 0, 0, 0, x'') "
         "ON CONFLICT (tenant, tier, epoch) DO NOTHING",
         tenant_, key.tier, key.epoch, certificates, store::Blob{ChainHead{}.hash}));
@@ -95,7 +95,7 @@ Status SqliteLedgerStore::insert(const Chain& chain, const SealedBatch& batch,
 }
 
 Status SqliteLedgerStore::advance(const Chain& chain) {
-    return done(db_.execute(
+    return store::done(db_.execute(
         "UPDATE billing_chains SET stream = ?4, next = ?5, head = ?6, events = ?7, bytes = ?8, "
         "dropped = ?9 WHERE tenant = ?1 AND tier = ?2 AND epoch = ?3",
         tenant_, chain.key.tier, chain.key.epoch, chain.head.at.stream, chain.head.at.next,

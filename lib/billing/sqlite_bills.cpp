@@ -45,8 +45,9 @@ Status SqliteLedgerStore::put_tariff(const TariffRow& row) {
                           "a tariff that was set never changes: give the new one a version of its "
                           "own");
     }
-    return done(db_.execute("INSERT INTO billing_tariffs VALUES (?1, ?2, ?3, ?4, ?5)", tenant_,
-                            row.version, row.effective_from_us, row.text, row.set_us));
+    return store::done(db_.execute("INSERT INTO billing_tariffs VALUES (?1, ?2, ?3, ?4, ?5)",
+                                   tenant_, row.version, row.effective_from_us, row.text,
+                                   row.set_us));
 }
 
 Result<std::vector<TariffRow>> SqliteLedgerStore::tariffs() {

@@ -43,8 +43,4 @@ class SqliteLedgerStore final : public LedgerStore {
     std::string tenant_;
 };
 
-inline Status done(const Result<std::int64_t>& changed) {
-    return changed.ok() ? Status() : Status(changed.error());
-}
-
 } // namespace hasp::billing

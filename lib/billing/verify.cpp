@@ -9,8 +9,6 @@ namespace hasp::billing {
 
 namespace {
 
-constexpr std::size_t read_bytes = 4 * 1024 * 1024;
-
 std::string place(const ChainKey& chain, const Position& at) {
     return chain.tier + " epoch " + std::to_string(chain.epoch) + " stream " +
            std::to_string(at.stream) + " event " + std::to_string(at.next);
@@ -79,7 +77,7 @@ class Verifier {
         std::vector<DayTotals> days;
         std::uint64_t events = 0;
         for (Position at{};;) {
-            auto batches = store_.batches_from(chain.key, at, read_bytes);
+            auto batches = store_.batches_from(chain.key, at, chain_read_bytes);
             if (!batches.ok()) {
                 return batches.error();
             }

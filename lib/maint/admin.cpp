@@ -1,5 +1,6 @@
 #include "admin.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 
 #include <algorithm>
@@ -7,12 +8,8 @@
 namespace hasp::maint {
 
 namespace {
-constexpr std::int64_t hour_us = 3600LL * 1'000'000;
 constexpr std::int64_t invitation_hours_max = 24 * 90;
 
-Result<Json> done(const Status& status) {
-    return status.ok() ? Result<Json>(Json::object()) : Result<Json>(status.error());
-}
 } // namespace
 
 Admin::Admin(World world) : world_(std::move(world)) {
@@ -84,7 +81,7 @@ void Admin::tier_commands() {
         if (revoked.ok()) {
             world_.revoked(name);
         }
-        answer(done(revoked));
+        answer(answer_of(revoked));
     };
     commands_["local.allow"] = [this](const Json& args, const Answer& answer) {
         const std::string name = text_of(args, "name");
@@ -285,7 +282,7 @@ void Admin::token_commands() {
         if (revoked.ok()) {
             world_.people.token_ended(id);
         }
-        answer(done(revoked));
+        answer(answer_of(revoked));
     };
 }
 

@@ -18,6 +18,11 @@
 
 namespace hasp::maint {
 
+// Of a command with nothing to tell but that it is done.
+inline Result<Json> answer_of(const Status& status) {
+    return status.ok() ? Result<Json>(Json::object()) : Result<Json>(status.error());
+}
+
 class Admin {
   public:
     struct World {

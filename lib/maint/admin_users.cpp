@@ -7,12 +7,6 @@
 
 namespace hasp::maint {
 
-namespace {
-Result<Json> done(const Status& status) {
-    return status.ok() ? Result<Json>(Json::object()) : Result<Json>(status.error());
-}
-} // namespace
-
 void Admin::changed(const std::string& user) {
     world_.people.account_changed(user);
     world_.delegation.touch();
@@ -120,12 +114,12 @@ void Admin::add_user(const Json& args, const Answer& answer) {
         }
         if (!made.ok() || password.empty()) {
             changed(fields.name);
-            answer(done(made));
+            answer(answer_of(made));
             return;
         }
         set_password(fields.name, password, [this, fields, answer](Status set) {
             changed(fields.name);
-            answer(done(set));
+            answer(answer_of(set));
         });
     });
 }
@@ -195,7 +189,7 @@ void Admin::user_commands() {
             changed(user);
             world_.people.release(user);
         }
-        answer(done(removed));
+        answer(answer_of(removed));
     };
     commands_["user.disable"] = [this](const Json& args, const Answer& answer) {
         const std::string user = text_of(args, "name");
@@ -203,7 +197,7 @@ void Admin::user_commands() {
         if (set.ok()) {
             changed(user);
         }
-        answer(done(set));
+        answer(answer_of(set));
     };
     commands_["user.password"] = [this](const Json& args, const Answer& answer) {
         const std::string user = text_of(args, "name");
@@ -215,7 +209,7 @@ void Admin::user_commands() {
             if (set.ok()) {
                 world_.delegation.touch();
             }
-            answer(done(set));
+            answer(answer_of(set));
         });
     };
     commands_["user.join"] = [this](const Json& args, const Answer& answer) {
@@ -228,7 +222,7 @@ void Admin::user_commands() {
             }
         }
         changed(user);
-        answer(done(status));
+        answer(answer_of(status));
     };
     commands_["user.entitle"] = [this](const Json& args, const Answer& answer) {
         entitle(args, answer, true);

@@ -1,4 +1,5 @@
 // Files: this tier's working copies and the rounds that compare them with their homes.
+#include "base/clock.h"
 #include "base/text.h"
 #include "files_parts.h"
 
@@ -8,7 +9,6 @@ namespace hasp::maint {
 
 namespace {
 
-constexpr std::int64_t second_us = 1'000'000;
 constexpr std::int64_t settle_us = second_us; // from a request to the look at what it wrote
 constexpr std::int64_t settle_again_us = 3 * second_us; // what was written a little later
 constexpr std::int64_t busy_every_us = 30 * second_us;  // while an app runs on the folder

@@ -2,6 +2,7 @@
 
 #include "admin.h"
 #include "apps.h"
+#include "base/clock.h"
 #include "base/files.h"
 #include "base/text.h"
 #include "delegation.h"
@@ -27,7 +28,6 @@ constexpr std::int64_t report_every_us = 10'000'000;
 // a second of them.
 constexpr std::int64_t report_step_us = 1'000'000;
 constexpr std::int64_t expire_every_us = 60'000'000;
-constexpr std::int64_t hour_us = std::int64_t{3600} * 1'000'000;
 
 signon::SessionTimes session_times(const Config& config) {
     return {config.session.hours * hour_us, config.session.absolute_days * 24 * hour_us};
@@ -82,8 +82,7 @@ struct Keeper::Impl {
         : options(std::move(o)), ports(p), clock(c), random(r), log(l), me(std::move(identity)),
           db(std::move(database)), ledger_db(std::move(ledger_database)),
           ledger_store(std::move(usage)), store(std::move(tier_store)),
-          time(clock, store, log,
-               me.has_parent() ? options.config.lease.run_days * trust::day_us : 0),
+          time(clock, store, log, me.has_parent() ? options.config.lease.run_days * day_us : 0),
           copies(options.files.copies), releases(options.state + "/releases"),
           publishing(time, me, store),
           accounts(signon::make_sqlite_account_store(*db, clock, me.name.realm())),

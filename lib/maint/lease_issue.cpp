@@ -193,8 +193,8 @@ trust::Grants Delegation::grants_for(const ChildRow& child, std::int64_t from_us
     if (!child_name.ok() || !assignments.ok() || !allowed_rows.ok()) {
         return grants;
     }
-    const std::int64_t until_us = from_us + world_.config.lease.days * trust::day_us;
-    const std::int64_t run_until_us = from_us + world_.config.lease.run_days * trust::day_us;
+    const std::int64_t until_us = from_us + world_.config.lease.days * day_us;
+    const std::int64_t run_until_us = from_us + world_.config.lease.run_days * day_us;
     std::set<std::string> seen;
     for (const AssignmentRow& row : *assignments) {
         const auto origin = trust::TierName::parse(row.origin);
@@ -251,7 +251,7 @@ Result<std::int64_t> Delegation::sign_lease(const ChildRow& child) {
     }
     const std::int64_t now_us = now().now_us;
     const std::int64_t shortest_us =
-        std::min(world_.config.lease.days, world_.config.lease.run_days) * trust::day_us;
+        std::min(world_.config.lease.days, world_.config.lease.run_days) * day_us;
     const bool due =
         !*last ||
         now_us - (*last)->granted_us >= shortest_us / 100 * world_.config.lease.renew_percent ||
@@ -281,7 +281,7 @@ Result<std::int64_t> Delegation::sign_lease(const ChildRow& child) {
         }
     }
     std::int64_t end_us =
-        from_us + std::max(world_.config.lease.days, world_.config.lease.run_days) * trust::day_us;
+        from_us + std::max(world_.config.lease.days, world_.config.lease.run_days) * day_us;
     for (const GrantLine& line : grant_lines(grants)) {
         end_us = std::max(end_us, line.expires_us); // extended ones
     }
@@ -416,7 +416,7 @@ void Delegation::sign_and_note(const ChildRow& child) {
     if (from_us.ok()) {
         forced_.erase(child.name);
         const std::int64_t shortest_us =
-            std::min(world_.config.lease.days, world_.config.lease.run_days) * trust::day_us;
+            std::min(world_.config.lease.days, world_.config.lease.run_days) * day_us;
         renew_at_us_[child.name] = *from_us + shortest_us / 100 * world_.config.lease.renew_percent;
         return;
     }

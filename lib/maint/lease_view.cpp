@@ -161,7 +161,7 @@ Result<std::vector<Delegation::Extended>> Delegation::extend(const std::string& 
     }
     std::map<std::string, std::int64_t> longer = held->extended;
     std::int64_t& until = longer[key];
-    until = std::max(until, now().now_us + what.days * trust::day_us);
+    until = std::max(until, now().now_us + what.days * day_us);
     if (longer.size() > extensions_max) {
         return fail(Code::refused,
                     "'" + child_name + "' has " + std::to_string(extensions_max) +

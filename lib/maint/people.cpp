@@ -1,5 +1,6 @@
 #include "people.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "people_words.h"
 #include "trust/hash.h"
@@ -10,7 +11,6 @@ namespace hasp::maint {
 
 namespace {
 
-constexpr std::int64_t second_us = 1'000'000;
 // How long a child's word about a user of its own is kept before it is asked again.
 constexpr std::int64_t child_word_us = 900 * second_us;
 constexpr std::int64_t told_used_step_us = 600 * second_us;

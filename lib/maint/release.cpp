@@ -25,12 +25,6 @@ const char* mode_text(FileMode mode) {
     return "644";
 }
 
-bool lower_hex(std::string_view text, std::size_t digits) {
-    return text.size() == digits && std::all_of(text.begin(), text.end(), [](char c) {
-               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-           });
-}
-
 std::string encode(const Release& release, bool with_sequence) {
     std::string out(first_line);
     if (with_sequence) {
@@ -110,13 +104,13 @@ Status check_file(const ReleaseFile& file) {
         return fail(Code::refused, file.path + " has " + std::to_string(file.size) +
                                        " bytes; the limit is " + std::to_string(most));
     }
-    return lower_hex(file.sha256, 64) ? Status() : malformed("the SHA-256 of " + file.path);
+    return is_lower_hex(file.sha256, 64) ? Status() : malformed("the SHA-256 of " + file.path);
 }
 
 } // namespace
 
 bool valid_release_id(std::string_view id) {
-    return lower_hex(id, id_digits);
+    return is_lower_hex(id, id_digits);
 }
 
 std::string release_id(const Release& release) {
@@ -131,7 +125,7 @@ Status check_release(const Release& release) {
     if (!valid_name(release.app)) {
         return malformed("the app's name");
     }
-    if (!lower_hex(release.commit, 40)) {
+    if (!is_lower_hex(release.commit, 40)) {
         return malformed("the commit");
     }
     if (release.files.empty()) {

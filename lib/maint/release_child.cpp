@@ -38,7 +38,7 @@ constexpr std::size_t window_bytes = std::size_t{32} << 20;
 constexpr std::size_t windows_bytes_max = std::size_t{512} << 20;
 constexpr int backend_priority = 1;
 
-Error refused(const std::string& path, const std::string& why) {
+Error not_the_release(const std::string& path, const std::string& why) {
     return fail(Code::refused,
                 "the pack does not hold the release: `" + percent_encode(path) + "` " + why);
 }
@@ -148,7 +148,7 @@ class Checkout {
         }
         for (const auto& [path, file] : files_) {
             if (!done_.contains(std::string(path))) {
-                return refused(std::string(path), "is missing");
+                return not_the_release(std::string(path), "is missing");
             }
         }
         return {};
@@ -168,13 +168,13 @@ class Checkout {
             const std::string name(entry.name);
             const std::string inner = path.empty() ? name : path + "/" + name;
             if (name.find('/') != std::string::npos) {
-                return refused(inner, "has a name with a slash");
+                return not_the_release(inner, "has a name with a slash");
             }
             if (const std::string reason = unsafe_path_reason(inner); !reason.empty()) {
-                return refused(inner, reason);
+                return not_the_release(inner, reason);
             }
             if (!done_.insert(inner).second) {
-                return refused(inner, "is there twice");
+                return not_the_release(inner, "is there twice");
             }
             Status written = entry.mode == GIT_FILEMODE_TREE
                                  ? write_subfolder(entry, folder, name, inner)
@@ -189,7 +189,7 @@ class Checkout {
     Status write_subfolder(const TreeEntry& entry, const Fd& folder, const std::string& name,
                            const std::string& path) {
         if (!folders_.contains(path)) {
-            return refused(path, "is a folder that the manifest does not have");
+            return not_the_release(path, "is a folder that the manifest does not have");
         }
         if (::mkdirat(folder.get(), name.c_str(), 0700) != 0) {
             return errno_error(errno, "cannot create the folder " + path);
@@ -210,26 +210,26 @@ class Checkout {
                        const std::string& path) {
         const auto found = files_.find(path);
         if (found == files_.end()) {
-            return refused(path, "is not in the manifest");
+            return not_the_release(path, "is not in the manifest");
         }
         const ReleaseFile& file = *found->second;
         const unsigned mode = file.mode == FileMode::symlink      ? GIT_FILEMODE_LINK
                               : file.mode == FileMode::executable ? GIT_FILEMODE_BLOB_EXECUTABLE
                                                                   : GIT_FILEMODE_BLOB;
         if (entry.mode != mode) {
-            return refused(path, "has another kind or mode than in the manifest");
+            return not_the_release(path, "has another kind or mode than in the manifest");
         }
         Result<RawObject> raw = read_object(odb_, entry.id, GIT_OBJECT_BLOB);
         if (!raw.ok()) {
             return fail(Code::refused, raw.error().message);
         }
         if (raw->bytes.size() != file.size || sha256_hex(raw->bytes) != file.sha256) {
-            return refused(path, "has another content than in the manifest");
+            return not_the_release(path, "has another content than in the manifest");
         }
         if (file.mode == FileMode::symlink) {
             if (const std::string reason = unsafe_symlink_reason(path, raw->bytes);
                 !reason.empty()) {
-                return refused(path, reason);
+                return not_the_release(path, reason);
             }
             const std::string target(raw->bytes);
             return ::symlinkat(target.c_str(), folder.get(), name.c_str()) == 0

@@ -18,12 +18,7 @@ constexpr std::string_view key_line = "key ";
 // A release is good until its successor comes: it does not expire.
 constexpr std::int64_t never_us = std::numeric_limits<std::int64_t>::max();
 
-bool lower_hex(std::string_view text, std::size_t digits) {
-    return text.size() == digits &&
-           text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
-Error malformed(const std::string& what) {
+Error proof_malformed(const std::string& what) {
     return fail(Code::refused, what + " is malformed",
                 "compare the versions of hasp where it was made and here");
 }
@@ -55,11 +50,11 @@ Result<Claim> decode_claim(std::string_view body) {
         claim.source = body.substr(source_at, body.size() - source_at - 1);
         claim.source = claim.source == "-" ? "" : claim.source;
     }
-    const bool good = lower_hex(claim.manifest_sha256, digits) &&
-                      (claim.source.empty() || lower_hex(claim.source, 40)) &&
+    const bool good = is_lower_hex(claim.manifest_sha256, digits) &&
+                      (claim.source.empty() || is_lower_hex(claim.source, 40)) &&
                       encode_claim(claim) == body;
     return good ? Result<Claim>(std::move(claim))
-                : Result<Claim>(malformed("what the release's signature says"));
+                : Result<Claim>(proof_malformed("what the release's signature says"));
 }
 
 Result<std::string> seal_claim(const Claim& claim, const Origin& origin,
@@ -107,7 +102,7 @@ Result<Publishers> decode_publishers(std::string_view body) {
                                          std::greater_equal<>()) == out.keys.end() &&
                       encode_publishers(out) == body;
     return good ? Result<Publishers>(std::move(out))
-                : Result<Publishers>(malformed("the list of an app's publishers"));
+                : Result<Publishers>(proof_malformed("the list of an app's publishers"));
 }
 
 Result<std::string> seal_publishers(const Publishers& publishers, const Origin& origin,

@@ -16,13 +16,10 @@ ReleaseRow read_release(const store::Statement& s) {
     return {s.text(0),        s.text(1), s.text(2), s.text(3), s.integer(4),
             counter_at(s, 5), s.blob(7), s.blob(8), s.text(9)};
 }
-Status done(const Result<std::int64_t>& changed) {
-    return changed.ok() ? Status{} : Status{changed.error()};
-}
 } // namespace
 
 Status TierStore::put_release(const ReleaseRow& r) {
-    return done(db_->execute(
+    return store::done(db_->execute(
         "INSERT INTO maint_releases (tenant, app, release_id, manifest, commit_id, created_us, "
         "epoch, number, signature, key, source) "
         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) "
@@ -57,7 +54,7 @@ Result<std::vector<ReleaseRow>> TierStore::releases(const std::string& app) {
 }
 
 Status TierStore::drop_release(const std::string& app, const std::string& release_id) {
-    return done(db_->execute(
+    return store::done(db_->execute(
         "DELETE FROM maint_releases WHERE tenant = ?1 AND app = ?2 AND release_id = ?3", tenant_,
         app, release_id));
 }
@@ -73,7 +70,7 @@ Result<std::optional<PublishersRow>> TierStore::publishers(const std::string& ap
 }
 
 Status TierStore::put_publishers(const PublishersRow& r) {
-    return done(db_->execute(
+    return store::done(db_->execute(
         "INSERT INTO maint_publishers (tenant, app, origin, statement, epoch, number, release_id) "
         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (tenant, app) DO UPDATE SET "
         "origin = excluded.origin, statement = excluded.statement, epoch = excluded.epoch, "

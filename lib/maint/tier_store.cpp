@@ -1,9 +1,9 @@
 #include "maint/tier_store.h"
 
 #include "embedded/maint_sql.h"
-#include "store/db.h"
 #include "store/migrate.h"
 #include "store/transaction.h"
+#include "tier_rows.h"
 
 #include <nlohmann/json.hpp>
 
@@ -20,14 +20,6 @@ ChildRow read_child(const store::Statement& s) {
     return {s.text(0),     s.text(1),     s.blob(2),     s.text(3),    s.text(4),
             s.blob(5),     s.integer(6),  s.integer(7),  s.integer(8), s.integer(9),
             s.integer(10), s.integer(11), s.integer(12), s.text(13)};
-}
-
-AppRow read_app(const store::Statement& s) {
-    return {s.text(0), s.text(1), s.text(2), s.text(3), s.text(4), s.integer(5)};
-}
-
-Status done(const Result<std::int64_t>& changed) {
-    return changed.ok() ? Status{} : Status{changed.error()};
 }
 
 } // namespace
@@ -61,9 +53,10 @@ Result<std::string> TierStore::fact(const std::string& name) {
 }
 
 Status TierStore::set_fact(const std::string& name, const std::string& value) {
-    return done(db_->execute("INSERT INTO maint_facts (tenant, name, value) VALUES (?1, ?2, ?3) "
-                             "ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value",
-                             tenant_, name, value));
+    return store::done(
+        db_->execute("INSERT INTO maint_facts (tenant, name, value) VALUES (?1, ?2, ?3) "
+                     "ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value",
+                     tenant_, name, value));
 }
 
 Result<std::vector<ChildRow>> TierStore::children() {
@@ -85,7 +78,7 @@ Result<std::optional<ChildRow>> TierStore::child(const std::string& name) {
 }
 
 Status TierStore::put_child(const ChildRow& r) {
-    return done(db_->execute(
+    return store::done(db_->execute(
         "INSERT INTO maint_children (tenant, name, state, envelope_key, tls_key_sha256, "
         "certificates, verifier_key, epoch, "
         "desired_generation, reached_generation, lease_number, reached_lease, since_us, seen_us, "
@@ -106,14 +99,15 @@ Status TierStore::put_child(const ChildRow& r) {
 
 Status TierStore::seen(const std::string& child, std::int64_t at_us, std::int64_t generation,
                        std::int64_t lease, const std::string& report) {
-    return done(db_->execute("UPDATE maint_children SET seen_us = ?3, reached_generation = ?4, "
-                             "reached_lease = ?5, report = ?6 "
-                             "WHERE tenant = ?1 AND name = ?2",
-                             tenant_, child, at_us, generation, lease, report));
+    return store::done(
+        db_->execute("UPDATE maint_children SET seen_us = ?3, reached_generation = ?4, "
+                     "reached_lease = ?5, report = ?6 "
+                     "WHERE tenant = ?1 AND name = ?2",
+                     tenant_, child, at_us, generation, lease, report));
 }
 
 Status TierStore::put_invitation(const InvitationRow& r) {
-    return done(db_->execute(
+    return store::done(db_->execute(
         "INSERT INTO maint_invitations (tenant, id, child, secret_sha256, not_after_us, used_by) "
         "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (tenant, id) DO UPDATE SET used_by = "
         "excluded.used_by",
@@ -132,14 +126,14 @@ Result<std::optional<InvitationRow>> TierStore::invitation(const std::string& id
 }
 
 Status TierStore::use_invitation(const std::string& child, const std::string& used_by) {
-    return done(
+    return store::done(
         db_->execute("UPDATE maint_invitations SET used_by = ?3 WHERE tenant = ?1 AND child = ?2",
                      tenant_, child, store::Blob{used_by}));
 }
 
 Status TierStore::drop_invitations(const std::string& child) {
-    return done(db_->execute("DELETE FROM maint_invitations WHERE tenant = ?1 AND child = ?2",
-                             tenant_, child));
+    return store::done(db_->execute(
+        "DELETE FROM maint_invitations WHERE tenant = ?1 AND child = ?2", tenant_, child));
 }
 
 Result<std::vector<AppRow>> TierStore::apps() {
@@ -161,18 +155,18 @@ Result<std::optional<AppRow>> TierStore::app(const std::string& name) {
 }
 
 Status TierStore::put_app(const AppRow& r) {
-    return done(db_->execute("INSERT INTO maint_apps (tenant, name, release_id, origin, manifest, "
-                             "data_home, since_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
-                             "ON CONFLICT (tenant, name) DO UPDATE SET release_id = "
-                             "excluded.release_id, origin = excluded.origin, "
-                             "manifest = excluded.manifest, data_home = excluded.data_home, "
-                             "since_us = excluded.since_us",
-                             tenant_, r.name, r.release_id, r.origin, r.manifest, r.data_home,
-                             r.since_us));
+    return store::done(
+        db_->execute("INSERT INTO maint_apps (tenant, name, release_id, origin, manifest, "
+                     "data_home, since_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+                     "ON CONFLICT (tenant, name) DO UPDATE SET release_id = "
+                     "excluded.release_id, origin = excluded.origin, "
+                     "manifest = excluded.manifest, data_home = excluded.data_home, "
+                     "since_us = excluded.since_us",
+                     tenant_, r.name, r.release_id, r.origin, r.manifest, r.data_home, r.since_us));
 }
 
 Status TierStore::drop_app(const std::string& name) {
-    return done(
+    return store::done(
         db_->execute("DELETE FROM maint_apps WHERE tenant = ?1 AND name = ?2", tenant_, name));
 }
 
@@ -196,9 +190,9 @@ Status TierStore::assign(const AssignmentRow& r) {
         if (*changed == 0) {
             return {};
         }
-        return done(db_->execute("UPDATE maint_children SET desired_generation = "
-                                 "desired_generation + 1 WHERE tenant = ?1 AND name = ?2",
-                                 tenant_, r.child));
+        return store::done(db_->execute("UPDATE maint_children SET desired_generation = "
+                                        "desired_generation + 1 WHERE tenant = ?1 AND name = ?2",
+                                        tenant_, r.child));
     });
 }
 
@@ -222,12 +216,12 @@ Result<std::vector<AssignmentRow>> TierStore::assignments(const std::string& chi
 Status TierStore::allow(const std::string& child, const std::string& kind, const std::string& name,
                         bool allowed) {
     if (allowed) {
-        return done(db_->execute(
+        return store::done(db_->execute(
             "INSERT INTO maint_allowed (tenant, child, kind, name) VALUES (?1, ?2, ?3, ?4) "
             "ON CONFLICT (tenant, child, kind, name) DO NOTHING",
             tenant_, child, kind, name));
     }
-    return done(db_->execute(
+    return store::done(db_->execute(
         "DELETE FROM maint_allowed WHERE tenant = ?1 AND child = ?2 AND kind = ?3 AND name = ?4",
         tenant_, child, kind, name));
 }
@@ -299,13 +293,14 @@ Status TierStore::claim(const std::string& user, const std::string& child) {
                     "the account name '" + user + "' is in use under the tier '" + *owner + "'",
                     "account names are unique in a realm: choose another");
     }
-    return done(db_->execute("INSERT INTO maint_directory (tenant, user, child) VALUES (?1, ?2, "
-                             "?3) ON CONFLICT (tenant, user) DO NOTHING",
-                             tenant_, user, child));
+    return store::done(
+        db_->execute("INSERT INTO maint_directory (tenant, user, child) VALUES (?1, ?2, "
+                     "?3) ON CONFLICT (tenant, user) DO NOTHING",
+                     tenant_, user, child));
 }
 
 Status TierStore::unclaim(const std::string& user, const std::string& child) {
-    return done(
+    return store::done(
         db_->execute("DELETE FROM maint_directory WHERE tenant = ?1 AND user = ?2 AND child = ?3",
                      tenant_, user, child));
 }
@@ -328,7 +323,7 @@ Result<std::optional<LeaseRow>> TierStore::lease(const std::string& child) {
 }
 
 Status TierStore::drop_lease(const std::string& child) {
-    return done(
+    return store::done(
         db_->execute("DELETE FROM maint_leases WHERE tenant = ?1 AND child = ?2", tenant_, child));
 }
 
@@ -357,10 +352,11 @@ Status TierStore::put_lease(const LeaseRow& row, const std::map<std::string, std
             return put.error();
         }
         // Sections that no lease names any more.
-        return done(db_->execute("DELETE FROM maint_sections WHERE tenant = ?1 AND sha256 NOT IN "
-                                 "(SELECT j.value FROM maint_leases l, "
-                                 "json_each(l.sections) j WHERE l.tenant = ?1)",
-                                 tenant_));
+        return store::done(
+            db_->execute("DELETE FROM maint_sections WHERE tenant = ?1 AND sha256 NOT IN "
+                         "(SELECT j.value FROM maint_leases l, "
+                         "json_each(l.sections) j WHERE l.tenant = ?1)",
+                         tenant_));
     });
 }
 
@@ -397,7 +393,7 @@ Status TierStore::add_error(const ErrorRow& row) {
             !added.ok()) {
             return added.error();
         }
-        return done(
+        return store::done(
             db_->execute("DELETE FROM maint_errors WHERE tenant = ?1 AND (at_us, nonce) NOT IN "
                          "(SELECT at_us, nonce FROM maint_errors "
                          "WHERE tenant = ?1 ORDER BY at_us DESC, nonce DESC LIMIT ?2)",

@@ -1,18 +1,7 @@
 // The rows of rollouts and of what they go back to.
-#include "maint/tier_store.h"
-#include "store/db.h"
+#include "tier_rows.h"
 
 namespace hasp::maint {
-
-namespace {
-Status done(const Result<std::int64_t>& changed) {
-    return changed.ok() ? Status{} : Status{changed.error()};
-}
-
-AppRow read_app(const store::Statement& s) {
-    return {s.text(0), s.text(1), s.text(2), s.text(3), s.text(4), s.integer(5)};
-}
-} // namespace
 
 Result<std::vector<AppRow>> TierStore::apps_kept(const std::string& role) {
     std::vector<AppRow> rows;
@@ -34,20 +23,21 @@ Result<std::optional<AppRow>> TierStore::app_kept(const std::string& role,
 }
 
 Status TierStore::put_app_kept(const std::string& role, const AppRow& r) {
-    return done(db_->execute("INSERT INTO maint_apps_kept (tenant, role, name, release_id, origin, "
-                             "manifest, data_home, since_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
-                             "?8) ON CONFLICT (tenant, role, name) DO UPDATE SET release_id = "
-                             "excluded.release_id, origin = excluded.origin, manifest = "
-                             "excluded.manifest, data_home = excluded.data_home, since_us = "
-                             "excluded.since_us",
-                             tenant_, role, r.name, r.release_id, r.origin, r.manifest, r.data_home,
-                             r.since_us));
+    return store::done(db_->execute(
+        "INSERT INTO maint_apps_kept (tenant, role, name, release_id, origin, "
+        "manifest, data_home, since_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
+        "?8) ON CONFLICT (tenant, role, name) DO UPDATE SET release_id = "
+        "excluded.release_id, origin = excluded.origin, manifest = "
+        "excluded.manifest, data_home = excluded.data_home, since_us = "
+        "excluded.since_us",
+        tenant_, role, r.name, r.release_id, r.origin, r.manifest, r.data_home, r.since_us));
 }
 
 Status TierStore::drop_app_kept(const std::string& role, const std::string& name) {
-    return done(db_->execute("DELETE FROM maint_apps_kept WHERE tenant = ?1 AND role = ?2 AND "
-                             "name = ?3",
-                             tenant_, role, name));
+    return store::done(
+        db_->execute("DELETE FROM maint_apps_kept WHERE tenant = ?1 AND role = ?2 AND "
+                     "name = ?3",
+                     tenant_, role, name));
 }
 
 Result<std::vector<RolloutRow>> TierStore::rollouts() {
@@ -67,7 +57,7 @@ Result<std::vector<RolloutRow>> TierStore::rollouts() {
 }
 
 Status TierStore::put_rollout(const RolloutRow& r) {
-    return done(db_->execute(
+    return store::done(db_->execute(
         "INSERT INTO maint_rollouts (tenant, app, release_id, state, serves, why, last_lines, "
         "at_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (tenant, app) DO UPDATE SET "
         "release_id = excluded.release_id, state = excluded.state, serves = excluded.serves, why = "
@@ -76,7 +66,7 @@ Status TierStore::put_rollout(const RolloutRow& r) {
 }
 
 Status TierStore::drop_rollout(const std::string& app) {
-    return done(
+    return store::done(
         db_->execute("DELETE FROM maint_rollouts WHERE tenant = ?1 AND app = ?2", tenant_, app));
 }
 

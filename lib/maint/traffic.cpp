@@ -16,8 +16,8 @@ Purpose purpose_of(std::string_view type) {
     return type == "usage" || type.starts_with("ledger.") ? Purpose::ledger : Purpose::control;
 }
 
-void Traffic::frame(bool to_parent, std::string_view type, std::uint64_t in, std::uint64_t out) {
-    Bytes& bytes = bytes_[to_parent ? 0 : 1][static_cast<std::size_t>(purpose_of(type))];
+void Traffic::frame(bool upward, std::string_view type, std::uint64_t in, std::uint64_t out) {
+    Bytes& bytes = bytes_[upward ? 0 : 1][static_cast<std::size_t>(purpose_of(type))];
     bytes.in += in;
     bytes.out += out;
 }

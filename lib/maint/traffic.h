@@ -22,7 +22,7 @@ class Traffic {
   public:
     explicit Traffic(std::int64_t since_wall_us) : since_us_(since_wall_us) {}
 
-    void frame(bool to_parent, std::string_view type, std::uint64_t in, std::uint64_t out);
+    void frame(bool upward, std::string_view type, std::uint64_t in, std::uint64_t out);
     // What front says of the requests since it started: {"parent": {in, out}, "children": {…}}. A
     // front that was started again counts anew; what the one before it said is kept.
     void requests(const Json& head);

@@ -37,7 +37,7 @@ int connect_path(int socket, const std::string& path) {
     return connect(socket, reinterpret_cast<const sockaddr*>(&un), sizeof un);
 }
 
-Error connect_error(int why, const std::string& path) {
+Error dial_error(int why, const std::string& path) {
     Error error = errno_error(why, "cannot dial " + path);
     error.code = why == ENOENT || why == ECONNREFUSED ? Code::not_found
                  : why == EAGAIN                      ? Code::try_later
@@ -64,7 +64,7 @@ void Dial::start(const std::string& unix_path, std::int64_t timeout_ms, Done don
     if (!socket_) {
         status = errno_error(errno, "cannot make a socket to dial " + unix_path);
     } else if (connect_path(socket_.get(), unix_path) != 0) {
-        status = connect_error(errno, unix_path);
+        status = dial_error(errno, unix_path);
         socket_.reset();
     } else if (status = reactor_.add(socket_.get(), *this); !status) {
         socket_.reset();

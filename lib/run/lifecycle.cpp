@@ -20,11 +20,8 @@
 namespace hasp::run {
 namespace {
 
-constexpr std::int64_t us_per_s = 1'000'000;
-constexpr std::int64_t us_per_ms = 1000;
-constexpr std::int64_t save_every_us = 2 * us_per_s;
+constexpr std::int64_t save_every_us = 2 * second_us;
 constexpr std::size_t output_batch_max = 64 * 1024;
-enum What : unsigned { what_exit, what_output, what_control };
 
 } // namespace
 
@@ -168,7 +165,7 @@ Status Spawner::Impl::launch_phase(AppInstance& instance) {
     instance.ready_us = 0;
     instance.last_probe = "no answer";
     instance.start_deadline_us =
-        now + (instance.init ? init_s_max : spec.process.ready_s) * us_per_s;
+        now + (instance.init ? init_s_max : spec.process.ready_s) * second_us;
     instance.next_probe_us = instance.init ? 0 : now;
     instance.kill_us = 0;
     watch(instance, instance.sandbox.pidfd.get(), EPOLLIN, what_exit);
@@ -376,8 +373,8 @@ void Spawner::Impl::stop(AppInstance& instance, const std::string& reason) {
         kill(instance);
         return;
     }
-    instance.kill_us =
-        clock_.boot_us() + std::max<std::int64_t>(1, instance.spec.process.stop_grace_s * us_per_s);
+    instance.kill_us = clock_.boot_us() +
+                       std::max<std::int64_t>(1, instance.spec.process.stop_grace_s * second_us);
 }
 
 void Spawner::Impl::end(AppInstance& instance, Ending why, std::string reason) {
@@ -399,7 +396,7 @@ void Spawner::Impl::kill(AppInstance& instance) {
     if (options_.isolation.kind != IsolationKind::bwrap && !instance.told_to_kill) {
         instance.told_to_kill = true;
         ::shutdown(instance.sandbox.control.get(), SHUT_WR);
-        instance.kill_us = clock_.boot_us() + kill_patience_ms * us_per_ms;
+        instance.kill_us = clock_.boot_us() + kill_patience_ms * ms_us;
         return;
     }
     instance.kill_us = 0;

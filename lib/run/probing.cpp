@@ -7,18 +7,15 @@
 namespace hasp::run {
 namespace {
 
-constexpr std::int64_t us_per_s = 1'000'000;
-constexpr std::int64_t us_per_ms = 1000;
 constexpr std::int64_t ready_probe_us =
-    5 * us_per_s; // one attempt; an app may lose the first request
-constexpr unsigned what_probe = 3;
+    5 * second_us; // one attempt; an app may lose the first request
 
 } // namespace
 
 void Spawner::Impl::begin_probe(AppInstance& instance) {
     const Process& process = instance.spec.process;
     const bool health = instance.ready_us != 0;
-    const std::int64_t patience = health ? process.health_timeout_s * us_per_s : ready_probe_us;
+    const std::int64_t patience = health ? process.health_timeout_s * second_us : ready_probe_us;
     Substitutions words;
     words.prefix = instance.spec.prefix;
     words.user = instance.spec.user;
@@ -61,7 +58,7 @@ void Spawner::Impl::end_probe(AppInstance& instance, bool answered) {
         }
         instance.last_probe =
             answered ? "it answered with " + std::to_string(status) : probe->reason();
-        instance.next_probe_us = now + probe_interval_ms * us_per_ms;
+        instance.next_probe_us = now + probe_interval_ms * ms_us;
         return;
     }
     instance.misses = answered ? 0 : instance.misses + 1;
@@ -72,7 +69,7 @@ void Spawner::Impl::end_probe(AppInstance& instance, bool answered) {
                                          : probe->reason()));
         return;
     }
-    instance.next_probe_us = now + process.health_interval_s * us_per_s;
+    instance.next_probe_us = now + process.health_interval_s * second_us;
 }
 
 void Spawner::Impl::became_ready(AppInstance& instance) {
@@ -80,9 +77,9 @@ void Spawner::Impl::became_ready(AppInstance& instance) {
     instance.ready_us = now;
     instance.start_deadline_us = 0;
     const std::int64_t interval = instance.spec.process.health_interval_s;
-    instance.next_probe_us = interval == 0 ? 0 : now + interval * us_per_s;
+    instance.next_probe_us = interval == 0 ? 0 : now + interval * second_us;
     set(instance, State::ready, "it answers");
-    emit(EventKind::ready, instance, (now - instance.started_us) / us_per_ms);
+    emit(EventKind::ready, instance, (now - instance.started_us) / ms_us);
 }
 
 void Spawner::Impl::tick(AppInstance& instance, std::int64_t now) {

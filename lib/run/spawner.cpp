@@ -17,8 +17,6 @@ namespace {
 
 constexpr std::size_t instances_max = 4096; // remembered ones included
 
-enum What : unsigned { what_exit, what_output, what_control, what_probe, what_count };
-
 } // namespace
 
 const char* state_name(State state) {

@@ -17,6 +17,9 @@ namespace hasp::run {
 // How long a dialer may take to kill what it started, before it is killed.
 inline constexpr int kill_patience_ms = 2000;
 
+// What of an instance an event of epoll is about.
+enum What : unsigned { what_exit, what_output, what_control, what_probe, what_count };
+
 // Why the running sandbox is being ended, which decides the event at its end.
 enum class Ending : unsigned char { none, stop, not_ready, hung, init_too_long };
 

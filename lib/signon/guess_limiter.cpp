@@ -14,7 +14,6 @@ namespace hasp::signon {
 
 namespace {
 
-constexpr std::int64_t second_us = 1'000'000;
 constexpr std::size_t key_bytes_max = 64;
 
 struct AccountCount {

@@ -36,11 +36,11 @@ namespace hasp::signon {
 namespace {
 
 constexpr Argon2Cost cheap{64, 1, 1};
-const std::string good = "correct horse";
+const std::string right = "correct horse";
 
 class PasswordTest : public testing::Test {
   protected:
-    LoginMaterial material() { return material_of(*make_verifier(good, 1, cheap, random)); }
+    LoginMaterial material() { return material_of(*make_verifier(right, 1, cheap, random)); }
     bool opens(const std::optional<LoginMaterial>& known, std::string_view password) {
         auto answer = checker.check("anna", known, password);
         EXPECT_TRUE(answer);
@@ -69,21 +69,21 @@ class PasswordTest : public testing::Test {
 
 TEST_F(PasswordTest, OnlyTheRightPasswordOpensTheAccount) {
     const LoginMaterial known = material();
-    EXPECT_TRUE(opens(known, good));
+    EXPECT_TRUE(opens(known, right));
     EXPECT_FALSE(opens(known, "correct horsE"));
-    EXPECT_FALSE(opens(known, good + " "));
+    EXPECT_FALSE(opens(known, right + " "));
     EXPECT_FALSE(opens(known, ""));
     EXPECT_FALSE(opens(known, std::string_view("correct horse\0", 14)));
 }
 
 TEST_F(PasswordTest, EveryPathRunsArgon2idOnceWithTheSameWork) {
     const LoginMaterial known = material();
-    const LoginMaterial below = material_of(*lent(*make_verifier(good, 1, cheap, random)), local);
+    const LoginMaterial below = material_of(*lent(*make_verifier(right, 1, cheap, random)), local);
     const std::string too_long(password_bytes_max + 1, 'x');
     for (const std::optional<LoginMaterial>& account :
          {std::optional<LoginMaterial>(), std::optional(known), std::optional(below)}) {
         for (const std::string& password :
-             {good, std::string("wrong password"), std::string(), too_long}) {
+             {right, std::string("wrong password"), std::string(), too_long}) {
             runs.clear();
             static_cast<void>(checker.check("anna", account, password));
             EXPECT_EQ(runs, (std::vector<Work>{{cheap.passes, cheap.memory_kib, cheap.lanes}}));
@@ -92,7 +92,7 @@ TEST_F(PasswordTest, EveryPathRunsArgon2idOnceWithTheSameWork) {
 }
 
 TEST_F(PasswordTest, NothingOpensAnUnknownAccount) {
-    EXPECT_FALSE(opens(std::nullopt, good));
+    EXPECT_FALSE(opens(std::nullopt, right));
 }
 
 TEST_F(PasswordTest, AnUnknownUsersSaltIsStableAndDiffersByUserAndTier) {
@@ -125,8 +125,8 @@ TEST_F(PasswordTest, ANewPasswordHasEightTo1024BytesAndNoOtherRule) {
 }
 
 TEST_F(PasswordTest, EqualPasswordsHaveDifferentVerifiers) {
-    EXPECT_NE(make_verifier(good, 1, cheap, random)->value,
-              make_verifier(good, 1, cheap, random)->value);
+    EXPECT_NE(make_verifier(right, 1, cheap, random)->value,
+              make_verifier(right, 1, cheap, random)->value);
 }
 
 // The expected value was computed with OpenSSL's Argon2id, which shares no code with libargon2:
@@ -140,39 +140,39 @@ TEST_F(PasswordTest, TheDefaultWorkIsArgon2idAsAnotherImplementationComputesIt) 
 }
 
 TEST_F(PasswordTest, ATierBelowChecksWithTheGrantOfItsLeaseAtAnyDepth) {
-    const trust::VerifierGrant grant = *lent(*make_verifier(good, 3, cheap, random));
+    const trust::VerifierGrant grant = *lent(*make_verifier(right, 3, cheap, random));
     ASSERT_EQ(grant.keys.size(), 2U);
-    EXPECT_TRUE(opens(material_of(grant, local), good));
+    EXPECT_TRUE(opens(material_of(grant, local), right));
     EXPECT_FALSE(opens(material_of(grant, local), "wrong password"));
-    EXPECT_FALSE(opens(material_of(grant, local.parent()), good));
+    EXPECT_FALSE(opens(material_of(grant, local.parent()), right));
     trust::VerifierGrant other = grant;
     other.version = 4;
-    EXPECT_FALSE(opens(material_of(other, local), good));
+    EXPECT_FALSE(opens(material_of(other, local), right));
     other = grant;
     other.keys.pop_back();
-    EXPECT_FALSE(opens(material_of(other, local), good));
+    EXPECT_FALSE(opens(material_of(other, local), right));
 }
 
 TEST_F(PasswordTest, WorkBeyondTheLimitsIsRefusedAndNotDone) {
     LoginMaterial known = material();
     runs.clear();
     known.cost.memory_kib = 1u << 31;
-    EXPECT_EQ(checker.check("anna", known, good).error().code, Code::refused);
+    EXPECT_EQ(checker.check("anna", known, right).error().code, Code::refused);
     EXPECT_TRUE(runs.empty());
     known = material();
     runs.clear();
     known.cost.passes = 0;
-    EXPECT_EQ(checker.check("anna", known, good).error().code, Code::refused);
+    EXPECT_EQ(checker.check("anna", known, right).error().code, Code::refused);
     EXPECT_TRUE(runs.empty());
     known = material();
     known.salt = "short";
-    EXPECT_EQ(checker.check("anna", known, good).error().code, Code::refused);
+    EXPECT_EQ(checker.check("anna", known, right).error().code, Code::refused);
 }
 
 TEST_F(PasswordTest, AVerifierWithoutAValueOpensNothing) {
     LoginMaterial known = material();
     known.expected.clear();
-    EXPECT_FALSE(opens(known, good));
+    EXPECT_FALSE(opens(known, right));
 }
 
 } // namespace

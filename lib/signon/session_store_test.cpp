@@ -1,11 +1,10 @@
+#include "base/clock.h"
 #include "test_backend.h"
 
 #include <algorithm>
 
 namespace hasp::signon {
 namespace {
-
-constexpr std::int64_t hour_us = std::int64_t{3600} * 1'000'000;
 
 Identity who(const std::string& user = "anna") {
     Identity identity;

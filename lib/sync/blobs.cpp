@@ -10,9 +10,6 @@ namespace hasp::sync {
 
 namespace {
 
-// More than this and one sync of the whole file system is cheaper.
-constexpr std::size_t syncs_one_by_one = 4;
-
 class TemporaryFile final : public ReadFile {
   public:
     TemporaryFile(Disk& disk, std::string path, std::unique_ptr<ReadFile> file)

@@ -13,8 +13,6 @@ namespace hasp::sync {
 
 namespace {
 
-constexpr std::size_t syncs_one_by_one = 4;
-
 // What was staged, and what the file that it replaces was when it was looked at.
 struct Change {
     Operation op;

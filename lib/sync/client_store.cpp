@@ -11,14 +11,6 @@ constexpr const char* folder_columns =
     "user, app, epoch, number, whole, released, held, held_files, unsent_files, unsent_bytes, "
     "unsent_since_us, conflicts, skipped, synced_us, error";
 
-Status done(const Result<std::int64_t>& changed) {
-    return changed.ok() ? Status{} : Status{changed.error()};
-}
-
-store::Blob bytes(const std::string& text) {
-    return {text};
-}
-
 std::uint64_t count_at(const store::Statement& s, int column) {
     return static_cast<std::uint64_t>(s.integer(column));
 }
@@ -93,10 +85,10 @@ Status ClientStore::put_folder(const FolderRow& row) {
         std::string("INSERT OR REPLACE INTO sync_folders (tenant, ") + folder_columns +
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
     const FolderStatus& s = row.status;
-    return done(db_.execute(sql, tenant_, s.folder.user, s.folder.app, s.revision.epoch,
-                            s.revision.number, row.whole, row.released, s.held, s.held_files,
-                            s.unsent_files, s.unsent_bytes, s.unsent_since_us, s.conflicts,
-                            s.skipped, s.synced_us, s.error));
+    return store::done(db_.execute(sql, tenant_, s.folder.user, s.folder.app, s.revision.epoch,
+                                   s.revision.number, row.whole, row.released, s.held, s.held_files,
+                                   s.unsent_files, s.unsent_bytes, s.unsent_since_us, s.conflicts,
+                                   s.skipped, s.synced_us, s.error));
 }
 
 Result<std::vector<FolderRow>> ClientStore::folders() {
@@ -132,7 +124,7 @@ Result<std::optional<BaseRow>> ClientStore::base_row(const FolderId& folder,
         " FROM sync_base WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND path = ?4";
     return db_.first(
         sql, [](const store::Statement& s) { return read_base(s, 0); }, tenant_, folder.user,
-        folder.app, bytes(path));
+        folder.app, store::Blob{path});
 }
 
 Result<std::vector<std::string>> ClientStore::paths_with(const FolderId& folder,
@@ -142,7 +134,7 @@ Result<std::vector<std::string>> ClientStore::paths_with(const FolderId& folder,
         "SELECT path FROM sync_base WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND hash = ?4 "
         "LIMIT 16",
         [&](const store::Statement& s) { out.push_back(s.blob(0)); }, tenant_, folder.user,
-        folder.app, bytes(hash));
+        folder.app, store::Blob{hash});
     if (!read) {
         return read.error();
     }
@@ -151,34 +143,35 @@ Result<std::vector<std::string>> ClientStore::paths_with(const FolderId& folder,
 
 Status ClientStore::put_base(const FolderId& folder, const std::string& path, const BaseRow& row) {
     const Entry& e = row.entry;
-    return done(db_.execute(
+    return store::done(db_.execute(
         "INSERT OR REPLACE INTO sync_base (tenant, user, app, path, kind, mode, mtime_us, size, "
         "hash, target, revision, signature, stat_size, stat_mtime, stat_ctime, stat_inode, "
         "seen_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
         "?17)",
-        tenant_, folder.user, folder.app, bytes(path), static_cast<int>(e.kind), e.mode, e.mtime_us,
-        e.size, bytes(e.hash), bytes(e.target), e.revision, bytes(row.signature),
-        row.seen.stat.size, row.seen.stat.mtime_ns, row.seen.stat.ctime_ns, row.seen.stat.inode,
-        row.seen.at_us));
+        tenant_, folder.user, folder.app, store::Blob{path}, static_cast<int>(e.kind), e.mode,
+        e.mtime_us, e.size, store::Blob{e.hash}, store::Blob{e.target}, e.revision,
+        store::Blob{row.signature}, row.seen.stat.size, row.seen.stat.mtime_ns,
+        row.seen.stat.ctime_ns, row.seen.stat.inode, row.seen.at_us));
 }
 
 Status ClientStore::put_seen(const FolderId& folder, const std::string& path, const Seen& seen) {
-    return done(db_.execute(
+    return store::done(db_.execute(
         "UPDATE sync_base SET stat_size = ?5, stat_mtime = ?6, stat_ctime = ?7, stat_inode = ?8, "
         "seen_us = ?9 WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND path = ?4",
-        tenant_, folder.user, folder.app, bytes(path), seen.stat.size, seen.stat.mtime_ns,
+        tenant_, folder.user, folder.app, store::Blob{path}, seen.stat.size, seen.stat.mtime_ns,
         seen.stat.ctime_ns, seen.stat.inode, seen.at_us));
 }
 
 Status ClientStore::drop_base(const FolderId& folder, const std::string& path) {
-    return done(db_.execute(
+    return store::done(db_.execute(
         "DELETE FROM sync_base WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND path = ?4", tenant_,
-        folder.user, folder.app, bytes(path)));
+        folder.user, folder.app, store::Blob{path}));
 }
 
 Status ClientStore::drop_all_base(const FolderId& folder) {
-    return done(db_.execute("DELETE FROM sync_base WHERE tenant = ?1 AND user = ?2 AND app = ?3",
-                            tenant_, folder.user, folder.app));
+    return store::done(
+        db_.execute("DELETE FROM sync_base WHERE tenant = ?1 AND user = ?2 AND app = ?3", tenant_,
+                    folder.user, folder.app));
 }
 
 Result<std::optional<BatchRow>> ClientStore::batch(const FolderId& folder) {
@@ -226,11 +219,11 @@ Status ClientStore::put_batch(const FolderId& folder, const BatchRow& batch,
             "size, hash, target, revision, signature, stat_size, stat_mtime, stat_ctime, "
             "stat_inode, seen_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, "
             "?14, ?15, ?16, ?17, ?18)",
-            tenant_, folder.user, folder.app, position++, bytes(op.path),
-            op.remove ? 0 : static_cast<int>(e.kind), e.mode, e.mtime_us, e.size, bytes(e.hash),
-            bytes(e.target), e.revision, bytes(op.row.signature), op.row.seen.stat.size,
-            op.row.seen.stat.mtime_ns, op.row.seen.stat.ctime_ns, op.row.seen.stat.inode,
-            op.row.seen.at_us);
+            tenant_, folder.user, folder.app, position++, store::Blob{op.path},
+            op.remove ? 0 : static_cast<int>(e.kind), e.mode, e.mtime_us, e.size,
+            store::Blob{e.hash}, store::Blob{e.target}, e.revision, store::Blob{op.row.signature},
+            op.row.seen.stat.size, op.row.seen.stat.mtime_ns, op.row.seen.stat.ctime_ns,
+            op.row.seen.stat.inode, op.row.seen.at_us);
         if (!added.ok()) {
             return added.error();
         }
@@ -245,8 +238,9 @@ Status ClientStore::drop_batch(const FolderId& folder) {
     if (!gone.ok()) {
         return gone.error();
     }
-    return done(db_.execute("DELETE FROM sync_batches WHERE tenant = ?1 AND user = ?2 AND app = ?3",
-                            tenant_, folder.user, folder.app));
+    return store::done(
+        db_.execute("DELETE FROM sync_batches WHERE tenant = ?1 AND user = ?2 AND app = ?3",
+                    tenant_, folder.user, folder.app));
 }
 
 } // namespace hasp::sync

@@ -6,8 +6,6 @@ namespace hasp::sync {
 
 namespace {
 
-constexpr std::size_t syncs_one_by_one = 8; // more, and one sync of everything is cheaper
-
 // What is gone again is seen as such at the next look.
 Status still_there(const Status& synced) {
     const bool gone =

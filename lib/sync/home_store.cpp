@@ -25,14 +25,6 @@ Row read_row(const store::Statement& s) {
     return row;
 }
 
-Status done(const Result<std::int64_t>& changed) {
-    return changed.ok() ? Status{} : Status{changed.error()};
-}
-
-store::Blob bytes(const std::string& text) {
-    return {text};
-}
-
 std::string selected(const char* table, const char* where) {
     return std::string("SELECT ") + columns + " FROM " + table +
            " WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND " + where;
@@ -59,7 +51,7 @@ Result<Revision> HomeStore::revision(const FolderId& folder) {
 }
 
 Status HomeStore::set_revision(const FolderId& folder, Revision revision) {
-    return done(db_.execute(
+    return store::done(db_.execute(
         "INSERT INTO files_folders (tenant, user, app, epoch, number) VALUES (?1, ?2, ?3, ?4, ?5) "
         "ON CONFLICT DO UPDATE SET number = excluded.number",
         tenant_, folder.user, folder.app, revision.epoch, revision.number));
@@ -67,7 +59,7 @@ Status HomeStore::set_revision(const FolderId& folder, Revision revision) {
 
 Result<std::optional<Row>> HomeStore::row(const FolderId& folder, const std::string& path) {
     static const std::string sql = selected("files_rows", "path = ?4");
-    return db_.first(sql, read_row, tenant_, folder.user, folder.app, bytes(path));
+    return db_.first(sql, read_row, tenant_, folder.user, folder.app, store::Blob{path});
 }
 
 Result<std::vector<Row>> HomeStore::rows_below(const FolderId& folder, const std::string& path) {
@@ -78,7 +70,7 @@ Result<std::vector<Row>> HomeStore::rows_below(const FolderId& folder, const std
     const std::string to = path + "0"; // the byte behind '/'
     Status read = db_.each(
         sql, [&](const store::Statement& s) { out.push_back(read_row(s)); }, tenant_, folder.user,
-        folder.app, bytes(from), bytes(to));
+        folder.app, store::Blob{from}, store::Blob{to});
     if (!read) {
         return read.error();
     }
@@ -101,7 +93,7 @@ Result<std::optional<Row>> HomeStore::version_at(const FolderId& folder, const s
                                                  std::uint64_t number) {
     static const std::string sql =
         selected("files_versions", "path = ?4 AND revision <= ?5 ORDER BY revision DESC LIMIT 1");
-    return db_.first(sql, read_row, tenant_, folder.user, folder.app, bytes(path), number);
+    return db_.first(sql, read_row, tenant_, folder.user, folder.app, store::Blob{path}, number);
 }
 
 Result<bool> HomeStore::had_content(const FolderId& folder, const std::string& hash,
@@ -112,8 +104,8 @@ Result<bool> HomeStore::had_content(const FolderId& folder, const std::string& h
         "AND revision <= ?5 AND NOT EXISTS (SELECT 1 FROM files_versions w WHERE w.tenant = ?1 AND "
         "w.user = ?2 AND w.app = ?3 AND w.path = v.path AND w.revision > v.revision AND "
         "w.revision <= ?5) LIMIT 1",
-        [](const store::Statement&) { return true; }, tenant_, folder.user, folder.app, bytes(hash),
-        number);
+        [](const store::Statement&) { return true; }, tenant_, folder.user, folder.app,
+        store::Blob{hash}, number);
     if (!found.ok()) {
         return found.error();
     }
@@ -123,7 +115,7 @@ Result<bool> HomeStore::had_content(const FolderId& folder, const std::string& h
 Result<bool> HomeStore::user_has(const std::string& user, const std::string& hash) {
     auto found = db_.first(
         "SELECT 1 FROM files_versions WHERE tenant = ?1 AND user = ?2 AND hash = ?3 LIMIT 1",
-        [](const store::Statement&) { return true; }, tenant_, user, bytes(hash));
+        [](const store::Statement&) { return true; }, tenant_, user, store::Blob{hash});
     if (!found.ok()) {
         return found.error();
     }
@@ -138,17 +130,18 @@ Status HomeStore::put(const FolderId& folder, const Row& row, const std::string&
         "INSERT OR REPLACE INTO files_rows (tenant, user, app, path, kind, mode, mtime_us, size, "
         "hash, target, revision, operation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
         "?12)",
-        tenant_, folder.user, folder.app, bytes(row.path), kind, entry.mode, entry.mtime_us,
-        entry.size, bytes(entry.hash), bytes(entry.target), row.revision, operation);
+        tenant_, folder.user, folder.app, store::Blob{row.path}, kind, entry.mode, entry.mtime_us,
+        entry.size, store::Blob{entry.hash}, store::Blob{entry.target}, row.revision, operation);
     if (!now.ok()) {
         return now.error();
     }
-    return done(db_.execute(
+    return store::done(db_.execute(
         "INSERT INTO files_versions (tenant, user, app, path, kind, mode, mtime_us, size, hash, "
         "target, revision, operation, at_us, who) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
         "?11, ?12, ?13, ?14)",
-        tenant_, folder.user, folder.app, bytes(row.path), kind, entry.mode, entry.mtime_us,
-        entry.size, bytes(entry.hash), bytes(entry.target), row.revision, operation, at_us, who));
+        tenant_, folder.user, folder.app, store::Blob{row.path}, kind, entry.mode, entry.mtime_us,
+        entry.size, store::Blob{entry.hash}, store::Blob{entry.target}, row.revision, operation,
+        at_us, who));
 }
 
 Result<std::optional<HomeStore::Batch>> HomeStore::batch(const FolderId& folder,
@@ -164,15 +157,15 @@ Result<std::optional<HomeStore::Batch>> HomeStore::batch(const FolderId& folder,
 
 Status HomeStore::put_batch(const FolderId& folder, const std::string& id, const Batch& batch,
                             std::int64_t at_us) {
-    return done(db_.execute(
+    return store::done(db_.execute(
         "INSERT INTO files_batches (tenant, user, app, batch, number, verdicts, at_us) VALUES (?1, "
         "?2, ?3, ?4, ?5, ?6, ?7)",
-        tenant_, folder.user, folder.app, id, batch.number, bytes(batch.verdicts), at_us));
+        tenant_, folder.user, folder.app, id, batch.number, store::Blob{batch.verdicts}, at_us));
 }
 
 Status HomeStore::drop_batches(std::int64_t before_us) {
-    return done(db_.execute("DELETE FROM files_batches WHERE tenant = ?1 AND at_us < ?2", tenant_,
-                            before_us));
+    return store::done(db_.execute("DELETE FROM files_batches WHERE tenant = ?1 AND at_us < ?2",
+                                   tenant_, before_us));
 }
 
 } // namespace hasp::sync

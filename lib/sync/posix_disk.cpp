@@ -1,5 +1,6 @@
 // Disk over this machine's file system. Every path is opened part by part beneath the root by the
 // kernel (openat2), since apps write what they like into their folders.
+#include "base/clock.h"
 #include "base/fd.h"
 #include "sync/disk.h"
 
@@ -20,7 +21,6 @@ namespace hasp::sync {
 namespace {
 
 constexpr std::int64_t second_ns = 1'000'000'000;
-constexpr std::int64_t second_us = 1'000'000;
 
 Fd open_beneath(int root, const std::string& path, std::uint64_t flags, std::uint64_t mode = 0) {
     struct open_how how {};

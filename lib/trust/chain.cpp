@@ -1,5 +1,6 @@
 // The verification of chains between tiers. OpenSSL checks what RFC 5280 asks; the rules of the
 // realm come on top.
+#include "base/clock.h"
 #include "base/text.h"
 #include "trust/certificate.h"
 #include "x509.h"
@@ -15,8 +16,6 @@ namespace {
 using detail::Cert;
 using detail::must;
 using detail::Owned;
-
-constexpr std::int64_t second_us = 1'000'000;
 
 void free_borrowed(STACK_OF(X509) * stack) {
     sk_X509_free(stack);

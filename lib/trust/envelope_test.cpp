@@ -8,21 +8,21 @@
 namespace hasp::trust {
 namespace {
 
-constexpr std::int64_t now_us = 1'700'000'000'000'000;
+constexpr std::int64_t sealed_at_us = 1'700'000'000'000'000;
 const SigningKey key = SigningKey::from_seed(std::string(32, 'k')).value();
 const TierName center = TierName::parse("hasp://clinics/upper/center").value();
 const TierName tokyo = TierName::parse("hasp://clinics/upper/center/tokyo").value();
 const std::string realm_id = sha256("root");
 
 Header header() {
-    return {"lease", realm_id, center, tokyo, {1, 7}, now_us, now_us + 1'000'000};
+    return {"lease", realm_id, center, tokyo, {1, 7}, sealed_at_us, sealed_at_us + 1'000'000};
 }
 Expectation expected() {
     return {"lease", realm_id, center, tokyo, envelope_bytes_max};
 }
 
 Fault fault(std::string_view bytes, const Expectation& expectation = expected(),
-            std::int64_t at_us = now_us) {
+            std::int64_t at_us = sealed_at_us) {
     Fault why = Fault::none;
     const auto opened = open(bytes, key.public_key(), expectation, at_us, &why);
     EXPECT_EQ(opened.ok(), why == Fault::none);
@@ -67,7 +67,7 @@ TEST(Envelope, HasTheBytesThatTheProtocolShows) {
 TEST(Envelope, OpensToWhatWasSealed) {
     const std::string body("b\0dy", 4);
     const auto opened =
-        open(seal(header(), body, key).value(), key.public_key(), expected(), now_us);
+        open(seal(header(), body, key).value(), key.public_key(), expected(), sealed_at_us);
     ASSERT_TRUE(opened) << opened.error().message;
     EXPECT_EQ(opened->header, header());
     EXPECT_EQ(opened->body, body);

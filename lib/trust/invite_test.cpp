@@ -11,13 +11,13 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr std::int64_t now_us = 1'700'000'000'000'000;
-const TierName center = TierName::parse("hasp://clinics/upper/center").value();
+constexpr std::int64_t made_at_us = 1'700'000'000'000'000;
+const TierName parent = TierName::parse("hasp://clinics/upper/center").value();
 
 NewInvitation make(std::uint64_t seed = 1) {
     SeededRandom random(seed);
-    return make_invitation({"center.example:8443", "192.0.2.7:8443", "[2001:db8::7]:8443"}, center,
-                           "tokyo", sha256("root"), now_us + invitation_lifetime_us, random)
+    return make_invitation({"center.example:8443", "192.0.2.7:8443", "[2001:db8::7]:8443"}, parent,
+                           "tokyo", sha256("root"), made_at_us + invitation_lifetime_us, random)
         .value();
 }
 
@@ -38,7 +38,7 @@ TEST(Invitation, ComesBackAsItWas) {
     const auto read = parse_invitation("  " + made.text() + "\r\n");
     ASSERT_TRUE(read) << read.error().message;
     EXPECT_EQ(read->addresses, made.addresses);
-    EXPECT_EQ(read->parent, center);
+    EXPECT_EQ(read->parent, parent);
     EXPECT_EQ(read->name, "tokyo");
     EXPECT_EQ(read->realm_id, made.realm_id);
     EXPECT_EQ(read->token_id, made.token_id);
@@ -76,27 +76,27 @@ TEST(Invitation, OnlySensibleOnesAreMade) {
     for (const char* bad : {"", "center.example", "center.example:0", "center.example:65536",
                             "center.example:080", "2001:db8::7:8443", "[2001:db8::7]", "[center]:1",
                             "a b:1", "a/b:1", "a,b:1", "a#b:1", ":1"}) {
-        EXPECT_FALSE(make_invitation({bad}, center, "tokyo", sha256("root"), now_us, random))
+        EXPECT_FALSE(make_invitation({bad}, parent, "tokyo", sha256("root"), made_at_us, random))
             << bad;
     }
-    EXPECT_FALSE(make_invitation({}, center, "tokyo", sha256("root"), now_us, random));
-    EXPECT_FALSE(make_invitation({"a:1"}, center, "Tokyo", sha256("root"), now_us, random));
-    EXPECT_FALSE(make_invitation({"a:1"}, center, "tokyo", "short", now_us, random));
+    EXPECT_FALSE(make_invitation({}, parent, "tokyo", sha256("root"), made_at_us, random));
+    EXPECT_FALSE(make_invitation({"a:1"}, parent, "Tokyo", sha256("root"), made_at_us, random));
+    EXPECT_FALSE(make_invitation({"a:1"}, parent, "tokyo", "short", made_at_us, random));
 }
 
 TEST(Invitation, IsGoodForItsSecretItsNameAndItsTimeOnly) {
     const NewInvitation made = make();
     const std::string& secret = made.invitation.secret;
-    EXPECT_TRUE(redeem(made.record, secret, "tokyo", now_us));
-    EXPECT_THAT(redeem(made.record, secret, "osaka", now_us).error().message,
+    EXPECT_TRUE(redeem(made.record, secret, "tokyo", made_at_us));
+    EXPECT_THAT(redeem(made.record, secret, "osaka", made_at_us).error().message,
                 HasSubstr("not for 'osaka'"));
     EXPECT_THAT(
-        redeem(made.record, secret, "tokyo", now_us + invitation_lifetime_us).error().message,
+        redeem(made.record, secret, "tokyo", made_at_us + invitation_lifetime_us).error().message,
         HasSubstr("expired"));
-    EXPECT_THAT(redeem(made.record, make(2).invitation.secret, "tokyo", now_us).error().message,
+    EXPECT_THAT(redeem(made.record, make(2).invitation.secret, "tokyo", made_at_us).error().message,
                 HasSubstr("wrong"));
-    EXPECT_FALSE(redeem(made.record, "", "tokyo", now_us));
-    EXPECT_FALSE(redeem(made.record, made.record.secret_sha256, "tokyo", now_us));
+    EXPECT_FALSE(redeem(made.record, "", "tokyo", made_at_us));
+    EXPECT_FALSE(redeem(made.record, made.record.secret_sha256, "tokyo", made_at_us));
 }
 
 TEST(Invitation, TheRecordDoesNotHoldTheSecret) {

@@ -1,4 +1,5 @@
 #include "x509.h"
+#include "base/clock.h"
 
 #include <ctime>
 #include <openssl/err.h>
@@ -8,7 +9,6 @@ namespace hasp::trust::detail {
 
 namespace {
 constexpr std::size_t serial_bytes = 16;
-constexpr std::int64_t second_us = 1'000'000;
 constexpr std::int64_t year_10000_us =
     253'402'300'800LL * second_us; // what X.509 times cannot express any more
 

@@ -22,10 +22,10 @@ constexpr std::int64_t saved_every = 300 * second + 2 * tick;
 constexpr std::int64_t extended_days = 20; // ben's log-in; anna's has the seven by default
 
 std::int64_t parse_time(const std::string& text) {
-    std::tm parts{};
-    return ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts) == nullptr
+    std::tm fields{};
+    return ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &fields) == nullptr
                ? 0
-               : static_cast<std::int64_t>(::timegm(&parts)) * second;
+               : static_cast<std::int64_t>(::timegm(&fields)) * second;
 }
 
 // What the box can know of the time, told apart from how it works that out: `most` is the signed

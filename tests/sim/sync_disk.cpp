@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::uint64_t free_bytes_always = std::uint64_t{1} << 30;
 
-Error error_of(int error, const std::string& path) {
+Error disk_error(int error, const std::string& path) {
     const std::string what = "the simulated disk: " + path + ": " + std::to_string(error);
     switch (error) {
     case ENOENT:
@@ -27,7 +27,7 @@ Error error_of(int error, const std::string& path) {
 }
 
 Status status_of(int error, const std::string& path) {
-    return error == 0 ? Status{} : Status{error_of(error, path)};
+    return error == 0 ? Status{} : Status{disk_error(error, path)};
 }
 
 sync::FileStat stat_of(const Inode& file) {
@@ -49,7 +49,7 @@ class Reading final : public sync::ReadFile {
         std::size_t got = 0;
         const int error =
             disk_.lives() != life_ ? EIO : disk_.read(file_, offset, into.data(), into.size(), got);
-        return error == 0 ? Result<std::size_t>(got) : error_of(error, "read");
+        return error == 0 ? Result<std::size_t>(got) : disk_error(error, "read");
     }
     Result<sync::FileStat> stat() override { return stat_of(*file_); }
 
@@ -90,7 +90,7 @@ class SyncDisk final : public sync::Disk {
             return found.error();
         }
         if (!is_folder(*found)) {
-            return error_of(ENOTDIR, path);
+            return disk_error(ENOTDIR, path);
         }
         std::vector<sync::DirEntry> out;
         for (std::string& name : disk_.list(full(path))) {
@@ -105,7 +105,7 @@ class SyncDisk final : public sync::Disk {
             return found.error();
         }
         if ((*found)->kind != Inode::Kind::file) {
-            return error_of(EINVAL, path);
+            return disk_error(EINVAL, path);
         }
         return std::unique_ptr<sync::ReadFile>(std::make_unique<Reading>(disk_, *found));
     }
@@ -116,7 +116,7 @@ class SyncDisk final : public sync::Disk {
         }
         File file;
         if (const int error = disk_.open(full(path), true, true, file, mode); error != 0) {
-            return error_of(error, path);
+            return disk_error(error, path);
         }
         return std::unique_ptr<sync::WriteFile>(std::make_unique<Writing>(disk_, file));
     }
@@ -127,10 +127,10 @@ class SyncDisk final : public sync::Disk {
             return found.error();
         }
         if ((*found)->kind != Inode::Kind::file || (*found)->seen.size() < size) {
-            return error_of(EINVAL, path);
+            return disk_error(EINVAL, path);
         }
         if (const int error = disk_.truncate(*found, size); error != 0) {
-            return error_of(error, path);
+            return disk_error(error, path);
         }
         return std::unique_ptr<sync::WriteFile>(std::make_unique<Writing>(disk_, *found));
     }
@@ -150,14 +150,14 @@ class SyncDisk final : public sync::Disk {
     Status remove(const std::string& path) override {
         auto found = find(path);
         if (found.ok() && is_folder(*found)) {
-            return error_of(EISDIR, path);
+            return disk_error(EISDIR, path);
         }
         return found.ok() ? status_of(disk_.unlink(full(path)), path) : Status{found.error()};
     }
     Status remove_folder(const std::string& path) override {
         auto found = find(path);
         if (found.ok() && !is_folder(*found)) {
-            return error_of(ENOTDIR, path);
+            return disk_error(ENOTDIR, path);
         }
         return found.ok() ? status_of(disk_.unlink(full(path)), path) : Status{found.error()};
     }
@@ -175,12 +175,12 @@ class SyncDisk final : public sync::Disk {
             return found.error();
         }
         return (*found)->kind == Inode::Kind::symlink ? Result<std::string>((*found)->seen)
-                                                      : error_of(EINVAL, path);
+                                                      : disk_error(EINVAL, path);
     }
     Status sync_file(const std::string& path) override {
         auto found = find(path);
         if (found.ok() && (*found)->kind != Inode::Kind::file) {
-            return error_of(EINVAL, path);
+            return disk_error(EINVAL, path);
         }
         return found.ok() ? status_of(disk_.sync(*found), path) : Status{found.error()};
     }
@@ -196,19 +196,19 @@ class SyncDisk final : public sync::Disk {
     // Every folder on the way is one, and no link.
     Status reachable(const std::string& path) const {
         if (disk_.dead()) {
-            return error_of(EIO, path);
+            return disk_error(EIO, path);
         }
         if (!sync::valid_path(path)) {
-            return error_of(EINVAL, path);
+            return disk_error(EINVAL, path);
         }
         for (std::size_t at = path.find('/'); at != std::string::npos;
              at = path.find('/', at + 1)) {
             const File folder = disk_.find(full(path.substr(0, at)));
             if (folder == nullptr) {
-                return error_of(ENOENT, path);
+                return disk_error(ENOENT, path);
             }
             if (!is_folder(folder)) {
-                return error_of(ENOTDIR, path);
+                return disk_error(ENOTDIR, path);
             }
         }
         return {};
@@ -219,10 +219,10 @@ class SyncDisk final : public sync::Disk {
                 return good.error();
             }
         } else if (disk_.dead()) {
-            return error_of(EIO, path);
+            return disk_error(EIO, path);
         }
         File file = disk_.find(path.empty() ? "/" : full(path));
-        return file == nullptr ? Result<File>(error_of(ENOENT, path)) : Result<File>(file);
+        return file == nullptr ? Result<File>(disk_error(ENOENT, path)) : Result<File>(file);
     }
 
     sim::Disk& disk_;
@@ -242,10 +242,10 @@ class Copies final : public sync::WorkingCopies {
             made = error == 0;
             if (made) {
                 if (const int synced = disk_.sync_folder(folder_of(folder)); synced != 0) {
-                    return error_of(synced, folder);
+                    return disk_error(synced, folder);
                 }
             } else if (error != EEXIST) {
-                return error_of(error, folder);
+                return disk_error(error, folder);
             }
         }
         return sync::WorkingCopy{state_ + folders(scope, user, app).back(), 0, 0, made};
@@ -258,7 +258,7 @@ class Copies final : public sync::WorkingCopies {
         const std::string folder = folders(scope, user, app).back();
         return is_folder(disk_.find(folder))
                    ? Result<sync::WorkingCopy>(sync::WorkingCopy{state_ + folder, 0, 0, false})
-                   : error_of(ENOENT, folder);
+                   : disk_error(ENOENT, folder);
     }
 
   private:

@@ -1,6 +1,7 @@
 // Records, keys and batches for the tests of the ledger.
 #pragma once
 
+#include "base/clock.h"
 #include "billing/ledger_store.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +14,6 @@
 
 namespace hasp::billing::tests {
 
-inline constexpr std::int64_t second_us = 1'000'000;
 inline constexpr std::int64_t start_us = 1'700'000'000 * second_us; // 2023-11-14T22:13:20Z
 inline const ChainKey tokyo{"hasp://clinics/center/tokyo", 1};
 

@@ -1,5 +1,6 @@
 #include "billing/rating.h"
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "billing/closing.h"
 #include "fixture.h"
@@ -15,7 +16,6 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr std::int64_t hour_us = 3600 * second_us;
 const std::string center = "hasp://clinics/center";
 
 const std::string tariff_text = R"([tariff]

@@ -1,6 +1,7 @@
 // When what a lease lends ends, what that means for each app, and how an operator lengthens it.
 #include "tree.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "registry/decide.h"
 
@@ -8,9 +9,6 @@ namespace hasp::maint::tests {
 
 namespace {
 
-constexpr const char* password = "correct horse";
-constexpr std::int64_t second_us = 1'000'000;
-constexpr std::int64_t day_s = 24LL * 3600;
 using registry::Verdict;
 
 struct Ending : testing::Test {
@@ -118,7 +116,7 @@ TEST_F(Ending, ATierThatIsStartedAfterTheEndStillKnowsWhatItMeans) {
 
 TEST_F(Ending, ThePortalSaysWhatHasEnded) {
     add("wiki", "stop");
-    tree.add_user(center, "anna", password, {"wiki"});
+    tree.add_user(center, "anna", good_password, {"wiki"});
     tree.pass_s(2);
     tree.cut(tokyo);
     to_the_end("wiki", -20);
@@ -145,8 +143,8 @@ TEST_F(Ending, AnExtensionReachesAnOnlineChildAtOnceAndOutlivesTheRenewal) {
 
 TEST_F(Ending, AnExtensionOfAUserLengthensHisLogInAndNothingElse) {
     add("wiki", "stop");
-    tree.add_user(center, "anna", password, {"wiki"});
-    tree.add_user(center, "ben", password, {"wiki"});
+    tree.add_user(center, "anna", good_password, {"wiki"});
+    tree.add_user(center, "ben", good_password, {"wiki"});
     ASSERT_TRUE(center.admin("local.allow", {{"name", "tokyo"}, {"users", {"anna", "ben"}}}).ok());
     tree.pass_s(3);
     ASSERT_TRUE(
@@ -154,8 +152,8 @@ TEST_F(Ending, AnExtensionOfAUserLengthensHisLogInAndNothingElse) {
     tree.pass_s(1);
     tree.cut(tokyo);
     tree.pass_s(20 * day_s, 600);
-    EXPECT_EQ(tokyo.log_in("anna", password)->status, 303);
-    EXPECT_EQ(tokyo.log_in("ben", password)->status, 401);
+    EXPECT_EQ(tokyo.log_in("anna", good_password)->status, 303);
+    EXPECT_EQ(tokyo.log_in("ben", good_password)->status, 401);
 }
 
 TEST_F(Ending, ADryRunOfAnExtensionSaysWhatItWouldDoAndDoesNothing) {
@@ -184,7 +182,7 @@ TEST_F(Ending, AnExtensionOfWhatIsNotLentOrBeyondTheLimitIsRefused) {
 
 TEST_F(Ending, WhatIsLentIsShownAtTheParentAndWhatIsHeldAtTheChild) {
     add("wiki", "read-only");
-    tree.add_user(center, "anna", password, {"wiki"});
+    tree.add_user(center, "anna", good_password, {"wiki"});
     ASSERT_TRUE(center.admin("local.allow", {{"name", "tokyo"}, {"users", {"anna"}}}).ok());
     tree.pass_s(3);
     const Json lent = *center.admin("lease.show", {{"name", "tokyo"}});

@@ -7,9 +7,6 @@ namespace hasp::maint::tests {
 
 namespace {
 
-constexpr const char* password = "correct horse";
-constexpr std::int64_t day_s = 24LL * 3600;
-
 struct Asked : testing::Test {
     Tree tree;
     Node& center = tree.top();
@@ -44,7 +41,7 @@ struct Asked : testing::Test {
 
 TEST_F(Asked, AnAppThatIsHeldIsServedHereByItsLease) {
     tree.add_app(center, "leaflets", {"tokyo"});
-    tree.add_user(center, "anna", password, {"leaflets"});
+    tree.add_user(center, "anna", good_password, {"leaflets"});
     tree.pass_s(5);
     const Json said = why(center, "leaflets", "anna");
     EXPECT_TRUE(true_of(said, "served")) << said.dump();
@@ -68,7 +65,7 @@ TEST_F(Asked, AnAppOfTheTierAboveIsServedThroughTheLinkAndNotWithoutIt) {
 
 TEST_F(Asked, AUserWhoIsNotEntitledIsTheCause) {
     tree.add_app(center, "leaflets", {"tokyo"});
-    tree.add_user(center, "anna", password);
+    tree.add_user(center, "anna", good_password);
     tree.pass_s(5);
     const Json said = why(center, "leaflets", "anna");
     EXPECT_FALSE(true_of(said, "served"));
@@ -78,8 +75,8 @@ TEST_F(Asked, AUserWhoIsNotEntitledIsTheCause) {
 
 TEST_F(Asked, AUserWhoIsOnNoListCannotLogInWithoutTheLink) {
     tree.add_app(center, "leaflets", {"tokyo"});
-    tree.add_user(center, "anna", password, {"leaflets"});
-    tree.add_user(center, "nurse", password, {"leaflets"});
+    tree.add_user(center, "anna", good_password, {"leaflets"});
+    tree.add_user(center, "nurse", good_password, {"leaflets"});
     ASSERT_TRUE(center.admin("local.allow", {{"name", "tokyo"}, {"users", {"nurse"}}}).ok());
     tree.pass_s(5);
     tree.cut(tokyo);
@@ -151,11 +148,11 @@ TEST_F(Asked, TheOfflineReportSaysWhatStopsWhatGoesOnAndWhoCanLogIn) {
     tree.add_app(center, "leaflets", {"tokyo"}, {{"manifest", "at_expiry = \"read-only\"\n"}});
     tree.add_app(center, "tickets", {"center"});
     tree.add_app(center, "calendar", {"center", "tokyo"}, {{"dataset", true}, {"home", "center"}});
-    tree.add_user(center, "anna", password, {"leaflets"});
-    tree.add_user(center, "nurse", password, {"leaflets"});
+    tree.add_user(center, "anna", good_password, {"leaflets"});
+    tree.add_user(center, "nurse", good_password, {"leaflets"});
     ASSERT_TRUE(center.admin("local.allow", {{"name", "tokyo"}, {"users", {"nurse"}}}).ok());
     tree.pass_s(5);
-    ASSERT_EQ(tokyo.log_in("anna", password)->status, 303);
+    ASSERT_EQ(tokyo.log_in("anna", good_password)->status, 303);
     const Json said = *center.admin("offline.report", {{"at", "tokyo"}});
     const auto names = [&](const char* list, const char* key) {
         std::vector<std::string> out;

@@ -10,8 +10,6 @@ namespace hasp::maint::tests {
 
 namespace {
 
-constexpr const char* password = "correct horse";
-
 std::string path_at(const Node& node, const std::string& name) {
     return node.state + "/data/users/anna/notes/" + name;
 }
@@ -61,14 +59,14 @@ struct Notes {
         line = tree.chain(depth);
         tokyo = line.back();
         osaka = &tree.below(*line[depth - 2], "osaka");
-        tree.add_user(*line[0], "anna", password, {"notes"});
+        tree.add_user(*line[0], "anna", good_password, {"notes"});
         std::vector<std::string> to{tokyo->name, "osaka"};
         tree.add_app(*line[depth - 2], "notes", to, {{"personal", true}});
         tree.pass_s(5);
     }
     void log_in_everywhere() {
         for (Node* at : {tokyo, osaka}) {
-            EXPECT_EQ(at->log_in("anna", password)->status, 303);
+            EXPECT_EQ(at->log_in("anna", good_password)->status, 303);
         }
         tree.pass_s(2);
     }
@@ -80,14 +78,14 @@ class FilesAtDepth : public testing::TestWithParam<std::size_t> {};
 
 TEST_P(FilesAtDepth, WrittenAtOneLocalAreAtAnotherAfterTheLogInThere) {
     Notes notes(GetParam());
-    EXPECT_EQ(notes.tokyo->log_in("anna", password)->status, 303);
+    EXPECT_EQ(notes.tokyo->log_in("anna", good_password)->status, 303);
     notes.tree.pass_s(2);
     write_at(*notes.tokyo, "today", "three patients");
     const Json sent = round_at(notes.tree, *notes.tokyo);
     EXPECT_EQ(int_of(sent, "sent_files"), 1) << dump(sent);
     EXPECT_GT(int_of(sent, "wire_up"), 0);
     EXPECT_EQ(content_at(*notes.osaka, "today"), "(not_found)");
-    EXPECT_EQ(notes.osaka->log_in("anna", password)->status, 303);
+    EXPECT_EQ(notes.osaka->log_in("anna", good_password)->status, 303);
     notes.tree.settle();
     EXPECT_EQ(content_at(*notes.osaka, "today"), "three patients") << "the log-in itself fetches";
 }
@@ -165,11 +163,11 @@ TEST(FilesOfAnAccountBelow, HaveTheirHomeThere) {
     Node& center = tree.top();
     Node& tokyo = tree.below(center, "tokyo");
     Node& osaka = tree.below(center, "osaka");
-    tree.add_user(tokyo, "anna", password, {"notes"});
+    tree.add_user(tokyo, "anna", good_password, {"notes"});
     tree.add_app(center, "notes", {"center", "tokyo", "osaka"}, {{"personal", true}});
     tree.pass_s(5);
     for (Node* at : {&tokyo, &osaka, &center}) {
-        EXPECT_EQ(at->log_in("anna", password)->status, 303);
+        EXPECT_EQ(at->log_in("anna", good_password)->status, 303);
     }
     tree.pass_s(2);
     write_at(osaka, "note", "from osaka");
@@ -182,11 +180,11 @@ TEST(FilesWithoutAGrant, AreNeitherGivenNorTaken) {
     Tree tree;
     Node& center = tree.top();
     Node& tokyo = tree.below(center, "tokyo");
-    tree.add_user(center, "anna", password, {"notes"});
+    tree.add_user(center, "anna", good_password, {"notes"});
     tree.add_app(center, "notes", {"center", "tokyo"}, {{"personal", true}});
     tree.pass_s(5);
     write_at(center, "note", "of the center");
-    EXPECT_EQ(center.log_in("anna", password)->status, 303);
+    EXPECT_EQ(center.log_in("anna", good_password)->status, 303);
     round_at(tree, center);
     write_at(tokyo, "planted", "by tokyo");
     tree.restart(tokyo);

@@ -1,5 +1,6 @@
 // What was acknowledged is kept: over full disks, links that die under a message, and restarts with
 // a wrong clock. Each was found by tests/sim.
+#include "base/clock.h"
 #include "store/db.h"
 #include "tree.h"
 #include "trust/envelope.h"
@@ -9,7 +10,6 @@ namespace hasp::maint::tests {
 namespace {
 
 constexpr const char* right = "correct horse";
-constexpr std::int64_t hour_us = 3600LL * 1'000'000;
 
 struct Kept : testing::Test {
     Tree tree;

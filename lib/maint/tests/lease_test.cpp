@@ -1,5 +1,6 @@
 #include "tree.h"
 
+#include "base/clock.h"
 #include "signon/account_store.h"
 #include "signon/password.h"
 #include "store/db.h"
@@ -9,9 +10,6 @@
 namespace hasp::maint::tests {
 
 namespace {
-
-constexpr const char* password = "correct horse";
-constexpr std::int64_t hour_us = 3600LL * 1'000'000;
 
 std::int64_t number(Node& node) {
     return int_of(*node.admin("lease.show"), "number");
@@ -39,7 +37,7 @@ TEST_F(Lent, OnlyTheSectionsThatChangedTravel) {
     tree.add_app(*tiers[0], "leaflets", {"center"});
     tree.pass_s(3);
     tree.crossed.clear();
-    tree.add_user(*tiers[0], "anna", password);
+    tree.add_user(*tiers[0], "anna", good_password);
     ASSERT_TRUE(tiers[0]->admin("local.allow", {{"name", "center"}, {"users", {"anna"}}}).ok());
     tree.pass_s(3);
     EXPECT_EQ(grants(*tiers[1], "log-in"), 1U);
@@ -98,7 +96,7 @@ TEST_F(Lent, WithoutTheLinkTheRunGrantEnds) {
 
 TEST_F(Lent, AtDepthThreeATierHoldsASubsetThatNeverOutlivesItsParents) {
     for (const char* user : {"anna", "ben", "carl"}) {
-        tree.add_user(*tiers[0], user, password, {"wiki"});
+        tree.add_user(*tiers[0], user, good_password, {"wiki"});
         ASSERT_TRUE(tiers[0]->admin("user.join", {{"name", user}, {"groups", {"staff"}}}).ok());
     }
     ASSERT_TRUE(tiers[0]->admin("user.join", {{"name", "anna"}, {"groups", {"night"}}}).ok());
@@ -120,7 +118,7 @@ TEST_F(Lent, AtDepthThreeATierHoldsASubsetThatNeverOutlivesItsParents) {
 TEST_F(Lent, AnOperatorIsNeverLent) {
     ASSERT_TRUE(
         tiers[0]
-            ->admin("user.add", {{"name", "boss"}, {"password", password}, {"operator", true}})
+            ->admin("user.add", {{"name", "boss"}, {"password", good_password}, {"operator", true}})
             .ok());
     ASSERT_TRUE(tiers[0]->admin("local.allow", {{"name", "center"}, {"users", {"boss"}}}).ok());
     tree.pass_s(3);
@@ -148,7 +146,7 @@ TEST_F(Lent, ALowerNumberIsRefusedAndTheHeldLeaseStands) {
 
 TEST_F(Lent, DroppingOverAQuarterIsRefusedUntilAnOperatorSaysSo) {
     for (const char* user : {"anna", "ben", "carl"}) {
-        tree.add_user(*tiers[0], user, password);
+        tree.add_user(*tiers[0], user, good_password);
         ASSERT_TRUE(tiers[0]->admin("local.allow", {{"name", "center"}, {"users", {user}}}).ok());
     }
     tree.pass_s(3);
@@ -168,7 +166,7 @@ TEST_F(Lent, DroppingOverAQuarterIsRefusedUntilAnOperatorSaysSo) {
 }
 
 TEST_F(Lent, OfflineVerifiersTravelToDepthThreeAndMatchThePasswordThere) {
-    tree.add_user(*tiers[0], "anna", password);
+    tree.add_user(*tiers[0], "anna", good_password);
     ASSERT_TRUE(tiers[0]->admin("user.join", {{"name", "anna"}, {"groups", {"staff"}}}).ok());
     allow(0, "center", "staff");
     allow(1, "tokyo", "staff");

@@ -5,8 +5,6 @@ namespace hasp::maint::tests {
 
 namespace {
 
-constexpr const char* password = "correct horse";
-
 Json fact(const std::string& name, const Json& more = Json::object()) {
     Json out{{"name", name},
              {"title", name},
@@ -38,8 +36,8 @@ struct Lying : testing::Test {
 } // namespace
 
 TEST_F(Lying, AChildCannotVouchForAnAccountOfAnother) {
-    tree.add_user(osaka, "mei", password);
-    const auto page = tokyo.log_in("mei", password);
+    tree.add_user(osaka, "mei", good_password);
+    const auto page = tokyo.log_in("mei", good_password);
     const std::string sid = text_of(tokyo.who_cookie(page->cookie()), "sid");
     // The sid is real, but the center holds no grant for it any more.
     tree.forge(tokyo, {{"t", "session.end"}, {"sid", sid}});
@@ -47,32 +45,32 @@ TEST_F(Lying, AChildCannotVouchForAnAccountOfAnother) {
 }
 
 TEST_F(Lying, AReportedAccountNameThatIsHomedAboveTheParentIsNotMovedBelowIt) {
-    tree.add_user(upper, "anna", password, {"wiki"});
+    tree.add_user(upper, "anna", good_password, {"wiki"});
     report({{"accounts", {"anna"}}});
     const int before = upper.background_runs;
-    EXPECT_EQ(center.log_in("anna", password)->status, 303);
+    EXPECT_EQ(center.log_in("anna", good_password)->status, 303);
     EXPECT_EQ(upper.background_runs - before, 1) << "the password went up, not to the child";
     ASSERT_EQ(center.errors().size(), 1U);
     EXPECT_TRUE(center.errors()[0].starts_with("account.conflict: "));
 }
 
 TEST_F(Lying, AChildCannotReleaseTheNameOfAnother) {
-    tree.add_user(osaka, "mei", password);
+    tree.add_user(osaka, "mei", good_password);
     tree.forge(tokyo, {{"t", "account.release"}, {"user", "mei"}});
-    EXPECT_FALSE(upper.admin("user.add", {{"name", "mei"}, {"password", password}}).ok());
-    EXPECT_EQ(upper.log_in("mei", password)->status, 303);
+    EXPECT_FALSE(upper.admin("user.add", {{"name", "mei"}, {"password", good_password}}).ok());
+    EXPECT_EQ(upper.log_in("mei", good_password)->status, 303);
 }
 
 TEST_F(Lying, AChildCannotChangeAnAccountOfAnother) {
-    tree.add_user(osaka, "mei", password, {"wiki"});
-    const auto page = center.log_in("mei", password);
+    tree.add_user(osaka, "mei", good_password, {"wiki"});
+    const auto page = center.log_in("mei", good_password);
     tree.forge(tokyo, {{"t", "identity.changed"}, {"user", "mei"}});
     EXPECT_EQ(text_of(center.who_cookie(page->cookie()), "user"), "mei");
 }
 
 TEST_F(Lying, AChildCannotMakeItsUserAnOperatorAbove) {
-    tree.add_user(tokyo, "eve", password);
-    const auto page = center.log_in("eve", password);
+    tree.add_user(tokyo, "eve", good_password);
+    const auto page = center.log_in("eve", good_password);
     Json identity = center.who_cookie(page->cookie());
     identity["role"] = "operator";
     tree.forge(tokyo, {{"t", "identity.changed"}, {"user", "eve"}, {"identity", identity}});
@@ -80,8 +78,8 @@ TEST_F(Lying, AChildCannotMakeItsUserAnOperatorAbove) {
 }
 
 TEST_F(Lying, AChildCannotEndTheSessionOfAnother) {
-    tree.add_user(upper, "anna", password);
-    const auto page = osaka.log_in("anna", password);
+    tree.add_user(upper, "anna", good_password);
+    const auto page = osaka.log_in("anna", good_password);
     const std::string sid = text_of(osaka.who_cookie(page->cookie()), "sid");
     tree.forge(tokyo, {{"t", "session.end"}, {"sid", sid}});
     EXPECT_EQ(text_of(upper.who_link("center", sid), "user"), "anna");

@@ -11,7 +11,6 @@ namespace {
 
 constexpr const char* right = "correct horse";
 constexpr const char* wrong = "battery staple";
-constexpr std::int64_t day_s = 24LL * 3600;
 
 } // namespace
 

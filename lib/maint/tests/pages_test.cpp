@@ -10,8 +10,6 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-constexpr const char* password = "correct horse";
-
 Config with_hosts() {
     Config config;
     config.web.app_host = "{app}.example";
@@ -25,10 +23,10 @@ struct Portal : testing::Test {
     void SetUp() override {
         tree.add_app(center, "wiki", {"center"});
         tree.add_app(center, "mail", {"center"});
-        tree.add_user(center, "anna", password, {"wiki"});
+        tree.add_user(center, "anna", good_password, {"wiki"});
     }
     std::string enter_url() {
-        const auto page = center.log_in("anna", password, "http://wiki.example:8480/page?x=1");
+        const auto page = center.log_in("anna", good_password, "http://wiki.example:8480/page?x=1");
         EXPECT_EQ(page->status, 303);
         return page->header("location");
     }
@@ -51,11 +49,12 @@ TEST_F(Portal, NeverLeadsElsewhereAfterALogIn) {
     for (const char* next :
          {"//evil.example/", "https://evil.example/", "http://evil.example/", "/\\evil.example",
           "javascript:alert(1)", "http://wiki.example:8480@evil/"}) {
-        const auto page = center.log_in("anna", password, next);
+        const auto page = center.log_in("anna", good_password, next);
         EXPECT_EQ(page->status, 303) << next;
         EXPECT_EQ(page->header("location"), "/") << next;
     }
-    EXPECT_EQ(center.log_in("anna", password, "/apps/wiki/")->header("location"), "/apps/wiki/");
+    EXPECT_EQ(center.log_in("anna", good_password, "/apps/wiki/")->header("location"),
+              "/apps/wiki/");
 }
 
 TEST_F(Portal, HandsOverToAnAppsHostWithACodeThatIsGoodOnce) {
@@ -79,13 +78,13 @@ TEST_F(Portal, ACodeIsVoidAtAnotherHostAndAfterHalfAMinute) {
 }
 
 TEST_F(Portal, SetsCookiesThatScriptsAndOtherSitesDoNotGet) {
-    const std::string plain = center.log_in("anna", password)->header("set-cookie");
+    const std::string plain = center.log_in("anna", good_password)->header("set-cookie");
     EXPECT_THAT(plain, StartsWith("hasp-center="));
     EXPECT_THAT(plain, HasSubstr("; Path=/; HttpOnly; SameSite=Lax"));
     EXPECT_THAT(plain, Not(HasSubstr("Domain")));
     const std::string tls =
         center
-            .log_in("anna", password, "/",
+            .log_in("anna", good_password, "/",
                     {{"scheme", "https"}, {"headers", {{"origin", "https://portal.example:8480"}}}})
             ->header("set-cookie");
     EXPECT_THAT(tls, StartsWith("__Host-hasp-center="));
@@ -104,14 +103,14 @@ TEST_F(Portal, GivesEveryPageAPolicyThatAllowsNoScriptsAndNoStorage) {
 
 TEST_F(Portal, RefusesALogInThatAnotherSiteSent) {
     const int before = center.background_runs;
-    const auto page =
-        center.log_in("anna", password, "/", {{"headers", {{"origin", "http://evil.example"}}}});
+    const auto page = center.log_in("anna", good_password, "/",
+                                    {{"headers", {{"origin", "http://evil.example"}}}});
     EXPECT_EQ(page->status, 403);
     EXPECT_EQ(center.background_runs, before);
 }
 
 TEST_F(Portal, ShowsATileForEachAppThatTheUserMayUseAndNoOther) {
-    const auto in = center.log_in("anna", password);
+    const auto in = center.log_in("anna", good_password);
     const std::string sid = text_of(center.who_cookie(in->cookie()), "sid");
     const auto page = center.get("/", {{"sid", sid}});
     EXPECT_EQ(page->status, 200);

@@ -13,8 +13,6 @@ namespace hasp::maint::tests {
 
 namespace {
 
-constexpr const char* password = "correct horse";
-
 // Two tiers that have something of everything to say to each other.
 class Talk {
   public:
@@ -50,14 +48,14 @@ class Talk {
     }
 
     void people() {
-        tree.add_user(center, "anna", password, {"leaflets"});
-        tree.add_user(tokyo, "mei", password, {"leaflets"});
+        tree.add_user(center, "anna", good_password, {"leaflets"});
+        tree.add_user(tokyo, "mei", good_password, {"leaflets"});
         tree.pass_s(3);
         // Homes above and below, and a session of each.
-        const auto anna = tokyo.log_in("anna", password);
-        EXPECT_EQ(tokyo.log_in("mei", password)->status, 303);
-        EXPECT_EQ(center.log_in("mei", password)->status, 303);
-        const auto mei = tokyo.log_in("mei", password);
+        const auto anna = tokyo.log_in("anna", good_password);
+        EXPECT_EQ(tokyo.log_in("mei", good_password)->status, 303);
+        EXPECT_EQ(center.log_in("mei", good_password)->status, 303);
+        const auto mei = tokyo.log_in("mei", good_password);
         const std::string meis = text_of(tokyo.who_cookie(mei->cookie()), "sid");
         EXPECT_EQ(text_of(center.who_link("tokyo", meis), "user"), "mei");
         EXPECT_EQ(tokyo.log_in("anna", "battery staple")->status, 401);
@@ -71,7 +69,7 @@ class Talk {
         // Changes, and the ends of sessions, from both sides.
         EXPECT_TRUE(tokyo.admin("user.entitle", {{"user", "mei"}, {"apps", {"wiki"}}}).ok());
         EXPECT_TRUE(center.admin("user.entitle", {{"user", "anna"}, {"apps", {"wiki"}}}).ok());
-        EXPECT_EQ(tokyo.log_in("anna", password)->status, 303); // ends with the account
+        EXPECT_EQ(tokyo.log_in("anna", good_password)->status, 303); // ends with the account
         const std::string annas = text_of(tokyo.who_cookie(anna->cookie()), "sid");
         tokyo.page({{"method", "POST"}, {"target", "/hasp/logout"}, {"sid", annas}});
         EXPECT_TRUE(center.admin("user.disable", {{"name", "anna"}}).ok());
@@ -81,7 +79,7 @@ class Talk {
     void tokens() {
         for (Node* home : {&center, &tokyo}) {
             const std::string user = "robot-of-" + home->name;
-            tree.add_user(*home, user, password, {"leaflets"});
+            tree.add_user(*home, user, good_password, {"leaflets"});
             tree.pass_s(3);
             const auto made = home->admin(
                 "token.create", {{"user", user}, {"label", "cron"}, {"apps", {"leaflets"}}});
@@ -102,19 +100,19 @@ class Talk {
 
     // Homes above and below; a change at a third tier, and answers of more than one piece.
     void files() {
-        tree.add_user(center, "ito", password, {"notes"});
-        tree.add_user(tokyo, "rei", password, {"notes"});
+        tree.add_user(center, "ito", good_password, {"notes"});
+        tree.add_user(tokyo, "rei", good_password, {"notes"});
         Node& osaka = tree.below(center, "osaka");
         tree.add_app(center, "notes", {"center", "tokyo", "osaka"}, {{"personal", true}});
         tree.pass_s(5);
-        EXPECT_EQ(tokyo.log_in("ito", password)->status, 303);
-        EXPECT_EQ(osaka.log_in("ito", password)->status, 303);
-        EXPECT_EQ(tokyo.log_in("rei", password)->status, 303);
+        EXPECT_EQ(tokyo.log_in("ito", good_password)->status, 303);
+        EXPECT_EQ(osaka.log_in("ito", good_password)->status, 303);
+        EXPECT_EQ(tokyo.log_in("rei", good_password)->status, 303);
         tree.pass_s(2);
         sync(osaka, "ito", tree.random.bytes(300'000));
         sync(tokyo, "ito", "three patients");
         sync(tokyo, "rei", tree.random.bytes(300'000));
-        EXPECT_EQ(center.log_in("rei", password)->status, 303);
+        EXPECT_EQ(center.log_in("rei", good_password)->status, 303);
         tree.pass_s(2);
         sync(center, "rei", "four patients");
         sync(tokyo, "rei", "five patients");
@@ -129,14 +127,14 @@ class Talk {
 
     // Of two who log in without the link, one is no longer to.
     void offline() {
-        tree.add_user(center, "nurse", password, {"leaflets"});
-        tree.add_user(center, "guest", password, {"leaflets"});
+        tree.add_user(center, "nurse", good_password, {"leaflets"});
+        tree.add_user(center, "guest", good_password, {"leaflets"});
         EXPECT_TRUE(
             center.admin("local.allow", {{"name", "tokyo"}, {"users", {"nurse", "guest"}}}).ok());
         tree.pass_s(5);
         tree.cut(tokyo);
-        EXPECT_EQ(tokyo.log_in("nurse", password)->status, 303);
-        EXPECT_EQ(tokyo.log_in("guest", password)->status, 303);
+        EXPECT_EQ(tokyo.log_in("nurse", good_password)->status, 303);
+        EXPECT_EQ(tokyo.log_in("guest", good_password)->status, 303);
         EXPECT_TRUE(center.admin("user.disable", {{"name", "guest"}}).ok());
         EXPECT_TRUE(tree.link(tokyo));
         tree.pass_s(2);

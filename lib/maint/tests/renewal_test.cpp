@@ -1,6 +1,7 @@
 // Certificates are renewed over the live link, long before they end, for the same keys.
 #include "tree.h"
 
+#include "base/clock.h"
 #include "base/files.h"
 #include "base/text.h"
 #include "maint/tier_identity.h"
@@ -9,8 +10,6 @@
 namespace hasp::maint::tests {
 
 namespace {
-
-constexpr std::int64_t day_us = 24LL * 3600 * 1'000'000;
 
 struct Renewed : testing::Test {
     Tree tree;

@@ -7,12 +7,10 @@ namespace hasp::maint::tests {
 
 namespace {
 
-constexpr const char* password = "correct horse";
-
 struct Everywhere : testing::Test {
     Everywhere() {
-        tree.add_user(*tiers[0], "anna", password, {"wiki", "mail"});
-        const auto page = ward.log_in("anna", password);
+        tree.add_user(*tiers[0], "anna", good_password, {"wiki", "mail"});
+        const auto page = ward.log_in("anna", good_password);
         cookie = page->cookie();
         sid = text_of(ward.who_cookie(cookie), "sid");
     }
@@ -54,7 +52,7 @@ TEST_F(Everywhere, APasswordChangeEndsTheSessionAtEveryTier) {
     ASSERT_TRUE(
         tiers[0]->admin("user.password", {{"name", "anna"}, {"password", "another one"}}).ok());
     expect_gone();
-    EXPECT_EQ(ward.log_in("anna", password)->status, 401);
+    EXPECT_EQ(ward.log_in("anna", good_password)->status, 401);
     EXPECT_EQ(ward.log_in("anna", "another one")->status, 303);
 }
 
@@ -116,8 +114,8 @@ TEST_F(Everywhere, ASessionThatStandsSurvivesALostLinkAndARestart) {
 TEST(SessionsOfAccountsBelow, SurviveWhenTheTiersOwnParentComesBack) {
     Tree tree;
     const std::vector<Node*> tiers = tree.chain(3);
-    tree.add_user(*tiers[2], "mei", password);
-    const auto page = tiers[1]->log_in("mei", password);
+    tree.add_user(*tiers[2], "mei", good_password);
+    const auto page = tiers[1]->log_in("mei", good_password);
     ASSERT_EQ(page->status, 303);
     tree.cut(*tiers[1]);
     ASSERT_TRUE(tree.link(*tiers[1]));
@@ -127,8 +125,8 @@ TEST(SessionsOfAccountsBelow, SurviveWhenTheTiersOwnParentComesBack) {
 TEST(SessionsOfAccountsBelow, EndAboveWhenTheAccountChangedWhileTheLinkWasCut) {
     Tree tree;
     const std::vector<Node*> tiers = tree.chain(3);
-    tree.add_user(*tiers[2], "mei", password);
-    const auto page = tiers[0]->log_in("mei", password);
+    tree.add_user(*tiers[2], "mei", good_password);
+    const auto page = tiers[0]->log_in("mei", good_password);
     ASSERT_EQ(page->status, 303);
     tree.cut(*tiers[2]);
     ASSERT_TRUE(tiers[2]->admin("user.disable", {{"name", "mei"}}).ok());
@@ -139,8 +137,8 @@ TEST(SessionsOfAccountsBelow, EndAboveWhenTheAccountChangedWhileTheLinkWasCut) {
 TEST(SessionsOfATiersOwnUsers, AreVouchedForUpwardByTheTierAlone) {
     Tree tree;
     const std::vector<Node*> tiers = tree.chain(4);
-    tree.add_user(*tiers[3], "mei", password, {"wiki"});
-    const auto page = tiers[3]->log_in("mei", password);
+    tree.add_user(*tiers[3], "mei", good_password, {"wiki"});
+    const auto page = tiers[3]->log_in("mei", good_password);
     const std::string sid = text_of(tiers[3]->who_cookie(page->cookie()), "sid");
     for (std::size_t depth = 3; depth-- > 0;) {
         EXPECT_EQ(text_of(tiers[depth]->who_link(tiers[depth + 1]->name, sid), "user"), "mei");
@@ -152,8 +150,8 @@ TEST(NewsOfAnAccount, ReachesOnlyTheTiersWhereItsUserIs) {
     Node& center = tree.top();
     Node& tokyo = tree.below(center, "tokyo");
     tree.below(center, "osaka");
-    tree.add_user(center, "anna", password, {"wiki"});
-    tokyo.log_in("anna", password);
+    tree.add_user(center, "anna", good_password, {"wiki"});
+    tokyo.log_in("anna", good_password);
     tree.crossed.clear();
     ASSERT_TRUE(center.admin("user.entitle", {{"user", "anna"}, {"apps", {"mail"}}}).ok());
     for (const Crossed& message : tree.crossed) {
@@ -168,14 +166,14 @@ TEST(AccountNames, AreUniqueInTheRealm) {
     Tree tree;
     const std::vector<Node*> tiers = tree.chain(3);
     Node& east = tree.below(*tiers[0], "east");
-    tree.add_user(*tiers[0], "anna", password);
-    tree.add_user(*tiers[2], "mei", password);
+    tree.add_user(*tiers[0], "anna", good_password);
+    tree.add_user(*tiers[2], "mei", good_password);
     for (const auto& [at, name] : {std::pair{tiers[2], "anna"},
                                    {tiers[0], "mei"},
                                    {tiers[1], "mei"},
                                    {&east, "mei"},
                                    {&east, "anna"}}) {
-        const auto added = at->admin("user.add", {{"name", name}, {"password", password}});
+        const auto added = at->admin("user.add", {{"name", name}, {"password", good_password}});
         ASSERT_FALSE(added.ok()) << at->name << " " << name;
         EXPECT_EQ(added.error().code, Code::conflict) << added.error().message;
     }
@@ -185,7 +183,7 @@ TEST(AccountNames, CannotBeClaimedWhileTheParentCannotBeReached) {
     Tree tree;
     const std::vector<Node*> tiers = tree.chain(3);
     tree.cut(*tiers[1]);
-    const auto added = tiers[2]->admin("user.add", {{"name", "mei"}, {"password", password}});
+    const auto added = tiers[2]->admin("user.add", {{"name", "mei"}, {"password", good_password}});
     ASSERT_FALSE(added.ok());
     EXPECT_EQ(added.error().code, Code::unreachable);
     EXPECT_FALSE(tiers[2]->admin("user.show", {{"name", "mei"}}).ok());
@@ -194,11 +192,11 @@ TEST(AccountNames, CannotBeClaimedWhileTheParentCannotBeReached) {
 TEST(AccountNames, AreFreeAgainWhenTheAccountIsRemovedAlsoWithoutALink) {
     Tree tree;
     const std::vector<Node*> tiers = tree.chain(3);
-    tree.add_user(*tiers[2], "mei", password);
+    tree.add_user(*tiers[2], "mei", good_password);
     tree.cut(*tiers[2]);
     ASSERT_TRUE(tiers[2]->admin("user.remove", {{"name", "mei"}}).ok());
     ASSERT_TRUE(tree.link(*tiers[2]));
-    EXPECT_TRUE(tiers[0]->admin("user.add", {{"name", "mei"}, {"password", password}}).ok());
+    EXPECT_TRUE(tiers[0]->admin("user.add", {{"name", "mei"}, {"password", good_password}}).ok());
 }
 
 } // namespace hasp::maint::tests

@@ -25,6 +25,9 @@ namespace hasp::maint::tests {
 
 class Tree;
 
+inline constexpr const char* good_password = "correct horse";
+inline constexpr std::int64_t day_s = 24LL * 3600;
+
 struct PageSeen {
     int status = 0;
     std::vector<std::pair<std::string, std::string>> headers;

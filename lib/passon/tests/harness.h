@@ -24,6 +24,8 @@ namespace hasp::passon::testing {
 
 inline constexpr int wait_ms = 10'000; // for what must happen; only a failing test waits so long
 
+inline const std::string session_cookie = "Cookie: hasp-session=secret\r\n";
+
 // Identities, pages and starts from tables. Called on the loop's thread; tables are guarded.
 class FakeKeeper final : public KeeperPort {
   public:

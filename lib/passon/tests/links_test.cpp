@@ -16,7 +16,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const std::string cookie = "Cookie: hasp-session=secret\r\n";
 const std::string sid = "0123456789abcdef0123456789abcdef";
 
 registry::AppSpec toward(const std::string& name, registry::Route route,
@@ -70,7 +69,8 @@ class Links : public ::testing::Test {
 
 TEST_F(Links, ARequestGoesUpThroughEveryTierToTheOneThatHolds) {
     Client client(tokyo_.port());
-    const Answer answer = client.get("/apps/top/x", cookie + "hasp-user: root\r\n", "localhost:99");
+    const Answer answer =
+        client.get("/apps/top/x", session_cookie + "hasp-user: root\r\n", "localhost:99");
     ASSERT_EQ(answer.status, 200) << answer.body;
     EXPECT_THAT(answer.body, ::testing::StartsWith("GET /x HTTP/1.1\r\n"));
     EXPECT_THAT(answer.body, HasSubstr("Remote-User: anna\r\n"));
@@ -94,8 +94,8 @@ TEST_F(Links, AHomeBetweenMetersWhatItPassesOnAndTheTierWhereTheUserIsDoesNot) {
     at_home.home = true;
     center_.keeper.know("link:tokyo:" + sid, at_home);
     Client client(tokyo_.port());
-    ASSERT_EQ(client.get("/apps/top/x", cookie).status, 200);
-    ASSERT_EQ(client.get("/apps/mid/x", cookie).status, 200);
+    ASSERT_EQ(client.get("/apps/top/x", session_cookie).status, 200);
+    ASSERT_EQ(client.get("/apps/mid/x", session_cookie).status, 200);
     EXPECT_EQ(tokyo_.usage().size(), 0U);
     const auto center = center_.usage();
     ASSERT_EQ(center.size(), 2U);
@@ -108,7 +108,7 @@ TEST_F(Links, AHomeBetweenMetersWhatItPassesOnAndTheTierWhereTheUserIsDoesNot) {
 TEST_F(Links, ARequestGoesDownOverReversedConnections) {
     Client client(upper_.port());
     for (int i = 0; i < 5; ++i) {
-        const Answer answer = client.get("/apps/low/x", cookie);
+        const Answer answer = client.get("/apps/low/x", session_cookie);
         ASSERT_EQ(answer.status, 200) << answer.body;
         EXPECT_THAT(answer.body, HasSubstr("Remote-User: anna\r\n"));
         EXPECT_THAT(answer.body, HasSubstr("Remote-Name: Zo%C3%AB anna\r\n"));
@@ -121,7 +121,8 @@ TEST_F(Links, ManyRequestsDownAtOnceAreAllServed) {
     std::vector<std::unique_ptr<Client>> clients;
     for (int i = 0; i < 30; ++i) {
         clients.push_back(std::make_unique<Client>(center_.port()));
-        clients.back()->send("GET /apps/low/ HTTP/1.1\r\nHost: localhost\r\n" + cookie + "\r\n");
+        clients.back()->send("GET /apps/low/ HTTP/1.1\r\nHost: localhost\r\n" + session_cookie +
+                             "\r\n");
     }
     for (auto& client : clients) {
         EXPECT_EQ(client->read().status, 200);
@@ -130,7 +131,7 @@ TEST_F(Links, ManyRequestsDownAtOnceAreAllServed) {
 
 TEST_F(Links, TheUsersOwnTierMakesThePageForWhatAnotherRefused) {
     Client client(tokyo_.port());
-    const Answer missing = client.get("/apps/none/", cookie + "Accept: text/html\r\n");
+    const Answer missing = client.get("/apps/none/", session_cookie + "Accept: text/html\r\n");
     EXPECT_EQ(missing.status, 404);
     EXPECT_THAT(missing.body, HasSubstr("Not found"));
     const Answer stranger = client.get("/apps/top/", "Accept: text/html\r\n");
@@ -143,8 +144,8 @@ TEST_F(Links, TheUsersOwnTierMakesThePageForWhatAnotherRefused) {
 TEST_F(Links, ASessionThatTheParentDoesNotKnowIsAskedToLogIn) {
     upper_.keeper.forget("link:center:" + sid);
     Client client(tokyo_.port());
-    EXPECT_EQ(client.get("/apps/top/", cookie).status, 401);
-    EXPECT_EQ(client.get("/apps/mid/", cookie).status, 200);
+    EXPECT_EQ(client.get("/apps/top/", session_cookie).status, 401);
+    EXPECT_EQ(client.get("/apps/mid/", session_cookie).status, 200);
 }
 
 TEST_F(Links, AControlStreamCarriesBytesBothWaysAndEndsWithItsLink) {
@@ -193,25 +194,25 @@ TEST_F(Links, AKeeperThatStartsAgainEndsTheControlStreamAndNoRequest) {
     center_.on_loop([&](Engine& engine) { engine.control_close(down); });
     ASSERT_TRUE(tokyo_.keeper.wait([](FakeKeeper& k) { return k.controls.front().closed; }));
     Client client(tokyo_.port());
-    EXPECT_EQ(client.get("/apps/top/", cookie).status, 200);
+    EXPECT_EQ(client.get("/apps/top/", session_cookie).status, 200);
     EXPECT_TRUE(tokyo_.keeper.wait([](FakeKeeper& k) { return k.up(); })) << "it is opened anew";
 }
 
 TEST_F(Links, WhileTheLinkIsCutTheOthersGoOnAndItComesBackByItself) {
     Client client(tokyo_.port());
-    ASSERT_EQ(client.get("/apps/top/", cookie).status, 200);
+    ASSERT_EQ(client.get("/apps/top/", session_cookie).status, 200);
     gate_.cut();
     ASSERT_TRUE(tokyo_.keeper.wait([](FakeKeeper& k) { return k.down(); }));
-    EXPECT_EQ(client.get("/apps/low/", cookie).status, 200) << "what tokyo holds goes on";
-    const Answer gone = client.get("/apps/top/", cookie + "Accept: text/html\r\n");
+    EXPECT_EQ(client.get("/apps/low/", session_cookie).status, 200) << "what tokyo holds goes on";
+    const Answer gone = client.get("/apps/top/", session_cookie + "Accept: text/html\r\n");
     EXPECT_EQ(gone.status, 503);
     EXPECT_THAT(gone.body, HasSubstr("Since 20"));
     EXPECT_NE(gone.header("retry-after"), "");
-    EXPECT_EQ(Client(center_.port()).get("/apps/low/", cookie).status, 503)
+    EXPECT_EQ(Client(center_.port()).get("/apps/low/", session_cookie).status, 503)
         << "nor can the center reach down";
     gate_.open();
     ASSERT_TRUE(tokyo_.keeper.wait([](FakeKeeper& k) { return k.up(); }));
-    EXPECT_EQ(client.get("/apps/top/", cookie).status, 200) << "at once";
+    EXPECT_EQ(client.get("/apps/top/", session_cookie).status, 200) << "at once";
 }
 
 TEST_F(Links, ClosingALinkCutsEverythingOfThatNeighbour) {
@@ -224,8 +225,8 @@ TEST_F(Links, ClosingALinkCutsEverythingOfThatNeighbour) {
         engine.close_link("tokyo");
     });
     ASSERT_TRUE(tokyo_.keeper.wait([](FakeKeeper& k) { return k.down(); }));
-    EXPECT_EQ(Client(tokyo_.port()).get("/apps/top/", cookie).status, 503);
-    EXPECT_EQ(Client(center_.port()).get("/apps/low/", cookie).status, 503);
+    EXPECT_EQ(Client(tokyo_.port()).get("/apps/top/", session_cookie).status, 503);
+    EXPECT_EQ(Client(center_.port()).get("/apps/low/", session_cookie).status, 503);
 }
 
 TEST_F(Links, AStrangersCertificateGetsNoLink) {
@@ -244,7 +245,7 @@ TEST_F(LargeLinks, LargeBodiesPassThreeTiersBothWays) {
     const std::string big(5'000'000, 'z');
     Client client(tokyo_.port());
     std::thread sender([&] {
-        client.send("PUT /apps/top/ HTTP/1.1\r\nHost: localhost\r\n" + cookie +
+        client.send("PUT /apps/top/ HTTP/1.1\r\nHost: localhost\r\n" + session_cookie +
                     "Content-Length: 5000000\r\n\r\n");
         client.send(big);
     });
@@ -268,7 +269,7 @@ void echo_tunnel(Backend::Peer& peer) {
 std::string upgrade_of(const std::string& app) {
     return "GET /apps/" + app +
            "/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-           cookie + "\r\n";
+           session_cookie + "\r\n";
 }
 
 class SocketLinks : public Links {
@@ -370,7 +371,8 @@ TEST_F(BurstLinks, RequestsBeyondTheConnectsUnderWayAreServedOnConnectionsThatBe
     std::vector<std::unique_ptr<Client>> clients;
     for (int i = 0; i < 100; ++i) {
         clients.push_back(std::make_unique<Client>(tokyo_.port()));
-        clients.back()->send("GET /apps/top/ HTTP/1.1\r\nHost: localhost\r\n" + cookie + "\r\n");
+        clients.back()->send("GET /apps/top/ HTTP/1.1\r\nHost: localhost\r\n" + session_cookie +
+                             "\r\n");
     }
     for (auto& client : clients) {
         EXPECT_EQ(client->read().status, 200);

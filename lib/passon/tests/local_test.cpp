@@ -169,8 +169,6 @@ class Process : public ::testing::Test {
     Tier tier_;
 };
 
-const std::string cookie = "Cookie: hasp-session=secret\r\n";
-
 TEST_F(Process, IsStartedByTheFirstRequestAndThenReachedThroughItsDialer) {
     tier_.keeper.on_start = [this](const StartQuestion& question) -> StartAnswer {
         EXPECT_EQ(question.app, "notes");
@@ -180,7 +178,7 @@ TEST_F(Process, IsStartedByTheFirstRequestAndThenReachedThroughItsDialer) {
     };
     Client client(tier_.port());
     for (int i = 0; i < 3; ++i) {
-        const Answer answer = client.get("/apps/notes/", cookie);
+        const Answer answer = client.get("/apps/notes/", session_cookie);
         ASSERT_EQ(answer.status, 200) << answer.body;
         EXPECT_THAT(answer.body, HasSubstr("Remote-User: anna"));
     }
@@ -205,8 +203,8 @@ TEST_F(Process, ThatIsReplacedFinishesWhatItHasAndGetsNothingNew) {
     const std::string path = folder_.path + "/notes/anna.sock";
     dialer_ = std::make_unique<Dialer>(path, slow.port());
     Client client(tier_.port());
-    ASSERT_EQ(client.get("/apps/notes/", cookie).body, "old");
-    std::thread last([&] { EXPECT_EQ(client.get("/apps/notes/", cookie).body, "old"); });
+    ASSERT_EQ(client.get("/apps/notes/", session_cookie).body, "old");
+    std::thread last([&] { EXPECT_EQ(client.get("/apps/notes/", session_cookie).body, "old"); });
     arrived.get_future().wait();
     dialer_.reset();
     ::unlink(path.c_str());
@@ -217,14 +215,14 @@ TEST_F(Process, ThatIsReplacedFinishesWhatItHasAndGetsNothingNew) {
     std::future<void> over = retired.get_future();
     Client other(tier_.port());
     for (int i = 0; i < 3; ++i) {
-        EXPECT_THAT(other.get("/apps/notes/", cookie).body, HasSubstr("Remote-User: anna"));
+        EXPECT_THAT(other.get("/apps/notes/", session_cookie).body, HasSubstr("Remote-User: anna"));
     }
     EXPECT_EQ(over.wait_for(std::chrono::seconds(0)), std::future_status::timeout)
         << "a request is still under way there";
     go_on.set_value();
     last.join();
     EXPECT_EQ(over.wait_for(std::chrono::seconds(20)), std::future_status::ready);
-    EXPECT_THAT(client.get("/apps/notes/", cookie).body, HasSubstr("Remote-User: anna"));
+    EXPECT_THAT(client.get("/apps/notes/", session_cookie).body, HasSubstr("Remote-User: anna"));
     EXPECT_EQ(slow.connections, 1);
 }
 
@@ -242,7 +240,7 @@ TEST_F(Process, ThatDoesNotStartIsToldWithWhatTheKeeperSaid) {
                     "last lines: cannot open <notes.db>");
     };
     Client client(tier_.port());
-    const Answer answer = client.get("/apps/notes/", cookie + "Accept: text/html\r\n");
+    const Answer answer = client.get("/apps/notes/", session_cookie + "Accept: text/html\r\n");
     EXPECT_EQ(answer.status, 503);
     EXPECT_THAT(answer.body, HasSubstr("the app ended with status 1"));
     EXPECT_THAT(answer.body, HasSubstr("cannot open &lt;notes.db&gt;"));
@@ -260,13 +258,15 @@ TEST_F(Static, EveryAnswerOfItToASignedOnUserIsMeteredAndAPageOfHaspsOwnIsNot) {
     tier_.publish();
     tier_.keeper.know("cookie:secret", person("anna", {"staff"}));
     Client client(tier_.port());
-    const Answer whole = client.get("/apps/staff/", cookie);
+    const Answer whole = client.get("/apps/staff/", session_cookie);
     ASSERT_EQ(whole.status, 200);
-    EXPECT_EQ(client.get("/apps/staff/sub", cookie).status, 308);
-    EXPECT_EQ(client.get("/apps/staff/", cookie + "If-None-Match: " + whole.header("etag") + "\r\n")
-                  .status,
-              304);
-    EXPECT_EQ(client.get("/apps/staff/none", cookie).status, 404) << "a page of hasp's";
+    EXPECT_EQ(client.get("/apps/staff/sub", session_cookie).status, 308);
+    EXPECT_EQ(
+        client
+            .get("/apps/staff/", session_cookie + "If-None-Match: " + whole.header("etag") + "\r\n")
+            .status,
+        304);
+    EXPECT_EQ(client.get("/apps/staff/none", session_cookie).status, 404) << "a page of hasp's";
     EXPECT_EQ(client.get("/apps/site/").status, 200) << "nobody is signed on";
     std::vector<int> seen;
     for (const billing::UsageRecord& record : tier_.usage()) {

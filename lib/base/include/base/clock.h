@@ -6,6 +6,11 @@
 
 namespace hasp {
 
+inline constexpr std::int64_t ms_us = 1000;
+inline constexpr std::int64_t second_us = 1'000'000;
+inline constexpr std::int64_t hour_us = 3600 * second_us;
+inline constexpr std::int64_t day_us = 24 * hour_us;
+
 class Clock {
   public:
     virtual ~Clock() = default;

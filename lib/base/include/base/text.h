@@ -11,6 +11,8 @@ namespace hasp {
 
 std::string to_hex(std::string_view bytes);
 std::optional<std::string> from_hex(std::string_view text);
+// Exactly this many digits, as to_hex() writes them.
+bool is_lower_hex(std::string_view text, std::size_t digits);
 
 // RFC 4648 §5, without padding. Decoding refuses padding, other alphabets and non-canonical tails.
 std::string to_base64url(std::string_view bytes);

@@ -98,6 +98,9 @@ struct ClosedPeriod {
     std::string missing; // JSON list; "[]": nothing was known to be missing
 };
 
+// How much of a chain is read at a time where all of it is walked.
+inline constexpr std::size_t chain_read_bytes = 4 * 1024 * 1024;
+
 class LedgerStore {
   public:
     virtual ~LedgerStore() = default;

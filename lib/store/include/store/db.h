@@ -98,6 +98,11 @@ class Db {
 
 inline constexpr std::size_t cached_statements_max = 256;
 
+// For a change whose number of rows does not matter.
+inline Status done(const Result<std::int64_t>& changed) {
+    return changed.ok() ? Status{} : Status{changed.error()};
+}
+
 template <typename... Values>
 Result<std::int64_t> Db::execute(std::string_view sql, const Values&... values) {
     auto statement = prepare(sql);

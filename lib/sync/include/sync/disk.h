@@ -113,4 +113,8 @@ inline constexpr std::size_t link_bytes_max = 4095; // a symlink's target
 // As above; "" is not one.
 bool valid_path(std::string_view path);
 
+// Where a folder's, or a batch's, files are to be durable together: more than these, and one
+// sync_all() is cheaper.
+inline constexpr std::size_t syncs_one_by_one = 4;
+
 } // namespace hasp::sync

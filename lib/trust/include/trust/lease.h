@@ -4,6 +4,7 @@
 // holder can check every grant without asking. Pure; any thread.
 #pragma once
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "trust/envelope.h"
 #include "trust/grants.h"
@@ -18,7 +19,6 @@
 namespace hasp::trust {
 
 inline constexpr std::string_view lease_type = "lease";
-inline constexpr std::int64_t day_us = 24LL * 3600 * 1'000'000;
 inline constexpr std::int64_t grant_default_us = 7 * day_us;
 inline constexpr std::int64_t run_grant_default_us = 30 * day_us;
 inline constexpr std::int64_t lease_default_us =

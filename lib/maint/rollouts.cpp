@@ -97,18 +97,26 @@ Status Rollouts::set(Rollout rollout) {
         Rollout same = rollout;
         same.at_us = old->at_us;
         if (same == *old) {
-            return {};
+            return write();
         }
     }
-    const Status put =
-        store_.put_rollout({rollout.app, rollout.release_id, text(rollout.state), rollout.serves,
-                            rollout.why, rollout.last_lines, rollout.at_us});
-    if (!put.ok()) {
-        return put;
-    }
+    unwritten_.insert(rollout.app);
     own_[rollout.app] = std::move(rollout);
     if (on_change_) {
         on_change_();
+    }
+    return write();
+}
+
+Status Rollouts::write() {
+    while (!unwritten_.empty()) {
+        const Rollout& r = own_.at(*unwritten_.begin());
+        const Status put = store_.put_rollout(
+            {r.app, r.release_id, text(r.state), r.serves, r.why, r.last_lines, r.at_us});
+        if (!put.ok()) {
+            return put;
+        }
+        unwritten_.erase(unwritten_.begin());
     }
     return {};
 }
@@ -117,6 +125,7 @@ Status Rollouts::drop(const std::string& app) {
     if (const Status dropped = store_.drop_rollout(app); !dropped.ok()) {
         return dropped;
     }
+    unwritten_.erase(app);
     if (own_.erase(app) > 0 && on_change_) {
         on_change_();
     }

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,7 +52,8 @@ class Rollouts {
     // Own rows have changed.
     void on_change(std::function<void()> call) { on_change_ = std::move(call); }
 
-    // The tier's own: `rollout.tier` is set here. The same again changes nothing.
+    // The tier's own: `rollout.tier` is set here. The same again changes nothing. On an error (of
+    // the disk) it is known and reported all the same, and written with the next one that can be.
     Status set(Rollout rollout);
     Status drop(const std::string& app);
     const Rollout* own(const std::string& app) const;
@@ -68,7 +70,9 @@ class Rollouts {
   private:
     TierStore& store_;
     std::string me_;
+    Status write();
     std::map<std::string, Rollout> own_;
+    std::set<std::string> unwritten_; // of own_, by app
     std::map<std::string, std::vector<Rollout>> children_;
     std::function<void()> on_change_;
 };

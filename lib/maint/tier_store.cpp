@@ -5,6 +5,7 @@
 #include "store/transaction.h"
 #include "tier_rows.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace hasp::maint {
@@ -379,41 +380,68 @@ std::string tail_of(const std::string& lines) {
 } // namespace
 
 Status TierStore::add_error(const ErrorRow& row) {
-    return transact([&]() -> Status {
-        if (auto dropped =
-                db_->execute("DELETE FROM maint_errors WHERE tenant = ?1 AND id = ?2 AND text = ?3",
-                             tenant_, row.id, row.text);
-            !dropped.ok()) {
-            return dropped.error();
+    std::erase_if(unwritten_errors_,
+                  [&](const ErrorRow& old) { return old.id == row.id && old.text == row.text; });
+    if (unwritten_errors_.size() == unwritten_errors_max) {
+        unwritten_errors_.pop_front();
+    }
+    unwritten_errors_.push_back(row);
+    Status written = transact([&]() -> Status {
+        for (const ErrorRow& one : unwritten_errors_) {
+            if (Status added = write_error(one); !added.ok()) {
+                return added;
+            }
         }
-        if (auto added = db_->execute("INSERT INTO maint_errors (tenant, at_us, nonce, id, text, "
-                                      "last_lines) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                                      tenant_, row.at_us, ++nonce_, row.id, row.text,
-                                      tail_of(row.last_lines));
-            !added.ok()) {
-            return added.error();
-        }
-        return store::done(
-            db_->execute("DELETE FROM maint_errors WHERE tenant = ?1 AND (at_us, nonce) NOT IN "
-                         "(SELECT at_us, nonce FROM maint_errors "
-                         "WHERE tenant = ?1 ORDER BY at_us DESC, nonce DESC LIMIT ?2)",
-                         tenant_, errors_kept_max));
+        return {};
     });
+    if (written.ok()) {
+        unwritten_errors_.clear();
+    }
+    return written;
+}
+
+Status TierStore::write_error(const ErrorRow& row) {
+    if (auto dropped =
+            db_->execute("DELETE FROM maint_errors WHERE tenant = ?1 AND id = ?2 AND text = ?3",
+                         tenant_, row.id, row.text);
+        !dropped.ok()) {
+        return dropped.error();
+    }
+    if (auto added =
+            db_->execute("INSERT INTO maint_errors (tenant, at_us, nonce, id, text, "
+                         "last_lines) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                         tenant_, row.at_us, ++nonce_, row.id, row.text, tail_of(row.last_lines));
+        !added.ok()) {
+        return added.error();
+    }
+    return store::done(
+        db_->execute("DELETE FROM maint_errors WHERE tenant = ?1 AND (at_us, nonce) NOT IN "
+                     "(SELECT at_us, nonce FROM maint_errors "
+                     "WHERE tenant = ?1 ORDER BY at_us DESC, nonce DESC LIMIT ?2)",
+                     tenant_, errors_kept_max));
 }
 
 Result<std::vector<ErrorRow>> TierStore::errors(std::int64_t newest) {
-    std::vector<ErrorRow> rows;
+    std::vector<ErrorRow> rows(unwritten_errors_.rbegin(), unwritten_errors_.rend());
     const Status read = db_->each(
         "SELECT at_us, id, text, last_lines FROM maint_errors WHERE tenant = ?1 ORDER BY at_us "
         "DESC, nonce "
         "DESC LIMIT ?2",
         [&](const store::Statement& s) {
-            rows.push_back({s.integer(0), s.text(1), s.text(2), s.text(3)});
+            const bool newer = std::any_of(
+                unwritten_errors_.begin(), unwritten_errors_.end(),
+                [&](const ErrorRow& e) { return e.id == s.text(1) && e.text == s.text(2); });
+            if (!newer) {
+                rows.push_back({s.integer(0), s.text(1), s.text(2), s.text(3)});
+            }
         },
         tenant_, newest);
     if (!read.ok()) {
         return read.error();
     }
+    std::stable_sort(rows.begin(), rows.end(),
+                     [](const ErrorRow& a, const ErrorRow& b) { return a.at_us > b.at_us; });
+    rows.resize(std::min(rows.size(), static_cast<std::size_t>(newest)));
     return rows;
 }
 

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """B7: an app is pushed from a commit, signed, and every tier takes it as a delta, resumed, verified."""
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import unittest
 from pathlib import Path
@@ -96,6 +98,56 @@ class Pushed(Pushing, TreeCase):
         self.assertLess(again["pack_bytes"], 4_000)
         self.assertLess(passed, 200_000)
         self.assertEqual(self.page(self.tree.bottom, "atlas", "places.txt"), places)
+
+    @contextlib.contextmanager
+    def small_disk(self, tier, size: str):
+        """The tier's state on a file system of its own, of this size."""
+        kept = tier.state.with_name(tier.state.name + ".kept")
+        tier.stop()
+        shutil.move(tier.state, kept)
+        tier.state.mkdir(mode=0o755)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(tier.state)], check=False,
+                                 capture_output=True)
+        try:
+            if mounted.returncode != 0:
+                self.skipTest("a small disk needs the right to mount one")
+            subprocess.run(["cp", "-a", f"{kept}/.", str(tier.state)], check=True)
+            tier.start()
+            yield tier.state
+        finally:
+            tier.stop()
+            if mounted.returncode == 0:
+                subprocess.run(["cp", "-a", f"{tier.state}/.", str(kept)], check=True)
+                subprocess.run(["umount", str(tier.state)], check=True)
+            tier.state.rmdir()
+            shutil.move(kept, tier.state)
+            tier.start()
+            tier.wait_link()
+
+    def test_a_tier_whose_disk_is_full_serves_the_old_release_and_takes_the_new_one_when_there_is_room(self):
+        bottom, repo = self.tree.bottom, self.repository("brim")
+        self.push(repo.path, "--to", bottom.name, "--wait")
+        repo.write("noise.bin", os.urandom(6 * MIB))
+        repo.write("index.html", "two\n")
+        repo.commit("more than there is room for")
+        with self.small_disk(bottom, "64m") as disk:
+            bottom.wait_link()
+            filler = disk / "filler"
+            room = os.statvfs(disk)
+            with open(filler, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize - 3 * MIB)
+            self.push(repo.path, "--to", bottom.name)
+            for tier, errors in ((bottom, "errors"), (self.tree.top, "errors_below")):
+                until(lambda: [e for e in tier.status()[errors] if "brim" in e["text"] and "No space left" in e["text"]],  # noqa: B023
+                      f"{tier.name} says that the disk of {bottom.name} is full", 60)
+            self.assertEqual(self.page(bottom, "brim"), "one\n")
+            waiting = [r for r in self.tree.top.status()["rollouts"] if r["app"] == "brim" and r["tier"].endswith("/" + bottom.name)]
+            self.assertEqual([(r["state"], r["serves"] != r["release"]) for r in waiting], [("waiting", True)])
+            self.assertIn("No space left", waiting[0]["why"])
+            filler.unlink()
+            until(lambda: self.page(bottom, "brim") == "two\n", "the release is there when there is room", 120)
+            until(lambda: not list((disk / "spool").glob("brim-*")), "nothing is left of the download")
+        self.assertEqual(self.page(bottom, "brim"), "two\n")
 
     def test_the_same_content_again_is_nothing_to_do(self):
         repo = self.repository("leaflet")

@@ -10,6 +10,7 @@
 #include "trust/counter.h"
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -119,6 +120,7 @@ struct RolloutRow {
 };
 
 inline constexpr std::int64_t errors_kept_max = 200;
+inline constexpr std::size_t unwritten_errors_max = 50;
 inline constexpr std::size_t error_lines_bytes_max = 2'000;
 inline constexpr std::int64_t accounts_of_child_max = 100'000;
 
@@ -195,7 +197,8 @@ class TierStore {
     Status put_lease(const LeaseRow& row, const std::map<std::string, std::string>& bodies);
     Result<std::optional<std::string>> section(const std::string& sha256);
 
-    // The same error again is kept once, with its newest time.
+    // The same error again is kept once, with its newest time. One that the disk does not take is
+    // known to errors() all the same, until it could be written or the process ends.
     Status add_error(const ErrorRow& row);
     Result<std::vector<ErrorRow>> errors(std::int64_t newest);
 
@@ -203,7 +206,9 @@ class TierStore {
     TierStore(store::Db& db, std::string tenant) : db_(&db), tenant_(std::move(tenant)) {}
     store::Db* db_;
     std::string tenant_;
+    Status write_error(const ErrorRow& row);
     std::int64_t nonce_ = 0;
+    std::deque<ErrorRow> unwritten_errors_; // oldest first, no id with the same text twice
 };
 
 } // namespace hasp::maint

@@ -75,8 +75,12 @@ std::string World::report() const {
         text = "seed " + std::to_string(scenario_.seed) + " violates '" + violation_->invariant +
                "': " + violation_->what + "\n";
     }
-    text += "replay: HASP_SIM_SEED=" + std::to_string(scenario_.seed) +
-            " HASP_SIM_TRACE=1 build/dev/tests/sim/sim_test --gtest_filter='*OneSeed*'\n";
+    const std::string replay = scenario_.replay.empty()
+                                   ? "HASP_SIM_SEED=" + std::to_string(scenario_.seed) +
+                                         " HASP_SIM_TRACE=1 build/dev/tests/sim/sim_test "
+                                         "--gtest_filter='*OneSeed*'"
+                                   : scenario_.replay;
+    text += "replay: " + replay + "\n";
     for (const std::string& line : engine.last_lines()) {
         text += "  " + line + "\n";
     }

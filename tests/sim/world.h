@@ -19,6 +19,7 @@ namespace hasp::sim {
 
 struct Scenario {
     std::uint64_t seed = 1;
+    std::string replay; // what repeats this run; empty: the test that runs one seed
     bool print = false; // HASP_SIM_TRACE: every line of the trace, and the keepers' logs
     std::int64_t length_us = 75 * second;  // of acts and faults; then everything heals
     std::int64_t act_every_us = 1100 * ms; // on average

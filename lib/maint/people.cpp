@@ -262,14 +262,22 @@ void People::verify_here(const LoginAttempt& attempt, const Found& found) {
         }
         material = *known;
     }
+    const std::int64_t version = material ? material->version : 0;
     check(attempt.user, std::move(material), attempt.password,
-          [this, user = attempt.user, found](Result<bool> right) {
+          [this, user = attempt.user, version, found](Result<bool> right) {
               if (!right.ok()) {
                   found(right.error());
                   return;
               }
-              auto who = *right ? stores_.accounts.identity_of(user)
-                                : Result<signon::Identity>(wrong_login());
+              // A password that was replaced while it was checked is wrong by now.
+              auto now = stores_.accounts.login_material(user);
+              if (!now.ok()) {
+                  found(now.error());
+                  return;
+              }
+              auto who = *right && *now && (*now)->version == version
+                             ? stores_.accounts.identity_of(user)
+                             : Result<signon::Identity>(wrong_login());
               found(who.ok() ? who : Result<signon::Identity>(wrong_login()));
           });
 }

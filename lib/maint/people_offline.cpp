@@ -34,16 +34,17 @@ void People::log_in_offline(const LoginAttempt& attempt, const std::string& sid,
     if (lent) {
         material = signon::material_of(lent->verifier, world_.links.me());
     }
+    const std::uint64_t version = lent ? lent->verifier.version : 0;
     check(attempt.user, std::move(material), attempt.password,
-          [this, attempt, sid, client, guessed, why, done](Result<bool> right) {
+          [this, attempt, sid, client, guessed, version, why, done](Result<bool> right) {
               if (!right.ok()) {
                   limiter_.undecided(guessed, client);
                   done(right.error());
                   return;
               }
-              // The lease may have changed while the password was checked.
+              // The lease may have changed while the password was checked, and have another one.
               const auto still = *right ? lent_login_(attempt.user) : std::nullopt;
-              if (!still) {
+              if (!still || still->verifier.version != version) {
                   done(fail(Code::unreachable, why.message));
                   return;
               }

@@ -60,11 +60,12 @@ Result<std::string> run_argon2id(std::string_view password, std::string_view sal
 } // namespace
 
 LoginMaterial material_of(const Verifier& verifier) {
-    return {verifier.cost, verifier.salt, verifier.value, std::nullopt};
+    return {verifier.version, verifier.cost, verifier.salt, verifier.value, std::nullopt};
 }
 
 LoginMaterial material_of(const trust::VerifierGrant& grant, const trust::TierName& holder) {
-    return {{grant.memory_kib, grant.passes, grant.lanes},
+    return {static_cast<std::int64_t>(grant.version),
+            {grant.memory_kib, grant.passes, grant.lanes},
             grant.salt,
             {},
             LoginMaterial::Lent{grant, holder}};

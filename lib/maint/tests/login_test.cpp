@@ -47,6 +47,23 @@ TEST_P(LoginAtDepth, WorksWithTheAccountsHomeAboveBelowAndHere) {
     }
 }
 
+TEST_P(LoginAtDepth, APasswordThatIsReplacedWhileItIsCheckedOpensNothing) {
+    Tree tree;
+    const std::vector<Node*> tiers = tree.chain(GetParam());
+    Node& home = *tiers.front();
+    Node& local = *tiers.back();
+    tree.add_user(home, "anna", right);
+    home.hold_background = true;
+    // The new password is made first, and so it is there when the old one has been checked.
+    static_cast<void>(home.admin("user.password", {{"name", "anna"}, {"password", wrong}}));
+    EXPECT_FALSE(local.log_in("anna", right).has_value());
+    home.let_background_go();
+    const auto late = local.late_answer();
+    ASSERT_TRUE(late.has_value());
+    EXPECT_EQ(int_of(parse_object(late->head), "status"), 401);
+    EXPECT_EQ(local.log_in("anna", wrong)->status, 303);
+}
+
 TEST_P(LoginAtDepth, AnUnknownUserCostsOneRunAndIsToldTheSame) {
     Tree tree;
     const std::vector<Node*> tiers = tree.chain(GetParam());

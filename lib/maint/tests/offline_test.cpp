@@ -129,6 +129,20 @@ TEST_P(Offline, AClockThatIsSetForwardEndsGrantsOnlyWhereNoSignedTimeIsKnown) {
     EXPECT_EQ(local().log_in("nurse", right)->status, 303) << "no tier has believed it for good";
 }
 
+TEST_P(Offline, APasswordThatTheLeaseReplacesWhileItIsCheckedOpensNothing) {
+    tree.cut(broken());
+    local().hold_background = true;
+    EXPECT_FALSE(local().log_in("nurse", right).has_value());
+    ASSERT_TRUE(
+        home().admin("user.password", {{"name", "nurse"}, {"password", "another horse"}}).ok());
+    ASSERT_TRUE(tree.link(broken()));
+    tree.pass_s(5);
+    local().let_background_go();
+    const auto late = local().late_answer();
+    ASSERT_TRUE(late.has_value());
+    EXPECT_EQ(int_of(parse_object(late->head), "status"), 401);
+}
+
 TEST_P(Offline, TheTierAboveAsksWhoBeganOfflineToLogIn) {
     tree.cut(broken());
     const std::string cookie = log_in_offline();

@@ -49,6 +49,7 @@ struct Verifier {
 // its outcome V0 must be. At the account's home that is V0 itself; at a tier below, which never has
 // V0, it must fit the grant that the tier holds (trust/verifier.h).
 struct LoginMaterial {
+    std::int64_t version = 0; // of the password
     Argon2Cost cost;
     std::string salt;
     std::string expected; // V0; empty below the home

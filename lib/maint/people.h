@@ -147,13 +147,12 @@ class People {
     void tell_parent(Json message);
     Status on_changed(const std::string& from, const Json& head);
     void on_claim(const std::string& from, const std::string& user, const Links::Answer& answer);
+    // What is true now of an account that is homed here, or was.
+    signon::AccountNews news_of(const std::string& user);
     // Here and to the neighbours. An error: it is not kept here.
-    Status spread(const std::string& except, const std::string& user,
-                  const std::optional<signon::Identity>& identity);
-    Status end_stored(const std::string& user);
+    Status spread(const std::string& except, const signon::AccountNews& news);
     std::set<std::string> children_with(const std::string& user);
-    void tell_change(const std::string& except, const std::string& user,
-                     const std::optional<signon::Identity>& identity,
+    void tell_change(const std::string& except, const signon::AccountNews& news,
                      const std::set<std::string>& children);
     Status grant(const std::string& child, const signon::Identity& identity);
     void drop_users(const std::string& user);

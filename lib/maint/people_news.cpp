@@ -151,36 +151,30 @@ void People::on_claim(const std::string& from, const std::string& user,
     });
 }
 
+signon::AccountNews People::news_of(const std::string& user) {
+    signon::AccountNews news{user, std::nullopt, {}};
+    if (auto who = stores_.accounts.identity_of(user); who.ok()) {
+        news.identity = *std::move(who);
+    }
+    // Where it cannot be read, the news is true of every session: too many end, and none stays.
+    if (auto state = stores_.accounts.state_of(user); state.ok()) {
+        news.state = *state;
+    }
+    return news;
+}
+
 void People::account_changed(const std::string& user) {
-    auto who = stores_.accounts.identity_of(user);
-    const std::optional<signon::Identity> identity =
-        who.ok() ? std::optional<signon::Identity>(*who) : std::nullopt;
-    static_cast<void>(spread("-", user, identity)); // said in the log
+    static_cast<void>(spread("-", news_of(user))); // said in the log
 }
 
-Status People::spread(const std::string& except, const std::string& user,
-                      const std::optional<signon::Identity>& identity) {
-    const std::set<std::string> children = children_with(user);
-    Status kept;
-    if (identity) {
-        const auto refreshed = stores_.sessions.refresh(*identity);
-        kept = refreshed.ok() ? Status{} : Status{refreshed.error()};
-    } else {
-        kept = end_stored(user);
-    }
+Status People::spread(const std::string& except, const signon::AccountNews& news) {
+    const std::set<std::string> children = children_with(news.user);
+    const Status kept = stores_.sessions.follow(news);
     if (!kept.ok()) {
-        world_.log.error("session.change", kept.error().message, {{"user", user}});
+        world_.log.error("session.change", kept.error().message, {{"user", news.user}});
     }
-    tell_change(except, user, identity, children);
+    tell_change(except, news, children);
     return kept;
-}
-
-Status People::end_stored(const std::string& user) {
-    if (auto sessions = stores_.sessions.end_user(user); !sessions.ok()) {
-        return sessions.error();
-    }
-    auto grants = stores_.sessions.end_grants_of_user(user);
-    return grants.ok() ? Status{} : Status{grants.error()};
 }
 
 // Below, it concerns only the tiers where the user is: no other learns of him.
@@ -202,21 +196,16 @@ std::set<std::string> People::children_with(const std::string& user) {
     return children;
 }
 
-void People::tell_change(const std::string& except, const std::string& user,
-                         const std::optional<signon::Identity>& identity,
+void People::tell_change(const std::string& except, const signon::AccountNews& news,
                          const std::set<std::string>& children) {
-    Json news{{"t", "identity.changed"}, {"user", user}};
-    if (identity) {
-        // The news is about the account: sid and end are those of whatever session it meets.
-        news["identity"] = identity_json(*identity);
-    }
-    drop_users(user);
+    const Json message = news_json(news);
+    drop_users(news.user);
     if (except != to_parent) {
-        tell_parent(news);
+        tell_parent(message);
     }
     for (const std::string& child : children) {
         if (child != except) {
-            world_.links.tell(child, news);
+            world_.links.tell(child, message);
         }
     }
 }
@@ -233,25 +222,13 @@ Status People::on_changed(const std::string& from, const Json& head) {
     if ((from == to_parent ? !owner->empty() : *owner != from)) {
         return {};
     }
-    std::optional<signon::Identity> identity;
-    if (head.contains("identity")) {
-        Json shown = member(head, "identity");
-        if (shown.is_object()) {
-            shown["sid"] = std::string(32, '0');
-            shown["until_us"] = 1;
-        }
-        auto who = signon::decode_identity(dump(shown));
-        if (!who.ok() || who->user != user) {
-            world_.log.warn("identity.changed", "a neighbour sent an identity that is not valid",
-                            {{"neighbour", from}});
-            return {};
-        }
-        identity = *who;
-        if (from != to_parent) {
-            identity->role = signon::Role::user; // nobody is an operator above his home
-        }
+    const auto news = news_in(from, head);
+    if (!news.ok()) {
+        world_.log.warn("identity.changed", "a neighbour sent an identity that is not valid",
+                        {{"neighbour", from}});
+        return {};
     }
-    const Status kept = spread(from, user, identity);
+    const Status kept = spread(from, *news);
     check_due_ = check_due_ || (!kept.ok() && from == to_parent);
     return kept; // a child says it again
 }
@@ -262,10 +239,13 @@ Status People::end_everywhere_with(const std::string& user, const std::function<
         if (Status changed = change(); !changed.ok()) {
             return changed;
         }
-        return end_stored(user);
+        return stores_.sessions.follow({user, std::nullopt, {}});
     });
     if (done.ok()) {
-        tell_change("-", user, std::nullopt, children);
+        // Without the identity: to a tier that counts no generations it would say that all go on.
+        signon::AccountNews news = news_of(user);
+        news.identity.reset();
+        tell_change("-", news, children);
     }
     return done;
 }
@@ -310,7 +290,7 @@ void People::child_revoked(const std::string& child) {
     // Its own accounts were known by its word alone.
     if (auto users = stores_.tier.directory_of(child); users.ok()) {
         for (const std::string& user : *users) {
-            static_cast<void>(spread("-", user, std::nullopt)); // said in the log
+            static_cast<void>(spread("-", {user, std::nullopt, {}})); // said in the log
         }
     }
 }
@@ -323,31 +303,31 @@ void People::check_batch(const std::shared_ptr<Check>& check) {
     const auto from = check->sids.end() - static_cast<std::ptrdiff_t>(n);
     const std::vector<std::string> sids(from, check->sids.end());
     check->sids.erase(from, check->sids.end());
-    world_.links.ask(to_parent, {{"t", "session.check"}, {"sids", sids}}, {},
-                     [this, check](Result<Message> answer) {
-                         if (!answer.ok()) {
-                             return; // asked again when the link is back
-                         }
-                         for (const std::string& sid : texts_of(answer->head, "gone")) {
-                             end_from_above(sid);
-                         }
-                         for (const Json& json : member(answer->head, "identities")) {
-                             auto now = signon::decode_identity(dump(json));
-                             const auto before =
-                                 now.ok() ? check->users.find(now->user) : check->users.end();
-                             if (before == check->users.end()) {
-                                 continue;
-                             }
-                             signon::Identity same = *now;
-                             same.sid = before->second.sid;
-                             same.until_us = before->second.until_us;
-                             if (same != before->second) {
-                                 check_due_ =
-                                     !spread(to_parent, now->user, *now).ok() || check_due_;
-                             }
-                         }
-                         check_batch(check);
-                     });
+    world_.links.ask(
+        to_parent, {{"t", "session.check"}, {"sids", sids}}, {},
+        [this, check](Result<Message> answer) {
+            if (!answer.ok()) {
+                return; // asked again when the link is back
+            }
+            for (const std::string& sid : texts_of(answer->head, "gone")) {
+                end_from_above(sid);
+            }
+            for (const Json& json : member(answer->head, "identities")) {
+                auto now = signon::decode_identity(dump(json));
+                const auto before = now.ok() ? check->users.find(now->user) : check->users.end();
+                if (before == check->users.end()) {
+                    continue;
+                }
+                signon::Identity same = *now;
+                same.sid = before->second.sid;
+                same.until_us = before->second.until_us;
+                if (same != before->second) {
+                    const signon::AccountNews news{now->user, *now, {now->generation, 0}};
+                    check_due_ = !spread(to_parent, news).ok() || check_due_;
+                }
+            }
+            check_batch(check);
+        });
 }
 
 void People::on_check(const std::string& from, const Json& head, const Links::Answer& answer) {

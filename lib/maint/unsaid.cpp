@@ -5,7 +5,29 @@
 namespace hasp::maint {
 
 namespace {
+
 constexpr const char* fact = "unsaid";
+
+// News of an account says all that news of an earlier generation said. Without a generation it is
+// true of every session, which no other news is.
+bool covers(const Json& later, const Json& earlier) {
+    if (later == earlier) {
+        return true;
+    }
+    for (const char* key : {"t", "user"}) {
+        if (text_of(later, key) != text_of(earlier, key)) {
+            return false;
+        }
+    }
+    if (text_of(later, "t") != "identity.changed") {
+        return false;
+    }
+    return !later.contains("generation") ||
+           (earlier.contains("generation") &&
+            int_of(later, "generation") >= int_of(earlier, "generation") &&
+            int_of(later, "sessions_from") >= int_of(earlier, "sessions_from"));
+}
+
 } // namespace
 
 void Unsaid::load() {
@@ -41,25 +63,30 @@ Unsaid::Entry* Unsaid::find(std::int64_t number) {
     return at == entries_.end() ? nullptr : &*at;
 }
 
+Unsaid::Entry* Unsaid::covered_by(const Json& message) {
+    const auto at = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+        return !entry.asked && covers(message, entry.message);
+    });
+    return at == entries_.end() ? nullptr : &*at;
+}
+
 void Unsaid::say(Json message) {
     load();
-    const bool connected = links_.connected(to_parent);
     Json kept = message;
     kept.erase("identity");
-    const auto waits = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-        return !entry.asked && entry.message == kept;
-    });
-    if (waits != entries_.end() && !connected) {
-        return;
+    Entry* entry = covered_by(kept);
+    if (entry == nullptr) {
+        if (entries_.size() >= unsaid_max) {
+            entries_.pop_front();
+        }
+        entry = &entries_.emplace_back(Entry{next_++, {}});
     }
-    if (entries_.size() >= unsaid_max) {
-        entries_.pop_front();
+    if (entry->message != kept) {
+        entry->message = std::move(kept);
+        save();
     }
-    const std::int64_t number = next_++;
-    entries_.push_back({number, std::move(kept)});
-    save();
-    if (connected) {
-        ask(number, message);
+    if (links_.connected(to_parent)) {
+        ask(entry->number, message);
     }
 }
 

@@ -21,7 +21,7 @@ class Unsaid {
 
     // Said at once where there is a link. What has to be said again is said without the identity
     // that it brought: whose account changed meanwhile is then logged out there, which is always
-    // safe.
+    // safe. Of an account that changes again before that, only the last is kept.
     void say(Json message);
     // The link is there again.
     void parent_connected() { say_again(); }
@@ -39,6 +39,8 @@ class Unsaid {
     void say_again();
     void ask(std::int64_t number, const Json& message);
     Entry* find(std::int64_t number);
+    // What waits and says nothing that this does not say too.
+    Entry* covered_by(const Json& message);
 
     Links& links_;
     TierStore& store_;

@@ -28,7 +28,7 @@ TEST_P(AccountSuite, AnAccountIsShownAsItWasAddedAlsoAfterARestart) {
     EXPECT_FALSE(anna->disabled);
     EXPECT_FALSE(anna->has_password);
     EXPECT_EQ(anna->password_version, 0);
-    EXPECT_EQ(anna->generation, 1);
+    EXPECT_EQ(anna->generation, backend->clock.wall / 1'000'000);
 }
 
 TEST_P(AccountSuite, ANameIsGivenOnce) {
@@ -56,7 +56,7 @@ TEST_P(AccountSuite, AChangeReplacesTheFieldsAndRaisesTheGeneration) {
     EXPECT_EQ(anna->fields.display_name, "Anna B.");
     EXPECT_EQ(anna->fields.role, Role::operator_);
     EXPECT_EQ(anna->changed_us, anna->created_us + 5);
-    EXPECT_EQ(anna->generation, 2);
+    EXPECT_EQ(anna->generation, backend->clock.wall / 1'000'000 + 1);
     EXPECT_EQ(code_of(accounts().change({"bo", "", "", Role::user})), Code::not_found);
 }
 
@@ -84,7 +84,50 @@ TEST_P(AccountSuite, APasswordVersionRisesByOneAndNeverFallsForAName) {
     add("anna");
     EXPECT_EQ(accounts().next_password_version("anna").value_or(-1), 3);
     EXPECT_FALSE(accounts().show("anna")->has_password);
-    EXPECT_GT(generation("anna"), 3);
+}
+
+TEST_P(AccountSuite, AGenerationRisesWithEachChangeAndNeverFallsForAName) {
+    add("anna");
+    std::int64_t last = generation("anna");
+    const auto rises = [&] {
+        const std::int64_t now = accounts().state_of("anna")->generation;
+        EXPECT_GT(now, last);
+        last = now;
+    };
+    ASSERT_TRUE(accounts().join("anna", "staff"));
+    rises();
+    backend->clock.wall -= 3600LL * 1'000'000;
+    ASSERT_TRUE(accounts().set_verifier("anna", a_verifier(1)));
+    rises();
+    ASSERT_TRUE(accounts().remove("anna"));
+    rises();
+    backend->restart();
+    add("anna");
+    rises();
+}
+
+TEST_P(AccountSuite, AGenerationIsNeverBelowTheTimeSoThatNoOtherTierOrCopyIsAheadOfIt) {
+    add("anna");
+    backend->clock.advance_us(3600LL * 1'000'000);
+    ASSERT_TRUE(accounts().join("anna", "staff"));
+    EXPECT_EQ(generation("anna"), backend->clock.wall / 1'000'000);
+}
+
+TEST_P(AccountSuite, SessionsCountFromTheLastChangeThatEndedThem) {
+    const auto ends = [&](const Status& changed) {
+        EXPECT_TRUE(changed);
+        const AccountState state = *accounts().state_of("anna");
+        return state.sessions_from == state.generation;
+    };
+    EXPECT_EQ(*accounts().state_of("anna"), AccountState{});
+    EXPECT_TRUE(ends(accounts().add({"anna", "", "", Role::user})));
+    EXPECT_TRUE(ends(accounts().set_verifier("anna", a_verifier(1))));
+    EXPECT_FALSE(ends(accounts().entitle({HolderKind::user, "anna", "wiki"})));
+    EXPECT_FALSE(ends(accounts().change({"anna", "Anna", "", Role::user})));
+    EXPECT_TRUE(ends(accounts().set_disabled("anna", true)));
+    EXPECT_FALSE(ends(accounts().set_disabled("anna", false)));
+    EXPECT_TRUE(ends(accounts().remove("anna")));
+    EXPECT_TRUE(ends(accounts().add({"anna", "", "", Role::user})));
 }
 
 TEST_P(AccountSuite, TheVerifierComesBackAsItWasSet) {
@@ -184,6 +227,7 @@ TEST_P(AccountSuite, AnIdentityCarriesWhatTheAccountIsEntitledTo) {
     EXPECT_EQ(identity->role, Role::operator_);
     EXPECT_TRUE(may_use(*identity, "wiki"));
     EXPECT_FALSE(may_use(*identity, "xray"));
+    EXPECT_EQ(identity->generation, generation("anna"));
 }
 
 TEST_P(AccountSuite, MoreGroupsThanAnIdentityCarriesAreRefusedAndNothingStays) {

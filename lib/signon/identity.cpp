@@ -114,6 +114,9 @@ Status validate(const Identity& identity) {
     if (identity.until_us < 0) {
         return malformed("it ends before 1970");
     }
+    if (identity.generation < 0) {
+        return malformed("the generation is negative");
+    }
     if (Status groups = check_names(identity.groups, identity_groups_max, "groups"); !groups) {
         return groups;
     }
@@ -130,6 +133,9 @@ std::string encode(const Identity& identity) {
     object["sid"] = identity.sid;
     object["until_us"] = identity.until_us;
     object["role"] = role_name(identity.role);
+    if (identity.generation > 0) {
+        object["generation"] = identity.generation;
+    }
     return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
@@ -154,6 +160,9 @@ Result<Identity> decode_identity(std::string_view text) {
     }
     if (!read(object, "until_us", identity.until_us)) {
         return malformed("until_us is missing or no whole number");
+    }
+    if (object.contains("generation") && !read(object, "generation", identity.generation)) {
+        return malformed("the generation is no whole number");
     }
     auto known_role = role_from_name(role);
     if (!known_role) {

@@ -35,6 +35,16 @@ TEST(Identity, KeysOfANewerPeerAreSkipped) {
     EXPECT_TRUE(decode_identity(with("{", R"({"colour":[1,{}],)")));
 }
 
+TEST(Identity, CarriesTheGenerationOfItsAccountWhereItIsKnown) {
+    Identity identity = anna();
+    identity.generation = 7;
+    EXPECT_EQ(encode(identity), with("\"operator\"}", "\"operator\",\"generation\":7}"));
+    EXPECT_EQ(decode_identity(encode(identity)).value_or({}), identity);
+    EXPECT_EQ(decode_identity(anna_json)->generation, 0);
+    EXPECT_FALSE(decode_identity(with("\"operator\"}", "\"operator\",\"generation\":-1}")));
+    EXPECT_FALSE(decode_identity(with("\"operator\"}", "\"operator\",\"generation\":\"7\"}")));
+}
+
 TEST(Identity, UnsortedListsAreSorted) {
     EXPECT_EQ(decode_identity(with(R"(["calendar","wiki"])", R"(["wiki","calendar","wiki"])"))
                   .value_or({}),

@@ -1,8 +1,6 @@
 #include "base/clock.h"
 #include "test_backend.h"
 
-#include <algorithm>
-
 namespace hasp::signon {
 namespace {
 
@@ -21,6 +19,20 @@ class SessionSuite : public StoreSuite {
         auto opened = sessions().open(who(user), Origin::home, true, host);
         EXPECT_TRUE(opened);
         return *opened;
+    }
+    // Begun when the account was of this generation.
+    Opened open_at(std::int64_t generation) {
+        Identity anna = who();
+        anna.generation = generation;
+        auto opened = sessions().open(anna, Origin::parent, true, "");
+        EXPECT_TRUE(opened);
+        return *opened;
+    }
+    static Identity with_app(const std::string& app, std::int64_t generation) {
+        Identity anna = who();
+        anna.apps = {app};
+        anna.generation = generation;
+        return anna;
     }
     bool lives(const Opened& opened) {
         return sessions().by_cookie(opened.cookie, "").value_or({}).has_value();
@@ -117,20 +129,67 @@ TEST_P(SessionSuite, ASidIsUsedOnce) {
     EXPECT_EQ(code_of(sessions().open_as("short", who(), Origin::parent, true, "")), Code::usage);
 }
 
-TEST_P(SessionSuite, EndingAUsersSessionsNamesThemAndLeavesOthers) {
+TEST_P(SessionSuite, NewsWithoutIdentityAndGenerationEndEverythingOfTheUserAndLeaveOthers) {
     const Opened first = open();
-    const Opened second = open();
+    const Opened second = open_at(1'000'000);
     const Opened other = open("bo");
-    auto ended = sessions().end_user("anna");
-    ASSERT_TRUE(ended);
-    std::vector<std::string> expected{first.session.identity.sid, second.session.identity.sid};
-    std::sort(expected.begin(), expected.end());
-    std::sort(ended->begin(), ended->end());
-    EXPECT_EQ(*ended, expected);
+    const Grant grant = a_grant("local", "anna", 'c');
+    ASSERT_TRUE(sessions().put_grant(grant));
+    ASSERT_TRUE(sessions().follow({"anna", std::nullopt, {}}));
     EXPECT_FALSE(lives(first));
+    EXPECT_FALSE(lives(second));
+    EXPECT_FALSE(granted(grant));
     EXPECT_TRUE(lives(other));
     EXPECT_EQ(sessions().all()->size(), 1U);
-    EXPECT_TRUE(sessions().end_user("anna")->empty());
+    EXPECT_TRUE(sessions().follow({"anna", std::nullopt, {}}));
+}
+
+TEST_P(SessionSuite, NewsOfAGenerationEndOnlyWhatIsOlder) {
+    const Opened old = open_at(6);
+    const Opened young = open_at(7);
+    Grant old_grant = a_grant("local", "anna", 'c');
+    old_grant.identity.generation = 6;
+    Grant young_grant = a_grant("local", "anna", 'd');
+    young_grant.identity.generation = 7;
+    ASSERT_TRUE(sessions().put_grant(old_grant) && sessions().put_grant(young_grant));
+    ASSERT_TRUE(sessions().follow({"anna", std::nullopt, {7, 7}}));
+    EXPECT_FALSE(lives(old));
+    EXPECT_FALSE(granted(old_grant));
+    EXPECT_TRUE(lives(young));
+    EXPECT_TRUE(granted(young_grant));
+}
+
+TEST_P(SessionSuite, NewsWithAnIdentityRefreshWhatIsOlderAndEndWhatWasBegunTooEarly) {
+    const Opened before_the_password = open_at(4);
+    const Opened old = open_at(6);
+    const Opened young = open_at(9);
+    ASSERT_TRUE(sessions().follow({"anna", with_app("xray", 8), {8, 5}}));
+    EXPECT_FALSE(lives(before_the_password));
+    EXPECT_TRUE(may_use(sessions().by_cookie(old.cookie, "")->value().identity, "xray"));
+    EXPECT_FALSE(may_use(sessions().by_cookie(young.cookie, "")->value().identity, "xray"));
+}
+
+TEST_P(SessionSuite, WhatWasRefreshedIsStillOfThePasswordThatItWasBegunWith) {
+    const Opened opened = open_at(4);
+    ASSERT_TRUE(sessions().follow({"anna", with_app("xray", 8), {8, 0}}));
+    EXPECT_EQ(sessions().by_cookie(opened.cookie, "")->value().identity.generation, 8);
+    ASSERT_TRUE(sessions().follow({"anna", std::nullopt, {5, 5}}));
+    EXPECT_FALSE(lives(opened));
+}
+
+TEST_P(SessionSuite, WhatWasBegunAtNobodyKnowsWhichGenerationEndsAndIsRefreshedAsEver) {
+    const Opened opened = open();
+    ASSERT_TRUE(sessions().follow({"anna", with_app("xray", 8), {8, 5}}));
+    EXPECT_TRUE(may_use(sessions().by_cookie(opened.cookie, "")->value().identity, "xray"));
+    ASSERT_TRUE(sessions().follow({"anna", std::nullopt, {8, 5}}));
+    EXPECT_FALSE(lives(opened));
+}
+
+TEST_P(SessionSuite, ARefreshOfNoGenerationReachesEverySession) {
+    const Opened opened = open_at(9);
+    ASSERT_TRUE(sessions().follow({"anna", with_app("xray", 0), {}}));
+    EXPECT_TRUE(may_use(sessions().by_cookie(opened.cookie, "")->value().identity, "xray"));
+    EXPECT_EQ(sessions().by_cookie(opened.cookie, "")->value().identity.generation, 0);
 }
 
 TEST_P(SessionSuite, OneTooManyEndsTheSessionLongestUnused) {
@@ -231,7 +290,7 @@ TEST_P(SessionSuite, GrantsEndByOneByUserAndByChild) {
     EXPECT_EQ(sessions().grants_of_user("anna")->size(), 2U);
     ASSERT_TRUE(sessions().end_grant("local", one.identity.sid));
     EXPECT_FALSE(granted(one));
-    EXPECT_EQ(sessions().end_grants_of_user("anna")->front().child, "other");
+    ASSERT_TRUE(sessions().follow({"anna", std::nullopt, {}}));
     EXPECT_FALSE(granted(three));
     EXPECT_EQ(sessions().end_grants_of_child("other")->front().identity.user, "bo");
     EXPECT_FALSE(granted(four));

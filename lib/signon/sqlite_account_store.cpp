@@ -6,6 +6,7 @@
 #include "store/transaction.h"
 #include "text_rules.h"
 
+#include <algorithm>
 #include <map>
 
 namespace hasp::signon {
@@ -69,15 +70,28 @@ Status SqliteAccountStore::must_exist(const std::string& user) {
 }
 
 Status SqliteAccountStore::mark_changed(const std::string& user) {
-    auto counted = db_.execute("UPDATE signon_account_counters SET generation = generation + 1 "
-                               "WHERE tenant = ?1 AND user = ?2",
-                               tenant_, user);
+    auto counted = db_.execute("UPDATE signon_account_counters SET generation = max(generation + "
+                               "1, ?3) WHERE tenant = ?1 AND user = ?2",
+                               tenant_, user, least_generation());
     if (!counted) {
         return counted.error();
     }
     return status_of(
         db_.execute("UPDATE signon_accounts SET changed_us = ?3 WHERE tenant = ?1 AND user = ?2",
                     tenant_, user, clock_.wall_us()));
+}
+
+Status SqliteAccountStore::mark_changed_for_all(const std::string& user) {
+    if (Status marked = mark_changed(user); !marked) {
+        return marked;
+    }
+    return status_of(db_.execute("UPDATE signon_account_counters SET sessions_from = generation "
+                                 "WHERE tenant = ?1 AND user = ?2",
+                                 tenant_, user));
+}
+
+std::int64_t SqliteAccountStore::least_generation() const {
+    return std::max<std::int64_t>(1, clock_.wall_us() / 1'000'000);
 }
 
 Status SqliteAccountStore::add(const AccountFields& fields) {
@@ -97,10 +111,11 @@ Status SqliteAccountStore::add(const AccountFields& fields) {
         if (*added == 0) {
             return fail(Code::conflict, "there is an account " + fields.name + " already");
         }
-        return status_of(db_.execute("INSERT INTO signon_account_counters (tenant, user, "
-                                     "password_version, generation) VALUES (?1, ?2, 0, 1) "
-                                     "ON CONFLICT DO UPDATE SET generation = generation + 1",
-                                     tenant_, fields.name));
+        auto counted = db_.execute("INSERT INTO signon_account_counters (tenant, user, "
+                                   "password_version, generation) VALUES (?1, ?2, 0, 0) "
+                                   "ON CONFLICT DO NOTHING",
+                                   tenant_, fields.name);
+        return counted ? mark_changed_for_all(fields.name) : Status{counted.error()};
     });
 }
 
@@ -128,13 +143,16 @@ Status SqliteAccountStore::set_disabled(const std::string& user, bool disabled) 
         if (!changed) {
             return changed.error();
         }
-        return *changed == 0 ? Status{no_account(user)} : mark_changed(user);
+        if (*changed == 0) {
+            return no_account(user);
+        }
+        return disabled ? mark_changed_for_all(user) : mark_changed(user);
     });
 }
 
 Status SqliteAccountStore::remove(const std::string& user) {
     return transact([&]() -> Status {
-        if (Status marked = mark_changed(user); !marked) {
+        if (Status marked = mark_changed_for_all(user); !marked) {
             return marked;
         }
         auto removed = db_.execute("DELETE FROM signon_accounts WHERE tenant = ?1 AND user = ?2",
@@ -198,6 +216,20 @@ Result<Account> SqliteAccountStore::show(const std::string& user) {
     return accounts->empty() ? Result<Account>(no_account(user)) : std::move(accounts->front());
 }
 
+Result<AccountState> SqliteAccountStore::state_of(const std::string& user) {
+    auto state = db_.first(
+        "SELECT generation, sessions_from FROM signon_account_counters WHERE tenant = ?1 AND user "
+        "= ?2",
+        [](const Statement& row) {
+            return AccountState{row.integer(0), row.integer(1)};
+        },
+        tenant_, user);
+    if (!state) {
+        return state.error();
+    }
+    return state->value_or(AccountState{});
+}
+
 Result<std::vector<Account>> SqliteAccountStore::list() {
     return read("");
 }
@@ -230,7 +262,7 @@ Status SqliteAccountStore::set_verifier(const std::string& user, const Verifier&
                                "?5, passes = ?6, lanes = ?7 WHERE tenant = ?1 AND user = ?2",
                                tenant_, user, Blob{verifier.value}, Blob{verifier.salt},
                                verifier.cost.memory_kib, verifier.cost.passes, verifier.cost.lanes);
-        return set ? mark_changed(user) : Status{set.error()};
+        return set ? mark_changed_for_all(user) : Status{set.error()};
     });
 }
 
@@ -276,6 +308,7 @@ Result<Identity> SqliteAccountStore::identity_of(const std::string& user) {
     identity.name = account->fields.display_name;
     identity.email = account->fields.email;
     identity.role = account->fields.role;
+    identity.generation = account->generation;
     identity.groups = std::move(account->groups);
     identity.apps = std::move(*apps);
     normalise(identity);

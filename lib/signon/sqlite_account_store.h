@@ -22,6 +22,7 @@ class SqliteAccountStore final : public AccountStore {
     Status set_disabled(const std::string& user, bool disabled) override;
     Status remove(const std::string& user) override;
     Result<Account> show(const std::string& user) override;
+    Result<AccountState> state_of(const std::string& user) override;
     Result<std::vector<Account>> list() override;
     Result<std::int64_t> next_password_version(const std::string& user) override;
     Status set_verifier(const std::string& user, const Verifier& verifier) override;
@@ -42,6 +43,10 @@ class SqliteAccountStore final : public AccountStore {
     Status transact(const std::function<Status()>& act);
     Status must_exist(const std::string& user);
     Status mark_changed(const std::string& user);
+    // A change after which no session of before is good.
+    Status mark_changed_for_all(const std::string& user);
+    // What a generation is at least.
+    std::int64_t least_generation() const;
     Status mark_group_changed(const std::string& group);
     // Code::conflict when an account would have more apps than an identity carries.
     Status check_app_counts();

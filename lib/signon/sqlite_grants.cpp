@@ -47,12 +47,14 @@ Status SqliteSessionStore::put_grant(const Grant& grant) {
         return fail(Code::try_later, grant.child + " has too many sessions at a time");
     }
     auto put = db_.execute("INSERT INTO signon_grants (tenant, child, sid, user, identity, "
-                           "until_us, put_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+                           "until_us, put_us, begun_generation, generation) VALUES (?1, ?2, ?3, "
+                           "?4, ?5, ?6, ?7, ?8, ?8) "
                            "ON CONFLICT (tenant, child, sid) DO UPDATE SET user = excluded.user, "
                            "identity = excluded.identity, until_us = excluded.until_us, "
-                           "put_us = excluded.put_us",
+                           "put_us = excluded.put_us, begun_generation = "
+                           "excluded.begun_generation, generation = excluded.generation",
                            tenant_, grant.child, identity.sid, identity.user, encode(identity),
-                           identity.until_us, clock_.wall_us());
+                           identity.until_us, clock_.wall_us(), identity.generation);
     return put ? transaction->commit() : Status{put.error()};
 }
 
@@ -98,12 +100,6 @@ Result<std::vector<Grant>> SqliteSessionStore::grants_of_child(const std::string
     return grants("SELECT child, identity, until_us FROM signon_grants WHERE tenant = ?1 AND child "
                   "= ?2 ORDER BY user, sid",
                   child);
-}
-
-Result<std::vector<Grant>> SqliteSessionStore::end_grants_of_user(const std::string& user) {
-    return grants("DELETE FROM signon_grants WHERE tenant = ?1 AND user = ?2 RETURNING child, "
-                  "identity, until_us",
-                  user);
 }
 
 Result<std::vector<Grant>> SqliteSessionStore::end_grants_of_child(const std::string& child) {

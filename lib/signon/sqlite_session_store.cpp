@@ -111,11 +111,13 @@ Result<Opened> SqliteSessionStore::add(const std::string& sid, Session session,
         return displaced.error();
     }
     auto added = db_.execute("INSERT INTO signon_sessions (tenant, sid, user, identity, origin, "
-                             "online, created_us, renewed_us, until_us, password_version) "
-                             "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9)",
+                             "online, created_us, renewed_us, until_us, password_version, "
+                             "begun_generation, generation) "
+                             "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?10)",
                              tenant_, sid, user, encode(session.identity),
                              session.origin == Origin::parent ? "parent" : "home", session.online,
-                             now_us, session.identity.until_us, session.password_version);
+                             now_us, session.identity.until_us, session.password_version,
+                             session.identity.generation);
     if (!added) {
         return added.error();
     }
@@ -225,10 +227,10 @@ Result<std::vector<std::string>> SqliteSessionStore::refresh(const Identity& who
     if (!transaction) {
         return transaction.error();
     }
-    auto found = sids("SELECT sid FROM signon_sessions WHERE tenant = ?1 AND user = ?2 UNION "
-                      "SELECT sid FROM signon_grants "
-                      "WHERE tenant = ?1 AND user = ?2 ORDER BY 1",
-                      who.user);
+    auto found = sids("SELECT sid FROM signon_sessions WHERE tenant = ?1 AND user = ?2 AND "
+                      "generation <= ?3 UNION SELECT sid FROM signon_grants "
+                      "WHERE tenant = ?1 AND user = ?2 AND generation <= ?3 ORDER BY 1",
+                      who.user, who.generation > 0 ? who.generation : INT64_MAX);
     if (!found) {
         return found.error();
     }
@@ -241,11 +243,11 @@ Result<std::vector<std::string>> SqliteSessionStore::refresh(const Identity& who
             return valid.error();
         }
         const std::string json = encode(identity);
-        for (const char* sql : {"UPDATE signon_sessions SET identity = ?3 WHERE tenant = ?1 AND "
-                                "sid = ?2 AND user = ?4",
-                                "UPDATE signon_grants SET identity = ?3 WHERE tenant = ?1 AND sid "
-                                "= ?2 AND user = ?4"}) {
-            if (auto set = db_.execute(sql, tenant_, sid, json, who.user); !set) {
+        for (const char* sql : {"UPDATE signon_sessions SET identity = ?3, generation = ?5 WHERE "
+                                "tenant = ?1 AND sid = ?2 AND user = ?4",
+                                "UPDATE signon_grants SET identity = ?3, generation = ?5 WHERE "
+                                "tenant = ?1 AND sid = ?2 AND user = ?4"}) {
+            if (auto set = db_.execute(sql, tenant_, sid, json, who.user, who.generation); !set) {
                 return set.error();
             }
         }
@@ -256,13 +258,52 @@ Result<std::vector<std::string>> SqliteSessionStore::refresh(const Identity& who
     return std::move(*found);
 }
 
+Status SqliteSessionStore::follow(const AccountNews& news) {
+    auto transaction = Transaction::begin(db_);
+    if (!transaction) {
+        return transaction.error();
+    }
+    if (Status ended = end_outdated(news); !ended) {
+        return ended;
+    }
+    if (news.identity) {
+        Identity who = *news.identity;
+        who.generation = news.state.generation;
+        if (auto refreshed = refresh(who); !refreshed) {
+            return refreshed.error();
+        }
+    }
+    return transaction->commit();
+}
+
+Status SqliteSessionStore::end_outdated(const AccountNews& news) {
+    const bool all = news.state.generation == 0;
+    if (all && news.identity) {
+        return {};
+    }
+    for (const char* table : {"signon_sessions", "signon_grants"}) {
+        const std::string those =
+            "DELETE FROM " + std::string(table) + " WHERE tenant = ?1 AND user = ?2";
+        Result<std::int64_t> ended = 0;
+        if (all) {
+            ended = db_.execute(those, tenant_, news.user);
+        } else if (news.identity) {
+            ended = db_.execute(those + " AND begun_generation > 0 AND begun_generation < ?3",
+                                tenant_, news.user, news.state.sessions_from);
+        } else {
+            ended = db_.execute(those + " AND (begun_generation < ?3 OR generation < ?4)", tenant_,
+                                news.user, news.state.sessions_from, news.state.generation);
+        }
+        if (!ended) {
+            return ended.error();
+        }
+    }
+    return {};
+}
+
 Status SqliteSessionStore::end(const std::string& sid) {
     return status_of(
         db_.execute("DELETE FROM signon_sessions WHERE tenant = ?1 AND sid = ?2", tenant_, sid));
-}
-
-Result<std::vector<std::string>> SqliteSessionStore::end_user(const std::string& user) {
-    return sids("DELETE FROM signon_sessions WHERE tenant = ?1 AND user = ?2 RETURNING sid", user);
 }
 
 Result<std::vector<std::string>> SqliteSessionStore::expire() {

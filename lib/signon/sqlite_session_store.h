@@ -33,15 +33,14 @@ class SqliteSessionStore final : public SessionStore {
     Result<std::vector<Session>> all() override { return of_user(""); }
     Result<std::int64_t> renew(const std::string& sid) override;
     Result<std::vector<std::string>> refresh(const Identity& who) override;
+    Status follow(const AccountNews& news) override;
     Status end(const std::string& sid) override;
-    Result<std::vector<std::string>> end_user(const std::string& user) override;
     Status put_grant(const Grant& grant) override;
     Result<std::optional<Identity>> grant(const std::string& child, std::string_view sid) override;
     Result<std::vector<Grant>> grants_of_user(const std::string& user) override;
     Result<std::vector<Grant>> grants_of_child(const std::string& child) override;
     Result<std::int64_t> renew_grant(const std::string& child, const std::string& sid) override;
     Status end_grant(const std::string& child, const std::string& sid) override;
-    Result<std::vector<Grant>> end_grants_of_user(const std::string& user) override;
     Result<std::vector<Grant>> end_grants_of_child(const std::string& child) override;
     Result<std::vector<std::string>> expire() override;
 
@@ -51,6 +50,7 @@ class SqliteSessionStore final : public SessionStore {
     Result<std::vector<std::string>> make_room(const std::string& user);
     Result<std::string> insert_cookie(const std::string& sid, std::string_view host);
     Result<std::vector<Grant>> grants(std::string_view sql, const std::string& key);
+    Status end_outdated(const AccountNews& news);
     template <typename... Values>
     Result<std::vector<std::string>> sids(std::string_view sql, const Values&... values);
 

@@ -37,8 +37,9 @@ struct Account {
     std::int64_t password_version = 0; // 0: never had one
     std::int64_t created_us = 0;
     std::int64_t changed_us = 0;
-    // Rises by one at every change of the account, its groups or its entitlements (also through a
-    // group).
+    // Rises at every change of the account, its groups or its entitlements (also through a group),
+    // to the seconds since 1970 or, where it is there already, by one: so it also rises where an
+    // account is made anew at another tier, or its tier's disk comes back from an old copy.
     std::int64_t generation = 0;
     std::vector<std::string> groups; // sorted
 };
@@ -67,6 +68,8 @@ class AccountStore {
     // version is remembered.
     virtual Status remove(const std::string& user) = 0;
     virtual Result<Account> show(const std::string& user) = 0;
+    // Also of a removed account; zeros for a name that never had one here.
+    virtual Result<AccountState> state_of(const std::string& user) = 0;
     // By name. Names only make sense with show(); the list has everything.
     virtual Result<std::vector<Account>> list() = 0;
 

@@ -28,8 +28,20 @@ struct Identity {
     std::string sid;           // 32 hex digits: names the session, is no secret
     std::int64_t until_us = 0; // wall clock; void from then on
     Role role = Role::user;
+    std::int64_t generation = 0; // of the account when this was true of it; 0: not known
 
     bool operator==(const Identity&) const = default;
+};
+
+// How far an account has come. The numbers never fall for a name; 0: not known, as from a tier of a
+// release that did not count.
+struct AccountState {
+    std::int64_t generation = 0;
+    // Sessions that were begun at a lower generation have ended: since then the password changed,
+    // or the account was disabled, removed or made anew.
+    std::int64_t sessions_from = 0;
+
+    bool operator==(const AccountState&) const = default;
 };
 
 inline constexpr std::size_t identity_groups_max = 64;
@@ -47,10 +59,11 @@ bool may_use(const Identity& identity, std::string_view app);
 void normalise(Identity& identity);
 
 // Code::usage with what is wrong: names, sid, lengths, counts, order, control characters in the
-// display name or address.
+// display name or address, negative numbers.
 Status validate(const Identity& identity);
 
-// JSON text of one object, keys in a fixed order. Precondition: validate(identity) is ok.
+// JSON text of one object, keys in a fixed order; a generation that is not known is left out.
+// Precondition: validate(identity) is ok.
 std::string encode(const Identity& identity);
 // The reverse, for bytes from another process or tier. Unknown keys are skipped (a newer peer),
 // everything else must be right: Code::usage. The result is normalised and valid.

@@ -67,6 +67,15 @@ struct Grant {
     Identity identity; // sid is the child's session, until_us the grant's end
 };
 
+// What the home of an account says after a change of it.
+struct AccountNews {
+    std::string user;
+    // Who the user is now; its generation is that of `state`. Without one nothing is known but that
+    // whatever was true before is not any more.
+    std::optional<Identity> identity;
+    AccountState state; // zeros: true of the account now, whenever it is heard
+};
+
 class SessionStore {
   public:
     virtual ~SessionStore() = default;
@@ -97,12 +106,19 @@ class SessionStore {
     // age_max_us. Answers the session's end. Code::not_found when it has ended.
     virtual Result<std::int64_t> renew(const std::string& sid) = 0;
     // The user's name, email, groups, apps and role are now these: in every session and grant of
-    // who.user. Answers the sids of both, so that front's cache can drop them.
+    // who.user but those whose identity is of a later generation. Answers the sids of both, so that
+    // front's cache can drop them.
     virtual Result<std::vector<std::string>> refresh(const Identity& who) = 0;
+    // All sessions and grants of the user follow the news, however late and however often it comes:
+    // those that were begun before `sessions_from` end; with an identity the others are refreshed,
+    // without one those end whose identity is of an earlier generation. So what was begun at the
+    // news' generation or a later one stays. News of no generation is true of all of them. Of which
+    // generation the beginning is not known, it is before any news that has no identity, and goes
+    // on with news that has one.
+    virtual Status follow(const AccountNews& news) = 0;
 
-    // Ended already is success. end_user answers the sids that it ended.
+    // Ended already is success.
     virtual Status end(const std::string& sid) = 0;
-    virtual Result<std::vector<std::string>> end_user(const std::string& user) = 0;
 
     // Makes or replaces the grant of (child, identity.sid) until identity.until_us. Code::try_later
     // beyond grants_per_child_max.
@@ -115,8 +131,7 @@ class SessionStore {
     // it has ended).
     virtual Result<std::int64_t> renew_grant(const std::string& child, const std::string& sid) = 0;
     virtual Status end_grant(const std::string& child, const std::string& sid) = 0;
-    // Answer what they ended, so that the news can be sent along the links.
-    virtual Result<std::vector<Grant>> end_grants_of_user(const std::string& user) = 0;
+    // Answers what it ended, so that the news can be sent along the links.
     virtual Result<std::vector<Grant>> end_grants_of_child(const std::string& child) = 0;
 
     // Deletes what has ended by time. Answers the sids of sessions. Every few minutes.

@@ -129,18 +129,20 @@ class SyncDisk final : public sync::Disk {
         if ((*found)->kind != Inode::Kind::file || (*found)->seen.size() < size) {
             return disk_error(EINVAL, path);
         }
-        if (const int error = disk_.truncate(*found, size); error != 0) {
-            return disk_error(error, path);
+        if ((*found)->seen.size() != size) { // cutting nothing would still set the file's time
+            if (const int error = disk_.truncate(*found, size); error != 0) {
+                return disk_error(error, path);
+            }
         }
         return std::unique_ptr<sync::WriteFile>(std::make_unique<Writing>(disk_, *found));
     }
     Status set_meta(const std::string& path, std::uint32_t mode, std::int64_t mtime_us) override {
-        auto found = find(path);
+        auto found = find_named(path);
         return found.ok() ? status_of(disk_.set_meta(full(path), mode, mtime_us * 1000), path)
                           : Status{found.error()};
     }
     Status rename(const std::string& from, const std::string& to) override {
-        auto found = find(from);
+        auto found = find_named(from);
         Status good = found.ok() ? reachable(to) : Status{found.error()};
         if (good.ok() && is_folder(disk_.find(full(to)))) {
             return fail(Code::conflict, "the simulated disk: a folder stands at " + to);
@@ -148,14 +150,14 @@ class SyncDisk final : public sync::Disk {
         return good.ok() ? status_of(disk_.rename(full(from), full(to)), from) : good;
     }
     Status remove(const std::string& path) override {
-        auto found = find(path);
+        auto found = find_named(path);
         if (found.ok() && is_folder(*found)) {
             return disk_error(EISDIR, path);
         }
         return found.ok() ? status_of(disk_.unlink(full(path)), path) : Status{found.error()};
     }
     Status remove_folder(const std::string& path) override {
-        auto found = find(path);
+        auto found = find_named(path);
         if (found.ok() && !is_folder(*found)) {
             return disk_error(ENOTDIR, path);
         }
@@ -212,6 +214,10 @@ class SyncDisk final : public sync::Disk {
             }
         }
         return {};
+    }
+    // Not the root, which nothing moves or removes.
+    Result<File> find_named(const std::string& path) const {
+        return path.empty() ? Result<File>(disk_error(EINVAL, "no path")) : find(path);
     }
     Result<File> find(const std::string& path) const {
         if (!path.empty()) {

@@ -208,7 +208,10 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
     }
     BatchReader reader(pull_from(**file));
     auto head = reader.head();
-    for (Record record; head;) {
+    if (!head) {
+        return head.error();
+    }
+    for (Record record;;) {
         auto more = reader.next(record);
         if (!more) {
             return more.error();

@@ -1,4 +1,5 @@
-// A disk that has room for so many bytes more, and then none, and that knows what was synced.
+// A disk that has room for so many bytes more, and then none, of which a file may become
+// unreadable, and that knows what was synced.
 #pragma once
 
 #include "sync/disk.h"
@@ -12,12 +13,17 @@ class FullDisk final : public Disk {
     explicit FullDisk(std::unique_ptr<Disk> disk) : disk_(std::move(disk)) {}
     std::int64_t room = -1;       // -1: without end
     std::set<std::string> synced; // files and folders, by name
+    std::string unreadable;       // this file, when it was opened
+    int unreadable_after = 0;     // so often
 
     Result<FileStat> stat(const std::string& path) override { return disk_->stat(path); }
     Result<std::vector<DirEntry>> list(const std::string& path) override {
         return disk_->list(path);
     }
     Result<std::unique_ptr<ReadFile>> open(const std::string& path) override {
+        if (path == unreadable && unreadable_after-- == 0) {
+            return std::unique_ptr<ReadFile>(std::make_unique<Unreadable>());
+        }
         return disk_->open(path);
     }
     Result<std::unique_ptr<WriteFile>> create(const std::string& path, std::uint32_t mode,
@@ -57,6 +63,13 @@ class FullDisk final : public Disk {
     Result<std::uint64_t> free_bytes() override { return disk_->free_bytes(); }
 
   private:
+    class Unreadable final : public ReadFile {
+      public:
+        Result<std::size_t> read(std::uint64_t, std::span<char>) override {
+            return fail(Code::failed, "cannot read: input/output error");
+        }
+        Result<FileStat> stat() override { return FileStat{}; }
+    };
     class File final : public WriteFile {
       public:
         File(FullDisk& disk, std::unique_ptr<WriteFile> file)

@@ -55,6 +55,9 @@ struct Client::Look {
 };
 
 Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
+    if (Status settled = settle_placing(folder); !settled) {
+        return settled.error();
+    }
     Look look;
     auto row = store_->folder(folder.id);
     auto base = row ? store_->base(folder.id) : Result<std::map<std::string, BaseRow>>(row.error());

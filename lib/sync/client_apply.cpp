@@ -76,6 +76,9 @@ Result<Client::Applied> Client::apply(const WorkingFolder& folder, bool in_use) 
         done = make_durable(disk_, *reader_, folder, staging.standing);
     }
     if (done) {
+        done = note_placing(folder, staging);
+    }
+    if (done) {
         done = put_in_place(folder, staging, in_use);
     }
     for (const auto& [path, change] : staging.changes) {
@@ -336,6 +339,67 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
     return disk_.set_meta(path, record.entry.mode, record.entry.mtime_us);
 }
 
+// Without this, what was put in place when the power went or the disk was full would look like new
+// files of an app, and would go up again though they were removed at the home meanwhile.
+Status Client::note_placing(const WorkingFolder& folder, const Staging& staging) {
+    if (staging.changes.empty()) {
+        return {};
+    }
+    auto transaction = store::Transaction::begin(store_->db());
+    if (!transaction) {
+        return transaction.error();
+    }
+    for (const auto& [path, change] : staging.changes) {
+        const BaseRow row{change.op.entry, change.signature, {}};
+        if (Status put = store_->put_placing(folder.id, path, row); !put) {
+            return put;
+        }
+    }
+    return transaction->commit();
+}
+
+Status Client::settle_placing(const WorkingFolder& folder) {
+    auto placing = store_->placing(folder.id);
+    if (!placing || placing->empty()) {
+        return placing ? Status{} : Status{placing.error()};
+    }
+    std::map<std::string, BaseRow> standing;
+    for (auto& [path, row] : *placing) {
+        auto now = reader_->entry(folder.path + "/" + path, nullptr, &row.seen);
+        const bool gone =
+            !now && (now.error().code == Code::not_found || now.error().code == Code::refused);
+        // An app is changing it: so it is the app's now.
+        const bool changes = !now && now.error().code == Code::try_later;
+        if (!now && !gone && !changes) {
+            return now.error();
+        }
+        if (now && same(*now, row.entry)) {
+            standing.emplace(path, std::move(row));
+        }
+    }
+    // From here on it counts as agreed, and only what is on the disk may.
+    std::vector<Touched> touched;
+    for (const auto& [path, row] : standing) {
+        touched.push_back({path, row.entry.kind == FileKind::file});
+    }
+    if (Status durable = make_durable(disk_, *reader_, folder, touched); !durable) {
+        return durable;
+    }
+    auto transaction = store::Transaction::begin(store_->db());
+    if (!transaction) {
+        return transaction.error();
+    }
+    for (const auto& [path, row] : standing) {
+        if (Status put = store_->put_base(folder.id, path, row); !put) {
+            return put;
+        }
+    }
+    if (Status dropped = store_->drop_placing(folder.id); !dropped) {
+        return dropped;
+    }
+    return transaction->commit();
+}
+
 Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool in_use) {
     std::set<std::string> folders;
     const auto busy = [&](const std::string& path) -> Result<bool> {
@@ -480,6 +544,9 @@ Status Client::note_base(const WorkingFolder& folder, Staging& staging, Applied&
         if (Status put = store_->put_base(folder.id, path, agreed); !put) {
             return put;
         }
+    }
+    if (Status dropped = store_->drop_placing(folder.id); !dropped) {
+        return dropped;
     }
     row->whole = row->whole || staging.whole;
     row->status.revision.epoch = staging.head.epoch;

@@ -174,6 +174,37 @@ Status ClientStore::drop_all_base(const FolderId& folder) {
                     folder.user, folder.app));
 }
 
+Status ClientStore::put_placing(const FolderId& folder, const std::string& path,
+                                const BaseRow& row) {
+    const Entry& e = row.entry;
+    return store::done(db_.execute(
+        "INSERT OR REPLACE INTO sync_placing (tenant, user, app, path, kind, mode, mtime_us, size, "
+        "hash, target, revision, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+        "?12)",
+        tenant_, folder.user, folder.app, store::Blob{path}, static_cast<int>(e.kind), e.mode,
+        e.mtime_us, e.size, store::Blob{e.hash}, store::Blob{e.target}, e.revision,
+        store::Blob{row.signature}));
+}
+
+Result<std::map<std::string, BaseRow>> ClientStore::placing(const FolderId& folder) {
+    std::map<std::string, BaseRow> out;
+    Status read = db_.each(
+        "SELECT path, kind, mode, mtime_us, size, hash, target, revision, signature, 0, 0, 0, 0, 0 "
+        "FROM sync_placing WHERE tenant = ?1 AND user = ?2 AND app = ?3",
+        [&](const store::Statement& s) { out.emplace(s.blob(0), read_base(s, 1)); }, tenant_,
+        folder.user, folder.app);
+    if (!read) {
+        return read.error();
+    }
+    return out;
+}
+
+Status ClientStore::drop_placing(const FolderId& folder) {
+    return store::done(
+        db_.execute("DELETE FROM sync_placing WHERE tenant = ?1 AND user = ?2 AND app = ?3",
+                    tenant_, folder.user, folder.app));
+}
+
 Result<std::optional<BatchRow>> ClientStore::batch(const FolderId& folder) {
     return db_.first(
         "SELECT batch, bytes, content, more FROM sync_batches WHERE tenant = ?1 AND user = ?2 AND "

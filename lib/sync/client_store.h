@@ -1,4 +1,4 @@
-// The rows behind Client. See sql/0001_client.sql.
+// The rows behind Client. See sql/client/.
 #pragma once
 
 #include "scan.h"
@@ -58,6 +58,11 @@ class ClientStore {
     Status put_seen(const FolderId& folder, const std::string& path, const Seen& seen);
     Status drop_base(const FolderId& folder, const std::string& path);
     Status drop_all_base(const FolderId& folder);
+
+    // What is being put in place; `seen` is of nothing.
+    Status put_placing(const FolderId& folder, const std::string& path, const BaseRow& row);
+    Result<std::map<std::string, BaseRow>> placing(const FolderId& folder);
+    Status drop_placing(const FolderId& folder);
 
     Result<std::optional<BatchRow>> batch(const FolderId& folder);
     Result<std::vector<OperationRow>> operations(const FolderId& folder);

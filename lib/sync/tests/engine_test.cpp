@@ -59,6 +59,14 @@ class Machine {
         return text.ok() ? *text : "(" + std::string(code_name(text.error().code)) + ")";
     }
     FullDisk& disk() { return *disk_; }
+    // While it holds, nothing can be noted as agreed: as if the disk were full just then.
+    void note_nothing(bool holds) {
+        const std::string trigger =
+            holds ? "CREATE TRIGGER full BEFORE INSERT ON sync_base BEGIN SELECT RAISE(ABORT, "
+                    "'full'); END"
+                  : "DROP TRIGGER full";
+        ASSERT_TRUE(db_->run_script(trigger).ok());
+    }
 
     std::unique_ptr<Home> home;
     std::unique_ptr<Client> client;
@@ -701,6 +709,55 @@ TEST_F(Engine, SaysThatADiskIsFullLeavesNothingHalfDoneAndGoesOn) {
     }
     sync(*osaka_);
     EXPECT_EQ(osaka_->content("big"), tokyo_->content("big"));
+}
+
+TEST_F(Engine, SendsNothingBackThatWasPutInPlaceAndCouldNotBeNoted) {
+    tokyo_->write("removed", std::string(5'000, 'r'));
+    tokyo_->write("changed", "first");
+    sync(*tokyo_);
+    for (const bool killed : {false, true}) {
+        osaka_->note_nothing(true);
+        full_ = true;
+        bool again = false;
+        EXPECT_FALSE(exchange(*osaka_, again).has_value());
+        full_ = false;
+        osaka_->note_nothing(false);
+        EXPECT_EQ(osaka_->content("changed"), tokyo_->content("changed"));
+        if (killed) {
+            osaka_->start();
+        }
+        static_cast<void>(::unlink(tokyo_->path("removed").c_str()));
+        tokyo_->write("changed", "then");
+        sync(*tokyo_);
+        EXPECT_EQ(sync(*osaka_).conflicts, 0U);
+        EXPECT_EQ(osaka_->content("removed"), "(not_found)");
+        EXPECT_EQ(osaka_->content("changed"), "then");
+        EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 1U);
+        tokyo_->write("removed", std::string(5'000, 'r'));
+        tokyo_->write("changed", "again the first");
+        sync(*tokyo_);
+    }
+}
+
+TEST_F(Engine, SendsWhatAnAppMadeOfAFileThatWasPutInPlaceAndCouldNotBeNoted) {
+    tokyo_->write("note", "hello");
+    sync(*tokyo_);
+    osaka_->note_nothing(true);
+    full_ = true;
+    bool again = false;
+    EXPECT_FALSE(exchange(*osaka_, again).has_value());
+    full_ = false;
+    osaka_->note_nothing(false);
+    osaka_->write("note", "hello, and more");
+    sync(*osaka_);
+    sync(*osaka_);
+    bool kept = false;
+    const auto tree = home_->home->tree({"anna", "wiki"});
+    ASSERT_TRUE(tree.ok());
+    for (const auto& [path, entry] : *tree) {
+        kept = kept || osaka_->content(path) == "hello, and more";
+    }
+    EXPECT_TRUE(kept);
 }
 
 TEST_F(Engine, PutsNothingInPlaceOfAnAnswerThatCannotBeRead) {

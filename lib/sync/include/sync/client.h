@@ -4,8 +4,9 @@
 //   round   prepare → (bytes of the batch go up, an answer comes) → arrived → apply
 //
 // Order of a change: content durable → journal durable → sent → the home's verdict → base moves.
-// What comes down is put in place file by file (complete, durable, renamed), and only where the
-// file is still what it was when last agreed: what was changed meanwhile goes up first.
+// What comes down is noted as such and put in place file by file (complete, durable, renamed), and
+// only where the file is still what it was when last agreed: what was changed meanwhile goes up
+// first.
 // Nothing is ever deleted because it is missing in some list, but only where the home says that it
 // was removed.
 // One thread at a time; blocking. Errors: refused (malformed answer), failed (disk).
@@ -116,10 +117,13 @@ class Client {
            SettleDatabase settle);
     struct Look;
     Result<Look> look_at(const WorkingFolder& folder);
+    // What apply() put in place and could not note: it is agreed, as far as it stands there.
+    Status settle_placing(const WorkingFolder& folder);
     Result<Outgoing> make_batch(const WorkingFolder& folder, Look& look);
     Status stage(const WorkingFolder& folder, Staging& staging);
     Status stage_file(const WorkingFolder& folder, BatchReader& reader, const Record& record,
                       Staging& staging);
+    Status note_placing(const WorkingFolder& folder, const Staging& staging);
     Status put_in_place(const WorkingFolder& folder, Staging& staging, bool in_use);
     Status note_base(const WorkingFolder& folder, Staging& staging, Applied& applied);
 

@@ -150,7 +150,7 @@ void People::identify_child(const std::string& child, const std::string& sid, Fo
         return;
     }
     if (*held) {
-        found(**held);
+        found((*held)->identity);
         return;
     }
     // A user of the child's own: its word counts, for accounts that live in its subtree.
@@ -177,13 +177,13 @@ void People::identify_child(const std::string& child, const std::string& sid, Fo
                          who->until_us =
                              std::min(who->until_us, world_.clock.wall_us() + child_word_us);
                          who->role = signon::Role::user; // nobody is an operator above his home
-                         [[maybe_unused]] const Status kept = grant(child, *who); // else asked anew
+                         [[maybe_unused]] const Status kept = grant(child, *who, true);
                          found(*who);
                      });
 }
 
-Status People::grant(const std::string& child, const signon::Identity& identity) {
-    Status put = stores_.sessions.put_grant({child, identity});
+Status People::grant(const std::string& child, const signon::Identity& identity, bool asked_again) {
+    Status put = stores_.sessions.put_grant({child, identity, asked_again});
     if (!put.ok()) {
         world_.log.error("session.grant", put.error().message, {{"child", child}});
     }
@@ -353,7 +353,7 @@ void People::on_login(const std::string& from, const Message& message,
                 return;
             }
             // A session that we did not know would end at the child's next contact.
-            if (const Status granted = from == to_parent ? Status{} : grant(from, *who);
+            if (const Status granted = from == to_parent ? Status{} : grant(from, *who, false);
                 !granted.ok()) {
                 answer(fail(Code::try_later,
                             "the session cannot be kept: " + granted.error().message));
@@ -406,7 +406,8 @@ void People::on_token(const std::string& from, const Message& message,
                          answer(who.error());
                          return;
                      }
-                     if (const Status granted = from == to_parent ? Status{} : grant(from, *who);
+                     if (const Status granted =
+                             from == to_parent ? Status{} : grant(from, *who, true);
                          !granted.ok()) {
                          answer(fail(Code::try_later, "the token's session cannot be kept: " +
                                                           granted.error().message));
@@ -430,7 +431,7 @@ Result<signon::Identity> People::own_word(const std::string& sid) {
         for (const ChildRow& child : *children) {
             auto held = stores_.sessions.grant(child.name, sid);
             if (held.ok() && *held) {
-                return **held;
+                return (*held)->identity;
             }
         }
     }

@@ -154,7 +154,8 @@ class People {
     std::set<std::string> children_with(const std::string& user);
     void tell_change(const std::string& except, const signon::AccountNews& news,
                      const std::set<std::string>& children);
-    Status grant(const std::string& child, const signon::Identity& identity);
+    // `asked_again`: see signon::Grant.
+    Status grant(const std::string& child, const signon::Identity& identity, bool asked_again);
     void drop_users(const std::string& user);
     void drop_sids(const std::vector<std::string>& sids);
 

@@ -101,7 +101,9 @@ void People::check_sessions() {
         for (const ChildRow& child : *children) {
             if (auto grants = stores_.sessions.grants_of_child(child.name); grants.ok()) {
                 for (const signon::Grant& grant : *grants) {
-                    add(grant.identity);
+                    if (!grant.asked_again) {
+                        add(grant.identity);
+                    }
                 }
             }
         }
@@ -340,7 +342,10 @@ void People::on_check(const std::string& from, const Json& head, const Links::An
         }
         auto held = stores_.sessions.grant(from, sid);
         if (held.ok() && *held) {
-            identities.emplace((*held)->user, identity_json(**held));
+            // A token's says nothing of the account.
+            if (!(*held)->asked_again) {
+                identities.emplace((*held)->identity.user, identity_json((*held)->identity));
+            }
         } else if (held.ok()) {
             gone.push_back(sid);
         }

@@ -224,8 +224,26 @@ TEST_P(SessionSuite, ARefreshReachesEverySessionAndGrantOfTheUserAndKeepsTheirEn
     EXPECT_TRUE(may_use(session.identity, "xray"));
     EXPECT_EQ(session.identity.until_us, opened.session.identity.until_us);
     EXPECT_EQ(session.identity.sid, opened.session.identity.sid);
-    EXPECT_TRUE(may_use(sessions().grant("local", grant.identity.sid)->value(), "xray"));
+    EXPECT_TRUE(may_use(sessions().grant("local", grant.identity.sid)->value().identity, "xray"));
     EXPECT_TRUE(may_use(sessions().by_cookie(other.cookie, "")->value().identity, "wiki"));
+}
+
+TEST_P(SessionSuite, AGrantThatIsAskedForAnewEndsWithAnyNewsAndIsNeverRefreshed) {
+    Grant grant = a_grant("local", "anna", 'c');
+    grant.asked_again = true;
+    grant.identity.generation = 6;
+    grant.identity.apps = {"wiki"};
+    ASSERT_TRUE(sessions().put_grant(grant));
+    backend->restart();
+    EXPECT_TRUE(sessions().grant("local", grant.identity.sid)->value().asked_again);
+    ASSERT_TRUE(sessions().follow({"anna", with_app("xray", 6), {6, 0}}));
+    EXPECT_EQ(sessions().grant("local", grant.identity.sid)->value().identity.apps,
+              std::vector<std::string>{"wiki"});
+    ASSERT_TRUE(sessions().follow({"anna", with_app("xray", 7), {7, 0}}));
+    EXPECT_FALSE(granted(grant));
+    ASSERT_TRUE(sessions().put_grant(grant));
+    ASSERT_TRUE(sessions().follow({"anna", with_app("xray", 0), {}}));
+    EXPECT_FALSE(granted(grant));
 }
 
 TEST_P(SessionSuite, ASessionBegunOfflineRemembersThePasswordThatOpenedIt) {
@@ -257,7 +275,7 @@ TEST_P(SessionSuite, AGrantIsGoodForItsChildAndSessionOnlyAndOutlivesARestart) {
     const Grant grant = a_grant("local", "anna", 'c');
     ASSERT_TRUE(sessions().put_grant(grant));
     backend->restart();
-    EXPECT_EQ(sessions().grant("local", grant.identity.sid)->value().user, "anna");
+    EXPECT_EQ(sessions().grant("local", grant.identity.sid)->value().identity.user, "anna");
     EXPECT_FALSE(sessions().grant("other", grant.identity.sid)->has_value());
     EXPECT_FALSE(sessions().grant("local", std::string(32, 'd'))->has_value());
     EXPECT_FALSE(sessions().by_sid(grant.identity.sid)->has_value());
@@ -272,7 +290,7 @@ TEST_P(SessionSuite, AGrantIsRenewedByUseUpToThirtyDays) {
         backend->clock.advance_us(6 * hour_us);
         ASSERT_TRUE(sessions().renew_grant("local", grant.identity.sid));
     }
-    EXPECT_EQ(sessions().grant("local", grant.identity.sid)->value().until_us,
+    EXPECT_EQ(sessions().grant("local", grant.identity.sid)->value().identity.until_us,
               begun_us + session_age_max_us);
     backend->clock.wall = begun_us + session_age_max_us;
     EXPECT_FALSE(granted(grant));

@@ -229,7 +229,8 @@ Result<std::vector<std::string>> SqliteSessionStore::refresh(const Identity& who
     }
     auto found = sids("SELECT sid FROM signon_sessions WHERE tenant = ?1 AND user = ?2 AND "
                       "generation <= ?3 UNION SELECT sid FROM signon_grants "
-                      "WHERE tenant = ?1 AND user = ?2 AND generation <= ?3 ORDER BY 1",
+                      "WHERE tenant = ?1 AND user = ?2 AND generation <= ?3 AND asked_again = 0 "
+                      "ORDER BY 1",
                       who.user, who.generation > 0 ? who.generation : INT64_MAX);
     if (!found) {
         return found.error();
@@ -246,7 +247,7 @@ Result<std::vector<std::string>> SqliteSessionStore::refresh(const Identity& who
         for (const char* sql : {"UPDATE signon_sessions SET identity = ?3, generation = ?5 WHERE "
                                 "tenant = ?1 AND sid = ?2 AND user = ?4",
                                 "UPDATE signon_grants SET identity = ?3, generation = ?5 WHERE "
-                                "tenant = ?1 AND sid = ?2 AND user = ?4"}) {
+                                "tenant = ?1 AND sid = ?2 AND user = ?4 AND asked_again = 0"}) {
             if (auto set = db_.execute(sql, tenant_, sid, json, who.user, who.generation); !set) {
                 return set.error();
             }
@@ -278,8 +279,11 @@ Status SqliteSessionStore::follow(const AccountNews& news) {
 
 Status SqliteSessionStore::end_outdated(const AccountNews& news) {
     const bool all = news.state.generation == 0;
-    if (all && news.identity) {
-        return {};
+    auto short_ones = db_.execute("DELETE FROM signon_grants WHERE tenant = ?1 AND user = ?2 AND "
+                                  "asked_again = 1 AND generation < ?3",
+                                  tenant_, news.user, all ? INT64_MAX : news.state.generation);
+    if (!short_ones || (all && news.identity)) {
+        return status_of(short_ones);
     }
     for (const char* table : {"signon_sessions", "signon_grants"}) {
         const std::string those =

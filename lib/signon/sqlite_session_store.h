@@ -36,7 +36,7 @@ class SqliteSessionStore final : public SessionStore {
     Status follow(const AccountNews& news) override;
     Status end(const std::string& sid) override;
     Status put_grant(const Grant& grant) override;
-    Result<std::optional<Identity>> grant(const std::string& child, std::string_view sid) override;
+    Result<std::optional<Grant>> grant(const std::string& child, std::string_view sid) override;
     Result<std::vector<Grant>> grants_of_user(const std::string& user) override;
     Result<std::vector<Grant>> grants_of_child(const std::string& child) override;
     Result<std::int64_t> renew_grant(const std::string& child, const std::string& sid) override;

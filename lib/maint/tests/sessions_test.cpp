@@ -145,6 +145,23 @@ TEST(SessionsOfATiersOwnUsers, AreVouchedForUpwardByTheTierAlone) {
     }
 }
 
+TEST(NewsOfAnAccount, GiveATokenNothingThatItWasNotMadeFor) {
+    Tree tree;
+    const std::vector<Node*> tiers = tree.chain(3);
+    tree.add_user(*tiers[0], "anna", password, {"wiki", "mail"});
+    const auto made =
+        tiers[0]->admin("token.create", {{"user", "anna"}, {"label", "cron"}, {"apps", {"wiki"}}});
+    ASSERT_TRUE(made.ok());
+    const std::vector<std::string> only{"wiki"};
+    const Json who = tiers[2]->who_token(text_of(*made, "token"));
+    ASSERT_EQ(texts_of(who, "apps"), only);
+    ASSERT_TRUE(tiers[0]->admin("user.entitle", {{"user", "anna"}, {"apps", {"xray"}}}).ok());
+    for (std::size_t depth = 0; depth < 2; ++depth) {
+        const Json above = tiers[depth]->who_link(tiers[depth + 1]->name, text_of(who, "sid"));
+        EXPECT_TRUE(above.is_null() || texts_of(above, "apps") == only) << depth << dump(above);
+    }
+}
+
 TEST(NewsOfAnAccount, ReachesOnlyTheTiersWhereItsUserIs) {
     Tree tree;
     Node& center = tree.top();

@@ -65,6 +65,9 @@ struct Opened {
 struct Grant {
     std::string child;
     Identity identity; // sid is the child's session, until_us the grant's end
+    // Of a token, or by a child's word: it is short, and may be for less than the account may do.
+    // So news of the account end it instead of refreshing it, and it is asked for anew.
+    bool asked_again = false;
 };
 
 // What the home of an account says after a change of it.
@@ -106,12 +109,13 @@ class SessionStore {
     // age_max_us. Answers the session's end. Code::not_found when it has ended.
     virtual Result<std::int64_t> renew(const std::string& sid) = 0;
     // The user's name, email, groups, apps and role are now these: in every session and grant of
-    // who.user but those whose identity is of a later generation. Answers the sids of both, so that
-    // front's cache can drop them.
+    // who.user but those whose identity is of a later generation or is asked for anew. Answers the
+    // sids of both, so that front's cache can drop them.
     virtual Result<std::vector<std::string>> refresh(const Identity& who) = 0;
     // All sessions and grants of the user follow the news, however late and however often it comes:
     // those that were begun before `sessions_from` end; with an identity the others are refreshed,
-    // without one those end whose identity is of an earlier generation. So what was begun at the
+    // without one those end whose identity is of an earlier generation, as do in any case grants
+    // that are asked for anew. So what was begun at the
     // news' generation or a later one stays. News of no generation is true of all of them. Of which
     // generation the beginning is not known, it is before any news that has no identity, and goes
     // on with news that has one.
@@ -123,8 +127,7 @@ class SessionStore {
     // Makes or replaces the grant of (child, identity.sid) until identity.until_us. Code::try_later
     // beyond grants_per_child_max.
     virtual Status put_grant(const Grant& grant) = 0;
-    virtual Result<std::optional<Identity>> grant(const std::string& child,
-                                                  std::string_view sid) = 0;
+    virtual Result<std::optional<Grant>> grant(const std::string& child, std::string_view sid) = 0;
     virtual Result<std::vector<Grant>> grants_of_user(const std::string& user) = 0;
     virtual Result<std::vector<Grant>> grants_of_child(const std::string& child) = 0;
     // Used now: as renew, counted from the last put_grant. Code::not_found when there is none (or

@@ -115,10 +115,9 @@ class SessionStore {
     // All sessions and grants of the user follow the news, however late and however often it comes:
     // those that were begun before `sessions_from` end; with an identity the others are refreshed,
     // without one those end whose identity is of an earlier generation, as do in any case grants
-    // that are asked for anew. So what was begun at the
-    // news' generation or a later one stays. News of no generation is true of all of them. Of which
-    // generation the beginning is not known, it is before any news that has no identity, and goes
-    // on with news that has one.
+    // that are asked for anew. So what was begun at the news' generation or a later one stays. News
+    // of no generation is true of all of them. A session of which it is not known at which
+    // generation it was begun ends with any news without an identity, and goes on with the others.
     virtual Status follow(const AccountNews& news) = 0;
 
     // Ended already is success.

@@ -148,7 +148,7 @@ TEST(SessionsOfATiersOwnUsers, AreVouchedForUpwardByTheTierAlone) {
 TEST(NewsOfAnAccount, GiveATokenNothingThatItWasNotMadeFor) {
     Tree tree;
     const std::vector<Node*> tiers = tree.chain(3);
-    tree.add_user(*tiers[0], "anna", password, {"wiki", "mail"});
+    tree.add_user(*tiers[0], "anna", good_password, {"wiki", "mail"});
     const auto made =
         tiers[0]->admin("token.create", {{"user", "anna"}, {"label", "cron"}, {"apps", {"wiki"}}});
     ASSERT_TRUE(made.ok());

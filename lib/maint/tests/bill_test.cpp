@@ -90,6 +90,33 @@ TEST_F(Bill, IsClosedWhenTheUsageOfEveryTierHasArrived) {
     EXPECT_TRUE(member(*verified, "findings").empty()) << dump(*verified);
 }
 
+TEST_F(Bill, ABusyTierWhoseUnsentUsageIsOfLaterHoldsUpNothing) {
+    use(2, 4);
+    tree_.pass_s(30);
+    const std::string text = period();
+    const auto says_unsent = [&] {
+        const auto status = top().admin("status");
+        const Json& center = member(member(*status, "children")[0], "status");
+        const Json& tokyo = member(member(center, "children")[0], "status");
+        return int_of(member(tokyo, "usage"), "unsent_events");
+    };
+    // Reports go up each second, and so does usage: it never rests at a tier in use.
+    const auto busy = [&](std::int64_t s) {
+        for (; s > 0 && says_unsent() == 0; --s) {
+            use(2, 1);
+            tree_.pass_s(1);
+        }
+        return says_unsent() > 0;
+    };
+    ASSERT_TRUE(busy(30)) << "the premise: a report that names unsent usage";
+    EXPECT_EQ(code(close(text)), Code::partial) << "this may be of the period, or sealed late";
+    tree_.pass_s(70);
+    ASSERT_TRUE(busy(30));
+    const auto closed = close(text);
+    ASSERT_TRUE(closed.ok()) << closed.error().message;
+    EXPECT_EQ(text_of(*closed, "total"), "0.04");
+}
+
 TEST_F(Bill, ATierThatCannotBeReachedIsNamedAndItsUsageGoesOntoTheNextBill) {
     tree_.cut(*tiers_[2]);
     use(1, 2);

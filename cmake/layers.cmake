@@ -45,12 +45,13 @@ function(hasp_library NAME)
   endif()
 endfunction()
 
-# hasp_test(NAME SOURCES … DEPS lib… [PACKAGES …] [TIMEOUT s]): one GoogleTest binary a library, built beside it.
+# hasp_test(NAME SOURCES … DEPS lib… [PACKAGES …] [TIMEOUT s] [LOCK name]): one GoogleTest binary a library, built beside it.
+#   LOCK   tests with the same one never run at the same time
 function(hasp_test NAME)
   if(NOT HASP_TESTS)
     return()
   endif()
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;PACKAGES" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT;LOCK" "SOURCES;DEPS;PACKAGES" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
@@ -61,7 +62,11 @@ function(hasp_test NAME)
   endforeach()
   target_link_libraries(${NAME}_test PRIVATE hasp_settings ${ARG_PACKAGES} GTest::gtest GTest::gmock GTest::gtest_main)
   target_compile_options(${NAME}_test PRIVATE -Wno-undef)
-  gtest_discover_tests(${NAME}_test PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS unit)
+  set(lock)
+  if(ARG_LOCK)
+    set(lock RESOURCE_LOCK ${ARG_LOCK})
+  endif()
+  gtest_discover_tests(${NAME}_test PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS unit ${lock})
 endfunction()
 
 # hasp_fuzz(NAME SOURCES … DEPS lib… CORPUS dir): a libFuzzer target under the preset fuzz; under the other presets the same

@@ -82,6 +82,14 @@ Result<std::unique_ptr<Db>> Db::open_with(const std::string& path, const DbOptio
         !set) {
         return set.error();
     }
+    // What a killed process had written of its last commits and not synced counts as committed from
+    // here on, and would be lost with the power all the same. A checkpoint syncs the journal first.
+    // Where it then finds no room to copy it, or another process at it, nothing is lost.
+    const int kept =
+        sqlite3_wal_checkpoint_v2(handle, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    if (kept != SQLITE_OK && (kept & 0xff) != SQLITE_FULL && (kept & 0xff) != SQLITE_BUSY) {
+        return db->error("making durable what the last process left");
+    }
     return db;
 }
 

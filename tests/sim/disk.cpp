@@ -63,7 +63,12 @@ void Disk::apply(Names& names, const NameOp& op) {
     }
 }
 
-void Disk::record(NameOp op) {
+void Disk::record(NameChange kind, const std::string& path, const std::string& to,
+                  const File& file) {
+    NameOp op{kind, path, to, file, nullptr};
+    if (kind != NameChange::unlink) {
+        op.folder = find(folder_of(kind == NameChange::link ? path : to));
+    }
     apply(names_, op);
     journal_.push_back(std::move(op));
 }
@@ -107,7 +112,7 @@ int Disk::make(const std::string& path, Inode::Kind kind, unsigned mode, File& o
     touch(*out);
     out->durable_mtime_ns = out->mtime_ns;
     out->durable_ctime_ns = out->ctime_ns;
-    record({NameChange::link, path, {}, out});
+    record(NameChange::link, path, {}, out);
     return 0;
 }
 
@@ -197,7 +202,7 @@ int Disk::rename(const std::string& from, const std::string& to) {
         return ENOTEMPTY;
     }
     if (from != to) {
-        record({NameChange::rename, from, to, nullptr});
+        record(NameChange::rename, from, to, moved);
     }
     return 0;
 }
@@ -214,7 +219,7 @@ int Disk::unlink(const std::string& path) {
     if (is_folder(gone) && !list(path).empty()) {
         return ENOTEMPTY;
     }
-    record({NameChange::unlink, path, {}, nullptr});
+    record(NameChange::unlink, path, {}, gone);
     return 0;
 }
 
@@ -389,6 +394,20 @@ void Disk::survive(Inode& file) {
     file.unsynced.clear();
 }
 
+// A name is in a folder and not in a path: where the renaming of a folder was lost, what was made
+// in a new one of its old name is not in the old one, and takes no name away there.
+bool Disk::may_survive(const NameOp& op) const {
+    const auto stands = [this](const std::string& path, const File& file) {
+        const auto at = durable_names_.find(path);
+        return at != durable_names_.end() && at->second == file;
+    };
+    if (op.kind != NameChange::unlink &&
+        !stands(folder_of(op.kind == NameChange::link ? op.path : op.to), op.folder)) {
+        return false;
+    }
+    return op.kind == NameChange::link || stands(op.path, op.file);
+}
+
 void Disk::crash() {
     const bool journalled = chance(50);
     std::set<std::string> stopped;
@@ -400,15 +419,9 @@ void Disk::crash() {
             stopped.insert(b);
             continue;
         }
-        // A name needs its folder, whose own name may be lost.
-        if (op.kind != NameChange::unlink) {
-            const auto folder =
-                durable_names_.find(folder_of(op.kind == NameChange::link ? op.path : op.to));
-            if (folder == durable_names_.end() || !is_folder(folder->second)) {
-                continue;
-            }
+        if (may_survive(op)) {
+            apply(durable_names_, op);
         }
-        apply(durable_names_, op);
     }
     journal_.clear();
     std::set<Inode*> seen;

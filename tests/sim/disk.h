@@ -127,14 +127,17 @@ class Disk {
         NameChange kind;
         std::string path;
         std::string to;
-        File file;
+        File file;   // that has the name, or had it
+        File folder; // that the name is made in; of an unlink nothing
     };
     using Names = std::map<std::string, File>;
 
     bool begin(bool changing, int& error);
     int make(const std::string& path, Inode::Kind kind, unsigned mode, File& out);
     void touch(Inode& file);
-    void record(NameOp op);
+    void record(NameChange kind, const std::string& path, const std::string& to, const File& file);
+    // What it was done to is there, though other changes of names were lost.
+    bool may_survive(const NameOp& op) const;
     static void apply(Names& names, const NameOp& op);
     static void apply(std::string& content, const Inode::Change& change);
     void survive(Inode& file);

@@ -107,6 +107,23 @@ TEST_F(SimDisk, RenamesWholeOrNotAtAll) {
     EXPECT_EQ(outcomes, (std::set<std::string>{"old+(none)", "old+new", "new+(none)"}));
 }
 
+TEST_F(SimDisk, NeverLosesAFileOfAFolderToANewFolderOfItsName) {
+    std::set<std::string> outcomes;
+    for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+        auto disk = fresh(seed);
+        durable_file(*disk, "old");
+        ASSERT_EQ(disk->rename("/d", "/moved"), 0);
+        ASSERT_EQ(disk->make_folder("/d"), 0);
+        File file;
+        ASSERT_EQ(disk->open("/d/a", true, true, file), 0);
+        ASSERT_EQ(disk->write(file, 0, "new"), 0);
+        ASSERT_EQ(disk->sync(file), 0);
+        disk->crash();
+        outcomes.insert(content(*disk, "/d/a") + "+" + content(*disk, "/moved/a"));
+    }
+    EXPECT_EQ(outcomes, (std::set<std::string>{"old+(none)", "(none)+old", "new+old"}));
+}
+
 TEST_F(SimDisk, RenamedWithoutSyncOfTheBytesMayBeEmpty) {
     std::set<std::string> outcomes;
     for (std::uint64_t seed = 0; seed < seeds; ++seed) {

@@ -106,6 +106,34 @@ TEST(SqliteOnTheSimulatedDisk, KeepsEverythingWhenOnlyTheProcessDies) {
     EXPECT_EQ(rows_in(**db), 30);
 }
 
+TEST(SqliteOnTheSimulatedDisk, KeepsThroughAPowerCutWhatWasReadAfterAKill) {
+    std::int64_t not_acknowledged = 0;
+    for (std::uint64_t at = 1; at < 400; at += 3) {
+        Box box(at);
+        std::int64_t acknowledged = -1;
+        {
+            box.disk.die_after(at);
+            if (auto db = box.open(); db.ok()) {
+                acknowledged = add_rows(**db, 60);
+            }
+        }
+        box.disk.kill();
+        std::int64_t seen = -1;
+        {
+            auto db = box.open();
+            ASSERT_TRUE(db.ok()) << db.error().message << " after " << at << " changes";
+            seen = rows_in(**db);
+            not_acknowledged += seen > acknowledged ? 1 : 0;
+            box.disk.die();
+        }
+        box.disk.crash();
+        auto db = box.open();
+        ASSERT_TRUE(db.ok());
+        ASSERT_GE(rows_in(**db), seen) << "after " << at << " changes";
+    }
+    EXPECT_GT(not_acknowledged, 10) << "killed between the writing and the sync";
+}
+
 TEST(SqliteOnTheSimulatedDisk, RefusesOnAFullDiskAndGoesOnWhenThereIsRoom) {
     Box box(1);
     auto db = box.open();

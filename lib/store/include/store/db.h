@@ -31,7 +31,7 @@ struct DbOptions {
 class Db {
   public:
     // Opens or creates (mode 0600) the file: WAL, synchronous=FULL, foreign keys on, untrusted
-    // schema.
+    // schema. What is in it then is durable, also what a killed process had not synced.
     static Result<std::unique_ptr<Db>> open(const std::string& path, const DbOptions& options = {});
     // A database in memory: for tests.
     static Result<std::unique_ptr<Db>> open_memory();

@@ -165,7 +165,7 @@ int main(int argc, char** argv) {
     double begin = now_ns(CLOCK_PROCESS_CPUTIME_ID);
     std::size_t bytes = 0;
     for (int i = 0; i < event_batches; ++i) {
-        bytes = billing::encode_events(records).size();
+        bytes = billing::encode_events(records)->size();
     }
     const double encode_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID) - begin;
     const std::string text(bytes, 'x');

@@ -90,8 +90,12 @@ std::string batch_hash(const Crypto& crypto, std::string_view header_bytes) {
 Result<SealedBatch> seal_batch(ChainHead& head, std::uint64_t epoch, std::uint64_t stream,
                                std::span<const UsageRecord> records, std::uint64_t dropped,
                                std::int64_t now_us, const Crypto& crypto) {
+    auto events = encode_events(records);
+    if (!events.ok()) {
+        return events.error();
+    }
     SealedBatch out;
-    out.events = encode_events(records);
+    out.events = *std::move(events);
     BatchHeader& h = out.header;
     h.epoch = epoch;
     h.stream = stream;

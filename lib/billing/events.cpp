@@ -1,11 +1,12 @@
 #include "billing/batch.h"
+#include "billing/numbering.h"
 #include "wire.h"
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
 #include <limits>
-#include <memory>
 
 namespace hasp::billing {
 
@@ -16,57 +17,6 @@ constexpr std::uint16_t known_flags =
     usage_aborted | usage_failed | usage_tls | usage_cached | usage_final;
 constexpr auto size_max = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
 
-bool printable(std::string_view name) {
-    return std::all_of(name.begin(), name.end(), [](char c) { return c > 0x20 && c < 0x7f; });
-}
-
-// Keys in the order in which they first came, from 1; 0 stands for the key of zeros. Open
-// addressing over a table that fits the most that one batch can name.
-template <std::size_t key_bytes, std::size_t keys_max>
-class Table {
-  public:
-    Table() { slots_.fill(0); }
-
-    std::uint32_t index(const char* key) {
-        std::array<std::uint64_t, key_bytes / 8> words;
-        std::memcpy(words.data(), key, key_bytes);
-        std::uint64_t hash = 0;
-        std::uint64_t any = 0;
-        for (const std::uint64_t word : words) {
-            any |= word;
-            hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-            hash ^= hash >> 29;
-        }
-        if (any == 0) {
-            return 0;
-        }
-        for (std::size_t at = hash % slots_.size();; at = (at + 1) % slots_.size()) {
-            if (slots_[at] == 0) {
-                keys_.push_back(words);
-                slots_[at] = static_cast<std::uint16_t>(keys_.size());
-                return slots_[at];
-            }
-            if (keys_[slots_[at] - 1U] == words) {
-                return slots_[at];
-            }
-        }
-    }
-    std::size_t size() const { return keys_.size(); }
-    std::string_view key(std::size_t i) const {
-        return {reinterpret_cast<const char*>(keys_[i].data()), key_bytes};
-    }
-
-  private:
-    std::array<std::uint16_t, keys_max * 2> slots_;
-    std::vector<std::array<std::uint64_t, key_bytes / 8>> keys_;
-};
-using Names = Table<40, 4096>;
-using Ids = Table<id_bytes, 1024>;
-
-} // namespace
-
-namespace {
-
 bool numbers_make_sense(const UsageRecord& r) {
     const bool kind = r.kind == UsageKind::request || r.kind == UsageKind::websocket ||
                       r.kind == UsageKind::app_start;
@@ -76,44 +26,139 @@ bool numbers_make_sense(const UsageRecord& r) {
            r.duration_us >= 0 && r.bytes_in <= size_max && r.bytes_out <= size_max;
 }
 
-bool names_make_sense(const UsageRecord& r) {
-    const auto padded = [](const std::array<char, 40>& field) {
-        const std::string_view name = name_of(field);
-        return printable(name) && std::all_of(field.begin() + static_cast<long>(name.size()),
-                                              field.end(), [](char c) { return c == '\0'; });
-    };
-    return padded(r.app) && padded(r.user) && padded(r.peer);
+using Name = std::array<char, 40>;
+// That of zeros, and what each event may name.
+constexpr std::size_t names_max = 1 + 3 * batch_events_max;
+constexpr std::size_t ids_max = 1 + batch_events_max;
+
+bool printable(char c) {
+    return c > 0x20 && c < 0x7f;
+}
+
+bool name_makes_sense(const Name& field) {
+    std::size_t at = 0;
+    while (at < field.size() && printable(field[at])) {
+        ++at;
+    }
+    while (at < field.size() && field[at] == '\0') {
+        ++at;
+    }
+    return at == field.size();
+}
+
+bool is_empty(const Name& field) {
+    std::array<std::uint64_t, sizeof(Name) / 8> words;
+    std::memcpy(words.data(), field.data(), sizeof words);
+    std::uint64_t any = 0;
+    for (const std::uint64_t word : words) {
+        any |= word;
+    }
+    return any == 0;
+}
+
+// The tables in front of the events, as they grow. 0 is the name, or the id, of zeros.
+class Tables {
+  public:
+    Tables() {
+        name({});
+        id({});
+    }
+    std::size_t name(const Name& field) {
+        const auto number = names_.of(field.data());
+        if (number.fresh) {
+            Name copy;
+            std::memcpy(copy.data(), names_.key(number.value).data(), copy.size());
+            sensible_ = sensible_ && name_makes_sense(copy);
+        }
+        return number.value;
+    }
+    std::size_t id(const std::array<std::uint8_t, id_bytes>& field) {
+        return ids_.of(field.data()).value;
+    }
+    bool sensible() const { return sensible_; }
+
+    std::string encoded(std::size_t room) const {
+        std::string bytes;
+        bytes.reserve(4 + names_.size() * (1 + sizeof(Name)) + ids_.size() * id_bytes + room);
+        detail::put_fixed(bytes, names_.size() - 1, 2);
+        for (std::size_t i = 1; i < names_.size(); ++i) {
+            const std::string_view padded = bytes_of(names_.key(i));
+            const std::string_view name = padded.substr(0, padded.find('\0'));
+            bytes += static_cast<char>(name.size());
+            bytes += name;
+        }
+        detail::put_fixed(bytes, ids_.size() - 1, 2);
+        for (std::size_t i = 1; i < ids_.size(); ++i) {
+            bytes += bytes_of(ids_.key(i));
+        }
+        return bytes;
+    }
+
+  private:
+    template <typename Key>
+    static std::string_view bytes_of(const Key& key) {
+        return {reinterpret_cast<const char*>(key.data()), sizeof key};
+    }
+    Numbering<sizeof(Name) / 8, names_max> names_;
+    Numbering<id_bytes / 8, ids_max> ids_;
+    bool sensible_ = true;
+};
+
+// Whose event it was, as it is written: nearly all events repeat one before them.
+struct Owner {
+    std::array<char, 4> names{}; // app and user, two bytes each at most
+    std::array<char, 2> session{};
+    std::uint8_t names_bytes = 0;
+    std::uint8_t session_bytes = 0;
+};
+constexpr std::size_t owner_offset = offsetof(UsageRecord, app);
+constexpr std::size_t owner_bytes = sizeof(UsageRecord::app) + sizeof(UsageRecord::user) + id_bytes;
+static_assert(offsetof(UsageRecord, sid) + id_bytes == owner_offset + owner_bytes);
+static_assert(names_max < 1 << 14 && ids_max < 1 << 14, "a varint of two bytes");
+
+Error nonsense() {
+    return fail(Code::refused, "a record of usage makes no sense");
+}
+
+Owner owner_of(const UsageRecord& r, Tables& tables) {
+    Owner out;
+    char* end = detail::put_varint(out.names.data(), tables.name(r.app));
+    end = detail::put_varint(end, tables.name(r.user));
+    out.names_bytes = static_cast<std::uint8_t>(end - out.names.data());
+    end = detail::put_varint(out.session.data(), tables.id(r.sid));
+    out.session_bytes = static_cast<std::uint8_t>(end - out.session.data());
+    return out;
 }
 
 } // namespace
 
 bool sensible(const UsageRecord& r) {
-    return numbers_make_sense(r) && names_make_sense(r);
+    return numbers_make_sense(r) && name_makes_sense(r.app) && name_makes_sense(r.user) &&
+           name_makes_sense(r.peer);
 }
 
-bool SenseCheck::operator()(const UsageRecord& r) {
-    if (!numbers_make_sense(r)) {
-        return false;
-    }
-    const UsageRecord*& known = known_[names_hash(r) % known_.size()];
-    if (known != nullptr && known->app == r.app && known->user == r.user && known->peer == r.peer) {
-        return true;
-    }
-    if (!names_make_sense(r)) {
-        return false;
-    }
-    known = &r;
-    return true;
-}
-
-std::string encode_events(std::span<const UsageRecord> records) {
-    const auto names = std::make_unique<Names>();
-    const auto ids = std::make_unique<Ids>();
+Result<std::string> encode_events(std::span<const UsageRecord> records) {
     constexpr std::size_t event_bytes_max = 2 + 10 * detail::varint_bytes_max + id_bytes;
-    std::string events(records.size() * event_bytes_max, '\0');
-    char* out = events.data();
+    constexpr std::size_t event_bytes_usual = 48;
+    std::string events(records.size() * event_bytes_usual + event_bytes_max, '\0');
+    std::size_t written = 0;
+    Tables tables;
+    Numbering<owner_bytes / 8, batch_events_max> numbers;
+    std::vector<Owner> owners;
     std::int64_t before_us = 0;
     for (const UsageRecord& r : records) {
+        if (!numbers_make_sense(r)) {
+            return nonsense();
+        }
+        const auto number = numbers.of(reinterpret_cast<const char*>(&r) + owner_offset);
+        if (number.fresh) {
+            owners.push_back(owner_of(r, tables));
+        }
+        const Owner& owner = owners[number.value];
+        if (events.size() - written < event_bytes_max) {
+            events.resize(2 * events.size());
+        }
+        char* out = events.data() + written;
         *out++ = static_cast<char>(r.kind);
         *out++ = static_cast<char>(r.served);
         out = detail::put_varint(out, r.flags);
@@ -123,29 +168,22 @@ std::string encode_events(std::span<const UsageRecord> records) {
         out = detail::put_varint(out, static_cast<std::uint64_t>(r.duration_us));
         out = detail::put_varint(out, r.bytes_in);
         out = detail::put_varint(out, r.bytes_out);
-        out = detail::put_varint(out, names->index(r.app.data()));
-        out = detail::put_varint(out, names->index(r.user.data()));
-        out = detail::put_varint(out, names->index(r.peer.data()));
-        out = detail::put_varint(out, ids->index(reinterpret_cast<const char*>(r.sid.data())));
+        std::memcpy(out, owner.names.data(), owner.names.size());
+        out += owner.names_bytes;
+        // Without a look at the table: hardly an event has a peer.
+        out = detail::put_varint(out, is_empty(r.peer) ? 0 : tables.name(r.peer));
+        std::memcpy(out, owner.session.data(), owner.session.size());
+        out += owner.session_bytes;
         std::memcpy(out, r.rid.data(), id_bytes);
         out += id_bytes;
+        written = static_cast<std::size_t>(out - events.data());
     }
-    events.resize(static_cast<std::size_t>(out - events.data()));
-    std::string bytes;
-    bytes.reserve(6 + names->size() * 41 + ids->size() * id_bytes + events.size());
-    detail::put_fixed(bytes, names->size(), 2);
-    for (std::size_t i = 0; i < names->size(); ++i) {
-        const std::string_view padded = names->key(i);
-        const std::string_view name = padded.substr(0, padded.find('\0'));
-        detail::put_fixed(bytes, name.size(), 1);
-        bytes += name;
+    if (!tables.sensible()) {
+        return nonsense();
     }
-    detail::put_fixed(bytes, ids->size(), 2);
-    for (std::size_t i = 0; i < ids->size(); ++i) {
-        bytes += ids->key(i);
-    }
+    std::string bytes = tables.encoded(2 + written);
     detail::put_fixed(bytes, records.size(), 2);
-    bytes += events;
+    bytes.append(events, 0, written);
     return bytes;
 }
 
@@ -191,7 +229,8 @@ Status decode_events(std::string_view bytes,
     std::vector<std::string_view> keys{std::string_view{}};
     for (std::uint64_t left = r.fixed(2); left > 0 && !r.failed(); --left) {
         const std::string_view name = r.raw(r.fixed(1));
-        if (name.empty() || name.size() > 40 || !printable(name)) {
+        if (name.empty() || name.size() > sizeof(Name) ||
+            !std::all_of(name.begin(), name.end(), printable)) {
             return malformed("a name is none");
         }
         keys.push_back(name);

@@ -66,13 +66,13 @@ Status SqliteLedgerStore::open_chain(const ChainKey& key, const std::string& cer
         tenant_, key.tier, key.epoch, certificates, store::Blob{ChainHead{}.hash}));
 }
 
-Status SqliteLedgerStore::insert(const Chain& chain, const SealedBatch& batch,
+Status SqliteLedgerStore::insert(const ChainKey& chain, const SealedBatch& batch,
                                  std::int64_t now_us) {
     const BatchHeader& h = batch.header;
     auto added = db_.execute(
         "INSERT INTO billing_batches VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
         "?13, ?14)",
-        tenant_, chain.key.tier, chain.key.epoch, h.stream, h.first, h.count, h.from_us, h.to_us,
+        tenant_, chain.tier, chain.epoch, h.stream, h.first, h.count, h.from_us, h.to_us,
         h.sealed_at_us, now_us, store::Blob{batch.hash}, store::Blob{encode_header(h)},
         store::Blob{batch.envelope}, store::Blob{batch.events});
     if (!added.ok()) {
@@ -85,8 +85,8 @@ Status SqliteLedgerStore::insert(const Chain& chain, const SealedBatch& batch,
             "excluded.requests, websockets = websockets + excluded.websockets, app_starts = "
             "app_starts + excluded.app_starts, bytes_in = bytes_in + excluded.bytes_in, bytes_out "
             "= bytes_out + excluded.bytes_out",
-            tenant_, chain.key.tier, chain.key.epoch, day.day, day.requests, day.websockets,
-            day.app_starts, day.bytes_in, day.bytes_out);
+            tenant_, chain.tier, chain.epoch, day.day, day.requests, day.websockets, day.app_starts,
+            day.bytes_in, day.bytes_out);
         if (!counted.ok()) {
             return counted.error();
         }
@@ -111,45 +111,76 @@ void move_on(Chain& chain, const SealedBatch& batch) {
 }
 } // namespace
 
+Result<bool> SqliteLedgerStore::continue_chain(const BatchHeader& first, const Chain& added) {
+    auto moved = db_.execute(
+        "UPDATE billing_chains SET stream = ?4, next = ?5, head = ?6, events = events + ?7, bytes "
+        "= bytes + ?8, dropped = dropped + ?9 WHERE tenant = ?1 AND tier = ?2 AND epoch = ?3 AND "
+        "head = ?10 AND ((stream = ?11 AND next = ?12) OR (stream = ?11 - 1 AND ?12 = 0))",
+        tenant_, added.key.tier, added.key.epoch, added.head.at.stream, added.head.at.next,
+        store::Blob{added.head.hash}, added.events, added.bytes, added.dropped,
+        store::Blob{first.prev}, first.stream, first.first);
+    return moved.ok() ? Result<bool>(*moved == 1) : Result<bool>(moved.error());
+}
+
+Status SqliteLedgerStore::put_mark(const RingMark& mark) {
+    auto moved = db_.execute(
+        "UPDATE billing_rings SET position = ?4, dropped = ?5 WHERE tenant = ?1 AND ring = ?2 AND "
+        "lane = ?3",
+        tenant_, store::Blob{mark.ring}, mark.lane, mark.position, mark.dropped);
+    if (!moved.ok() || *moved == 1) {
+        return done(moved);
+    }
+    // Rings end with their supervisor: the first record of a new one makes the old ones go.
+    auto dropped = db_.execute("DELETE FROM billing_rings WHERE tenant = ?1 AND ring <> ?2",
+                               tenant_, store::Blob{mark.ring});
+    if (!dropped.ok()) {
+        return dropped.error();
+    }
+    return done(db_.execute("INSERT INTO billing_rings VALUES (?1, ?2, ?3, ?4, ?5)", tenant_,
+                            store::Blob{mark.ring}, mark.lane, mark.position, mark.dropped));
+}
+
 Status SqliteLedgerStore::append(const ChainKey& key, std::span<const SealedBatch> batches,
                                  const RingMark* mark, std::int64_t now_us) {
+    const auto no_continuation = [&key](const Position& end) {
+        return fail(Code::conflict,
+                    "a usage batch of " + key.tier + " does not continue its chain at stream " +
+                        std::to_string(end.stream) + ", event " + std::to_string(end.next));
+    };
+    Chain added;
+    added.key = key;
+    for (const SealedBatch& batch : batches) {
+        if (&batch != &batches.front() &&
+            judge(added.head, batch.header, batch.hash, {}) != Verdict::next) {
+            return no_continuation(added.head.at);
+        }
+        move_on(added, batch);
+    }
     auto transaction = store::Transaction::begin(db_);
     if (!transaction.ok()) {
         return transaction.error();
     }
-    auto held = chain(key);
-    if (!held.ok() || !*held) {
-        return held.ok() ? no_chain(key) : held.error();
+    auto continued = batches.empty() ? false : continue_chain(batches.front().header, added);
+    if (!continued.ok()) {
+        return continued.error();
     }
-    Chain& chain = **held;
+    if (!*continued) {
+        auto held = chain(key);
+        if (!held.ok() || !*held) {
+            return held.ok() ? no_chain(key) : held.error();
+        }
+        if (!batches.empty()) {
+            return no_continuation((*held)->head.at);
+        }
+    }
     for (const SealedBatch& batch : batches) {
-        if (judge(chain.head, batch.header, batch.hash, {}) != Verdict::next) {
-            return fail(Code::conflict, "a usage batch of " + key.tier +
-                                            " does not continue its chain at stream " +
-                                            std::to_string(chain.head.at.stream) + ", event " +
-                                            std::to_string(chain.head.at.next));
+        if (Status put = insert(key, batch, now_us); !put.ok()) {
+            return put;
         }
-        if (Status added = insert(chain, batch, now_us); !added.ok()) {
-            return added;
-        }
-        move_on(chain, batch);
-    }
-    if (Status moved = advance(chain); !moved.ok()) {
-        return moved;
     }
     if (mark != nullptr) {
-        // Rings end with their supervisor: the first record of a new one makes the old ones go.
-        auto dropped = db_.execute("DELETE FROM billing_rings WHERE tenant = ?1 AND ring <> ?2",
-                                   tenant_, store::Blob{mark->ring});
-        if (!dropped.ok()) {
-            return dropped.error();
-        }
-        auto put = db_.execute(
-            "INSERT INTO billing_rings VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (tenant, ring, "
-            "lane) DO UPDATE SET position = excluded.position, dropped = excluded.dropped",
-            tenant_, store::Blob{mark->ring}, mark->lane, mark->position, mark->dropped);
-        if (!put.ok()) {
-            return put.error();
+        if (Status put = put_mark(*mark); !put.ok()) {
+            return put;
         }
     }
     return transaction->commit();
@@ -204,7 +235,7 @@ Result<Received> SqliteLedgerStore::receive(const ChainKey& key,
             }
         }
         if (out.last == Verdict::next) {
-            if (Status added = insert(chain, batch, now_us); !added.ok()) {
+            if (Status added = insert(key, batch, now_us); !added.ok()) {
                 return added.error();
             }
             move_on(chain, batch);

@@ -36,8 +36,12 @@ class SqliteLedgerStore final : public LedgerStore {
     invoices(std::int64_t period_from_us) override;
 
   private:
-    Status insert(const Chain& chain, const SealedBatch& batch, std::int64_t now_us);
+    Status insert(const ChainKey& chain, const SealedBatch& batch, std::int64_t now_us);
     Status advance(const Chain& chain);
+    // Moves a chain behind the batches of which `first` is the first, by what they add to it, in a
+    // single step. False: they do not continue it, or there is none; nothing has changed.
+    Result<bool> continue_chain(const BatchHeader& first, const Chain& added);
+    Status put_mark(const RingMark& mark);
 
     store::Db& db_;
     std::string tenant_;

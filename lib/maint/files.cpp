@@ -85,7 +85,7 @@ void Files::begin(const Wish& wish, const std::function<void(Result<std::int64_t
     std::vector<FolderId> meant;
     for (const auto& [id, held] : folders_) {
         if ((wish.user.empty() || wish.user == id.user) &&
-            (wish.app.empty() || wish.app == id.app) && holds(id)) {
+            (wish.app.empty() || wish.app == id.app) && holds(id.app)) {
             meant.push_back(id);
         }
     }

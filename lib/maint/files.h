@@ -121,7 +121,7 @@ class Files {
     void forget_old_answers();
 
     // files_rounds.cpp: this tier's working copies.
-    bool holds(const FolderId& id) const;
+    bool holds(const std::string& app) const; // are users' folders of this app here
     void schedule(const FolderId& id, std::int64_t delay_us);
     void start_due();
     void start(const FolderId& id);

@@ -296,7 +296,7 @@ void Files::on_changed(const std::string& from, const Json& head) {
     }
     tell_holders(id, head, from);
     const auto held = folders_.find(id);
-    if (held == folders_.end() || !holds(id)) {
+    if (held == folders_.end() || !holds(id.app)) {
         return;
     }
     Folder& folder = *held->second;

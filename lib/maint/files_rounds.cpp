@@ -34,8 +34,8 @@ std::string leaf_path(const std::string& state, const std::string& absolute) {
 
 } // namespace
 
-bool Files::holds(const FolderId& id) const {
-    const auto manifest = world_.apps.manifests().find(id.app);
+bool Files::holds(const std::string& app) const {
+    const auto manifest = world_.apps.manifests().find(app);
     return manifest != world_.apps.manifests().end() &&
            manifest->second.data == run::DataScope::user;
 }
@@ -86,7 +86,7 @@ void Files::start(const FolderId& id) {
     Folder& at = folder(id);
     at.running = true;
     ++running_;
-    if (!holds(id)) {
+    if (!holds(id.app)) {
         finish(round, fail(Code::not_found, "'" + id.app + "' is not held at this tier"));
         return;
     }
@@ -449,10 +449,10 @@ void Files::wake_waiting(Folder& at) {
 }
 
 void Files::used(const std::string& app, const std::string& user) {
-    const FolderId id{user, app};
-    if (!valid_name(user) || !holds(id)) {
+    if (!holds(app) || !valid_name(user)) {
         return;
     }
+    const FolderId id{user, app};
     folder(id).used_us = world_.clock.boot_us();
     schedule(id, settle_us);
 }
@@ -460,7 +460,7 @@ void Files::used(const std::string& app, const std::string& user) {
 void Files::arrived(const std::string& user, const std::vector<std::string>& apps) {
     for (const std::string& app : apps) {
         const FolderId id{user, app};
-        if (valid_name(user) && holds(id)) {
+        if (valid_name(user) && holds(id.app)) {
             schedule(id, 0);
         }
     }
@@ -470,7 +470,7 @@ void Files::arrived(const std::string& user, const std::vector<std::string>& app
 void Files::before_start(const std::string& app, const std::string& user,
                          std::function<void()> go) {
     const FolderId id{user, app};
-    if (engine_ == nullptr || !valid_name(user) || !holds(id)) {
+    if (engine_ == nullptr || !valid_name(user) || !holds(id.app)) {
         go();
         return;
     }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/text.h"
+#include "billing/numbering.h"
 #include "delegation.h"
 #include "enrolment.h"
 #include "explain.h"
@@ -19,6 +20,7 @@
 #include "store/db.h"
 
 #include <algorithm>
+#include <cstddef>
 
 namespace hasp::maint {
 
@@ -513,16 +515,22 @@ void Keeper::on_admin(std::uint64_t client, const ipc::Frame& frame) {
 
 std::size_t Keeper::on_usage(const billing::RingPlace& at,
                              std::span<const billing::UsageRecord> records) {
-    // Thousands of records name the same few pairs: what was just marked is passed over.
-    std::array<const billing::UsageRecord*, 512> marked{};
-    for (const billing::UsageRecord& record : records) {
-        const billing::UsageRecord*& slot = marked[billing::names_hash(record) % marked.size()];
-        if (slot == nullptr || slot->app != record.app || slot->user != record.user) {
-            slot = &record;
-            const std::string app(billing::name_of(record.app));
-            const std::string user(billing::name_of(record.user));
-            impl_->apps->used(app, user);
-            impl_->files->used(app, user);
+    // Thousands of records name the same few pairs. Each batch begins anew, so that the table stays
+    // small.
+    constexpr std::size_t pair_bytes =
+        sizeof(billing::UsageRecord::app) + sizeof(billing::UsageRecord::user);
+    static_assert(offsetof(billing::UsageRecord, user) + sizeof(billing::UsageRecord::user) ==
+                  offsetof(billing::UsageRecord, app) + pair_bytes);
+    for (std::size_t begin = 0; begin < records.size(); begin += billing::batch_events_max) {
+        billing::Numbering<pair_bytes / 8, billing::batch_events_max> pairs;
+        for (const billing::UsageRecord& record :
+             records.subspan(begin, std::min(billing::batch_events_max, records.size() - begin))) {
+            if (pairs.of(record.app.data()).fresh) {
+                const std::string app(billing::name_of(record.app));
+                const std::string user(billing::name_of(record.user));
+                impl_->apps->used(app, user);
+                impl_->files->used(app, user);
+            }
         }
     }
     return impl_->ledger.record(at, records);

@@ -149,19 +149,29 @@ std::size_t Ledger::record(const billing::RingPlace& at,
     if (fresh.empty()) {
         return records.size();
     }
-    const auto believed = [check =
-                               billing::SenseCheck()](const billing::UsageRecord& record) mutable {
-        // Starts of apps are the keeper's own to tell.
-        return check(record) && record.kind != billing::UsageKind::app_start;
+    // Starts of apps are the keeper's own to tell.
+    const auto tells_start = [](const billing::UsageRecord& record) {
+        return record.kind == billing::UsageKind::app_start;
     };
+    const billing::RingMark mark{ring, at.lane, at.first + records.size(), at.dropped};
+    const std::uint64_t dropped = minus(at.dropped, held->second.dropped);
     std::span<const billing::UsageRecord> good = fresh;
     std::vector<billing::UsageRecord> sorted_out;
-    if (!std::all_of(fresh.begin(), fresh.end(), believed)) {
-        std::copy_if(fresh.begin(), fresh.end(), std::back_inserter(sorted_out), believed);
-        good = sorted_out;
+    const bool believed = std::none_of(fresh.begin(), fresh.end(), tells_start);
+    if (believed) {
+        status = seal(fresh, &mark, dropped);
     }
-    const billing::RingMark mark{ring, at.lane, at.first + records.size(), at.dropped};
-    status = seal(good, &mark, minus(at.dropped, held->second.dropped));
+    // Sealing looks at every record anyhow: what makes no sense is looked for when it was met.
+    if (!believed || (!status.ok() && status.error().code == Code::refused)) {
+        std::copy_if(fresh.begin(), fresh.end(), std::back_inserter(sorted_out),
+                     [&](const billing::UsageRecord& record) {
+                         return billing::sensible(record) && !tells_start(record);
+                     });
+        good = sorted_out;
+        if (good.size() != fresh.size()) {
+            status = seal(good, &mark, dropped);
+        }
+    }
     note_failure(status);
     if (!status.ok()) {
         return known;

@@ -65,6 +65,25 @@ TEST_F(DbTest, ValuesComeBackAsTheyWentIn) {
     EXPECT_EQ(rows, 2);
 }
 
+TEST_F(DbTest, WhatWasBoundIsCopiedUnlessItWasLent) {
+    std::string text(100, 'a');
+    {
+        auto bound = db->prepare("INSERT INTO t (k, b) VALUES (?1, ?2)");
+        ASSERT_TRUE(bound);
+        ASSERT_TRUE(bound->bind_all(text, Blob{text}));
+        text.assign(100, 'b');
+        ASSERT_TRUE(bound->run());
+    }
+    ASSERT_TRUE(db->execute("INSERT INTO t (k, b) VALUES (?1, ?2)", text, Blob{text}));
+    text.assign(100, 'c');
+    std::string seen;
+    ASSERT_TRUE(db->each("SELECT k, b FROM t ORDER BY k", [&](const Statement& row) {
+        EXPECT_EQ(row.text(0), row.blob(1));
+        seen += row.text(0).front();
+    }));
+    EXPECT_EQ(seen, "ab");
+}
+
 TEST_F(DbTest, ARowThatIsNotThereIsNoError) {
     auto none = db->first(
         "SELECT k FROM t WHERE k = ?1", [](const Statement& row) { return row.text(0); }, "x");

@@ -37,13 +37,14 @@ Status Statement::bind(int position, std::int64_t value) {
 Status Statement::bind(int position, std::string_view text) {
     // An empty view may have a null pointer, which SQLite would take for NULL.
     const char* data = text.data() != nullptr ? text.data() : "";
-    return bound(
-        sqlite3_bind_text64(handle_, position, data, text.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
+    return bound(sqlite3_bind_text64(handle_, position, data, text.size(),
+                                     copies_ ? SQLITE_TRANSIENT : SQLITE_STATIC, SQLITE_UTF8));
 }
 
 Status Statement::bind(int position, Blob blob) {
     const char* data = blob.bytes.data() != nullptr ? blob.bytes.data() : "";
-    return bound(sqlite3_bind_blob64(handle_, position, data, blob.bytes.size(), SQLITE_TRANSIENT));
+    return bound(sqlite3_bind_blob64(handle_, position, data, blob.bytes.size(),
+                                     copies_ ? SQLITE_TRANSIENT : SQLITE_STATIC));
 }
 
 Status Statement::bind(int position, std::nullopt_t) {

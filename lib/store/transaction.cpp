@@ -17,9 +17,10 @@ std::string savepoint(int depth) {
 
 Result<Transaction> Transaction::begin(Db& db) {
     const int depth = db.transaction_depth_ + 1;
-    if (Status begun =
-            db.run_script(depth == 1 ? "BEGIN IMMEDIATE" : "SAVEPOINT " + savepoint(depth));
-        !begun) {
+    // Prepared once, like every statement: a small transaction is mostly its beginning and its end.
+    auto begun =
+        depth == 1 ? db.execute("BEGIN IMMEDIATE") : db.execute("SAVEPOINT " + savepoint(depth));
+    if (!begun) {
         return begun.error();
     }
     db.transaction_depth_ = depth;
@@ -37,10 +38,10 @@ Status Transaction::commit() {
     if (db_ == nullptr || db_->transaction_depth_ != depth_) {
         return fail(Code::usage, "a transaction was committed twice or out of order");
     }
-    if (Status done = db_->run_script(depth_ == 1 ? "COMMIT" : "RELEASE " + savepoint(depth_));
-        !done) {
+    auto done = depth_ == 1 ? db_->execute("COMMIT") : db_->execute("RELEASE " + savepoint(depth_));
+    if (!done) {
         roll_back();
-        return done;
+        return done.error();
     }
     db_->transaction_depth_ = depth_ - 1;
     db_ = nullptr;

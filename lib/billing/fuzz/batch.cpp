@@ -29,7 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         std::memcpy(r.rid.data(), e.rid.data(), r.rid.size());
         records.push_back(r);
     });
-    if (decoded.ok() && encode_events(records) != bytes) {
+    if (decoded.ok() && encode_events(records).value() != bytes) {
         std::abort();
     }
     return 0;

@@ -2,10 +2,13 @@
 
 #include "base/random.h"
 #include "base/text.h"
+#include "billing/numbering.h"
 #include "fixture.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
+#include <map>
 
 namespace hasp::billing::tests {
 namespace {
@@ -66,13 +69,13 @@ TEST(UsageBatch, EventsComeBackAsTheyWere) {
         records.push_back(r);
         ASSERT_TRUE(sensible(r));
     }
-    const std::string bytes = encode_events(records);
+    const std::string bytes = encode_events(records).value();
     const std::vector<UsageRecord> again = decoded(bytes);
     ASSERT_EQ(again.size(), records.size());
     for (std::size_t i = 0; i < records.size(); ++i) {
         ASSERT_TRUE(same(again[i], records[i])) << i;
     }
-    EXPECT_EQ(encode_events(again), bytes);
+    EXPECT_EQ(encode_events(again).value(), bytes);
 }
 
 TEST(UsageBatch, AThousandEventsWithoutACommonNameStayBelowTheLimit) {
@@ -88,7 +91,7 @@ TEST(UsageBatch, AThousandEventsWithoutACommonNameStayBelowTheLimit) {
         r.sid[15] = 1;
         records.push_back(r);
     }
-    const std::string bytes = encode_events(records);
+    const std::string bytes = encode_events(records).value();
     EXPECT_LE(bytes.size(), batch_bytes_max);
     EXPECT_EQ(decoded(bytes).size(), records.size());
 }
@@ -104,7 +107,7 @@ TEST(UsageBatch, TheBytesAreThoseOfTheProtocol) {
     start.flags = 0;
     start.status = 0;
     start.bytes_in = start.bytes_out = 0;
-    const std::string events = encode_events(std::vector<UsageRecord>{start, request});
+    const std::string events = encode_events(std::vector<UsageRecord>{start, request}).value();
     EXPECT_EQ(to_hex(events), golden_events);
 
     Writer writer;
@@ -118,7 +121,8 @@ TEST(UsageBatch, TheBytesAreThoseOfTheProtocol) {
 
 TEST(UsageBatch, NothingButTheOneSpellingIsRead) {
     const std::string good =
-        encode_events(std::vector<UsageRecord>{record("wiki", "nurse"), record("cal", "nurse")});
+        encode_events(std::vector<UsageRecord>{record("wiki", "nurse"), record("cal", "nurse")})
+            .value();
     const auto refused = [](std::string bytes) {
         const Status read = decode_events(bytes, [](std::size_t, const Event&) {});
         return !read.ok() && read.error().code == Code::refused;
@@ -155,30 +159,77 @@ TEST(UsageBatch, ARecordThatMakesNoSenseIsNotBelieved) {
     EXPECT_FALSE(sensible(r));
 }
 
+TEST(Numbering, GivesEachDifferentKeyItsNumberInTheOrderOfFirstComing) {
+    SeededRandom random(3);
+    constexpr std::size_t keys_max = 500;
+    using Three = Numbering<3, keys_max>;
+    Three numbering;
+    std::map<Three::Key, std::size_t> expected;
+    while (expected.size() < keys_max) {
+        // Keys that differ in one byte only, in the high one of a word or the low.
+        Three::Key key{7, 7, 7};
+        key[random.below(3)] ^= random.below(256) << (8 * random.below(8));
+        const auto [held, fresh] = expected.emplace(key, expected.size());
+        const auto number = numbering.of(key.data());
+        ASSERT_EQ(number.value, held->second);
+        ASSERT_EQ(number.fresh, fresh);
+    }
+    EXPECT_EQ(numbering.size(), keys_max);
+    for (const auto& [key, number] : expected) {
+        EXPECT_EQ(numbering.key(number), key);
+        EXPECT_FALSE(numbering.of(key.data()).fresh);
+    }
+}
+
 TEST(UsageBatch, ManyRecordsAreHeldToTheSameAsOne) {
     SeededRandom random(5);
-    std::vector<UsageRecord> records;
-    for (int i = 0; i < 3000; ++i) {
-        UsageRecord r = record("app" + std::to_string(random.below(3)),
-                               "user-of-a-long-name-" + std::to_string(random.below(20)));
-        set_name(r.peer, random.below(2) == 0 ? "osaka" : "");
-        if (random.below(4) == 0) {
-            auto& field = random.below(2) == 0 ? r.peer : r.user;
-            field[random.below(40)] = static_cast<char>(random.below(256));
+    std::size_t refused = 0;
+    for (int turn = 0; turn < 300; ++turn) {
+        std::vector<UsageRecord> records;
+        for (int i = 0; i < 30; ++i) {
+            UsageRecord r = record("app" + std::to_string(random.below(3)),
+                                   "user-of-a-long-name-" + std::to_string(random.below(20)));
+            set_name(r.peer, random.below(2) == 0 ? "osaka" : "");
+            if (random.below(50) == 0) {
+                auto& field = random.below(2) == 0 ? r.peer : r.user;
+                field[random.below(40)] = static_cast<char>(random.below(256));
+            }
+            if (random.below(100) == 0) {
+                r.bytes_in = ~std::uint64_t{0};
+            }
+            records.push_back(r);
         }
-        if (random.below(9) == 0) {
-            r.bytes_in = ~std::uint64_t{0};
+        const bool good = std::all_of(records.begin(), records.end(), sensible);
+        const auto encoded = encode_events(records);
+        ASSERT_EQ(encoded.ok(), good);
+        if (good) {
+            ASSERT_EQ(decoded(*encoded).size(), records.size());
+        } else {
+            EXPECT_EQ(encoded.error().code, Code::refused);
+            ++refused;
         }
-        records.push_back(r);
     }
-    SenseCheck check;
-    std::size_t good = 0;
-    for (const UsageRecord& r : records) {
-        ASSERT_EQ(check(r), sensible(r));
-        good += sensible(r) ? 1 : 0;
-    }
-    EXPECT_GT(good, 1000U);
-    EXPECT_LT(good, 2900U);
+    EXPECT_GT(refused, 100U);
+    EXPECT_LT(refused, 280U);
+}
+
+TEST(UsageBatch, NothingMovesOrIsSignedWhenARecordMakesNoSense) {
+    Writer writer;
+    writer.seal(2);
+    const ChainHead before = writer.head;
+    UsageRecord bad = record("wiki", "nurse");
+    bad.peer[39] = 'x';
+    Crypto crypto = test_crypto();
+    crypto.sign = [](const BatchHeader&, std::string_view) -> Result<std::string> {
+        ADD_FAILURE() << "signed";
+        return std::string();
+    };
+    const auto sealed = seal_batch(writer.head, 1, 1, std::vector{record("wiki", "nurse"), bad}, 0,
+                                   start_us, crypto);
+    ASSERT_FALSE(sealed.ok());
+    EXPECT_EQ(sealed.error().code, Code::refused);
+    EXPECT_EQ(writer.head.at, before.at);
+    EXPECT_EQ(writer.head.hash, before.hash);
 }
 
 TEST(UsageBatch, AHeaderIsBoundToItsEventsAndCountsThem) {

@@ -119,6 +119,48 @@ TEST_P(Ledger, ANewRingForgetsTheOldOne) {
     ASSERT_TRUE(store().append(tokyo, std::vector{writer_.seal(1)}, &new_ring, start_us).ok());
     EXPECT_EQ(store().ring_mark(old_ring.ring, 0)->position, 0U);
     EXPECT_EQ(store().ring_mark(new_ring.ring, 0)->position, 1U);
+    const RingMark other_lane{new_ring.ring, 1, 2, 7};
+    ASSERT_TRUE(store().append(tokyo, std::vector{writer_.seal(2)}, &other_lane, start_us).ok());
+    EXPECT_EQ(store().ring_mark(new_ring.ring, 0)->position, 1U) << "the same ring's stay";
+    EXPECT_EQ(store().ring_mark(new_ring.ring, 1)->dropped, 7U);
+}
+
+TEST_P(Ledger, AMarkWithoutBatchesMovesTheRingAndNotTheChain) {
+    const SealedBatch first = writer_.seal(3);
+    const RingMark mark{std::string(16, 'r'), 0, 3, 0};
+    ASSERT_TRUE(store().append(tokyo, std::vector{first}, &mark, start_us).ok());
+    const RingMark later{mark.ring, 0, 9, 1};
+    ASSERT_TRUE(store().append(tokyo, {}, &later, start_us).ok());
+    EXPECT_EQ(store().ring_mark(mark.ring, 0)->position, 9U);
+    EXPECT_EQ(chain().head.hash, first.hash);
+    EXPECT_EQ(code(store().append({"hasp://clinics/other", 1}, {}, &mark, start_us)),
+              Code::not_found);
+}
+
+TEST_P(Ledger, AppendingGoesOnWithTheNextStreamAndWithNoOther) {
+    const SealedBatch first = writer_.seal(3);
+    ASSERT_TRUE(store().append(tokyo, std::vector{first}, nullptr, start_us).ok());
+    const ChainHead head = writer_.head;
+    writer_.stream = 3;
+    EXPECT_EQ(code(store().append(tokyo, std::vector{writer_.seal(1)}, nullptr, start_us)),
+              Code::conflict)
+        << "a stream is missing between";
+    writer_.head = {head.at, std::string(digest_bytes, 'x')};
+    writer_.stream = 1;
+    EXPECT_EQ(code(store().append(tokyo, std::vector{writer_.seal(1)}, nullptr, start_us)),
+              Code::conflict)
+        << "the right place behind another batch";
+    writer_.head = head;
+    writer_.stream = 2;
+    const std::vector<SealedBatch> next{writer_.seal(2), writer_.seal(5)};
+    ASSERT_TRUE(store().append(tokyo, next, nullptr, start_us).ok());
+    EXPECT_EQ(chain().head.at, (Position{2, 7}));
+    EXPECT_EQ(chain().events, 10U);
+    std::uint64_t bytes = first.envelope.size() + first.events.size();
+    for (const SealedBatch& batch : next) {
+        bytes += batch.envelope.size() + batch.events.size();
+    }
+    EXPECT_EQ(chain().bytes, bytes);
 }
 
 TEST_P(Ledger, TakesWhatContinuesPassesOverWhatItHasAndAsksForWhatIsMissing) {

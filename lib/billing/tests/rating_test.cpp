@@ -75,7 +75,7 @@ TEST(Rating, AddsUpExactlyAsAPersonWould) {
     records.push_back(record("cal", "nurse", start_us + 9, UsageKind::app_start));
     records.push_back(record("cal", "nurse", start_us + 9, UsageKind::websocket));
     records.push_back(record("wiki", "", start_us, UsageKind::app_start));
-    const std::string events = encode_events(records);
+    const std::string events = encode_events(records).value();
     const Tariff t = tariff();
     const CountRules rules{center, start_us, start_us + hour_us, {}};
     const auto counted = count_usage(t, rules, {{tokyo, {1, 0}, events}});
@@ -103,8 +103,8 @@ TEST(Rating, CountsEachRequestOnceAcrossTiers) {
     UsageRecord here = record("wiki", "nurse");
     UsageRecord passed = record("wiki", "nurse");
     passed.served = Served::parent;
-    const std::string served = encode_events(std::vector<UsageRecord>{here});
-    const std::string by_home = encode_events(std::vector<UsageRecord>{passed});
+    const std::string served = encode_events(std::vector<UsageRecord>{here}).value();
+    const std::string by_home = encode_events(std::vector<UsageRecord>{passed}).value();
     const ChainKey at_center{center, 1};
     const CountRules rules{center, 0, start_us * 2, {}};
     const CountRules of_tokyo{tokyo.tier, 0, start_us * 2, {}};
@@ -116,10 +116,12 @@ TEST(Rating, CountsEachRequestOnceAcrossTiers) {
 }
 
 TEST(Rating, APeriodIsHalfOpen) {
-    const std::string events = encode_events(std::vector<UsageRecord>{
-        record("wiki", "nurse", start_us - 1), record("wiki", "nurse", start_us),
-        record("wiki", "nurse", start_us + hour_us - 1),
-        record("wiki", "nurse", start_us + hour_us)});
+    const std::string events =
+        encode_events(std::vector<UsageRecord>{record("wiki", "nurse", start_us - 1),
+                                               record("wiki", "nurse", start_us),
+                                               record("wiki", "nurse", start_us + hour_us - 1),
+                                               record("wiki", "nurse", start_us + hour_us)})
+            .value();
     const Tariff t = tariff();
     const CountRules rules{center, start_us, start_us + hour_us, {}};
     EXPECT_EQ(count_usage(t, rules, {{tokyo, {1, 0}, events}})->at("nurse")[0], 2U);
@@ -153,7 +155,8 @@ TEST(Rating, NoOrderRepetitionOrBatchingChangesAByteOfAnInvoice) {
                         for (std::size_t at = 0; at < records.size();) {
                             const std::size_t size = std::min<std::size_t>(
                                 records.size() - at, 1 + random.below(way == 0 ? 1000 : 20));
-                            kept.push_back(encode_events(std::span(records).subspan(at, size)));
+                            kept.push_back(
+                                encode_events(std::span(records).subspan(at, size)).value());
                             runs.push_back({chain, {stream, at}, kept.back()});
                             at += size;
                         }

@@ -309,6 +309,17 @@ TEST_F(Usage, OfFrontIsBelievedOnlyWhereItMakesSense) {
     EXPECT_EQ(ring.harvest(center), 3U);
     EXPECT_EQ(ledger_of(center).at("center"), 1U);
     EXPECT_EQ(int_of(usage_of(center), "malformed"), 2);
+    // In the third batch of a harvest: the two before it must not be kept twice.
+    ring.use(tree_, 2500);
+    ring.waiting[2100].user[39] = '\n';
+    EXPECT_EQ(ring.harvest(center), 2500U);
+    EXPECT_EQ(ledger_of(center).at("center"), 2500U);
+    EXPECT_EQ(int_of(usage_of(center), "malformed"), 3);
+    ring.use(tree_, 1);
+    ring.waiting[0].peer[1] = 'x'; // behind the end of the empty name
+    EXPECT_EQ(ring.harvest(center), 1U) << "what is left is nothing, and need not come again";
+    EXPECT_EQ(ledger_of(center).at("center"), 2500U);
+    EXPECT_EQ(int_of(usage_of(center), "malformed"), 4);
 }
 
 TEST_F(Usage, AnAppsStartIsDurableBeforeThoseWhoWaitHearOfIt) {

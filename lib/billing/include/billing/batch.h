@@ -64,17 +64,8 @@ struct Event {
 // and side, names of printable ASCII, times and sizes from 0.
 bool sensible(const UsageRecord& record);
 
-// The same for many records that outlive it, of which few name anything new.
-class SenseCheck {
-  public:
-    bool operator()(const UsageRecord& record);
-
-  private:
-    std::array<const UsageRecord*, 512> known_{}; // whose names were looked at
-};
-
-// Precondition: 1 to batch_events_max records, each sensible().
-std::string encode_events(std::span<const UsageRecord> records);
+// Precondition: 1 to batch_events_max records. Code::refused when one of them is not sensible().
+Result<std::string> encode_events(std::span<const UsageRecord> records);
 // Calls on_event(index, event) for each. Code::refused for anything but what encode_events writes
 // (there is one spelling); some calls may have been made by then.
 Status decode_events(std::string_view bytes,
@@ -120,7 +111,8 @@ struct SealedBatch {
 };
 
 // Seals up to batch_events_max records as the next batch of the chain and moves `head` behind it.
-// `stream` is this start's; a higher one than the head's begins at seq 0.
+// `stream` is this start's; a higher one than the head's begins at seq 0. Code::refused when a
+// record is not sensible(): nothing has moved, and nothing was signed.
 Result<SealedBatch> seal_batch(ChainHead& head, std::uint64_t epoch, std::uint64_t stream,
                                std::span<const UsageRecord> records, std::uint64_t dropped,
                                std::int64_t now_us, const Crypto& crypto);

@@ -63,20 +63,6 @@ inline std::string_view name_of(const std::array<char, 40>& field) {
     return {field.data(), ::strnlen(field.data(), field.size())};
 }
 
-// For tables of what was seen a moment ago: the same app and user give the same number, others
-// nearly always another.
-inline std::size_t names_hash(const UsageRecord& record) {
-    std::array<std::uint64_t, 4> words;
-    std::memcpy(&words[0], record.app.data(), 8);
-    std::memcpy(&words[1], record.user.data(), 24);
-    std::uint64_t hash = 0;
-    for (const std::uint64_t word : words) {
-        hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-        hash ^= hash >> 29;
-    }
-    return hash;
-}
-
 // Where records that a reader took from a ring lay in it: with the ring's id, a record's identity.
 struct RingPlace {
     std::array<std::uint8_t, 16> ring{};

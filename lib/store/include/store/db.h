@@ -109,7 +109,8 @@ Result<std::int64_t> Db::execute(std::string_view sql, const Values&... values) 
     if (!statement) {
         return statement.error();
     }
-    if (Status bound = statement->bind_all(values...); !bound) {
+    // The values outlive the statement, which ends here.
+    if (Status bound = statement->lend_all(values...); !bound) {
         return bound.error();
     }
     return statement->run();

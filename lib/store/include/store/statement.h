@@ -54,6 +54,15 @@ class Statement {
         static_cast<void>(((status = bind(++position, values), status.ok()) && ...));
         return status;
     }
+    // The same without a copy: text and blobs must stay as they are until reset() or the end of the
+    // statement.
+    template <typename... Values>
+    Status lend_all(const Values&... values) {
+        copies_ = false;
+        Status status = bind_all(values...);
+        copies_ = true;
+        return status;
+    }
 
     // true: a row is there; false: done.
     Result<bool> step();
@@ -83,6 +92,7 @@ class Statement {
     Db* db_;
     std::string sql_;
     sqlite3_stmt* handle_;
+    bool copies_ = true; // text and blobs that are bound
 };
 
 } // namespace hasp::store

@@ -128,7 +128,7 @@ Status SqliteLedgerStore::put_mark(const RingMark& mark) {
         "lane = ?3",
         tenant_, store::Blob{mark.ring}, mark.lane, mark.position, mark.dropped);
     if (!moved.ok() || *moved == 1) {
-        return done(moved);
+        return store::done(moved);
     }
     // Rings end with their supervisor: the first record of a new one makes the old ones go.
     auto dropped = db_.execute("DELETE FROM billing_rings WHERE tenant = ?1 AND ring <> ?2",
@@ -136,8 +136,8 @@ Status SqliteLedgerStore::put_mark(const RingMark& mark) {
     if (!dropped.ok()) {
         return dropped.error();
     }
-    return done(db_.execute("INSERT INTO billing_rings VALUES (?1, ?2, ?3, ?4, ?5)", tenant_,
-                            store::Blob{mark.ring}, mark.lane, mark.position, mark.dropped));
+    return store::done(db_.execute("INSERT INTO billing_rings VALUES (?1, ?2, ?3, ?4, ?5)", tenant_,
+                                   store::Blob{mark.ring}, mark.lane, mark.position, mark.dropped));
 }
 
 Status SqliteLedgerStore::append(const ChainKey& key, std::span<const SealedBatch> batches,

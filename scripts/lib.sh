@@ -6,8 +6,6 @@ export LC_ALL=C.UTF-8
 # The scripts use nothing but the standard library, so Debian's own Python serves whatever else is first in PATH.
 hasp_python=/usr/bin/python3
 hasp_jobs=$(nproc)
-# Tests wait more than they compute: for links, for time limits, for the disk.
-hasp_test_jobs=$((hasp_jobs + (hasp_jobs + 1) / 2))
 hasp_apt_updated=no
 
 say() { printf '%s\n' "$*" >&2; }

@@ -13,7 +13,7 @@ from harness.case import TreeCase, main
 from harness.gate import Gate
 from harness.handover_app import release
 from harness.tree import ROOT, Tree, binary, free_port
-from harness.waiting import until
+from harness.waiting import slack, until
 
 MIB = 1 << 20
 
@@ -100,13 +100,14 @@ class Pushed(Pushing, TreeCase):
         self.assertEqual(self.page(self.tree.bottom, "atlas", "places.txt"), places)
 
     @contextlib.contextmanager
-    def small_disk(self, tier, size: str):
-        """The tier's state on a file system of its own, of this size."""
+    def small_disk(self, tier, room: int):
+        """The tier's state on a file system of its own, with so many bytes more than it has."""
         kept = tier.state.with_name(tier.state.name + ".kept")
         tier.stop()
+        used = sum(p.lstat().st_blocks * 512 + 4096 for p in tier.state.rglob("*"))
         shutil.move(tier.state, kept)
         tier.state.mkdir(mode=0o755)
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(tier.state)], check=False,
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={used + room},mode=755", "tmpfs", str(tier.state)], check=False,
                                  capture_output=True)
         try:
             if mounted.returncode != 0:
@@ -130,7 +131,7 @@ class Pushed(Pushing, TreeCase):
         repo.write("noise.bin", os.urandom(6 * MIB))
         repo.write("index.html", "two\n")
         repo.commit("more than there is room for")
-        with self.small_disk(bottom, "64m") as disk:
+        with self.small_disk(bottom, 32 * MIB) as disk:
             bottom.wait_link()
             filler = disk / "filler"
             room = os.statvfs(disk)
@@ -275,7 +276,7 @@ class Pushed(Pushing, TreeCase):
         top.run("app", "remove", "diary")
         for tier in (bottom, top):
             until(lambda: tier.browser().get("/apps/diary/index.html").status != 200, "the app is gone", 20)  # noqa: B023
-            until(lambda: not list((tier.state / "releases").glob("diary/*.release")), "its releases are gone", 20)  # noqa: B023
+            until(lambda: not list((tier.state / "releases").glob("diary/*.release")), "its releases are gone", 20 * slack())  # noqa: B023
 
     def test_a_broken_release_is_rolled_back_and_the_push_says_why(self):
         repo = Repository(release(self.tree.folder, "beds", "1"), "beds")

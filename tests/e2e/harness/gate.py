@@ -61,31 +61,39 @@ class Gate:
                     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 except OSError:
                     pass  # cut in between: the pumps see it
-            half_closed = []
+            ended = []
             for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=(source, sink, (near, far), half_closed), daemon=True).start()
+                threading.Thread(target=self._run, args=(source, sink, (near, far), ended), daemon=True).start()
 
-    def _pump(self, source, sink, pair, half_closed):
+    def _run(self, source, sink, pair, ended):
         try:
-            readable = select.poll()  # select() refuses descriptors above 1023
-            readable.register(source, select.POLLIN)
-            while True:
-                readable.poll()
-                self._open.wait()
-                data = source.recv(CHUNK)
-                if not data:
-                    sink.shutdown(socket.SHUT_WR)
-                    half_closed.append(source)
-                    if len(half_closed) == 2:
-                        self._end(pair)
-                    return
-                pause = self._delay_s + (len(data) / self._rate if self._rate else 0.0)
-                if pause:
-                    threading.Event().wait(pause)
-                sink.sendall(data)
-                self.bytes_passed += len(data)
+            self._pump(source, sink)
         except (OSError, ValueError):
             self._end(pair)
+        with self._lock:
+            ended.append(source)
+            last = len(ended) == 2
+        if last:
+            # Not before: a descriptor that is closed under a pump may be another's by the time the pump polls it.
+            self._end(pair)
+            for end in pair:
+                end.close()
+
+    def _pump(self, source, sink):
+        readable = select.poll()  # select() refuses descriptors above 1023
+        readable.register(source, select.POLLIN)
+        while True:
+            readable.poll()
+            self._open.wait()
+            data = source.recv(CHUNK)
+            if not data:
+                sink.shutdown(socket.SHUT_WR)
+                return
+            pause = self._delay_s + (len(data) / self._rate if self._rate else 0.0)
+            if pause:
+                threading.Event().wait(pause)
+            sink.sendall(data)
+            self.bytes_passed += len(data)
 
     def _end(self, pair):
         with self._lock:
@@ -95,7 +103,6 @@ class Gate:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-            end.close()
 
     def _stop_listening(self):
         with self._lock:

@@ -25,6 +25,9 @@ std::vector<ListenSpec> listeners(const maint::Config& config) {
     for (const std::string& address : config.web.tls_listen) {
         out.push_back({"web-tls", address});
     }
+    for (const std::string& address : config.metrics.listen) {
+        out.push_back({"metrics", address});
+    }
     for (const std::string& address : config.link.listen) {
         out.push_back({"link", address});
     }
@@ -91,6 +94,8 @@ int serve(const Args& args, Env& env, bool needs_parent) {
     options.json_log = args.json();
     options.listen = listeners(*config);
     options.access_log = config->log.access ? state + "/log/access.jsonl" : "";
+    options.tls_cert = config->web.tls_cert;
+    options.tls_key = config->web.tls_key;
     const Result<int> code = run_supervisor(options, log);
     return code.ok() ? *code : report(args, env, code.error());
 }

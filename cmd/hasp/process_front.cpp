@@ -37,6 +37,7 @@ passon::Settings settings_of(const maint::Config& config, const std::string& coo
     s.headers_max = static_cast<std::size_t>(web.header_count_max);
     s.connections_max = static_cast<std::size_t>(web.max_connections);
     s.connections_an_address_max = static_cast<std::size_t>(web.max_connections_per_address);
+    s.http2_streams_max = static_cast<std::uint32_t>(web.http2_streams);
     s.head_ms = web.head_s * 1000;
     s.body_idle_ms = web.body_idle_s * 1000;
     s.answer_head_ms = web.answer_head_s * 1000;
@@ -148,22 +149,12 @@ class FrontProcess final : private net::Handler {
             if (!chain.ok() || !key.ok()) {
                 return chain.ok() ? key.error() : chain.error();
             }
-            auto context = net::TlsContext::server(
-                {*chain, *key, "", net::PeerCertificate::not_asked, {}, {"http/1.1"}, false});
-            if (!context.ok()) {
-                return fail(context.error().code,
-                            "the certificate in " + web.tls_cert +
-                                " cannot be used: " + context.error().message);
+            if (Status used = use_certificate(*chain, *key); !used.ok()) {
+                return used;
             }
-            web_tls_ = *context;
         }
-        net::ClientTls outside;
-        outside.system_ca = true;
-        if (auto context = net::TlsContext::client(outside); context.ok()) {
-            upstream_tls_ = *context;
-        } else {
-            log_.warn("front.authorities",
-                      "apps elsewhere cannot be reached by HTTPS: " + context.error().message);
+        if (Status prepared = prepare_upstream_tls(); !prepared.ok()) {
+            return prepared;
         }
         std::string reached;
         if (Status jailed =
@@ -175,6 +166,73 @@ class FrontProcess final : private net::Handler {
         }
         log_.info("front.jail", "privileges are given up", {{"now", reached}});
         return {};
+    }
+
+    Status prepare_upstream_tls() {
+        const maint::Config::Upstream& how = options_.config.upstream;
+        net::ClientTls outside;
+        outside.system_ca = true;
+        for (const auto& [file, into] :
+             {std::pair{&how.ca, &outside.ca_pem}, std::pair{&how.cert, &outside.chain_pem},
+              std::pair{&how.key, &outside.key_pem}}) {
+            if (file->empty()) {
+                continue;
+            }
+            auto text = read_file(*file, pem_bytes_max);
+            if (!text.ok()) {
+                return text.error();
+            }
+            *into = *std::move(text);
+        }
+        auto context = net::TlsContext::client(outside);
+        if (context.ok()) {
+            upstream_tls_ = *context;
+            return {};
+        }
+        if (!how.ca.empty() || !how.cert.empty()) {
+            return fail(context.error().code,
+                        "[upstream] in hasp.toml: " + context.error().message);
+        }
+        log_.warn("front.authorities",
+                  "apps elsewhere cannot be reached by HTTPS: " + context.error().message);
+        return {};
+    }
+
+    // The new one is for new connections; nothing changes where it cannot be used.
+    Status use_certificate(const std::string& chain, const std::string& key) {
+        const maint::Config::Web& web = options_.config.web;
+        std::vector<std::string> protocols{"http/1.1"};
+        if (web.http2_streams > 0) {
+            protocols.insert(protocols.begin(), "h2");
+        }
+        auto context = net::TlsContext::server(
+            {chain, key, "", net::PeerCertificate::not_asked, {}, protocols, false});
+        if (!context.ok()) {
+            return fail(context.error().code, "the certificate in " + web.tls_cert +
+                                                  " cannot be used: " + context.error().message);
+        }
+        web_tls_ = *context;
+        return {};
+    }
+
+    void renew_certificate(const Fd& key_file) {
+        auto chain = read_all(certificate_fd_.get(), pem_bytes_max, options_.config.web.tls_cert);
+        auto key = read_all(key_file.get(), pem_bytes_max, options_.config.web.tls_key);
+        certificate_fd_.reset();
+        if (engine_ == nullptr) {
+            return;
+        }
+        if (!chain.ok() || !key.ok()) {
+            log_.error("front.certificate", (chain.ok() ? key : chain).error().message);
+            return;
+        }
+        if (Status used = use_certificate(*chain, *key); !used.ok()) {
+            log_.error("front.certificate", used.error().message + "; the one before stays in use");
+            return;
+        }
+        engine_->set_listener_tls(passon::ListenerKind::users, web_tls_);
+        log_.info("front.certificate", "a new certificate is in use",
+                  {{"file", options_.config.web.tls_cert}});
     }
 
     void on_edges(net::Edges) override { take_control(); }
@@ -199,6 +257,12 @@ class FrontProcess final : private net::Handler {
                 }
             } else if ((*message)->verb == "drain") {
                 drain();
+            } else if ((*message)->verb == "access-log" && access_log_) {
+                access_log_->reopen(std::move((*message)->fd));
+            } else if ((*message)->verb == "web-certificate") {
+                certificate_fd_ = std::move((*message)->fd);
+            } else if ((*message)->verb == "web-key") {
+                renew_certificate((*message)->fd);
             }
         }
     }
@@ -376,10 +440,11 @@ class FrontProcess final : private net::Handler {
         serving_ = true;
         for (Listening& l : listening_) {
             const bool link = l.kind == "link";
+            const auto kind = link                  ? passon::ListenerKind::children
+                              : l.kind == "metrics" ? passon::ListenerKind::metrics
+                                                    : passon::ListenerKind::users;
             const auto tls = link ? link_tls_ : l.kind == "web-tls" ? web_tls_ : nullptr;
-            if (const Status added = engine_->add_listener(
-                    std::move(l.fd),
-                    link ? passon::ListenerKind::children : passon::ListenerKind::users, tls);
+            if (const Status added = engine_->add_listener(std::move(l.fd), kind, tls);
                 !added.ok()) {
                 log_.error("front.listen", added.error().message);
             }
@@ -396,6 +461,7 @@ class FrontProcess final : private net::Handler {
     std::unique_ptr<FrontPort> port_;
     std::vector<Listening> listening_;
     Fd access_fd_;
+    Fd certificate_fd_; // until its key comes
     std::optional<billing::UsageRing> ring_;
     std::shared_ptr<const net::TlsContext> web_tls_;
     std::shared_ptr<const net::TlsContext> upstream_tls_;

@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,6 +35,7 @@ constexpr std::array<const char*, roles> role_names{"front", "keeper", "spawner"
 // 400 … ms.
 constexpr std::int64_t quick_death_us = 2'000'000;
 constexpr std::int64_t restart_delay_us_max = 1'600'000;
+constexpr std::int64_t certificate_look_every_us = 2'000'000;
 constexpr std::int64_t stop_grace_us =
     5'000'000; // from SIGTERM to SIGKILL when a process does not end by itself
 
@@ -124,13 +126,10 @@ class Supervisor {
             return ring.error();
         }
         ring_ = *std::move(ring);
-        if (!options_.access_log.empty()) {
-            access_log_.reset(::open(options_.access_log.c_str(),
-                                     O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-            if (!access_log_) {
-                return errno_error(errno, "cannot open " + options_.access_log);
-            }
+        if (Status opened = open_access_log(); !opened.ok()) {
+            return opened;
         }
+        certificate_seen_ = certificate_state();
         sigset_t set;
         sigemptyset(&set);
         for (const int s : {SIGTERM, SIGINT, SIGCHLD, SIGHUP}) {
@@ -155,6 +154,61 @@ class Supervisor {
     }
 
   private:
+    // Anew after a rotation: the file of that name may be another one by then.
+    Status open_access_log() {
+        if (options_.access_log.empty()) {
+            return {};
+        }
+        Fd file(
+            ::open(options_.access_log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+        if (!file) {
+            return errno_error(errno, "cannot open " + options_.access_log);
+        }
+        access_log_ = std::move(file);
+        return {};
+    }
+
+    void on_hangup() {
+        if (Status opened = open_access_log(); !opened.ok()) {
+            log_.error("supervisor.access_log", opened.error().message);
+        } else if (access_log_ && processes_[front].pid >= 0) {
+            say(front, "access-log", access_log_.get());
+        }
+        offer_certificate();
+    }
+
+    // Which file of that name, and as of when: renewed certificates are renamed into place, or
+    // written over.
+    std::string certificate_state() const {
+        std::string out;
+        for (const std::string& file : {options_.tls_cert, options_.tls_key}) {
+            struct stat now {};
+            if (!file.empty() && ::stat(file.c_str(), &now) == 0) {
+                out += std::to_string(now.st_ino) + "." + std::to_string(now.st_mtim.tv_sec) + "." +
+                       std::to_string(now.st_mtim.tv_nsec) + " ";
+            }
+        }
+        return out;
+    }
+
+    // Front is in its jail and opens no file: it gets both as descriptors, and judges them.
+    void offer_certificate() {
+        certificate_seen_ = certificate_state();
+        const Fd chain(::open(options_.tls_cert.c_str(), O_RDONLY | O_CLOEXEC));
+        const Fd key(::open(options_.tls_key.c_str(), O_RDONLY | O_CLOEXEC));
+        if (options_.tls_cert.empty() || processes_[front].pid < 0) {
+            return;
+        }
+        if (!chain || !key) {
+            log_.error("supervisor.certificate",
+                       "cannot open " + (chain ? options_.tls_key : options_.tls_cert) + ": " +
+                           std::strerror(errno));
+            return;
+        }
+        say(front, "web-certificate", chain.get());
+        say(front, "web-key", key.get());
+    }
+
     bool finished() const {
         return stopping_ && std::all_of(processes_.begin(), processes_.end(),
                                         [](const Process& p) { return p.pid < 0; });
@@ -267,6 +321,9 @@ class Supervisor {
         if (deadline_us_ >= 0 && (next_us < 0 || deadline_us_ < next_us)) {
             next_us = deadline_us_;
         }
+        if (!options_.tls_cert.empty() && (next_us < 0 || certificate_look_us_ < next_us)) {
+            next_us = certificate_look_us_;
+        }
         int wait_ms = -1;
         if (next_us >= 0) {
             wait_ms = static_cast<int>(
@@ -291,6 +348,15 @@ class Supervisor {
         if (deadline_us_ >= 0 && deadline_us_ <= now) {
             on_deadline();
         }
+        if (!options_.tls_cert.empty() && certificate_look_us_ <= now) {
+            certificate_look_us_ = now + certificate_look_every_us;
+            // Both files must have come to rest: a pair that is half renewed does not fit.
+            const std::string state = certificate_state();
+            if (state != certificate_seen_ && state == certificate_last_look_) {
+                offer_certificate();
+            }
+            certificate_last_look_ = state;
+        }
     }
 
     void on_signals() {
@@ -298,6 +364,8 @@ class Supervisor {
         while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
             if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) {
                 begin_stop();
+            } else if (info.ssi_signo == SIGHUP) {
+                on_hangup();
             }
         }
         reap();
@@ -358,7 +426,7 @@ class Supervisor {
             if ((*message)->verb == "ready" && role == front && !ready_) {
                 ready_ = true;
                 for (const Listening& l : listening_) {
-                    if (l.kind != "link") {
+                    if (l.kind == "web" || l.kind == "web-tls") {
                         std::printf("ready %s://%s\n", l.kind == "web" ? "http" : "https",
                                     l.address.c_str());
                     }
@@ -422,6 +490,9 @@ class Supervisor {
     std::vector<Listening> listening_;
     Fd ring_;
     Fd access_log_;
+    std::string certificate_seen_; // what front has
+    std::string certificate_last_look_;
+    std::int64_t certificate_look_us_ = 0;
     Fd signals_;
     std::array<Process, roles> processes_;
     bool ready_ = false;

@@ -25,6 +25,8 @@ struct SupervisorOptions {
     std::string config; // absolute
     std::vector<ListenSpec> listen;
     std::string access_log; // empty: none
+    std::string tls_cert;   // of browsers' listeners; looked at every few seconds; empty: none
+    std::string tls_key;
     bool json_log = false;
     std::int64_t drain_ms = 10'000;
     std::uint32_t usage_records = 16'384; // a lane; a power of two

@@ -22,22 +22,26 @@ Result<std::string> read_file(const std::string& path, std::size_t limit_bytes) 
     if (!fd) {
         return errno_error(errno, "cannot open " + path);
     }
+    return read_all(fd.get(), limit_bytes, path);
+}
+
+Result<std::string> read_all(int fd, std::size_t limit_bytes, const std::string& what) {
     std::string out;
     char buffer[65536];
     for (;;) {
-        const ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+        const ssize_t n = ::read(fd, buffer, sizeof buffer);
         if (n < 0) {
             if (errno == EINTR) {
                 continue;
             }
-            return errno_error(errno, "cannot read " + path);
+            return errno_error(errno, "cannot read " + what);
         }
         if (n == 0) {
             return out;
         }
         out.append(buffer, static_cast<std::size_t>(n));
         if (out.size() > limit_bytes) {
-            return fail(Code::refused, path + " is larger than the limit of " +
+            return fail(Code::refused, what + " is larger than the limit of " +
                                            std::to_string(limit_bytes) + " bytes");
         }
     }

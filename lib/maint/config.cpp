@@ -211,6 +211,9 @@ Status check_relations(const Config& config, const std::string& file) {
     if (config.web.max_connections_per_address > config.web.max_connections) {
         return wrong("web.max_connections_per_address must not be more than web.max_connections");
     }
+    if (config.upstream.cert.empty() != config.upstream.key.empty()) {
+        return wrong("upstream.cert and upstream.key go together");
+    }
     if (config.link.park_min > config.link.park_max) {
         return wrong("link.park_min must not be more than link.park_max");
     }

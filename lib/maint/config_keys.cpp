@@ -103,6 +103,9 @@ std::vector<ConfigKey> make_keys() {
         number("web", "max_connections_per_address", HASP_AT(web.max_connections_per_address),
                "connections", 1, 1'000'000,
                "How many of them one address may hold. Addresses of this machine are not counted."),
+        number("web", "http2_streams", HASP_AT(web.http2_streams), "requests", 0, 1'000,
+               "How many requests of one HTTP/2 connection are under way at most. 0: browsers are "
+               "told to use HTTP/1.1."),
         number("web", "head_bytes_max", HASP_AT(web.head_bytes_max), "bytes", 4'096, 32'768,
                "How long the head of a request or of an answer may be."),
         number("web", "header_count_max", HASP_AT(web.header_count_max), "headers", 16, 100,
@@ -119,6 +122,19 @@ std::vector<ConfigKey> make_keys() {
                "How long one try to connect to an app or to another tier may take."),
         number("web", "whole_s", HASP_AT(web.whole_s), "seconds", 0, 7 * day_s,
                "How long a request may take from first to last byte. 0: any time."),
+
+        list("metrics", "listen", HASP_AT(metrics.listen), check_listen, "IP:PORT",
+             "Where Prometheus reads /metrics, without a log-in and without TLS. Empty: nowhere."),
+
+        words("upstream", "ca", HASP_AT(upstream.ca), check_path, "a path",
+              "Authorities to trust, beside the system's, when an upstream app is reached by "
+              "HTTPS, as "
+              "PEM."),
+        words("upstream", "cert", HASP_AT(upstream.cert), check_path, "a path",
+              "The certificate that this tier shows to upstream apps that ask for one, with its "
+              "chain, as PEM."),
+        words("upstream", "key", HASP_AT(upstream.key), check_path, "a path",
+              "The private key of cert, as PEM."),
 
         list("link", "listen", HASP_AT(link.listen), check_listen, "IP:PORT",
              "Where tiers below connect. Empty: this tier has no children."),

@@ -45,7 +45,24 @@ Status Conn::adopt(Fd socket, const Address& peer, std::shared_ptr<const TlsCont
     return take(std::move(socket), peer, std::move(tls), verify_name, phase);
 }
 
+void Conn::adopt(std::unique_ptr<Carrier> carrier, const Address& peer) {
+    assert(phase_ == Phase::idle);
+    carrier_ = std::move(carrier);
+    peer_ = peer;
+    readable_ = writable_ = true;
+    phase_ = Phase::open;
+    carrier_->attach(*this);
+}
+
 namespace {
+std::size_t size_of(std::span<const iovec> pieces) {
+    std::size_t bytes = 0;
+    for (const iovec& piece : pieces) {
+        bytes += piece.iov_len;
+    }
+    return bytes;
+}
+
 // What this machine lacks says nothing about the peer.
 Error connect_error(int errno_value, const std::string& context) {
     Error error = errno_error(errno_value, context);
@@ -177,6 +194,12 @@ IoResult Conn::read(std::span<char> into) {
     if (!readable_) {
         return {Io::again, 0};
     }
+    if (carrier_ != nullptr) {
+        const IoResult got = carrier_->read(into);
+        wire_in_ += got.bytes;
+        readable_ = got.state == Io::ok;
+        return got;
+    }
     const IoResult got = tls_ != nullptr ? tls_->read(into) : read_plain(into);
     readable_ = readable_ && got.state == Io::ok;
     return got;
@@ -191,6 +214,9 @@ bool Conn::quiet() {
     }
     if (tls_ != nullptr) {
         return tls_->quiet();
+    }
+    if (carrier_ != nullptr) {
+        return false; // nobody pools one
     }
     char first = 0;
     const ssize_t got = recv(fd_.get(), &first, 1, MSG_DONTWAIT | MSG_PEEK);
@@ -230,6 +256,12 @@ IoResult Conn::write(std::span<const iovec> pieces) {
         return {Io::again, 0};
     }
     pieces = pieces.first(std::min(pieces.size(), iovecs_max));
+    if (carrier_ != nullptr) {
+        const IoResult put = carrier_->write(pieces);
+        wire_out_ += put.bytes;
+        writable_ = put.state == Io::ok && put.bytes == size_of(pieces);
+        return put;
+    }
     return tls_ != nullptr ? tls_->write(pieces) : write_plain(pieces);
 }
 
@@ -257,13 +289,9 @@ IoResult Conn::write_plain(std::span<const iovec> pieces) {
         failure_ = std::strerror(errno);
         return {Io::failed, 0};
     }
-    std::size_t asked = 0;
-    for (const iovec& piece : pieces) {
-        asked += piece.iov_len;
-    }
     const auto bytes = static_cast<std::size_t>(sent);
     wire_out_ += bytes;
-    writable_ = bytes == asked;
+    writable_ = bytes == size_of(pieces);
     return {Io::ok, bytes};
 }
 
@@ -272,6 +300,10 @@ void Conn::shutdown_write() {
         return;
     }
     write_ended_ = true;
+    if (carrier_ != nullptr) {
+        carrier_->shutdown_write();
+        return;
+    }
     if (tls_ != nullptr) {
         tls_->end_writing();
         if (!tls_->flushed()) {
@@ -288,11 +320,19 @@ void Conn::close() {
     }
     phase_ = phase_ == Phase::idle ? Phase::idle : Phase::over;
     readable_ = writable_ = false;
+    if (carrier_ != nullptr) {
+        carrier_->leave(false);
+        carrier_.reset();
+    }
     tls_.reset();
     fd_.reset();
 }
 
 void Conn::abort() {
+    if (carrier_ != nullptr) {
+        carrier_->leave(true);
+        carrier_.reset();
+    }
     if (fd_) {
         const linger now{1, 0};
         setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);

@@ -2,6 +2,7 @@
 
 #include "control_stream.h"
 #include "exchange.h"
+#include "http2_conn.h"
 #include "link_child.h"
 #include "link_socket.h"
 #include "net/fields.h"
@@ -29,6 +30,9 @@ Core::~Core() {
     }
     link_child.reset();
     controls_.clear();
+    while (!http2_conns.empty()) {
+        http2_conns.front()->close("the engine ends");
+    }
     while (!conns.empty()) {
         conns.front()->close();
     }
@@ -112,14 +116,46 @@ void Core::add_server_conn(std::unique_ptr<ServerConn> conn) {
 }
 
 void Core::remove_server_conn(ServerConn& conn) {
-    if (const auto at = conns_by_address.find(conn.address());
-        conn.from() == From::user && at != conns_by_address.end()) {
-        if (--at->second == 0) {
-            conns_by_address.erase(at);
-        }
+    if (conn.counted) {
+        uncount(conn.address());
     }
     bury(std::move(*conn.place));
     conns.erase(conn.place);
+}
+
+void Core::begin_http2(ServerConn& conn) {
+    // The address stays counted, for the connection that goes on.
+    conn.counted = false;
+    http2_conns.push_front(std::make_unique<Http2Conn>(*this, conn.give_up(), conn.address()));
+    Http2Conn& one = *http2_conns.front();
+    one.place = http2_conns.begin();
+    conn.close();
+    one.begin();
+}
+
+void Core::remove_http2(Http2Conn& conn) {
+    uncount(conn.address());
+    bury(std::move(*conn.place));
+    http2_conns.erase(conn.place);
+}
+
+bool Core::count(const net::Address& peer) {
+    if (conns.size() + http2_conns.size() >= settings.connections_max) {
+        return false;
+    }
+    std::size_t& count = conns_by_address[peer.host()];
+    if (!peer.is_loopback() && !peer.is_unix() && count >= settings.connections_an_address_max) {
+        return false;
+    }
+    ++count;
+    return true;
+}
+
+void Core::uncount(const std::string& address) {
+    const auto at = conns_by_address.find(address);
+    if (at != conns_by_address.end() && --at->second == 0) {
+        conns_by_address.erase(at);
+    }
 }
 
 ControlStream* Core::control(ControlId id) {
@@ -169,24 +205,20 @@ Endpoint& Core::child_endpoint(std::string_view name) {
 
 void Core::accepted(const ListenerEntry& entry, Fd socket, const net::Address& peer) {
     const bool users = entry.kind == ListenerKind::users;
-    if (draining || conns.size() >= settings.connections_max) {
+    const bool neighbours = entry.kind == ListenerKind::children;
+    const bool full = conns.size() + http2_conns.size() >= settings.connections_max;
+    if (draining || (users ? !count(peer) : full)) {
         ++counters.refused_connections;
         return;
     }
-    if (users) {
-        std::size_t& count = conns_by_address[peer.host()];
-        if (!peer.is_loopback() && !peer.is_unix() &&
-            count >= settings.connections_an_address_max) {
-            ++counters.refused_connections;
-            return;
-        }
-        ++count;
-    } else {
+    if (neighbours) {
         set_link_options(socket.get(), settings.link_silence_ms);
     }
-    auto conn =
-        std::make_unique<ServerConn>(*this, users ? From::user : From::child, entry.tls != nullptr);
+    auto conn = std::make_unique<ServerConn>(*this, neighbours ? From::child : From::user,
+                                             entry.tls != nullptr);
     ServerConn& one = *conn;
+    one.counted = users;
+    one.metrics = entry.kind == ListenerKind::metrics;
     add_server_conn(std::move(conn));
     if (Status status = one.accept(std::move(socket), peer, entry.tls); !status) {
         one.close();

@@ -3,6 +3,7 @@
 
 #include "endpoint.h"
 #include "identity_cache.h"
+#include "metrics.h"
 #include "net/head.h"
 #include "net/listener.h"
 #include "passon/engine.h"
@@ -19,6 +20,7 @@ namespace hasp::passon {
 
 class ControlStream;
 class Exchange;
+class Http2Conn;
 class LinkChild;
 class ServerConn;
 class StaticRoots;
@@ -58,6 +60,13 @@ class Core {
     // Accepted or reversed connections.
     void add_server_conn(std::unique_ptr<ServerConn> conn);
     void remove_server_conn(ServerConn& conn);
+    // One more connection of a user at this address; false: a limit is reached, and nothing is
+    // counted.
+    bool count(const net::Address& peer);
+    void uncount(const std::string& address);
+    // Its client speaks HTTP/2: the connection goes on as that, and `conn` ends.
+    void begin_http2(ServerConn& conn);
+    void remove_http2(Http2Conn& conn);
 
     ControlStream* control(ControlId id);
     void add_control(std::unique_ptr<ControlStream> stream);
@@ -74,11 +83,13 @@ class Core {
     std::shared_ptr<const net::TlsContext> upstream_tls;
     LinkCredentials credentials;
     EngineCounters counters;
+    Metrics metrics;
     IdentityCache identities;
     Endpoints endpoints;
     std::unique_ptr<StaticRoots> static_roots;
     std::unique_ptr<LinkChild> link_child;
     std::list<std::unique_ptr<ServerConn>> conns;
+    std::list<std::unique_ptr<Http2Conn>> http2_conns;
     std::unordered_map<std::string, std::size_t> conns_by_address;
     bool draining = false;
     // Ends with the core: callbacks of the keeper hold a weak pointer to it.

@@ -3,10 +3,13 @@
 #include "control_stream.h"
 #include "core.h"
 #include "exchange.h"
+#include "http2_conn.h"
 #include "link_child.h"
 #include "link_socket.h"
 #include "server_conn.h"
 #include "static_files.h"
+
+#include <algorithm>
 
 namespace hasp::passon {
 
@@ -177,11 +180,19 @@ void Engine::drain() {
     for (ServerConn* conn : state_->conns()) {
         conn->retire();
     }
+    for (const auto& one : core.http2_conns) {
+        one->retire();
+    }
 }
 
 bool Engine::idle() const {
     const EngineCounters& now = state_->core.counters;
-    return now.exchanges <= now.tunnels;
+    const auto& http2 = state_->core.http2_conns;
+    const auto& conns = state_->core.conns;
+    return now.exchanges <= now.tunnels &&
+           std::none_of(conns.begin(), conns.end(),
+                        [](const auto& one) { return one->wire.conn && one->wire.blocked(); }) &&
+           std::none_of(http2.begin(), http2.end(), [](const auto& one) { return one->owes(); });
 }
 
 const EngineCounters& Engine::counters() const {

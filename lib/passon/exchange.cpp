@@ -127,7 +127,7 @@ void Exchange::begin(std::size_t head_bytes) {
 }
 
 void Exchange::refuse(int status, const char* why) {
-    begun_ = true;
+    const bool known = std::exchange(begun_, true); // the head was read, so its method counts
     wall_us_ = core_.wall_us();
     boot_us_ = core_.boot_us();
     snapshot_ = core_.snapshot;
@@ -135,8 +135,10 @@ void Exchange::refuse(int status, const char* why) {
     why_ = why;
     served_ = "own";
     head.framing = net::Framing::none;
-    head.method = net::Method::other;
-    head.version_minor = 1;
+    if (!known) {
+        head.method = net::Method::other;
+        head.version_minor = 1;
+    }
     core_.text.assign(std::to_string(status))
         .append(" ")
         .append(net::reason_phrase(status))

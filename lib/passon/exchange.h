@@ -168,6 +168,7 @@ class Exchange {
     void answer_own(int status, std::initializer_list<Extra> extra, std::string_view type,
                     std::string_view body, bool keep = true);
     void upgrade_link(bool control);
+    void tell_metrics();
 
     // exchange_static.cpp
     void serve_static();
@@ -188,6 +189,7 @@ class Exchange {
     void send_request();
     bool write_request_head(std::string_view& out);
     void write_identity_fields(net::HeadWriter& out);
+    void write_trace_fields(net::HeadWriter& out);
     void pump_request();
     void request_step(BodyRelay::Step step);
     void retry_or_fail(const char* why);

@@ -46,6 +46,9 @@ void Exchange::write_log(std::int64_t now_us) {
     line.served = served_;
     line.why = why_;
     core_.parts.access_log.write(line);
+    if (!down_->metrics) {
+        core_.metrics.count(line, status_ == 101);
+    }
 }
 
 // Who meters: the tier that serves, and the account's home when it passed the request on above

@@ -360,6 +360,18 @@ void Exchange::answer_own(int status, std::initializer_list<Extra> extra, std::s
     end(keep);
 }
 
+void Exchange::tell_metrics() {
+    if (head.path != "/metrics" ||
+        (head.method != net::Method::get && head.method != net::Method::head)) {
+        answer_own(404, {}, plain_type, "GET /metrics is all that there is here.\n");
+        return;
+    }
+    EngineCounters& now = core_.counters;
+    now.identities = core_.identities.size();
+    answer_own(200, {{"Cache-Control", "no-store"}}, "text/plain; version=0.0.4; charset=utf-8",
+               core_.metrics.text(now, snapshot_ ? snapshot_->tier() : std::string_view{}));
+}
+
 // The child makes this connection something else: its control stream, or one on which we are the
 // client from now on.
 void Exchange::upgrade_link(bool control) {

@@ -7,6 +7,7 @@
 #include "net/fields.h"
 #include "net/target.h"
 #include "passon/request_rules.h"
+#include "request_fields.h"
 
 #include <algorithm>
 #include <charconv>
@@ -16,23 +17,6 @@ namespace hasp::passon {
 namespace {
 
 constexpr std::string_view apps_prefix = "/apps/";
-
-// Two digits for every byte.
-constexpr std::array<char, 512> hex_pairs = [] {
-    constexpr std::string_view digits = "0123456789abcdef";
-    std::array<char, 512> out{};
-    for (std::size_t byte = 0; byte < 256; ++byte) {
-        out[2 * byte] = digits[byte / 16];
-        out[2 * byte + 1] = digits[byte % 16];
-    }
-    return out;
-}();
-
-bool is_hex_id(std::string_view text) {
-    return text.size() == 32 && std::all_of(text.begin(), text.end(), [](char c) {
-               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-           });
-}
 
 // Of methods that only read, the two of calendars and files over HTTP beside HTTP's own (RFC 4918
 // §9.1, RFC 3253 §3.6).
@@ -46,9 +30,8 @@ bool only_reads(const net::RequestHead& head) {
 void Exchange::make_request_id() {
     const std::array<std::uint64_t, 2> bits{core_.random_u64(), core_.random_u64()};
     std::memcpy(id_bytes_.data(), bits.data(), id_bytes_.size());
-    for (std::size_t i = 0; i < id_bytes_.size(); ++i) {
-        std::memcpy(&id_[2 * i], &hex_pairs[2U * id_bytes_[i]], 2);
-    }
+    write_hex(id_.data(), bits[0]);
+    write_hex(&id_[16], bits[1]);
 }
 
 // Copies into the exchange's own text, which outlives the head's buffer. begin() reserved enough:
@@ -77,7 +60,7 @@ bool Exchange::read_link_fields() {
         return field == nullptr ? std::string_view{} : field->value;
     };
     const std::string_view id = head.headers.value(net::Name::x_request_id);
-    if (is_hex_id(id)) {
+    if (is_lower_hex(id, 32)) {
         std::copy(id.begin(), id.end(), id_.begin());
         id_bytes_ = id_bytes(id);
     } else {
@@ -112,6 +95,11 @@ bool Exchange::read_link_fields() {
 
 void Exchange::resolve() {
     served_ = "own";
+    if (down_->metrics) {
+        make_request_id();
+        tell_metrics();
+        return;
+    }
     if (snapshot_ == nullptr) {
         make_request_id();
         notice(Notice::keeper);
@@ -220,7 +208,7 @@ void Exchange::identify() {
                     who->groups.push_back(percent_decode(group).value_or(std::string()));
                 }
             }
-            who->sid = is_hex_id(sid_) ? std::string(sid_) : std::string();
+            who->sid = is_lower_hex(sid_, 32) ? std::string(sid_) : std::string();
             who->until_us = INT64_MAX;
             who_ = render(std::move(who));
             authorised_by_parent_ = true;
@@ -231,7 +219,7 @@ void Exchange::identify() {
     if (down_->from() == From::child) {
         if (sid_.empty()) {
             route();
-        } else if (is_hex_id(sid_)) {
+        } else if (is_lower_hex(sid_, 32)) {
             ask_who(WhoQuestion::Kind::link, down_->peer(), sid_);
         } else {
             refuse(400, "a neighbour named a session that is none");

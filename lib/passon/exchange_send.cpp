@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 
 namespace hasp::passon {
 namespace {
@@ -65,6 +66,8 @@ bool is_rewritten(net::Name id) {
     case net::Name::authorization:
     case net::Name::cdn_loop:
     case net::Name::x_request_id:
+    case net::Name::traceparent:
+    case net::Name::tracestate:
     case net::Name::forwarded:
     case net::Name::x_forwarded_for:
     case net::Name::x_forwarded_host:
@@ -125,6 +128,26 @@ void Exchange::write_identity_fields(net::HeadWriter& out) {
     }
 }
 
+// Every tier is a span of its own. A trace that begins here has the request's id for its name, so
+// that an app's own records lead to the tiers' logs.
+void Exchange::write_trace_fields(net::HeadWriter& out) {
+    const net::Header* given = head.headers.find(net::Name::traceparent);
+    const bool one = given != nullptr && head.headers.next(*given) == nullptr;
+    const std::optional<TraceParent> parent = one ? parse_traceparent(given->value) : std::nullopt;
+    std::array<char, 55> text{'0', '0', '-'};
+    std::memcpy(&text[3], (parent ? parent->trace : request_id()).data(), 32);
+    text[35] = '-';
+    write_hex(&text[36], core_.random_u64() | 1); // never all zero
+    text[52] = '-';
+    std::memcpy(&text[53], parent ? parent->flags.data() : "00", 2);
+    out.trusted("traceparent", {text.data(), text.size()});
+    // Without the one, the other means nothing (§3.3).
+    for (const net::Header* field = parent ? head.headers.find(net::Name::tracestate) : nullptr;
+         field != nullptr; field = head.headers.next(*field)) {
+        out.copy(*field);
+    }
+}
+
 bool Exchange::write_request_head(std::string_view& text) {
     using registry::Verdict;
     const bool here = verdict_ == Verdict::here;
@@ -181,6 +204,7 @@ bool Exchange::write_request_head(std::string_view& text) {
     }
     core_.text.append(snapshot_->tier());
     if_any(out, "CDN-Loop", core_.text);
+    write_trace_fields(out);
     write_identity_fields(out);
     if (asks_websocket()) {
         out.block("Connection: upgrade\r\nUpgrade: websocket\r\n");

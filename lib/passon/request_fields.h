@@ -4,7 +4,32 @@
 #include "net/head.h"
 #include "net/write_head.h"
 
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
 namespace hasp::passon {
+
+// Two digits for every byte.
+inline constexpr std::array<char, 512> hex_pairs = [] {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::array<char, 512> out{};
+    for (std::size_t byte = 0; byte < 256; ++byte) {
+        out[2 * byte] = digits[byte / 16];
+        out[2 * byte + 1] = digits[byte % 16];
+    }
+    return out;
+}();
+
+// Sixteen lower-case digits, the bytes in the order in which they lie in memory.
+inline void write_hex(char* out, std::uint64_t value) {
+    std::array<std::uint8_t, 8> bytes;
+    std::memcpy(bytes.data(), &value, 8);
+    for (std::size_t i = 0; i < 8; ++i) {
+        std::memcpy(out + 2 * i, &hex_pairs[2U * bytes[i]], 2);
+    }
+}
 
 // What an answer must say about the connection to this client.
 inline void write_connection_field(net::HeadWriter& out, const net::RequestHead& head, bool keep) {

@@ -217,6 +217,26 @@ bool mount_fits(std::string_view path, std::string_view mount) {
            (mount.empty() || path.size() == mount.size() || path[mount.size()] == '/');
 }
 
+std::optional<TraceParent> parse_traceparent(std::string_view value) {
+    constexpr std::size_t size = 55;
+    if (value.size() < size || (value.size() > size && value[size] != '-')) {
+        return std::nullopt;
+    }
+    const std::string_view version = value.substr(0, 2);
+    TraceParent out{value.substr(3, 32), value.substr(53, 2)};
+    const std::string_view parent = value.substr(36, 16);
+    const auto zero = [](std::string_view text) {
+        return text.find_first_not_of('0') == std::string_view::npos;
+    };
+    if (value[2] != '-' || value[35] != '-' || value[52] != '-' || !is_lower_hex(version, 2) ||
+        !is_lower_hex(out.trace, 32) || !is_lower_hex(parent, 16) || !is_lower_hex(out.flags, 2) ||
+        version == "ff" || (version == "00" && value.size() != size) || zero(out.trace) ||
+        zero(parent)) {
+        return std::nullopt;
+    }
+    return out;
+}
+
 bool hops_allowed(std::string_view cdn_loop, std::string_view tier, std::size_t hops_max) {
     std::size_t hops = 0;
     std::size_t own = 0;

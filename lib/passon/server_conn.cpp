@@ -24,6 +24,14 @@ Status ServerConn::accept(Fd socket, const net::Address& peer,
     return wire.conn->adopt(std::move(socket), peer, std::move(tls));
 }
 
+void ServerConn::take_stream(std::unique_ptr<net::Carrier> carrier, const net::Address& peer) {
+    single_ = true;
+    address_ = peer.host();
+    wire.conn = std::make_unique<net::Conn>(core_.reactor(), *this);
+    wire.conn->adopt(std::move(carrier), peer);
+    advance();
+}
+
 void ServerConn::take_reversed(std::unique_ptr<net::Conn> conn, std::string peer) {
     peer_ = std::move(peer);
     address_ = conn->peer().host();
@@ -47,6 +55,10 @@ void ServerConn::on_open(net::Conn& conn) {
             return;
         }
         peer_ = std::move(*name);
+    }
+    if (from_ == From::user && conn.alpn() == "h2") {
+        core_.begin_http2(*this);
+        return;
     }
     timer_.arm(core_.settings.keep_alive_ms);
     advance();
@@ -166,7 +178,7 @@ bool ServerConn::take_request() {
 }
 
 bool ServerConn::last_request() const {
-    return retired_ || requests_ >= core_.settings.requests_a_connection_max;
+    return retired_ || single_ || requests_ >= core_.settings.requests_a_connection_max;
 }
 
 void ServerConn::finish(bool keep) {
@@ -223,7 +235,12 @@ void ServerConn::close() {
 
 void ServerConn::retire() {
     retired_ = true;
-    if (exchange_ == nullptr) {
+    if (exchange_ != nullptr) {
+        return;
+    }
+    if (wire.blocked()) {
+        closing_ = true; // the rest of the last answer is still to go
+    } else {
         close();
     }
 }

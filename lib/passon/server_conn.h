@@ -24,6 +24,8 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     ~ServerConn() override;
 
     Status accept(Fd socket, const net::Address& peer, std::shared_ptr<const net::TlsContext> tls);
+    // One stream of an HTTP/2 connection.
+    void take_stream(std::unique_ptr<net::Carrier> carrier, const net::Address& peer);
     // A reversed connection that our parent may now use; `peer` is its name.
     void take_reversed(std::unique_ptr<net::Conn> conn, std::string peer);
 
@@ -37,6 +39,8 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     Exchange* exchange() const { return exchange_; }
 
     Wire wire;
+    bool metrics = false; // of a listener for metrics
+    bool counted = false; // for Core: among the connections of its address
 
     // The exchange ended. `keep`: the connection stands at the end of the request and may take
     // another.
@@ -73,6 +77,7 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     bool advancing_ = false;
     bool closing_ = false; // nothing more is read; closed when flushed
     bool gone_ = false;
+    bool single_ = false; // a stream of HTTP/2 has one request
     bool retired_ = false;
     bool parked_ = false; // a reversed connection that is idle
 };

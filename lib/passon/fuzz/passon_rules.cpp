@@ -46,6 +46,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (origin_allowed(check) && !hasp::iequals(text, "https://tokyo.example")) {
         std::abort();
     }
+    if (const auto trace = parse_traceparent(text)) {
+        if (trace->trace.size() != 32 || trace->flags.size() != 2) {
+            std::abort();
+        }
+    }
     (void)hops_allowed(text, "tokyo", 16);
     (void)is_forgeable(text, nullptr);
     return 0;

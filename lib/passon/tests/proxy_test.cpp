@@ -37,6 +37,30 @@ TEST_F(Proxy, AnAppGetsTheIdentityAndNothingThatAUserCouldForge) {
     }
 }
 
+// What the app was told of the trace, without the span of this tier.
+std::string trace_of(const Answer& answer) {
+    const std::size_t at = answer.body.find("traceparent: ") + 13;
+    return answer.body.substr(at, 35) + "…" + answer.body.substr(at + 52, 3);
+}
+
+TEST_F(Proxy, ATraceGoesOnWithASpanOfTheTierAndBeginsWithTheRequestsId) {
+    Client client(tier_.port());
+    const std::string trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-";
+    const Answer given = client.get(
+        "/apps/open/", "traceparent: " + trace + "00f067aa0ba902b7-01\r\ntracestate: a=b\r\n");
+    EXPECT_EQ(trace_of(given), trace.substr(0, 35) + "…-01");
+    EXPECT_THAT(given.body, Not(HasSubstr("00f067aa0ba902b7")));
+    EXPECT_THAT(given.body, HasSubstr("tracestate: a=b\r\n"));
+    const Answer begun = client.get("/apps/open/", "tracestate: a=b\r\n");
+    const std::size_t at = begun.body.find("X-Request-Id: ") + 14;
+    EXPECT_EQ(trace_of(begun), "00-" + begun.body.substr(at, 32) + "…-00");
+    EXPECT_THAT(begun.body, Not(HasSubstr("tracestate")));
+    const Answer twice =
+        client.get("/apps/open/", "traceparent: " + trace + "00f067aa0ba902b7-01\r\n" +
+                                      "traceparent: " + trace + "00f067aa0ba902b8-01\r\n");
+    EXPECT_THAT(trace_of(twice), Not(HasSubstr("4bf92f35")));
+}
+
 TEST_F(Proxy, AKnownSessionAsksTheKeeperOnceAndTheBackendConnectionIsReused) {
     Client client(tier_.port());
     for (int i = 0; i < 20; ++i) {

@@ -127,6 +127,28 @@ TEST(Rules, ARequestThatGoesInCirclesIsStopped) {
     EXPECT_FALSE(hops_allowed("a, b, c", "tokyo", 3));
 }
 
+TEST(Rules, ATraceOfTheClientIsTakenWhereItIsWellFormed) {
+    const std::string good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const auto parsed = parse_traceparent(good);
+    ASSERT_TRUE(parsed);
+    EXPECT_EQ(parsed->trace, "4bf92f3577b34da6a3ce929d0e0e4736");
+    EXPECT_EQ(parsed->flags, "01");
+    EXPECT_TRUE(parse_traceparent("cc" + good.substr(2) + "-what-comes-later"));
+    const std::vector<std::string> malformed{
+        "",
+        good.substr(1),
+        good + "-x",
+        "cc" + good.substr(2) + "x",
+        "ff" + good.substr(2),
+        "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+        "00-" + std::string(32, '0') + "-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+        "00_4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"};
+    for (const std::string& bad : malformed) {
+        EXPECT_FALSE(parse_traceparent(bad)) << bad;
+    }
+}
+
 TEST(HeaderEncode, KeepsVisibleAsciiAndEncodesTheRest) {
     EXPECT_EQ(header_encode("Anna Berg"), "Anna Berg");
     EXPECT_EQ(header_encode("Zo\xc3\xab 100%\r\n"), "Zo%C3%AB 100%25%0D%0A");

@@ -12,12 +12,21 @@ import json
 import queue
 import socket
 import struct
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from .websocket import GUID
 
 BLOCK = bytes(range(256)) * 256  # 64 KiB
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 256
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a client that leaves is no fault of the backend's
+            super().handle_error(request, client_address)
 
 
 class Backend:
@@ -29,7 +38,7 @@ class Backend:
         class Handler(_Handler):
             backend = outer
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = _Server(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.port = self.server.server_port
         self.url = f"http://127.0.0.1:{self.port}"

@@ -13,6 +13,9 @@ namespace hasp {
 // The whole file; refused when it is larger than limit_bytes (the message says both sizes).
 Result<std::string> read_file(const std::string& path, std::size_t limit_bytes);
 
+// The same of an open file, from where it stands; `what` names it in errors.
+Result<std::string> read_all(int fd, std::size_t limit_bytes, const std::string& what);
+
 // Replaces `path` so that after a crash either the old or the new content is there: temporary file
 // in the same folder (its name begins with unfinished_prefix), fsync, rename, fsync of the folder.
 // On error the old content stands and the temporary file is gone.

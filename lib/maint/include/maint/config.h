@@ -27,6 +27,7 @@ struct Config {
             portal_hosts; // host names of the portal; empty: any that is no app's
         std::int64_t max_connections = 20'000;
         std::int64_t max_connections_per_address = 1'000;
+        std::int64_t http2_streams = 100;
         std::int64_t head_bytes_max = 32'768;
         std::int64_t header_count_max = 100;
         std::int64_t head_s = 15;
@@ -36,6 +37,14 @@ struct Config {
         std::int64_t connect_ms = 5'000;
         std::int64_t whole_s = 0; // 0: none
     } web;
+    struct Upstream {
+        std::string ca;
+        std::string cert;
+        std::string key;
+    } upstream;
+    struct Metrics {
+        std::vector<std::string> listen; // IP:PORT
+    } metrics;
     struct Link {
         std::vector<std::string> listen;    // IP:PORT where children connect
         std::vector<std::string> addresses; // HOST:PORT that invitations and certificates carry

@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "net/address.h"
 #include "net/buffer.h"
+#include "net/carrier.h"
 #include "net/reactor.h"
 #include "net/tls.h"
 
@@ -39,19 +40,6 @@ class ConnOwner {
     ~ConnOwner() = default;
 };
 
-enum class Io : unsigned char {
-    ok,     // bytes > 0 were moved
-    again,  // nothing now: on_ready will come
-    end,    // the peer ended its side properly (FIN; with TLS close_notify)
-    cut,    // TLS only: the transport ended without close_notify; what was read may be truncated
-    failed, // reset, or a TLS error: failure() says why
-};
-
-struct IoResult {
-    Io state;
-    std::size_t bytes;
-};
-
 // Owned by its user, on one reactor's thread. No call blocks. Idle, it holds no buffer.
 class Conn final : private Handler {
   public:
@@ -67,6 +55,8 @@ class Conn final : private Handler {
     // certificate must carry (a DNS name or an IP address); empty: neither.
     Status adopt(Fd socket, const Address& peer, std::shared_ptr<const TlsContext> tls = nullptr,
                  const std::string& verify_name = {});
+    // Stands on a carrier instead of a socket: open() on return, readable and writable.
+    void adopt(std::unique_ptr<Carrier> carrier, const Address& peer);
     // Begins to connect; on_open or on_fail follows, never inside this call. An error here is a
     // local one (a malformed address; try_later: no descriptor, memory or port is left here, which
     // says nothing about the peer). The time limit is the caller's Timer.
@@ -113,15 +103,19 @@ class Conn final : private Handler {
     // A pooled connection changes hands.
     void set_owner(ConnOwner& owner) { owner_ = &owner; }
     // Leaves the reactor (call on its thread) so that another thread may attach it to its own.
-    // Precondition: open() and flushed().
+    // Precondition: open() and flushed(), on a socket.
     void detach();
     Status attach(Reactor& reactor, ConnOwner& owner);
 
+    // For the carrier alone: what became of it. May destroy this Conn, and the carrier with it.
+    void carrier_edges(Edges edges) { on_edges(edges); }
+
     Reactor& reactor() const { return *reactor_; }
+    // -1 on a carrier.
     int fd() const { return fd_.get(); }
     const Address& peer() const { return peer_; }
     const std::string& failure() const { return failure_; }
-    // Bytes on the socket, both ways, TLS overhead included.
+    // Bytes on the socket, both ways, TLS overhead included; of a carrier, what it moved.
     std::uint64_t wire_in() const { return wire_in_; }
     std::uint64_t wire_out() const { return wire_out_; }
 
@@ -150,6 +144,7 @@ class Conn final : private Handler {
     Reactor* reactor_;
     ConnOwner* owner_;
     std::unique_ptr<TlsLink> tls_;
+    std::unique_ptr<Carrier> carrier_;
     Fd fd_;
     Phase phase_ = Phase::idle;
     bool readable_ = false;

@@ -42,6 +42,7 @@ struct LinkCredentials {
 enum class ListenerKind : std::uint8_t {
     users,    // browsers and programs
     children, // link: TLS with a required client certificate
+    metrics,  // answers GET /metrics (doc/metrics.md), and nothing else
 };
 
 // Bodies of requests and answers that crossed links, from this tier's side.

@@ -60,6 +60,15 @@ bool origin_allowed(const OriginCheck& check);
 // empty or begins with a slash, and stays beneath the upstream's own path.
 bool mount_fits(std::string_view path, std::string_view mount);
 
+// A traceparent (W3C Trace Context, level 1, §3.2): "00-" trace "-" parent "-" flags. Of a later
+// version the part that this one knows is taken. Nothing for what is malformed: the request begins
+// a trace of its own then.
+struct TraceParent {
+    std::string_view trace; // 32 lower-case hex digits, not all zero
+    std::string_view flags; // 2
+};
+std::optional<TraceParent> parse_traceparent(std::string_view value);
+
 // One more hop in CDN-Loop (RFC 8586): false when `tier` stands twice already or `hops_max` is
 // reached.
 bool hops_allowed(std::string_view cdn_loop, std::string_view tier, std::size_t hops_max);

@@ -18,6 +18,7 @@ struct Settings {
     // Of a piece of an upload by somebody whose token was verified (hasp push-app).
     std::size_t push_body_bytes_max = 320 * 1024;
     std::size_t requests_a_connection_max = 100'000;
+    std::uint32_t http2_streams_max = 100; // requests under way on one HTTP/2 connection
     // Limits of the engine (one per loop).
     std::size_t connections_max = 20'000;
     std::size_t connections_an_address_max = 2'000; // loopback is not counted

@@ -1,0 +1,621 @@
+// An nghttp2 client in memory on one side, Conns over the streams' carriers on the other.
+#include "net/http2.h"
+
+#include "http2_stream.h"
+#include "io_fixture.h"
+
+#include <cstring>
+#include <gmock/gmock.h>
+#include <map>
+#include <nghttp2/nghttp2.h>
+
+namespace hasp::net {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+using Fields = std::vector<std::pair<std::string, std::string>>;
+
+// What became of one request, as the client saw it.
+struct Seen {
+    Fields fields;
+    std::vector<std::string> interim; // statuses
+    std::string body;
+    bool ended = false;
+    bool closed = false;
+    std::uint32_t error = 0;
+    std::string to_send; // of the request's body
+    bool to_send_ends = true;
+
+    std::string field(const std::string& name) const {
+        for (const auto& [key, value] : fields) {
+            if (key == name) {
+                return value;
+            }
+        }
+        return "(none)";
+    }
+};
+
+class Client {
+  public:
+    explicit Client(bool reads = true) {
+        nghttp2_session_callbacks* callbacks = nullptr;
+        nghttp2_session_callbacks_new(&callbacks);
+        nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+        nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+        nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+        nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
+        nghttp2_option* options = nullptr;
+        nghttp2_option_new(&options);
+        nghttp2_option_set_no_auto_window_update(options, reads ? 0 : 1);
+        // What a hostile client sends, this one has to be able to send too.
+        nghttp2_option_set_no_http_messaging(options, 1);
+        nghttp2_session_client_new2(&session_, callbacks, this, options);
+        nghttp2_option_del(options);
+        nghttp2_session_callbacks_del(callbacks);
+        nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, nullptr, 0);
+    }
+    ~Client() { nghttp2_session_del(session_); }
+    Client(const Client&) = delete;
+    Client& operator=(const Client&) = delete;
+
+    std::int32_t ask(const Fields& fields, const std::string& body = {}, bool has_body = false,
+                     bool ends = true) {
+        std::vector<nghttp2_nv> pairs;
+        for (const auto& [name, value] : fields) {
+            pairs.push_back(
+                {text(name), text(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
+        }
+        nghttp2_data_provider provider{};
+        provider.read_callback = give;
+        const std::int32_t id =
+            nghttp2_submit_request(session_, nullptr, pairs.data(), pairs.size(),
+                                   has_body || !body.empty() ? &provider : nullptr, nullptr);
+        seen[id].to_send = body;
+        seen[id].to_send_ends = ends;
+        return id;
+    }
+    std::int32_t get(const std::string& path, Fields more = {}) {
+        Fields fields{
+            {":method", "GET"}, {":scheme", "https"}, {":path", path}, {":authority", "wiki.test"}};
+        fields.insert(fields.end(), more.begin(), more.end());
+        return ask(fields);
+    }
+    std::string take() {
+        std::string out;
+        for (;;) {
+            const std::uint8_t* bytes = nullptr;
+            const auto size = nghttp2_session_mem_send(session_, &bytes);
+            if (size <= 0) {
+                return out;
+            }
+            out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size));
+        }
+    }
+    void give_bytes(const std::string& bytes) {
+        nghttp2_session_mem_recv(session_, text(bytes), bytes.size());
+    }
+    void more(std::int32_t id, const std::string& bytes, bool ends) {
+        seen[id].to_send += bytes;
+        seen[id].to_send_ends = ends;
+        nghttp2_session_resume_data(session_, id);
+    }
+    void reset(std::int32_t id) {
+        nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+    }
+    nghttp2_session* session() { return session_; }
+
+    std::map<std::int32_t, Seen> seen;
+    std::map<std::int32_t, std::uint32_t> settings;
+    std::uint32_t goaway = 0;
+    bool gone_away = false;
+
+  private:
+    static std::uint8_t* text(const std::string& from) {
+        return const_cast<std::uint8_t*>(reinterpret_cast<const std::uint8_t*>(from.data()));
+    }
+    static Client& of(void* context) { return *static_cast<Client*>(context); }
+    static int on_header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name,
+                         std::size_t name_size, const std::uint8_t* value, std::size_t value_size,
+                         std::uint8_t, void* context) {
+        Seen& one = of(context).seen[frame->hd.stream_id];
+        const std::string key(reinterpret_cast<const char*>(name), name_size);
+        const std::string said(reinterpret_cast<const char*>(value), value_size);
+        if (key == ":status" && said[0] == '1') {
+            one.interim.push_back(said);
+        } else {
+            one.fields.emplace_back(key, said);
+        }
+        return 0;
+    }
+    static int on_data(nghttp2_session*, std::uint8_t, std::int32_t id, const std::uint8_t* bytes,
+                       std::size_t size, void* context) {
+        of(context).seen[id].body.append(reinterpret_cast<const char*>(bytes), size);
+        return 0;
+    }
+    static int on_frame(nghttp2_session*, const nghttp2_frame* frame, void* context) {
+        Client& self = of(context);
+        if (frame->hd.type == NGHTTP2_GOAWAY) {
+            self.goaway = frame->goaway.error_code;
+            self.gone_away = true;
+        } else if (frame->hd.type == NGHTTP2_SETTINGS) {
+            for (std::size_t i = 0; i < frame->settings.niv; ++i) {
+                self.settings[frame->settings.iv[i].settings_id] = frame->settings.iv[i].value;
+            }
+        } else if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+            self.seen[frame->hd.stream_id].ended = true;
+        }
+        return 0;
+    }
+    static int on_close(nghttp2_session*, std::int32_t id, std::uint32_t error, void* context) {
+        of(context).seen[id].closed = true;
+        of(context).seen[id].error = error;
+        return 0;
+    }
+    static ssize_t give(nghttp2_session*, std::int32_t id, std::uint8_t* into, std::size_t size,
+                        std::uint32_t* flags, nghttp2_data_source*, void* context) {
+        Seen& one = of(context).seen[id];
+        const std::size_t bytes = std::min(size, one.to_send.size());
+        if (bytes == 0 && !one.to_send_ends) {
+            return NGHTTP2_ERR_DEFERRED;
+        }
+        std::memcpy(into, one.to_send.data(), bytes);
+        one.to_send.erase(0, bytes);
+        if (one.to_send.empty() && one.to_send_ends) {
+            *flags |= NGHTTP2_DATA_FLAG_EOF;
+        }
+        return static_cast<ssize_t>(bytes);
+    }
+
+    nghttp2_session* session_ = nullptr;
+};
+
+struct Http2Test : LoopTest {
+    SeededRandom random{1};
+    Http2Limits limits;
+    std::unique_ptr<Http2Server> server;
+    std::int64_t now_ms = 1'000;
+    int wakes = 0;
+    bool good = true;
+    Client client;
+    std::vector<std::unique_ptr<Peer>> peers; // one a stream, in order
+
+    void SetUp() override { make(); }
+    void make() {
+        server = std::make_unique<Http2Server>(
+            limits, random, [](void* self) { ++static_cast<Http2Test*>(self)->wakes; }, this);
+    }
+    // Until neither has anything to say.
+    void exchange() {
+        for (;;) {
+            std::string out;
+            server->produce(out, 1 << 20);
+            client.give_bytes(out);
+            const std::string in = client.take();
+            if (in.empty() && out.empty()) {
+                return;
+            }
+            good = in.empty() ? good : server->receive(in, now_ms);
+            while (auto carrier = server->next_request()) {
+                peers.push_back(std::make_unique<Peer>(*reactor));
+                peers.back()->conn.adopt(std::move(carrier), Address{});
+                peers.back()->go();
+            }
+            server->deliver();
+        }
+    }
+    Peer& peer(std::size_t i = 0) { return *peers.at(i); }
+    void answer(Peer& one, const std::string& text) {
+        one.to_send += text;
+        one.go();
+        exchange();
+    }
+};
+
+TEST_F(Http2Test, ARequestIsTextOfHttp1ToItsConn) {
+    client.get("/a?b=c", {{"accept", "*/*"}, {"cookie", "a=1"}, {"cookie", "b=2"}});
+    exchange();
+    ASSERT_EQ(peers.size(), 1U);
+    EXPECT_EQ(peer().received, "GET /a?b=c HTTP/1.1\r\nHost: wiki.test\r\naccept: */*\r\n"
+                               "Cookie: a=1; b=2\r\n\r\n");
+    EXPECT_EQ(client.settings[NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL], 1U);
+    EXPECT_EQ(client.settings[NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS], 100U);
+}
+
+TEST_F(Http2Test, AnAnswerOfHttp1BecomesFieldsAndData) {
+    const auto id = client.get("/");
+    exchange();
+    answer(peer(), "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n"
+                   "Connection: keep-alive\r\nX-Name: Value\r\n\r\nhel");
+    EXPECT_EQ(client.seen[id].interim, std::vector<std::string>{"100"});
+    EXPECT_EQ(client.seen[id].field(":status"), "200");
+    EXPECT_EQ(client.seen[id].field("x-name"), "Value");
+    EXPECT_EQ(client.seen[id].field("connection"), "(none)");
+    EXPECT_EQ(client.seen[id].body, "hel");
+    EXPECT_FALSE(client.seen[id].ended);
+    answer(peer(), "lo");
+    EXPECT_EQ(client.seen[id].body, "hello");
+    EXPECT_TRUE(client.seen[id].closed);
+    EXPECT_EQ(client.seen[id].error, 0U);
+    EXPECT_EQ(peer().last, Io::end) << "the Conn learns that there is no further request";
+    EXPECT_EQ(server->streams(), 0U);
+}
+
+TEST_F(Http2Test, AChunkedAnswerLosesItsFraming) {
+    const auto id = client.get("/");
+    exchange();
+    answer(peer(), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    EXPECT_EQ(client.seen[id].body, "abc") << "it is not held back until the end";
+    answer(peer(), "2;x=y\r\nde\r\n0\r\n\r\n");
+    EXPECT_EQ(client.seen[id].body, "abcde");
+    EXPECT_EQ(client.seen[id].field("transfer-encoding"), "(none)");
+    EXPECT_TRUE(client.seen[id].ended);
+}
+
+TEST_F(Http2Test, HeadAnd304EndWithTheirFields) {
+    Fields fields{
+        {":method", "HEAD"}, {":scheme", "https"}, {":path", "/"}, {":authority", "a.test"}};
+    const auto head = client.ask(fields);
+    const auto unchanged = client.get("/");
+    exchange();
+    answer(peer(0), "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n");
+    answer(peer(1), "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n");
+    EXPECT_TRUE(client.seen[head].ended && client.seen[unchanged].ended);
+    EXPECT_EQ(client.seen[head].field("content-length"), "500");
+}
+
+TEST_F(Http2Test, ABodyWithoutALengthIsChunkedAndOneWithALengthIsNot) {
+    const Fields post{
+        {":method", "POST"}, {":scheme", "https"}, {":path", "/"}, {":authority", "a.test"}};
+    client.ask(post, "hello");
+    Fields sized = post;
+    sized.emplace_back("content-length", "5");
+    client.ask(sized, "hello");
+    client.ask(post);
+    exchange();
+    EXPECT_THAT(peer(0).received,
+                HasSubstr("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"));
+    EXPECT_THAT(peer(1).received, HasSubstr("content-length: 5\r\n\r\nhello"));
+    EXPECT_THAT(peer(2).received, HasSubstr("Content-Length: 0\r\n\r\n"));
+    EXPECT_EQ(peer(0).last, Io::ok) << "the end of a request is not the end of its client";
+}
+
+TEST_F(Http2Test, AnUploadGetsNoFurtherThanItsReader) {
+    limits.window = 65'535;
+    make();
+    const std::string big(500'000, 'x');
+    const auto id = client.ask({{":method", "PUT"},
+                                {":scheme", "https"},
+                                {":path", "/"},
+                                {":authority", "a.test"},
+                                {"content-length", "500000"}},
+                               big);
+    // The head, and then nothing, is read.
+    std::string out;
+    server->produce(out, 1 << 20);
+    client.give_bytes(out);
+    good = server->receive(client.take(), now_ms);
+    peers.push_back(std::make_unique<Peer>(*reactor));
+    peer().reading = false;
+    peer().conn.adopt(server->next_request(), Address{});
+    exchange();
+    EXPECT_EQ(client.seen[id].to_send.size(), big.size() - 65'535);
+    peer().reading = true;
+    peer().go();
+    exchange();
+    EXPECT_EQ(client.seen[id].to_send.size(), 0U);
+    EXPECT_THAT(peer().received, testing::EndsWith(std::string(1000, 'x')));
+}
+
+TEST_F(Http2Test, AnAnswerGetsNoFurtherThanItsClientAndItsRoom) {
+    Client slow(false);
+    const auto id = slow.get("/");
+    std::string out;
+    server->produce(out, 1 << 20);
+    slow.give_bytes(out);
+    server->receive(slow.take(), now_ms);
+    peers.push_back(std::make_unique<Peer>(*reactor));
+    peer().conn.adopt(server->next_request(), Address{});
+    peer().to_send =
+        "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + std::string(1'000'000, 'y');
+    for (int i = 0; i < 20; ++i) {
+        peer().go();
+        out.clear();
+        server->produce(out, 1 << 20);
+        slow.give_bytes(out);
+        server->deliver();
+    }
+    EXPECT_EQ(slow.seen[id].body.size(), 65'535U);
+    EXPECT_LE(peer().sent, 65'535U + limits.answer_room + 100);
+    EXPECT_TRUE(server->owes());
+    peer().conn.close();
+    server->produce(out, 1 << 20);
+    slow.give_bytes(out);
+    EXPECT_EQ(slow.seen[id].error, NGHTTP2_INTERNAL_ERROR) << "half an answer is not taken for one";
+}
+
+TEST_F(Http2Test, AResetReachesTheConn) {
+    const auto id = client.get("/");
+    exchange();
+    EXPECT_FALSE(peer().conn.broken());
+    client.reset(id);
+    exchange();
+    EXPECT_TRUE(peer().conn.broken());
+    EXPECT_EQ(peer().last, Io::failed);
+    EXPECT_EQ(peer().conn.write("HTTP/1.1 200 OK\r\n").state, Io::failed);
+    EXPECT_TRUE(good);
+}
+
+TEST_F(Http2Test, AnAnswerBeforeTheRequestHasEndedEndsIt) {
+    const auto id = client.ask(
+        {{":method", "POST"}, {":scheme", "https"}, {":path", "/"}, {":authority", "a.test"}},
+        "some", true, false);
+    exchange();
+    answer(peer(), "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n");
+    peer().conn.close();
+    exchange();
+    EXPECT_EQ(client.seen[id].field(":status"), "413");
+    EXPECT_TRUE(client.seen[id].closed);
+    EXPECT_EQ(client.seen[id].error, NGHTTP2_NO_ERROR);
+}
+
+TEST_F(Http2Test, AWebSocketIsAskedForByConnectAndTunnelled) {
+    const auto id = client.ask({{":method", "CONNECT"},
+                                {":protocol", "websocket"},
+                                {":scheme", "https"},
+                                {":path", "/chat"},
+                                {":authority", "a.test"},
+                                {"sec-websocket-version", "13"}},
+                               {}, true, false);
+    exchange();
+    EXPECT_THAT(peer().received, StartsWith("GET /chat HTTP/1.1\r\nHost: a.test\r\n"));
+    EXPECT_THAT(peer().received,
+                HasSubstr("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: "));
+    answer(peer(),
+           "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+           "Sec-WebSocket-Accept: x\r\n\r\nfrom the app");
+    EXPECT_EQ(client.seen[id].field(":status"), "200");
+    EXPECT_EQ(client.seen[id].field("sec-websocket-accept"), "(none)");
+    EXPECT_EQ(client.seen[id].body, "from the app");
+    peer().received.clear();
+    client.more(id, "from the user", false);
+    exchange();
+    EXPECT_EQ(peer().received, "from the user");
+    client.more(id, "", true);
+    exchange();
+    EXPECT_EQ(peer().last, Io::end) << "a tunnel's end is told at once";
+    peer().conn.shutdown_write();
+    exchange();
+    EXPECT_TRUE(client.seen[id].closed);
+    EXPECT_EQ(client.seen[id].error, 0U);
+}
+
+TEST_F(Http2Test, FieldsThatCouldDivideARequestMakeNone) {
+    const auto path = client.get("/a HTTP/1.1\r\nX-Evil: 1\r\n\r\nGET /b");
+    const auto method = client.ask(
+        {{":method", "GET /x"}, {":scheme", "https"}, {":path", "/"}, {":authority", "a.test"}});
+    const auto two_hosts = client.get("/", {{"host", "other.test"}});
+    const auto hop = client.get("/", {{"connection", "x-secret"}});
+    const auto coded = client.get("/", {{"transfer-encoding", "chunked"}});
+    const auto value = client.get("/", {{"x", "a\r\nb: c"}});
+    const auto scheme = client.ask(
+        {{":method", "GET"}, {":scheme", "ftp"}, {":path", "/"}, {":authority", "a.test"}});
+    exchange();
+    for (const auto id : {path, method, two_hosts, hop, coded, value, scheme}) {
+        EXPECT_EQ(client.seen[id].error, NGHTTP2_PROTOCOL_ERROR) << id;
+    }
+    EXPECT_TRUE(peers.empty());
+}
+
+TEST_F(Http2Test, AHeadThatIsTooLongIsHandedOnCutSoThatItIsRefusedLikeAnyOther) {
+    Fields many;
+    for (int i = 0; i < 10; ++i) {
+        many.emplace_back("x-" + std::to_string(i), std::string(5'000, 'v'));
+    }
+    client.get("/", many);
+    exchange();
+    ASSERT_EQ(peers.size(), 1U);
+    EXPECT_GT(peer().received.size(), limits.head_max);
+    EXPECT_LT(peer().received.size(), limits.head_max + 6'000);
+}
+
+TEST_F(Http2Test, AFloodOfFramesThatAskForNothingEndsTheConnection) {
+    for (int i = 0; i < 100 && good; ++i) {
+        for (int k = 0; k < 100; ++k) {
+            nghttp2_submit_ping(client.session(), NGHTTP2_FLAG_NONE, nullptr);
+        }
+        exchange();
+    }
+    EXPECT_FALSE(good);
+    EXPECT_EQ(client.goaway, NGHTTP2_ENHANCE_YOUR_CALM);
+    EXPECT_THAT(server->why(), HasSubstr("floods"));
+}
+
+TEST_F(Http2Test, RequestsThatAreResetAtOnceEndTheConnection) {
+    int asked = 0;
+    for (; asked < 5'000 && good; ++asked) {
+        const auto id = client.get("/");
+        exchange();
+        client.reset(id);
+        exchange();
+    }
+    EXPECT_FALSE(good);
+    EXPECT_LT(asked, 500);
+}
+
+TEST_F(Http2Test, WhatABusyPageAsksForIsNoFlood) {
+    for (int i = 0; i < 3'000; ++i) {
+        client.get("/");
+        exchange();
+        answer(*peers.back(), "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
+    }
+    EXPECT_TRUE(good);
+}
+
+TEST_F(Http2Test, WhatIsNoHttp2Ends) {
+    EXPECT_FALSE(server->receive("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", now_ms));
+}
+
+TEST_F(Http2Test, GoAwayLetsWhatIsOpenEnd) {
+    const auto id = client.get("/");
+    exchange();
+    server->go_away();
+    exchange();
+    EXPECT_TRUE(client.gone_away);
+    EXPECT_FALSE(server->finished());
+    answer(peer(), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    EXPECT_EQ(client.seen[id].body, "ok");
+    EXPECT_EQ(server->streams(), 0U);
+}
+
+TEST_F(Http2Test, TheEndOfTheConnectionReachesEveryConn) {
+    client.get("/a");
+    client.get("/b");
+    exchange();
+    server->close();
+    EXPECT_TRUE(peer(0).conn.broken() && peer(1).conn.broken());
+    server.reset();
+    EXPECT_EQ(peer(0).conn.write("x").state, Io::failed);
+}
+
+TEST(Http2StreamTest, WindowIsGivenBackForPayloadAndNeverForItsFraming) {
+    Http2Stream stream(1, 32'768, 65'536);
+    for (const auto& [name, value] : Fields{
+             {":method", "POST"}, {":scheme", "https"}, {":path", "/"}, {":authority", "a.test"}}) {
+        stream.request.field(name, value);
+    }
+    stream.begin_request(false, {});
+    std::size_t payload = 0, credit = 0, waiting = 0;
+    char room[4096];
+    for (int i = 0; i < 20'000; ++i) { // a byte a frame is six bytes of text
+        stream.body("x");
+        ++payload;
+        if (i % 700 == 0) {
+            waiting += stream.read(room).bytes;
+            credit += stream.take_credit();
+            EXPECT_LE(credit, payload);
+        }
+    }
+    EXPECT_GE(payload - credit, (payload * 6 - waiting) / 6 - 200) << "what waits is held back";
+    while (stream.read(room).state == Io::ok) {
+        credit += stream.take_credit();
+    }
+    EXPECT_EQ(credit, payload);
+    EXPECT_EQ(stream.unread, 0U);
+}
+
+TEST_F(Http2Test, AHeadOfWhichTheRestNeverComesIsNoStreamAndHasItsTime) {
+    client.get("/");
+    std::string bytes = client.take();
+    now_ms = 5'000;
+    EXPECT_TRUE(server->receive(std::string_view(bytes).substr(0, bytes.size() - 3), now_ms));
+    EXPECT_EQ(server->streams(), 0U);
+    EXPECT_EQ(server->head_since_ms(), 5'000);
+    EXPECT_TRUE(server->receive(std::string_view(bytes).substr(bytes.size() - 3), 6'000));
+    EXPECT_EQ(server->streams(), 1U);
+    EXPECT_EQ(server->head_since_ms(), 0);
+}
+
+TEST_F(Http2Test, FieldsBeyondFourHeadsAreNotEvenRead) {
+    Fields many;
+    for (int i = 0; i < 60; ++i) {
+        many.emplace_back("x-" + std::to_string(i), std::string(3'000, 'v'));
+    }
+    const auto id = client.get("/", many);
+    exchange();
+    EXPECT_TRUE(client.seen[id].closed);
+    EXPECT_NE(client.seen[id].error, 0U);
+    EXPECT_TRUE(peers.empty());
+    EXPECT_EQ(server->head_since_ms(), 0);
+}
+
+TEST_F(Http2Test, APageInsteadOfATunnelIsNotTakenForOne) {
+    const auto id = client.ask({{":method", "CONNECT"},
+                                {":protocol", "websocket"},
+                                {":scheme", "https"},
+                                {":path", "/chat"},
+                                {":authority", "a.test"},
+                                {"sec-websocket-key", "mine"}},
+                               {}, true, false);
+    exchange();
+    EXPECT_THAT(peer().received, testing::Not(HasSubstr("mine")));
+    answer(peer(), "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage");
+    EXPECT_EQ(client.seen[id].field(":status"), "502");
+}
+
+TEST_F(Http2Test, ABodyBehindAnAnswerToHeadIsDroppedAndTheAnswerStays) {
+    const auto id = client.ask(
+        {{":method", "HEAD"}, {":scheme", "https"}, {":path", "/"}, {":authority", "a.test"}});
+    exchange();
+    answer(peer(), "HTTP/1.1 431 Too Large\r\nContent-Length: 4\r\n\r\n431\n");
+    EXPECT_EQ(client.seen[id].field(":status"), "431");
+    EXPECT_EQ(client.seen[id].error, 0U);
+}
+
+TEST_F(Http2Test, ARequestThatNobodyTookMayBeSentAgain) {
+    const auto id = client.get("/");
+    std::string out;
+    server->produce(out, 1 << 20);
+    client.give_bytes(out);
+    server->receive(client.take(), now_ms);
+    server->next_request()->leave(false);
+    out.clear();
+    server->produce(out, 1 << 20);
+    client.give_bytes(out);
+    EXPECT_EQ(client.seen[id].error, NGHTTP2_REFUSED_STREAM);
+}
+
+TEST_F(Http2Test, AnAnswerThatNobodyReadsIsDroppedAtTheSecondLookAndTheOthersLive) {
+    Client slow(false);
+    const auto give = [&] {
+        std::string out;
+        server->produce(out, 1 << 20);
+        slow.give_bytes(out);
+        server->receive(slow.take(), now_ms);
+        server->deliver();
+    };
+    const auto stuck = slow.get("/stuck");
+    const auto events = slow.get("/events");
+    give();
+    for (int i = 0; i < 2; ++i) {
+        peers.push_back(std::make_unique<Peer>(*reactor));
+        peer(static_cast<std::size_t>(i)).conn.adopt(server->next_request(), Address{});
+    }
+    peer(1).to_send = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    peer(1).go();
+    give();
+    peer(0).to_send =
+        "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + std::string(100'000, 'y');
+    for (int i = 0; i < 5; ++i) {
+        peer(0).go();
+        give();
+    }
+    ASSERT_EQ(peer(0).sent, peer(0).to_send.size());
+    peer(0).conn.close(); // the exchange is over: its last bytes are the server's to send
+    EXPECT_TRUE(server->owes());
+    server->reset_stuck(1'024);
+    give();
+    EXPECT_FALSE(slow.seen[stuck].closed) << "the first look only remembers";
+    server->reset_stuck(1'024);
+    give();
+    EXPECT_TRUE(slow.seen[stuck].closed);
+    EXPECT_FALSE(slow.seen[events].closed);
+    EXPECT_FALSE(server->owes());
+}
+
+TEST_F(Http2Test, AnAnswerThatIsNoHttpResetsItsStreamAlone) {
+    const auto id = client.get("/");
+    const auto other = client.get("/");
+    exchange();
+    peer(0).to_send = "this is no answer\r\n\r\n";
+    peer(0).go();
+    exchange();
+    EXPECT_EQ(client.seen[id].error, NGHTTP2_INTERNAL_ERROR);
+    answer(peer(1), "HTTP/1.1 204 No Content\r\n\r\n");
+    EXPECT_TRUE(client.seen[other].ended);
+}
+
+} // namespace
+} // namespace hasp::net

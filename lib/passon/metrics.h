@@ -1,0 +1,53 @@
+// What Prometheus reads (text format 0.0.4): counters of this engine and how long answers took. The
+// names are documented in doc/metrics.md. One thread; nothing is allocated for an app that is
+// known.
+#pragma once
+
+#include "passon/access_log.h"
+#include "passon/engine.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+namespace hasp::passon {
+
+class Metrics {
+  public:
+    // Upper ends of the buckets, in microseconds; one more holds what took longer.
+    static constexpr std::array<std::int64_t, 14> bucket_us{
+        1'000,   2'500,   5'000,     10'000,    25'000,    50'000,     100'000,
+        250'000, 500'000, 1'000'000, 2'500'000, 5'000'000, 10'000'000, 60'000'000};
+    // Apps with figures of their own; those that come later share one row, "(others)".
+    static constexpr std::size_t apps_max = 200;
+
+    // A finished exchange. Its app counts by name only where it is held here or by a child: other
+    // names are what clients made up. `tunnel`: how long it stayed says nothing about speed.
+    void count(const AccessLine& line, bool tunnel);
+    std::string text(const EngineCounters& now, std::string_view tier) const;
+
+  private:
+    struct Route {
+        std::array<std::uint64_t, bucket_us.size() + 1> durations{};
+        std::array<std::uint64_t, 6> by_class{}; // index 2: 2xx; 0: no answer
+        std::uint64_t duration_us = 0;
+        std::uint64_t bytes_in = 0;
+        std::uint64_t bytes_out = 0;
+    };
+    struct Hash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const {
+            return std::hash<std::string_view>()(text);
+        }
+    };
+    Route& route_of(std::string_view app, std::string_view served);
+
+    // "app\nserved"
+    std::unordered_map<std::string, Route, Hash, std::equal_to<>> routes_;
+    std::string key_;
+};
+
+} // namespace hasp::passon

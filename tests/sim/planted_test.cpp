@@ -102,7 +102,7 @@ const std::vector<Planted>& planted() {
              };
          },
          {"after peace every level agrees", "no acknowledged act is lost"},
-         20},
+         46},
         {"AFileThatIsPutInPlaceAndNotSynced",
          [](World& world) {
              for (const auto& machine : world.machines) {

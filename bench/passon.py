@@ -1,139 +1,50 @@
 """bench/run passon: processor time per request that is passed on, hasp against nginx. bench/README.md has the method."""
-import argparse
-import os
 import sys
-import tempfile
-import time
-from pathlib import Path
 
-from measure import OTHERS_PCT_MAX, Figure, core_busy_s, finish, tree_cpu_s
-from peers import BackendProcess, Nginx, load, nginx_version
-
-from harness.tree import Tree, free_port  # found by measure.py's path
-
-SERVER_CORE, LOAD_CORE = 0, 1
-CONNECTIONS = 32
-BODY_BYTES = 1024
-RATE_OF_PEERS_FULL_SPEED = 0.7
-ROUNDS_DISCARDED_MAX = 20
-
-BROWSER_HEADERS = [
-    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/128.0.0.0 Safari/537.36",
-    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
-    "Accept-Language: en-GB,en;q=0.9,ja;q=0.8", "Accept-Encoding: gzip, deflate, br", "Cache-Control: max-age=0",
-    "Upgrade-Insecure-Requests: 1", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document",
-    "DNT: 1"]
+from compare import Case, cpu, main_of
+from measure import Figure
+from servers import Servers
 
 
-class Side:
-    """hasp or nginx: where it listens, what is sent to it, and the process whose tree is measured."""
+def cases(servers: Servers) -> dict:
+    """{name: a function that makes the case}: what is not chosen is not started."""
+    at = servers
+    large = {"count": 8_000, "target": "/apps/bench/page?size=102400"}
 
-    def __init__(self, name, port, pid, request):
-        self.name, self.port, self.pid, self.request = name, port, pid, request
+    def plain(name, connections, limit, **more):
+        return lambda: Case(name, at.hasp(), at.nginx(), [(cpu(name, limit), "cpu_us")], connections, **more)
 
-    def round(self, count, rate):
-        begin, own, busy = time.monotonic(), tree_cpu_s(self.pid), core_busy_s(SERVER_CORE)
-        seen = load(self.port, CONNECTIONS, count, rate, self.request, LOAD_CORE)
-        own, busy = tree_cpu_s(self.pid) - own, core_busy_s(SERVER_CORE) - busy
-        seconds = time.monotonic() - begin
-        seen["cpu_us"] = own * 1e6 / count
-        seen["others_pct"] = max(0.0, busy - own) / seconds * 100.0
-        return seen
+    def full(name, connections):
+        return lambda: Case(name, at.hasp(), at.nginx(), [
+            (cpu(f"plain_c{connections}_full"), "cpu_us"), (Figure(f"rps_c{connections}_full", "req/s", "max", None, "nginx"), "rps")],
+            connections, rate_part=0)
 
+    def late(name, part):
+        figure = Figure(name, "us", "min", 1.0, "nginx", by_interval=True)
+        return lambda: Case(name, at.hasp(), at.nginx(), [(figure, "p99_us")], rate_part=part)
 
-def request_file(folder: Path, name: str, host: str, cookie: str) -> Path:
-    file = folder / f"{name}.request"
-    lines = ["GET /apps/bench/page?id=17 HTTP/1.1", f"Host: {host}", *BROWSER_HEADERS, f"Cookie: {cookie}"]
-    file.write_bytes(("\r\n".join(lines) + "\r\n\r\n").encode())
-    return file
-
-
-def compare(title, sides, rounds, count, rate, figures, quiet_wanted):
-    """ABBA: each round measures ours, theirs, theirs, ours, and counts the two means. Rounds that others disturbed go."""
-    ours, theirs = sides
-    kept = discarded = 0
-    while kept < rounds:
-        seen = [side.round(count, rate) for side in (ours, theirs, theirs, ours)]
-        others = max(s["others_pct"] for s in seen)
-        mean = {key: ((seen[0][key] + seen[3][key]) / 2, (seen[1][key] + seen[2][key]) / 2)
-                for key in ("cpu_us", "rps", "p50_us", "p99_us", "idle_pct")}
-        verdict = ""
-        if others > OTHERS_PCT_MAX and quiet_wanted:
-            discarded += 1
-            verdict = "  discarded: others took part of the core"
-            if discarded > ROUNDS_DISCARDED_MAX:
-                raise SystemExit(f"{discarded} rounds were disturbed: this machine is too busy to measure on")
-        else:
-            kept += 1
-            for figure, key in figures:
-                figure.add(*mean[key])
-        print(f"{title} round {kept}: " + ", ".join(
-            f"{side.name} {mean['cpu_us'][i]:.2f} us {mean['rps'][i]:.0f}/s p50 {mean['p50_us'][i]:.0f} p99 {mean['p99_us'][i]:.0f} us "
-            f"generator idle {mean['idle_pct'][i]:.0f} %" for i, side in enumerate(sides)) + f", others {others:.1f} %{verdict}", flush=True)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench/run passon")
-    parser.add_argument("--json", default="", metavar="FILE")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--requests", type=int, default=100000, help="of each measurement")
-    parser.add_argument("--any-noise", action="store_true", help="keep rounds that others disturbed (to try the bench itself)")
-    parser.add_argument("--peer-only", action="store_true", help="nginx against bare nginx (to try the bench itself)")
-    chosen = parser.parse_args()
-    if (os.cpu_count() or 1) < 2:
-        raise SystemExit("bench/run passon needs two cores: one for the server, one for the generator and the backend")
-
-    with tempfile.TemporaryDirectory(prefix="hasp-bench.") as temporary:
-        folder = Path(temporary)
-        folder.chmod(0o755)
-        backend = BackendProcess(free_port(), BODY_BYTES, LOAD_CORE)
-        nginx = Nginx(folder / "nginx", free_port(), backend.port, SERVER_CORE)
-        bare = Nginx(folder / "bare", free_port(), backend.port, SERVER_CORE, duties=False)
-        tree = None
-        try:
-            cookie = "session=0123456789abcdef0123456789abcdef0123456789a"
-            if not chosen.peer_only:
-                os.sched_setaffinity(0, {SERVER_CORE})  # inherited by the tiers that are started now
-                tree = Tree(["center"], gates=False)
-                os.sched_setaffinity(0, {SERVER_CORE, LOAD_CORE})
-                tree.top.upstream_app("bench", f"http://127.0.0.1:{backend.port}")
-                tree.top.user_add("reception", "sakura-2001", "Reception", groups=["desk"], apps=["bench"])
-                browser = tree.top.browser()
-                browser.log_in("reception", "sakura-2001")
-                assert browser.get("/apps/bench/page?id=17").status == 200, "the app is not reached"
-                cookie = "; ".join(f"{k}={v}" for k, v in browser.cookies["localhost"].items())
-                ours = Side("hasp", tree.top.web_port, tree.top.process.pid,
-                            request_file(folder, "hasp", f"localhost:{tree.top.web_port}", cookie))
-            peer_request = request_file(folder, "nginx", f"localhost:{nginx.port}", cookie)
-            theirs = Side("nginx", nginx.port, nginx.pid, peer_request)
-            plainest = Side("bare nginx", bare.port, bare.pid, request_file(folder, "bare", f"localhost:{bare.port}", cookie))
-            if chosen.peer_only:
-                ours = plainest
-
-            full = load(theirs.port, CONNECTIONS, chosen.requests, 0, peer_request, LOAD_CORE)
-            load(ours.port, CONNECTIONS, chosen.requests, 0, ours.request, LOAD_CORE)
-            rate = full["rps"] * RATE_OF_PEERS_FULL_SPEED
-            print(f"nginx {nginx_version()}, server on core {SERVER_CORE}, generator and backend on core {LOAD_CORE}; "
-                  f"{CONNECTIONS} connections, {chosen.requests} requests a measurement, fixed rate {rate:.0f}/s", flush=True)
-            plain = Figure("plain_c32", "cpu_us/req", "min", 1.0, "nginx")
-            plain_full = Figure("plain_c32_full", "cpu_us/req", "min", None, "nginx")
-            rps = Figure("rps_c32_full", "req/s", "max", None, "nginx")
-            p99 = Figure("p99_c32", "us", "min", None, "nginx")
-            quiet = not chosen.any_noise
-            compare("fixed rate", (ours, theirs), chosen.rounds, chosen.requests, rate, [(plain, "cpu_us"), (p99, "p99_us")], quiet)
-            compare("full speed", (ours, theirs), chosen.rounds, chosen.requests, 0, [(plain_full, "cpu_us"), (rps, "rps")], quiet)
-            if not chosen.peer_only:
-                alone = Figure("bare_nginx_c32", "cpu_us/req", "min", None, "bare")
-                compare("no log, no auth", (ours, plainest), 3, chosen.requests, rate, [(alone, "cpu_us")], quiet)
-                return finish([plain, plain_full, rps, p99, alone], chosen.json)
-            return finish([plain, plain_full, rps, p99], chosen.json)
-        finally:
-            if tree is not None:
-                for line in tree.close():
-                    print(line, file=sys.stderr)
-            for process in (bare, nginx, backend):
-                process.close()
+    return {
+        "plain_c32": plain("plain_c32", 32, 1.2),
+        "plain_c256": plain("plain_c256", 256, 1.3),
+        "full_c32": full("full_c32", 32),
+        "full_c256": full("full_c256", 256),
+        "own_us": lambda: Case("own_us", at.hasp(), at.relay(), [(Figure("own_us", "cpu_us/req", "min", 2.0), "above_us")],
+                               rate_part=0.45),
+        "tls_front": lambda: Case("tls_front", at.hasp(True), at.nginx(True), [(cpu("tls_front", 1.25), "cpu_us")]),
+        "mtls_upstream": lambda: Case("mtls_upstream", at.hasp(), at.nginx(), [(cpu("mtls_upstream", 1.1), "cpu_us")],
+                                      target="/apps/secure/page?id=17"),
+        "body_100k": plain("body_100k", 32, 1.0, **large),
+        "body_10m": plain("body_10m", 8, 1.0, count=160, target=f"/apps/bench/page?size={10 << 20}"),
+        "body_100k_tls": lambda: Case("body_100k_tls", at.hasp(True), at.nginx(True), [(cpu("body_100k_tls", 1.0), "cpu_us")],
+                                      **large),
+        "post_chunked_16k": plain("post_chunked_16k", 32, 1.0, count=30_000, chunked_bytes=16 * 1024),
+        "two_tiers": lambda: Case("two_tiers", at.two_hasp(), at.two_nginx(), [(cpu("two_tiers", 1.2), "cpu_us")], count=60_000),
+        "p99_50": late("p99_50", 0.5),
+        "p99_70": late("p99_70", 0.7),
+        "bare_nginx_c32": lambda: Case("bare_nginx_c32", at.hasp(), at.nginx(duties=False),
+                                       [(cpu("bare_nginx_c32", None, "bare"), "cpu_us")], rounds=3),
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main_of("passon", Servers, cases))

@@ -1,22 +1,23 @@
-// The load generator of the benchmarks: load PORT CONNECTIONS COUNT RATE REQUEST_FILE. Sends COUNT
-// copies of the request, RATE a second over all connections (0: each connection as fast as its
-// answers come), and prints one JSON line. Latency is timed from the intended send: a late
-// generator or a slow server cannot hide its queue.
+// The load generator of the benchmarks: load PORT CONNECTIONS COUNT RATE REQUEST_FILE [CA]. Sends
+// COUNT copies of the request, RATE a second over all connections (0: each connection as fast as
+// its answers come), and prints one JSON line. Latency is timed from the intended send: a late
+// generator or a slow server cannot hide its queue. With CA it speaks TLS 1.3 to "localhost".
 #include "net.h"
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <fstream>
 #include <iterator>
-#include <string>
 #include <vector>
 
 namespace {
 
 struct Connection {
-    int fd = -1;
-    std::string got;
+    Wire wire;
+    Message answer;
     std::int64_t intended_ns = 0;
+    std::size_t unsent = 0; // of the request, from its end
     bool busy = false;
 };
 
@@ -26,35 +27,57 @@ std::int64_t now_ns() {
         .count();
 }
 
-int connect_to(int port) {
-    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+Wire connect_to(int port, SSL_CTX* tls) {
+    Wire wire;
+    wire.fd = ::socket(AF_INET, SOCK_STREAM, 0);
     const sockaddr_in address = loopback(port);
-    if (fd < 0 || ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    if (wire.fd < 0 ||
+        ::connect(wire.fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
         die("connect");
-    make_quick(fd);
-    return fd;
+    if (tls != nullptr) {
+        wire.ssl = SSL_new(tls);
+        SSL_set_fd(wire.ssl, wire.fd);
+        SSL_set_tlsext_host_name(wire.ssl, "localhost");
+        SSL_set1_host(wire.ssl, "localhost");
+        if (SSL_connect(wire.ssl) != 1) {
+            ERR_print_errors_fp(stderr);
+            std::exit(1);
+        }
+    }
+    make_quick(wire.fd);
+    return wire;
 }
 
-// Whole answers only: a length must be given or chunks end with the last one. 0: not whole yet; -1:
-// not a 200.
-int whole_answer(const std::string& got) {
-    const std::size_t end = got.find("\r\n\r\n");
-    if (end == std::string::npos)
-        return 0;
-    const std::string_view head(got.data(), end + 2);
-    if (head.substr(0, 12) != "HTTP/1.1 200")
-        return -1;
-    const std::string_view length = header(head, "content-length");
-    if (!length.empty())
-        return got.size() >= end + 4 + static_cast<std::size_t>(std::atol(length.data())) ? 1 : 0;
-    return got.compare(got.size() - 5, 5, "0\r\n\r\n") == 0 ? 1 : 0;
+SSL_CTX* tls_context(const char* ca) {
+    SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    if (SSL_CTX_load_verify_locations(context, ca, nullptr) != 1) {
+        ERR_print_errors_fp(stderr);
+        std::exit(1);
+    }
+    return context;
+}
+
+void send_rest(Connection& one, const std::string& request) {
+    while (one.unsent > 0) {
+        const ssize_t put =
+            one.wire.write(request.data() + (request.size() - one.unsent), one.unsent);
+        if (put <= 0) {
+            if (errno != EAGAIN)
+                die("send");
+            return;
+        }
+        one.unsent -= static_cast<std::size_t>(put);
+    }
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 6) {
-        std::fprintf(stderr, "usage: load PORT CONNECTIONS COUNT RATE REQUEST_FILE\n");
+    if (argc != 6 && argc != 7) {
+        std::fprintf(stderr, "usage: load PORT CONNECTIONS COUNT RATE REQUEST_FILE [CA]\n");
         return 2;
     }
     const int port = std::atoi(argv[1]);
@@ -64,15 +87,16 @@ int main(int argc, char** argv) {
     std::ifstream file(argv[5], std::ios::binary);
     const std::string request{std::istreambuf_iterator<char>(file), {}};
 
+    SSL_CTX* tls = argc == 7 ? tls_context(argv[6]) : nullptr;
     const int epoll = ::epoll_create1(0);
     std::vector<Connection> all(connections);
     std::vector<std::size_t> idle;
     for (std::size_t i = 0; i < connections; ++i) {
-        all[i].fd = connect_to(port);
+        all[i].wire = connect_to(port, tls);
         epoll_event event{};
-        event.events = EPOLLIN | EPOLLET;
+        event.events = EPOLLIN | EPOLLOUT | EPOLLET;
         event.data.u64 = i;
-        ::epoll_ctl(epoll, EPOLL_CTL_ADD, all[i].fd, &event);
+        ::epoll_ctl(epoll, EPOLL_CTL_ADD, all[i].wire.fd, &event);
         idle.push_back(i);
     }
     std::vector<std::uint32_t> latency_us;
@@ -98,9 +122,8 @@ int main(int argc, char** argv) {
             idle.pop_back();
             connection.busy = true;
             connection.intended_ns = intended;
-            if (::send(connection.fd, request.data(), request.size(), MSG_NOSIGNAL) !=
-                static_cast<ssize_t>(request.size()))
-                die("send");
+            connection.unsent = request.size();
+            send_rest(connection, request);
             ++sent;
         }
         const std::int64_t before = now_ns();
@@ -109,26 +132,29 @@ int main(int argc, char** argv) {
         waited_ns += now - before;
         for (int i = 0; i < ready; ++i) {
             Connection& connection = all[events[i].data.u64];
+            send_rest(connection, request);
+            bool whole = false;
             for (;;) {
-                const ssize_t got = ::read(connection.fd, buffer, sizeof buffer);
+                const ssize_t got = connection.wire.read(buffer, sizeof buffer);
                 if (got == 0 || (got < 0 && errno != EAGAIN)) {
                     std::fprintf(stderr, "load: the server closed a connection\n");
                     return 1;
                 }
                 if (got < 0)
                     break;
-                connection.got.append(buffer, static_cast<std::size_t>(got));
-                if (static_cast<std::size_t>(got) < sizeof buffer)
+                whole = connection.answer.take({buffer, static_cast<std::size_t>(got)});
+                if (connection.wire.ssl == nullptr && static_cast<std::size_t>(got) < sizeof buffer)
                     break;
             }
-            const int whole = connection.busy ? whole_answer(connection.got) : 0;
-            if (whole == 0)
+            if (!whole || !connection.busy)
                 continue;
-            if (whole < 0 && errors == 0)
-                std::fprintf(stderr, "load: %.300s\n", connection.got.c_str());
-            whole > 0 ? ++done : ++errors;
+            const std::string& head = connection.answer.head();
+            const bool good = head.compare(0, 12, "HTTP/1.1 200") == 0;
+            if (!good && errors == 0)
+                std::fprintf(stderr, "load: %.300s\n", head.c_str());
+            good ? ++done : ++errors;
             latency_us.push_back(static_cast<std::uint32_t>((now - connection.intended_ns) / 1000));
-            connection.got.clear();
+            connection.answer.next();
             connection.busy = false;
             idle.push_back(events[i].data.u64);
         }

@@ -27,7 +27,8 @@ namespace {
 
 constexpr int turn_ms = 200; // how often usage is taken from the ring
 // As soon as a turn's harvest fills a batch, the next one comes earlier, before the ring is full.
-constexpr int busy_turn_ms = 20;
+constexpr int busy_turn_ms = 20; // after a turn that brought so many:
+constexpr std::size_t busy_events = 1'000;
 constexpr std::size_t admin_clients_max = 64;
 constexpr std::int64_t rejoin_after_us = 500'000;
 
@@ -250,7 +251,7 @@ class KeeperProcess final : public maint::KeeperPorts {
                 }
             }
         }
-        busy_ = taken >= billing::batch_events_max;
+        busy_ = taken >= busy_events;
     }
 
     const ProcessOptions& options_;

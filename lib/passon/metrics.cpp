@@ -69,14 +69,21 @@ class Text {
 } // namespace
 
 Metrics::Route& Metrics::route_of(std::string_view app, std::string_view served) {
+    if (last_ != nullptr && last_app_ == app && last_served_ == served) {
+        return *last_;
+    }
+    last_app_.assign(app);
+    last_served_.assign(served);
     key_.assign(app).append("\n").append(served);
     if (const auto known = routes_.find(std::string_view(key_)); known != routes_.end()) {
-        return known->second;
+        last_ = &known->second;
+        return *last_;
     }
     if (routes_.size() >= apps_max && !app.empty()) {
         key_.assign("(others)\n").append(served);
     }
-    return routes_[key_];
+    last_ = &routes_[key_]; // stays where it is
+    return *last_;
 }
 
 void Metrics::count(const AccessLine& line, bool tunnel) {

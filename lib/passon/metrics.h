@@ -48,6 +48,10 @@ class Metrics {
     // "app\nserved"
     std::unordered_map<std::string, Route, Hash, std::equal_to<>> routes_;
     std::string key_;
+    // Most requests are of the app of the one before.
+    Route* last_ = nullptr;
+    std::string last_app_;
+    std::string last_served_;
 };
 
 } // namespace hasp::passon

@@ -18,9 +18,9 @@
 
 namespace hasp::billing {
 
-inline constexpr std::size_t batch_events_max = 1000;
-// What 1000 records whose names all differ take, rounded up.
-inline constexpr std::size_t batch_bytes_max = 224 * 1024;
+inline constexpr std::size_t batch_events_max = 4000;
+// What 4000 records whose names all differ take, rounded up.
+inline constexpr std::size_t batch_bytes_max = 896 * 1024;
 inline constexpr std::size_t batch_header_bytes = 129;
 inline constexpr std::size_t digest_bytes = 32;
 

@@ -43,7 +43,7 @@ class Http2(TreeCase):
     def begin(self, *jobs, serial: bool = False):
         task = {"url": f"https://127.0.0.1:{self.port}", "ca": str(self.tree.tls_ca), "host": f"localhost:{self.port}",
                 "serial": serial, "jobs": list(jobs)}
-        client = subprocess.Popen([NODE, SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        client = subprocess.Popen([NODE, "--no-warnings", SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         client.stdin.write(json.dumps(task))
         client.stdin.close()
         return client

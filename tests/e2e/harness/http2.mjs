@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs";
 import { connect } from "node:http2";
 
 const task = JSON.parse(readFileSync(0, "utf8"));
-const session = connect(task.url, { ca: readFileSync(task.ca), settings: { enablePush: false, initialWindowSize: 1 << 20 } });
+const session = connect(task.url, { ca: readFileSync(task.ca), servername: "localhost", settings: { enablePush: false, initialWindowSize: 1 << 20 } });
 let goneAway = null;
 session.on("goaway", code => { goneAway = code; });
 session.on("error", error => fail(`the connection: ${error.message}`));

@@ -107,7 +107,9 @@ class Files {
         std::string name; // for messages
     };
     Result<Way> way_to(const std::string& user);
-    Status allowed(const std::string& from, const std::string& user, bool gives);
+    enum class Access : unsigned char { give_and_get, give };
+    Result<Access> access(const std::string& from, const std::string& user);
+    Error not_kept(const std::string& from, const std::string& user) const;
     void serve_neighbours();
     void on_question(const std::string& from, const Message& message, const Links::Answer& answer);
     void on_changed(const std::string& from, const Json& head);
@@ -153,6 +155,7 @@ class Files {
     struct OpenAnswer {
         FolderId folder;
         std::uint64_t bytes = 0;
+        bool verdicts_only = false;
         std::int64_t until_us = 0;
         std::string key; // of the question
         std::int64_t made_us = 0;

@@ -12,6 +12,9 @@ constexpr std::int64_t answer_kept_us = 600'000'000;
 // How long the same question gets the same answer, if that was too long for one message.
 constexpr std::int64_t answer_again_us = 60'000'000;
 
+// In a question: the asker may give and not get.
+constexpr const char* verdicts_only = "verdicts";
+
 std::uint64_t count_of(const Json& json, const char* key) {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(json, key)));
 }
@@ -40,29 +43,36 @@ Result<Files::Way> Files::way_to(const std::string& user) {
 
 // A parent speaks for its whole side. A child gives and gets the files of those whom its lease lets
 // it keep, and of those who are logged in there now; what was written while a grant was in force is
-// taken also later.
-Status Files::allowed(const std::string& from, const std::string& user, bool gives) {
+// taken also later, and then answered without anything of the files.
+Result<Files::Access> Files::access(const std::string& from, const std::string& user) {
     if (from == to_parent) {
-        return {};
+        return Access::give_and_get;
     }
     auto owner = world_.store.directory(user);
     if (owner.ok() && *owner == from) {
-        return {}; // an account of its own side
+        return Access::give_and_get; // an account of its own side
     }
     auto until = keeps_.until(from, user);
     if (!until.ok()) {
         return until.error();
     }
-    if (*until && (gives || **until > world_.delegation.now().now_us)) {
-        return {};
+    if (*until && **until > world_.delegation.now().now_us) {
+        return Access::give_and_get;
     }
     if (auto grants = world_.sessions.grants_of_user(user); grants.ok()) {
         for (const signon::Grant& grant : *grants) {
             if (grant.child == from && grant.identity.until_us > world_.clock.wall_us()) {
-                return {};
+                return Access::give_and_get;
             }
         }
     }
+    if (*until) {
+        return Access::give;
+    }
+    return not_kept(from, user);
+}
+
+Error Files::not_kept(const std::string& from, const std::string& user) const {
     return fail(Code::refused,
                 "'" + from + "' may not keep the files of '" + user +
                     "': its lease does not say so",
@@ -82,25 +92,38 @@ void Files::serve_neighbours() {
                     });
 }
 
-void Files::on_question(const std::string& from, const Message& message,
+void Files::on_question(const std::string& from, const Message& asked,
                         const Links::Answer& answer) {
+    Message message = asked;
     const FolderId folder{text_of(message.head, "user"), text_of(message.head, "app")};
     if (!valid_name(folder.user) || !valid_name(folder.app) ||
         message.body.size() > file_chunk_bytes_max) {
         answer(fail(Code::usage, "a malformed question for files"));
         return;
     }
-    const bool gives =
-        text_of(message.head, "t") == "files.push" && int_of(message.head, "total") > 0;
-    if (Status may = allowed(from, folder.user, gives); !may.ok()) {
+    const bool only_gets =
+        text_of(message.head, "t") == "files.push" && int_of(message.head, "total") <= 0;
+    auto may = access(from, folder.user);
+    if (!may.ok() || *may == Access::give) {
+        // It is not told of changes any more either.
+        if (const auto held = holders_.find(folder); held != holders_.end()) {
+            held->second.erase(from);
+        }
+        if (may.ok() && only_gets) {
+            may = not_kept(from, folder.user);
+        }
+    }
+    if (!may.ok()) {
         world_.log.warn("files.refused", may.error().message, {{"tier", from}});
         answer(may.error());
         return;
     }
-    if (holders_.size() < holders_max || holders_.contains(folder)) {
+    if (*may == Access::give) {
+        message.head[verdicts_only] = true;
+    } else if (holders_.size() < holders_max || holders_.contains(folder)) {
         holders_[folder].insert(from);
     }
-    pass_on(from, folder, message, answer);
+    pass_on(from, folder, std::move(message), answer);
 }
 
 void Files::pass_on(const std::string& from, const FolderId& folder, Message message,
@@ -155,7 +178,8 @@ void Files::serve_push(const FolderId& folder, const Message& message,
     }
     const std::string key =
         dump({folder.user, folder.app, tier, batch, total, member(message.head, "offset"),
-              member(message.head, "since"), member(message.head, "whole")});
+              member(message.head, "since"), member(message.head, "whole"),
+              member(message.head, verdicts_only)});
     for (const auto& [name, open] : answers_) {
         if (open.key == key && world_.clock.boot_us() - open.made_us < answer_again_us) {
             answer(open.said);
@@ -176,7 +200,7 @@ void Files::serve_push(const FolderId& folder, const Message& message,
     home_work_.run(
         [this, served, folder, batch, total, tier, offset = count_of(message.head, "offset"),
          since = revision_of(member(message.head, "since")), whole = true_of(message.head, "whole"),
-         body = message.body] {
+         only = true_of(message.head, verdicts_only), body = message.body] {
             sync::Home& home = *engine_->home;
             if (total > 0) {
                 served->have = home.receive(folder, batch, offset, total, body);
@@ -185,7 +209,7 @@ void Files::serve_push(const FolderId& folder, const Message& message,
                 return;
             }
             served->exchanged = home.exchange(
-                {folder, total > 0 ? batch : "", since, folder.user + "@" + tier, whole});
+                {folder, total > 0 ? batch : "", since, folder.user + "@" + tier, whole, only});
             if (served->exchanged->ok()) {
                 auto first = home.read((*served->exchanged)->file, 0, file_chunk_bytes_max);
                 if (first.ok()) {
@@ -196,7 +220,7 @@ void Files::serve_push(const FolderId& folder, const Message& message,
                 }
             }
         },
-        [this, served, folder, tier, key] {
+        [this, served, folder, tier, key, only = true_of(message.head, verdicts_only)] {
             const std::vector<Links::Answer> asked = std::move(asking_[key]);
             asking_.erase(key);
             const auto say = [&asked](const Result<Message>& said) {
@@ -225,7 +249,8 @@ void Files::serve_push(const FolderId& folder, const Message& message,
             const Message said{head, std::move(served->first)};
             if (made.bytes > said.body.size()) {
                 const std::int64_t now = world_.clock.boot_us();
-                answers_[made.file] = {folder, made.bytes, now + answer_kept_us, key, now, said};
+                answers_[made.file] = {folder, made.bytes, only, now + answer_kept_us,
+                                       key,    now,        said};
             }
             say(said);
             if (made.changed) {
@@ -239,7 +264,8 @@ void Files::serve_fetch(const FolderId& folder, const Message& message,
     const std::string name = text_of(message.head, "answer");
     const std::uint64_t offset = count_of(message.head, "offset");
     const auto open = answers_.find(name);
-    if (open == answers_.end() || open->second.folder != folder) {
+    if (open == answers_.end() || open->second.folder != folder ||
+        (true_of(message.head, verdicts_only) && !open->second.verdicts_only)) {
         answer(fail(Code::not_found, "that answer is no longer kept: ask anew"));
         return;
     }

@@ -95,10 +95,7 @@ void Files::start(const FolderId& id) {
         finish(round, copy.error());
         return;
     }
-    round->folder = {id,
-                     leaf_path(world_.state, copy->path),
-                     {copy->uid, copy->gid},
-                     copy->created && at.status.revision.epoch != 0};
+    round->folder = {id, leaf_path(world_.state, copy->path), {copy->uid, copy->gid}};
     auto way = way_to(id.user);
     if (!way.ok()) {
         look_only(round, way.error());

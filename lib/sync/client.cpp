@@ -78,6 +78,12 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
     for (const auto& [path, seen] : unsent) {
         known[path] = seen;
     }
+    // Before the scan: a folder that is put in its place meanwhile is seen as another the next
+    // time.
+    auto identity = disk_.identity(folder.path);
+    if (!identity && identity.error().code != Code::not_found) {
+        return identity.error();
+    }
     auto scan = reader_->scan(folder.path, known);
     if (!scan) {
         return scan.error();
@@ -121,8 +127,12 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
         std::any_of(planned.operations.begin(), planned.operations.end(), [&](const Operation& op) {
             return is_deletion(op) && op.entry.kind != FileKind::folder;
         });
+    const bool another = identity && !look.row.identity.empty() && *identity != look.row.identity;
     const bool vanished =
-        (look.scan.missing || folder.made_anew || was_gone) && files_go && !look.row.released;
+        (look.scan.missing || another || was_gone) && files_go && !look.row.released;
+    if (identity) {
+        look.row.identity = *identity;
+    }
     const bool mass = were_many || is_mass_deletion(base_tree, look.scan.tree);
     const bool hold = vanished || (mass && files_go && !look.row.released);
     std::size_t deletions = 0;

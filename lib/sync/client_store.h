@@ -24,6 +24,7 @@ struct FolderRow {
     FolderStatus status;
     bool whole = false;
     bool released = false;
+    std::string identity; // of the folder on the disk, as of the last look; empty: not known
 };
 
 struct BatchRow {

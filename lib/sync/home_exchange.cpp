@@ -238,12 +238,21 @@ void Home::judge(const std::vector<Pushed>& pushed, const Plan& decided,
 Result<Home::Answer> Home::answer(const Question& question, const Taken& taken) {
     const FolderId& folder = question.folder;
     auto revision = store_->revision(folder);
+    if (!revision) {
+        return revision.error();
+    }
     std::uint64_t since = question.since.epoch == 0 ? 0 : question.since.number;
+    if (question.verdicts_only) {
+        auto out = write_answer(question, taken, {revision->epoch, since}, {});
+        if (out) {
+            out->revision = *revision;
+        }
+        return out;
+    }
     if (taken.oldest <= since) {
         since = taken.oldest == 0 ? 0 : taken.oldest - 1;
     }
-    auto rows =
-        revision ? store_->rows_since(folder, since) : Result<std::vector<Row>>(revision.error());
+    auto rows = store_->rows_since(folder, since);
     if (!rows) {
         return rows.error();
     }
@@ -259,26 +268,30 @@ Result<Home::Answer> Home::answer(const Question& question, const Taken& taken) 
     }
     std::sort(rows->begin(), rows->end(),
               [](const Row& a, const Row& b) { return a.path < b.path; });
+    return write_answer(question, taken, *revision, *rows);
+}
+
+Result<Home::Answer> Home::write_answer(const Question& question, const Taken& taken,
+                                        Revision as_of, const std::vector<Row>& rows) {
     Answer out;
     out.file = "answer" + std::to_string(next_++);
-    out.revision = *revision;
+    out.revision = as_of;
     out.changed = taken.changed;
     const std::string path = std::string(home_answers) + "/" + out.file;
     auto file = disk_.create(path, 0600, {});
     if (!file) {
         return file.error();
     }
-    BatchWriter writer({Direction::down, revision->epoch, revision->number},
-                       [&](std::string_view bytes) {
-                           out.bytes += bytes.size();
-                           return (*file)->write(bytes);
-                       });
+    BatchWriter writer({Direction::down, as_of.epoch, as_of.number}, [&](std::string_view bytes) {
+        out.bytes += bytes.size();
+        return (*file)->write(bytes);
+    });
     Status status;
     for (std::size_t i = 0; status && i < taken.verdicts.size(); ++i) {
         status = writer.add(taken.verdicts[i]);
     }
     // Removals from the leaves, then puts from the root.
-    for (auto row = rows->rbegin(); status && row != rows->rend(); ++row) {
+    for (auto row = rows.rbegin(); status && row != rows.rend(); ++row) {
         const auto agreed = taken.agreed.find(row->path);
         if (!row->entry && (agreed == taken.agreed.end() || agreed->second != row->revision)) {
             Record record;
@@ -289,7 +302,7 @@ Result<Home::Answer> Home::answer(const Question& question, const Taken& taken) 
             ++out.records;
         }
     }
-    for (auto row = rows->begin(); status && row != rows->end(); ++row) {
+    for (auto row = rows.begin(); status && row != rows.end(); ++row) {
         const auto agreed = taken.agreed.find(row->path);
         if (row->entry && (agreed == taken.agreed.end() || agreed->second != row->revision)) {
             status = add_row(question, taken, writer, row->path, *row->entry);

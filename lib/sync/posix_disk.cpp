@@ -160,6 +160,26 @@ class PosixDisk final : public Disk {
         return from(st);
     }
 
+    // Inode numbers are given out again; with the time of birth, where the file system knows it,
+    // they are not.
+    Result<std::string> identity(const std::string& path) override {
+        auto at = path.empty() ? Result<Parent>(Parent{}) : parent(path);
+        if (!at) {
+            return at.error();
+        }
+        struct statx st {};
+        if (::statx(path.empty() ? root_.get() : at->fd.get(), at->name.c_str(),
+                    AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) != 0) {
+            return disk_error(errno, "cannot look at", path);
+        }
+        std::string out = std::to_string(st.stx_ino);
+        if ((st.stx_mask & STATX_BTIME) != 0) {
+            out += "." + std::to_string(st.stx_btime.tv_sec) + "." +
+                   std::to_string(st.stx_btime.tv_nsec);
+        }
+        return out;
+    }
+
     Result<std::vector<DirEntry>> list(const std::string& path) override {
         auto folder = open_folder(path);
         if (!folder) {

@@ -84,6 +84,10 @@ class SyncDisk final : public sync::Disk {
         auto found = find(path);
         return found.ok() ? Result<sync::FileStat>(stat_of(**found)) : found.error();
     }
+    Result<std::string> identity(const std::string& path) override {
+        auto found = find(path);
+        return found.ok() ? Result<std::string>(std::to_string((*found)->number)) : found.error();
+    }
     Result<std::vector<sync::DirEntry>> list(const std::string& path) override {
         auto found = find(path);
         if (!found.ok()) {

@@ -216,6 +216,25 @@ TEST(FilesWithoutAGrant, AreNeitherGivenNorTaken) {
     round_at(tree, center);
     EXPECT_EQ(text_of(member(round_at(tree, tokyo), "error"), "code"), "refused");
     EXPECT_EQ(content_at(tokyo, "new"), "(not_found)");
+
+    // Nor is anything given in the answer to what is taken; with a new grant all of it comes.
+    write_at(tokyo, "later", "also of tokyo");
+    write_at(tokyo, "note", "by tokyo");
+    write_at(center, "note", "by the center");
+    round_at(tree, center);
+    const Json judged = round_at(tree, tokyo);
+    EXPECT_EQ(int_of(judged, "conflicts"), 1) << dump(judged);
+    EXPECT_EQ(content_at(center, "later"), "also of tokyo");
+    EXPECT_EQ(content_at(tokyo, "new"), "(not_found)");
+    EXPECT_EQ(content_at(tokyo, "note"), "by tokyo");
+    ASSERT_TRUE(center.admin("local.allow", {{"name", "tokyo"}, {"users", {"anna"}}}).ok());
+    tree.pass_s(3);
+    round_at(tree, tokyo);
+    EXPECT_EQ(content_at(tokyo, "new"), "of the center");
+    EXPECT_EQ(content_at(tokyo, "note"), "by the center");
+    round_at(tree, center);
+    EXPECT_EQ(names_at(tokyo), names_at(center));
+    EXPECT_EQ(names_at(center).size(), 6U) << "note, planted, late, new, later and the copy";
 }
 
 TEST(FilesMassDeletion, IsHeldAndShownUntilAnOperatorReleasesIt) {

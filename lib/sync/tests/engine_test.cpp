@@ -512,6 +512,35 @@ TEST_F(Engine, NeverSendsAVanishedFolderAsDeletions) {
     EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 3U);
 }
 
+TEST_F(Engine, NeverSendsAsDeletedWhatAFolderMadeAnewByWhomeverDoesNotHave) {
+    tokyo_->write("only", "x");
+    sync(*tokyo_);
+    ASSERT_TRUE(remove_tree(tokyo_->path("")).ok());
+    ASSERT_TRUE(hasp::make_folders(tokyo_->path("")).ok());
+    tokyo_->start(); // who made it remembers nothing of it
+    sync(*tokyo_);
+    EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 1U);
+    EXPECT_EQ(tokyo_->client->status()->at(0).held, "the folder is gone");
+    ASSERT_TRUE(tokyo_->client->release_deletions(tokyo_->folder.id).ok());
+    sync(*tokyo_);
+    EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 0U)
+        << "an operator said that it is meant";
+}
+
+TEST_F(Engine, TakesAFolderThatWasPutInPlaceOfAnotherWithAllThatWasThere) {
+    tokyo_->write("only", "x");
+    sync(*tokyo_);
+    ASSERT_TRUE(remove_tree(tokyo_->path("")).ok());
+    ASSERT_TRUE(hasp::make_folders(tokyo_->path("")).ok());
+    tokyo_->write("only", "x, from a backup");
+    sync(*tokyo_);
+    EXPECT_EQ(tokyo_->client->status()->at(0).held, "");
+    ASSERT_EQ(::unlink(tokyo_->path("only").c_str()), 0);
+    sync(*tokyo_);
+    EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 0U)
+        << "that is a deletion like any other";
+}
+
 TEST_F(Engine, StopsAndAsksWhenTheHomeBeganAnew) {
     tokyo_->write("note", "hello");
     sync(*tokyo_);

@@ -17,6 +17,7 @@ class FullDisk final : public Disk {
     int unreadable_after = 0;     // so often
 
     Result<FileStat> stat(const std::string& path) override { return disk_->stat(path); }
+    Result<std::string> identity(const std::string& path) override { return disk_->identity(path); }
     Result<std::vector<DirEntry>> list(const std::string& path) override {
         return disk_->list(path);
     }

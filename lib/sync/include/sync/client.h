@@ -34,7 +34,6 @@ struct WorkingFolder {
     FolderId id;
     std::string path; // "data/users/anna/wiki"
     Owner owner;
-    bool made_anew = false; // it was missing, and was made for this round
 };
 
 // As `hasp status` shows it.

@@ -72,6 +72,8 @@ class Disk {
     virtual ~Disk() = default;
 
     virtual Result<FileStat> stat(const std::string& path) = 0;
+    // What no other file or folder that had this path, before or after, has: for comparing alone.
+    virtual Result<std::string> identity(const std::string& path) = 0;
     // Sorted by name. Entries that vanish meanwhile are left out.
     virtual Result<std::vector<DirEntry>> list(const std::string& path) = 0;
 

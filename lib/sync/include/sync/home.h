@@ -66,6 +66,9 @@ class Home {
         Revision since;     // what the asker has reached; epoch 0: nothing yet
         std::string who;    // USER@TIER, for names of conflicts
         bool whole = false; // differences did not help: send contents whole
+        // The asker may give and not get: the answer judges the batch and brings nothing. What
+        // there is to get comes once it asks without this.
+        bool verdicts_only = false;
     };
     struct Answer {
         std::string file; // to read() from, until forget()
@@ -95,6 +98,9 @@ class Home {
     static void judge(const std::vector<Pushed>& pushed, const Plan& decided,
                       const std::map<std::string, Row>& changes, const Tree& theirs, Taken& taken);
     Result<Answer> answer(const Question& question, const Taken& taken);
+    // The verdicts, and the rows that the sender does not have yet.
+    Result<Answer> write_answer(const Question& question, const Taken& taken, Revision as_of,
+                                const std::vector<struct Row>& rows);
     Status add_row(const Question& question, const Taken& taken, BatchWriter& out,
                    const std::string& path, const Entry& entry);
     std::string incoming(const FolderId& folder, const std::string& batch) const;

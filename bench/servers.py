@@ -17,8 +17,9 @@ USER, PASSWORD = "reception", "sakura-2001"
 class Servers:
     """Everything that is measured, begun when it is asked for first, ended together."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, config: str = ""):
+        """`config`: further lines of every tier's hasp.toml."""
+        self.folder, self.config = folder, config
         self.certificates = Certificates(folder / "tls")
         self.open = []
         self.made = {}
@@ -65,7 +66,7 @@ class Servers:
 
     def _tree(self, chain, config: str, apps: dict) -> Tree:
         os.sched_setaffinity(0, {SERVER_CORE})  # inherited by the tiers that are started now
-        tree = self._keep(Tree(chain, gates=False, tls=True, config=config))
+        tree = self._keep(Tree(chain, gates=False, tls=True, config=self.config + config))
         os.sched_setaffinity(0, {SERVER_CORE, LOAD_CORE})
         for name, url in apps.items():
             tree.top.upstream_app(name, url)

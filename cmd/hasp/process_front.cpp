@@ -38,6 +38,13 @@ passon::Settings settings_of(const maint::Config& config, const std::string& coo
     s.connections_max = static_cast<std::size_t>(web.max_connections);
     s.connections_an_address_max = static_cast<std::size_t>(web.max_connections_per_address);
     s.http2_streams_max = static_cast<std::uint32_t>(web.http2_streams);
+    for (const std::string& one : web.proxies) {
+        [[maybe_unused]] const Status added = s.proxies.add(one); // checked with the config
+    }
+    using Say = maint::Config::Web::ProxiesSay;
+    s.proxies_say = web.proxies_say == Say::proxy_protocol ? passon::ProxySays::proxy_protocol
+                    : web.proxies_say == Say::forwarded    ? passon::ProxySays::forwarded
+                                                           : passon::ProxySays::x_forwarded;
     s.head_ms = web.head_s * 1000;
     s.body_idle_ms = web.body_idle_s * 1000;
     s.answer_head_ms = web.answer_head_s * 1000;

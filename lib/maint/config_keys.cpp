@@ -1,6 +1,7 @@
 #include "config_keys.h"
 
 #include "base/text.h"
+#include "net/networks.h"
 
 namespace hasp::maint {
 
@@ -29,6 +30,11 @@ std::string check_app_host(std::string_view text) {
     const std::string sample =
         std::string(text.substr(0, at)) + "wiki" + std::string(text.substr(at + mark.size()));
     return valid_host_name(sample) ? "" : "does not make a host name";
+}
+
+std::string check_network(std::string_view text) {
+    net::Networks one;
+    return one.add(text).ok() ? "" : "is no network, for example 10.0.0.0/8 or 2001:db8::/32";
 }
 
 std::string check_path(std::string_view text) {
@@ -106,6 +112,16 @@ std::vector<ConfigKey> make_keys() {
         number("web", "http2_streams", HASP_AT(web.http2_streams), "requests", 0, 1'000,
                "How many requests of one HTTP/2 connection are under way at most. 0: browsers are "
                "told to use HTTP/1.1."),
+        list("web", "proxies", HASP_AT(web.proxies), check_network, "networks",
+             "Proxies in front of this tier, for example 10.0.0.0/8: they are believed when they "
+             "say "
+             "whose request they pass on. Empty: nobody is."),
+        choice(
+            "web", "proxies_say", HASP_CHOICE(web.proxies_say),
+            {"x-forwarded", "forwarded", "proxy-protocol"},
+            "How they say it: by X-Forwarded-For, -Proto and -Host, by Forwarded, or by the PROXY "
+            "protocol's version 2 at the beginning of every connection. The others are not "
+            "looked at."),
         number("web", "head_bytes_max", HASP_AT(web.head_bytes_max), "bytes", 4'096, 32'768,
                "How long the head of a request or of an answer may be."),
         number("web", "header_count_max", HASP_AT(web.header_count_max), "headers", 16, 100,

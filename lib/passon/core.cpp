@@ -6,6 +6,7 @@
 #include "link_child.h"
 #include "link_socket.h"
 #include "net/fields.h"
+#include "proxy_gate.h"
 #include "server_conn.h"
 #include "static_files.h"
 
@@ -30,6 +31,7 @@ Core::~Core() {
     }
     link_child.reset();
     controls_.clear();
+    gates.clear();
     while (!http2_conns.empty()) {
         http2_conns.front()->close("the engine ends");
     }
@@ -140,7 +142,7 @@ void Core::remove_http2(Http2Conn& conn) {
 }
 
 bool Core::count(const net::Address& peer) {
-    if (conns.size() + http2_conns.size() >= settings.connections_max) {
+    if (all_connections() >= settings.connections_max) {
         return false;
     }
     std::size_t& count = conns_by_address[peer.host()];
@@ -203,10 +205,39 @@ Endpoint& Core::child_endpoint(std::string_view name) {
     return found;
 }
 
+bool Core::believes(const net::Address& peer) const {
+    return settings.proxies_say != ProxySays::proxy_protocol && !settings.proxies.empty() &&
+           settings.proxies.contains(peer);
+}
+
+void Core::remove_gate(ProxyGate& gate) {
+    bury(std::move(*gate.place));
+    gates.erase(gate.place);
+}
+
 void Core::accepted(const ListenerEntry& entry, Fd socket, const net::Address& peer) {
-    const bool users = entry.kind == ListenerKind::users;
-    const bool neighbours = entry.kind == ListenerKind::children;
-    const bool full = conns.size() + http2_conns.size() >= settings.connections_max;
+    if (entry.kind != ListenerKind::users || settings.proxies_say != ProxySays::proxy_protocol ||
+        !settings.proxies.contains(peer)) {
+        admit(entry.kind, entry.tls, std::move(socket), peer);
+        return;
+    }
+    if (draining || all_connections() >= settings.connections_max) {
+        ++counters.refused_connections;
+        return;
+    }
+    gates.push_front(std::make_unique<ProxyGate>(*this, std::move(socket), peer, entry.tls));
+    ProxyGate& gate = *gates.front();
+    gate.place = gates.begin();
+    if (!gate.begin()) {
+        remove_gate(gate);
+    }
+}
+
+void Core::admit(ListenerKind kind, const std::shared_ptr<const net::TlsContext>& tls, Fd socket,
+                 const net::Address& peer) {
+    const bool users = kind == ListenerKind::users;
+    const bool neighbours = kind == ListenerKind::children;
+    const bool full = all_connections() >= settings.connections_max;
     if (draining || (users ? !count(peer) : full)) {
         ++counters.refused_connections;
         return;
@@ -214,13 +245,13 @@ void Core::accepted(const ListenerEntry& entry, Fd socket, const net::Address& p
     if (neighbours) {
         set_link_options(socket.get(), settings.link_silence_ms);
     }
-    auto conn = std::make_unique<ServerConn>(*this, neighbours ? From::child : From::user,
-                                             entry.tls != nullptr);
+    auto conn =
+        std::make_unique<ServerConn>(*this, neighbours ? From::child : From::user, tls != nullptr);
     ServerConn& one = *conn;
     one.counted = users;
-    one.metrics = entry.kind == ListenerKind::metrics;
+    one.metrics = kind == ListenerKind::metrics;
     add_server_conn(std::move(conn));
-    if (Status status = one.accept(std::move(socket), peer, entry.tls); !status) {
+    if (Status status = one.accept(std::move(socket), peer, tls); !status) {
         one.close();
     }
 }

@@ -22,6 +22,7 @@ class ControlStream;
 class Exchange;
 class Http2Conn;
 class LinkChild;
+class ProxyGate;
 class ServerConn;
 class StaticRoots;
 
@@ -64,6 +65,12 @@ class Core {
     // counted.
     bool count(const net::Address& peer);
     void uncount(const std::string& address);
+    // The requests of this peer say whose they are.
+    bool believes(const net::Address& peer) const;
+    // An accepted connection, of `peer` or of the client that a proxy named.
+    void admit(ListenerKind kind, const std::shared_ptr<const net::TlsContext>& tls, Fd socket,
+               const net::Address& peer);
+    void remove_gate(ProxyGate& gate);
     // Its client speaks HTTP/2: the connection goes on as that, and `conn` ends.
     void begin_http2(ServerConn& conn);
     void remove_http2(Http2Conn& conn);
@@ -90,6 +97,7 @@ class Core {
     std::unique_ptr<LinkChild> link_child;
     std::list<std::unique_ptr<ServerConn>> conns;
     std::list<std::unique_ptr<Http2Conn>> http2_conns;
+    std::list<std::unique_ptr<ProxyGate>> gates;
     std::unordered_map<std::string, std::size_t> conns_by_address;
     bool draining = false;
     // Ends with the core: callbacks of the keeper hold a weak pointer to it.
@@ -110,6 +118,7 @@ class Core {
     void accepted(const ListenerEntry& entry, Fd socket, const net::Address& peer);
 
   private:
+    std::size_t all_connections() const { return conns.size() + http2_conns.size() + gates.size(); }
     void empty_graveyard();
     void on_flush();
 

@@ -138,6 +138,7 @@ class Exchange {
     // exchange_route.cpp
     void resolve();
     bool read_link_fields();
+    bool read_client();
     std::string_view keep(std::string_view value, bool lower = false);
     void make_request_id();
     void identify();

@@ -5,6 +5,7 @@
 #include "core.h"
 #include "link_fields.h"
 #include "net/fields.h"
+#include "net/forwarded.h"
 #include "net/target.h"
 #include "passon/request_rules.h"
 #include "request_fields.h"
@@ -93,6 +94,32 @@ bool Exchange::read_link_fields() {
     return true;
 }
 
+// Who asks, and by which name he knows us.
+bool Exchange::read_client() {
+    net::Forwarded said;
+    if (down_->proxied()) {
+        said = core_.settings.proxies_say == ProxySays::forwarded
+                   ? net::read_forwarded(head.headers, core_.settings.proxies)
+                   : net::read_x_forwarded(head.headers, core_.settings.proxies);
+    }
+    scheme_ = !said.scheme.empty() ? said.scheme : down_->tls() ? "https" : "http";
+    client_ = said.client.empty() ? std::string_view(down_->address()) : keep(said.client);
+    // HTTP/1.0 may come without a name.
+    std::string_view authority = head.authority.empty() ? "localhost" : head.authority;
+    std::string_view host = head.host.empty() ? "localhost" : head.host;
+    if (!said.host.empty()) {
+        const auto parsed = net::parse_authority(said.host);
+        if (!parsed) {
+            return false;
+        }
+        authority = said.host;
+        host = parsed->host;
+    }
+    authority_ = keep(authority, true);
+    host_ = keep(host, true);
+    return true;
+}
+
 void Exchange::resolve() {
     served_ = "own";
     if (down_->metrics) {
@@ -129,12 +156,10 @@ void Exchange::resolve() {
         }
     } else {
         make_request_id();
-        scheme_ = down_->tls() ? "https" : "http";
-        // HTTP/1.0 may come without a name.
-        authority_ =
-            keep(head.authority.empty() ? std::string_view("localhost") : head.authority, true);
-        host_ = keep(head.host.empty() ? std::string_view("localhost") : head.host, true);
-        client_ = down_->address();
+        if (!read_client()) {
+            refuse(400, "the proxy in front names a host that is none");
+            return;
+        }
         if (head.path == "/hasp" || head.path.starts_with("/hasp/")) {
             identify();
             return;
@@ -232,9 +257,9 @@ void Exchange::identify() {
         net::Cookies cookies(field->value);
         while (const auto cookie = cookies.next()) {
             // Over TLS only the name counts that no other host and no plain connection can set.
-            const bool ours = down_->tls() ? cookie->name.starts_with("__Host-") &&
-                                                 cookie->name.substr(7) == plain
-                                           : cookie->name == plain;
+            const bool ours = scheme_ == "https" ? cookie->name.starts_with("__Host-") &&
+                                                       cookie->name.substr(7) == plain
+                                                 : cookie->name == plain;
             if (ours && !cookie->value.empty() && cookie->value.size() <= 256) {
                 ask_who(WhoQuestion::Kind::cookie, host_, cookie->value);
                 return;

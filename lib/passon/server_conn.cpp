@@ -19,6 +19,7 @@ ServerConn::~ServerConn() {
 Status ServerConn::accept(Fd socket, const net::Address& peer,
                           std::shared_ptr<const net::TlsContext> tls) {
     address_ = peer.host();
+    proxied_ = from_ == From::user && core_.believes(peer);
     wire.conn = std::make_unique<net::Conn>(core_.reactor(), *this);
     timer_.arm(core_.settings.head_ms);
     return wire.conn->adopt(std::move(socket), peer, std::move(tls));
@@ -27,6 +28,7 @@ Status ServerConn::accept(Fd socket, const net::Address& peer,
 void ServerConn::take_stream(std::unique_ptr<net::Carrier> carrier, const net::Address& peer) {
     single_ = true;
     address_ = peer.host();
+    proxied_ = core_.believes(peer);
     wire.conn = std::make_unique<net::Conn>(core_.reactor(), *this);
     wire.conn->adopt(std::move(carrier), peer);
     advance();

@@ -31,6 +31,7 @@ class ServerConn final : public Mortal, public net::ConnOwner {
 
     From from() const { return from_; }
     bool tls() const { return tls_; }
+    bool proxied() const { return proxied_; }               // its requests say whose they are
     const std::string& peer() const { return peer_; }       // the neighbour's name; empty for users
     const std::string& address() const { return address_; } // without port
     // The request under way is the last one here: its answer is to say so.
@@ -67,6 +68,7 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     Core& core_;
     From from_;
     bool tls_;
+    bool proxied_ = false;
     std::string peer_;
     std::string address_;
     Exchange* exchange_ = nullptr;

@@ -28,6 +28,9 @@ struct Config {
         std::int64_t max_connections = 20'000;
         std::int64_t max_connections_per_address = 1'000;
         std::int64_t http2_streams = 100;
+        std::vector<std::string> proxies; // networks
+        enum class ProxiesSay : unsigned char { x_forwarded, forwarded, proxy_protocol };
+        ProxiesSay proxies_say = ProxiesSay::x_forwarded;
         std::int64_t head_bytes_max = 32'768;
         std::int64_t header_count_max = 100;
         std::int64_t head_s = 15;

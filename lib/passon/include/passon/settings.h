@@ -2,12 +2,22 @@
 // it says so.
 #pragma once
 
+#include "net/networks.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 namespace hasp::passon {
+
+// One way and no other: a proxy that writes one of them passes the others on as its clients wrote
+// them.
+enum class ProxySays : std::uint8_t {
+    x_forwarded,    // X-Forwarded-For, -Proto, -Host
+    forwarded,      // RFC 7239
+    proxy_protocol, // version 2, before the first byte of each connection
+};
 
 struct Settings {
     // Limits of one connection.
@@ -66,8 +76,11 @@ struct Settings {
     // sets it.
     std::string cookie = "hasp-session"; // over TLS it is "__Host-" + cookie
     std::string realm = "hasp";          // of WWW-Authenticate
-    // Which addresses may tell the client's address by X-Forwarded-For: none. (Links carry it in
-    // hasp-client.)
+    //    // Proxies in front, and how they tell whose request it is. Of everybody else these fields
+    //    mean
+    // nothing. (Links carry it in hasp-client.)
+    net::Networks proxies;
+    ProxySays proxies_say = ProxySays::x_forwarded;
 };
 
 } // namespace hasp::passon

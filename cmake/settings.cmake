@@ -13,6 +13,10 @@ if(HASP_OPTIMIZE_DEV)
   # -g1: functions and lines for back-traces. Variables and types would take 30 % of the compiler's time; for a debugger,
   # configure with -DHASP_OPTIMIZE_DEV=OFF.
   target_compile_options(hasp_settings INTERFACE $<IF:$<CXX_COMPILER_ID:GNU>,-Og,-O1> -g1)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # The compiler collects its garbage when it has this many KiB: a fourteenth of its time, and its memory is free.
+    target_compile_options(hasp_settings INTERFACE --param=ggc-min-heapsize=524288)
+  endif()
 endif()
 if(HASP_UNITY)
   # Several files of a target in one go of the compiler: most of its time goes into the headers that they share. A file must

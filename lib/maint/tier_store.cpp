@@ -5,8 +5,8 @@
 #include "store/transaction.h"
 #include "tier_rows.h"
 
+#include "json_tools.h"
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 namespace hasp::maint {
 

@@ -3,8 +3,8 @@
 #include "base/text.h"
 #include "text_rules.h"
 
+#include "json_tools.h"
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 namespace hasp::signon {
 

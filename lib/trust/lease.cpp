@@ -5,8 +5,8 @@
 #include "lease_rules.h"
 #include "trust/hash.h"
 
+#include "json_tools.h"
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <set>
 
 namespace hasp::trust {

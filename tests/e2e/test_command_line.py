@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The command line: --json on every command, exit statuses by one table, hints, silence, HASP_STATE, and what README shows."""
 import fcntl
+import functools
 import json
 import os
 import re
@@ -24,13 +25,19 @@ def hasp(*arguments, stdin="", **environment):
                           env=kept | environment, check=False)
 
 
+@functools.cache
+def help_of(path):
+    return hasp(*path, "--help")
+
+
+@functools.cache
 def commands_of_the_help():
     """Every command that the help lists, as a tuple of words."""
     found = []
     listed = re.compile(r"^  ([a-z][a-z -]*?)(?:  .*)?$", re.MULTILINE)
 
     def below(path):
-        section = hasp(*path, "--help").stdout.partition("\nCommands:\n")[2].partition("\n\n")[0]
+        section = help_of(path).stdout.partition("\nCommands:\n")[2].partition("\n\n")[0]
         verbs = [tuple(name.split()) for name in listed.findall(section)]
         for verb in verbs:
             below(verb)
@@ -38,7 +45,7 @@ def commands_of_the_help():
             found.append(path)
 
     below(())
-    return set(found)
+    return frozenset(found)
 
 
 class CommandLine(TreeCase):
@@ -276,7 +283,7 @@ class CommandLine(TreeCase):
 
     def test_help_is_an_answer_and_no_error(self):
         for path in sorted(commands_of_the_help()):
-            shown = hasp(*path, "--help")
+            shown = help_of(path)
             self.assertEqual((shown.returncode, shown.stderr), (0, ""), path)
             self.assertIn(f"Usage: hasp {' '.join(path)}", shown.stdout)
             self.assertEqual(hasp("help", *path).stdout, shown.stdout)
@@ -305,7 +312,7 @@ class CommandLine(TreeCase):
             words = shlex.split(line, comments=True)[1:]
             path = next((tuple(words[:n]) for n in (2, 1) if tuple(words[:n]) in known), None)
             self.assertTrue(path, line)
-            helped = hasp(*path, "--help").stdout
+            helped = help_of(path).stdout
             for option in (w for w in words if w.startswith("--")):
                 self.assertIn(option, helped, line)
             shown += 1

@@ -348,11 +348,11 @@ Node& Tree::below(Node& parent, const std::string& name, Config config) {
     return node;
 }
 
-std::vector<Node*> Tree::chain(std::size_t depth) {
+std::vector<Node*> Tree::chain(std::size_t depth, const Config& config) {
     static const std::vector<std::string> names{"upper", "center", "tokyo", "ward"};
-    std::vector<Node*> out{&top(names[0])};
+    std::vector<Node*> out{&top(names[0], config)};
     while (out.size() < depth) {
-        out.push_back(&below(*out.back(), names[out.size()]));
+        out.push_back(&below(*out.back(), names[out.size()], config));
     }
     pass_s(2);
     return out;

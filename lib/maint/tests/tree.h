@@ -123,7 +123,7 @@ class Tree {
     // Enrolled below `parent` and linked to it.
     Node& below(Node& parent, const std::string& name, Config config = {});
     // upper / center / tokyo …: `depth` tiers in a row; the first is the top.
-    std::vector<Node*> chain(std::size_t depth);
+    std::vector<Node*> chain(std::size_t depth, const Config& config = {});
 
     // The steps of below(), one by one.
     std::string invite(Node& parent, const std::string& name);

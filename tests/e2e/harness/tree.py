@@ -183,7 +183,7 @@ class Tier:
     def sanitizer_reports(self) -> list:
         """What sanitizers said in the log, also at the end of a process whose exit status nobody asks for. Leaks are looked
         for in every process but front: there LeakSanitizer says "fatal error", which is no report, because it would have to
-        open /proc and to trace, and the jail that is tested here forbids both. The tests e2e.*.leaks run without that jail."""
+        open /proc and to trace, and the jail forbids both. tests/e2e/CMakeLists.txt says which tests leave it open."""
         try:
             lines = (self.tree.folder / f"{self.name}.log").read_text(errors="replace").splitlines()
         except OSError:

@@ -1,0 +1,3 @@
+#include "json_tools.h"
+
+template class nlohmann::basic_json<>;

@@ -83,7 +83,7 @@ bool BodyDecoder::frame_extension(unsigned char byte) {
     const bool space = c == ' ' || c == '\t';
     const bool token = has_class(c, char_token);
     switch (at_) {
-    case At::extension: // white space before ";"
+    case At::extension: // white space, which only a ";" may follow
         if (c == ';') {
             at_ = At::extension_name;
         }
@@ -110,7 +110,7 @@ bool BodyDecoder::frame_extension(unsigned char byte) {
         if (token) {
             return true;
         }
-        at_ = c == ';' ? At::extension_name : At::extension_after;
+        at_ = c == ';' ? At::extension_name : At::extension;
         return space || c == ';';
     case At::extension_quoted:
         at_ = c == '"' ? At::extension_after : c == '\\' ? At::extension_escape : at_;
@@ -121,8 +121,8 @@ bool BodyDecoder::frame_extension(unsigned char byte) {
     case At::extension_end: // white space behind a name
         at_ = c == '=' ? At::extension_value : c == ';' ? At::extension_name : at_;
         return space || c == '=' || c == ';';
-    default: // extension_after: white space behind a value
-        at_ = c == ';' ? At::extension_name : at_;
+    default: // extension_after: behind a quoted value
+        at_ = c == ';' ? At::extension_name : At::extension;
         return space || c == ';';
     }
 }

@@ -55,10 +55,17 @@ ParseResult parse_status_line(const char*& at, const char* end, AnswerHead& head
     return {ParseResult::State::done};
 }
 
+// As in requests (head_request.cpp); Content-Length and Transfer-Encoding have their own sentences.
+constexpr std::uint64_t single_fields_of_answers = name_bits(
+    {Name::content_range, Name::content_type, Name::location, Name::sec_websocket_accept});
+
 ParseResult understand_fields(AnswerHead& head, const AnswerTo& to) {
     const FramingFields framing = framing_fields(head.headers, head.version_minor);
     if (framing.fault != nullptr) {
         return bad_answer(framing.fault);
+    }
+    if (head.headers.any_repeated(single_fields_of_answers)) {
+        return bad_answer("a field twice that has one value");
     }
     const auto options = connection_options(head.headers);
     if (!options) {
@@ -77,6 +84,10 @@ ParseResult understand_fields(AnswerHead& head, const AnswerTo& to) {
     const bool bodiless = head.status < 200 || head.status == 204;
     if (bodiless && (framing.chunked || framing.length != 0)) {
         return bad_answer("a body announced where the status allows none");
+    }
+    // RFC 9110 §15.3.6; some clients read no body after it, whatever the length says.
+    if (head.status == 205 && framing.length != 0 && !to.head) {
+        return bad_answer("a 205 answer that announces content");
     }
     head.has_length = framing.has_length && !bodiless;
     head.content_length = framing.length;

@@ -121,6 +121,7 @@ const char* split_absolute(RequestHead& head) {
     std::string_view rest = head.path.substr(colon + 3);
     const std::size_t slash = rest.find('/');
     head.authority = rest.substr(0, slash);
+    head.scheme = scheme;
     head.form = TargetForm::absolute;
     if (slash != std::string_view::npos) {
         head.path = rest.substr(slash);
@@ -135,6 +136,7 @@ const char* split_absolute(RequestHead& head) {
 
 const char* understand_target(RequestHead& head, bool suspect) {
     head.authority = {};
+    head.scheme = {};
     head.form = TargetForm::origin;
     if (head.path.empty() || head.path.front() != '/') {
         if (head.target == "*") {
@@ -183,9 +185,20 @@ const char* understand_host(RequestHead& head) {
     return nullptr;
 }
 
+// Fields that have one value (RFC 9110 §5.3, RFC 6455 §11.3): of two, some reader behind us would
+// take the other one. Host and what frames the body have sentences of their own.
+constexpr std::uint64_t single_fields = name_bits(
+    {Name::authorization, Name::content_range, Name::content_type, Name::if_modified_since,
+     Name::if_range, Name::if_unmodified_since, Name::max_forwards, Name::origin,
+     Name::proxy_authorization, Name::range, Name::referer, Name::sec_fetch_site,
+     Name::sec_websocket_key, Name::sec_websocket_version});
+
 ParseResult understand_fields(RequestHead& head) {
     if (const char* fault = understand_host(head)) {
         return refuse(400, fault);
+    }
+    if (head.headers.any_repeated(single_fields)) {
+        return refuse(400, "a field twice that has one value");
     }
     const FramingFields framing = framing_fields(head.headers, head.version_minor);
     if (framing.fault != nullptr) {

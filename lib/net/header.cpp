@@ -184,6 +184,7 @@ bool Headers::add(std::string_view name, std::string_view value, Name id) {
             first_[index] = place;
         } else {
             fields_[last_[index] - 1U].next_same = place;
+            repeated_ |= std::uint64_t{1} << index;
         }
         last_[index] = place;
     }

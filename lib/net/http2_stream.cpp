@@ -84,7 +84,8 @@ void Http2Request::field(std::string_view name, std::string_view value) {
 }
 
 std::string Http2Request::text(bool ends, std::string_view key) const {
-    if (!is_one_word(method_) || (has_host_ && !authority_.empty() && host_ != authority_)) {
+    if (!is_one_word(method_) ||
+        (has_host_ && !authority_.empty() && !iequals(host_, authority_))) {
         return {};
     }
     const bool websocket = is_websocket();
@@ -99,7 +100,14 @@ std::string Http2Request::text(bool ends, std::string_view key) const {
     std::string out;
     out.reserve(fields_.size() + cookie_.size() + path_.size() + 256);
     out.append(websocket ? std::string_view("GET") : std::string_view(method_)).append(" ");
-    out.append(connect ? std::string_view(authority) : std::string_view(path_));
+    // Connections are TLS: a target of the other scheme is said in full, so that it is refused as
+    // one that is sent to the wrong place (RFC 9110 §7.4).
+    if (!connect && scheme_ == "http") {
+        out.append("http://").append(authority);
+    }
+    if (path_ != "*" || scheme_ != "http") {
+        out.append(connect ? std::string_view(authority) : std::string_view(path_));
+    }
     out.append(" HTTP/1.1\r\nHost: ").append(authority).append("\r\n").append(fields_);
     if (!cookie_.empty()) {
         out.append("Cookie: ").append(cookie_).append("\r\n");

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <cstring>
+#include <utility>
 
 namespace hasp::net {
 namespace {
@@ -37,6 +38,22 @@ int next_decoded(std::string_view text, std::size_t& i) {
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
+// RFC 3629 §3: "." and "/" have one form. A reader that takes the longer ones too would see a step
+// elsewhere where there is none.
+bool is_overlong(int lead, int c) {
+    switch (lead) {
+    case 0xc0:
+    case 0xc1:
+        return c >= 0x80 && c <= 0xbf;
+    case 0xe0:
+        return c >= 0x80 && c <= 0x9f;
+    case 0xf0:
+        return c >= 0x80 && c <= 0x8f;
+    default:
+        return false;
+    }
+}
+
 const char* check_segment(std::string_view segment) {
     std::size_t dots = 0;
     bool only_dots = true;   // so far
@@ -44,6 +61,7 @@ const char* check_segment(std::string_view segment) {
     bool only_slashes = !segment.empty();
     const auto is_dots = [&] { return only_dots && (dots == 1 || dots == 2); };
     constexpr const char* dot_segment = "a segment of the path is . or ..";
+    int before = 0; // the byte before, decoded
     for (std::size_t i = 0; i < segment.size();) {
         const int c = next_decoded(segment, i);
         if (c < 0) {
@@ -51,6 +69,9 @@ const char* check_segment(std::string_view segment) {
         }
         if (c == '\\' || c == '\0') {
             return "a segment of the path holds a backslash or NUL";
+        }
+        if (is_overlong(std::exchange(before, c), c)) {
+            return "an overlong UTF-8 sequence in the path";
         }
         if (c == '/') {
             // Programs name things by it ("$:/StoryList"), and others decode it early: what stands

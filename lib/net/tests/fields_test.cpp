@@ -2,6 +2,7 @@
 
 #include "net/head.h"
 #include "net/target.h"
+#include "net/websocket.h"
 
 #include <gtest/gtest.h>
 #include <string>
@@ -120,6 +121,10 @@ TEST(Authority, HasAHostAndMaybeAPort) {
     EXPECT_EQ(parse_authority("a_b.example:65535")->port, 65535U);
     EXPECT_FALSE(parse_authority(std::string(256, 'a')));
     EXPECT_FALSE(parse_authority(":80"));
+}
+
+TEST(WebSocket, TheAcceptOfAKeyIsThatOfTheRfc) {
+    EXPECT_EQ(websocket_accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 }
 
 } // namespace

@@ -1,88 +1,17 @@
 #include "net/head.h"
 
-#include "answer_cases.h"
 #include "net/write_head.h"
-#include "request_cases.h"
 
 #include <gtest/gtest.h>
-#include <memory>
 #include <string>
 
 namespace hasp::net {
 namespace {
 
-// A copy without room behind it, so that ASan sees every read beyond the bytes.
-struct Exact {
-    explicit Exact(std::string_view text)
-        : data(std::make_unique<char[]>(text.size() + (text.empty() ? 1 : 0))), size(text.size()) {
-        text.copy(data.get(), size);
-    }
-    std::string_view view(std::size_t n) const { return {data.get(), n}; }
-    std::unique_ptr<char[]> data;
-    std::size_t size;
-};
-
-int status_of(const ParseResult& result) {
-    return result.done() ? 0 : result.bad() ? result.status : -1;
-}
-
-AnswerTo asked(char to) {
-    return {to == 'h', to == 'u'};
-}
-
 const HeadLimits limits;
 
 ParseResult parse(std::string_view text, RequestHead& head) {
     return parse_request_head(text, head, limits);
-}
-
-TEST(RequestHead, EachCaseIsTakenOrRefusedAsItsSectionSays) {
-    for (const MessageCase& one : request_cases) {
-        const Exact bytes{one.bytes};
-        RequestHead head;
-        const ParseResult result = parse_request_head(bytes.view(bytes.size), head, limits);
-        EXPECT_EQ(status_of(result), one.status)
-            << "RFC " << one.section << ": " << one.what << ": " << result.reason;
-        if (result.done()) {
-            EXPECT_EQ(result.consumed, bytes.size) << one.what;
-        }
-    }
-}
-
-TEST(RequestHead, ThatDripsInByteByByteHasTheSameFate) {
-    for (const MessageCase& one : request_cases) {
-        const Exact bytes{one.bytes};
-        RequestHead head;
-        ParseResult result{ParseResult::State::need_more};
-        std::size_t seen = 0;
-        for (std::size_t n = 1; n <= bytes.size && status_of(result) == -1; ++n) {
-            result = parse_request_head(bytes.view(n), head, limits, seen);
-            seen = n;
-        }
-        // A fault may wait until its line is complete, but no longer.
-        if (status_of(result) != one.status) {
-            EXPECT_EQ(status_of(result), -1) << one.what;
-            EXPECT_EQ(one.bytes.back() == '\n', false) << one.what;
-        }
-    }
-}
-
-TEST(AnswerHead, EachCaseIsTakenOrRefusedAsItsSectionSays) {
-    for (const AnswerCase& one : answer_cases) {
-        const Exact bytes{one.message.bytes};
-        AnswerHead head;
-        const ParseResult result =
-            parse_answer_head(bytes.view(bytes.size), head, asked(one.to), limits);
-        EXPECT_EQ(status_of(result), one.message.status)
-            << "RFC " << one.message.section << ": " << one.message.what << ": " << result.reason;
-        if (result.done()) {
-            EXPECT_EQ(head.framing, one.framing) << one.message.what;
-        }
-    }
-}
-
-TEST(HeadCases, AreAtLeastTwoHundred) {
-    EXPECT_GE(std::size(request_cases) + std::size(answer_cases), 200U);
 }
 
 TEST(RequestHead, ViewsTheBufferAndKnowsItsFields) {

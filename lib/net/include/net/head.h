@@ -59,6 +59,9 @@ struct RequestHead {
     // the Host field. Host without port, as sent (compare without case). Empty only in HTTP/1.0.
     std::string_view host;
     std::string_view authority; // host with port, as sent
+    // "http" or "https" in any case, of an absolute target; empty otherwise. Whether the connection
+    // is one of that scheme the parser cannot know (RFC 9110 §7.4).
+    std::string_view scheme;
     Headers headers;
 };
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string_view>
 
 namespace hasp::net {
@@ -74,6 +75,16 @@ enum class Name : std::uint8_t {
 };
 inline constexpr std::size_t names_known = static_cast<std::size_t>(Name::count_);
 
+// A set of names.
+constexpr std::uint64_t name_bits(std::initializer_list<Name> names) {
+    std::uint64_t bits = 0;
+    for (const Name name : names) {
+        bits |= std::uint64_t{1} << static_cast<unsigned>(name);
+    }
+    return bits;
+}
+static_assert(names_known <= 64);
+
 // Case-insensitive (RFC 9110 §5.1); Name::other for every other name. Precondition: a token.
 Name name_id(std::string_view name);
 // Lower case; empty for Name::other.
@@ -94,6 +105,7 @@ class Headers {
     Headers() { clear(); }
     void clear() {
         count_ = 0;
+        repeated_ = 0;
         first_.fill(0);
     }
     std::size_t size() const { return count_; }
@@ -116,6 +128,8 @@ class Headers {
         const Header* field = find(id);
         return field == nullptr ? std::string_view{} : field->value;
     }
+    // One of these names stands twice. `names` is made by name_bits().
+    bool any_repeated(std::uint64_t names) const { return (repeated_ & names) != 0; }
     // First field of any name, without case; linear.
     const Header* find(std::string_view name) const;
 
@@ -127,6 +141,7 @@ class Headers {
     std::array<std::uint8_t, names_known> first_;
     std::array<std::uint8_t, names_known> last_;
     std::size_t count_ = 0;
+    std::uint64_t repeated_ = 0; // bits of the known names that stand more than once
 };
 
 } // namespace hasp::net

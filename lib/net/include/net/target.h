@@ -11,7 +11,8 @@ namespace hasp::net {
 
 // Null when the path (beginning with "/") is safe for every reader behind us; else why not, a
 // static sentence for a 400. Refused: malformed escapes, and segments that decode to "." or ".."
-// (also before a ";") or to nothing but "/", or that contain "\" or NUL after decoding. An encoded
+// (also before a ";") or to nothing but "/", or that contain "\", NUL or UTF-8 in a longer form
+// than it has (RFC 3629 §3) after decoding. An encoded
 // "/" inside a name is allowed, since programs name things by it, and is a slash for these rules:
 // what is between two of them may not be "." or "..". Empty segments are allowed. Pure.
 const char* check_path(std::string_view path);

@@ -103,7 +103,9 @@ std::vector<ConfigKey> make_keys() {
               "The host name of an app: {app} stands for its name. Empty: apps are reached under "
               "/apps/NAME/ alone."),
         list("web", "portal_hosts", HASP_AT(web.portal_hosts), check_host, "host names",
-             "The host names of the portal. Empty: every host name that is not an app's."),
+             "The host names of the portal; a request for a name that is neither here nor an app's "
+             "is "
+             "refused (421). Empty: every host name that is not an app's."),
         number("web", "max_connections", HASP_AT(web.max_connections), "connections", 16, 1'000'000,
                "How many connections of users are open at most."),
         number("web", "max_connections_per_address", HASP_AT(web.max_connections_per_address),

@@ -44,6 +44,16 @@ Core::~Core() {
     empty_graveyard();
 }
 
+void Core::set_snapshot(std::shared_ptr<const registry::Snapshot> next) {
+    snapshot = std::move(next);
+    mapped_names = 0;
+    for (std::size_t i = 0; snapshot && i < snapshot->stripped_count(); ++i) {
+        if (const net::Name id = net::name_id(snapshot->stripped(i)); id != net::Name::other) {
+            mapped_names |= net::name_bits({id});
+        }
+    }
+}
+
 net::HeadLimits Core::head_limits() const {
     net::HeadLimits limits;
     limits.target_max = settings.target_bytes_max;

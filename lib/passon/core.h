@@ -47,6 +47,10 @@ class Core {
     // "Mon, 23 Nov 2026 16:20:16 GMT", formatted once a second.
     std::string_view http_date();
 
+    // A manifest of some app maps this name to who the user is: it never comes from outside.
+    bool is_mapped(net::Name id) const { return (mapped_names & net::name_bits({id})) != 0; }
+    void set_snapshot(std::shared_ptr<const registry::Snapshot> next);
+
     // Exchanges are reused, the last given first.
     Exchange* take_exchange(ServerConn& down);
     void give_exchange(Exchange* exchange);
@@ -86,7 +90,8 @@ class Core {
 
     EngineParts parts;
     Settings settings;
-    std::shared_ptr<const registry::Snapshot> snapshot;
+    std::shared_ptr<const registry::Snapshot> snapshot; // see set_snapshot()
+    std::uint64_t mapped_names = 0; // of those that the snapshot strips: net::name_bits()
     std::shared_ptr<const net::TlsContext> upstream_tls;
     LinkCredentials credentials;
     EngineCounters counters;

@@ -35,8 +35,7 @@ Engine::~Engine() = default;
 
 void Engine::set_snapshot(std::shared_ptr<const registry::Snapshot> snapshot) {
     Core& core = state_->core;
-    core.snapshot = std::move(snapshot);
-    core.static_roots->clear();
+    core.set_snapshot(std::move(snapshot));
     for (ServerConn* conn : state_->conns()) {
         Exchange* one = conn->exchange();
         if (one != nullptr && one->is_tunnel() && !one->still_allowed(*core.snapshot)) {

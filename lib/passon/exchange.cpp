@@ -1,7 +1,6 @@
 #include "exchange.h"
 
 #include "core.h"
-#include "net/fields.h"
 #include "static_files.h"
 
 #include <algorithm>
@@ -258,10 +257,6 @@ void Exchange::watch_client() {
     if (fill == Wire::Fill::end || fill == Wire::Fill::cut || fill == Wire::Fill::failed) {
         down_->close();
     }
-}
-
-bool Exchange::asks_websocket() const {
-    return head.upgrade && net::list_has(head.headers.value(net::Name::upgrade), "websocket");
 }
 
 bool Exchange::matches(const IdentityFilter& filter) const {

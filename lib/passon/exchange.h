@@ -2,8 +2,9 @@
 //
 // begin → resolve (which app) → identify (who) → route (may he, and where) → acquire (a connection)
 // → send → answer → end. Each step either goes on or waits for exactly one event; on_* are the
-// events. The files: exchange.cpp (life, limits of time), exchange_route.cpp, exchange_acquire.cpp,
-// exchange_send.cpp, exchange_answer.cpp, exchange_own.cpp, exchange_static.cpp.
+// events. The files: exchange.cpp (life, limits of time), exchange_route.cpp, exchange_check.cpp,
+// exchange_acquire.cpp, exchange_send.cpp, exchange_answer.cpp, exchange_tunnel.cpp,
+// exchange_own.cpp, exchange_static.cpp.
 #pragma once
 
 #include "billing/usage_ring.h"
@@ -132,11 +133,11 @@ class Exchange {
     void write_usage(billing::UsageKind kind, bool last, std::int64_t now_us);
     void release_up(bool reusable);
     bool request_body_done();
-    bool asks_websocket() const;
     std::string_view request_id() const { return {id_.data(), id_.size()}; }
 
     // exchange_route.cpp
     void resolve();
+    bool name_app();
     bool read_link_fields();
     bool read_client();
     std::string_view keep(std::string_view value, bool lower = false);
@@ -152,6 +153,11 @@ class Exchange {
     void notice(Notice what, std::string_view detail = {});
     void log_in_notice();
     bool wants_page() const;
+
+    // exchange_check.cpp
+    bool is_for_us();
+    bool is_of_this_site();
+    bool is_handshake();
 
     // exchange_own.cpp
     std::size_t own_body_max() const;
@@ -199,9 +205,14 @@ class Exchange {
     void pump_answer();
     void read_answer_head();
     void relay_answer(std::size_t head_bytes);
+    std::string location_for_user(std::string_view value) const;
+    void write_answer_fields(net::HeadWriter& out, const net::AnswerHead& answer);
+    bool relay_interim(const net::AnswerHead& answer);
     bool write_answer_head(const net::AnswerHead& answer, net::Framing framing,
                            std::string_view& out);
     void answer_step(BodyRelay::Step step);
+
+    // exchange_tunnel.cpp
     void begin_tunnel(std::string_view head);
     void pump_tunnel();
 

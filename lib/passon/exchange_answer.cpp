@@ -1,10 +1,11 @@
-// The answer, written anew for the client, and tunnels.
+// The answer, written anew for the client.
 #include "exchange.h"
 
 #include "base/text.h"
 #include "core.h"
 #include "link_fields.h"
 #include "net/fields.h"
+#include "net/websocket.h"
 #include "net/write_head.h"
 #include "passon/request_rules.h"
 #include "request_fields.h"
@@ -13,7 +14,6 @@ namespace hasp::passon {
 namespace {
 
 constexpr std::size_t interim_max = 16;
-constexpr std::int64_t minute_ms = 60'000;
 
 Notice notice_of(std::string_view word) {
     constexpr std::pair<std::string_view, Notice> words[] = {
@@ -82,7 +82,7 @@ void Exchange::pump_answer() {
 
 void Exchange::read_answer_head() {
     net::AnswerHead& answer = core_.answer_head;
-    const net::AnswerTo to{head.method == net::Method::head, asks_websocket()};
+    const net::AnswerTo to{head.method == net::Method::head, net::asks_websocket(head)};
     for (;;) {
         Wire& wire = up_->wire;
         if (wire.in.size() > up_seen_) {
@@ -99,14 +99,17 @@ void Exchange::read_answer_head() {
                 return;
             }
             if (parsed.done()) {
-                wire.in.consume(parsed.consumed);
-                up_seen_ = 0;
                 if (++interim_ > interim_max) {
                     why_ = "the app sends interim answers without end";
                     release_up(false);
                     notice(Notice::bad_answer);
                     return;
                 }
+                if (!relay_interim(answer)) {
+                    return;
+                }
+                wire.in.consume(parsed.consumed);
+                up_seen_ = 0;
                 continue;
             }
             up_seen_ = wire.in.size();
@@ -136,12 +139,28 @@ void Exchange::read_answer_head() {
     }
 }
 
-bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing framing,
-                                 std::string_view& text) {
+std::string Exchange::location_for_user(std::string_view value) const {
+    LocationMap map;
+    if (app_.kind() == registry::Kind::upstream) {
+        map.inner = app_.upstream_count() > 0 ? app_.upstream_address(0) : std::string_view{};
+        map.inner_host = app_.upstream_host();
+        map.base = app_.upstream_base();
+    }
+    const std::string origin = std::string(scheme_) + "://" + std::string(authority_);
+    map.origin = origin;
+    map.mount = mount_;
+    map.stripped = app_.strip_prefix() && !mount_.empty();
+    return map_location(value, map);
+}
+
+// The fields of an answer, also of an interim one, as the user may see them.
+void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& answer) {
     const bool here = verdict_ == registry::Verdict::here;
-    net::HeadWriter out(core_.head_out);
-    out.status_line(answer.status);
+    const bool nominates = answer.headers.has(net::Name::connection);
     for (const net::Header& field : answer.headers) {
+        if (nominates && net::list_has(answer.headers, net::Name::connection, field.name)) {
+            continue;
+        }
         switch (field.id) {
         case net::Name::content_length:
         case net::Name::x_request_id:
@@ -156,24 +175,14 @@ bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing fra
             continue;
         case net::Name::location:
             if (here) {
-                const bool upstream = app_.kind() == registry::Kind::upstream;
-                LocationMap map;
-                if (upstream) {
-                    map.inner =
-                        app_.upstream_count() > 0 ? app_.upstream_address(0) : std::string_view{};
-                    map.inner_host = app_.upstream_host();
-                    map.base = app_.upstream_base();
-                }
-                const std::string origin = std::string(scheme_) + "://" + std::string(authority_);
-                map.origin = origin;
-                map.mount = mount_;
-                map.stripped = app_.strip_prefix() && !mount_.empty();
-                out.field("Location", map_location(field.value, map));
+                out.field("Location", location_for_user(field.value));
                 continue;
             }
             break;
         case net::Name::other:
-            if (field.name.size() > 5 && iequals(field.name.substr(0, 5), "hasp-")) {
+            // Set-Cookie2 (RFC 2965) was Set-Cookie without our rules for it.
+            if ((field.name.size() > 5 && iequals(field.name.substr(0, 5), "hasp-")) ||
+                iequals(field.name, "set-cookie2")) {
                 continue;
             }
             break;
@@ -183,12 +192,33 @@ bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing fra
             }
             break;
         }
-        if (answer.headers.has(net::Name::connection) &&
-            net::list_has(answer.headers, net::Name::connection, field.name)) {
-            continue;
-        }
         out.copy(field);
     }
+}
+
+// RFC 9110 §15.2: passed on, but not to HTTP/1.0. 100 answers an expectation, and that was met
+// here. False: the client is gone.
+bool Exchange::relay_interim(const net::AnswerHead& answer) {
+    // Nobody writes while bytes wait: what only hints at the answer may be left out.
+    if (answer.status == 100 || head.version_minor == 0 || down_->wire.blocked()) {
+        return true;
+    }
+    net::HeadWriter out(core_.head_out);
+    out.status_line(answer.status);
+    write_answer_fields(out, answer);
+    out.end();
+    if (!out.failed() && !down_->wire.write(out.text())) {
+        down_->close();
+        return false;
+    }
+    return true;
+}
+
+bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing framing,
+                                 std::string_view& text) {
+    net::HeadWriter out(core_.head_out);
+    out.status_line(answer.status);
+    write_answer_fields(out, answer);
     if (!answer.headers.has(net::Name::date)) {
         out.trusted("Date", core_.http_date());
     }
@@ -201,6 +231,11 @@ bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing fra
             out.framing(net::Framing::length, answer.content_length);
         } else {
             out.framing(framing, answer.content_length);
+        }
+        if (answer.status == 426) {
+            // It must say which protocol is meant (RFC 9110 §15.5.22); this is the one that could
+            // be.
+            out.block("Connection: upgrade\r\nUpgrade: websocket\r\n");
         }
         write_connection_field(out, head, keep_);
     }
@@ -233,6 +268,12 @@ void Exchange::relay_answer(std::size_t head_bytes) {
     status_ = answer.status;
     if (answer.switched) {
         std::string_view text;
+        if (!net::websocket_accepted(answer, head.headers.value(net::Name::sec_websocket_key))) {
+            why_ = "the app became something else than the WebSocket that was asked for";
+            release_up(false);
+            notice(Notice::bad_answer);
+            return;
+        }
         if (!write_answer_head(answer, net::Framing::none, text)) {
             release_up(false);
             notice(Notice::bad_answer);
@@ -248,7 +289,10 @@ void Exchange::relay_answer(std::size_t head_bytes) {
     }
     keep_ = keep_ && framing != net::Framing::until_close &&
             (head.framing == net::Framing::none || request_.done()) && !core_.draining;
-    up_reusable_ = answer.keep_alive && answer.framing != net::Framing::until_close &&
+    // Content of a request that has none by its meaning (RFC 9110 §9.3.1) may still lie unread at
+    // the app, which would take it for the next user's request.
+    const bool odd = net::is_safe(head.method) && head.framing != net::Framing::none;
+    up_reusable_ = answer.keep_alive && answer.framing != net::Framing::until_close && !odd &&
                    (head.framing == net::Framing::none || request_.done());
     std::string_view text;
     if (!write_answer_head(answer, framing, text)) {
@@ -257,13 +301,21 @@ void Exchange::relay_answer(std::size_t head_bytes) {
         notice(Notice::bad_answer);
         return;
     }
-    answered_ = true;
-    at_ = At::answering;
     answer_.start(answer.framing, answer.content_length, framing, answer.content_length);
     up_->wire.in.consume(head_bytes);
+    const BodyRelay::Step step = answer_.pump(up_->wire, down_->wire, text);
+    if (step == BodyRelay::Step::source_bad && !answer_.wrote()) {
+        // Its head has not gone out yet, so there is still something to be said.
+        why_ = "the body of the answer is malformed, or broke off at once";
+        release_up(false);
+        notice(Notice::bad_answer);
+        return;
+    }
+    answered_ = true;
+    at_ = At::answering;
     // Nothing reads the request's head any more; an answer may last for days.
     head_buffer_.give_back();
-    answer_step(answer_.pump(up_->wire, down_->wire, text));
+    answer_step(step);
 }
 
 void Exchange::answer_step(BodyRelay::Step step) {
@@ -286,66 +338,6 @@ void Exchange::answer_step(BodyRelay::Step step) {
     case BodyRelay::Step::sink_failed:
         down_->close();
         return;
-    }
-}
-
-void Exchange::begin_tunnel(std::string_view text) {
-    answered_ = true;
-    keep_ = false;
-    up_reusable_ = false;
-    at_ = At::tunnel;
-    ++core_.counters.tunnels;
-    whole_.cancel();
-    if (!down_->wire.write(text)) {
-        down_->close();
-        return;
-    }
-    // Nothing of the head is needed any more; a tunnel may live for days.
-    head_buffer_.give_back();
-    minute_us_ = core_.boot_us();
-    write_usage(billing::UsageKind::websocket, false, minute_us_);
-    minute_.arm(minute_ms);
-    request_.start(net::Framing::until_close, 0, net::Framing::until_close, 0, true);
-    answer_.start(net::Framing::until_close, 0, net::Framing::until_close, 0, true);
-    pump_tunnel();
-}
-
-void Exchange::pump_tunnel() {
-    const bool up_was_done = request_.done();
-    const bool down_was_done = answer_.done();
-    const BodyRelay::Step there =
-        up_was_done ? BodyRelay::Step::done : request_.pump(down_->wire, up_->wire);
-    const BodyRelay::Step back =
-        down_was_done ? BodyRelay::Step::done : answer_.pump(up_->wire, down_->wire);
-    const auto failed = [](BodyRelay::Step step) {
-        return step == BodyRelay::Step::sink_failed || step == BodyRelay::Step::source_bad;
-    };
-    if (failed(there) || failed(back)) {
-        down_->close();
-        return;
-    }
-    if (up_was_done) {
-        up_->wire.flush();
-    }
-    if (down_was_done) {
-        down_->wire.flush();
-    }
-    if (request_.done() && answer_.done()) {
-        end(false);
-        return;
-    }
-    // One side has ended: the other is told, and gets a while to end too.
-    if (request_.done() && !up_was_done) {
-        up_->wire.conn->shutdown_write();
-        due(Due::client_in);
-    } else if (answer_.done() && !down_was_done) {
-        down_->wire.conn->shutdown_write();
-        due(Due::client_in);
-    } else if (!request_.done() && !answer_.done()) {
-        due(Due::tunnel);
-    }
-    if (there == BodyRelay::Step::yield || back == BodyRelay::Step::yield) {
-        core_.reactor().post(again_);
     }
 }
 

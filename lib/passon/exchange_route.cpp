@@ -115,6 +115,8 @@ bool Exchange::read_client() {
         authority = said.host;
         host = parsed->host;
     }
+    // An empty port is none (RFC 3986 §3.2.3).
+    authority.remove_suffix(authority.ends_with(':') ? 1 : 0);
     authority_ = keep(authority, true);
     host_ = keep(host, true);
     return true;
@@ -160,57 +162,63 @@ void Exchange::resolve() {
             refuse(400, "the proxy in front names a host that is none");
             return;
         }
-        if (head.path == "/hasp" || head.path.starts_with("/hasp/")) {
-            identify();
-            return;
-        }
-        if (const registry::App by_host = snapshot_->find_host(host_); by_host) {
-            if (by_host.mount() != registry::Mount::path) {
-                app_name_ = keep(by_host.name());
-            } else {
-                notice(Notice::nowhere);
-                return;
-            }
-        } else if (const std::string_view name = snapshot_->app_of_host(host_); !name.empty()) {
-            app_name_ = keep(name);
-        } else if (head.path.starts_with(apps_prefix)) {
-            const std::size_t end =
-                std::min(head.path.find('/', apps_prefix.size()), head.path.size());
-            const std::string_view name_part =
-                head.path.substr(apps_prefix.size(), end - apps_prefix.size());
-            if (!valid_name(name_part)) {
-                notice(Notice::nowhere);
-                return;
-            }
-            app_name_ = keep(name_part);
-            mount_ = keep(head.path.substr(0, end));
-        } else {
-            identify();
+        if (!name_app()) {
             return;
         }
     }
-    if (!hops_allowed(head.headers.value(net::Name::cdn_loop), snapshot_->tier(),
-                      core_.settings.hops_max)) {
-        notice(Notice::loop);
+    if (is_for_us()) {
         return;
     }
-    if (down_->from() == From::user) {
-        OriginCheck check;
-        check.unsafe = !net::is_safe(head.method) || head.upgrade;
-        if (const net::Header* origin = head.headers.find(net::Name::origin)) {
-            check.origin = origin->value;
+    if (!app_name_.empty()) {
+        if (!hops_allowed(head.headers.value(net::Name::cdn_loop), snapshot_->tier(),
+                          core_.settings.hops_max)) {
+            notice(Notice::loop);
+            return;
         }
-        if (const net::Header* site = head.headers.find(net::Name::sec_fetch_site)) {
-            check.sec_fetch_site = site->value;
-        }
-        check.scheme = scheme_;
-        check.authority = authority_;
-        if (!origin_allowed(check)) {
-            notice(Notice::forbidden);
+        if (down_->from() == From::user && (!is_of_this_site() || !is_handshake())) {
             return;
         }
     }
     identify();
+}
+
+// By its host, else by its path; no name: it is a page of hasp's own. False: it is answered.
+bool Exchange::name_app() {
+    const bool of_connection = iequals(head.scheme, down_->tls() ? "https" : "http");
+    if (!head.scheme.empty() && !iequals(head.scheme, scheme_) && !of_connection) {
+        refuse(421, "an absolute target of another scheme than the connection's");
+        return false;
+    }
+    const registry::App by_host = snapshot_->find_host(host_);
+    const std::string_view by_pattern =
+        by_host ? std::string_view{} : snapshot_->app_of_host(host_);
+    if (!by_host && by_pattern.empty() && !head.host.empty() && !snapshot_->is_portal_host(host_)) {
+        refuse(421, "a host that is neither an app's nor the portal's");
+        return false;
+    }
+    if (head.path == "/hasp" || head.path.starts_with("/hasp/")) {
+        return true;
+    }
+    if (by_host) {
+        if (by_host.mount() == registry::Mount::path) {
+            notice(Notice::nowhere);
+            return false;
+        }
+        app_name_ = keep(by_host.name());
+    } else if (!by_pattern.empty()) {
+        app_name_ = keep(by_pattern);
+    } else if (head.path.starts_with(apps_prefix)) {
+        const std::size_t end = std::min(head.path.find('/', apps_prefix.size()), head.path.size());
+        const std::string_view name_part =
+            head.path.substr(apps_prefix.size(), end - apps_prefix.size());
+        if (!valid_name(name_part)) {
+            notice(Notice::nowhere);
+            return false;
+        }
+        app_name_ = keep(name_part);
+        mount_ = keep(head.path.substr(0, end));
+    }
+    return true;
 }
 
 void Exchange::identify() {

@@ -6,6 +6,7 @@
 #include "core.h"
 #include "link_fields.h"
 #include "net/fields.h"
+#include "net/websocket.h"
 #include "net/write_head.h"
 #include "passon/request_rules.h"
 #include "request_fields.h"
@@ -175,27 +176,34 @@ bool Exchange::write_request_head(std::string_view& text) {
         out.trusted("Host", authority_);
     }
     for (const net::Header& field : head.headers) {
-        if (is_rewritten(field.id)) {
+        if (is_rewritten(field.id) || nominated.has(field.name)) {
             continue;
         }
-        if (field.id == net::Name::other && is_forgeable(field.name, snapshot_.get())) {
+        if (field.id == net::Name::other ? is_forgeable(field.name, snapshot_.get())
+                                         : core_.is_mapped(field.id)) {
             continue;
         }
-        if (nominated.has(field.name)) {
+        if (field.id == net::Name::max_forwards && head.method == net::Method::options) {
+            out.field("Max-Forwards", parse_max_forwards(field.value).value_or(1) - 1);
             continue;
         }
         out.copy(field);
     }
-    for (const net::Header* field = head.headers.find(net::Name::cookie); field != nullptr;
-         field = head.headers.next(*field)) {
+    for (const net::Header* field = nominated.has("cookie") ? nullptr
+                                                            : head.headers.find(net::Name::cookie);
+         field != nullptr; field = head.headers.next(*field)) {
         core_.text.clear();
         filter_cookies(core_.text, field->value, false);
         parsed_if_any(out, "Cookie", core_.text);
     }
     if (const net::Header* given = head.headers.find(net::Name::authorization);
-        given != nullptr && !by_credential_) {
+        given != nullptr && !by_credential_ && !nominated.has("authorization")) {
         out.copy(*given);
     }
+    // RFC 9110 §7.6.3: behind the entries of others, which were copied.
+    core_.text.assign(down_->is_stream() ? "2 " : head.version_minor == 0 ? "1.0 " : "1.1 ");
+    core_.text.append(snapshot_->tier());
+    out.field("Via", core_.text);
     out.trusted("X-Request-Id", request_id());
     core_.text.clear();
     for (const net::Header* field = head.headers.find(net::Name::cdn_loop); field != nullptr;
@@ -206,7 +214,7 @@ bool Exchange::write_request_head(std::string_view& text) {
     if_any(out, "CDN-Loop", core_.text);
     write_trace_fields(out);
     write_identity_fields(out);
-    if (asks_websocket()) {
+    if (net::asks_websocket(head)) {
         out.block("Connection: upgrade\r\nUpgrade: websocket\r\n");
     }
     out.framing(head.framing, head.content_length);
@@ -304,8 +312,9 @@ void Exchange::request_step(BodyRelay::Step step) {
 }
 
 void Exchange::retry_or_fail(const char* why) {
-    // A body whose beginning is gone from our buffer cannot be sent twice.
-    const bool unsent = !request_.started();
+    // A body whose beginning is gone from our buffer cannot be sent twice; who has said something
+    // has read the request.
+    const bool unsent = !request_.started() && interim_ == 0;
     if (up_ && up_->reused && !retried_ && !answered_ && unsent &&
         net::is_idempotent(head.method)) {
         retried_ = true;

@@ -26,6 +26,44 @@ bool starts_without_case(std::string_view text, std::string_view lower_prefix) {
 // be looked up.
 constexpr std::size_t stripped_name_max = 128;
 
+// Is it a name that a manifest maps?
+bool is_stripped(std::string_view name, const registry::Snapshot* snapshot) {
+    if (snapshot == nullptr || name.empty() || name.size() > stripped_name_max) {
+        return false;
+    }
+    std::array<char, stripped_name_max> small{};
+    std::memcpy(small.data(), name.data(), name.size());
+    // Eight bytes a step; behind the name there is room, and nobody looks. Bytes of a token are
+    // below 0x80, so no sum carries into its neighbour.
+    for (std::size_t i = 0; i < name.size(); i += 8) {
+        constexpr std::uint64_t ones = 0x0101010101010101U;
+        std::uint64_t word = 0;
+        std::memcpy(&word, small.data() + i, 8);
+        const std::uint64_t capital =
+            ((word + ones * (0x80U - 'A')) & ~(word + ones * (0x7fU - 'Z')) & (ones * 0x80U));
+        word |= capital >> 2U;
+        std::memcpy(small.data() + i, &word, 8);
+    }
+    return snapshot->is_stripped({small.data(), name.size()});
+}
+
+constexpr bool is_letter_or_digit(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+// A name with a character that programs which speak CGI turn into the "_" that a dash becomes too:
+// "Remote.User" is REMOTE_USER there.
+bool is_forgeable_spelled(std::string_view name, const registry::Snapshot* snapshot) {
+    std::string plain(name);
+    for (char& c : plain) {
+        if (c == '_') {
+            return true;
+        }
+        c = is_letter_or_digit(c) ? c : '-';
+    }
+    return is_forgeable(plain, snapshot);
+}
+
 // Splits "name=value; Attr=x" at the next ";".
 std::string_view next_part(std::string_view& rest) {
     const std::size_t end = rest.find(';');
@@ -42,8 +80,10 @@ bool beneath(std::string_view path, std::string_view mount) {
 } // namespace
 
 bool is_forgeable(std::string_view name, const registry::Snapshot* snapshot) {
-    if (name.find('_') != std::string_view::npos) {
-        return true;
+    for (const char c : name) {
+        if (c != '-' && !is_letter_or_digit(c)) {
+            return c == '_' || is_forgeable_spelled(name, snapshot);
+        }
     }
     switch (name.empty() ? '\0' : lower(name.front())) {
     case 'r':
@@ -53,10 +93,27 @@ bool is_forgeable(std::string_view name, const registry::Snapshot* snapshot) {
         break;
     case 'x':
         for (const std::string_view prefix :
-             {"x-forwarded-", "x-remote-", "x-hasp-", "x-auth-", "x-real-ip"}) {
+             {"x-forwarded-", "x-remote-", "x-hasp-", "x-auth-", "x-real-ip", "x-original-",
+              "x-rewrite-url", "x-client-ip", "x-client-cert", "x-cluster-client-ip",
+              "x-originating-ip", "x-ssl-", "x-webauth-", "x-http-host-override"}) {
             if (starts_without_case(name, prefix)) {
                 return true;
             }
+        }
+        return is_stripped(name, snapshot) || iequals(name, "x-host") || iequals(name, "x-user");
+    case 's':
+        if (starts_without_case(name, "ssl-client-")) {
+            return true;
+        }
+        break;
+    case 't':
+        if (iequals(name, "true-client-ip")) {
+            return true;
+        }
+        break;
+    case 'c':
+        if (iequals(name, "client-ip") || iequals(name, "cf-connecting-ip")) {
+            return true;
         }
         break;
     case 'p':
@@ -77,23 +134,7 @@ bool is_forgeable(std::string_view name, const registry::Snapshot* snapshot) {
     default:
         break;
     }
-    if (snapshot == nullptr || name.empty() || name.size() > stripped_name_max) {
-        return false;
-    }
-    std::array<char, stripped_name_max> small{};
-    std::memcpy(small.data(), name.data(), name.size());
-    // Eight bytes a step; behind the name there is room, and nobody looks. Bytes of a token are
-    // below 0x80, so no sum carries into its neighbour.
-    for (std::size_t i = 0; i < name.size(); i += 8) {
-        constexpr std::uint64_t ones = 0x0101010101010101U;
-        std::uint64_t word = 0;
-        std::memcpy(&word, small.data() + i, 8);
-        const std::uint64_t capital =
-            ((word + ones * (0x80U - 'A')) & ~(word + ones * (0x7fU - 'Z')) & (ones * 0x80U));
-        word |= capital >> 2U;
-        std::memcpy(small.data() + i, &word, 8);
-    }
-    return snapshot->is_stripped({small.data(), name.size()});
+    return is_stripped(name, snapshot);
 }
 
 bool is_own_cookie(std::string_view name) {
@@ -184,9 +225,11 @@ std::string map_location(std::string_view value, const LocationMap& map) {
     if (!map.base.empty() && beneath(rest, map.base)) {
         rest.remove_prefix(map.base.size());
     }
-    // "//x" alone would name another host.
-    while (rest.starts_with("//")) {
-        rest.remove_prefix(1);
+    // "//x" alone would name another host, and browsers take "\\" for "/" and pass over tabs.
+    std::string one_slash;
+    if (const std::size_t name = std::min(rest.find_first_not_of("/\\\t"), rest.size()); name > 1) {
+        one_slash.assign("/").append(rest.substr(name));
+        rest = one_slash;
     }
     std::string out;
     if (map.stripped && !beneath(rest, map.mount)) {
@@ -235,6 +278,13 @@ std::optional<TraceParent> parse_traceparent(std::string_view value) {
         return std::nullopt;
     }
     return out;
+}
+
+std::optional<std::uint64_t> parse_max_forwards(std::string_view value) {
+    if (value.empty() || value.find_first_not_of("0123456789") != std::string_view::npos) {
+        return std::nullopt;
+    }
+    return parse_u64(value).value_or(UINT64_MAX);
 }
 
 bool hops_allowed(std::string_view cdn_loop, std::string_view tier, std::size_t hops_max) {

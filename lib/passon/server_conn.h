@@ -36,6 +36,7 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     const std::string& address() const { return address_; } // without port
     // The request under way is the last one here: its answer is to say so.
     bool last_request() const;
+    bool is_stream() const { return single_; } // of HTTP/2
     bool busy() const { return exchange_ != nullptr; }
     Exchange* exchange() const { return exchange_; }
 

@@ -202,7 +202,7 @@ TEST(Manifest, IdentityHeadersAreDistinctAndNotHttpsOwn) {
         parse_manifest(app + "user_header = \"X-Remote-User\"\nname_header = \"\"\n", "f").ok());
     for (const char* bad :
          {"user_header = \"Host\"", "user_header = \"hasp-user\"", "user_header = \"a b\"",
-          "user_header = \"a_b\"", "user_header = \"Remote-Name\""}) {
+          "user_header = \"a_b\"", "user_header = \"Remote-Name\"", "user_header = \"Origin\""}) {
         refused(app + bad + "\n");
     }
 }

@@ -41,9 +41,13 @@ bool header_name(std::string_view name) {
 }
 
 bool reserved_header(std::string_view name) {
-    static constexpr std::array<std::string_view, 11> names = {
-        "host",    "connection", "content-length", "transfer-encoding", "upgrade", "te",
-        "trailer", "cookie",     "authorization",  "keep-alive",        "cdn-loop"};
+    static constexpr std::array<std::string_view, 24> names = {
+        "host",          "connection", "content-length",  "transfer-encoding",
+        "upgrade",       "te",         "trailer",         "cookie",
+        "authorization", "keep-alive", "cdn-loop",        "accept",
+        "content-type",  "expect",     "max-forwards",    "origin",
+        "range",         "referer",    "traceparent",     "tracestate",
+        "user-agent",    "via",        "x-forwarded-for", "x-request-id"};
     const std::string lower = to_lower(name);
     return std::ranges::find(names, lower) != names.end() || lower.starts_with("hasp-");
 }

@@ -26,6 +26,14 @@ inline constexpr int wait_ms = 10'000; // for what must happen; only a failing t
 
 inline const std::string session_cookie = "Cookie: hasp-session=secret\r\n";
 
+// A WebSocket's opening handshake, and the answer to it with what the app says first.
+inline const std::string websocket_lines =
+    "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+inline const std::string websocket_answer =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
 // Identities, pages and starts from tables. Called on the loop's thread; tables are guarded.
 class FakeKeeper final : public KeeperPort {
   public:
@@ -128,7 +136,8 @@ struct Answer {
     int status = 0;
     std::string head; // with the status line
     std::string body;
-    bool closed = false; // the connection ended before a whole answer came
+    bool closed = false;              // the connection ended before a whole answer came
+    std::vector<std::string> interim; // heads of 1xx answers but 100 and 101
     std::string header(const std::string& lower_name) const; // first value, empty: none
 };
 class Client {

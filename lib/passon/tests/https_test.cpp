@@ -11,6 +11,8 @@ class Https : public Proxy {
   protected:
     explicit Https(const std::string& certified = "inner.example")
         : Proxy(echo_body()), outer_("outer") {
+        tier_.spec.portal_hosts = {"inner.example"};
+        tier_.publish();
         registry::AppSpec& app = outer_.add_upstream("remote", tier_.listen_tls(realm_, certified),
                                                      registry::Access::open);
         app.upstream.tls = true;

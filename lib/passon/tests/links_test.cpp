@@ -258,8 +258,7 @@ TEST_F(LargeLinks, LargeBodiesPassThreeTiersBothWays) {
 void echo_tunnel(Backend::Peer& peer) {
     std::string head;
     peer.head(head);
-    peer.send(
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    peer.send(websocket_answer);
     char bytes[4096];
     for (ssize_t got = 0; (got = ::recv(peer.fd, bytes, sizeof bytes, 0)) > 0;) {
         peer.send({bytes, static_cast<std::size_t>(got)});
@@ -267,8 +266,7 @@ void echo_tunnel(Backend::Peer& peer) {
 }
 
 std::string upgrade_of(const std::string& app) {
-    return "GET /apps/" + app +
-           "/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+    return "GET /apps/" + app + "/ws HTTP/1.1\r\nHost: localhost\r\n" + websocket_lines +
            session_cookie + "\r\n";
 }
 

@@ -128,8 +128,11 @@ Answer Client::read(bool to_head) {
         out.head = buffer_.substr(0, end + 2);
         buffer_.erase(0, end + 4);
         out.status = std::stoi(out.head.substr(9, 3));
-        if (out.status != 100) {
+        if (out.status >= 200 || out.status == 101) {
             break;
+        }
+        if (out.status != 100) {
+            out.interim.push_back(out.head);
         }
     }
     if (to_head || out.status == 304 || out.status == 204 || out.status == 101) {

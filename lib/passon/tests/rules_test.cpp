@@ -13,11 +13,12 @@ TEST(Rules, NamesThatCarryIdentityOrOriginAreForgeable) {
     for (const char* name :
          {"Remote-User", "remote-anything", "X-Remote-User", "X-Forwarded-For",
           "x-forwarded-anything", "Forwarded", "X-Hasp-User", "hasp-app", "HASP-USER",
-          "X-Auth-Request-User", "X-Real-IP", "Remote_User", "a_b", "Proxy"}) {
+          "X-Auth-Request-User", "X-Real-IP", "Remote_User", "a_b", "Proxy", "Remote.User",
+          "x!forwarded~for", "X-Original-URL", "X-SSL-Client-CN", "True-Client-IP"}) {
         EXPECT_TRUE(is_forgeable(name, nullptr)) << name;
     }
     for (const char* name : {"Accept", "X-Requested-With", "Forward", "X-Authentic", "Depth", "Has",
-                             "Remote", "Proxy-Status"}) {
+                             "Remote", "Proxy-Status", "X-Hosted", "a.b"}) {
         EXPECT_FALSE(is_forgeable(name, nullptr)) << name;
     }
 }
@@ -26,11 +27,11 @@ TEST(Rules, NamesThatAnyManifestMapsAreForgeable) {
     registry::SnapshotSpec spec;
     registry::AppSpec app;
     app.name = "wiki";
-    app.identity.user = "X-WebAuth-User";
+    app.identity.user = "X-Clinic-User";
     spec.apps.push_back(app);
     const auto snapshot = registry::Snapshot::from_bytes(*registry::build_snapshot_bytes(spec));
-    EXPECT_TRUE(is_forgeable("x-webauth-USER", snapshot->get()));
-    EXPECT_FALSE(is_forgeable("x-webauth-name", snapshot->get()));
+    EXPECT_TRUE(is_forgeable("x-clinic-USER", snapshot->get()));
+    EXPECT_FALSE(is_forgeable("x-clinic-name", snapshot->get()));
 }
 
 std::string filtered(std::string_view value, bool own) {
@@ -88,7 +89,13 @@ TEST(Rules, ARedirectToTheAppsInnerAddressLeadsToWhereTheUserSeesIt) {
     at_host.origin = "https://wiki.example";
     EXPECT_EQ(map_location("http://wiki.example/login", at_host), "/login")
         << "never down to plain HTTP";
-    EXPECT_EQ(map_location("http://wiki.example//evil.example", at_host), "/evil.example");
+    for (const char* trick :
+         {"//evil.example", "/\\evil.example", "/\t/evil.example", "/\\\\/evil.example"}) {
+        EXPECT_EQ(map_location(std::string("http://wiki.example") + trick, at_host),
+                  "/evil.example");
+        EXPECT_EQ(map_location(trick, at_host), trick[1] == '/' ? trick : "/evil.example")
+            << "another host is the app's to name, but plainly";
+    }
 }
 
 TEST(Rules, AnUnsafeRequestFromAnotherOriginIsRefused) {
@@ -125,6 +132,15 @@ TEST(Rules, ARequestThatGoesInCirclesIsStopped) {
     EXPECT_TRUE(hops_allowed("tokyo, center", "tokyo", 16));
     EXPECT_FALSE(hops_allowed("tokyo, center, tokyo; x=1", "tokyo", 16));
     EXPECT_FALSE(hops_allowed("a, b, c", "tokyo", 3));
+}
+
+TEST(Rules, MaxForwardsIsANumberOfAnySize) {
+    EXPECT_EQ(parse_max_forwards("0"), 0U);
+    EXPECT_EQ(parse_max_forwards("0010"), 10U);
+    EXPECT_EQ(parse_max_forwards("99999999999999999999999"), UINT64_MAX);
+    for (const char* bad : {"", "-1", "+1", "1.0", "1 1", "x"}) {
+        EXPECT_FALSE(parse_max_forwards(bad)) << bad;
+    }
 }
 
 TEST(Rules, ATraceOfTheClientIsTakenWhereItIsWellFormed) {

@@ -44,8 +44,7 @@ void moody(Backend::Peer& peer) {
             break;
         case 6:
             if (head.find("Upgrade:") != std::string::npos) {
-                peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: "
-                          "websocket\r\n\r\nhello");
+                peer.send(websocket_answer + "hello");
                 peer.head(head);
                 return;
             }
@@ -66,8 +65,7 @@ std::string request_of(std::mt19937& dice) {
         return "POST /apps/open/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n" +
                std::string(dice() % 100000, 'z');
     case 1:
-        return "GET /apps/open/ws HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: "
-               "websocket\r\n\r\n";
+        return "GET /apps/open/ws HTTP/1.1\r\nHost: localhost\r\n" + websocket_lines + "\r\n";
     case 2:
         return "GET /apps/wiki/ HTTP/1.1\r\nHost: localhost\r\n" + cookie +
                "\r\nGET /apps/open/ HTTP/1.1\r\nHost: localhost\r\n\r\n";

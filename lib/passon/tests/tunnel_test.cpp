@@ -19,19 +19,15 @@ class Socket : public Proxy {
                   peer.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
                   return;
               }
-              peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "
-                        "websocket\r\nSec-WebSocket-Accept: x\r\n\r\n"
-                        "hello");
+              peer.send(websocket_answer + "hello");
               char bytes[4096];
               for (ssize_t got = 0; (got = ::recv(peer.fd, bytes, sizeof bytes, 0)) > 0;) {
                   peer.send({bytes, static_cast<std::size_t>(got)});
               }
           }) {}
     void open(Client& client, const std::string& origin = "http://localhost") {
-        client.send("GET /apps/wiki/ws HTTP/1.1\r\nHost: localhost\r\nConnection: "
-                    "Upgrade\r\nUpgrade: websocket\r\nOrigin: " +
-                    origin + "\r\nSec-WebSocket-Key: a\r\nSec-WebSocket-Version: 13\r\n" + cookie +
-                    "\r\nearly");
+        client.send("GET /apps/wiki/ws HTTP/1.1\r\nHost: localhost\r\n" + websocket_lines +
+                    "Origin: " + origin + "\r\n" + cookie + "\r\nearly");
     }
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,8 +14,10 @@ class Snapshot;
 namespace hasp::passon {
 
 // A header name that carries identity or origin by convention, so that a user could forge it: with
-// "_", remote-*, x-remote-*, x-forwarded-*, forwarded, x-hasp-*, hasp-*, x-auth-*, x-real-ip, and
-// names mapped by a manifest. Any case.
+// "_", remote-*, x-remote-*, x-forwarded-*, forwarded, x-hasp-*, hasp-*, x-auth-*, and what proxies
+// say of the client's address, certificate or target (x-real-ip, x-original-*, x-ssl-*,
+// true-client-ip, …), and names mapped by a manifest. Any case, and with any character in place of
+// a dash.
 bool is_forgeable(std::string_view name, const registry::Snapshot* snapshot);
 
 // A cookie that belongs to hasp: its name begins (without case) with "hasp-", "__host-hasp-" or
@@ -68,6 +71,10 @@ struct TraceParent {
     std::string_view flags; // 2
 };
 std::optional<TraceParent> parse_traceparent(std::string_view value);
+
+// How often a request may be passed on (RFC 9110 §7.6.2). A number that does not fit counts as the
+// largest. Nothing for what is no number.
+std::optional<std::uint64_t> parse_max_forwards(std::string_view value);
 
 // One more hop in CDN-Loop (RFC 8586): false when `tier` stands twice already or `hops_max` is
 // reached.

@@ -19,6 +19,7 @@ constexpr std::int64_t resolve_again_us = 60'000'000;
 constexpr std::size_t neighbour_apps_max = 100'000;
 constexpr std::size_t hosts_of_app_max = 16;
 constexpr std::size_t title_bytes_max = 200;
+constexpr std::size_t release_bytes_max = 128;
 constexpr std::size_t description_bytes_max = 1'000;
 
 const char* mount_name(run::Mount mount) {
@@ -54,7 +55,8 @@ std::vector<std::string> look_up(const std::string& host, std::uint16_t port, bo
     return out;
 }
 
-AppFacts facts_of(const run::Manifest& manifest, const std::string& where) {
+AppFacts facts_of(const run::Manifest& manifest, const std::string& where,
+                  const std::string& release = {}) {
     return {manifest.name,
             manifest.title,
             manifest.description,
@@ -62,7 +64,8 @@ AppFacts facts_of(const run::Manifest& manifest, const std::string& where) {
             manifest.access == run::Access::everyone,
             mount_name(manifest.mount),
             manifest.trusted_path,
-            where};
+            where,
+            release};
 }
 
 } // namespace
@@ -77,7 +80,8 @@ Json to_json(const std::vector<AppFacts>& facts) {
                        {"open", f.open},
                        {"mount", f.mount},
                        {"trusted_path", f.trusted_path},
-                       {"where", f.where}});
+                       {"where", f.where},
+                       {"release", f.release}});
     }
     return out;
 }
@@ -92,7 +96,11 @@ std::vector<AppFacts> facts_from_json(const Json& json) {
                        true_of(f, "open"),
                        text_of(f, "mount"),
                        true_of(f, "trusted_path", true),
-                       text_of(f, "where")};
+                       text_of(f, "where"),
+                       text_of(f, "release")};
+        if (facts.release.size() > release_bytes_max) {
+            facts.release.clear();
+        }
         std::erase_if(facts.hosts, [](const std::string& host) { return !valid_host_name(host); });
         if (facts.hosts.size() > hosts_of_app_max || facts.title.size() > title_bytes_max ||
             facts.description.size() > description_bytes_max) {
@@ -259,6 +267,7 @@ registry::AppSpec Apps::spec_here(const AppRow& row, const run::Manifest& m) {
                              : registry::AtExpiry::stop;
     }
     spec.data_home = row.data_home;
+    spec.release = row.release_id;
     return spec;
 }
 
@@ -272,6 +281,7 @@ registry::AppSpec Apps::spec_there(const AppFacts& facts, registry::Route route,
     spec.access = facts.open ? registry::Access::open : registry::Access::users;
     spec.mount = mount_from(facts.mount);
     spec.hosts = facts.hosts;
+    spec.release = facts.release;
     return spec;
 }
 
@@ -361,7 +371,7 @@ Json Apps::facts_for_parent() const {
         const AppRow& row = rows_.at(name);
         const auto home = trust::TierName::parse(row.data_home);
         if (row.data_home.empty() || (home.ok() && home->is_in_subtree(world_.me))) {
-            facts.push_back(facts_of(manifest, world_.me.leaf()));
+            facts.push_back(facts_of(manifest, world_.me.leaf(), row.release_id));
             names.insert(name);
         }
     }
@@ -390,7 +400,7 @@ Json Apps::facts_for_child(const std::string& child) const {
             home->at_depth(world_.me.depth() + 1).leaf() == child) {
             continue;
         }
-        add(facts_of(manifest, world_.me.leaf()));
+        add(facts_of(manifest, world_.me.leaf(), rows_.at(name).release_id));
     }
     std::for_each(parent_.begin(), parent_.end(), add);
     for (const auto& [other, apps] : children_) {
@@ -410,7 +420,7 @@ std::vector<AppFacts> Apps::known() const {
         }
     };
     for (const auto& [name, manifest] : manifests_) {
-        add(facts_of(manifest, world_.me.leaf()));
+        add(facts_of(manifest, world_.me.leaf(), rows_.at(name).release_id));
     }
     std::for_each(parent_.begin(), parent_.end(), add);
     for (const auto& [child, apps] : children_) {

@@ -34,7 +34,8 @@ struct AppFacts {
     bool open = false; // for anyone, without a session
     std::string mount; // "host", "path" or "both"
     bool trusted_path = true;
-    std::string where; // tier that holds it, leaf name
+    std::string where;   // tier that holds it, leaf name
+    std::string release; // that answers there: what is cached of another is not used any more
     bool operator==(const AppFacts&) const = default;
 };
 

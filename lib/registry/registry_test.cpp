@@ -66,6 +66,7 @@ TEST(Snapshot, KeepsEveryFieldOfARow) {
     full.dial_path = "/state/run/apps";
     full.lease_expires_us = 42;
     full.data_home = "center";
+    full.release = "0123abcd";
     spec.apps.push_back(full);
     const auto snapshot = mapped(spec);
     const App got = snapshot->find("fossil");
@@ -92,6 +93,7 @@ TEST(Snapshot, KeepsEveryFieldOfARow) {
     EXPECT_EQ(got.dial_path(), "/state/run/apps");
     EXPECT_EQ(got.lease_expires_us(), 42);
     EXPECT_EQ(got.data_home(), "center");
+    EXPECT_EQ(got.release(), "0123abcd");
     EXPECT_EQ(snapshot->find_host("code.example").name(), "fossil");
     EXPECT_EQ(snapshot->tier(), "tokyo");
     EXPECT_EQ(snapshot->generation(), 7U);

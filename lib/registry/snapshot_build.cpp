@@ -200,6 +200,7 @@ class Builder {
         row.upstream_base = text(app.upstream.base_path);
         row.dial_path = text(app.dial_path);
         row.data_home = text(app.data_home);
+        row.release = text(app.release);
         row.identity[0] = text(app.identity.user);
         row.identity[1] = text(app.identity.name);
         row.identity[2] = text(app.identity.email);

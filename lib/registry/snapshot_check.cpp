@@ -25,8 +25,8 @@ class Bounds {
 bool row_is_sound(const Bounds& bounds, const layout::Row& row) {
     for (const layout::Text t :
          {row.name, row.title, row.child, row.prefix_header, row.static_root, row.static_index,
-          row.upstream_host, row.upstream_base, row.dial_path, row.data_home, row.identity[0],
-          row.identity[1], row.identity[2], row.identity[3]}) {
+          row.upstream_host, row.upstream_base, row.dial_path, row.data_home, row.release,
+          row.identity[0], row.identity[1], row.identity[2], row.identity[3]}) {
         if (!bounds.holds(t)) {
             return false;
         }

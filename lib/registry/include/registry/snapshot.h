@@ -38,7 +38,7 @@ struct TextList {
 };
 struct Row {
     Text name, title, child, prefix_header, static_root, static_index, upstream_host, upstream_base,
-        dial_path, data_home;
+        dial_path, data_home, release;
     Text identity[4]; // user, name, email, groups
     TextList upstream_addresses;
     std::int64_t lease_expires_us;
@@ -82,6 +82,8 @@ class App {
     std::int64_t lease_expires_us() const { return row_->lease_expires_us; }
     AtExpiry at_expiry() const { return AtExpiry{row_->at_expiry}; }
     std::string_view data_home() const { return text(row_->data_home); }
+    // The release that answers; empty where that is not known.
+    std::string_view release() const { return text(row_->release); }
     // name_hash(name()): the key of entitlements.
     std::uint64_t hash() const { return row_->hash; }
 

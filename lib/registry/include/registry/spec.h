@@ -57,6 +57,7 @@ struct AppSpec {
     std::string dial_path; // folder of the dial sockets: DIR/APP.sock or DIR/APP/USER.sock
     std::int64_t lease_expires_us = 0; // trusted time; 0: no end
     AtExpiry at_expiry = AtExpiry::stop;
+    std::string release;   // that answers; empty: not known here
     std::string data_home; // tier that holds the app's one dataset; empty: none, or one a user
 };
 

@@ -36,9 +36,13 @@ std::vector<ListenSpec> listeners(const maint::Config& config) {
 
 // Folders that the processes expect; front and apps' users pass through STATE, so it is searchable
 // but not readable.
-Status lay_out(const std::string& state) {
+Status lay_out(const std::string& state, bool cache) {
     if (Status removed = remove_tree(state + "/run"); !removed.ok()) {
         return removed;
+    }
+    if (Status done = cache ? make_folders(state + "/cache") : remove_tree(state + "/cache");
+        !done.ok()) {
+        return done;
     }
     for (const auto& [folder, mode] :
          {std::pair{"", 0711}, std::pair{"/run", 0711}, std::pair{"/run/apps", 0711},
@@ -79,7 +83,7 @@ int serve(const Args& args, Env& env, bool needs_parent) {
     if (!lock.ok()) {
         return report(args, env, lock.error());
     }
-    if (Status laid_out = lay_out(state); !laid_out.ok()) {
+    if (Status laid_out = lay_out(state, config->cache.size_mib > 0); !laid_out.ok()) {
         return report(args, env, laid_out.error());
     }
     if (Status reached = check_reach(config->process.front_user, state); !reached.ok()) {
@@ -94,6 +98,7 @@ int serve(const Args& args, Env& env, bool needs_parent) {
     options.json_log = args.json();
     options.listen = listeners(*config);
     options.access_log = config->log.access ? state + "/log/access.jsonl" : "";
+    options.cache = config->cache.size_mib > 0 ? state + "/cache/answers" : "";
     options.tls_cert = config->web.tls_cert;
     options.tls_key = config->web.tls_key;
     const Result<int> code = run_supervisor(options, log);

@@ -23,18 +23,14 @@ struct ControlVerb {
     bool to_process; // else to the supervisor
     bool with_fd;
 };
-inline constexpr std::array control_verbs{ControlVerb{"listen", true, true},
-                                          ControlVerb{"access-log", true, true},
-                                          ControlVerb{"web-certificate", true, true},
-                                          ControlVerb{"web-key", true, true},
-                                          ControlVerb{"ring", true, true},
-                                          ControlVerb{"peer", true, true},
-                                          ControlVerb{"pids", true, false},
-                                          ControlVerb{"start", true, false},
-                                          ControlVerb{"drain", true, false},
-                                          ControlVerb{"ready", false, false},
-                                          ControlVerb{"drained", false, false},
-                                          ControlVerb{"rejoin", false, false}};
+inline constexpr std::array control_verbs{
+    ControlVerb{"listen", true, true},  ControlVerb{"access-log", true, true},
+    ControlVerb{"cache", true, true},   ControlVerb{"web-certificate", true, true},
+    ControlVerb{"web-key", true, true}, ControlVerb{"ring", true, true},
+    ControlVerb{"peer", true, true},    ControlVerb{"pids", true, false},
+    ControlVerb{"start", true, false},  ControlVerb{"drain", true, false},
+    ControlVerb{"ready", false, false}, ControlVerb{"drained", false, false},
+    ControlVerb{"rejoin", false, false}};
 
 struct ControlMessage {
     std::string verb;

@@ -56,6 +56,8 @@ passon::Settings settings_of(const maint::Config& config, const std::string& coo
     s.parked_max = static_cast<std::size_t>(config.link.park_max);
     s.reconnect_ms_max = config.link.reconnect_s_max * 1000;
     s.access_flush_ms = config.log.access_flush_ms;
+    s.cache_object_bytes_max = static_cast<std::size_t>(config.cache.object_kib_max) * 1024;
+    s.cache_disconnected_s = config.cache.disconnected_s;
     s.cookie = cookie;
     return s;
 }
@@ -135,6 +137,8 @@ class FrontProcess final : private net::Handler {
                     {message->rest.substr(0, message->rest.find(' ')), std::move(message->fd)});
             } else if (message->verb == "access-log") {
                 access_fd_ = std::move(message->fd);
+            } else if (message->verb == "cache") {
+                cache_fd_ = std::move(message->fd);
             } else if (message->verb == "ring") {
                 auto ring = billing::UsageRing::map(message->fd.get());
                 if (!ring.ok()) {
@@ -409,6 +413,14 @@ class FrontProcess final : private net::Handler {
         engine_ = std::make_unique<passon::Engine>(
             passon::EngineParts{*reactor_, random_, *port_, *access_log_, log_, ring_->lane(0)},
             settings_of(options_.config, cookie));
+        if (cache_fd_) {
+            if (const Status used = engine_->set_cache(
+                    std::move(cache_fd_), static_cast<std::uint64_t>(options_.config.cache.size_mib)
+                                              << 20);
+                !used.ok()) {
+                log_.warn("front.cache", used.error().message + "; nothing is kept");
+            }
+        }
         traffic_timer_ = std::make_unique<net::Timer>(
             reactor_->timers(), net::timer_call<&FrontProcess::tell_traffic>, this);
         traffic_timer_->arm(traffic_ms);
@@ -468,6 +480,7 @@ class FrontProcess final : private net::Handler {
     std::unique_ptr<FrontPort> port_;
     std::vector<Listening> listening_;
     Fd access_fd_;
+    Fd cache_fd_;
     Fd certificate_fd_; // until its key comes
     std::optional<billing::UsageRing> ring_;
     std::shared_ptr<const net::TlsContext> web_tls_;

@@ -129,6 +129,7 @@ class Supervisor {
         if (Status opened = open_access_log(); !opened.ok()) {
             return opened;
         }
+        open_cache();
         certificate_seen_ = certificate_state();
         sigset_t set;
         sigemptyset(&set);
@@ -166,6 +167,19 @@ class Supervisor {
         }
         access_log_ = std::move(file);
         return {};
+    }
+
+    // Front makes it as large as it is to be. A tier without it serves as well, only slower.
+    void open_cache() {
+        if (options_.cache.empty()) {
+            return;
+        }
+        cache_.reset(
+            ::open(options_.cache.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+        if (!cache_) {
+            log_.warn("supervisor.cache",
+                      "cannot open " + options_.cache + ": " + std::strerror(errno));
+        }
     }
 
     void on_hangup() {
@@ -253,6 +267,9 @@ class Supervisor {
             }
             if (access_log_) {
                 say(role, "access-log", access_log_.get());
+            }
+            if (cache_) {
+                say(role, "cache", cache_.get());
             }
         }
         if (role != spawner) {
@@ -490,6 +507,7 @@ class Supervisor {
     std::vector<Listening> listening_;
     Fd ring_;
     Fd access_log_;
+    Fd cache_;
     std::string certificate_seen_; // what front has
     std::string certificate_last_look_;
     std::int64_t certificate_look_us_ = 0;

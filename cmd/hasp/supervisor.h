@@ -25,6 +25,7 @@ struct SupervisorOptions {
     std::string config; // absolute
     std::vector<ListenSpec> listen;
     std::string access_log; // empty: none
+    std::string cache;      // file of kept answers; empty: none
     std::string tls_cert;   // of browsers' listeners; looked at every few seconds; empty: none
     std::string tls_key;
     bool json_log = false;

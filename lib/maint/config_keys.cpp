@@ -154,6 +154,16 @@ std::vector<ConfigKey> make_keys() {
         words("upstream", "key", HASP_AT(upstream.key), check_path, "a path",
               "The private key of cert, as PEM."),
 
+        number("cache", "size_mib", HASP_AT(cache.size_mib), "MiB", 0, 1'048'576,
+               "How much of the disk answers of apps may take that are kept for those who ask "
+               "again, as far as the apps' Cache-Control allows. Counts from the next start. 0: "
+               "none are kept."),
+        number("cache", "object_kib_max", HASP_AT(cache.object_kib_max), "KiB", 1, 1'048'576,
+               "How long an answer may be that is kept. At most a quarter of size_mib counts."),
+        number("cache", "disconnected_s", HASP_AT(cache.disconnected_s), "seconds", 0, 365 * day_s,
+               "How long beyond its end an answer stands in while the app or the tier above cannot "
+               "be reached, unless it forbids that itself. 0: only as long as it says."),
+
         list("link", "listen", HASP_AT(link.listen), check_listen, "IP:PORT",
              "Where tiers below connect. Empty: this tier has no children."),
         list("link", "addresses", HASP_AT(link.addresses), check_peer, "HOST:PORT",

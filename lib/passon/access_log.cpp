@@ -103,6 +103,7 @@ void write_line(Out& out, std::string_view tier, const AccessLine& line) {
     number(",\"bytes_out\":", line.bytes_out);
     number(",\"duration_us\":", static_cast<std::uint64_t>(line.duration_us));
     text(",\"served\":\"", line.served);
+    text(",\"cache\":\"", line.cache);
     text(",\"why\":\"", line.why);
     out.put("}\n");
 }
@@ -126,7 +127,8 @@ void AccessLog::write(const AccessLine& line) {
         size += text.size();
         plain = plain && is_plain(text);
     }
-    size += line.request_id.size() + line.from.size() + line.served.size(); // always plain
+    size += line.request_id.size() + line.from.size() + line.served.size() +
+            line.cache.size(); // always plain
     if (plain && size <= short_texts) {
         std::array<char, fixed_max + short_texts> memory;
         Fast out(memory.data());

@@ -16,6 +16,7 @@ void BodyRelay::start(net::Framing from, std::uint64_t from_length, net::Framing
     encoder_ = {};
     decoder_.start(from, from_length);
     encoder_.start(to, to_length);
+    copy_ = nullptr;
     tunnel_ = tunnel;
     done_ = false;
     wrote_ = false;
@@ -62,6 +63,11 @@ BodyRelay::Step BodyRelay::pump(Wire& from, Wire& to, std::string_view head) {
             }
             if (step.consumed == 0) {
                 break;
+            }
+        }
+        for (std::size_t i = 0; copy_ != nullptr && i < run_count; ++i) {
+            if (!copy_->append({static_cast<const char*>(runs[i].iov_base), runs[i].iov_len})) {
+                copy_ = nullptr;
             }
         }
         std::array<iovec, runs_max + 4> pieces;

@@ -2,6 +2,7 @@
 // back-pressure.
 #pragma once
 
+#include "cache/store.h"
 #include "net/body.h"
 #include "wire.h"
 
@@ -26,6 +27,8 @@ class BodyRelay {
     // A tunnel takes any end of the source for its proper end.
     void start(net::Framing from, std::uint64_t from_length, net::Framing to,
                std::uint64_t to_length, bool tunnel = false);
+    // What is moved is given to `into` too, until it refuses; null: to nobody. After start().
+    void copy_to(cache::Store::Writer* into) { copy_ = into; }
     // Moves what can be moved. `head` is written in front, in the same system call; it is copied if
     // the socket does not take it.
     Step pump(Wire& from, Wire& to, std::string_view head = {});
@@ -47,6 +50,7 @@ class BodyRelay {
 
     net::BodyDecoder decoder_;
     net::BodyEncoder encoder_;
+    cache::Store::Writer* copy_ = nullptr;
     bool tunnel_ = false;
     bool done_ = true;
     bool wrote_ = false;

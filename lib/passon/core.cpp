@@ -1,5 +1,6 @@
 #include "core.h"
 
+#include "answer_cache.h"
 #include "control_stream.h"
 #include "exchange.h"
 #include "http2_conn.h"
@@ -79,6 +80,16 @@ std::string_view Core::http_date() {
         date_.assign(text_now.data(), text_now.size());
     }
     return date_;
+}
+
+void Core::count_now() {
+    counters.identities = identities.size();
+    if (cache) {
+        const cache::Store& store = cache->store();
+        counters.cache.entries = store.entries();
+        counters.cache.bytes = store.used_bytes();
+        counters.cache.evicted = store.evicted();
+    }
 }
 
 Exchange* Core::take_exchange(ServerConn& down) {

@@ -18,6 +18,7 @@
 
 namespace hasp::passon {
 
+class AnswerCache;
 class ControlStream;
 class Exchange;
 class Http2Conn;
@@ -50,6 +51,8 @@ class Core {
     // A manifest of some app maps this name to who the user is: it never comes from outside.
     bool is_mapped(net::Name id) const { return (mapped_names & net::name_bits({id})) != 0; }
     void set_snapshot(std::shared_ptr<const registry::Snapshot> next);
+    // Counters of what is there now.
+    void count_now();
 
     // Exchanges are reused, the last given first.
     Exchange* take_exchange(ServerConn& down);
@@ -99,6 +102,7 @@ class Core {
     IdentityCache identities;
     Endpoints endpoints;
     std::unique_ptr<StaticRoots> static_roots;
+    std::unique_ptr<AnswerCache> cache; // null: there is none
     std::unique_ptr<LinkChild> link_child;
     std::list<std::unique_ptr<ServerConn>> conns;
     std::list<std::unique_ptr<Http2Conn>> http2_conns;
@@ -111,6 +115,7 @@ class Core {
     // Scratch of synchronous steps; never held across a return to the loop.
     std::array<char, head_out_bytes> head_out;
     net::AnswerHead answer_head;
+    net::AnswerHead stored_head;
     std::string text;
     std::string file_chunk;
 

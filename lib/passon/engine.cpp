@@ -1,5 +1,6 @@
 #include "passon/engine.h"
 
+#include "answer_cache.h"
 #include "control_stream.h"
 #include "core.h"
 #include "exchange.h"
@@ -47,6 +48,22 @@ void Engine::set_snapshot(std::shared_ptr<const registry::Snapshot> snapshot) {
 void Engine::set_settings(Settings settings) {
     state_->core.settings = std::move(settings);
     state_->core.identities.set_limit(state_->core.settings.identities_max);
+}
+
+Status Engine::set_cache(Fd file, std::uint64_t bytes) {
+    Core& core = state_->core;
+    cache::StoreLimits limits;
+    limits.bytes = bytes;
+    limits.object_max = std::min<std::uint64_t>(core.settings.cache_object_bytes_max, bytes / 4);
+    // In memory an entry costs a twentieth of a block.
+    limits.entries_max =
+        std::min<std::uint64_t>(limits.entries_max, bytes / cache::block_bytes / 2);
+    auto store = cache::Store::open(std::move(file), limits, core.random_u64());
+    if (!store) {
+        return store.error();
+    }
+    core.cache = std::make_unique<AnswerCache>(core, std::move(*store));
+    return {};
 }
 
 void Engine::drop_identities(const IdentityFilter& filter) {
@@ -195,7 +212,7 @@ bool Engine::idle() const {
 }
 
 const EngineCounters& Engine::counters() const {
-    state_->core.counters.identities = state_->core.identities.size();
+    state_->core.count_now();
     return state_->core.counters;
 }
 

@@ -50,6 +50,12 @@ void Exchange::reset() {
         dial_->cancel();
     }
     release_up(false);
+    if (down_ != nullptr && down_->beside && core_.cache) {
+        core_.cache->refreshed();
+    }
+    if (cached_.on) {
+        end_cached();
+    }
     head_buffer_.give_back();
     snapshot_.reset();
     who_.reset();
@@ -235,6 +241,9 @@ void Exchange::on_down_ready() {
         return;
     case At::file:
         send_file();
+        return;
+    case At::stored:
+        send_stored();
         return;
     case At::tunnel:
         pump_tunnel();

@@ -4,13 +4,16 @@
 // → send → answer → end. Each step either goes on or waits for exactly one event; on_* are the
 // events. The files: exchange.cpp (life, limits of time), exchange_route.cpp, exchange_check.cpp,
 // exchange_acquire.cpp, exchange_send.cpp, exchange_answer.cpp, exchange_tunnel.cpp,
-// exchange_own.cpp, exchange_static.cpp.
+// exchange_own.cpp, exchange_static.cpp, and of the cache exchange_cache.cpp (is it there?),
+// exchange_stored.cpp (send it), exchange_keep.cpp (store it).
 #pragma once
 
+#include "answer_cache.h"
 #include "billing/usage_ring.h"
 #include "body_relay.h"
 #include "endpoint.h"
 #include "identity_cache.h"
+#include "net/fields.h"
 #include "net/head.h"
 #include "net/timer.h"
 #include "net/write_head.h"
@@ -76,6 +79,10 @@ class Exchange {
     void on_started(const StartAnswer& answer);
     void on_turn(); // a connection, or a turn to make one, may be there
 
+    // For AnswerCache: what this one waited for is there, or will not be.
+    void on_landed();
+    const ServerConn* down() const { return down_; }
+
     // For Engine: a tunnel whose user may no longer have it is cut.
     bool is_tunnel() const { return at_ == At::tunnel; }
     bool matches(const IdentityFilter& filter) const;
@@ -103,6 +110,8 @@ class Exchange {
         sent,
         answering,
         file,
+        stored,    // an answer of the cache is sent
+        collapsed, // another fetches it
         tunnel
     };
     // Whose turn it is; each has its own limit of time.
@@ -116,6 +125,7 @@ class Exchange {
         app_in,
         app_head,
         app_body,
+        collapsed,
         tunnel
     };
     using Handle = std::shared_ptr<Exchange*>;
@@ -181,6 +191,45 @@ class Exchange {
     void serve_static();
     void open_static(std::string_view path);
     void send_file();
+
+    // exchange_cache.cpp
+    void seek();
+    bool ask_cache();
+    bool takes_part() const;
+    void begin_cached();
+    bool entitled() const;
+    bool has_app_cookie() const;
+    cache::AskedBy asked_by() const;
+    void find_stored();
+    bool find_in(std::uint64_t group, bool own);
+    bool answers_this(const cache::Label& label, bool own, bool& varies);
+    bool is_current(std::string_view release) const;
+    bool is_confirmed() const;
+    bool wait_for_other();
+    void renew_beside();
+    bool stand_in(cache::Trouble trouble);
+    void end_cached();
+
+    // exchange_stored.cpp
+    bool serve_stored();
+    bool write_stored_head(int status, const net::Ranges& ranges, std::uint64_t length);
+    void tell_cache_status(net::HeadWriter& out) const;
+    void tell_link_cache(net::HeadWriter& out) const;
+    void send_stored();
+    std::string_view cache_word() const;
+
+    // exchange_keep.cpp
+    bool take_for_cache(const net::AnswerHead& answer, std::size_t head_bytes);
+    void learn_of_app(const net::AnswerHead& answer);
+    void confirm(const net::AnswerHead& answer, std::size_t head_bytes);
+    void update_by_head(const net::AnswerHead& answer);
+    bool merge_answer(const net::AnswerHead& answer);
+    std::string vary_text(std::string_view name) const;
+    bool varies_on_ours(const net::Headers& answer) const;
+    void choose_scope(const net::AnswerHead& answer);
+    void begin_keeping(std::string_view head);
+    void finish_keeping();
+    void forget_changed(const net::AnswerHead& answer, std::string_view head);
 
     // exchange_acquire.cpp
     void acquire(bool fresh_only);
@@ -252,6 +301,7 @@ class Exchange {
     BodyRelay request_;
     BodyRelay answer_;
     std::unique_ptr<StaticFile> file_;
+    CacheUse cached_;
     std::string own_body_;
     bool notice_asked_ = false;
     std::string_view head_text_; // of a file's answer, in core_.head_out, until its first write

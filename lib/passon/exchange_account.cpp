@@ -44,6 +44,7 @@ void Exchange::write_log(std::int64_t now_us) {
     line.bytes_out = answer_.moved() + own_bytes_;
     line.duration_us = now_us - boot_us_;
     line.served = served_;
+    line.cache = cache_word();
     line.why = why_;
     core_.parts.access_log.write(line);
     if (!down_->metrics) {
@@ -55,18 +56,22 @@ void Exchange::write_log(std::int64_t now_us) {
 // itself. The tiers between record nothing.
 void Exchange::write_usage(billing::UsageKind kind, bool last, std::int64_t now_us) {
     using registry::Verdict;
-    if (!who_ ||
-        (verdict_ != Verdict::here && !(verdict_ == Verdict::parent && who_->identity->home))) {
+    // What the cache answered by itself, nobody else has seen.
+    const bool here = verdict_ == Verdict::here || (cached_.served && !cached_.asked);
+    if (!who_ || down_->beside ||
+        (!here && !(verdict_ == Verdict::parent && who_->identity->home))) {
         return;
     }
     billing::UsageRecord record;
     record.kind = kind;
-    record.served = verdict_ == Verdict::here ? billing::Served::here : billing::Served::parent;
+    record.served = here ? billing::Served::here : billing::Served::parent;
     record.status = static_cast<std::uint16_t>(status_);
     const std::uint64_t in = request_.moved();
     const std::uint64_t out = answer_.moved() + own_bytes_;
     const bool whole = for_app_ || at_ == At::tunnel ||
-                       (at_ == At::file ? file_->offset == file_->end : answer_.done());
+                       (at_ == At::file     ? file_->offset == file_->end
+                        : at_ == At::stored ? cached_.left == 0
+                                            : answer_.done());
     record.flags = static_cast<std::uint16_t>((down_->tls() ? billing::usage_tls : 0) |
                                               (last ? billing::usage_final : 0) |
                                               (whole ? 0 : billing::usage_aborted));

@@ -240,6 +240,10 @@ bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing fra
         write_connection_field(out, head, keep_);
     }
     tell_request_id(out);
+    if (cached_.on) {
+        tell_cache_status(out);
+        tell_link_cache(out);
+    }
     out.end();
     text = out.text();
     return !out.failed();
@@ -264,6 +268,9 @@ void Exchange::relay_answer(std::size_t head_bytes) {
             notice(what, detail);
             return;
         }
+    }
+    if (cached_.on && take_for_cache(answer, head_bytes)) {
+        return;
     }
     status_ = answer.status;
     if (answer.switched) {
@@ -302,6 +309,11 @@ void Exchange::relay_answer(std::size_t head_bytes) {
         return;
     }
     answer_.start(answer.framing, answer.content_length, framing, answer.content_length);
+    if (core_.cache && !net::is_safe(head.method)) {
+        forget_changed(answer, text);
+    } else if (cached_.on) {
+        begin_keeping(text);
+    }
     up_->wire.in.consume(head_bytes);
     const BodyRelay::Step step = answer_.pump(up_->wire, down_->wire, text);
     if (step == BodyRelay::Step::source_bad && !answer_.wrote()) {
@@ -321,6 +333,9 @@ void Exchange::relay_answer(std::size_t head_bytes) {
 void Exchange::answer_step(BodyRelay::Step step) {
     switch (step) {
     case BodyRelay::Step::done:
+        if (cached_.writer) {
+            finish_keeping();
+        }
         end(keep_ && (head.framing == net::Framing::none || request_.done()));
         return;
     case BodyRelay::Step::need_source:

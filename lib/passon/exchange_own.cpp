@@ -81,6 +81,12 @@ bool Exchange::wants_page() const {
 }
 
 void Exchange::notice(Notice what, std::string_view detail) {
+    const bool unreached = what == Notice::unreachable || what == Notice::not_running ||
+                           what == Notice::bad_answer || what == Notice::too_slow ||
+                           what == Notice::busy;
+    if (unreached && cached_.entry && stand_in(cache::Trouble::disconnected)) {
+        return;
+    }
     const NoticeText& known = text_of(what);
     if (why_.empty() && what != Notice::nowhere && what != Notice::log_in) {
         why_.assign(known.word);
@@ -366,8 +372,8 @@ void Exchange::tell_metrics() {
         answer_own(404, {}, plain_type, "GET /metrics is all that there is here.\n");
         return;
     }
-    EngineCounters& now = core_.counters;
-    now.identities = core_.identities.size();
+    core_.count_now();
+    const EngineCounters& now = core_.counters;
     answer_own(200, {{"Cache-Control", "no-store"}}, "text/plain; version=0.0.4; charset=utf-8",
                core_.metrics.text(now, snapshot_ ? snapshot_->tier() : std::string_view{}));
 }

@@ -449,7 +449,7 @@ void Exchange::route() {
         serve_static();
         return;
     }
-    acquire(false);
+    seek();
 }
 
 } // namespace hasp::passon

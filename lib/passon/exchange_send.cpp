@@ -79,6 +79,13 @@ bool is_rewritten(net::Name id) {
     }
 }
 
+// Of a client; the cache asks under its own, and judges the client's by what it has then.
+bool is_condition(net::Name id) {
+    return id == net::Name::if_match || id == net::Name::if_none_match ||
+           id == net::Name::if_modified_since || id == net::Name::if_unmodified_since ||
+           id == net::Name::if_range;
+}
+
 void if_any(net::HeadWriter& out, std::string_view name, std::string_view value) {
     if (!name.empty() && !value.empty()) {
         out.field(name, value);
@@ -176,7 +183,8 @@ bool Exchange::write_request_head(std::string_view& text) {
         out.trusted("Host", authority_);
     }
     for (const net::Header& field : head.headers) {
-        if (is_rewritten(field.id) || nominated.has(field.name)) {
+        if (is_rewritten(field.id) || nominated.has(field.name) ||
+            (cached_.validating && is_condition(field.id))) {
             continue;
         }
         if (field.id == net::Name::other ? is_forgeable(field.name, snapshot_.get())
@@ -204,6 +212,10 @@ bool Exchange::write_request_head(std::string_view& text) {
     core_.text.assign(down_->is_stream() ? "2 " : head.version_minor == 0 ? "1.0 " : "1.1 ");
     core_.text.append(snapshot_->tier());
     out.field("Via", core_.text);
+    if (cached_.validating) {
+        parsed_if_any(out, "If-None-Match", cached_.etag);
+        parsed_if_any(out, "If-Modified-Since", cached_.modified);
+    }
     out.trusted("X-Request-Id", request_id());
     core_.text.clear();
     for (const net::Header* field = head.headers.find(net::Name::cdn_loop); field != nullptr;

@@ -44,6 +44,9 @@ void Exchange::due(Due what) {
     case Due::app_body:
         timer_.arm(s.answer_idle_ms);
         break;
+    case Due::collapsed:
+        timer_.arm(s.cache_wait_ms);
+        break;
     case Due::tunnel:
         timer_.arm(s.tunnel_idle_ms);
         break;
@@ -100,6 +103,10 @@ void Exchange::on_time() {
     }
     case Due::app_body:
         cut("the app's answer did not go on");
+        return;
+    case Due::collapsed:
+        core_.cache->forget(*this);
+        on_landed();
         return;
     case Due::tunnel:
         cut("the tunnel was idle for too long");

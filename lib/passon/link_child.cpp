@@ -1,5 +1,6 @@
 #include "link_child.h"
 
+#include "answer_cache.h"
 #include "control_stream.h"
 #include "core.h"
 #include "link_socket.h"
@@ -326,6 +327,9 @@ void LinkChild::report(bool up, const std::string& why) {
     }
     reported_ = true;
     reported_up_ = up;
+    if (up && core_.cache) {
+        core_.cache->link_is_up(core_.wall_us() / 1'000'000);
+    }
     reported_why_ = why;
     if (address_.empty() && !core_.credentials.parent_addresses.empty()) {
         address_ = core_.credentials.parent_addresses.front();

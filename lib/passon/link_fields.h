@@ -20,6 +20,9 @@ inline constexpr std::string_view link_user_groups = "hasp-user-groups";
 inline constexpr std::string_view link_notice = "hasp-notice";
 inline constexpr std::string_view link_notice_text = "hasp-notice-text";
 
+// In answers: what a cache below has to know of the app (PROTOCOL.md).
+inline constexpr std::string_view link_cache = "hasp-cache";
+
 // The one thing that a box without a certificate may ask for.
 inline constexpr std::string_view link_enrol_path = "/hasp/link/enrol";
 

@@ -175,6 +175,21 @@ std::string Metrics::text(const EngineCounters& now, std::string_view tier) cons
     out.one("hasp_upstream_reused_total", "counter", "Requests sent on a kept connection.",
             now.upstream_reused);
     out.one("hasp_retries_total", "counter", "Requests sent a second time.", now.retries);
+    out.family("hasp_cache_answers_total", "counter",
+               "Answers from the cache: as stored, confirmed by a 304, or stale since nobody could "
+               "be reached.");
+    out.row("how=\"hit\"", now.cache.hits);
+    out.row("how=\"confirmed\"", now.cache.confirmed);
+    out.row("how=\"stale\"", now.cache.stale);
+    out.one("hasp_cache_stored_total", "counter", "Answers that were stored.", now.cache.stored);
+    out.one("hasp_cache_collapsed_total", "counter",
+            "Requests that waited for the same answer to another.", now.cache.collapsed);
+    out.one("hasp_cache_refreshed_total", "counter", "Answers asked for anew beside the requests.",
+            now.cache.refreshed);
+    out.one("hasp_cache_evicted_total", "counter", "Answers that made room for others.",
+            now.cache.evicted);
+    out.one("hasp_cache_entries", "gauge", "Stored answers.", now.cache.entries);
+    out.one("hasp_cache_bytes", "gauge", "What they take on the disk.", now.cache.bytes);
     return out.take();
 }
 

@@ -34,6 +34,17 @@ void ServerConn::take_stream(std::unique_ptr<net::Carrier> carrier, const net::A
     advance();
 }
 
+void ServerConn::take_beside(std::unique_ptr<net::Carrier> carrier, std::string peer,
+                             const net::Address& address) {
+    beside = true;
+    single_ = true;
+    peer_ = std::move(peer);
+    address_ = address.host();
+    wire.conn = std::make_unique<net::Conn>(core_.reactor(), *this);
+    wire.conn->adopt(std::move(carrier), address);
+    advance();
+}
+
 void ServerConn::take_reversed(std::unique_ptr<net::Conn> conn, std::string peer) {
     peer_ = std::move(peer);
     address_ = conn->peer().host();

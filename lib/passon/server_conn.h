@@ -26,6 +26,9 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     Status accept(Fd socket, const net::Address& peer, std::shared_ptr<const net::TlsContext> tls);
     // One stream of an HTTP/2 connection.
     void take_stream(std::unique_ptr<net::Carrier> carrier, const net::Address& peer);
+    // A request of the cache's own, judged like those that come from `peer` and `address`.
+    void take_beside(std::unique_ptr<net::Carrier> carrier, std::string peer,
+                     const net::Address& address);
     // A reversed connection that our parent may now use; `peer` is its name.
     void take_reversed(std::unique_ptr<net::Conn> conn, std::string peer);
 
@@ -41,6 +44,7 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     Exchange* exchange() const { return exchange_; }
 
     Wire wire;
+    bool beside = false;  // nobody waits for the answer: the cache renews what it has
     bool metrics = false; // of a listener for metrics
     bool counted = false; // for Core: among the connections of its address
 

@@ -313,10 +313,15 @@ TEST_F(Odd, AnswersOfEveryFramingArriveWhole) {
     const Answer chunked = client.get("/apps/open/chunked");
     EXPECT_EQ(chunked.body, "abc");
     EXPECT_EQ(chunked.header("trailer"), "");
-    EXPECT_EQ(client.get("/apps/open/interim").body, "ok");
+    client.send("GET /apps/open/interim HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    EXPECT_EQ(client.read(true).header("link"), "</a>");
+    EXPECT_EQ(client.read().body, "ok");
     Client old(tier_.port());
     old.send("GET /apps/open/chunked HTTP/1.0\r\nHost: localhost\r\n\r\n");
     EXPECT_EQ(old.read().body, "abc");
+    Client older(tier_.port()); // to HTTP/1.0 no hints are sent
+    older.send("GET /apps/open/interim HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    EXPECT_EQ(older.read().body, "ok");
 }
 
 TEST_F(Odd, ABrokenAnswerIsNeverTakenForAWholeOne) {
@@ -378,7 +383,7 @@ TEST_F(Odd, EventsAreNotDelayedAndALeavingClientEndsThemAtTheApp) {
         std::this_thread::yield();
     }
     EXPECT_EQ(tier_.counters().exchanges, 0U);
-    EXPECT_EQ(Client(tier_.port()).get("/apps/open/interim").status, 200);
+    EXPECT_EQ(Client(tier_.port()).get("/apps/open/chunked").status, 200);
 }
 
 } // namespace

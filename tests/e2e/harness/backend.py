@@ -5,6 +5,7 @@
     /…/events       server-sent events, one each time Backend.emit() is called
     /…/ws…          a WebSocket that answers what it is sent
     /…/old          an HTTP/1.0 answer that ends with the connection
+    /…/kept…?CC     with Cache-Control: CC (percent-encoded) and an entity tag: who asked, and how many of these there were
 """
 import base64
 import hashlib
@@ -14,6 +15,7 @@ import socket
 import struct
 import sys
 import threading
+import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from .websocket import GUID
@@ -33,6 +35,7 @@ class Backend:
     def __init__(self):
         self.requests = []  # (method, path, headers) in the order of arrival
         self.streams = []
+        self.kept = 0
         outer = self
 
         class Handler(_Handler):
@@ -111,11 +114,30 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nended by the connection")
             return None
+        if parts[-1].startswith("kept"):
+            return self._kept()
         size, digest = self._body()
         seen = {"method": self.command, "path": self.path, "headers": headers, "size": size, "sha256": digest}
         return self._send(json.dumps(seen).encode(), "application/json")
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_PROPFIND = do_REPORT = _any
+
+    def _kept(self):
+        self._body()
+        if self.headers.get("If-None-Match") == '"kept"':
+            self.send_response(304)
+            self.send_header("ETag", '"kept"')
+            self.end_headers()
+            return
+        self.backend.kept += 1
+        body = f"{self.headers.get('Remote-User', 'nobody')} {self.backend.kept}".encode()
+        self.send_response(200)
+        self.send_header("Cache-Control", urllib.parse.unquote(self.path.partition("?")[2]))
+        self.send_header("ETag", '"kept"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def _bytes(self, count):
         self.send_response(200)

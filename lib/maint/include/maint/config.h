@@ -48,6 +48,11 @@ struct Config {
     struct Metrics {
         std::vector<std::string> listen; // IP:PORT
     } metrics;
+    struct Cache {
+        std::int64_t size_mib = 256; // 0: there is none
+        std::int64_t object_kib_max = 16'384;
+        std::int64_t disconnected_s = 7 * 86'400;
+    } cache;
     struct Link {
         std::vector<std::string> listen;    // IP:PORT where children connect
         std::vector<std::string> addresses; // HOST:PORT that invitations and certificates carry

@@ -25,7 +25,9 @@ struct AccessLine {
     std::uint64_t bytes_out = 0;
     std::int64_t duration_us = 0;
     std::string_view served; // "own", "here", "parent", "child"
-    std::string_view why;    // of a failure, for operators
+    std::string_view
+        cache;            // "hit", "confirmed", "stale", "stored", "renewed"; a literal; else empty
+    std::string_view why; // of a failure, for operators
 };
 
 // One thread: that of its engine. Lines are appended to one buffer and written in one write(2) when

@@ -51,6 +51,19 @@ struct LinkBytes {
     std::uint64_t out = 0;
 };
 
+// Of the cache; since the start, but for what says "now".
+struct CacheCounters {
+    std::uint64_t hits = 0;      // answered from it, without a word to anybody
+    std::uint64_t confirmed = 0; // answered from it, after a 304
+    std::uint64_t stale = 0;     // answered from it because nobody else could
+    std::uint64_t stored = 0;
+    std::uint64_t collapsed = 0; // waited for the answer to another
+    std::uint64_t refreshed = 0; // asked for anew beside the requests
+    std::uint64_t evicted = 0;
+    std::uint64_t entries = 0; // now
+    std::uint64_t bytes = 0;   // now
+};
+
 struct EngineCounters {
     std::uint64_t connections = 0; // now
     std::uint64_t requests = 0;    // since the start, also all below
@@ -65,6 +78,7 @@ struct EngineCounters {
     std::uint64_t parked = 0;     // reversed connections of children, idle now
     LinkBytes parent;             // of exchanges that have ended
     LinkBytes children;
+    CacheCounters cache;
 };
 
 struct EngineParts {
@@ -90,6 +104,10 @@ class Engine {
     void set_snapshot(std::shared_ptr<const registry::Snapshot> snapshot);
     // New settings count for new connections and requests.
     void set_settings(Settings settings);
+    // Keeps answers in `file` from now on: open for reading and writing, of any content, `bytes`
+    // large. What an earlier engine left in it is used again. Once, before the first listener.
+    // Errors: it cannot be used.
+    Status set_cache(Fd file, std::uint64_t bytes);
     // Forgets identities and cuts the tunnels that run under them.
     void drop_identities(const IdentityFilter& filter);
 

@@ -72,6 +72,12 @@ struct Settings {
                                       << 20; // of a control stream, in each direction
     std::int64_t link_silence_ms = 10'000;   // TCP_USER_TIMEOUT of connections between tiers
     std::size_t hops_max = 16;               // entries in CDN-Loop
+    // The cache (Engine::set_cache).
+    std::size_t cache_object_bytes_max = std::size_t{16} << 20; // of one stored body
+    // How long beyond its end an answer stands in while nobody can be reached, unless it forbids
+    // that.
+    std::int64_t cache_disconnected_s = 7 * 86'400;
+    std::int64_t cache_wait_ms = 5'000; // for the same answer on its way to another
     // Names. A cookie whose name begins with one of hasp's prefixes belongs to hasp: no app sees or
     // sets it.
     std::string cookie = "hasp-session"; // over TLS it is "__Host-" + cookie

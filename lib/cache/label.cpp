@@ -93,15 +93,12 @@ bool unpack(std::string_view bytes, Label& into) {
     return from.done() && into.vary.size() == count;
 }
 
-std::string group_text(std::string_view app, std::string_view owner, std::string_view target,
-                       std::string_view mount) {
+std::string_view group_text(std::string& into, std::string_view app, std::string_view owner,
+                            std::string_view target, std::string_view mount) {
     if (target.starts_with(mount)) {
         target.remove_prefix(mount.size());
     }
-    std::string out;
-    out.reserve(app.size() + owner.size() + target.size() + 2);
-    out.append(app).append(1, '\n').append(owner).append(1, '\n').append(target);
-    return out;
+    return into.assign(app).append(1, '\n').append(owner).append(1, '\n').append(target);
 }
 
 bool parse_head(const Label& label, net::AnswerHead& into) {

@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint64_t file_magic = 0x31306568'63617068;   // of block 0
 constexpr std::uint64_t record_magic = 0x31306364'72657268; // of a record
 constexpr std::uint64_t blocks_min = 64;
-constexpr std::uint64_t blocks_max = std::uint64_t{1} << 28; // 1 TiB
+constexpr std::uint64_t blocks_max = std::uint64_t{1} << 24; // 64 GiB
 constexpr std::size_t record_bytes_max = 4 * 1024 * 1024;
 
 // Not against an attacker, who cannot write to the file: against what a crash or a disk makes of

@@ -154,7 +154,7 @@ std::vector<ConfigKey> make_keys() {
         words("upstream", "key", HASP_AT(upstream.key), check_path, "a path",
               "The private key of cert, as PEM."),
 
-        number("cache", "size_mib", HASP_AT(cache.size_mib), "MiB", 0, 1'048'576,
+        number("cache", "size_mib", HASP_AT(cache.size_mib), "MiB", 0, 65'536,
                "How much of the disk answers of apps may take that are kept for those who ask "
                "again, as far as the apps' Cache-Control allows. Counts from the next start. 0: "
                "none are kept."),

@@ -153,9 +153,10 @@ void AnswerCache::begin_pending() {
 
 void AnswerCache::invalidate(std::string_view app, std::string_view owner, std::string_view target,
                              std::string_view mount) {
-    store_->drop_group(store_->group_of(cache::group_text(app, {}, target, mount)));
+    std::string text;
+    store_->drop_group(store_->group_of(cache::group_text(text, app, {}, target, mount)));
     if (!owner.empty()) {
-        store_->drop_group(store_->group_of(cache::group_text(app, owner, target, mount)));
+        store_->drop_group(store_->group_of(cache::group_text(text, app, owner, target, mount)));
     }
 }
 

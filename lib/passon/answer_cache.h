@@ -36,6 +36,7 @@ struct CacheUse {
     bool served = false;          // the answer is a stored one
     bool asked = false;           // and somebody confirmed it for this request
     bool told = false;            // the tier above told the four below
+    bool stale_above = false;     // it gave what it had, and reached nobody either
     bool open = false;            // the app is for everybody
     bool varies_on_ours = false;  // the answer depends on a field that a tier sets
     cache::Scope scope = cache::Scope::none;

@@ -60,12 +60,19 @@ bool Exchange::entitled() const {
 }
 
 bool Exchange::has_app_cookie() const {
-    std::string rest;
     for (const net::Header* field = head.headers.find(net::Name::cookie); field != nullptr;
          field = head.headers.next(*field)) {
-        filter_cookies(rest, field->value, false);
+        net::Cookies cookies(field->value);
+        while (const auto cookie = cookies.next()) {
+            if (!is_own_cookie(cookie->name)) {
+                return true;
+            }
+        }
+        if (cookies.malformed()) {
+            return true; // whoever reads it otherwise
+        }
     }
-    return !rest.empty();
+    return false;
 }
 
 cache::AskedBy Exchange::asked_by() const {
@@ -95,11 +102,12 @@ void Exchange::begin_cached() {
         use.open = app_.access() == registry::Access::open;
     }
     const cache::Store& store = core_.cache->store();
-    use.shared_group = store.group_of(cache::group_text(app_name_, {}, use.target, mount_));
+    std::string& text = core_.text;
+    use.shared_group = store.group_of(cache::group_text(text, app_name_, {}, use.target, mount_));
     // Where the user is, and nowhere else, an answer is kept for him alone.
     if (who_ && down_->from() == From::user && entitled()) {
-        use.owner_group =
-            store.group_of(cache::group_text(app_name_, who_->identity->user, use.target, mount_));
+        use.owner_group = store.group_of(
+            cache::group_text(text, app_name_, who_->identity->user, use.target, mount_));
     }
 }
 
@@ -215,11 +223,12 @@ bool Exchange::answers_this(const cache::Label& label, bool own, bool& varies) {
 bool Exchange::wait_for_other() {
     CacheUse& use = cached_;
     if (use.waited || use.leads || !use.may_fetch_whole || head.method != net::Method::get ||
-        use.wants.no_store || use.wants.no_cache || core_.cache->seldom_stored(use.shared_group)) {
+        use.wants.no_store || use.wants.no_cache || (who_ && !use.entry) ||
+        core_.cache->seldom_stored(use.shared_group)) {
         return false;
     }
     const cache::AskedBy by = asked_by();
-    if (!use.entry && (by.identity || by.authorization || by.cookie)) {
+    if (!use.entry && (by.authorization || by.cookie)) {
         return false;
     }
     if (use.entry && !use.label.owner.empty()) {
@@ -285,7 +294,7 @@ void Exchange::end_cached() {
     use.entry.reset();
     use.writer.reset();
     use.on = use.waited = use.leads = use.validating = use.may_fetch_whole = use.served =
-        use.asked = use.told = use.open = use.varies_on_ours = false;
+        use.asked = use.told = use.stale_above = use.open = use.varies_on_ours = false;
     use.scope = cache::Scope::none;
     use.forwarded = Forwarded::not_at_all;
     use.owner_group = 0;

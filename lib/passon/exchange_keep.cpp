@@ -78,6 +78,7 @@ void Exchange::learn_of_app(const net::AnswerHead& answer) {
                     use.release.assign(item->substr(8));
                 }
                 use.open = use.open || *item == "open";
+                use.stale_above = use.stale_above || *item == "stale";
                 use.varies_on_ours = use.varies_on_ours || *item == "one-user";
             }
         }
@@ -100,7 +101,10 @@ bool Exchange::take_for_cache(const net::AnswerHead& answer, std::size_t head_by
         why_.clear();
     }
     if (use.validating && answer.status == 304) {
-        confirm(answer, head_bytes);
+        // A word of somebody who has it from nobody confirms nothing.
+        if (!use.stale_above || !stand_in(cache::Trouble::disconnected)) {
+            confirm(answer, head_bytes);
+        }
         return true;
     }
     if (head.method == net::Method::head && use.entry && answer.status == 200) {

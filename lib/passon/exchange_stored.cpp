@@ -192,6 +192,9 @@ void Exchange::tell_link_cache(net::HeadWriter& out) const {
     if (!use.release.empty()) {
         text.append("release=").append(use.release).append(",");
     }
+    if (use.served && !use.asked && use.forwarded != Forwarded::not_at_all) {
+        text.append("stale,");
+    }
     text.append(use.open ? "open," : "").append(use.varies_on_ours ? "one-user" : "any-user");
     out.field(link_cache, text);
 }

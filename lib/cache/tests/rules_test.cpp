@@ -265,9 +265,11 @@ TEST(CacheRules, ALabelSurvivesPackingAndOneThatIsCutIsRefused) {
 }
 
 TEST(CacheRules, AGroupIsTheSameUnderEveryMountAndNotForAnotherOwner) {
-    EXPECT_EQ(group_text("wiki", "", "/apps/wiki/a", "/apps/wiki"),
-              group_text("wiki", "", "/a", ""));
-    EXPECT_NE(group_text("wiki", "anna", "/a", ""), group_text("wiki", "", "/a", ""));
+    std::string one;
+    std::string other;
+    EXPECT_EQ(group_text(one, "wiki", "", "/apps/wiki/a", "/apps/wiki"),
+              group_text(other, "wiki", "", "/a", ""));
+    EXPECT_NE(group_text(one, "wiki", "anna", "/a", ""), group_text(other, "wiki", "", "/a", ""));
 }
 
 } // namespace

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <new>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -117,7 +118,18 @@ class HotPath : public ::testing::Test {
     Tier tier_;
 };
 
-TEST_F(HotPath, ARequestOfASignedOnUserAllocatesNothingAndMakesFourSocketCalls) {
+// With a cache and without: it looks, and finds that nothing may be kept.
+class HotPathOf : public HotPath, public ::testing::WithParamInterface<bool> {};
+INSTANTIATE_TEST_SUITE_P(HotPath, HotPathOf, ::testing::Bool(), [](const auto& of) {
+    return of.param ? "ATierWithACache" : "ATierWithoutACache";
+});
+
+TEST_P(HotPathOf, ARequestOfASignedOnUserAllocatesNothingAndMakesFourSocketCalls) {
+    if (GetParam()) {
+        tier_.on_loop([](Engine& engine) {
+            EXPECT_TRUE(engine.set_cache(Fd(::memfd_create("cache", MFD_CLOEXEC)), 8 << 20).ok());
+        });
+    }
     Client client(tier_.port());
     const std::string headers = browser_headers();
     const auto ask = [&] { return client.get("/apps/bench/page?id=17", headers).status; };

@@ -93,14 +93,6 @@ bool unpack(std::string_view bytes, Label& into) {
     return from.done() && into.vary.size() == count;
 }
 
-std::string_view group_text(std::string& into, std::string_view app, std::string_view owner,
-                            std::string_view target, std::string_view mount) {
-    if (target.starts_with(mount)) {
-        target.remove_prefix(mount.size());
-    }
-    return into.assign(app).append(1, '\n').append(owner).append(1, '\n').append(target);
-}
-
 bool parse_head(const Label& label, net::AnswerHead& into) {
     net::HeadLimits limits;
     limits.head_max = label.head.size() + 1;

@@ -76,27 +76,30 @@ std::string joined(const net::Headers& headers, std::string_view name) {
 
 } // namespace
 
-Scope scope_of(int status, const net::Headers& headers, const AskedBy& by, bool whole) {
-    if (!by.get || by.no_store || !whole || status < 200 || status == 206 || status == 304) {
-        return Scope::none;
+bool may_be_stored(int status, const net::Headers& headers, bool whole) {
+    if (!whole || status < 200 || status == 206 || status == 304) {
+        return false;
     }
     const AnswerDirectives said = answer_directives(headers);
     if (said.must_understand ? !understood(status) : said.no_store) {
-        return Scope::none;
+        return false;
     }
     const bool explicit_end =
         said.max_age || said.s_maxage || (!said.targeted && headers.has(Name::expires));
     // Without a lifetime or a validator it could never be used again.
-    if (!explicit_end && !has_validator(headers) && !said.is_public) {
-        return Scope::none;
-    }
-    if (!explicit_end && !said.is_public && !heuristic_status(status)) {
-        return Scope::none;
+    if (!explicit_end && !said.is_public &&
+        (!has_validator(headers) || !heuristic_status(status))) {
+        return false;
     }
     std::vector<std::string> names;
-    if (!vary_names(headers, names)) {
+    return vary_names(headers, names);
+}
+
+Scope scope_of(int status, const net::Headers& headers, const AskedBy& by, bool whole) {
+    if (!by.get || by.no_store || !may_be_stored(status, headers, whole)) {
         return Scope::none;
     }
+    const AnswerDirectives said = answer_directives(headers);
     const bool marked = said.is_public || said.s_maxage;
     const bool sets_cookie = headers.has(Name::set_cookie);
     const bool personal = by.identity || by.cookie || sets_cookie;

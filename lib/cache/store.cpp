@@ -263,8 +263,16 @@ void Store::finish_recovery() {
     }
 }
 
-std::uint64_t Store::group_of(std::string_view text) const {
-    return checksum(text, id_);
+std::uint64_t Store::group_of(std::string_view app, std::string_view target,
+                              std::string_view mount) const {
+    if (target.starts_with(mount)) {
+        target.remove_prefix(mount.size());
+    }
+    return checksum(target, checksum(app, id_)) | 1;
+}
+
+std::uint64_t Store::group_of(std::uint64_t shared, std::string_view owner) const {
+    return checksum(owner, shared) | 1;
 }
 
 std::vector<EntryRef> Store::find(std::uint64_t group) const {

@@ -153,10 +153,10 @@ void AnswerCache::begin_pending() {
 
 void AnswerCache::invalidate(std::string_view app, std::string_view owner, std::string_view target,
                              std::string_view mount) {
-    std::string text;
-    store_->drop_group(store_->group_of(cache::group_text(text, app, {}, target, mount)));
+    const std::uint64_t group = store_->group_of(app, target, mount);
+    store_->drop_group(group);
     if (!owner.empty()) {
-        store_->drop_group(store_->group_of(cache::group_text(text, app, owner, target, mount)));
+        store_->drop_group(store_->group_of(group, owner));
     }
 }
 

@@ -56,7 +56,8 @@ bool Exchange::entitled() const {
     }
     const auto& apps = who_->identity->apps;
     return authorised_by_parent_ ||
-           std::binary_search(apps.begin(), apps.end(), registry::name_hash(app_name_));
+           std::binary_search(apps.begin(), apps.end(),
+                              app_ ? app_.hash() : registry::name_hash(app_name_));
 }
 
 bool Exchange::has_app_cookie() const {
@@ -102,12 +103,10 @@ void Exchange::begin_cached() {
         use.open = app_.access() == registry::Access::open;
     }
     const cache::Store& store = core_.cache->store();
-    std::string& text = core_.text;
-    use.shared_group = store.group_of(cache::group_text(text, app_name_, {}, use.target, mount_));
+    use.shared_group = store.group_of(app_name_, use.target, mount_);
     // Where the user is, and nowhere else, an answer is kept for him alone.
     if (who_ && down_->from() == From::user && entitled()) {
-        use.owner_group = store.group_of(
-            cache::group_text(text, app_name_, who_->identity->user, use.target, mount_));
+        use.owner_group = store.group_of(use.shared_group, who_->identity->user);
     }
 }
 

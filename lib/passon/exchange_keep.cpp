@@ -84,7 +84,8 @@ void Exchange::learn_of_app(const net::AnswerHead& answer) {
         }
         core_.cache->told_release(app_name_, use.release);
     }
-    use.varies_on_ours = use.varies_on_ours || varies_on_ours(answer.headers);
+    use.varies_on_ours = use.varies_on_ours ||
+                         (answer.headers.has(net::Name::vary) && varies_on_ours(answer.headers));
 }
 
 // True: the client has a stored answer for this one.
@@ -120,7 +121,10 @@ void Exchange::choose_scope(const net::AnswerHead& answer) {
                        (answer.framing == net::Framing::length &&
                         answer.content_length <= core_.settings.cache_object_bytes_max) ||
                        (answer.framing == net::Framing::none && answer.status == 204);
-    use.scope = cache::scope_of(answer.status, answer.headers, asked_by(), whole);
+    // Most answers say that they may not, and who asked need not be looked at.
+    use.scope = cache::may_be_stored(answer.status, answer.headers, whole)
+                    ? cache::scope_of(answer.status, answer.headers, asked_by(), whole)
+                    : cache::Scope::none;
     if (use.scope == cache::Scope::shared && use.varies_on_ours) {
         use.scope = use.owner_group != 0 ? cache::Scope::owner : cache::Scope::none;
     }

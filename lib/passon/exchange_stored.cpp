@@ -153,33 +153,27 @@ bool Exchange::write_stored_head(int status, const net::Ranges& ranges, std::uin
 // One member a tier, that of the tier nearest to the app first.
 void Exchange::tell_cache_status(net::HeadWriter& out) const {
     const CacheUse& use = cached_;
-    std::array<char, 256> text{};
-    std::size_t at = 0;
-    const auto put = [&text, &at](std::string_view part) {
-        const std::size_t bytes = std::min(part.size(), text.size() - at);
-        part.copy(&text[at], bytes);
-        at += bytes;
-    };
     // Of a tier's name each part begins with a letter: it is a token (RFC 9651 §3.3.4).
-    put(snapshot_->tier().substr(0, 160));
+    out.block("Cache-Status: ");
+    out.block(snapshot_->tier());
     if (use.forwarded == Forwarded::not_at_all) {
-        put("; hit; ttl=");
-        put(std::to_string(use.fresh.left_s(cached_.now_s)));
+        out.block("; hit; ttl=");
+        out.block(std::to_string(use.fresh.left_s(use.now_s)));
     } else {
-        put("; fwd=");
-        put(word_of(use.forwarded));
+        out.block("; fwd=");
+        out.block(word_of(use.forwarded));
         if (use.served && use.asked) {
-            put("; fwd-status=304");
+            out.block("; fwd-status=304");
         } else if (use.served) {
-            put("; detail=stand-in");
+            out.block("; detail=stand-in");
         } else if (use.scope != cache::Scope::none) {
-            put("; stored");
+            out.block("; stored");
         }
         if (use.waited) {
-            put("; collapsed");
+            out.block("; collapsed");
         }
     }
-    out.trusted("Cache-Status", {text.data(), at});
+    out.block("\r\n");
 }
 
 // To a tier below, for its own cache.

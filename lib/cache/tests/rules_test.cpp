@@ -264,13 +264,5 @@ TEST(CacheRules, ALabelSurvivesPackingAndOneThatIsCutIsRefused) {
     EXPECT_FALSE(unpack(bytes + "x", again));
 }
 
-TEST(CacheRules, AGroupIsTheSameUnderEveryMountAndNotForAnotherOwner) {
-    std::string one;
-    std::string other;
-    EXPECT_EQ(group_text(one, "wiki", "", "/apps/wiki/a", "/apps/wiki"),
-              group_text(other, "wiki", "", "/a", ""));
-    EXPECT_NE(group_text(one, "wiki", "anna", "/a", ""), group_text(other, "wiki", "", "/a", ""));
-}
-
 } // namespace
 } // namespace hasp::cache

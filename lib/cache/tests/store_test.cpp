@@ -208,6 +208,16 @@ TEST_F(StoredAnswers, AFileOfAnotherSizeOrContentBecomesAnEmptyStore) {
     EXPECT_EQ(open(6)->entries(), 0U);
 }
 
+TEST_F(StoredAnswers, AGroupIsTheSameUnderEveryMountAndNotForAnotherOwner) {
+    const auto store = open();
+    const std::uint64_t group = store->group_of("wiki", "/a", "");
+    EXPECT_EQ(group, store->group_of("wiki", "/apps/wiki/a", "/apps/wiki"));
+    EXPECT_NE(group, store->group_of("wiki", "/b", ""));
+    EXPECT_NE(group, store->group_of("shop", "/a", ""));
+    EXPECT_NE(group, store->group_of(group, "anna"));
+    EXPECT_NE(store->group_of(group, "anna"), store->group_of(group, "bert"));
+}
+
 TEST_F(StoredAnswers, OneThatIsTooSmallIsRefused) {
     limits_.bytes = 10 * block_bytes;
     EXPECT_FALSE(Store::open(Fd(::dup(file_.get())), limits_, 1).ok());

@@ -35,12 +35,6 @@ std::string pack(const Label& label);
 // False: these bytes are no label. `into` is then of no use.
 bool unpack(std::string_view bytes, Label& into);
 
-// The text whose hash finds it among others (Store::group_of): the app, the owner and the target
-// without the mount, so that an unsafe request reaches an answer under every name of its app.
-// Replaces what `into` holds, and gives a view of it.
-std::string_view group_text(std::string& into, std::string_view app, std::string_view owner,
-                            std::string_view target, std::string_view mount);
-
 // Parses `label.head` into views of it. False: it is no head.
 bool parse_head(const Label& label, net::AnswerHead& into);
 

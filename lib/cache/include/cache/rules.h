@@ -30,11 +30,13 @@ struct AskedBy {
     bool may_own = false;       // this tier keeps answers for that user alone
 };
 
-// Whether, and for whom, an answer may be stored (§3, §3.5). `whole`: it has a body whose end is
-// announced. A request with an identity, with Authorization or with a cookie is answered for
-// whoever sent it, unless the answer says public or s-maxage; so is an answer that sets a cookie.
-// must-revalidate opens what is under Authorization alone: apps that are told who asks by other
-// fields say it without thinking of caches.
+// Whether an answer may be stored at all, whoever asked (§3). `whole`: it has a body whose end is
+// announced.
+bool may_be_stored(int status, const net::Headers& headers, bool whole);
+// Whether, and for whom (§3.5). A request with an identity, with Authorization or with a cookie is
+// answered for whoever sent it, unless the answer says public or s-maxage; so is an answer that
+// sets a cookie. must-revalidate opens what is under Authorization alone: apps that are told who
+// asks by other fields say it without thinking of caches.
 Scope scope_of(int status, const net::Headers& headers, const AskedBy& by, bool whole);
 
 // A heuristic lifetime is a tenth of the time since the last change, and at most this (§4.2.2).

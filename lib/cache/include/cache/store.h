@@ -115,8 +115,13 @@ class Store {
     bool recover(std::size_t blocks);
     bool ready() const { return ready_; }
 
-    // The same for equal texts as long as the file lives.
-    std::uint64_t group_of(std::string_view text) const;
+    // What an answer is found by: the app, the target without the mount, so that an unsafe request
+    // reaches it under every name of its app, and the owner. The same for equal ones as long as the
+    // file lives; never 0.
+    std::uint64_t group_of(std::string_view app, std::string_view target,
+                           std::string_view mount) const;
+    // Of the same, for one user.
+    std::uint64_t group_of(std::uint64_t shared, std::string_view owner) const;
     // Those of a group, the newest first.
     std::vector<EntryRef> find(std::uint64_t group) const;
     // Its label, read from the disk; false: it is damaged, and dropped.

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <future>
 #include <poll.h>
+#include <stdexcept>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -119,6 +120,9 @@ TEST_F(Static, ConditionsAndRangesAreFollowed) {
 class Dialer {
   public:
     Dialer(const std::string& path, int backend_port) : backend_port_(backend_port) {
+        if (::pipe(stop_) != 0) {
+            throw std::runtime_error("no pipe");
+        }
         listener_ = std::move(*net::listen_on(*net::Address::parse("unix:" + path)));
         thread_ = std::thread([this] {
             for (;;) {
@@ -144,7 +148,7 @@ class Dialer {
 
   private:
     int backend_port_;
-    int stop_[2] = {(::pipe(stop_), stop_[0]), stop_[1]};
+    int stop_[2] = {-1, -1};
     Fd listener_;
     std::thread thread_;
 };

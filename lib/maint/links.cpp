@@ -250,9 +250,11 @@ void Links::take(LinkId id, ipc::Frame&& frame) {
         return;
     }
     const std::int64_t q = int_of(message.head, "q");
-    const Answer answer = [this, id, q, type](Result<Message> result) {
+    const Answer answer = [this, id, q, type, until_us = clock_.boot_us() + question_limit_us](
+                              Result<Message> result) {
         const auto still = links_.find(id);
-        if (q == 0 || still == links_.end()) {
+        // Who asked has given up by then, and asks again: what comes late would only cost the link.
+        if (q == 0 || still == links_.end() || clock_.boot_us() >= until_us) {
             return;
         }
         Json head = result.ok() ? result->head : Json{{"error", error_json(result.error())}};

@@ -1,5 +1,6 @@
 #include "tree.h"
 
+#include <algorithm>
 #include <filesystem>
 
 namespace hasp::maint::tests {
@@ -117,6 +118,25 @@ TEST_F(Ordered, ANewOrderWhileAReleaseIsTakenInStartsNoSecondDownload) {
     tree.pass_s(5);
     EXPECT_EQ(center.route("atlas"), registry::Route::here);
     EXPECT_EQ(center.route("leaflets"), registry::Route::here);
+}
+
+TEST_F(Ordered, APackThatTookTooLongToMakeCrossesTheLinkOnce) {
+    Node& top = *tiers[0];
+    tree.cut(center);
+    tree.add_app(top, "atlas", {"center"}, Json::object(), 20'000);
+    top.hold_background = true;
+    ASSERT_TRUE(tree.link(center));
+    tree.pass_s(20);
+    EXPECT_EQ(tree.count("release.get"), 1U);
+    EXPECT_EQ(top.held.size(), 1U) << "its pack is being made";
+    tree.crossed.clear();
+    top.let_background_go();
+    tree.pass_s(60);
+    EXPECT_EQ(center.route("atlas"), registry::Route::here);
+    EXPECT_EQ(std::count_if(tree.crossed.begin(), tree.crossed.end(),
+                            [](const Crossed& one) { return one.body.size() > 20'000; }),
+              1)
+        << "the first question is answered to nobody";
 }
 
 TEST_F(Ordered, OnePackServesChildrenThatHoldTheSameAndAnotherThoseThatDoNot) {

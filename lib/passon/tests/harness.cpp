@@ -163,7 +163,7 @@ Tier::Tier(std::string name, Settings settings, const TestRealm* realm)
     }
     spec.tier = name_;
     spec.app_host = "{app}.localhost";
-    spec.portal_hosts = {"localhost"};
+    spec.portal_hosts = {"localhost", "127.0.0.1", "clinic.example", "rfc.example"};
     thread_ = std::thread([this] { reactor_->run(); });
 }
 

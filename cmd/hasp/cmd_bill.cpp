@@ -4,9 +4,14 @@
 #include "commands.h"
 #include "state.h"
 
+#include <chrono>
+#include <thread>
+
 namespace hasp::cmd {
 
 namespace {
+
+constexpr int close_tries = 5; // a second apart
 
 std::string day_and_time(const std::string& rfc3339) {
     return rfc3339.size() >= 19 ? rfc3339.substr(0, 10) + " " + rfc3339.substr(11, 8) : rfc3339;
@@ -203,11 +208,17 @@ int tariff_show(const Args& args, Env& env) {
 }
 
 int close_period(const Args& args, Env& env) {
-    return show(args, env,
-                run_at_state(args, env, "bill.close",
-                             {{"period", args.get("PERIOD")},
-                              {"partial", args.flag("partial")},
-                              {"dry_run", args.flag("dry-run")}}),
+    const Json asked{{"period", args.get("PERIOD")},
+                     {"partial", args.flag("partial")},
+                     {"dry_run", args.flag("dry-run")}};
+    Result<Json> closed = run_at_state(args, env, "bill.close", asked);
+    // The first try has asked the tiers below how far they are.
+    for (int tries = 1; tries < close_tries && !closed.ok() && closed.error().code == Code::partial;
+         ++tries) {
+        std::this_thread::sleep_for(std::chrono::seconds(1));
+        closed = run_at_state(args, env, "bill.close", asked);
+    }
+    return show(args, env, closed,
                 [&](const Json& r) { return args.quiet() ? "" : period_text(args, r); });
 }
 
@@ -303,7 +314,9 @@ std::vector<Command> bill_commands() {
              "times. It is closed once, and not before it has ended. Each account that used apps "
              "of this tier or of those below gets an invoice; so does one whose home is this tier "
              "for what was passed on above.\n\nWhile it is known that usage has not all arrived, "
-             "nothing is closed, and the exit status is 3. With --partial it is closed, and the "
+             "nothing is closed, and the exit status is 3; the tiers below are asked first, which "
+             "may "
+             "take 5 seconds. With --partial it is closed, and the "
              "invoices say what was missing. Usage that comes later goes onto the next period's "
              "invoices, on lines of its own.",
          .options = {{.name = "partial", .text = "close though usage is known to be missing"},

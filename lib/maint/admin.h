@@ -48,6 +48,7 @@ class Admin {
         std::string pushes; // folder of uploads under way
         std::function<Json()> status;
         std::function<void(const std::string& child)> revoked;
+        std::function<void()> ask_for_reports; // of the tiers below
     };
     explicit Admin(World world);
 

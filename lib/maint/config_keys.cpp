@@ -175,7 +175,9 @@ std::vector<ConfigKey> make_keys() {
         number("link", "reconnect_s_max", HASP_AT(link.reconnect_s_max), "seconds", 1, 3'600,
                "The longest pause between attempts to reach the parent."),
         number("link", "heartbeat_s", HASP_AT(link.heartbeat_s), "seconds", 1, 300,
-               "How often a silent link is tested."),
+               "How often a link is tested. While nothing else goes over it, every eighth time "
+               "only: an idle "
+               "tier is to cost little. It is given up when two tests in a row had no answer."),
 
         number("session", "hours", HASP_AT(session.hours), "hours", 1, 720,
                "How long a log-in lasts without being used."),

@@ -25,7 +25,14 @@
 namespace hasp::maint {
 
 namespace {
-constexpr std::int64_t report_every_us = 10'000'000;
+// How often a tier looks whether it has something to report.
+constexpr std::int64_t report_look_us = 10'000'000;
+// A report in which nothing changed but clocks and counters of bytes: with bytes that were of use
+// to somebody, and without, when an idle site is to cost its link next to nothing.
+constexpr std::int64_t report_busy_us = 60'000'000;
+constexpr std::int64_t report_idle_us = 1800'000'000;
+// After the parent has asked for it everything is reported for so long: tiers below answer later.
+constexpr std::int64_t asked_for_us = 10'000'000;
 // Every report of a child makes one of ours: a center of a thousand locals must not make a hundred
 // a second of them.
 constexpr std::int64_t report_step_us = 1'000'000;
@@ -73,7 +80,11 @@ struct Keeper::Impl {
     bool front_there = false;
     bool report_stale = true;
     bool children_stale = true;
-    std::int64_t reported_us = 0;
+    std::int64_t looked_us = 0; // for something to report
+    std::int64_t asked_until_us = 0;
+    std::int64_t reported_us = 0; // 0: not since the parent connected
+    std::string reported;         // what_matters() of it
+    std::uint64_t reported_bytes = 0;
     std::int64_t expired_us = 0;
     std::map<std::string, std::string> catalog_told; // by child: what it was last told
 
@@ -153,7 +164,8 @@ struct Keeper::Impl {
                          options.state + "/ledger.db",
                          options.state + "/pushes",
                          [this] { return status(); },
-                         [this](const std::string& child) { child_revoked(child); }});
+                         [this](const std::string& child) { child_revoked(child); },
+                         [this] { ask_for_reports(); }});
         links.on_bytes(
             [this](const std::string& neighbour, const std::string& type, std::size_t in,
                    std::size_t out) { traffic.frame(neighbour == to_parent, type, in, out); });
@@ -181,6 +193,14 @@ struct Keeper::Impl {
         links.on("report", [this](const std::string& from, const Message& m, const Links::Answer&) {
             on_report(from, m);
         });
+        links.on("report.ask",
+                 [this](const std::string& from, const Message&, const Links::Answer&) {
+                     if (from == to_parent) {
+                         asked_until_us = clock.boot_us() + asked_for_us;
+                         report_stale = true;
+                         ask_for_reports();
+                     }
+                 });
         links.on("catalog",
                  [this](const std::string& from, const Message& m, const Links::Answer&) {
                      if (from == to_parent) {
@@ -240,6 +260,14 @@ struct Keeper::Impl {
         report_stale = true;
     }
 
+    // Whoever has nothing new to say reports seldom. Now it must be known how things stand.
+    void ask_for_reports() {
+        auto children = store.children();
+        for (const ChildRow& child : children.ok() ? *children : std::vector<ChildRow>{}) {
+            links.tell(child.name, {{"t", "report.ask"}});
+        }
+    }
+
     void on_report(const std::string& from, const Message& message) {
         if (from == to_parent) {
             return;
@@ -269,7 +297,7 @@ struct Keeper::Impl {
         report_stale = true;
     }
 
-    void report() {
+    void report(std::int64_t now) {
         Json names = Json::array();
         if (auto list = accounts->list(); list.ok()) {
             for (const signon::Account& account : *list) {
@@ -284,13 +312,24 @@ struct Keeper::Impl {
         // Those of the tiers below are among ours, once.
         Json said = status();
         said.erase("rollouts");
-        links.tell(to_parent, {{"t", "report"},
-                               {"apps", apps->facts_for_parent()},
-                               {"accounts", names},
-                               {"generation", delegation->reached().number},
-                               {"lease", delegation->held_lease().number},
-                               {"rollouts", rollouts.report()},
-                               {"status", said}});
+        const Json report{{"t", "report"},
+                          {"apps", apps->facts_for_parent()},
+                          {"accounts", names},
+                          {"generation", delegation->reached().number},
+                          {"lease", delegation->held_lease().number},
+                          {"rollouts", rollouts.report()},
+                          {"status", said}};
+        std::string matters = what_matters(report);
+        const std::uint64_t bytes = traffic.useful_to_parent();
+        const std::int64_t pause = bytes != reported_bytes ? report_busy_us : report_idle_us;
+        if (reported_us != 0 && now >= asked_until_us && matters == reported &&
+            now - reported_us < pause) {
+            return;
+        }
+        reported_us = now;
+        reported = std::move(matters);
+        reported_bytes = bytes;
+        links.tell(to_parent, report);
     }
 
     void tell_children() {
@@ -555,7 +594,7 @@ void Keeper::tick() {
         impl_->expired_us = now;
         impl_->people.expire();
     }
-    if (now - impl_->reported_us >= report_every_us) {
+    if (now - impl_->looked_us >= report_look_us) {
         impl_->report_stale = true;
     }
 }
@@ -572,10 +611,10 @@ void Keeper::flush() {
     }
     const std::int64_t now = impl_->clock.boot_us();
     if (impl_->report_stale && impl_->links.connected(to_parent) &&
-        (impl_->reported_us == 0 || now - impl_->reported_us >= report_step_us)) {
+        (impl_->reported_us == 0 || now - impl_->looked_us >= report_step_us)) {
         impl_->report_stale = false;
-        impl_->reported_us = now;
-        impl_->report();
+        impl_->looked_us = now;
+        impl_->report(now);
     }
 }
 

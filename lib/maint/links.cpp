@@ -70,8 +70,7 @@ Links::Skew Links::skew(const std::string& neighbour) const {
     return {link->version, without(features_, link->features), without(link->features, features_)};
 }
 
-void Links::send(const Link& link, const Json& head, std::string_view body,
-                 const std::string& answers) {
+void Links::send(Link& link, const Json& head, std::string_view body, const std::string& answers) {
     send_text(link, dump(head), body, answers.empty() ? text_of(head, "t") : answers);
 }
 
@@ -92,7 +91,7 @@ void Links::send_level(Link& link, const std::string& type, const Json& head,
     }
 }
 
-void Links::send_text(const Link& link, std::string_view head, std::string_view body,
+void Links::send_text(Link& link, std::string_view head, std::string_view body,
                       const std::string& counts_as) {
     std::string bytes;
     if (const Status encoded = ipc::encode_frame(bytes, head, body); !encoded.ok()) {
@@ -104,7 +103,10 @@ void Links::send_text(const Link& link, std::string_view head, std::string_view 
     ports_.send_front(dump(front), bytes, {});
 }
 
-void Links::count(const Link& link, const std::string& type, std::size_t in, std::size_t out) {
+void Links::count(Link& link, const std::string& type, std::size_t in, std::size_t out) {
+    if (type != "ping" && type != "pong" && type != "report") {
+        link.used_us = clock_.boot_us();
+    }
     if (on_bytes_) {
         on_bytes_(link.neighbour, type, in, out);
     }
@@ -131,6 +133,7 @@ void Links::arrived(LinkId id, std::string_view bytes) {
         return;
     }
     at->second.heard_us = clock_.boot_us();
+    at->second.missed = 0;
     // The link may be dropped while its frames are handled: each one looks it up again.
     std::vector<ipc::Frame> frames;
     const Status fed = at->second.decoder.feed(bytes, [&](ipc::Frame&& frame, std::size_t) {
@@ -173,7 +176,7 @@ void Links::take_hello(Link& link, const Json& head) {
     for (const LinkId id : older) {
         drop(id, fail(Code::unreachable, "the link was opened anew"));
     }
-    send(link, {{"t", "ping"}, {"at_us", clock_.boot_us()}}, {});
+    ping(link);
     hear_time(neighbour, head);
     if (on_change_) {
         on_change_(neighbour, true);
@@ -353,8 +356,7 @@ void Links::cut(const std::string& neighbour, const std::string& reason) {
     }
 }
 
-void Links::tick() {
-    const std::int64_t now = clock_.boot_us();
+void Links::give_up_questions(std::int64_t now) {
     std::vector<Reply> late;
     for (auto q = questions_.begin(); q != questions_.end();) {
         if (q->second.until_us <= now) {
@@ -368,20 +370,45 @@ void Links::tick() {
         reply(fail(Code::timed_out, "the other tier did not answer within " +
                                         std::to_string(question_limit_us / 1'000'000) + " s"));
     }
-    std::vector<std::string> silent;
+}
+
+void Links::tick() {
+    const std::int64_t now = clock_.boot_us();
+    give_up_questions(now);
+    std::vector<std::pair<std::string, std::int64_t>> silent;
     for (auto& [id, link] : links_) {
-        if (now - link.heard_us > heartbeats_missed_max * heartbeat_us_) {
-            silent.push_back(link.neighbour);
-        } else if (link.hello && now - link.pinged_us >= heartbeat_us_) {
-            link.pinged_us = now;
-            send(link, {{"t", "ping"}, {"at_us", now}}, {});
+        if (now < due_us(link, now)) {
+            continue;
+        }
+        if (!link.hello || link.missed >= heartbeats_missed_max) {
+            silent.emplace_back(link.neighbour, now - link.heard_us);
+        } else {
+            ping(link);
         }
     }
-    for (const std::string& neighbour : silent) {
-        cut(neighbour, "nothing was heard from it for " +
-                           std::to_string(heartbeats_missed_max * heartbeat_us_ / 1'000'000) +
-                           " s");
+    for (const auto& [neighbour, silent_us] : silent) {
+        cut(neighbour,
+            "nothing was heard from it for " + std::to_string(silent_us / 1'000'000) + " s");
     }
+}
+
+std::int64_t Links::due_us(const Link& link, std::int64_t now) const {
+    if (!link.hello) {
+        return link.heard_us + (heartbeats_missed_max + 1) * heartbeat_us_;
+    }
+    const bool quiet = now - link.used_us > heartbeats_quiet * heartbeat_us_;
+    const std::int64_t every = quiet ? heartbeats_quiet * heartbeat_us_ : heartbeat_us_;
+    // It is the child that asks: it learns the time from the answer. Whoever is above asks only
+    // when the child does not, so that the bytes are spent once.
+    return link.neighbour == to_parent
+               ? link.pinged_us + every
+               : std::max(link.pinged_us, link.heard_us) + every + heartbeat_us_ / 2;
+}
+
+void Links::ping(Link& link) {
+    link.pinged_us = clock_.boot_us();
+    ++link.missed;
+    send(link, {{"t", "ping"}, {"at_us", link.pinged_us}}, {});
 }
 
 } // namespace hasp::maint

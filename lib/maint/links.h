@@ -23,8 +23,11 @@ inline constexpr const char* to_parent = "";
 inline constexpr std::int64_t question_limit_us = 15'000'000;
 inline constexpr std::size_t questions_max = 10'000; // waiting at a time, of all neighbours
 inline constexpr int protocol_version = 1;
-// Neighbours silent for this many heartbeats are cut off.
-inline constexpr int heartbeats_missed_max = 3;
+// A link over which nothing but heartbeats and reports has gone for this many is quiet, and has one
+// in this many then. Whoever uses it makes it lively again.
+inline constexpr int heartbeats_quiet = 8;
+// A neighbour that has answered none of this many heartbeats when the next is due is cut off.
+inline constexpr int heartbeats_missed_max = 2;
 
 struct Message {
     Json head;
@@ -99,8 +102,10 @@ class Links {
         std::string neighbour;
         ipc::FrameDecoder decoder{false};
         bool hello = false;
-        std::int64_t heard_us = 0; // boot clock
+        std::int64_t heard_us = 0; // boot clock, as the next two
         std::int64_t pinged_us = 0;
+        std::int64_t used_us = 0; // said or heard something else than a heartbeat or a report
+        int missed = 0;           // heartbeats sent since anything was heard
         std::int64_t rtt_ms = -1;
         std::string version;
         std::vector<std::string> features;
@@ -116,17 +121,21 @@ class Links {
     Link* find(const std::string& neighbour);
     const Link* find(const std::string& neighbour) const;
     // `answers`: the type of the question that this is the answer to.
-    void send(const Link& link, const Json& head, std::string_view body,
-              const std::string& answers = {});
+    void send(Link& link, const Json& head, std::string_view body, const std::string& answers = {});
     void send_level(Link& link, const std::string& type, const Json& head, std::string_view body);
-    void send_text(const Link& link, std::string_view head, std::string_view body,
+    void send_text(Link& link, std::string_view head, std::string_view body,
                    const std::string& counts_as);
     bool has(const Link& link, const std::string& feature) const;
-    void count(const Link& link, const std::string& type, std::size_t in, std::size_t out);
+    // Every message: to whoever counts bytes, and as use of the link.
+    void count(Link& link, const std::string& type, std::size_t in, std::size_t out);
     void take(LinkId id, ipc::Frame&& frame);
     void hear_time(const std::string& neighbour, const Json& head);
     void take_hello(Link& link, const Json& head);
     void drop(LinkId id, const Error& why);
+    // When the next heartbeat is due, boot clock.
+    std::int64_t due_us(const Link& link, std::int64_t now) const;
+    void ping(Link& link);
+    void give_up_questions(std::int64_t now);
 
     KeeperPorts& ports_;
     const Clock& clock_;

@@ -142,6 +142,23 @@ Json to_json(const Unsent& unsent) {
             {"since", unsent.since_us ? Json(rfc3339(*unsent.since_us)) : Json()}};
 }
 
+std::string what_matters(Json report) {
+    const std::function<void(Json&)> leave_out = [&](Json& value) {
+        if (value.is_object()) {
+            for (const char* name : {"as_of", "last_seen", "rtt_ms", "wan"}) {
+                value.erase(name);
+            }
+        }
+        if (value.is_structured()) {
+            for (Json& part : value) {
+                leave_out(part);
+            }
+        }
+    };
+    leave_out(report);
+    return dump(report);
+}
+
 Json errors_below(const Json& status) {
     std::vector<Json> found;
     const std::function<void(const std::string&, const Json&)> visit = [&](const std::string& tier,

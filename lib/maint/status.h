@@ -47,6 +47,10 @@ struct StatusSources {
 };
 Json status_json(const StatusSources& from);
 
+// A report without what changes by itself: clocks, counters of bytes, round trips. While this stays
+// the same, a parent that has heard one of them knows what there is to know.
+std::string what_matters(Json report);
+
 // The newest errors of the tiers below, as they told of them: {tier, at, id, text, last_lines}.
 inline constexpr std::size_t errors_below_max = 20;
 Json errors_below(const Json& status);

@@ -39,6 +39,16 @@ void Traffic::front_started() {
     }
 }
 
+std::uint64_t Traffic::useful_to_parent() const {
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < bytes_[0].size(); ++i) {
+        if (i != static_cast<std::size_t>(Purpose::control)) {
+            sum += bytes_[0][i].in + bytes_[0][i].out;
+        }
+    }
+    return sum;
+}
+
 Json Traffic::json_of(const ByPurpose& bytes) {
     Json out = Json::object();
     for (std::size_t i = 0; i < bytes.size(); ++i) {

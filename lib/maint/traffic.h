@@ -28,6 +28,10 @@ class Traffic {
     void requests(const Json& head);
     void front_started();
 
+    // Bytes both ways on the link to the parent, but for those that keep the tiers themselves in
+    // step.
+    std::uint64_t useful_to_parent() const;
+
     // {"since", "parent": {PURPOSE: {in, out}}, "children": {…}}; "parent" is null at the top.
     Json json(bool has_parent) const;
 

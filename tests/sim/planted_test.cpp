@@ -86,7 +86,7 @@ const std::vector<Planted>& planted() {
              }
          },
          {"no kept usage is lost", "no chain is forked", "after peace every level agrees",
-          "the stores are whole"}},
+          "the stores are whole", "a tier starts after every crash"}},
         {"AnAcknowledgementThatNobodyGave",
          [](World& world) {
              // The child says that it took every lease that was on its way, also the lost ones.
@@ -102,7 +102,7 @@ const std::vector<Planted>& planted() {
              };
          },
          {"after peace every level agrees", "no acknowledged act is lost"},
-         46},
+         146},
         {"AFileThatIsPutInPlaceAndNotSynced",
          [](World& world) {
              for (const auto& machine : world.machines) {

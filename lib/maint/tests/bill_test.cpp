@@ -137,6 +137,8 @@ TEST_F(Bill, ATierThatCannotBeReachedIsNamedAndItsUsageGoesOntoTheNextBill) {
     tree_.pass_s(40);
     const std::string second = period();
     tree_.pass_s(30);
+    EXPECT_EQ(code(close(second)), Code::partial) << "nothing has changed, so nobody said anything";
+    tree_.pass_s(3);
     const auto closed = close(second);
     ASSERT_TRUE(closed.ok()) << closed.error().message;
     EXPECT_EQ(member(*closed, "late").size(), 1U);

@@ -47,6 +47,24 @@ TEST_F(Differences, AReportOfOneChangeIsSmallHoweverMuchATierHolds) {
     EXPECT_FALSE(center.admin("user.add", {{"name", "nurse"}, {"password", "correct horse"}}).ok());
 }
 
+TEST_F(Differences, AnIdleLinkCostsLessThanTenMegabytesAMonth) {
+    tree.add_user(tokyo, "nurse", "correct horse");
+    tree.add_app(center, "leaflets", {"tokyo"});
+    tree.pass_s(600);
+    tree.crossed.clear();
+    tree.pass_s(6 * 3600);
+    std::size_t bytes = 0;
+    for (const Crossed& one : tree.crossed) {
+        const std::size_t payload = 8 + dump(one.head).size() + one.body.size();
+        // A TLS 1.3 record, a TCP segment over IPv4 with time stamps, and its acknowledgement,
+        // which mostly travels with an answer.
+        bytes += payload + 22 + 52 + 52;
+    }
+    EXPECT_LT(bytes * 4 * 30, 10'000'000U) << tree.crossed.size() << " messages in six hours";
+    EXPECT_EQ(center.status()["children"][0]["state"], "up");
+    EXPECT_EQ(tokyo.status()["link"]["state"], "up");
+}
+
 TEST_F(Differences, ANewStreamBeginsWithTheWhole) {
     tree.cut(tokyo);
     ASSERT_TRUE(tree.link(tokyo));

@@ -96,6 +96,8 @@ class Talk {
         ring.use(tree, 3);
         EXPECT_EQ(ring.harvest(tokyo), 3U);
         tree.pass_s(3);
+        EXPECT_FALSE(center.admin("bill.close", {{"period", "2099-01"}}).ok());
+        tree.pass_s(3);
     }
 
     // Homes above and below; a change at a third tier, and answers of more than one piece.

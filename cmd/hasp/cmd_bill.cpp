@@ -4,14 +4,14 @@
 #include "commands.h"
 #include "state.h"
 
-#include <chrono>
-#include <thread>
+#include <poll.h>
 
 namespace hasp::cmd {
 
 namespace {
 
-constexpr int close_tries = 5; // a second apart
+constexpr int close_tries = 5;
+constexpr int close_again_ms = 1000;
 
 std::string day_and_time(const std::string& rfc3339) {
     return rfc3339.size() >= 19 ? rfc3339.substr(0, 10) + " " + rfc3339.substr(11, 8) : rfc3339;
@@ -215,7 +215,7 @@ int close_period(const Args& args, Env& env) {
     // The first try has asked the tiers below how far they are.
     for (int tries = 1; tries < close_tries && !closed.ok() && closed.error().code == Code::partial;
          ++tries) {
-        std::this_thread::sleep_for(std::chrono::seconds(1));
+        ::poll(nullptr, 0, close_again_ms);
         closed = run_at_state(args, env, "bill.close", asked);
     }
     return show(args, env, closed,

@@ -233,7 +233,9 @@ class Parser {
             app.add_flag(letter + "--" + option.name + ",!--no-" + option.name, value.on);
             break;
         case Kind::value:
-            app.add_option(letter + "--" + option.name, value.texts)->expected(1);
+            app.add_option(letter + "--" + option.name, value.texts)
+                ->expected(1)
+                ->allow_extra_args(false); // the next word is a positional
             break;
         case Kind::list:
             app.add_option(letter + "--" + option.name, value.texts)

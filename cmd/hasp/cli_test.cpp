@@ -139,6 +139,15 @@ TEST_F(Cli, OptionsPositionalsAndDefaultsReachTheCommand) {
     EXPECT_EQ(seen.state, default_state);
 }
 
+TEST_F(Cli, AWordBehindAnOptionsValueIsAPositional) {
+    EXPECT_EQ(run({"local", "invite", "--days", "3", "--form", "line", "kiosk", "one"}), 0) << err;
+    EXPECT_EQ(seen.days, "3");
+    EXPECT_EQ(seen.name, "kiosk");
+    EXPECT_EQ(seen.files, (std::vector<std::string>{"one"}));
+    EXPECT_EQ(run({"local", "invite", "--days", "3", "--days", "4", "kiosk"}), 2);
+    EXPECT_THAT(err, HasSubstr("takes one value, once"));
+}
+
 TEST_F(Cli, GlobalOptionsMayStandBeforeAndBehindTheCommand) {
     EXPECT_EQ(run({"--state", "/a", "local", "--json", "invite", "kiosk"}), 0) << err;
     EXPECT_EQ(seen.state, "/a");

@@ -4,7 +4,7 @@ _hasp() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case "${path:+$path }$word" in
-        'init'|'serve'|'relay'|'status'|'sync'|'doctor'|'push-app'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'app'|'app add'|'app list'|'app remove'|'app releases'|'app rollback'|'app allow'|'app key'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease extend'|'lease sign'|'why'|'offline-report'|'bill'|'bill tariff'|'bill tariff set'|'bill tariff check'|'bill tariff show'|'bill close'|'bill show'|'bill verify'|'config'|'config check') path=${path:+$path }$word ;;
+        'init'|'serve'|'relay'|'status'|'sync'|'doctor'|'names'|'push-app'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'app'|'app add'|'app list'|'app remove'|'app releases'|'app rollback'|'app allow'|'app key'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease extend'|'lease sign'|'why'|'offline-report'|'bill'|'bill tariff'|'bill tariff set'|'bill tariff check'|'bill tariff show'|'bill close'|'bill show'|'bill verify'|'config'|'config check') path=${path:+$path }$word ;;
         esac
     done
     COMPREPLY=()
@@ -22,6 +22,12 @@ _hasp() {
     'relay:--join') COMPREPLY=($(compgen -f -- "$current")); return ;;
     'sync:--user') return ;;
     'sync:--app') return ;;
+    'doctor:--ca') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    'doctor:--timeout') return ;;
+    'names:--for') COMPREPLY=($(compgen -W 'dnsmasq unbound bind windows' -- "$current")); return ;;
+    'names:--address') return ;;
+    'names:--zone') return ;;
+    'names:--ttl') return ;;
     'push-app:--rev') return ;;
     'push-app:--to') return ;;
     'push-app:--home') return ;;
@@ -61,13 +67,14 @@ _hasp() {
     esac
     local words= files=
     case "$path" in
-    '') words='init serve relay status sync doctor push-app local app user token lease why offline-report bill config --state --json --quiet --help' ;;
+    '') words='init serve relay status sync doctor names push-app local app user token lease why offline-report bill config --state --json --quiet --help' ;;
     'init') words='--realm --name --operator --password-file --listen --link-listen --link-address --state --json --quiet --help' ;;
     'serve') words='--config --state --json --quiet --help' ;;
     'relay') words='--config --join --only-join --state --json --quiet --help' ;;
     'status') words='--state --json --quiet --help' ;;
     'sync') words='--user --app --wait --list --release-deletions --begin-anew --state --json --quiet --help' ;;
-    'doctor') words='--state --json --quiet --help' ;;
+    'doctor') words='--as-client --ca --timeout --state --json --quiet --help' ;;
+    'names') words='--for --address --wildcard --zone --ttl --state --json --quiet --help' ;;
     'push-app') words='--rev --to --all --home --key --center --dry-run --wait --timeout --state --json --quiet --help' files=1 ;;
     'local') words='invite list show revoke allow --state --json --quiet --help' ;;
     'local invite') words='--address --hours --state --json --quiet --help' ;;

@@ -1,5 +1,5 @@
 # fish completion for hasp. Made by `hasp help-dump fish`: do not edit.
-set -g __hasp_known 'init' 'serve' 'relay' 'status' 'sync' 'doctor' 'push-app' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'app' 'app add' 'app list' 'app remove' 'app releases' 'app rollback' 'app allow' 'app key' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease extend' 'lease sign' 'why' 'offline-report' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
+set -g __hasp_known 'init' 'serve' 'relay' 'status' 'sync' 'doctor' 'names' 'push-app' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'app' 'app add' 'app list' 'app remove' 'app releases' 'app rollback' 'app allow' 'app key' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease extend' 'lease sign' 'why' 'offline-report' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
 function __hasp_at
     set -l route
     for word in (commandline -opc)[2..-1]
@@ -19,6 +19,7 @@ complete -c hasp -n '__hasp_at ""' -a 'relay' -d 'run a tier below a parent; joi
 complete -c hasp -n '__hasp_at ""' -a 'status' -d 'show how this tier and those below are'
 complete -c hasp -n '__hasp_at ""' -a 'sync' -d 'compare users\' files with their homes now'
 complete -c hasp -n '__hasp_at ""' -a 'doctor' -d 'look for what is wrong with this tier'
+complete -c hasp -n '__hasp_at ""' -a 'names' -d 'print the names that a LAN\'s resolver must know'
 complete -c hasp -n '__hasp_at ""' -a 'push-app' -d 'publish a release of an app from a git repository'
 complete -c hasp -n '__hasp_at ""' -a 'local' -d 'invite, list and revoke the tiers below this one'
 complete -c hasp -n '__hasp_at ""' -a 'app' -d 'install, list and remove apps'
@@ -46,6 +47,14 @@ complete -c hasp -n '__hasp_at "sync"' -l wait -d 'go on until all is equal, als
 complete -c hasp -n '__hasp_at "sync"' -l list -d 'show the folders and what is unsent, and end'
 complete -c hasp -n '__hasp_at "sync"' -l release-deletions -d 'the deletions that are held are meant'
 complete -c hasp -n '__hasp_at "sync"' -l begin-anew -d 'the home began anew: compare everything, delete nothing'
+complete -c hasp -n '__hasp_at "doctor"' -l as-client -d 'look at what a user\'s terminal sees, from this machine'
+complete -c hasp -n '__hasp_at "doctor"' -l ca -r -F -d 'with --as-client: trust these authorities (PEM) instead of the system\'s'
+complete -c hasp -n '__hasp_at "doctor"' -l timeout -x -d 'with --as-client: how many seconds each step may take'
+complete -c hasp -n '__hasp_at "names"' -l for -x -a 'dnsmasq unbound bind windows' -d 'print data for this resolver'
+complete -c hasp -n '__hasp_at "names"' -l address -x -d 'an address that the names lead to (default: those of this machine that the tier listens on for users)'
+complete -c hasp -n '__hasp_at "names"' -l wildcard -d 'lead every name below the domain of app_host here'
+complete -c hasp -n '__hasp_at "names"' -l zone -x -d 'only the names in this zone, and with BIND and Windows DNS make it'
+complete -c hasp -n '__hasp_at "names"' -l ttl -x -d 'how many seconds an answer may be remembered'
 complete -c hasp -n '__hasp_at "push-app"' -l rev -x -d 'the commit, tag or branch that is pushed (default: HEAD)'
 complete -c hasp -n '__hasp_at "push-app"' -l to -x -d 'a tier that is to hold it (default: those that hold it now)'
 complete -c hasp -n '__hasp_at "push-app"' -l all -d 'every tier: the one that is pushed to and those below it'

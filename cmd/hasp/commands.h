@@ -21,6 +21,7 @@ std::vector<Command> release_commands();
 std::vector<Command> lease_commands();
 std::vector<Command> why_commands(); // and offline-report
 Command doctor_command();
+Command names_command();
 std::vector<Command> bill_commands();
 std::vector<Command> config_commands();
 // What hasp runs of itself: the three processes, the reader of packs.

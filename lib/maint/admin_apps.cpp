@@ -383,6 +383,22 @@ void Admin::app_commands() {
         }
         answer(Json{{"apps", list}});
     };
+    commands_["names"] = [this](const Json&, const Answer& answer) {
+        Json list = Json::array();
+        for (const AppFacts& facts : world_.apps.reached()) {
+            list.push_back({{"name", facts.name},
+                            {"where", facts.where},
+                            {"mount", facts.mount},
+                            {"hosts", facts.hosts}});
+        }
+        const Config::Web& web = world_.config.web;
+        answer(Json{{"tier", world_.me.name.text()},
+                    {"listen", web.listen},
+                    {"tls_listen", web.tls_listen},
+                    {"app_host", web.app_host},
+                    {"portal_hosts", web.portal_hosts},
+                    {"apps", list}});
+    };
 }
 
 } // namespace hasp::maint

@@ -429,6 +429,18 @@ std::vector<AppFacts> Apps::known() const {
     return facts;
 }
 
+std::vector<AppFacts> Apps::reached() const {
+    std::vector<AppFacts> facts = known();
+    std::set<std::string> hosts;
+    for (AppFacts& one : facts) {
+        const bool below = !manifests_.contains(one.name) && !parent_has(one.name);
+        std::erase_if(one.hosts, [&](const std::string& host) {
+            return (below && is_own_host(host)) || !hosts.insert(host).second;
+        });
+    }
+    return facts;
+}
+
 bool Apps::parent_has(const std::string& app) const {
     return std::any_of(parent_.begin(), parent_.end(),
                        [&](const AppFacts& f) { return f.name == app; });

@@ -125,6 +125,9 @@ class Apps {
     Json facts_for_child(const std::string& child) const;
     // Every app that a user of this tier might see.
     std::vector<AppFacts> known() const;
+    // The same, each with those of its hosts alone under which this tier serves it: not what
+    // another app had first, and of a child's app no host that is this tier's own.
+    std::vector<AppFacts> reached() const;
     // The child through which an app is reached; empty: none.
     std::string child_of(const std::string& app) const;
     // Names that are the parent's, or that another child had first, are left out: a child moves

@@ -120,6 +120,7 @@ class CommandLine(TreeCase):
         json_of("bill verify")
         json_of("user disable", "nurse")
         json_of("user enable", "nurse")
+        self.assertEqual(json_of("names")["names"][0]["app"], "leaflets")
         json_of("user remove", "nurse")
         json_of("app remove", "leaflets")
         self.assertTrue(json_of("local invite", "kyoto", "--address", "127.0.0.1:1")["invitation"])

@@ -209,6 +209,17 @@ bool spared(const ClientTarget& target, const std::string& list) {
     return false;
 }
 
+// The first field of this name, in lower case; empty when there is none.
+std::string_view field(std::string_view head, std::string_view name) {
+    for (const std::string_view line : split(head, '\n')) {
+        const std::size_t colon = line.find(':');
+        if (colon != std::string_view::npos && iequals(line.substr(0, colon), name)) {
+            return trim(line.substr(colon + 1));
+        }
+    }
+    return {};
+}
+
 std::optional<std::int64_t> two_digits(std::string_view text, std::size_t at) {
     const auto number = parse_u64(text.substr(at, 2));
     return number ? std::optional(static_cast<std::int64_t>(*number)) : std::nullopt;
@@ -330,23 +341,19 @@ HttpSeen read_client_answer(std::string_view bytes) {
         return out;
     }
     out.status = static_cast<int>(*status);
-    for (const std::string_view line : split(head, '\n')) {
-        const std::size_t colon = line.find(':');
-        if (colon == std::string_view::npos) {
-            continue;
-        }
-        const std::string_view value = trim(line.substr(colon + 1));
-        const std::string name = to_lower(line.substr(0, colon));
-        if (name == "x-request-id") {
-            out.request_id = value;
-        } else if (name == "location") {
-            out.location = value;
-        } else if (name == "date") {
-            out.date_us = http_date_us(value).value_or(0);
-        }
-    }
+    out.request_id = field(head, "x-request-id");
+    out.location = field(head, "location");
+    out.date_us = http_date_us(field(head, "date")).value_or(0);
     out.log_in_page = bytes.substr(end).find(log_in_form) != std::string_view::npos;
     return out;
+}
+
+bool client_answer_is_whole(std::string_view bytes) {
+    const std::size_t end = bytes.find("\r\n\r\n");
+    const auto length = end == std::string_view::npos
+                            ? std::nullopt
+                            : parse_u64(field(bytes.substr(0, end), "content-length"));
+    return length && bytes.size() - end - 4 >= *length;
 }
 
 std::optional<std::int64_t> http_date_us(std::string_view text) {

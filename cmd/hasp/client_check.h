@@ -47,8 +47,9 @@ struct TlsSeen {
     std::string version;  // "TLSv1.3"
     std::string distrust; // why the chain does not lead to a trusted authority; empty: it does
     bool name_matches = false;
-    std::string names;             // that the certificate has, for people
-    std::int64_t not_after_us = 0; // of the first certificate of the chain to end
+    std::string names; // that the certificate has, for people
+    std::int64_t not_after_us =
+        0; // of the first certificate of the verified chain to end, else the leaf
 };
 
 struct HttpSeen {
@@ -92,6 +93,9 @@ judge_proxies(const ClientTarget& target,
 
 // What an answer says: the head and as much of the body as came. Total: any bytes.
 HttpSeen read_client_answer(std::string_view bytes);
+
+// Whether the body is there as far as Content-Length says; false without one. Total: any bytes.
+bool client_answer_is_whole(std::string_view bytes);
 
 // RFC 9110 §5.6.7, the preferred form alone: "Sun, 06 Nov 1994 08:49:37 GMT". nullopt otherwise.
 std::optional<std::int64_t> http_date_us(std::string_view text);

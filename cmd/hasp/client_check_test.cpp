@@ -172,6 +172,18 @@ TEST(AnAnswer, IsReadAsFarAsItCame) {
     }
 }
 
+TEST(AnAnswer, IsWholeWhenItsBodyIsAsLongAsItSays) {
+    EXPECT_TRUE(client_answer_is_whole("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"));
+    EXPECT_TRUE(client_answer_is_whole("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nab"));
+    for (const char* part :
+         {"", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", "HTTP/1.1 200 OK\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab",
+          "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nab",
+          "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nab"}) {
+        EXPECT_FALSE(client_answer_is_whole(part)) << part;
+    }
+}
+
 TEST(AnHttpDate, IsOfThePreferredFormAlone) {
     EXPECT_EQ(http_date_us("Sun, 06 Nov 1994 08:49:37 GMT"), 784'111'777 * second_us);
     for (const char* none : {"", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 UTC",

@@ -98,11 +98,14 @@ NameSeen look_up(const ClientTarget& target, int limit_ms) {
     }
     const Watch watch(limit_ms);
     const auto shared = std::make_shared<Lookup>();
-    std::thread([shared, host = target.host] { resolve(host, *shared); }).detach();
+    std::thread asking([shared, host = target.host] { resolve(host, *shared); });
     std::unique_lock held(shared->lock);
     shared->over.wait_for(held, std::chrono::milliseconds(limit_ms), [&] { return shared->done; });
+    const bool done = shared->done;
+    held.unlock();
+    done ? asking.join() : asking.detach();
     out.took_ms = watch.took_ms();
-    if (!shared->done) {
+    if (!done) {
         out.failure = "the resolver does not answer, " + watch.too_late();
         return out;
     }
@@ -198,7 +201,8 @@ class Wire {
         return {};
     }
 
-    // Until the other side closes, the limit or the end of the time. What came is kept.
+    // Until the answer is whole, the other side closes, the limit or the end of the time. What came
+    // is kept.
     std::string read_all(std::string& into, const Watch& watch) {
         char buffer[16'384];
         while (into.size() < client_answer_max) {
@@ -207,6 +211,9 @@ class Wire {
                                           : static_cast<int>(::recv(fd_, buffer, sizeof buffer, 0));
             if (n > 0) {
                 into.append(buffer, static_cast<std::size_t>(n));
+                if (client_answer_is_whole(into)) {
+                    return {};
+                }
             } else if (ssl_ == nullptr && n == 0) {
                 return {};
             } else if (const std::string failure = after(n, watch); !failure.empty()) {
@@ -276,15 +283,15 @@ TlsSeen look_at_tls(SSL* ssl, const ClientTarget& target) {
         out.failure = "it shows no certificate";
         return out;
     }
-    if (const long verdict = SSL_get_verify_result(ssl); verdict != X509_V_OK) {
-        out.distrust = X509_verify_cert_error_string(verdict);
-    }
+    const long verdict = SSL_get_verify_result(ssl);
+    out.distrust = verdict == X509_V_OK ? "" : X509_verify_cert_error_string(verdict);
     out.name_matches = target.is_ip ? X509_check_ip_asc(leaf, target.host.c_str(), 0) == 1
                                     : X509_check_host(leaf, target.host.data(), target.host.size(),
                                                       0, nullptr) == 1;
     out.names = names_of(leaf);
     out.not_after_us = time_us(X509_get0_notAfter(leaf));
-    const STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl);
+    // What was verified: a server may send certificates that are of no use here.
+    const STACK_OF(X509)* chain = verdict == X509_V_OK ? SSL_get0_verified_chain(ssl) : nullptr;
     for (int i = 1; chain != nullptr && i < sk_X509_num(chain); ++i) {
         out.not_after_us =
             std::min(out.not_after_us, time_us(X509_get0_notAfter(sk_X509_value(chain, i))));

@@ -58,7 +58,8 @@ Json as_json(const ZoneData& data, const std::vector<std::string>& notes) {
     }
     Json out{{"names", names}, {"ttl_s", data.ttl_s}, {"notes", notes}};
     for (const auto& [key, list] :
-         {std::pair{"wildcards", data.plan.wildcards}, std::pair{"zones", zones_of(data.plan)}}) {
+         {std::pair{"wildcards", data.plan.wildcards},
+          std::pair{"zones", data.zone ? std::vector<DnsName>{*data.zone} : zones_of(data.plan)}}) {
         out[key] = Json::array();
         for (const DnsName& name : list) {
             out[key].push_back(name.text());

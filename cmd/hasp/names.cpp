@@ -111,9 +111,6 @@ Result<DnsName> DnsName::parse(std::string_view text) {
         if (const std::string wrong = wrong_label(label); !wrong.empty()) {
             return no_name(text, wrong);
         }
-        if (label == "xn--" || (label.starts_with("xn--") && label.size() < 6)) {
-            return no_name(text, "has an A-label without content");
-        }
     }
     // Else it is an IPv4 address, or reads like one.
     const std::string_view last = std::string_view(name).substr(name.rfind('.') + 1);
@@ -161,11 +158,6 @@ NamePlan plan_names(const Json& tier, bool wildcard) {
     Planner planner;
     const std::string pattern = text_of(tier, "app_host");
     const std::optional<std::string> domain = domain_of(pattern);
-    if (domain) {
-        if (auto name = DnsName::parse(*domain); name.ok()) {
-            planner.plan.domains.push_back(*name);
-        }
-    }
     const std::vector<std::string> portal = texts_of(tier, "portal_hosts");
     for (const std::string& host : portal) {
         planner.add(host, "", "");
@@ -187,8 +179,10 @@ NamePlan plan_names(const Json& tier, bool wildcard) {
         }
     }
     if (wildcard) {
-        planner.plan.wildcards = planner.plan.domains;
-        if (planner.plan.wildcards.empty()) {
+        auto name = DnsName::parse(domain.value_or(""));
+        if (name.ok()) {
+            planner.plan.wildcards.push_back(*name);
+        } else {
             planner.left_out("apps have no host names here, so there is nothing for --wildcard: "
                              "set app_host under [web] in hasp.toml");
         }
@@ -202,7 +196,7 @@ std::vector<std::string> urls_of(const NamePlan& plan, const Json& tier) {
     listen = tls ? listen : texts_of(tier, "listen");
     const std::string first = listen.empty() ? "" : listen.front();
     std::string port = first.substr(std::min(first.rfind(':'), first.size()));
-    port = port == (tls ? ":443" : ":80") ? "" : port;
+    port = port == (tls ? ":443" : ":80") || port == ":0" ? "" : port;
     std::vector<std::string> portal;
     std::vector<std::string> apps;
     for (const HostName& host : plan.names) {

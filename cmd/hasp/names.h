@@ -71,7 +71,6 @@ struct HostName {
 struct NamePlan {
     std::vector<HostName> names;    // sorted by name, each once
     std::vector<DnsName> wildcards; // everything below these leads to the tier, too
-    std::vector<DnsName> domains;   // of app_host: "clinic.example" for {app}.clinic.example
     std::vector<std::string> notes; // what was left out and why, what to mind; sentences
 };
 

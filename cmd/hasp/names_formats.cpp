@@ -24,10 +24,6 @@ bool covered(const NamePlan& plan, const DnsName& name) {
                        [&](const DnsName& wildcard) { return name.is_in(wildcard); });
 }
 
-bool is_domain(const NamePlan& plan, const DnsName& name) {
-    return std::find(plan.domains.begin(), plan.domains.end(), name) != plan.domains.end();
-}
-
 std::vector<IpAddress> of_family(const std::vector<IpAddress>& all, bool v6) {
     std::vector<IpAddress> out;
     std::copy_if(all.begin(), all.end(), std::back_inserter(out),
@@ -53,7 +49,10 @@ std::string dnsmasq(const ZoneData& data) {
         {"For dnsmasq: a file in /etc/dnsmasq.d, then  dnsmasq --test  and a restart.", anew,
          "host-record= gives one name its addresses, address=/NAME/ a name and all below it.",
          "local=/NAME/ answers what else is asked of it (the other address family) with nothing,",
-         "where a resolver outside would be asked, and waited for if there is none."});
+         "where a resolver outside would be asked, and waited for if there is none; for a name "
+         "with",
+         "mail (MX) leave it out. server=/*.NAME/# leaves what is below the name as it was "
+         "(2.86)."});
     for (const DnsName& wildcard : data.plan.wildcards) {
         out += "\n";
         for (const IpAddress& address : data.addresses) {
@@ -69,10 +68,7 @@ std::string dnsmasq(const ZoneData& data) {
             continue;
         }
         out += host_records(host.name, data);
-        // Below the domain of the apps there may be others than apps.
-        out += is_domain(data.plan, host.name)
-                   ? "# if nothing else is below it:  local=/" + host.name.text() + "/\n"
-                   : "local=/" + host.name.text() + "/\n";
+        out += "local=/" + host.name.text() + "/\nserver=/*." + host.name.text() + "/#\n";
     }
     return out;
 }

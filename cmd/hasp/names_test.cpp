@@ -236,8 +236,11 @@ TEST(Zones, ClaimNothingThatIsNotATiersName) {
 TEST(Dnsmasq, GivesEachNameItsAddressesAndAsksNobodyElseForIt) {
     EXPECT_EQ(lines(*render_names(Resolver::dnsmasq, data_of(clinic({app("wiki")})))),
               "host-record=clinic.example,192.0.2.10,2001:db8::10,300\n"
+              "local=/clinic.example/\n"
+              "server=/*.clinic.example/#\n"
               "host-record=wiki.clinic.example,192.0.2.10,2001:db8::10,300\n"
-              "local=/wiki.clinic.example/\n");
+              "local=/wiki.clinic.example/\n"
+              "server=/*.wiki.clinic.example/#\n");
 }
 
 TEST(Dnsmasq, HasALineForEachFurtherAddress) {
@@ -245,7 +248,9 @@ TEST(Dnsmasq, HasALineForEachFurtherAddress) {
     data.addresses = {*IpAddress::parse("192.0.2.10"), *IpAddress::parse("192.0.2.11")};
     EXPECT_EQ(lines(*render_names(Resolver::dnsmasq, data)),
               "host-record=clinic.example,192.0.2.10,300\n"
-              "host-record=clinic.example,192.0.2.11,300\n");
+              "host-record=clinic.example,192.0.2.11,300\n"
+              "local=/clinic.example/\n"
+              "server=/*.clinic.example/#\n");
 }
 
 TEST(Dnsmasq, LeadsAllBelowADomainHereWithAWildcard) {
@@ -255,7 +260,8 @@ TEST(Dnsmasq, LeadsAllBelowADomainHereWithAWildcard) {
               "address=/clinic.example/2001:db8::10\n"
               "local=/clinic.example/\n"
               "host-record=notes.example,192.0.2.10,2001:db8::10,300\n"
-              "local=/notes.example/\n");
+              "local=/notes.example/\n"
+              "server=/*.notes.example/#\n");
 }
 
 TEST(Unbound, AnswersANameWhollyAndLeavesTheOthersAsTheyWere) {

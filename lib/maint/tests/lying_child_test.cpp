@@ -116,6 +116,17 @@ TEST_F(Lying, AChildsHostNamesCannotTakeThePortalOrAnotherAppsHost) {
     EXPECT_FALSE(center.snapshot->find_host("fossil.localhost"));
 }
 
+TEST_F(Lying, AChildsHostNamesThatCountForNothingAreNotAmongTheNamesForAResolver) {
+    report({{"apps", {fact("trap", {{"hosts", {"portal.example", "fossil.localhost"}}})}}});
+    const auto names = center.admin("names");
+    ASSERT_TRUE(names.ok());
+    EXPECT_EQ(
+        member(*names, "apps"),
+        Json::array(
+            {{{"name", "trap"}, {"where", "tokyo"}, {"mount", "both"}, {"hosts", Json::array()}}}));
+    EXPECT_EQ(text_of(*names, "app_host"), "{app}.localhost");
+}
+
 TEST_F(Lying, ADeeplyNestedReportEndsNothing) {
     std::string deep(100'000, '[');
     deep += std::string(100'000, ']');

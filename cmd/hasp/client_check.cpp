@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::int64_t slow_ms = 1'000;
 constexpr std::int64_t clock_apart_us = 60 * second_us;
-constexpr std::int64_t certificate_soon_us = 21 * day_us;
+constexpr std::int64_t web_certificate_soon_us = 21 * day_us;
 constexpr std::size_t shown_bytes_max = 200;
 constexpr std::string_view log_in_form = "action=\"/hasp/login\"";
 
@@ -138,7 +138,7 @@ void judge_tls(std::vector<ClientFinding>& out, const ClientSeen& seen, std::int
         out.push_back({"tls", Sight::fail, "its certificate has ended " + rfc3339(tls.not_after_us),
                        "renew it; the tier reads it at its start"});
     } else {
-        const bool soon = tls.not_after_us - now_us < certificate_soon_us;
+        const bool soon = tls.not_after_us - now_us < web_certificate_soon_us;
         out.push_back({"tls", soon ? Sight::warn : Sight::ok,
                        "its certificate is good for " + std::to_string(days) + " days",
                        soon ? "renew it; the tier reads it at its start" : ""});

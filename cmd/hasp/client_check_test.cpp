@@ -14,7 +14,7 @@ using testing::Contains;
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr std::int64_t now_us = 1'800'000'000 * second_us;
+constexpr std::int64_t today_us = 1'800'000'000 * second_us;
 
 // A portal with which nothing is wrong.
 ClientSeen good() {
@@ -22,14 +22,14 @@ ClientSeen good() {
     out.target = *parse_client_target("https://clinic.example");
     out.name = {{"192.0.2.10", "2001:db8::10"}, "", 3};
     out.connects = {{"192.0.2.10", "", 1}, {"2001:db8::10", "", 2}};
-    out.tls = TlsSeen{"", "TLSv1.3", "", true, "clinic.example", now_us + 80 * day_us};
-    out.http = HttpSeen{"", 200, "00aa", "", true, now_us, now_us, 9};
+    out.tls = TlsSeen{"", "TLSv1.3", "", true, "clinic.example", today_us + 80 * day_us};
+    out.http = HttpSeen{"", 200, "00aa", "", true, today_us, today_us, 9};
     return out;
 }
 
 std::vector<ClientFinding> judged(const ClientSeen& seen,
                                   const std::vector<std::string>& expected = {}) {
-    return judge_client(seen, expected, now_us);
+    return judge_client(seen, expected, today_us);
 }
 
 // The findings that are not ok, as "check state what → next".
@@ -107,13 +107,13 @@ TEST(WhatAClientSees, SaysEverythingThatIsWrongWithACertificate) {
     ClientSeen seen = good();
     seen.tls->distrust = "self-signed certificate";
     seen.tls->name_matches = false;
-    seen.tls->not_after_us = now_us - day_us;
+    seen.tls->not_after_us = today_us - day_us;
     const std::string said = trouble(judged(seen));
     EXPECT_THAT(said, HasSubstr("tls fail its certificate is not trusted: self-signed"));
     EXPECT_THAT(said, HasSubstr("and not for clinic.example"));
     EXPECT_THAT(said, HasSubstr("tls fail its certificate has ended 2027-01-14"));
     seen = good();
-    seen.tls->not_after_us = now_us + 5 * day_us;
+    seen.tls->not_after_us = today_us + 5 * day_us;
     EXPECT_THAT(trouble(judged(seen)), HasSubstr("tls warn its certificate is good for 5 days"));
 }
 
@@ -141,11 +141,11 @@ TEST(WhatAClientSees, FailsWhereAnotherServerAnswers) {
 
 TEST(WhatAClientSees, WarnsWhenTheClocksAreMoreThanAMinuteApart) {
     ClientSeen seen = good();
-    seen.http->date_us = now_us - 60 * second_us;
+    seen.http->date_us = today_us - 60 * second_us;
     EXPECT_EQ(trouble(judged(seen)), "");
-    seen.http->date_us = now_us - 61 * second_us;
+    seen.http->date_us = today_us - 61 * second_us;
     EXPECT_THAT(trouble(judged(seen)), HasSubstr("clock warn this terminal's clock is 61 s ahead"));
-    seen.http->date_us = now_us + 3'600 * second_us;
+    seen.http->date_us = today_us + 3'600 * second_us;
     EXPECT_THAT(trouble(judged(seen)), HasSubstr("3600 s behind"));
 }
 

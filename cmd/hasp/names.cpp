@@ -14,13 +14,13 @@ namespace {
 
 constexpr std::size_t name_bytes_max = 253;
 constexpr std::size_t label_bytes_max = 63;
-constexpr std::size_t shown_bytes_max = 80;
+constexpr std::size_t quoted_bytes_max = 80;
 constexpr std::size_t notes_max = 20; // of names that are none
 
 // For a message: nothing that a terminal would act on, and not endlessly long.
-std::string shown(std::string_view text) {
-    std::string out = "\"" + json_escape(std::string(text.substr(0, shown_bytes_max)));
-    return out + (text.size() > shown_bytes_max ? "…\"" : "\"");
+std::string quoted(std::string_view text) {
+    std::string out = "\"" + json_escape(std::string(text.substr(0, quoted_bytes_max)));
+    return out + (text.size() > quoted_bytes_max ? "…\"" : "\"");
 }
 
 std::string wrong_label(std::string_view label) {
@@ -43,7 +43,7 @@ Error no_name(std::string_view text, const std::string& why) {
     const bool beyond_ascii = std::any_of(text.begin(), text.end(), [](char c) {
         return (static_cast<unsigned char>(c) & 0x80U) != 0;
     });
-    return fail(Code::usage, shown(text) + " is no host name: it " + why,
+    return fail(Code::usage, quoted(text) + " is no host name: it " + why,
                 beyond_ascii ? "write names beyond ASCII as resolvers know them: xn--…" : "");
 }
 
@@ -139,7 +139,7 @@ Result<IpAddress> IpAddress::parse(std::string_view text) {
     const bool clean = text.find('\0') == std::string_view::npos;
     const bool v4 = clean && ::inet_pton(AF_INET, given.c_str(), bytes) == 1;
     if (!v4 && !(clean && ::inet_pton(AF_INET6, given.c_str(), bytes) == 1)) {
-        return fail(Code::usage, shown(text) + " is no IP address",
+        return fail(Code::usage, quoted(text) + " is no IP address",
                     "for example --address 192.0.2.10 or --address 2001:db8::10");
     }
     const bool nowhere =

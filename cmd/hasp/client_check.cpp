@@ -266,7 +266,7 @@ Result<ClientTarget> parse_client_target(std::string_view text) {
         port = rest.substr(end + (brackets ? 1 : 0));
         host.remove_prefix(brackets ? 1 : 0);
     }
-    const auto number = port.empty() ? std::nullopt : parse_u64(port.substr(1));
+    const auto number = parse_u64(port.substr(port.empty() ? 0 : 1));
     if (!port.empty() && (port.front() != ':' || !number || *number < 1 || *number > 65'535)) {
         return wrong("its port is none");
     }
@@ -277,7 +277,7 @@ Result<ClientTarget> parse_client_target(std::string_view text) {
     }
     out.is_ip = ip.ok();
     out.host = ip.ok() ? ip->text() : name->text();
-    out.tls = word != "http" && !(word.empty() && number == std::uint64_t{80});
+    out.tls = word != "http" && !(word.empty() && number.value_or(0) == 80);
     out.guessed = word.empty() && !number;
     out.port = number ? static_cast<std::uint16_t>(*number) : out.tls ? 443 : 80;
     return out;
@@ -331,8 +331,9 @@ HttpSeen read_client_answer(std::string_view bytes) {
     HttpSeen out;
     const std::size_t end = bytes.find("\r\n\r\n");
     const std::string_view head = bytes.substr(0, end);
-    const auto status = head.size() >= 12 ? parse_u64(head.substr(9, 3)) : std::nullopt;
-    if (!head.starts_with("HTTP/1.") || head.substr(8, 1) != " " || !status || *status < 100) {
+    const bool long_enough = head.size() >= 12; // "HTTP/1.1 200"
+    const std::uint64_t status = long_enough ? parse_u64(head.substr(9, 3)).value_or(0) : 0;
+    if (status < 100 || !head.starts_with("HTTP/1.") || head[8] != ' ') {
         out.failure = bytes.empty() ? "the connection was closed" : "what came is not HTTP";
         return out;
     }
@@ -340,7 +341,7 @@ HttpSeen read_client_answer(std::string_view bytes) {
         out.failure = "the answer ended within its head";
         return out;
     }
-    out.status = static_cast<int>(*status);
+    out.status = static_cast<int>(status);
     out.request_id = field(head, "x-request-id");
     out.location = field(head, "location");
     out.date_us = http_date_us(field(head, "date")).value_or(0);
@@ -350,10 +351,11 @@ HttpSeen read_client_answer(std::string_view bytes) {
 
 bool client_answer_is_whole(std::string_view bytes) {
     const std::size_t end = bytes.find("\r\n\r\n");
-    const auto length = end == std::string_view::npos
-                            ? std::nullopt
-                            : parse_u64(field(bytes.substr(0, end), "content-length"));
-    return length && bytes.size() - end - 4 >= *length;
+    if (end == std::string_view::npos) {
+        return false;
+    }
+    const auto length = parse_u64(field(bytes.substr(0, end), "content-length"));
+    return length.has_value() && bytes.size() - end - 4 >= *length;
 }
 
 std::optional<std::int64_t> http_date_us(std::string_view text) {

@@ -164,7 +164,7 @@ TEST(AnAnswer, IsReadAsFarAsItCame) {
     EXPECT_EQ(seen.request_id, "7f");
     EXPECT_TRUE(seen.log_in_page);
     EXPECT_EQ(seen.date_us, 784'111'777 * second_us);
-    for (const char* cut : {"", "HTTP/1.1", "HTTP/1.1 200", "HTTP/1.1 200 OK\r\nDate: ",
+    for (const char* cut : {"", "HTTP/1.", "HTTP/1.1", "HTTP/1.1 200", "HTTP/1.1 200 OK\r\nDate: ",
                             "HTTP/1.1 2x0 "
                             "OK\r\n\r\n",
                             "HTTP/2 200\r\n\r\n"}) {

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "manifest_read.h"
 #include "manifest_text.h"
+#include "manifest_upstream.h"
 
 #include <algorithm>
 #include <array>
@@ -18,7 +19,6 @@ namespace {
 constexpr std::size_t title_bytes_max = 100;
 constexpr std::size_t description_bytes_max = 1000;
 constexpr std::size_t hosts_max = 16;
-constexpr std::size_t urls_max = 8;
 
 template <typename E, std::size_t N>
 E choice(const std::string& word, const std::array<std::pair<std::string_view, E>, N>& words) {
@@ -254,24 +254,6 @@ Status read_static(const ManifestReader& in, Manifest& m) {
     return {};
 }
 
-Status read_upstream(const ManifestReader& in, Manifest& m) {
-    const auto urls = in.list("upstream", "urls");
-    if (urls.empty() || urls.size() > urls_max) {
-        return in.error("upstream", "urls",
-                        urls.empty() ? "is missing" : "has more than 8 entries");
-    }
-    for (const std::string& text : urls) {
-        auto url = parse_url(text);
-        if (!url) {
-            return in.error(
-                "upstream", "urls",
-                "every entry must be http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH]");
-        }
-        m.upstream.push_back(std::move(*url));
-    }
-    return {};
-}
-
 Status read_identity(const ManifestReader& in, Manifest& m) {
     IdentityHeaders& id = m.identity;
     const std::array<std::pair<std::string_view, std::string*>, 5> headers = {
@@ -322,7 +304,8 @@ Result<Manifest> parse_manifest(std::string_view text, const std::string& file_n
               }
               return Status();
           },
-          +[](const ManifestReader&r, Manifest&out) { return read_identity(r, out); }}) {
+          +[](const ManifestReader&r, Manifest&out) { return read_identity(r, out); },
+          +[](const ManifestReader&r, Manifest&out) { return read_headers(r, out); }}) {
         if (Status s = step(in, m); !s) {
             return s.error();
         }

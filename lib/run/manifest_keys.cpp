@@ -121,7 +121,31 @@ const std::vector<KeyRow>& manifest_keys() {
 
         {"upstream", "urls", "array of strings", "", "", "required, 1-8 entries",
          "Addresses of the same service, as http://HOST[:PORT][/PATH] or https://…; the request's "
-         "path is put after PATH."},
+         "path is put after PATH, and Host is HOST[:PORT]. Requests are spread over the addresses "
+         "that are up; a name that stands for several counts as so many (32 in all). One that "
+         "cannot be connected to is down at once, and the others take over; it is tried again "
+         "after half a second, then ever more seldom, at most 10 s apart."},
+        {"upstream", "weights", "array of integers", "", "", "one for each of urls, 1-100",
+         "Which share of the requests each of urls gets. Without it all get the same."},
+        {"upstream", "errors", "integer", "", "3", "1-100",
+         "So many requests within error_window_s that an address did not answer in time, or "
+         "broke off before an answer, and it is down. The last one that is up stays up."},
+        {"upstream", "error_window_s", "integer", "s", "30", "1-3600",
+         "The time within which errors are counted."},
+        {"upstream", "health_path", "string", "", "", "at most 1024 bytes",
+         "A path that each address is asked for beside the requests, with the values of [headers] "
+         "that are the same for everybody. Without it, an address that is down is up again when "
+         "it can be connected to."},
+        {"upstream", "health_interval_s", "integer", "s", "10", "1-3600",
+         "The time between two checks of one address, give or take a tenth."},
+        {"upstream", "health_timeout_s", "integer", "s", "5", "1-300",
+         "How long a check may take, from the connect to the head of its answer."},
+        {"upstream", "health_status", "string", "", "200-399", "from 200 to 599",
+         "The status of a good check: one, or two of them with a dash between."},
+        {"upstream", "health_fails", "integer", "", "3", "1-20",
+         "So many checks that fail one after the other, and the address is down."},
+        {"upstream", "health_passes", "integer", "", "2", "1-20",
+         "So many good checks one after the other, and it is up again."},
 
         {"identity", "user_header", "string", "", "Remote-User", "",
          "The header in which the app is told the account. Empty here and in the other ones: not "
@@ -135,6 +159,17 @@ const std::vector<KeyRow>& manifest_keys() {
         {"identity", "prefix_header", "string", "", "", "",
          "The header with the prefix under which the user sees the app, for example "
          "X-Script-Name."},
+
+        {"headers", "request", "table of strings", "", "{}", "at most 32 entries of 1024 bytes",
+         "Headers that every request to the app gets, in place of what the client sent under the "
+         "name. In a value {user}, {name}, {email} and {groups} stand for who asks, as in "
+         "[identity]; to somebody who is not signed on such a header does not exist. Headers of "
+         "the connection, of the body, of conditions and those that hasp writes are refused, and "
+         "so is Host. Who can read the release can read the values."},
+        {"headers", "answer", "table of strings", "", "{}", "at most 32 entries of 1024 bytes",
+         "Headers that every answer of the app gets, in place of what the app said."},
+        {"headers", "remove", "array of strings", "", "[]", "at most 32 entries",
+         "Headers that are taken out of every answer of the app."},
     };
     return rows;
 }

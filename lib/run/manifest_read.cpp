@@ -84,6 +84,13 @@ std::string expected(const KeyRow& row, const toml::node& value) {
             std::ranges::all_of(*array, [](const toml::node& n) { return is_text(n); });
         return fits ? "" : "expected an array of at most 64 strings" + text_limits;
     }
+    if (row.type == "array of integers") {
+        const auto* array = value.as_array();
+        const bool fits =
+            array != nullptr && array->size() <= entries_max &&
+            std::ranges::all_of(*array, [](const toml::node& n) { return n.is_integer(); });
+        return fits ? "" : "expected an array of at most 64 integers";
+    }
     if (row.type == "table of strings") {
         const auto* table = value.as_table();
         bool fits = table != nullptr && table->size() <= entries_max;
@@ -216,6 +223,17 @@ std::vector<std::string> ManifestReader::list(std::string_view section,
     if (const auto* value = node(section, key)) {
         for (const toml::node& entry : *value->as_array()) {
             out.push_back(entry.as_string()->get());
+        }
+    }
+    return out;
+}
+
+std::vector<std::int64_t> ManifestReader::numbers(std::string_view section,
+                                                  std::string_view key) const {
+    std::vector<std::int64_t> out;
+    if (const auto* value = node(section, key)) {
+        for (const toml::node& entry : *value->as_array()) {
+            out.push_back(entry.as_integer()->get());
         }
     }
     return out;

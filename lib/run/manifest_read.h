@@ -24,6 +24,7 @@ class ManifestReader {
                         std::int64_t fallback) const;
     bool flag(std::string_view section, std::string_view key, bool fallback) const;
     std::vector<std::string> list(std::string_view section, std::string_view key) const;
+    std::vector<std::int64_t> numbers(std::string_view section, std::string_view key) const;
     std::map<std::string, std::string> map(std::string_view section, std::string_view key) const;
 
     bool has(std::string_view section) const;

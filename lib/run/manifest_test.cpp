@@ -189,6 +189,141 @@ TEST(Manifest, UpstreamAddressesAreTakenApart) {
     }
 }
 
+std::string upstream_app(const std::string& more) {
+    return "[app]\nname = \"x\"\nkind = \"upstream\"\n[upstream]\nurls = [\"http://a\", "
+           "\"https://b/base\"]\n" +
+           more;
+}
+
+TEST(Manifest, AnUpstreamsDefaultsAreThoseOfTheTable) {
+    std::string keys;
+    for (const KeyRow& row : manifest_keys()) {
+        if (row.section == "upstream" && !row.default_value.empty()) {
+            keys += std::string(row.key) + " = " +
+                    (row.type == "string" ? "\"" + std::string(row.default_value) + "\""
+                                          : std::string(row.default_value)) +
+                    "\n";
+        }
+    }
+    const auto plain = parse_manifest(upstream_app("health_path = \"/h\"\n"), "f");
+    const auto full = parse_manifest(upstream_app("health_path = \"/h\"\n" + keys), "f");
+    ASSERT_TRUE(plain.ok()) << plain.error().message;
+    ASSERT_TRUE(full.ok()) << full.error().message;
+    for (const auto field :
+         {&UpstreamHealth::interval_s, &UpstreamHealth::timeout_s, &UpstreamHealth::fails,
+          &UpstreamHealth::passes, &UpstreamHealth::errors, &UpstreamHealth::error_window_s}) {
+        EXPECT_EQ(plain->health.*field, full->health.*field);
+    }
+    EXPECT_EQ(plain->health.status_min, full->health.status_min);
+    EXPECT_EQ(plain->health.status_max, full->health.status_max);
+    EXPECT_EQ(plain->upstream[1].weight, 1);
+}
+
+TEST(Manifest, AddressesHaveWeightsAndChecks) {
+    const auto m = parse_manifest(
+        upstream_app("weights = [3, 1]\nhealth_path = \"/up\"\nhealth_interval_s = 2\n"
+                     "health_status = \"204\"\nhealth_fails = 5\nerrors = 7\n"),
+        "f");
+    ASSERT_TRUE(m.ok()) << m.error().message;
+    EXPECT_EQ(m->upstream[0].weight, 3);
+    EXPECT_EQ(m->upstream[1].weight, 1);
+    EXPECT_EQ(m->health.path, "/up");
+    EXPECT_EQ(m->health.interval_s, 2);
+    EXPECT_EQ(m->health.status_min, 204);
+    EXPECT_EQ(m->health.status_max, 204);
+    EXPECT_EQ(m->health.fails, 5);
+    EXPECT_EQ(m->health.errors, 7);
+}
+
+TEST(Manifest, WhatDoesNotFitAnUpstreamIsSaidWithItsLineAndWhatToDo) {
+    const Error few = refused(upstream_app("weights = [3]\n"));
+    EXPECT_THAT(few.message, StartsWith("hasp-app.toml:6: [upstream] weights: has 1 entries, and "
+                                        "urls has 2"));
+    EXPECT_THAT(few.hint, HasSubstr("in the same order"));
+    EXPECT_THAT(refused(upstream_app("weights = [0, 1]\n")).message, HasSubstr("from 1 to 100"));
+    EXPECT_THAT(refused(upstream_app("weights = [101, 1]\n")).message, HasSubstr("from 1 to 100"));
+    EXPECT_THAT(refused(upstream_app("weights = [\"3\", 1]\n")).message,
+                HasSubstr("array of at most 64 integers"));
+    EXPECT_THAT(refused(upstream_app("health_interval_s = 5\n")).message,
+                HasSubstr("means nothing without health_path"));
+    EXPECT_THAT(refused(upstream_app("health_path = \"up\"\n")).message, HasSubstr("'/'"));
+    for (const char* range : {"", "199", "600", "300-200", "2xx", "200-", "-300"}) {
+        EXPECT_THAT(refused(upstream_app("health_path = \"/\"\nhealth_status = \"" +
+                                         std::string(range) + "\"\n"))
+                        .message,
+                    HasSubstr("[upstream] health_status"));
+    }
+    EXPECT_THAT(refused(upstream_app("health_pth = \"/\"\n")).hint, HasSubstr("\"health_path\""));
+    EXPECT_THAT(refused(upstream_app("health_fails = 0\n")).message, HasSubstr("1-20"));
+}
+
+TEST(Manifest, HeadersAreMappedInBothDirections) {
+    const auto m = parse_manifest(
+        upstream_app("[headers]\nrequest = { Authorization = \"Basic YTpi\", X-Mail = \"{email}\", "
+                     "X-Remote-Account = \"{user}\" }\nanswer = { X-Frame-Options = \"DENY\" }\n"
+                     "remove = [\"Server\", \"X-Powered-By\"]\n"),
+        "f");
+    ASSERT_TRUE(m.ok()) << m.error().message;
+    ASSERT_EQ(m->headers.request.size(), 3U);
+    EXPECT_EQ(m->headers.request[0].name, "Authorization");
+    EXPECT_EQ(m->headers.request[1].value, "{email}");
+    ASSERT_EQ(m->headers.answer.size(), 1U);
+    EXPECT_THAT(m->headers.remove, ElementsAre("Server", "X-Powered-By"));
+    EXPECT_TRUE(
+        parse_manifest(std::string(process_app) + "[headers]\nremove = [\"Server\"]\n", "f").ok());
+}
+
+TEST(Manifest, NoHeaderMapForgesWhoAsksNorTouchesTheConnection) {
+    const auto request = [](const std::string& entry) {
+        return refused(upstream_app("[headers]\nrequest = { " + entry + " }\n"));
+    };
+    for (const char* bad :
+         {"Host = \"a\"", "Connection = \"close\"", "Transfer-Encoding = \"chunked\"",
+          "content-length = \"3\"", "Upgrade = \"h2c\"", "TE = \"trailers\"", "Expect = \"x\"",
+          "Cookie = \"a=b\"", "hasp-user = \"root\"", "X-Forwarded-For = \"1.2.3.4\"",
+          "Via = \"1.1 x\"", "If-None-Match = \"x\"", "Range = \"bytes=0-\"",
+          "Content-Type = \"a/b\"", "X-Request-Id = \"1\"", "Proxy-Connection = \"x\"",
+          "Sec-Fetch-Site = \"none\""}) {
+        EXPECT_THAT(request(bad).message, HasSubstr("cannot be mapped")) << bad;
+    }
+    for (const char* forged : {"X-Remote-User = \"root\"", "X-Auth-Request-User = \"root\"",
+                               "Remote-Account = \"a{user}\"", "X-User-Id = \"1\""}) {
+        EXPECT_THAT(request(forged).message, HasSubstr("who asks")) << forged;
+    }
+    EXPECT_THAT(request("Remote-User = \"{email}\"").message, HasSubstr("[identity]"));
+    EXPECT_THAT(request("X-A = \"1\", x-a = \"2\"").message, HasSubstr("twice"));
+    EXPECT_THAT(request("X-A = \"{usr}\"").hint, HasSubstr("{user}"));
+    for (const char* value : {"", " a", "a ", "a\\u000d\\u000ab: c", "a\\tb", "ä"}) {
+        EXPECT_THAT(request("X-A = \"" + std::string(value) + "\"").message,
+                    HasSubstr("printable ASCII"))
+            << value;
+    }
+    EXPECT_THAT(request("X-A = \"" + std::string(1025, 'a') + "\"").message, HasSubstr("1-1024"));
+    EXPECT_THAT(request("\"X A\" = \"1\"").message, HasSubstr("no header name"));
+    EXPECT_THAT(request("X_A = \"1\"").message, HasSubstr("no header name"));
+    for (const char* bad : {"Set-Cookie", "Location", "Cache-Control", "Content-Length",
+                            "Transfer-Encoding", "Content-Type", "Hasp-Notice", "Date"}) {
+        EXPECT_THAT(
+            refused(upstream_app("[headers]\nremove = [\"" + std::string(bad) + "\"]\n")).message,
+            HasSubstr("cannot be mapped"));
+        EXPECT_THAT(
+            refused(upstream_app("[headers]\nanswer = { " + std::string(bad) + " = \"x\" }\n"))
+                .message,
+            HasSubstr("cannot be mapped"));
+    }
+    EXPECT_THAT(
+        refused(upstream_app("[headers]\nanswer = { X-A = \"1\" }\nremove = [\"x-a\"]\n")).message,
+        HasSubstr("set by answer"));
+    std::string many = "[headers]\nremove = [";
+    for (int i = 0; i < 33; ++i) {
+        many += "\"X-" + std::to_string(i) + "\", ";
+    }
+    EXPECT_THAT(refused(upstream_app(many + "]\n")).message, HasSubstr("more than 32"));
+    EXPECT_THAT(refused("[app]\nname = \"x\"\nkind = \"static\"\n[headers]\n").message,
+                HasSubstr("[headers]"));
+    EXPECT_THAT(refused(upstream_app("[headers]\nreqest = {}\n")).hint, HasSubstr("\"request\""));
+}
+
 TEST(Manifest, StaticFilesStayInsideTheRelease) {
     for (const char* root : {"/etc", "../x", "a/../../b", ""}) {
         refused(std::string("[app]\nname = \"x\"\nkind = \"static\"\n[static]\nroot = \"") + root +

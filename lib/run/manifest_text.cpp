@@ -52,6 +52,21 @@ bool reserved_header(std::string_view name) {
     return std::ranges::find(names, lower) != names.end() || lower.starts_with("hasp-");
 }
 
+bool connection_header(std::string_view lower_name) {
+    static constexpr std::array<std::string_view, 11> names = {"connection",
+                                                               "content-length",
+                                                               "http2-settings",
+                                                               "keep-alive",
+                                                               "proxy-authenticate",
+                                                               "te",
+                                                               "trailer",
+                                                               "transfer-encoding",
+                                                               "upgrade",
+                                                               "proxy-authorization",
+                                                               "proxy-connection"};
+    return std::ranges::find(names, lower_name) != names.end();
+}
+
 bool inside(std::string_view path) {
     if (path.empty() || path[0] == '/' || path.size() > path_bytes_max || !printable(path)) {
         return false;

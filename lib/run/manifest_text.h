@@ -15,6 +15,8 @@ bool host_name(std::string_view host);
 bool header_name(std::string_view name);
 // Names with a meaning of their own in HTTP, which the app must not be told otherwise.
 bool reserved_header(std::string_view name);
+// Framing and hop-by-hop fields (RFC 9110 section 7.6.1): they end at every hop.
+bool connection_header(std::string_view lower_name);
 // A path inside the release: relative, and never upward.
 bool inside(std::string_view path);
 // A name that a manifest may give to an environment variable.

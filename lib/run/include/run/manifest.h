@@ -72,6 +72,31 @@ struct UpstreamUrl {
     std::string host; // a name, an IPv4 address, or an IPv6 address without its brackets
     std::uint16_t port = 80;
     std::string path; // without a trailing slash; empty for none. Put before the request's path.
+    int weight = 1;   // share of the requests, 1-100
+};
+
+// When an address counts as down, and as up again.
+struct UpstreamHealth {
+    std::string path; // put after the address's own; empty: no checks beside the requests
+    std::int64_t interval_s = 10;
+    std::int64_t timeout_s = 5;
+    int status_min = 200;
+    int status_max = 399;
+    std::int64_t fails = 3;  // checks, one after the other: down
+    std::int64_t passes = 2; // checks, one after the other: up
+    std::int64_t errors = 3; // requests, within error_window_s: down
+    std::int64_t error_window_s = 30;
+};
+
+// Names are as they stand in the file, without case equal to no other of their list.
+struct MappedHeader {
+    std::string name;
+    std::string value; // of a request's header: {user} {name} {email} {groups} are replaced
+};
+struct HeaderMap {
+    std::vector<MappedHeader> request; // in place of what the client sent
+    std::vector<MappedHeader> answer;  // in place of what the app said
+    std::vector<std::string> remove;   // of what the app said
 };
 
 // Names of the headers in which the app is told who asks. Empty: that fact is not sent.
@@ -103,7 +128,9 @@ struct Manifest {
     Process process;
     StaticFiles files;
     std::vector<UpstreamUrl> upstream; // kind = upstream: at least one
+    UpstreamHealth health;             // kind = upstream
     IdentityHeaders identity;
+    HeaderMap headers; // empty for kind = static
 };
 
 // The manifest, complete and consistent, or an Error (usage) that says "FILE:LINE: …", the key,
@@ -118,7 +145,8 @@ Result<Manifest> read_manifest(const std::string& dir);
 struct KeyRow {
     std::string_view section; // "app", "process", …
     std::string_view key;
-    std::string_view type;          // "string", "integer", "boolean", "array of strings", "table of
+    std::string_view type;          // "string", "integer", "boolean", "array of strings",
+                                    // "array of integers", "table of
                                     // strings", or "a | b | c"
     std::string_view unit;          // "s", "MiB", empty
     std::string_view default_value; // as it would stand in the file; empty: none

@@ -97,6 +97,12 @@ std::string apps_table(const Json& apps) {
                 state += " (" + text_of(instance, "id") + ": " + text_of(instance, "reason") + ")";
             }
         }
+        for (const Json& one : member(app, "addresses")) {
+            if (text_of(one, "state") != "up") {
+                state += " (" + text_of(one, "address") + " down since " +
+                         short_time(text_of(one, "since")) + ": " + text_of(one, "reason") + ")";
+            }
+        }
         rows.push_back({text_of(app, "name"), text_of(app, "release").substr(0, 12), state});
     }
     return columns(rows);

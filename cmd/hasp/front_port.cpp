@@ -66,9 +66,23 @@ void FrontPort::connect(Fd socket) {
           {"address", parent_.address},
           {"since_us", parent_.since_us},
           {"why", parent_.why}});
+    for (const auto& [app, state] : upstreams_) {
+        send_upstream(state);
+    }
     for (const auto& [id, question] : waiting_) {
         [[maybe_unused]] const Status sent = channel_->send(question.head, question.body);
     }
+}
+
+void FrontPort::send_upstream(const passon::UpstreamState& state) {
+    Json addresses = Json::array();
+    for (const auto& one : state.addresses) {
+        addresses.push_back({{"address", one.address},
+                             {"up", one.up},
+                             {"since_us", one.since_us},
+                             {"why", one.why}});
+    }
+    send({{"t", "upstream"}, {"app", state.app}, {"addresses", addresses}});
 }
 
 void FrontPort::send(const Json& head, std::string_view body) {
@@ -211,6 +225,17 @@ void FrontPort::parent_changed(const passon::ParentState& state) {
           {"address", state.address},
           {"since_us", state.since_us},
           {"why", state.why}});
+}
+
+void FrontPort::upstream_changed(const passon::UpstreamState& state) {
+    const bool well = std::all_of(state.addresses.begin(), state.addresses.end(),
+                                  [](const auto& one) { return one.up; });
+    if (well) {
+        upstreams_.erase(state.app);
+    } else {
+        upstreams_[state.app] = state;
+    }
+    send_upstream(state);
 }
 
 void FrontPort::control_opened(const passon::ControlOpened& opened) {

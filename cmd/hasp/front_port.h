@@ -35,6 +35,7 @@ class FrontPort final : public passon::KeeperPort, private net::Handler {
     void ask_start(passon::StartQuestion question,
                    std::function<void(passon::StartAnswer)> answer) override;
     void parent_changed(const passon::ParentState& state) override;
+    void upstream_changed(const passon::UpstreamState& state) override;
     void control_opened(const passon::ControlOpened& opened) override;
     void control_data(passon::ControlId id, std::string_view bytes) override;
     void control_closed(passon::ControlId id, const std::string& why) override;
@@ -51,6 +52,7 @@ class FrontPort final : public passon::KeeperPort, private net::Handler {
     };
     void on_edges(net::Edges edges) override;
     void pump();
+    void send_upstream(const passon::UpstreamState& state);
     void take(ipc::Frame&& frame);
     void ask(Json head, std::string body, std::function<void(const Json&, std::string&&)> done);
 
@@ -63,6 +65,7 @@ class FrontPort final : public passon::KeeperPort, private net::Handler {
     std::map<std::uint64_t, Waiting> waiting_;
     std::map<passon::ControlId, std::string> controls_;
     passon::ParentState parent_;
+    std::map<std::string, passon::UpstreamState> upstreams_; // of apps with an address that is down
 };
 
 } // namespace hasp::cmd

@@ -123,6 +123,7 @@ void Apps::on_retired(std::int64_t ask) {
 
 void Apps::front_gone() {
     front_there_ = false;
+    upstreams_.clear();
     for (auto& [name, one] : leaving_) {
         on_retired(one.ask);
     }

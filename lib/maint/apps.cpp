@@ -213,6 +213,35 @@ std::vector<std::string> Apps::resolve(const std::string& host, std::uint16_t po
     return known.addresses;
 }
 
+// Each address that a name stands for gets the weight of its URL.
+registry::UpstreamSpec Apps::upstream_spec(const run::Manifest& m) {
+    registry::UpstreamSpec out;
+    const run::UpstreamHealth& health = m.health;
+    out.health = {health.path,
+                  static_cast<std::uint32_t>(health.interval_s * 1000),
+                  static_cast<std::uint32_t>(health.timeout_s * 1000),
+                  static_cast<std::uint16_t>(health.status_min),
+                  static_cast<std::uint16_t>(health.status_max),
+                  static_cast<std::uint8_t>(health.fails),
+                  static_cast<std::uint8_t>(health.passes),
+                  static_cast<std::uint8_t>(health.errors),
+                  static_cast<std::uint32_t>(health.error_window_s * 1000)};
+    for (const run::UpstreamUrl& url : m.upstream) {
+        const bool v6 = url.host.find(':') != std::string::npos;
+        std::string host = v6 ? "[" + url.host + "]" : url.host;
+        if (url.port != (url.tls ? 443 : 80)) {
+            host += ":" + std::to_string(url.port);
+        }
+        for (const std::string& address : resolve(url.host, url.port)) {
+            if (out.addresses.size() < registry::upstream_addresses_max) {
+                out.addresses.push_back(
+                    {address, url.tls, host, url.path, static_cast<std::uint32_t>(url.weight)});
+            }
+        }
+    }
+    return out;
+}
+
 registry::AppSpec Apps::spec_here(const AppRow& row, const run::Manifest& m) {
     registry::AppSpec spec;
     spec.name = m.name;
@@ -227,6 +256,13 @@ registry::AppSpec Apps::spec_here(const AppRow& row, const run::Manifest& m) {
     spec.hosts = m.hosts;
     spec.identity = {m.identity.user, m.identity.name, m.identity.email, m.identity.groups};
     spec.prefix_header = m.identity.prefix;
+    for (const run::MappedHeader& field : m.headers.request) {
+        spec.headers.request.push_back({field.name, field.value});
+    }
+    for (const run::MappedHeader& field : m.headers.answer) {
+        spec.headers.answer.push_back({field.name, field.value});
+    }
+    spec.headers.remove = m.headers.remove;
     const std::string code = world_.releases.tree_path(row.name, row.release_id);
     switch (m.kind) {
     case run::Kind::static_files:
@@ -241,21 +277,7 @@ registry::AppSpec Apps::spec_here(const AppRow& row, const run::Manifest& m) {
         break;
     case run::Kind::upstream:
         spec.kind = registry::Kind::upstream;
-        for (const run::UpstreamUrl& url : m.upstream) {
-            for (const std::string& address : resolve(url.host, url.port)) {
-                spec.upstream.addresses.push_back(address);
-            }
-        }
-        spec.upstream.tls = m.upstream.front().tls;
-        spec.upstream.host = m.upstream.front().host;
-        if (const std::uint16_t usual = spec.upstream.tls ? 443 : 80;
-            m.upstream.front().port != usual) {
-            spec.upstream.host = (spec.upstream.host.find(':') == std::string::npos
-                                      ? spec.upstream.host
-                                      : "[" + spec.upstream.host + "]") +
-                                 ":" + std::to_string(m.upstream.front().port);
-        }
-        spec.upstream.base_path = m.upstream.front().path;
+        spec.upstream = upstream_spec(m);
         break;
     }
     const std::optional<Authority> authority = authority_(row);
@@ -269,6 +291,30 @@ registry::AppSpec Apps::spec_here(const AppRow& row, const run::Manifest& m) {
     spec.data_home = row.data_home;
     spec.release = row.release_id;
     return spec;
+}
+
+void Apps::upstream_said(const Json& head) {
+    const std::string app = text_of(head, "app");
+    std::vector<Address> addresses;
+    for (const Json& one : member(head, "addresses")) {
+        if (addresses.size() < registry::upstream_addresses_max) {
+            addresses.push_back({text_of(one, "address"), true_of(one, "up"),
+                                 int_of(one, "since_us"), text_of(one, "why")});
+        }
+    }
+    const bool well =
+        std::all_of(addresses.begin(), addresses.end(), [](const Address& one) { return one.up; });
+    if (well) {
+        upstreams_.erase(app);
+    } else {
+        upstreams_[app] = std::move(addresses);
+    }
+    on_change_();
+}
+
+std::vector<Apps::Address> Apps::addresses(const std::string& app) const {
+    const auto at = upstreams_.find(app);
+    return at == upstreams_.end() ? std::vector<Address>() : at->second;
 }
 
 registry::AppSpec Apps::spec_there(const AppFacts& facts, registry::Route route,

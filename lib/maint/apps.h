@@ -119,6 +119,18 @@ class Apps {
     std::optional<InstanceState> instance(const std::string& app, const std::string& user) const;
     std::vector<std::pair<std::string, InstanceState>> instances() const;
 
+    // Front: an address of an upstream app went down or came up.
+    void upstream_said(const Json& head);
+    // The addresses of an upstream app as front sees them: {address, up, since, why}; empty while
+    // none has been down. All of it is front's word.
+    struct Address {
+        std::string address;
+        bool up = true;
+        std::int64_t since_us = 0; // of being down
+        std::string why;
+    };
+    std::vector<Address> addresses(const std::string& app) const;
+
     // What can be reached through us, for the parent (own and children's) and for a child (all but
     // what it told us itself).
     Json facts_for_parent() const;
@@ -261,6 +273,7 @@ class Apps {
     bool is_own_host(const std::string& host) const;
     std::optional<trust::AtExpiry> ended(const AppRow& row) const;
     void follow_expiry();
+    registry::UpstreamSpec upstream_spec(const run::Manifest& manifest);
     registry::AppSpec spec_here(const AppRow& row, const run::Manifest& manifest);
     registry::AppSpec spec_there(const AppFacts& facts, registry::Route route,
                                  const std::string& child) const;
@@ -284,6 +297,7 @@ class Apps {
     std::map<std::string, Instance> instances_;
     std::map<std::string, Leaving> leaving_; // by the spawner's name
     std::map<std::string, Switch> switches_;
+    std::map<std::string, std::vector<Address>> upstreams_; // with an address that is down
     std::int64_t next_ask_ = 1;
     bool front_there_ = false;
     bool spawner_there_ = false; // and has said what runs

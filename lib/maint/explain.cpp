@@ -237,6 +237,31 @@ void Explain::where_passed(Json& out, const std::string& app, const std::string&
                              : "on the machine of " + child + ": hasp doctor");
 }
 
+// Of an upstream app: what of its addresses is down.
+void Explain::where_addresses(Json& out, const std::string& app) const {
+    const std::vector<Apps::Address> addresses = world_.apps.addresses(app);
+    const Apps::Address* last = nullptr;
+    std::size_t down = 0;
+    for (const Apps::Address& one : addresses) {
+        if (!one.up) {
+            ++down;
+            last = last == nullptr || one.since_us > last->since_us ? &one : last;
+        }
+    }
+    if (last == nullptr) {
+        return;
+    }
+    const std::string reason = last->address + " is down: " + last->why;
+    if (down == addresses.size()) {
+        not_served(out, "none of its addresses serves; " + reason,
+                   "look at the server there; hasp tries it again by itself");
+    } else {
+        out["cause"] = std::to_string(down) + " of its " + std::to_string(addresses.size()) +
+                       " addresses is down, the others serve; " + reason;
+    }
+    out["since"] = rfc3339(last->since_us);
+}
+
 void Explain::where_held(Json& out, const AppRow& row, const std::string& user) const {
     if (!row.data_home.empty() && row.data_home != world_.me.name.text()) {
         const auto home = trust::TierName::parse(row.data_home);
@@ -287,6 +312,7 @@ void Explain::where_held(Json& out, const AppRow& row, const std::string& user) 
     const auto manifest = world_.apps.manifests().find(row.name);
     if (manifest == world_.apps.manifests().end() || manifest->second.kind != run::Kind::process) {
         out["served"] = true;
+        where_addresses(out, row.name);
         return;
     }
     const bool per_user = manifest->second.instance == run::Instance::user;

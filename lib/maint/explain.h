@@ -54,6 +54,7 @@ class Explain {
     // True: may go on to where the app is. The cause is written into `out` otherwise.
     bool user_may(Json& out, const std::string& app, const std::string& user,
                   std::optional<bool> entitled) const;
+    void where_addresses(Json& out, const std::string& app) const;
     void where_held(Json& out, const AppRow& row, const std::string& user) const;
     void where_passed(Json& out, const std::string& app, const std::string& child) const;
     Json report_here() const;

@@ -530,6 +530,8 @@ void Keeper::on_front(const ipc::Frame& frame) {
         impl_->links.closed(link, text_of(head, "why"));
     } else if (type == "retired") {
         impl_->apps->on_retired(int_of(head, "ask"));
+    } else if (type == "upstream") {
+        impl_->apps->upstream_said(head);
     } else if (type == "traffic") {
         impl_->traffic.requests(head);
     } else if (type == "parent") {

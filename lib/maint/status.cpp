@@ -53,6 +53,26 @@ Json link_json(const StatusSources& from) {
     return link;
 }
 
+// Only where one is down; "down" when all are.
+void add_addresses(Json& entry, const std::vector<Apps::Address>& addresses) {
+    if (addresses.empty()) {
+        return;
+    }
+    Json list = Json::array();
+    bool one_up = false;
+    for (const Apps::Address& one : addresses) {
+        one_up = one_up || one.up;
+        Json row{{"address", one.address}, {"state", one.up ? "up" : "down"}};
+        if (!one.up) {
+            row["since"] = rfc3339(one.since_us);
+            row["reason"] = one.why;
+        }
+        list.push_back(std::move(row));
+    }
+    entry["addresses"] = std::move(list);
+    entry["state"] = one_up ? "ready" : "down";
+}
+
 Json apps_json(const StatusSources& from) {
     Json apps = Json::array();
     auto rows = from.store.apps();
@@ -82,6 +102,7 @@ Json apps_json(const StatusSources& from) {
             }
             running.push_back(std::move(one));
         }
+        add_addresses(entry, from.apps.addresses(row.name));
         if (process) {
             entry["instances"] = std::move(running);
         }

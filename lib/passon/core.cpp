@@ -17,7 +17,7 @@ namespace hasp::passon {
 
 Core::Core(EngineParts given, Settings wanted)
     : parts(given), settings(std::move(wanted)),
-      identities(settings.identities_max, given.random.u64()), endpoints(*this),
+      identities(settings.identities_max, given.random.u64()), endpoints(*this), upstreams(*this),
       static_roots(std::make_unique<StaticRoots>()),
       graveyard_task_(net::timer_call<&Core::empty_graveyard>, this),
       flush_timer_(given.reactor.timers(), net::timer_call<&Core::on_flush>, this) {
@@ -27,6 +27,7 @@ Core::Core(EngineParts given, Settings wanted)
 Core::~Core() {
     alive.reset();
     listeners.clear();
+    upstreams.clear();
     if (link_child) {
         link_child->stop("the engine ends");
     }
@@ -52,6 +53,9 @@ void Core::set_snapshot(std::shared_ptr<const registry::Snapshot> next) {
         if (const net::Name id = net::name_id(snapshot->stripped(i)); id != net::Name::other) {
             mapped_names |= net::name_bits({id});
         }
+    }
+    if (snapshot) {
+        upstreams.follow(*snapshot);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "net/head.h"
 #include "net/listener.h"
 #include "passon/engine.h"
+#include "upstream_group.h"
 
 #include <array>
 #include <list>
@@ -101,6 +102,7 @@ class Core {
     Metrics metrics;
     IdentityCache identities;
     Endpoints endpoints;
+    Upstreams upstreams; // ends before the endpoints do
     std::unique_ptr<StaticRoots> static_roots;
     std::unique_ptr<AnswerCache> cache; // null: there is none
     std::unique_ptr<LinkChild> link_child;

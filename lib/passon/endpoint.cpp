@@ -251,10 +251,8 @@ void Endpoint::mark_down(std::string why) {
     marked_down_ms_ = now_ms;
     if (!down) {
         down_since_us = core_.wall_us();
-        backoff_ms = 500;
-    } else {
-        backoff_ms = std::min(backoff_ms * 2, core_.settings.probe_ms_max);
     }
+    backoff_ms = backoff_ms == 0 ? 500 : std::min(backoff_ms * 2, core_.settings.probe_ms_max);
     down = true;
     down_why = std::move(why);
     // Half of it is chance, so that a thousand locals do not come back at the same moment.
@@ -287,8 +285,9 @@ void Endpoints::sweep(std::int64_t now_ms, std::int64_t idle_ms) {
     for (auto at = map_.begin(); at != map_.end();) {
         Endpoint& one = *at->second;
         one.close_older_than(now_ms - idle_ms);
-        const bool unused =
-            one.busy == 0 && one.idle_count() == 0 && one.waiting_count() == 0 && !one.down;
+        const bool unused = one.busy == 0 && one.idle_count() == 0 && one.waiting_count() == 0 &&
+                            one.peer == nullptr &&
+                            (!one.down || one.kind() == EndpointKind::address);
         if (unused &&
             (one.kind() == EndpointKind::address || one.kind() == EndpointKind::process)) {
             at = map_.erase(at);

@@ -18,6 +18,7 @@ namespace hasp::passon {
 class Core;
 class Endpoint;
 class Exchange;
+class Peer;
 
 // Something that may end inside its own callbacks: see Core::bury().
 struct Mortal {
@@ -96,6 +97,12 @@ class Endpoint {
     std::size_t preferred = 0;
     std::shared_ptr<const net::TlsContext> tls;
     std::string verify_name;
+    // Of an address of an upstream app (upstream_group.h): the peer that it belongs to, null when
+    // the app has gone; whether it speaks TLS; Host, and what is put before the path.
+    Peer* peer = nullptr;
+    bool secure = false;
+    std::string host_field;
+    std::string base_path;
 
     // All addresses failed: nobody is tried before retry_at_ms, every request is answered at once.
     bool down = false;

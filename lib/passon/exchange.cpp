@@ -2,6 +2,7 @@
 
 #include "core.h"
 #include "static_files.h"
+#include "upstream_group.h"
 
 #include <algorithm>
 #include <cstring>
@@ -77,6 +78,7 @@ void Exchange::reset() {
     at_ = At::idle;
     due_ = Due::nothing;
     tries_ = 0;
+    avoid_ = nullptr;
     deadline_ms_ = 0;
     window_from_ = minute_in_ = minute_out_ = own_bytes_ = 0;
     status_ = 0;
@@ -172,6 +174,9 @@ void Exchange::release_up(bool reusable) {
         !up_->wire.blocked()) {
         Endpoint& home = up_->endpoint;
         up_->reused = true;
+        if (home.peer != nullptr) {
+            home.peer->served();
+        }
         home.put_idle(std::move(up_));
         return;
     }

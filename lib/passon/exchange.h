@@ -3,9 +3,9 @@
 // begin → resolve (which app) → identify (who) → route (may he, and where) → acquire (a connection)
 // → send → answer → end. Each step either goes on or waits for exactly one event; on_* are the
 // events. The files: exchange.cpp (life, limits of time), exchange_route.cpp, exchange_check.cpp,
-// exchange_acquire.cpp, exchange_send.cpp, exchange_answer.cpp, exchange_tunnel.cpp,
-// exchange_own.cpp, exchange_static.cpp, and of the cache exchange_cache.cpp (is it there?),
-// exchange_stored.cpp (send it), exchange_keep.cpp (store it).
+// exchange_acquire.cpp, exchange_upstream.cpp, exchange_headers.cpp, exchange_send.cpp,
+// exchange_answer.cpp, exchange_tunnel.cpp, exchange_own.cpp, exchange_static.cpp, and of the cache
+// exchange_cache.cpp (is it there?), exchange_stored.cpp (send it), exchange_keep.cpp (store it).
 #pragma once
 
 #include "answer_cache.h"
@@ -241,6 +241,21 @@ class Exchange {
     void use(std::unique_ptr<UpstreamConn> conn);
     void unreachable(const std::string& why);
 
+    // exchange_upstream.cpp
+    bool to_upstream() const;
+    void acquire_address(bool fresh_only);
+    void use_address(Peer& peer, bool fresh_only);
+    void address_failed(const std::string& why);
+    void blame_address(const char* why, bool reused);
+    bool has_other_address() const;
+
+    // exchange_headers.cpp; all but for an app that is served here
+    bool replaces_request(std::string_view name) const;
+    void write_mapped_request(net::HeadWriter& out);
+    void expand_who(std::string& into, std::string_view value) const;
+    bool replaces_answer(std::string_view name) const;
+    void write_mapped_answer(net::HeadWriter& out) const;
+
     // exchange_send.cpp
     void send_request();
     bool write_request_head(std::string_view& out);
@@ -306,7 +321,8 @@ class Exchange {
     bool notice_asked_ = false;
     std::string_view head_text_; // of a file's answer, in core_.head_out, until its first write
     Endpoint* waiting_at_ = nullptr;
-    std::size_t tries_ = 0; // addresses tried
+    const Endpoint* avoid_ = nullptr; // address where the first try failed; only compared
+    std::size_t tries_ = 0;           // addresses tried
     std::int64_t boot_us_ = 0;
     std::int64_t wall_us_ = 0;
     std::int64_t trusted_us_ = 0;

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "core.h"
 #include "link_socket.h"
+#include "upstream_group.h"
 
 namespace hasp::passon {
 
@@ -27,29 +28,14 @@ Endpoint* Exchange::endpoint() {
         key.append(".sock");
         return &core_.endpoints.get(EndpointKind::process, key);
     }
-    key.assign(app_.upstream_tls() ? "s:" : "a:").append(app_.upstream_host());
-    for (std::size_t i = 0; i < app_.upstream_count(); ++i) {
-        key.append(" ").append(app_.upstream_address(i));
-    }
-    Endpoint& found = core_.endpoints.get(EndpointKind::address, key);
-    if (found.addresses.empty()) {
-        for (std::size_t i = 0; i < app_.upstream_count(); ++i) {
-            if (const Result<net::Address> address = net::Address::parse(app_.upstream_address(i));
-                address) {
-                found.addresses.push_back(*address);
-            }
-        }
-    }
-    // Taken anew each time: trust may have been exchanged since.
-    found.tls = app_.upstream_tls() ? core_.upstream_tls : nullptr;
-    if (app_.upstream_tls()) {
-        const std::string_view name = app_.upstream_host();
-        found.verify_name.assign(name.substr(0, name.find(':')));
-    }
-    return &found;
+    return up_ ? &up_->endpoint : waiting_at_;
 }
 
 void Exchange::acquire(bool fresh_only) {
+    if (to_upstream()) {
+        acquire_address(fresh_only);
+        return;
+    }
     Endpoint* at = endpoint();
     if (at == nullptr) {
         if (verdict_ == registry::Verdict::parent) {
@@ -57,11 +43,6 @@ void Exchange::acquire(bool fresh_only) {
         } else {
             notice(Notice::log_in);
         }
-        return;
-    }
-    if (app_ && app_.kind() == registry::Kind::upstream && verdict_ == registry::Verdict::here &&
-        app_.upstream_tls() && at->tls == nullptr) {
-        notice(Notice::bad_answer, "no authority is set up that could vouch for the app's address");
         return;
     }
     if (!fresh_only || at->kind() == EndpointKind::child) {
@@ -87,8 +68,9 @@ void Exchange::acquire(bool fresh_only) {
         }
         wait_for_turn(*at);
         return;
-    case EndpointKind::parent:
     case EndpointKind::address:
+        return; // acquire_address()
+    case EndpointKind::parent:
         if (at->down) {
             if (core_.now_ms() < at->retry_at_ms) {
                 unreachable(at->down_why);
@@ -156,16 +138,26 @@ void Exchange::on_up_open() {
         }
         set_link_options(up_->wire.conn->fd(), core_.settings.link_silence_ms);
     }
-    if (!at.addresses.empty()) {
-        at.preferred = (at.preferred + tries_ - 1) % at.addresses.size();
+    if (at.kind() == EndpointKind::address) {
+        if (at.peer != nullptr) {
+            at.peer->connected();
+        }
+    } else {
+        if (!at.addresses.empty()) {
+            at.preferred = (at.preferred + tries_ - 1) % at.addresses.size();
+        }
+        at.mark_up();
     }
-    at.mark_up();
     why_.clear();
     send_request();
 }
 
 void Exchange::on_up_fail(const std::string& why) {
     why_ = why;
+    if (at_ == At::connecting && to_upstream()) {
+        address_failed(why);
+        return;
+    }
     if (at_ == At::connecting) {
         release_up(false);
         connect_next();
@@ -243,10 +235,16 @@ void Exchange::on_started(const StartAnswer& answer) {
 }
 
 void Exchange::on_turn() {
-    waiting_at_ = nullptr;
-    if (at_ == At::waiting) {
-        acquire(false);
+    const Endpoint* at = std::exchange(waiting_at_, nullptr);
+    if (at_ != At::waiting) {
+        return;
     }
+    // It was chosen already, and would count twice.
+    if (at != nullptr && at->peer != nullptr && !at->down) {
+        use_address(*at->peer, false);
+        return;
+    }
+    acquire(false);
 }
 
 void Exchange::use(std::unique_ptr<UpstreamConn> conn) {

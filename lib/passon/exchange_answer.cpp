@@ -141,10 +141,12 @@ void Exchange::read_answer_head() {
 
 std::string Exchange::location_for_user(std::string_view value) const {
     LocationMap map;
-    if (app_.kind() == registry::Kind::upstream) {
-        map.inner = app_.upstream_count() > 0 ? app_.upstream_address(0) : std::string_view{};
-        map.inner_host = app_.upstream_host();
-        map.base = app_.upstream_base();
+    std::string inner;
+    if (app_.kind() == registry::Kind::upstream && up_) {
+        inner = up_->endpoint.addresses.front().to_string();
+        map.inner = inner;
+        map.inner_host = up_->endpoint.host_field;
+        map.base = up_->endpoint.base_path;
     }
     const std::string origin = std::string(scheme_) + "://" + std::string(authority_);
     map.origin = origin;
@@ -159,6 +161,9 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
     const bool nominates = answer.headers.has(net::Name::connection);
     for (const net::Header& field : answer.headers) {
         if (nominates && net::list_has(answer.headers, net::Name::connection, field.name)) {
+            continue;
+        }
+        if (here && replaces_answer(field.name)) {
             continue;
         }
         switch (field.id) {
@@ -221,6 +226,9 @@ bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing fra
     write_answer_fields(out, answer);
     if (!answer.headers.has(net::Name::date)) {
         out.trusted("Date", core_.http_date());
+    }
+    if (verdict_ == registry::Verdict::here) {
+        write_mapped_answer(out);
     }
     if (answer.switched) {
         out.block("Connection: upgrade\r\nUpgrade: websocket\r\n");

@@ -375,7 +375,8 @@ void Exchange::tell_metrics() {
     core_.count_now();
     const EngineCounters& now = core_.counters;
     answer_own(200, {{"Cache-Control", "no-store"}}, "text/plain; version=0.0.4; charset=utf-8",
-               core_.metrics.text(now, snapshot_ ? snapshot_->tier() : std::string_view{}));
+               core_.metrics.text(now, snapshot_ ? snapshot_->tier() : std::string_view{},
+                                  core_.upstreams.rows()));
 }
 
 // The child makes this connection something else: its control stream, or one on which we are the

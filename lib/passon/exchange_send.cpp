@@ -115,6 +115,7 @@ void Exchange::write_identity_fields(net::HeadWriter& out) {
         parsed_if_any(out, "X-Forwarded-Proto", scheme_);
         parsed_if_any(out, "X-Forwarded-Host", authority_);
         if_any(out, app_.prefix_header(), mount_);
+        write_mapped_request(out);
         return;
     }
     out.trusted(link_app, app_name_);
@@ -171,20 +172,21 @@ bool Exchange::write_request_head(std::string_view& text) {
             path = "/";
         }
     }
-    if (here && !app_.upstream_base().empty() && app_.kind() == registry::Kind::upstream) {
-        core_.text.assign(app_.upstream_base()).append(path);
+    const Endpoint& at = up_->endpoint;
+    if (here && !at.base_path.empty()) {
+        core_.text.assign(at.base_path).append(path);
         path = core_.text;
     }
     out.request_line(head.method_text, path, head.has_query, head.query);
     if (here && app_.kind() == registry::Kind::upstream) {
-        out.field("Host",
-                  app_.upstream_host().empty() ? app_.upstream_address(0) : app_.upstream_host());
+        out.field("Host", at.host_field);
     } else {
         out.trusted("Host", authority_);
     }
     for (const net::Header& field : head.headers) {
         if (is_rewritten(field.id) || nominated.has(field.name) ||
-            (cached_.validating && is_condition(field.id))) {
+            (cached_.validating && is_condition(field.id)) ||
+            (here && replaces_request(field.name))) {
             continue;
         }
         if (field.id == net::Name::other ? is_forgeable(field.name, snapshot_.get())
@@ -205,7 +207,8 @@ bool Exchange::write_request_head(std::string_view& text) {
         parsed_if_any(out, "Cookie", core_.text);
     }
     if (const net::Header* given = head.headers.find(net::Name::authorization);
-        given != nullptr && !by_credential_ && !nominated.has("authorization")) {
+        given != nullptr && !by_credential_ && !nominated.has("authorization") &&
+        !(here && replaces_request("authorization"))) {
         out.copy(*given);
     }
     // RFC 9110 §7.6.3: behind the entries of others, which were copied.
@@ -327,9 +330,14 @@ void Exchange::retry_or_fail(const char* why) {
     // A body whose beginning is gone from our buffer cannot be sent twice; who has said something
     // has read the request.
     const bool unsent = !request_.started() && interim_ == 0;
-    if (up_ && up_->reused && !retried_ && !answered_ && unsent &&
+    const bool reused = up_ && up_->reused;
+    if (!answered_) {
+        blame_address(why, reused);
+    }
+    if (up_ && (reused || has_other_address()) && !retried_ && !answered_ && unsent &&
         net::is_idempotent(head.method)) {
         retried_ = true;
+        avoid_ = reused ? nullptr : &up_->endpoint;
         ++core_.counters.retries;
         release_up(false);
         request_.start(head.framing, head.content_length, head.framing, head.content_length);

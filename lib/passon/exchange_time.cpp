@@ -81,6 +81,7 @@ void Exchange::on_time() {
     case Due::app_head:
         why_ = due_ == Due::app_in ? "the app does not read the request"
                                    : "the answer did not begin in time";
+        blame_address(why_.c_str(), false);
         release_up(false);
         notice(Notice::too_slow);
         return;

@@ -66,6 +66,31 @@ class Text {
     std::string name_;
 };
 
+void tell_addresses(Text& out, const std::vector<Metrics::AddressRow>& addresses) {
+    const auto labels = [](const Metrics::AddressRow& row) {
+        return "app=\"" + label(row.app) + "\",address=\"" + label(row.address) + "\"";
+    };
+    out.family("hasp_address_up", "gauge",
+               "Whether an address of an upstream app is up, as far as it was used or checked.");
+    for (const auto& row : addresses) {
+        out.row(labels(row), row.up ? 1 : 0);
+    }
+    out.family("hasp_address_requests_total", "counter", "Requests that were given to an address.");
+    for (const auto& row : addresses) {
+        out.row(labels(row), row.requests);
+    }
+    out.family("hasp_address_failures_total", "counter",
+               "Of these, those that it did not take or did not answer.");
+    for (const auto& row : addresses) {
+        out.row(labels(row), row.failures);
+    }
+    out.family("hasp_address_checks_total", "counter", "Checks of an address, by how they ended.");
+    for (const auto& row : addresses) {
+        out.row(labels(row) + ",result=\"good\"", row.checks - row.checks_failed);
+        out.row(labels(row) + ",result=\"failed\"", row.checks_failed);
+    }
+}
+
 } // namespace
 
 Metrics::Route& Metrics::route_of(std::string_view app, std::string_view served) {
@@ -102,7 +127,8 @@ void Metrics::count(const AccessLine& line, bool tunnel) {
     route.duration_us += static_cast<std::uint64_t>(took_us);
 }
 
-std::string Metrics::text(const EngineCounters& now, std::string_view tier) const {
+std::string Metrics::text(const EngineCounters& now, std::string_view tier,
+                          const std::vector<AddressRow>& addresses) const {
     struct Row {
         std::string labels;
         const Route* route;
@@ -174,6 +200,7 @@ std::string Metrics::text(const EngineCounters& now, std::string_view tier) cons
             now.upstream_opened);
     out.one("hasp_upstream_reused_total", "counter", "Requests sent on a kept connection.",
             now.upstream_reused);
+    tell_addresses(out, addresses);
     out.one("hasp_retries_total", "counter", "Requests sent a second time.", now.retries);
     out.family("hasp_cache_answers_total", "counter",
                "Answers from the cache: as stored, confirmed by a 304, or stale since nobody could "

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 namespace hasp::passon {
 
@@ -27,7 +28,16 @@ class Metrics {
     // A finished exchange. Its app counts by name only where it is held here or by a child: other
     // names are what clients made up. `tunnel`: how long it stayed says nothing about speed.
     void count(const AccessLine& line, bool tunnel);
-    std::string text(const EngineCounters& now, std::string_view tier) const;
+    // One address of an upstream app. Of these addresses_max are shown.
+    struct AddressRow {
+        std::string_view app;
+        std::string address;
+        bool up;
+        std::uint64_t requests, failures, checks, checks_failed;
+    };
+    static constexpr std::size_t addresses_max = 1'000;
+    std::string text(const EngineCounters& now, std::string_view tier,
+                     const std::vector<AddressRow>& addresses) const;
 
   private:
     struct Route {

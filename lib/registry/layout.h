@@ -6,7 +6,7 @@
 namespace hasp::registry::layout {
 
 inline constexpr std::uint64_t magic = 0x31307061'6e736768; // "hgsnap01"
-inline constexpr std::uint32_t version = 3;
+inline constexpr std::uint32_t version = 4;
 
 struct Header {
     std::uint64_t magic;
@@ -18,6 +18,10 @@ struct Header {
     std::uint32_t rows;  // offset of app_count Rows
     std::uint32_t lists; // offset of list_count Texts
     std::uint32_t list_count;
+    std::uint32_t upstreams; // offset of upstream_count Upstreams
+    std::uint32_t upstream_count;
+    std::uint32_t addresses; // offset of address_count Addresses
+    std::uint32_t address_count;
     std::uint32_t app_slots; // offset of app_mask + 1 Slots, keyed by app name
     std::uint32_t app_mask;
     std::uint32_t host_slots; // the same, keyed by host
@@ -40,5 +44,6 @@ struct Slot {
 };
 
 static_assert(sizeof(Header) % 8 == 0 && sizeof(Row) % 8 == 0 && sizeof(Slot) == 16);
+static_assert(sizeof(Upstream) % 8 == 0 && sizeof(Address) % 8 == 0);
 
 } // namespace hasp::registry::layout

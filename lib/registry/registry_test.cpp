@@ -62,7 +62,12 @@ TEST(Snapshot, KeepsEveryFieldOfARow) {
     full.static_root = "/srv/a";
     full.static_index = "home.html";
     full.static_spa = true;
-    full.upstream = {{"127.0.0.1:8080", "[::1]:8080"}, true, "inner.example", "/base"};
+    full.upstream.addresses = {{"127.0.0.1:8080", false, "", "", 1},
+                               {"[::1]:8080", true, "inner.example", "/base", 3}};
+    full.upstream.health = {"/health", 2'000, 1'000, 200, 299, 4, 5, 6, 7'000};
+    full.headers = {{{"X-Key", "a b"}, {"X-Mail", "{email}"}},
+                    {{"X-Frame-Options", "DENY"}},
+                    {"Server", "X-Powered-By"}};
     full.dial_path = "/state/run/apps";
     full.lease_expires_us = 42;
     full.data_home = "center";
@@ -86,10 +91,33 @@ TEST(Snapshot, KeepsEveryFieldOfARow) {
     EXPECT_EQ(got.static_index(), "home.html");
     EXPECT_TRUE(got.static_spa());
     ASSERT_EQ(got.upstream_count(), 2U);
-    EXPECT_EQ(got.upstream_address(1), "[::1]:8080");
-    EXPECT_TRUE(got.upstream_tls());
-    EXPECT_EQ(got.upstream_host(), "inner.example");
-    EXPECT_EQ(got.upstream_base(), "/base");
+    EXPECT_EQ(got.upstream_address(0).address, "127.0.0.1:8080");
+    EXPECT_FALSE(got.upstream_address(0).tls);
+    EXPECT_EQ(got.upstream_address(0).weight, 1U);
+    EXPECT_EQ(got.upstream_address(1).address, "[::1]:8080");
+    EXPECT_TRUE(got.upstream_address(1).tls);
+    EXPECT_EQ(got.upstream_address(1).host, "inner.example");
+    EXPECT_EQ(got.upstream_address(1).base_path, "/base");
+    EXPECT_EQ(got.upstream_address(1).weight, 3U);
+    const HealthView health = got.upstream_health();
+    EXPECT_EQ(health.path, "/health");
+    EXPECT_EQ(health.interval_ms, 2'000U);
+    EXPECT_EQ(health.timeout_ms, 1'000U);
+    EXPECT_EQ(health.status_min, 200);
+    EXPECT_EQ(health.status_max, 299);
+    EXPECT_EQ(health.fails, 4);
+    EXPECT_EQ(health.passes, 5);
+    EXPECT_EQ(health.errors, 6);
+    EXPECT_EQ(health.error_window_ms, 7'000U);
+    ASSERT_EQ(got.set_request_count(), 2U);
+    EXPECT_EQ(got.set_request(0).name, "X-Key");
+    EXPECT_EQ(got.set_request(1).value, "{email}");
+    ASSERT_EQ(got.set_answer_count(), 1U);
+    EXPECT_EQ(got.set_answer(0).value, "DENY");
+    ASSERT_EQ(got.drop_answer_count(), 2U);
+    EXPECT_EQ(got.drop_answer(1), "X-Powered-By");
+    EXPECT_EQ(snapshot->find("wiki").upstream_count(), 0U);
+    EXPECT_EQ(snapshot->find("wiki").set_request_count(), 0U);
     EXPECT_EQ(got.dial_path(), "/state/run/apps");
     EXPECT_EQ(got.lease_expires_us(), 42);
     EXPECT_EQ(got.data_home(), "center");
@@ -117,7 +145,10 @@ TEST(Snapshot, KnowsEveryHeaderNameThatAManifestMaps) {
     spec.apps[0].identity.user = "X-WebAuth-User";
     spec.apps[0].prefix_header = "X-Script-Name";
     spec.more_stripped_headers = {"X-Other"};
+    spec.apps[1].headers.request = {{"X-Mail", "{email}"}, {"X-Key", "secret"}};
     const auto snapshot = mapped(spec);
+    EXPECT_TRUE(snapshot->is_stripped("x-mail"));
+    EXPECT_FALSE(snapshot->is_stripped("x-key")) << "it says nothing of who asks";
     EXPECT_TRUE(snapshot->is_stripped("x-webauth-user"));
     EXPECT_TRUE(snapshot->is_stripped("x-script-name"));
     EXPECT_TRUE(snapshot->is_stripped("x-other"));
@@ -167,6 +198,15 @@ TEST(Snapshot, IsNotBuiltFromContradictions) {
         bad.app_host = pattern;
         EXPECT_EQ(build_snapshot(bad).error().code, Code::usage) << pattern;
     }
+    SnapshotSpec many = clinic();
+    many.apps[0].upstream.addresses.resize(upstream_addresses_max + 1);
+    EXPECT_EQ(build_snapshot(many).error().code, Code::usage);
+    SnapshotSpec weightless = clinic();
+    weightless.apps[0].upstream.addresses = {{"127.0.0.1:80", false, "", "", 0}};
+    EXPECT_EQ(build_snapshot(weightless).error().code, Code::usage);
+    SnapshotSpec mapped_too_much = clinic();
+    mapped_too_much.apps[0].headers.remove.resize(mapped_headers_max + 1);
+    EXPECT_EQ(build_snapshot(mapped_too_much).error().code, Code::usage);
     SnapshotSpec bad_name = clinic();
     bad_name.apps[0].name = "../x";
     EXPECT_EQ(build_snapshot(bad_name).error().code, Code::usage);

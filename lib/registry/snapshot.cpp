@@ -37,8 +37,15 @@ std::int64_t probe(const char* base, const layout::Slot* slots, std::uint32_t ma
 
 } // namespace
 
-std::string_view App::upstream_address(std::size_t index) const {
-    return text(lists_[row_->upstream_addresses.first + index]);
+AddressView App::upstream_address(std::size_t index) const {
+    const layout::Address& one = tables_->addresses[upstream().first + index];
+    return {text(one.address), text(one.host), text(one.base), one.weight, one.tls != 0};
+}
+
+HealthView App::upstream_health() const {
+    const layout::Upstream& of = upstream();
+    return {text(of.health_path), of.interval_ms, of.timeout_ms, of.error_window_ms, of.status_min,
+            of.status_max,        of.fails,       of.passes,     of.errors};
 }
 
 Result<std::shared_ptr<const Snapshot>> Snapshot::map(int fd) {
@@ -59,7 +66,7 @@ Result<std::shared_ptr<const Snapshot>> Snapshot::map(int fd) {
     }
     std::shared_ptr<Snapshot> snapshot(new Snapshot);
     snapshot->mapped_ = memory;
-    snapshot->base_ = static_cast<const char*>(memory);
+    snapshot->tables_.base = static_cast<const char*>(memory);
     snapshot->size_ = size;
     if (Status status = snapshot->check(); !status) {
         return status.error();
@@ -74,7 +81,7 @@ Result<std::shared_ptr<const Snapshot>> Snapshot::from_bytes(std::string_view by
     std::shared_ptr<Snapshot> snapshot(new Snapshot);
     snapshot->owned_ = std::make_unique<char[]>(bytes.size());
     std::memcpy(snapshot->owned_.get(), bytes.data(), bytes.size());
-    snapshot->base_ = snapshot->owned_.get();
+    snapshot->tables_.base = snapshot->owned_.get();
     snapshot->size_ = bytes.size();
     if (Status status = snapshot->check(); !status) {
         return status.error();
@@ -89,7 +96,7 @@ Snapshot::~Snapshot() {
 }
 
 App Snapshot::app(std::uint32_t index) const {
-    return App(base_, lists_, rows_ + index);
+    return App(&tables_, rows_ + index);
 }
 
 App Snapshot::at(std::uint32_t index) const {
@@ -97,12 +104,12 @@ App Snapshot::at(std::uint32_t index) const {
 }
 
 App Snapshot::find(std::string_view name) const {
-    const std::int64_t index = probe(base_, app_slots_, header_->app_mask, name);
+    const std::int64_t index = probe(tables_.base, app_slots_, header_->app_mask, name);
     return index < 0 ? App{} : app(static_cast<std::uint32_t>(index));
 }
 
 App Snapshot::find_host(std::string_view host) const {
-    const std::int64_t index = probe(base_, host_slots_, header_->host_mask, host);
+    const std::int64_t index = probe(tables_.base, host_slots_, header_->host_mask, host);
     if (index >= 0) {
         return app(static_cast<std::uint32_t>(index));
     }
@@ -111,8 +118,8 @@ App Snapshot::find_host(std::string_view host) const {
 }
 
 std::string_view Snapshot::app_of_host(std::string_view host) const {
-    const std::string_view before = text_at(base_, header_->host_before);
-    const std::string_view after = text_at(base_, header_->host_after);
+    const std::string_view before = text_at(tables_.base, header_->host_before);
+    const std::string_view after = text_at(tables_.base, header_->host_after);
     if (after.empty() || host.size() <= before.size() + after.size() || !host.starts_with(before) ||
         !host.ends_with(after)) {
         return {};
@@ -127,7 +134,7 @@ bool Snapshot::is_portal_host(std::string_view host) const {
         return true;
     }
     for (std::uint32_t i = 0; i < header_->portal_hosts.count; ++i) {
-        if (text_at(base_, lists_[header_->portal_hosts.first + i]) == host) {
+        if (text_at(tables_.base, tables_.lists[header_->portal_hosts.first + i]) == host) {
             return true;
         }
     }
@@ -136,10 +143,11 @@ bool Snapshot::is_portal_host(std::string_view host) const {
 
 std::string_view Snapshot::first_portal_host() const {
     const layout::TextList hosts = header_->portal_hosts;
-    return hosts.count == 0 ? std::string_view{} : text_at(base_, lists_[hosts.first]);
+    return hosts.count == 0 ? std::string_view{}
+                            : text_at(tables_.base, tables_.lists[hosts.first]);
 }
 std::string_view Snapshot::tier() const {
-    return text_at(base_, header_->tier);
+    return text_at(tables_.base, header_->tier);
 }
 std::int64_t Snapshot::clock_offset_us() const {
     return header_->clock_offset_us;
@@ -151,7 +159,7 @@ bool Snapshot::has_parent() const {
     return header_->has_parent != 0;
 }
 std::string_view Snapshot::app_host() const {
-    return text_at(base_, header_->app_host);
+    return text_at(tables_.base, header_->app_host);
 }
 std::uint32_t Snapshot::size() const {
     return header_->app_count;
@@ -160,7 +168,7 @@ std::size_t Snapshot::stripped_count() const {
     return header_->stripped.count;
 }
 std::string_view Snapshot::stripped(std::size_t index) const {
-    return text_at(base_, lists_[header_->stripped.first + index]);
+    return text_at(tables_.base, tables_.lists[header_->stripped.first + index]);
 }
 
 bool Snapshot::is_stripped(std::string_view lower_name) const {
@@ -168,13 +176,13 @@ bool Snapshot::is_stripped(std::string_view lower_name) const {
     if ((header_->stripped_sizes >> (lower_name.size() % 64) & 1U) == 0) {
         return false;
     }
-    const layout::Text* first = lists_ + header_->stripped.first;
+    const layout::Text* first = tables_.lists + header_->stripped.first;
     const layout::Text* last = first + header_->stripped.count;
     const layout::Text* found =
         std::lower_bound(first, last, lower_name, [this](layout::Text t, std::string_view name) {
-            return text_at(base_, t) < name;
+            return text_at(tables_.base, t) < name;
         });
-    return found != last && text_at(base_, *found) == lower_name;
+    return found != last && text_at(tables_.base, *found) == lower_name;
 }
 
 } // namespace hasp::registry

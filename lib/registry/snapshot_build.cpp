@@ -29,12 +29,19 @@ class Builder {
         const std::uint64_t app_slots = slots_for(spec_.apps.size());
         const std::uint64_t host_slots = slots_for(hosts_);
         std::uint64_t lists = portal_and_stripped();
+        std::uint64_t addresses = 0;
+        std::uint64_t upstreams = 0;
         for (const AppSpec& app : spec_.apps) {
-            lists += app.upstream.addresses.size();
+            lists += 2 * (app.headers.request.size() + app.headers.answer.size()) +
+                     app.headers.remove.size();
+            addresses += app.upstream.addresses.size();
+            upstreams += has_upstream(app) ? 1 : 0;
         }
         const std::uint64_t rows_at = sizeof(layout::Header);
         const std::uint64_t lists_at = rows_at + spec_.apps.size() * sizeof(layout::Row);
-        const std::uint64_t app_slots_at = lists_at + lists * sizeof(layout::Text);
+        const std::uint64_t upstreams_at = lists_at + lists * sizeof(layout::Text);
+        const std::uint64_t addresses_at = upstreams_at + upstreams * sizeof(layout::Upstream);
+        const std::uint64_t app_slots_at = addresses_at + addresses * sizeof(layout::Address);
         const std::uint64_t host_slots_at = app_slots_at + app_slots * sizeof(layout::Slot);
         pool_at_ = host_slots_at + host_slots * sizeof(layout::Slot);
         rows_.resize(spec_.apps.size());
@@ -50,6 +57,10 @@ class Builder {
         header.rows = narrow(rows_at);
         header.lists = narrow(lists_at);
         header.list_count = narrow(lists);
+        header.upstreams = narrow(upstreams_at);
+        header.upstream_count = narrow(upstreams);
+        header.addresses = narrow(addresses_at);
+        header.address_count = narrow(addresses);
         header.app_slots = narrow(app_slots_at);
         header.app_mask = narrow(app_slots - 1);
         header.host_slots = narrow(host_slots_at);
@@ -62,7 +73,7 @@ class Builder {
             header.host_after = text(spec_.app_host.substr(at + placeholder.size()));
         }
         header.portal_hosts = list(spec_.portal_hosts);
-        header.stripped = list({stripped_.begin(), stripped_.end()});
+        header.stripped = list(std::vector<std::string>(stripped_.begin(), stripped_.end()));
         for (const std::string& name : stripped_) {
             header.stripped_sizes |= std::uint64_t{1} << (name.size() % 64);
         }
@@ -78,6 +89,8 @@ class Builder {
         append(out, &header, 1);
         append(out, rows_.data(), rows_.size());
         append(out, lists_.data(), lists_.size());
+        append(out, upstreams_.data(), upstreams_.size());
+        append(out, addresses_.data(), addresses_.size());
         append(out, app_index_.data(), app_index_.size());
         append(out, host_index_.data(), host_index_.size());
         out += pool_;
@@ -138,6 +151,9 @@ class Builder {
             strip(app.identity.email);
             strip(app.identity.groups);
             strip(app.prefix_header);
+            if (Status checked = check_upstream(app); !checked) {
+                return checked;
+            }
         }
         for (const std::string& name : spec_.more_stripped_headers) {
             strip(name);
@@ -149,6 +165,37 @@ class Builder {
         }
         return {};
     }
+
+    Status check_upstream(const AppSpec& app) {
+        const UpstreamHealth& health = app.upstream.health;
+        for (const UpstreamAddress& one : app.upstream.addresses) {
+            if (one.weight == 0 || one.weight > upstream_weight_max) {
+                return fail(Code::usage, "an address of the app " + app.name +
+                                             " has a weight that is not 1 to 100");
+            }
+        }
+        if (app.upstream.addresses.size() > upstream_addresses_max || health.fails == 0 ||
+            health.passes == 0 || health.errors == 0 || health.interval_ms == 0 ||
+            health.timeout_ms == 0) {
+            return fail(Code::usage,
+                        "the app " + app.name + " has more than 32 addresses, or a limit of 0");
+        }
+        if (app.headers.request.size() > mapped_headers_max ||
+            app.headers.answer.size() > mapped_headers_max ||
+            app.headers.remove.size() > mapped_headers_max) {
+            return fail(Code::usage,
+                        "the app " + app.name + " maps more than 32 headers in one direction");
+        }
+        for (const HeaderField& field : app.headers.request) {
+            // What says who asks never comes from outside, whichever app is asked.
+            if (tells_who(field.value)) {
+                strip(field.name);
+            }
+        }
+        return {};
+    }
+
+    static bool has_upstream(const AppSpec& app) { return !app.upstream.addresses.empty(); }
 
     void strip(const std::string& name) {
         if (!name.empty()) {
@@ -177,6 +224,14 @@ class Builder {
         }
         return out;
     }
+    layout::TextList list(const std::vector<HeaderField>& fields) {
+        const layout::TextList out{narrow(lists_.size()), narrow(2 * fields.size())};
+        for (const HeaderField& field : fields) {
+            lists_.push_back(text(field.name));
+            lists_.push_back(text(field.value));
+        }
+        return out;
+    }
     static void index(std::vector<layout::Slot>& slots, const std::string& key,
                       layout::Text key_text, std::size_t app) {
         const std::uint64_t hash = name_hash(key);
@@ -185,6 +240,31 @@ class Builder {
             at = (at + 1) & (slots.size() - 1);
         }
         slots[at] = {narrow(hash >> 32), narrow(app + 1), key_text};
+    }
+
+    std::uint32_t upstream(const AppSpec& app) {
+        if (!has_upstream(app)) {
+            return 0;
+        }
+        const UpstreamHealth& health = app.upstream.health;
+        layout::Upstream out{};
+        out.first = narrow(addresses_.size());
+        out.count = narrow(app.upstream.addresses.size());
+        out.health_path = text(health.path);
+        out.interval_ms = health.interval_ms;
+        out.timeout_ms = health.timeout_ms;
+        out.error_window_ms = health.error_window_ms;
+        out.status_min = health.status_min;
+        out.status_max = health.status_max;
+        out.fails = health.fails;
+        out.passes = health.passes;
+        out.errors = health.errors;
+        for (const UpstreamAddress& one : app.upstream.addresses) {
+            addresses_.push_back({text(one.address), text(one.host), text(one.base_path),
+                                  one.weight, one.tls ? 1U : 0U});
+        }
+        upstreams_.push_back(out);
+        return narrow(upstreams_.size());
     }
 
     void fill_row(std::size_t i) {
@@ -196,8 +276,6 @@ class Builder {
         row.prefix_header = text(app.prefix_header);
         row.static_root = text(app.static_root);
         row.static_index = text(app.static_index);
-        row.upstream_host = text(app.upstream.host);
-        row.upstream_base = text(app.upstream.base_path);
         row.dial_path = text(app.dial_path);
         row.data_home = text(app.data_home);
         row.release = text(app.release);
@@ -205,7 +283,10 @@ class Builder {
         row.identity[1] = text(app.identity.name);
         row.identity[2] = text(app.identity.email);
         row.identity[3] = text(app.identity.groups);
-        row.upstream_addresses = list(app.upstream.addresses);
+        row.set_request = list(app.headers.request);
+        row.set_answer = list(app.headers.answer);
+        row.drop_answer = list(app.headers.remove);
+        row.upstream = upstream(app);
         row.lease_expires_us = app.lease_expires_us;
         row.at_expiry = static_cast<std::uint8_t>(app.at_expiry);
         row.hash = name_hash(app.name);
@@ -216,7 +297,6 @@ class Builder {
         row.mount = static_cast<std::uint8_t>(app.mount);
         row.strip_prefix = app.strip_prefix ? 1 : 0;
         row.static_spa = app.static_spa ? 1 : 0;
-        row.upstream_tls = app.upstream.tls ? 1 : 0;
         index(app_index_, app.name, row.name, i);
         for (const std::string& host : app.hosts) {
             index(host_index_, host, text(host), i);
@@ -231,6 +311,8 @@ class Builder {
     std::unordered_map<std::string, std::uint32_t> known_;
     std::vector<layout::Row> rows_;
     std::vector<layout::Text> lists_;
+    std::vector<layout::Upstream> upstreams_;
+    std::vector<layout::Address> addresses_;
     std::vector<layout::Slot> app_index_;
     std::vector<layout::Slot> host_index_;
 };

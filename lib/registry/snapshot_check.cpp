@@ -22,17 +22,34 @@ class Bounds {
     std::uint32_t list_count_;
 };
 
-bool row_is_sound(const Bounds& bounds, const layout::Row& row) {
+bool row_is_sound(const Bounds& bounds, const layout::Row& row, std::uint32_t upstream_count) {
     for (const layout::Text t :
          {row.name, row.title, row.child, row.prefix_header, row.static_root, row.static_index,
-          row.upstream_host, row.upstream_base, row.dial_path, row.data_home, row.release,
-          row.identity[0], row.identity[1], row.identity[2], row.identity[3]}) {
+          row.dial_path, row.data_home, row.release, row.identity[0], row.identity[1],
+          row.identity[2], row.identity[3]}) {
         if (!bounds.holds(t)) {
             return false;
         }
     }
-    return bounds.holds(row.upstream_addresses) && row.route <= 3 && row.kind <= 3 &&
-           row.access <= 1 && row.instance <= 1 && row.mount <= 2 && row.at_expiry <= 2;
+    for (const layout::TextList list : {row.set_request, row.set_answer, row.drop_answer}) {
+        if (!bounds.holds(list) || list.count > 2 * mapped_headers_max) {
+            return false;
+        }
+    }
+    return row.upstream <= upstream_count && row.route <= 3 && row.kind <= 3 && row.access <= 1 &&
+           row.instance <= 1 && row.mount <= 2 && row.at_expiry <= 2;
+}
+
+bool upstream_is_sound(const Bounds& bounds, const layout::Upstream& one,
+                       std::uint32_t address_count) {
+    return bounds.holds(one.health_path) && one.count <= upstream_addresses_max &&
+           std::uint64_t{one.first} + one.count <= address_count && one.fails > 0 &&
+           one.passes > 0 && one.errors > 0 && one.interval_ms > 0 && one.timeout_ms > 0;
+}
+
+bool address_is_sound(const Bounds& bounds, const layout::Address& one) {
+    return bounds.holds(one.address) && bounds.holds(one.host) && bounds.holds(one.base) &&
+           one.weight > 0 && one.weight <= upstream_weight_max;
 }
 
 bool slots_are_sound(const Bounds& bounds, const layout::Slot* slots, std::uint32_t mask,
@@ -54,7 +71,7 @@ Status Snapshot::check() {
         return fail(Code::refused, std::string("the snapshot of the registry is damaged: ") + what,
                     "keeper and front must be of the same version");
     };
-    const auto* header = reinterpret_cast<const layout::Header*>(base_);
+    const auto* header = reinterpret_cast<const layout::Header*>(tables_.base);
     if (header->magic != layout::magic || header->version != layout::version ||
         header->size != size_) {
         return bad("its head is of another version");
@@ -65,6 +82,8 @@ Status Snapshot::check() {
     if (!std::has_single_bit(app_slots) || !std::has_single_bit(host_slots) ||
         !bounds.holds_table(header->rows, header->app_count, sizeof(layout::Row)) ||
         !bounds.holds_table(header->lists, header->list_count, sizeof(layout::Text)) ||
+        !bounds.holds_table(header->upstreams, header->upstream_count, sizeof(layout::Upstream)) ||
+        !bounds.holds_table(header->addresses, header->address_count, sizeof(layout::Address)) ||
         !bounds.holds_table(header->app_slots, app_slots, sizeof(layout::Slot)) ||
         !bounds.holds_table(header->host_slots, host_slots, sizeof(layout::Slot))) {
         return bad("a table lies outside of it");
@@ -79,18 +98,30 @@ Status Snapshot::check() {
         return bad("a list lies outside of it");
     }
     header_ = header;
-    rows_ = reinterpret_cast<const layout::Row*>(base_ + header->rows);
-    lists_ = reinterpret_cast<const layout::Text*>(base_ + header->lists);
-    app_slots_ = reinterpret_cast<const layout::Slot*>(base_ + header->app_slots);
-    host_slots_ = reinterpret_cast<const layout::Slot*>(base_ + header->host_slots);
+    rows_ = reinterpret_cast<const layout::Row*>(tables_.base + header->rows);
+    tables_.lists = reinterpret_cast<const layout::Text*>(tables_.base + header->lists);
+    tables_.upstreams = reinterpret_cast<const layout::Upstream*>(tables_.base + header->upstreams);
+    tables_.addresses = reinterpret_cast<const layout::Address*>(tables_.base + header->addresses);
+    app_slots_ = reinterpret_cast<const layout::Slot*>(tables_.base + header->app_slots);
+    host_slots_ = reinterpret_cast<const layout::Slot*>(tables_.base + header->host_slots);
     for (std::uint32_t i = 0; i < header->list_count; ++i) {
-        if (!bounds.holds(lists_[i])) {
+        if (!bounds.holds(tables_.lists[i])) {
             return bad("a text of a list lies outside of it");
         }
     }
     for (std::uint32_t i = 0; i < header->app_count; ++i) {
-        if (!row_is_sound(bounds, rows_[i])) {
+        if (!row_is_sound(bounds, rows_[i], header->upstream_count)) {
             return bad("an app's row is wrong");
+        }
+    }
+    for (std::uint32_t i = 0; i < header->upstream_count; ++i) {
+        if (!upstream_is_sound(bounds, tables_.upstreams[i], header->address_count)) {
+            return bad("an upstream is wrong");
+        }
+    }
+    for (std::uint32_t i = 0; i < header->address_count; ++i) {
+        if (!address_is_sound(bounds, tables_.addresses[i])) {
+            return bad("an address of an upstream is wrong");
         }
     }
     if (!slots_are_sound(bounds, app_slots_, header->app_mask, header->app_count) ||

@@ -69,6 +69,11 @@ void FakeKeeper::parent_changed(const ParentState& state) {
     parent.push_back(state);
     changed_.notify_all();
 }
+void FakeKeeper::upstream_changed(const UpstreamState& state) {
+    const std::lock_guard lock(mutex_);
+    upstreams[state.app] = state;
+    changed_.notify_all();
+}
 void FakeKeeper::control_opened(const ControlOpened& opened) {
     const std::lock_guard lock(mutex_);
     controls.push_back({opened, {}, false});
@@ -261,7 +266,7 @@ registry::AppSpec& Tier::add_upstream(const std::string& name, int backend_port,
     app.route = registry::Route::here;
     app.kind = registry::Kind::upstream;
     app.access = access;
-    app.upstream.addresses = {"127.0.0.1:" + std::to_string(backend_port)};
+    app.upstream.addresses = {{"127.0.0.1:" + std::to_string(backend_port)}};
     return add(std::move(app));
 }
 

@@ -49,6 +49,7 @@ class FakeKeeper final : public KeeperPort {
     void ask_page(PageQuestion question, std::function<void(Result<PageAnswer>)> answer) override;
     void ask_start(StartQuestion question, std::function<void(StartAnswer)> answer) override;
     void parent_changed(const ParentState& state) override;
+    void upstream_changed(const UpstreamState& state) override;
     void control_opened(const ControlOpened& opened) override;
     void control_data(ControlId id, std::string_view bytes) override;
     void control_closed(ControlId id, const std::string& why) override;
@@ -63,6 +64,7 @@ class FakeKeeper final : public KeeperPort {
     // Guarded by wait().
     std::vector<Control> controls;
     std::vector<ParentState> parent;
+    std::map<std::string, UpstreamState> upstreams; // the last of each app
     PageQuestion last_page;
     bool up() const { return !parent.empty() && parent.back().up; }
     bool down() const { return !parent.empty() && !parent.back().up; }

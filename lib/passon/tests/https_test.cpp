@@ -15,9 +15,9 @@ class Https : public Proxy {
         tier_.publish();
         registry::AppSpec& app = outer_.add_upstream("remote", tier_.listen_tls(realm_, certified),
                                                      registry::Access::open);
-        app.upstream.tls = true;
-        app.upstream.host = "inner.example";
-        app.upstream.base_path = "/apps/open";
+        app.upstream.addresses[0].tls = true;
+        app.upstream.addresses[0].host = "inner.example";
+        app.upstream.addresses[0].base_path = "/apps/open";
         outer_.publish();
         net::ClientTls client;
         client.ca_pem = realm_.ca_pem;
@@ -49,7 +49,7 @@ TEST_F(Https, BodiesPassOverTlsOnBothSidesAndConnectionsAreReused) {
 }
 
 TEST_F(Https, OverTlsOnlyTheCookieCountsThatNoOtherHostCanSet) {
-    outer_.spec.apps[0].upstream.base_path = "/apps/wiki";
+    outer_.spec.apps[0].upstream.addresses[0].base_path = "/apps/wiki";
     outer_.publish();
     Client client(outer_.port());
     // hasp's cookies never leave the outer tier, so the inner one sees nobody.

@@ -18,7 +18,9 @@ const std::string& sound() {
         app.name = "wiki";
         app.route = Route::here;
         app.hosts = {"wiki.example"};
-        app.upstream.addresses = {"127.0.0.1:80", "[::1]:80"};
+        app.upstream.addresses = {{"127.0.0.1:80"}, {"[::1]:80", true, "a.example", "/b", 3}};
+        app.upstream.health.path = "/health";
+        app.headers = {{{"X-User", "{user}"}}, {{"X-Frame-Options", "DENY"}}, {"Server"}};
         spec.apps.push_back(app);
         app.name = "calendar";
         app.hosts.clear();
@@ -28,20 +30,37 @@ const std::string& sound() {
     return bytes;
 }
 
-void use(const hasp::registry::App& app, std::size_t& sum) {
-    if (!app) {
-        return;
-    }
-    for (const std::string_view text :
-         {app.name(), app.title(), app.child(), app.prefix_header(), app.static_root(),
-          app.static_index(), app.upstream_host(), app.upstream_base(), app.dial_path(),
-          app.data_home(), app.identity_header(0), app.identity_header(3)}) {
+std::size_t bytes_of(std::initializer_list<std::string_view> texts) {
+    std::size_t sum = 0;
+    for (const std::string_view text : texts) {
         for (const char c : text) {
             sum += static_cast<unsigned char>(c);
         }
     }
+    return sum;
+}
+
+void use(const hasp::registry::App& app, std::size_t& sum) {
+    using hasp::registry::AddressView;
+    if (!app) {
+        return;
+    }
+    sum += bytes_of({app.name(), app.title(), app.child(), app.prefix_header(), app.static_root(),
+                     app.static_index(), app.dial_path(), app.data_home(), app.identity_header(0),
+                     app.identity_header(3)});
     for (std::size_t i = 0; i < app.upstream_count(); ++i) {
-        sum += app.upstream_address(i).size();
+        const AddressView one = app.upstream_address(i);
+        sum += bytes_of({one.address, one.host, one.base_path, app.upstream_health().path}) +
+               one.weight;
+    }
+    for (std::size_t i = 0; i < app.set_request_count(); ++i) {
+        sum += bytes_of({app.set_request(i).name, app.set_request(i).value});
+    }
+    for (std::size_t i = 0; i < app.set_answer_count(); ++i) {
+        sum += bytes_of({app.set_answer(i).name, app.set_answer(i).value});
+    }
+    for (std::size_t i = 0; i < app.drop_answer_count(); ++i) {
+        sum += bytes_of({app.drop_answer(i)});
     }
 }
 

@@ -72,6 +72,18 @@ struct ParentState {
     std::string why;           // of being down, for people
 };
 
+// Which addresses of an upstream app may be used.
+struct UpstreamState {
+    struct Address {
+        std::string address; // "192.0.2.7:8080"
+        bool up = true;
+        std::int64_t since_us = 0; // wall clock; of being down, else 0
+        std::string why;           // of being down, for people
+    };
+    std::string app;
+    std::vector<Address> addresses; // none: the app is not here any more
+};
+
 // A control stream between two tiers; bytes are ipc frames, which this library does not look into.
 using ControlId = std::uint64_t;
 struct ControlOpened {
@@ -96,6 +108,8 @@ class KeeperPort {
     // The link came up or went down; or it is down and another reason is known, with the same
     // since.
     virtual void parent_changed(const ParentState& state) = 0;
+    // An address went down or came up. Of an app whose addresses were up all along nothing is said.
+    virtual void upstream_changed(const UpstreamState& state) = 0;
     virtual void control_opened(const ControlOpened& opened) = 0;
     // To slow the peer down, call Engine::control_hold and later control_release.
     virtual void control_data(ControlId id, std::string_view bytes) = 0;

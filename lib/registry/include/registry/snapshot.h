@@ -36,21 +36,60 @@ struct TextList {
     std::uint32_t first;
     std::uint32_t count;
 };
+// One address of an upstream app.
+struct Address {
+    Text address, host, base;
+    std::uint32_t weight;
+    std::uint32_t tls;
+};
+// A run of Addresses, and when they count as down.
+struct Upstream {
+    std::uint32_t first, count;
+    Text health_path;
+    std::uint32_t interval_ms, timeout_ms, error_window_ms;
+    std::uint16_t status_min, status_max;
+    std::uint8_t fails, passes, errors, unused[5];
+};
 struct Row {
-    Text name, title, child, prefix_header, static_root, static_index, upstream_host, upstream_base,
-        dial_path, data_home, release;
-    Text identity[4]; // user, name, email, groups
-    TextList upstream_addresses;
+    Text name, title, child, prefix_header, static_root, static_index, dial_path, data_home,
+        release;
+    Text identity[4];                 // user, name, email, groups
+    TextList set_request, set_answer; // each name before its value
+    TextList drop_answer;
     std::int64_t lease_expires_us;
     std::uint64_t hash;
-    std::uint8_t route, kind, access, instance, mount, strip_prefix, static_spa, upstream_tls;
-    std::uint8_t at_expiry, unused[7];
+    std::uint32_t upstream; // index of its Upstream + 1; 0: none
+    std::uint8_t route, kind, access, instance, mount, strip_prefix, static_spa, at_expiry;
+    std::uint8_t unused[4];
+};
+// Where the parts of a mapped snapshot lie.
+struct Tables {
+    const char* base = nullptr;
+    const Text* lists = nullptr;
+    const Upstream* upstreams = nullptr;
+    const Address* addresses = nullptr;
 };
 struct Header;
 struct Slot;
 } // namespace layout
 
 class Snapshot;
+
+// Views into a snapshot: see UpstreamAddress, UpstreamHealth and HeaderField in spec.h.
+struct AddressView {
+    std::string_view address, host, base_path;
+    std::uint32_t weight = 1;
+    bool tls = false;
+};
+struct HealthView {
+    std::string_view path;
+    std::uint32_t interval_ms = 0, timeout_ms = 0, error_window_ms = 0;
+    std::uint16_t status_min = 0, status_max = 0;
+    std::uint8_t fails = 1, passes = 1, errors = 1;
+};
+struct FieldView {
+    std::string_view name, value;
+};
 
 // One app of a snapshot: a view, valid as long as the snapshot. Copy freely.
 class App {
@@ -73,11 +112,19 @@ class App {
     std::string_view static_root() const { return text(row_->static_root); }
     std::string_view static_index() const { return text(row_->static_index); }
     bool static_spa() const { return row_->static_spa != 0; }
-    std::size_t upstream_count() const { return row_->upstream_addresses.count; }
-    std::string_view upstream_address(std::size_t index) const;
-    bool upstream_tls() const { return row_->upstream_tls != 0; }
-    std::string_view upstream_host() const { return text(row_->upstream_host); }
-    std::string_view upstream_base() const { return text(row_->upstream_base); }
+    std::size_t upstream_count() const { return row_->upstream == 0 ? 0 : upstream().count; }
+    AddressView upstream_address(std::size_t index) const;
+    // Precondition: upstream_count() > 0.
+    HealthView upstream_health() const;
+    // Of the header map, in the manifest's order.
+    std::size_t set_request_count() const { return row_->set_request.count / 2; }
+    FieldView set_request(std::size_t index) const { return field(row_->set_request, index); }
+    std::size_t set_answer_count() const { return row_->set_answer.count / 2; }
+    FieldView set_answer(std::size_t index) const { return field(row_->set_answer, index); }
+    std::size_t drop_answer_count() const { return row_->drop_answer.count; }
+    std::string_view drop_answer(std::size_t index) const {
+        return text(tables_->lists[row_->drop_answer.first + index]);
+    }
     std::string_view dial_path() const { return text(row_->dial_path); }
     std::int64_t lease_expires_us() const { return row_->lease_expires_us; }
     AtExpiry at_expiry() const { return AtExpiry{row_->at_expiry}; }
@@ -91,11 +138,14 @@ class App {
 
   private:
     friend class Snapshot;
-    App(const char* base, const layout::Text* lists, const layout::Row* row)
-        : base_(base), lists_(lists), row_(row) {}
-    std::string_view text(layout::Text t) const { return {base_ + t.offset, t.size}; }
-    const char* base_ = nullptr;
-    const layout::Text* lists_ = nullptr;
+    App(const layout::Tables* tables, const layout::Row* row) : tables_(tables), row_(row) {}
+    std::string_view text(layout::Text t) const { return {tables_->base + t.offset, t.size}; }
+    FieldView field(layout::TextList list, std::size_t index) const {
+        const layout::Text* const at = tables_->lists + list.first + 2 * index;
+        return {text(at[0]), text(at[1])};
+    }
+    const layout::Upstream& upstream() const { return tables_->upstreams[row_->upstream - 1]; }
+    const layout::Tables* tables_ = nullptr;
     const layout::Row* row_ = nullptr;
 };
 
@@ -148,13 +198,12 @@ class Snapshot {
     Status check();
     App app(std::uint32_t index) const;
 
-    const char* base_ = nullptr;
+    layout::Tables tables_;
     std::size_t size_ = 0;
     void* mapped_ = nullptr;
     std::unique_ptr<char[]> owned_;
     const layout::Header* header_ = nullptr;
     const layout::Row* rows_ = nullptr;
-    const layout::Text* lists_ = nullptr;
     const layout::Slot* app_slots_ = nullptr;
     const layout::Slot* host_slots_ = nullptr;
 };

@@ -1,8 +1,10 @@
 // What the keeper knows of the apps at a moment, as plain values: the input of a snapshot.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hasp::registry {
@@ -21,14 +23,60 @@ struct IdentityHeaders {
     std::string groups = "Remote-Groups";
 };
 
-struct UpstreamSpec {
-    std::vector<std::string>
-        addresses; // numeric, "192.0.2.7:8080" or "[2001:db8::1]:443", tried in order
+struct UpstreamAddress {
+    std::string address; // numeric, "192.0.2.7:8080" or "[2001:db8::1]:443"
     bool tls = false;
-    std::string host; // of the Host header and, with TLS, the name to verify; empty: the address
-    std::string base_path; // put before the path of every request; "" or "/something" without a
-                           // slash at the end
+    std::string host{}; // of the Host header and, with TLS, the name to verify; empty: the address
+    std::string base_path{};  // put before the path of every request; "" or "/something" without a
+                              // slash at the end
+    std::uint32_t weight = 1; // share of the requests, 1 to upstream_weight_max
 };
+
+// When an address of an upstream app counts as down, and as up again.
+struct UpstreamHealth {
+    std::string path; // asked for behind the base path; empty: no checks beside the requests
+    std::uint32_t interval_ms = 10'000; // between two checks of one address
+    std::uint32_t timeout_ms = 5'000;
+    std::uint16_t status_min = 200; // of a good check
+    std::uint16_t status_max = 399;
+    std::uint8_t fails = 3;  // checks that fail one after the other: down
+    std::uint8_t passes = 2; // and that are good: up again
+    std::uint8_t errors = 3; // requests that fail within error_window_ms: down
+    std::uint32_t error_window_ms = 30'000;
+};
+
+struct UpstreamSpec {
+    std::vector<UpstreamAddress> addresses; // at most upstream_addresses_max
+    UpstreamHealth health;
+};
+
+struct HeaderField {
+    std::string name;
+    std::string value;
+};
+
+// Whether a value of a header map holds a word that stands for who asks.
+inline bool tells_who(std::string_view value) {
+    for (const std::string_view word : {"{user}", "{name}", "{email}", "{groups}"}) {
+        if (value.find(word) != std::string_view::npos) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// What the app's manifest makes of heads, beside the identity.
+struct HeaderMap {
+    // Set on requests, in place of what the client sent under the name. The value may hold {user},
+    // {name}, {email} and {groups}; then nothing is sent for somebody who is not signed on.
+    std::vector<HeaderField> request;
+    std::vector<HeaderField> answer; // set on answers, in place of the app's
+    std::vector<std::string> remove; // of answers
+};
+
+inline constexpr std::size_t upstream_addresses_max = 32;
+inline constexpr std::uint32_t upstream_weight_max = 100;
+inline constexpr std::size_t mapped_headers_max = 32; // in each list of a HeaderMap
 
 // What the end of the lease means for requests.
 enum class AtExpiry : std::uint8_t {
@@ -54,6 +102,7 @@ struct AppSpec {
     std::string static_index = "index.html";
     bool static_spa = false; // a missing page is answered with the index
     UpstreamSpec upstream;
+    HeaderMap headers;
     std::string dial_path; // folder of the dial sockets: DIR/APP.sock or DIR/APP/USER.sock
     std::int64_t lease_expires_us = 0; // trusted time; 0: no end
     AtExpiry at_expiry = AtExpiry::stop;

@@ -54,6 +54,26 @@ signon::TileState tile_state(const std::string& state) {
     return signon::TileState::starts_on_use;
 }
 
+// The wall clock in "Since 2026-11-29T07:25:43Z: …"; 0 when there is none.
+std::int64_t since_of(std::string_view detail) {
+    constexpr std::string_view word = "Since ";
+    if (!detail.starts_with(word) || detail.size() < word.size() + 19) {
+        return 0;
+    }
+    detail.remove_prefix(word.size());
+    const auto number = [detail](std::size_t at, std::size_t size) {
+        return static_cast<int>(parse_u64(detail.substr(at, size)).value_or(0));
+    };
+    std::tm when{};
+    when.tm_year = number(0, 4) - 1900;
+    when.tm_mon = number(5, 2) - 1;
+    when.tm_mday = number(8, 2);
+    when.tm_hour = number(11, 2);
+    when.tm_min = number(14, 2);
+    when.tm_sec = number(17, 2);
+    return when.tm_year < 100 ? 0 : static_cast<std::int64_t>(::timegm(&when)) * 1'000'000;
+}
+
 } // namespace
 
 signon::PageFrame Pages::frame() const {
@@ -433,12 +453,26 @@ Pages::Response Pages::notice(const Request& request) {
                                   : world_.me.has_parent() ? world_.me.name.parent().leaf()
                                                            : std::string("its server");
         values.headline = (title.empty() ? "This" : title) + " cannot be reached now";
-        values.what = "It is reached through " + capitalised(where) +
-                      ", and the link to there is down. What this site holds itself goes on.";
-        if (child.empty() && world_.parent.since_us > 0 && !world_.parent.up) {
-            values.since = "since " + signon::clock_text(world_.parent.since_us, now_us, offset_s);
+        const bool here = world_.apps.row(app) != nullptr && child.empty();
+        const bool link_up = child.empty() ? world_.parent.up : world_.links.connected(child);
+        if (here || link_up) {
+            // The app is a server elsewhere, and it is that which cannot be reached from its tier.
+            values.what = "The server behind it" +
+                          (here ? std::string() : ", beyond " + capitalised(where) + ",") +
+                          " does not answer. What this site holds itself goes on.";
+            if (const std::int64_t since_us = since_of(detail); since_us > 0) {
+                values.since = "since " + signon::clock_text(since_us, now_us, offset_s);
+            }
+            values.what_to_do = "It works again by itself as soon as the server does.";
+        } else {
+            values.what = "It is reached through " + capitalised(where) +
+                          ", and the link to there is down. What this site holds itself goes on.";
+            if (child.empty() && world_.parent.since_us > 0 && !world_.parent.up) {
+                values.since =
+                    "since " + signon::clock_text(world_.parent.since_us, now_us, offset_s);
+            }
+            values.what_to_do = "It works again by itself as soon as the link is back.";
         }
-        values.what_to_do = "It works again by itself as soon as the link is back.";
         values.retry_link = true;
     } else if (kind == "not-running") {
         const std::string user = [&] {

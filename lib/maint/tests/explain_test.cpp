@@ -63,6 +63,52 @@ TEST_F(Asked, AnAppOfTheTierAboveIsServedThroughTheLinkAndNotWithoutIt) {
     EXPECT_FALSE(text_of(said, "next").empty());
 }
 
+TEST_F(Asked, AnAppElsewhereIsServedWhileOneOfItsAddressesIsUp) {
+    tree.add_app(center, "shop", {"tokyo"}, {{"url", "http://127.0.0.1:8080"}});
+    tree.pass_s(5);
+    const std::int64_t since_us = tree.clock.wall_us();
+    const auto tell = [&](const Json& addresses) {
+        tree.post([this, addresses] {
+            tokyo.keeper->on_front(
+                {dump({{"t", "upstream"}, {"app", "shop"}, {"addresses", addresses}}), {}, {}});
+            tokyo.keeper->flush();
+        });
+        tree.pass_s(1);
+    };
+    const auto say = [&](bool second_up) {
+        const Json first{{"address", "127.0.0.1:8080"},
+                         {"up", false},
+                         {"since_us", since_us},
+                         {"why", "Connection refused"}};
+        const Json second{{"address", "127.0.0.1:8081"},
+                          {"up", second_up},
+                          {"since_us", second_up ? 0 : since_us + 1},
+                          {"why", second_up ? "" : "the check was not answered in time"}};
+        tell(Json::array({first, second}));
+    };
+    const auto state = [&] {
+        const auto status = tokyo.admin("status", {});
+        EXPECT_TRUE(status.ok());
+        return member(*status, "apps")[0];
+    };
+    EXPECT_FALSE(state().contains("addresses"));
+    say(true);
+    Json said = why(tokyo, "shop");
+    EXPECT_TRUE(true_of(said, "served"));
+    EXPECT_EQ(text_of(said, "cause"), "1 of its 2 addresses is down, the others serve; "
+                                      "127.0.0.1:8080 is down: Connection refused");
+    EXPECT_EQ(text_of(state(), "state"), "ready");
+    EXPECT_EQ(member(state(), "addresses").size(), 2U);
+    say(false);
+    said = why(tokyo, "shop");
+    EXPECT_FALSE(true_of(said, "served"));
+    EXPECT_NE(text_of(said, "cause").find("none of its addresses serves"), std::string::npos);
+    EXPECT_FALSE(text_of(said, "since").empty());
+    EXPECT_EQ(text_of(state(), "state"), "down");
+    tell(Json::array());
+    EXPECT_FALSE(state().contains("addresses"));
+}
+
 TEST_F(Asked, AUserWhoIsNotEntitledIsTheCause) {
     tree.add_app(center, "leaflets", {"tokyo"});
     tree.add_user(center, "anna", good_password);

@@ -373,15 +373,19 @@ std::string Tree::add_app(Node& at, const std::string& app, const std::vector<st
     EXPECT_TRUE(make_folders(dir).ok());
     const bool personal = true_of(more, "personal"); // a program and a folder a user
     const bool dataset = personal || true_of(more, "dataset");
+    const std::string url = text_of(more, "url"); // a server elsewhere
     std::string manifest = "[app]\nname = \"" + app + "\"\ntitle = \"The " + app + "\"\nkind = \"" +
-                           (dataset ? "process" : "static") + "\"\nmount = \"both\"\n" +
-                           text_of(more, "manifest");
+                           (dataset       ? "process"
+                            : url.empty() ? "static"
+                                          : "upstream") +
+                           "\"\nmount = \"both\"\n" + text_of(more, "manifest");
     manifest +=
         dataset
             ? std::string(personal ? "instance = \"user\"\n" : "") +
                   "[process]\ncommand = [\"/bin/cat\"]\nlisten = \"tcp:5232\"\n[data]\nscope = \"" +
                   (personal ? "user" : "app") + "\"\n"
-            : "[static]\nroot = \".\"\nindex = \"index.html\"\n";
+        : !url.empty() ? "[upstream]\nurls = [\"" + url + "\"]\n"
+                       : "[static]\nroot = \".\"\nindex = \"index.html\"\n";
     EXPECT_TRUE(write_file_durably(dir + "/hasp-app.toml", manifest, 0644).ok());
     EXPECT_TRUE(
         write_file_durably(dir + "/index.html", "the " + app + text_of(more, "text"), 0644).ok());

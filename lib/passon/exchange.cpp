@@ -174,9 +174,6 @@ void Exchange::release_up(bool reusable) {
         !up_->wire.blocked()) {
         Endpoint& home = up_->endpoint;
         up_->reused = true;
-        if (home.peer != nullptr) {
-            home.peer->served();
-        }
         home.put_idle(std::move(up_));
         return;
     }
@@ -196,6 +193,9 @@ void Exchange::end(bool keep) {
     }
     at_ = At::idle;
     write_log(now_us);
+    if (up_ && up_->endpoint.peer != nullptr && answer_.done()) {
+        up_->endpoint.peer->served();
+    }
     release_up(up_reusable_ && answer_.done());
     down_->finish(keep);
 }

@@ -42,7 +42,7 @@ class Peer {
     void connect_failed(const std::string& why); // at once
     void connected();                            // up again, when this request was the try
     void request_failed(const std::string& why); // counted: down with UpstreamHealth::errors
-    void served() { at.backoff_ms = 0; }
+    void served() { at.backoff_ms = at.down ? at.backoff_ms : 0; }
 
     // For HealthCheck, which is over. Empty: good.
     void checked(const std::string& why);

@@ -11,7 +11,7 @@ ControlStream::ControlStream(Core& core, ControlId id, std::unique_ptr<net::Conn
     : core_(core), id_(id), peer_(std::move(peer)), to_parent_(to_parent) {
     wire_.conn = std::move(conn);
     wire_.conn->set_owner(*this);
-    set_link_options(wire_.conn->fd(), core_.settings.link_silence_ms);
+    set_waiting_link_options(wire_.conn->fd(), core_.settings.link_silence_ms, 0);
 }
 
 ControlStream::~ControlStream() = default;

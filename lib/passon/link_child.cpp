@@ -69,7 +69,8 @@ class LinkChild::Opening final : public Mortal, public net::ConnOwner {
             return;
         }
         peer_ = std::move(*name);
-        set_link_options(conn.fd(), link_.core_.settings.link_silence_ms);
+        set_waiting_link_options(conn.fd(), link_.core_.settings.link_silence_ms,
+                                 control_ ? 0 : parked_test_s);
         std::string text = "POST /hasp/link/";
         text.append(control_ ? "control" : "park")
             .append(" HTTP/1.1\r\nHost: parent\r\nConnection: upgrade\r\nUpgrade: ");

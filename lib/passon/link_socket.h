@@ -12,6 +12,8 @@ namespace hasp::passon {
 
 inline constexpr std::string_view parent_key = "^parent";
 
+// Of a connection that carries requests: what is sent must be acknowledged within `silence_ms`, and
+// one on which nothing moves is tested in half of that.
 inline void set_link_options(int fd, std::int64_t silence_ms) {
     const auto timeout = static_cast<unsigned>(silence_ms);
     const int on = 1;
@@ -23,5 +25,21 @@ inline void set_link_options(int fd, std::int64_t silence_ms) {
     ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &idle_s, sizeof idle_s);
     ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
+
+// Of one that waits, perhaps for weeks: the control stream, whose heartbeats test the whole link,
+// and parked ones. Tests at the pace of those in use would cost an idle site hundreds of megabytes
+// a month. `every_s` 0: none by the kernel.
+inline void set_waiting_link_options(int fd, std::int64_t silence_ms, int every_s) {
+    set_link_options(fd, silence_ms);
+    const int on = every_s > 0 ? 1 : 0;
+    ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    if (every_s > 0) {
+        ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &every_s, sizeof every_s);
+    }
+}
+
+// A parked connection is tested by its child, often enough for a router between to remember it
+// (RFC 5382, REQ-5: not less than two hours and four minutes; many keep them for five minutes).
+inline constexpr int parked_test_s = 280;
 
 } // namespace hasp::passon

@@ -58,6 +58,10 @@ passon::Settings settings_of(const maint::Config& config, const std::string& coo
     s.access_flush_ms = config.log.access_flush_ms;
     s.cache_object_bytes_max = static_cast<std::size_t>(config.cache.object_kib_max) * 1024;
     s.cache_disconnected_s = config.cache.disconnected_s;
+    s.compress = {};
+    for (const std::string& one : web.compress) {
+        s.compress = s.compress.with(net::coding_of(one)); // checked with the config
+    }
     s.cookie = cookie;
     return s;
 }

@@ -253,6 +253,7 @@ registry::AppSpec Apps::spec_here(const AppRow& row, const run::Manifest& m) {
         m.instance == run::Instance::user ? registry::Instance::user : registry::Instance::app;
     spec.mount = mount_from(mount_name(m.mount));
     spec.strip_prefix = m.strip_prefix;
+    spec.compress = m.compress;
     spec.hosts = m.hosts;
     spec.identity = {m.identity.user, m.identity.name, m.identity.email, m.identity.groups};
     spec.prefix_header = m.identity.prefix;

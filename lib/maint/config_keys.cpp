@@ -1,6 +1,7 @@
 #include "config_keys.h"
 
 #include "base/text.h"
+#include "net/content_coding.h"
 #include "net/networks.h"
 
 namespace hasp::maint {
@@ -35,6 +36,10 @@ std::string check_app_host(std::string_view text) {
 std::string check_network(std::string_view text) {
     net::Networks one;
     return one.add(text).ok() ? "" : "is no network, for example 10.0.0.0/8 or 2001:db8::/32";
+}
+
+std::string check_coding(std::string_view text) {
+    return net::coding_of(text) != net::Coding::identity ? "" : "is none of br, zstd and gzip";
 }
 
 std::string check_path(std::string_view text) {
@@ -140,6 +145,10 @@ std::vector<ConfigKey> make_keys() {
                "How long one try to connect to an app or to another tier may take."),
         number("web", "whole_s", HASP_AT(web.whole_s), "seconds", 0, 7 * day_s,
                "How long a request may take from first to last byte. 0: any time."),
+        list("web", "compress", HASP_AT(web.compress), check_coding, "br, zstd, gzip",
+             "How answers of the apps that are served here are compressed for clients that take "
+             "it: text, JSON and the like, of 1400 bytes and more. An app opts out in its "
+             "manifest. Empty: nothing is compressed."),
 
         list("metrics", "listen", HASP_AT(metrics.listen), check_listen, "IP:PORT",
              "Where Prometheus reads /metrics, without a log-in and without TLS. Empty: nowhere."),

@@ -17,6 +17,8 @@ void BodyRelay::start(net::Framing from, std::uint64_t from_length, net::Framing
     decoder_.start(from, from_length);
     encoder_.start(to, to_length);
     copy_ = nullptr;
+    coder_.reset();
+    was_coded_ = false;
     tunnel_ = tunnel;
     done_ = false;
     wrote_ = false;
@@ -33,6 +35,9 @@ BodyRelay::Step BodyRelay::end_of_source(Wire::Fill fill) {
 }
 
 BodyRelay::Step BodyRelay::pump(Wire& from, Wire& to, std::string_view head) {
+    if (coder_) {
+        return pump_coded(from, to, head);
+    }
     for (int round = 0;; ++round) {
         if (round == rounds_max) {
             return Step::yield;

@@ -4,9 +4,12 @@
 
 #include "cache/store.h"
 #include "net/body.h"
+#include "net/content_coding.h"
 #include "wire.h"
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -29,6 +32,9 @@ class BodyRelay {
                std::uint64_t to_length, bool tunnel = false);
     // What is moved is given to `into` too, until it refuses; null: to nobody. After start().
     void copy_to(cache::Store::Writer* into) { copy_ = into; }
+    // What is moved goes through `coder` first; copy_to() gets what comes out of it. The body must
+    // leave chunked. The coder is freed with the end of the body. After start().
+    void code_with(std::unique_ptr<net::Coder> coder);
     // Moves what can be moved. `head` is written in front, in the same system call; it is copied if
     // the socket does not take it.
     Step pump(Wire& from, Wire& to, std::string_view head = {});
@@ -39,18 +45,34 @@ class BodyRelay {
     Step collect(Wire& from, std::string& into, std::size_t limit);
 
     bool done() const { return done_; }
+    // Of the body, out of the source.
     std::uint64_t moved() const { return decoder_.payload_bytes(); }
+    // Of the body, to the sink: what was moved, unless it was coded.
+    std::uint64_t sent() const { return was_coded_ ? coded_bytes_ : moved(); }
     // Something was given to the sink since start().
     bool wrote() const { return wrote_; }
     bool started() const { return decoder_.payload_bytes() > 0; }
 
   private:
     Step end_of_source(Wire::Fill fill);
+    Step pump_coded(Wire& from, Wire& to, std::string_view head);
+    bool decode_run(Wire& from);
+    net::Coder::Step code_run(Wire& from, std::span<char> out);
+    bool write_coded(Wire& to, std::string_view head, std::string_view coded, bool last);
     Step take(Wire& from, std::string* into, std::size_t limit);
 
     net::BodyDecoder decoder_;
     net::BodyEncoder encoder_;
     cache::Store::Writer* copy_ = nullptr;
+    // Of a body that is coded: payload at the front of the source's buffer that the coder has not
+    // taken, and the framing behind it.
+    std::unique_ptr<net::Coder> coder_;
+    std::size_t run_left_ = 0;
+    std::size_t run_tail_ = 0;
+    std::uint64_t coded_bytes_ = 0;
+    bool was_coded_ = false;
+    bool unflushed_ = false; // the coder may hold back what it took
+    bool flushing_ = false;
     bool tunnel_ = false;
     bool done_ = true;
     bool wrote_ = false;

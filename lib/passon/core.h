@@ -111,6 +111,7 @@ class Core {
     std::list<std::unique_ptr<ProxyGate>> gates;
     std::unordered_map<std::string, std::size_t> conns_by_address;
     bool draining = false;
+    std::size_t coders = 0; // of answers that are compressed now
     // Ends with the core: callbacks of the keeper hold a weak pointer to it.
     std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 

@@ -4,7 +4,8 @@
 // → send → answer → end. Each step either goes on or waits for exactly one event; on_* are the
 // events. The files: exchange.cpp (life, limits of time), exchange_route.cpp, exchange_check.cpp,
 // exchange_acquire.cpp, exchange_upstream.cpp, exchange_headers.cpp, exchange_send.cpp,
-// exchange_answer.cpp, exchange_tunnel.cpp, exchange_own.cpp, exchange_static.cpp, and of the cache
+// exchange_answer.cpp, exchange_tunnel.cpp, exchange_own.cpp, exchange_static.cpp,
+// exchange_code.cpp (is it compressed?), and of the cache
 // exchange_cache.cpp (is it there?), exchange_stored.cpp (send it), exchange_keep.cpp (store it).
 #pragma once
 
@@ -13,6 +14,7 @@
 #include "body_relay.h"
 #include "endpoint.h"
 #include "identity_cache.h"
+#include "net/content_coding.h"
 #include "net/fields.h"
 #include "net/head.h"
 #include "net/timer.h"
@@ -192,6 +194,16 @@ class Exchange {
     void open_static(std::string_view path);
     void send_file();
 
+    // exchange_code.cpp
+    void choose_coding(const net::AnswerHead& answer);
+    bool may_be_coded(const net::AnswerHead& answer) const;
+    bool is_led_here() const;
+    net::Coding coding_taken() const;
+    bool shows_coded(std::string_view etag) const;
+    std::unique_ptr<net::Coder> take_coder(std::uint64_t length);
+    void write_coding_fields(net::HeadWriter& out, const net::Headers& answer) const;
+    void send_coded_file();
+
     // exchange_cache.cpp
     void seek();
     bool ask_cache();
@@ -317,6 +329,7 @@ class Exchange {
     BodyRelay answer_;
     std::unique_ptr<StaticFile> file_;
     CacheUse cached_;
+    net::Coding coding_ = net::Coding::identity; // that is put on the answer here
     std::string own_body_;
     bool notice_asked_ = false;
     std::string_view head_text_; // of a file's answer, in core_.head_out, until its first write
@@ -342,6 +355,9 @@ class Exchange {
     bool answered_ = false;       // the answer's head has gone to the client
     bool for_app_ = false;        // ours, but the answer of a static app: it is metered as one
     bool up_reusable_ = false;    // after the answer
+    bool varies_ = false;         // another client might get the answer in another coding
+    bool marked_ = false;         // a 304 confirms what was coded here
+    bool holds_coder_ = false;    // it counts in core_.coders
     bool keep_ = true;
     bool by_credential_ = false; // the identity came from Authorization, which no app may see
     bool continue_due_ = false;

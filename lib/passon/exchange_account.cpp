@@ -8,7 +8,7 @@ namespace hasp::passon {
 // What this exchange moved over links: on the side where it came from, and on that where it went.
 void Exchange::count_link_bytes() {
     const std::uint64_t request = request_.moved();
-    const std::uint64_t answer = answer_.moved() + own_bytes_;
+    const std::uint64_t answer = answer_.sent() + own_bytes_;
     if (down_->from() != From::user) {
         LinkBytes& side =
             down_->from() == From::parent ? core_.counters.parent : core_.counters.children;
@@ -41,7 +41,7 @@ void Exchange::write_log(std::int64_t now_us) {
     line.path = text.substr(log_method_ + log_host_);
     line.status = status_;
     line.bytes_in = request_.moved();
-    line.bytes_out = answer_.moved() + own_bytes_;
+    line.bytes_out = answer_.sent() + own_bytes_;
     line.duration_us = now_us - boot_us_;
     line.served = served_;
     line.cache = cache_word();
@@ -67,7 +67,7 @@ void Exchange::write_usage(billing::UsageKind kind, bool last, std::int64_t now_
     record.served = here ? billing::Served::here : billing::Served::parent;
     record.status = static_cast<std::uint16_t>(status_);
     const std::uint64_t in = request_.moved();
-    const std::uint64_t out = answer_.moved() + own_bytes_;
+    const std::uint64_t out = answer_.sent() + own_bytes_;
     const bool whole = for_app_ || at_ == At::tunnel ||
                        (at_ == At::file     ? file_->offset == file_->end
                         : at_ == At::stored ? cached_.left == 0

@@ -170,6 +170,14 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
         case net::Name::content_length:
         case net::Name::x_request_id:
             continue;
+        case net::Name::etag:
+            if (coding_ != net::Coding::identity || marked_) {
+                core_.text.clear();
+                net::append_coded_etag(core_.text, field.value);
+                out.field("ETag", core_.text);
+                continue;
+            }
+            break;
         case net::Name::set_cookie:
             // Cleaned where it enters the tree and again where the user is: no tier need trust
             // another's word for it.
@@ -187,7 +195,8 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
         case net::Name::other:
             // Set-Cookie2 (RFC 2965) was Set-Cookie without our rules for it.
             if ((field.name.size() > 5 && iequals(field.name.substr(0, 5), "hasp-")) ||
-                iequals(field.name, "set-cookie2")) {
+                iequals(field.name, "set-cookie2") ||
+                (coding_ != net::Coding::identity && iequals(field.name, "accept-ranges"))) {
                 continue;
             }
             break;
@@ -230,11 +239,14 @@ bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing fra
     if (verdict_ == registry::Verdict::here) {
         write_mapped_answer(out);
     }
+    if (varies_) {
+        write_coding_fields(out, answer.headers);
+    }
     if (answer.switched) {
         out.block("Connection: upgrade\r\nUpgrade: websocket\r\n");
     } else {
-        const bool announces =
-            framing == net::Framing::none && answer.has_length && answer.status != 204;
+        const bool announces = framing == net::Framing::none && answer.has_length &&
+                               answer.status != 204 && coding_ == net::Coding::identity;
         if (announces) {
             out.framing(net::Framing::length, answer.content_length);
         } else {
@@ -277,6 +289,9 @@ void Exchange::relay_answer(std::size_t head_bytes) {
             return;
         }
     }
+    if (!from_tier) {
+        choose_coding(answer);
+    }
     if (cached_.on && take_for_cache(answer, head_bytes)) {
         return;
     }
@@ -302,6 +317,11 @@ void Exchange::relay_answer(std::size_t head_bytes) {
     if (framing == net::Framing::chunked || framing == net::Framing::until_close) {
         framing = head.version_minor == 0 ? net::Framing::until_close : net::Framing::chunked;
     }
+    std::unique_ptr<net::Coder> coder;
+    if (coding_ != net::Coding::identity && framing != net::Framing::none) {
+        coder = take_coder(answer.has_length ? answer.content_length : 0);
+        framing = coder ? net::Framing::chunked : framing;
+    }
     keep_ = keep_ && framing != net::Framing::until_close &&
             (head.framing == net::Framing::none || request_.done()) && !core_.draining;
     // Content of a request that has none by its meaning (RFC 9110 §9.3.1) may still lie unread at
@@ -317,6 +337,9 @@ void Exchange::relay_answer(std::size_t head_bytes) {
         return;
     }
     answer_.start(answer.framing, answer.content_length, framing, answer.content_length);
+    if (coder) {
+        answer_.code_with(std::move(coder));
+    }
     if (core_.cache && !net::is_safe(head.method)) {
         forget_changed(answer, text);
     } else if (cached_.on) {

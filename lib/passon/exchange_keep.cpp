@@ -213,9 +213,17 @@ void Exchange::update_by_head(const net::AnswerHead& answer) {
     CacheUse& use = cached_;
     const std::string_view etag = answer.headers.value(net::Name::etag);
     const std::string_view modified = answer.headers.value(net::Name::last_modified);
-    const bool same = (etag.empty() || etag == use.etag) &&
-                      (modified.empty() || modified == use.modified) &&
-                      (!answer.has_length || answer.content_length == use.entry->body_bytes());
+    const bool coded = coding_ != net::Coding::identity; // then the length is not that of the body
+    core_.text.clear();
+    if (coded) {
+        net::append_coded_etag(core_.text, etag);
+    } else {
+        core_.text.append(etag);
+    }
+    const bool same =
+        (etag.empty() || core_.text == use.etag) &&
+        (modified.empty() || modified == use.modified) &&
+        (coded || !answer.has_length || answer.content_length == use.entry->body_bytes());
     if (!same) {
         core_.cache->store().drop(use.entry);
         use.entry.reset();

@@ -86,6 +86,15 @@ bool is_condition(net::Name id) {
            id == net::Name::if_range;
 }
 
+// Conditions may name the tag of an answer that was coded here; the app knows its own. Not
+// If-Range: a part of its answer is no part of what was coded.
+bool may_name_coded(const net::Header& field) {
+    return (field.id == net::Name::if_none_match || field.id == net::Name::if_match ||
+            (field.id == net::Name::other && field.name.size() == 2 &&
+             iequals(field.name, "if"))) &&
+           net::has_coded_etag(field.value);
+}
+
 void if_any(net::HeadWriter& out, std::string_view name, std::string_view value) {
     if (!name.empty() && !value.empty()) {
         out.field(name, value);
@@ -193,6 +202,12 @@ bool Exchange::write_request_head(std::string_view& text) {
                                          : core_.is_mapped(field.id)) {
             continue;
         }
+        if (here && may_name_coded(field)) {
+            core_.text.clear();
+            net::append_uncoded_etags(core_.text, field.value);
+            out.field(field.name, core_.text);
+            continue;
+        }
         if (field.id == net::Name::max_forwards && head.method == net::Method::options) {
             out.field("Max-Forwards", parse_max_forwards(field.value).value_or(1) - 1);
             continue;
@@ -216,7 +231,11 @@ bool Exchange::write_request_head(std::string_view& text) {
     core_.text.append(snapshot_->tier());
     out.field("Via", core_.text);
     if (cached_.validating) {
-        parsed_if_any(out, "If-None-Match", cached_.etag);
+        core_.text.clear();
+        if (here) {
+            net::append_uncoded_etags(core_.text, cached_.etag);
+        }
+        parsed_if_any(out, "If-None-Match", here ? std::string_view(core_.text) : cached_.etag);
         parsed_if_any(out, "If-Modified-Since", cached_.modified);
     }
     out.trusted("X-Request-Id", request_id());

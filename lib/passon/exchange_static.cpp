@@ -1,4 +1,5 @@
-// Static apps: conditional requests, one range, HEAD, index files (RFC 9110 §13, §14).
+// Static apps: coded forms beside the files, conditional requests, one range, HEAD, index files
+// (RFC 9110 §13, §14).
 #include "exchange.h"
 
 #include "core.h"
@@ -20,7 +21,7 @@ constexpr std::size_t chunk_bytes = 64 * 1024;
 constexpr int rounds_max = 8; // 512 KiB in one turn of the loop
 
 struct Validators {
-    std::array<char, 64> etag{};
+    std::array<char, 72> etag{};
     std::string_view etag_text;
     std::array<char, 29> modified{};
     std::int64_t modified_s = 0;
@@ -28,14 +29,16 @@ struct Validators {
 
     // The change time is in it because releases have normalised modification times: two releases of
     // a file may share size and date.
-    explicit Validators(const struct stat& file) : modified_s(file.st_mtim.tv_sec) {
-        const int size =
-            std::snprintf(etag.data(), etag.size(), "\"%llx-%llx-%llx\"",
-                          static_cast<unsigned long long>(file.st_size),
-                          static_cast<unsigned long long>(file.st_mtim.tv_sec) * 1'000'000'000ULL +
-                              static_cast<unsigned long long>(file.st_mtim.tv_nsec),
-                          static_cast<unsigned long long>(file.st_ctim.tv_sec) * 1'000'000'000ULL +
-                              static_cast<unsigned long long>(file.st_ctim.tv_nsec));
+    // A coded form of a file has a tag of its own, also where all of these are the same.
+    Validators(const struct stat& file, net::Coding coding) : modified_s(file.st_mtim.tv_sec) {
+        const int size = std::snprintf(
+            etag.data(), etag.size(), "\"%llx-%llx-%llx%s%s\"",
+            static_cast<unsigned long long>(file.st_size),
+            static_cast<unsigned long long>(file.st_mtim.tv_sec) * 1'000'000'000ULL +
+                static_cast<unsigned long long>(file.st_mtim.tv_nsec),
+            static_cast<unsigned long long>(file.st_ctim.tv_sec) * 1'000'000'000ULL +
+                static_cast<unsigned long long>(file.st_ctim.tv_nsec),
+            coding == net::Coding::identity ? "" : "-", net::coding_name(coding).data());
         etag_text = {etag.data(), static_cast<std::size_t>(size)};
         modified = net::format_http_date(modified_s);
     }
@@ -50,7 +53,9 @@ Condition condition_of(const net::Headers& headers, const Validators& is, std::i
         return net::parse_http_date(headers.value(name), now_s);
     };
     if (headers.has(Name::if_match)) {
-        if (!net::etag_listed(headers.value(Name::if_match), is.etag_text, true)) {
+        std::string tags;
+        net::append_uncoded_etags(tags, headers.value(Name::if_match));
+        if (!net::etag_listed(tags, is.etag_text, true)) {
             return Condition::failed;
         }
     } else if (const auto until = date(Name::if_unmodified_since);
@@ -58,9 +63,10 @@ Condition condition_of(const net::Headers& headers, const Validators& is, std::i
         return Condition::failed;
     }
     if (headers.has(Name::if_none_match)) {
-        return net::etag_listed(headers.value(Name::if_none_match), is.etag_text, false)
-                   ? Condition::not_modified
-                   : Condition::none;
+        std::string tags;
+        net::append_uncoded_etags(tags, headers.value(Name::if_none_match));
+        return net::etag_listed(tags, is.etag_text, false) ? Condition::not_modified
+                                                           : Condition::none;
     }
     const auto since = date(Name::if_modified_since);
     return since && is.modified_s <= *since ? Condition::not_modified : Condition::none;
@@ -125,7 +131,20 @@ void Exchange::open_static(std::string_view path) {
         notice(Notice::nowhere);
         return;
     }
-    const Validators is(file);
+    const net::CodingSet beside = core_.static_roots->coded_beside(app_.static_root(), relative);
+    net::Coding stored = net::choose_coding(head.headers, beside);
+    if (stored != net::Coding::identity) {
+        Fd coded = open_beneath(root, relative + std::string(net::coding_suffix(stored)));
+        struct stat found {};
+        if (coded && ::fstat(coded.get(), &found) == 0 && S_ISREG(found.st_mode)) {
+            fd = std::move(coded);
+            file = found;
+        } else {
+            stored = net::Coding::identity;
+        }
+    }
+    const std::string_view type = content_type_of(relative);
+    const Validators is(file, stored);
     const auto size = static_cast<std::uint64_t>(file.st_size);
     const Condition condition = condition_of(head.headers, is, wall_us_ / 1'000'000);
     int status = 200;
@@ -145,20 +164,47 @@ void Exchange::open_static(std::string_view path) {
             part = ranges.ranges[0];
         }
     }
+    const bool codable = stored == net::Coding::identity && app_.compress() &&
+                         !core_.settings.compress.empty() &&
+                         size >= core_.settings.compress_bytes_min && net::is_compressible(type);
+    varies_ = codable || !beside.empty();
+    if (codable && status == 200) {
+        coding_ = coding_taken();
+    }
+    marked_ = status == 304 && shows_coded(is.etag_text);
     const bool has_body = status == 200 || status == 206;
     const std::uint64_t length = has_body ? (ranged ? part.size() : size) : 0;
+    std::unique_ptr<net::Coder> coder;
+    if (coding_ != net::Coding::identity && head.method == net::Method::get) {
+        coder = take_coder(size);
+    }
+    const bool coded = coding_ != net::Coding::identity;
     keep_ = keep_ && request_body_done() && !core_.draining;
     status_ = status;
     net::HeadWriter out(core_.head_out);
     out.status_line(status);
     out.trusted("Date", core_.http_date());
-    out.trusted("ETag", is.etag_text);
+    core_.text.clear();
+    if (coded || marked_) {
+        net::append_coded_etag(core_.text, is.etag_text);
+    } else {
+        core_.text.append(is.etag_text);
+    }
+    out.trusted("ETag", core_.text);
+    if (varies_) {
+        out.trusted("Vary", "Accept-Encoding");
+    }
     out.trusted("Last-Modified", is.modified_text());
     out.trusted("Cache-Control",
                 app_.access() == registry::Access::open ? "no-cache" : "private, no-cache");
     if (has_body) {
-        out.trusted("Content-Type", content_type_of(relative));
-        out.trusted("Accept-Ranges", "bytes");
+        out.trusted("Content-Type", type);
+        if (coded || stored != net::Coding::identity) {
+            out.trusted("Content-Encoding", net::coding_name(coded ? coding_ : stored));
+        }
+        if (!coded) {
+            out.trusted("Accept-Ranges", "bytes");
+        }
     }
     out.trusted("X-Content-Type-Options", "nosniff");
     tell_request_id(out);
@@ -172,7 +218,9 @@ void Exchange::open_static(std::string_view path) {
                                                    static_cast<unsigned long long>(size));
         out.trusted("Content-Range", {text, static_cast<std::size_t>(written)});
     }
-    if (status != 304) {
+    if (coder) {
+        out.framing(net::Framing::chunked, 0);
+    } else if (status != 304 && !coded) {
         out.framing(net::Framing::length, length);
     }
     write_connection_field(out, head, keep_);
@@ -184,6 +232,8 @@ void Exchange::open_static(std::string_view path) {
     file_ = std::make_unique<StaticFile>();
     file_->fd = std::move(fd);
     file_->offset = ranged ? part.first : 0;
+    file_->coder = std::move(coder);
+    file_->framing.start(net::Framing::chunked);
     file_->end = head.method == net::Method::head ? file_->offset : file_->offset + length;
     at_ = At::file;
     answered_ = true;
@@ -192,6 +242,10 @@ void Exchange::open_static(std::string_view path) {
 }
 
 void Exchange::send_file() {
+    if (coding_ != net::Coding::identity) {
+        send_coded_file();
+        return;
+    }
     Wire& to = down_->wire;
     if (to.blocked() && !head_text_.empty()) {
         to.write(head_text_);

@@ -7,6 +7,7 @@
 #include <array>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -79,6 +80,26 @@ int StaticRoots::root(std::string_view path) {
         roots_.clear();
     }
     return roots_.emplace(name, std::move(fd)).first->second.get();
+}
+
+net::CodingSet StaticRoots::coded_beside(std::string_view path, const std::string& relative) {
+    name_.assign(path).append("/").append(relative);
+    if (const auto found = coded_.find(name_); found != coded_.end()) {
+        return found->second;
+    }
+    net::CodingSet out;
+    for (const net::Coding one : {net::Coding::gzip, net::Coding::zstd, net::Coding::br}) {
+        const Fd fd = open_beneath(root(path), relative + std::string(net::coding_suffix(one)));
+        struct stat file {};
+        if (fd && ::fstat(fd.get(), &file) == 0 && S_ISREG(file.st_mode)) {
+            out = out.with(one);
+        }
+    }
+    if (coded_.size() >= files_max) {
+        coded_.clear();
+    }
+    coded_.emplace(name_, out);
+    return out;
 }
 
 Fd open_beneath(int root, const std::string& relative) {

@@ -61,6 +61,7 @@ Status read_app(const ManifestReader& in, Manifest& m) {
                          {{{"both", Mount::both}, {"host", Mount::host}, {"path", Mount::path}}});
     m.strip_prefix = in.flag("app", "strip_prefix", m.kind != Kind::process);
     m.trusted_path = in.flag("app", "trusted_path", true);
+    m.compress = in.flag("app", "compress", true);
     m.instance = choice<Instance, 2>(in.text("app", "instance"),
                                      {{{"app", Instance::app}, {"user", Instance::user}}});
     m.handover =

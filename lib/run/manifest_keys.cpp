@@ -30,6 +30,14 @@ const std::vector<KeyRow>& manifest_keys() {
          "Whether the app is trusted so far that its pages may share the portal's origin, as they "
          "do "
          "under /apps/NAME. It travels with the app; mount says where the app is served."},
+        {"app", "compress", "boolean", "", "true", "",
+         "Whether hasp compresses the app's answers (text, JSON and the like) for clients that "
+         "take "
+         "it. False for an app whose pages hold both a secret and what the request said, if it "
+         "does "
+         "not hide the secret's length and value itself (the attack is called BREACH). An answer "
+         "with Content-Encoding or Cache-Control: no-transform is never touched, and files that "
+         "stand compressed in the release are sent in any case."},
         {"app", "instance", "app | user", "", "app", "",
          "One process for all users, or one for each."},
         {"app", "handover", "overlap | exclusive", "", "overlap", "",

@@ -38,7 +38,8 @@ struct Config {
         std::int64_t answer_head_s = 120;
         std::int64_t keepalive_s = 75;
         std::int64_t connect_ms = 5'000;
-        std::int64_t whole_s = 0; // 0: none
+        std::int64_t whole_s = 0;                                   // 0: none
+        std::vector<std::string> compress = {"br", "zstd", "gzip"}; // empty: nothing is
     } web;
     struct Upstream {
         std::string ca;

@@ -2,6 +2,7 @@
 // it says so.
 #pragma once
 
+#include "net/content_coding.h"
 #include "net/networks.h"
 
 #include <cstddef>
@@ -78,6 +79,11 @@ struct Settings {
     // that.
     std::int64_t cache_disconnected_s = 7 * 86'400;
     std::int64_t cache_wait_ms = 5'000; // for the same answer on its way to another
+    // Codings by which this tier compresses answers of the apps that it serves; empty: none.
+    net::CodingSet compress = net::CodingSet::all();
+    // Of known length, shorter answers are left as they are: they fit into one packet.
+    std::size_t compress_bytes_min = 1'400;
+    std::size_t coders_max = 128; // at work at once; beyond them answers go out as they are
     // Names. A cookie whose name begins with one of hasp's prefixes belongs to hasp: no app sees or
     // sets it.
     std::string cookie = "hasp-session"; // over TLS it is "__Host-" + cookie

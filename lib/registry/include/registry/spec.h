@@ -101,6 +101,7 @@ struct AppSpec {
     std::string static_root;   // absolute folder
     std::string static_index = "index.html";
     bool static_spa = false; // a missing page is answered with the index
+    bool compress = true;    // its answers may be compressed on their way
     UpstreamSpec upstream;
     HeaderMap headers;
     std::string dial_path; // folder of the dial sockets: DIR/APP.sock or DIR/APP/USER.sock

@@ -119,6 +119,7 @@ struct Manifest {
     Mount mount = Mount::both;
     bool strip_prefix = true; // default false for kind = process
     bool trusted_path = true;
+    bool compress = true; // on the way to clients that take it
     Instance instance = Instance::app;
     Handover handover = Handover::overlap;
     DataChange on_data_change = DataChange::live;

@@ -8,7 +8,7 @@ from harness.case import TreeCase, main
 
 PAGE = b"<p>the same line, many times</p>\n" * 20_000
 SERVER = '''
-import http.server, time
+import http.server
 PAGE = b"<p>the same line, many times</p>\\n" * 20_000
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -25,7 +25,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"d\\r\\ndata: first\\n\\n\\r\\n")
         self.wfile.flush()
-        time.sleep(600)
+        self.rfile.read(1)
 http.server.ThreadingHTTPServer(("127.0.0.1", 8000), Handler).serve_forever()
 '''
 

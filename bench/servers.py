@@ -66,7 +66,9 @@ class Servers:
 
     def _tree(self, chain, config: str, apps: dict) -> Tree:
         os.sched_setaffinity(0, {SERVER_CORE})  # inherited by the tiers that are started now
-        tree = self._keep(Tree(chain, gates=False, tls=True, config=self.config + config))
+        # Bodies as they are, as the peer sends them; lines without a section are of [web].
+        plain = "compress = []\n"
+        tree = self._keep(Tree(chain, gates=False, tls=True, config=plain + self.config + config))
         os.sched_setaffinity(0, {SERVER_CORE, LOAD_CORE})
         for name, url in apps.items():
             tree.top.upstream_app(name, url)

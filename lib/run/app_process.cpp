@@ -19,8 +19,8 @@
 namespace hasp::run {
 namespace {
 
-constexpr rlim_t bytes_per_mb = 1024 * 1024;
-constexpr std::size_t proc_file_bytes_max = 64 * 1024;
+constexpr rlim_t rlim_per_mb = 1024 * 1024;
+constexpr std::size_t children_file_bytes_max = 64 * 1024;
 constexpr int rounds_max = 100; // of killing what forks meanwhile
 
 // Tasks of this uid that exist already: the kernel counts them against RLIMIT_NPROC, and without a
@@ -60,10 +60,10 @@ void limit(__rlimit_resource resource, rlim_t value) {
     ::syscall(SYS_close_range, 3U, ~0U, 0U);
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_NOFILE, static_cast<rlim_t>(options.limits.files));
-    limit(RLIMIT_FSIZE, static_cast<rlim_t>(options.limits.file_size_mb) * bytes_per_mb);
+    limit(RLIMIT_FSIZE, static_cast<rlim_t>(options.limits.file_size_mb) * rlim_per_mb);
     limit(RLIMIT_NPROC, static_cast<rlim_t>(options.limits.processes) + tasks);
     if (options.limit_data) {
-        limit(RLIMIT_DATA, static_cast<rlim_t>(options.limits.memory_mb) * bytes_per_mb);
+        limit(RLIMIT_DATA, static_cast<rlim_t>(options.limits.memory_mb) * rlim_per_mb);
     }
     ::signal(SIGPIPE, SIG_DFL);
     sigset_t none;
@@ -112,7 +112,7 @@ void end_descendants() {
     const std::string list =
         "/proc/self/task/" + std::to_string(static_cast<long>(::syscall(SYS_gettid))) + "/children";
     for (int round = 0; round < rounds_max; ++round) {
-        const auto children = read_file(list, proc_file_bytes_max);
+        const auto children = read_file(list, children_file_bytes_max);
         if (!children || trim(*children).empty()) {
             return;
         }

@@ -21,6 +21,7 @@ constexpr std::size_t hosts_of_app_max = 16;
 constexpr std::size_t title_bytes_max = 200;
 constexpr std::size_t release_bytes_max = 128;
 constexpr std::size_t description_bytes_max = 1'000;
+constexpr std::size_t address_why_bytes_max = 500;
 
 const char* mount_name(run::Mount mount) {
     return mount == run::Mount::host ? "host" : mount == run::Mount::path ? "path" : "both";
@@ -296,11 +297,15 @@ registry::AppSpec Apps::spec_here(const AppRow& row, const run::Manifest& m) {
 
 void Apps::upstream_said(const Json& head) {
     const std::string app = text_of(head, "app");
+    if (!manifests_.contains(app)) {
+        return;
+    }
     std::vector<Address> addresses;
     for (const Json& one : member(head, "addresses")) {
         if (addresses.size() < registry::upstream_addresses_max) {
             addresses.push_back({text_of(one, "address"), true_of(one, "up"),
-                                 int_of(one, "since_us"), text_of(one, "why")});
+                                 int_of(one, "since_us"),
+                                 text_of(one, "why").substr(0, address_why_bytes_max)});
         }
     }
     const bool well =

@@ -254,6 +254,12 @@ struct Keeper::Impl {
             children_stale = true;
             delegation->child_connected(neighbour);
         } else {
+            // Its last report may be old: it says nothing while nothing changes.
+            const std::int64_t silent_us = clock.boot_us() - links.heard_us(neighbour);
+            if (const Status kept = store.heard(neighbour, clock.wall_us() - silent_us);
+                !kept.ok()) {
+                log.error("report.keep", kept.error().message, {{"tier", neighbour}});
+            }
             delegation->child_gone(neighbour);
         }
         files->neighbour_changed(neighbour, connected);

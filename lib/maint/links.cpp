@@ -42,6 +42,14 @@ bool Links::connected(const std::string& neighbour) const {
     return find(neighbour) != nullptr;
 }
 
+std::int64_t Links::heard_us(const std::string& neighbour) const {
+    if (const Link* link = find(neighbour); link != nullptr) {
+        return link->heard_us;
+    }
+    const auto gone = heard_us_.find(neighbour);
+    return gone == heard_us_.end() ? 0 : gone->second;
+}
+
 std::int64_t Links::rtt_ms(const std::string& neighbour) const {
     const Link* link = find(neighbour);
     return link == nullptr ? -1 : link->rtt_ms;
@@ -314,6 +322,7 @@ void Links::drop(LinkId id, const Error& why) {
     }
     const std::string neighbour = at->second.neighbour;
     const bool was = at->second.hello;
+    heard_us_[neighbour] = std::max(heard_us_[neighbour], at->second.heard_us);
     links_.erase(at);
     std::vector<Reply> lost;
     for (auto q = questions_.begin(); q != questions_.end();) {

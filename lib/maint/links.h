@@ -74,6 +74,9 @@ class Links {
 
     const trust::TierName& me() const { return me_; }
     bool connected(const std::string& neighbour) const;
+    // Boot time at which a byte came from it last, also over a link that is gone; 0: never in this
+    // run.
+    std::int64_t heard_us(const std::string& neighbour) const;
     // Milliseconds of the last heartbeat, -1 before the first.
     std::int64_t rtt_ms(const std::string& neighbour) const;
     // Whether a linked neighbour has this one, and we too.
@@ -145,6 +148,7 @@ class Links {
     std::int64_t heartbeat_us_;
     std::vector<std::string> features_; // of ours
     std::map<LinkId, Link> links_;
+    std::map<std::string, std::int64_t> heard_us_; // of neighbours whose link is gone
     std::map<std::uint64_t, Question> questions_;
     std::uint64_t next_question_ = 1;
     std::map<std::string, Handler> handlers_;

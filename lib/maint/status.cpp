@@ -131,11 +131,14 @@ Json children_json(const StatusSources& from) {
     auto rows = from.store.children();
     for (const ChildRow& child : rows.ok() ? *rows : std::vector<ChildRow>{}) {
         const bool up = from.links.connected(child.name);
+        // While it is linked, its heartbeats count; else what was written down when it went dark.
+        const std::int64_t silent_us = from.clock.boot_us() - from.links.heard_us(child.name);
+        const std::int64_t seen_us = up ? from.clock.wall_us() - silent_us : child.seen_us;
         Json entry{
             {"name", child.name},
             {"state", child.state == "enrolled" ? (up ? "up" : "dark") : child.state},
             {"since", rfc3339(child.since_us)},
-            {"last_seen", child.seen_us > 0 ? Json(rfc3339(child.seen_us)) : Json()},
+            {"last_seen", seen_us > 0 ? Json(rfc3339(seen_us)) : Json()},
             {"desired", {{"epoch", child.epoch}, {"generation", child.desired_generation}}},
             {"reached", {{"generation", child.reached_generation}, {"lease", child.reached_lease}}},
             {"lease", child.lease_number}};

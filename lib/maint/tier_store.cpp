@@ -107,6 +107,12 @@ Status TierStore::seen(const std::string& child, std::int64_t at_us, std::int64_
                      tenant_, child, at_us, generation, lease, report));
 }
 
+Status TierStore::heard(const std::string& child, std::int64_t at_us) {
+    return store::done(db_->execute("UPDATE maint_children SET seen_us = MAX(seen_us, ?3) "
+                                    "WHERE tenant = ?1 AND name = ?2",
+                                    tenant_, child, at_us));
+}
+
 Status TierStore::put_invitation(const InvitationRow& r) {
     return store::done(db_->execute(
         "INSERT INTO maint_invitations (tenant, id, child, secret_sha256, not_after_us, used_by) "

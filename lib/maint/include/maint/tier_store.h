@@ -138,6 +138,8 @@ class TierStore {
     Result<std::vector<ChildRow>> children();
     Result<std::optional<ChildRow>> child(const std::string& name);
     Status put_child(const ChildRow& row);
+    // A child was there at that time, without a report.
+    Status heard(const std::string& child, std::int64_t at_us);
     Status seen(const std::string& child, std::int64_t at_us, std::int64_t generation,
                 std::int64_t lease, const std::string& report);
 

@@ -231,6 +231,10 @@ bool if_range_matches(const net::Headers& request, const net::Headers& stored, s
     if (field->value.starts_with('"')) {
         return field->value == stored.value(Name::etag);
     }
+    // Of one text there are many codings, and all have its date.
+    if (stored.has(Name::content_encoding) && !stored.value(Name::etag).starts_with('"')) {
+        return false;
+    }
     const auto asked = net::parse_http_date(field->value, now_s);
     const auto changed = net::parse_http_date(stored.value(Name::last_modified), now_s);
     return asked && changed && *asked == *changed;
@@ -260,19 +264,27 @@ bool is_not_stored(const net::Header& field) {
     }
 }
 
+namespace {
+// About the bytes that are stored, which a newer head does not bring along.
+bool is_of_body(const net::Header& field) {
+    return field.id == Name::content_encoding || field.id == Name::content_range;
+}
+} // namespace
+
 void merge_fields(const net::Headers& stored, const net::Headers& newer, std::string& out) {
     const auto line = [&out](const net::Header& field) {
         out.append(field.name).append(": ").append(field.value).append("\r\n");
     };
     for (const net::Header& field : stored) {
         // A validator's answer tells its own age.
-        if (is_not_stored(field) || field.id == Name::age || newer.find(field.name) != nullptr) {
+        if (is_not_stored(field) || field.id == Name::age ||
+            (newer.find(field.name) != nullptr && !is_of_body(field))) {
             continue;
         }
         line(field);
     }
     for (const net::Header& field : newer) {
-        if (!is_not_stored(field)) {
+        if (!is_not_stored(field) && !is_of_body(field)) {
             line(field);
         }
     }

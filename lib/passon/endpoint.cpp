@@ -2,6 +2,7 @@
 
 #include "core.h"
 #include "exchange.h"
+#include "link_socket.h"
 
 #include <algorithm>
 
@@ -93,6 +94,9 @@ std::unique_ptr<UpstreamConn> Endpoint::take_idle() {
         // connection should have.
         if (conn->wire.conn->open() &&
             (!conn->wire.conn->readable() || conn->wire.fill() == Wire::Fill::again)) {
+            if (kind_ == EndpointKind::child) {
+                set_link_options(conn->wire.conn->fd(), core_.settings.link_silence_ms);
+            }
             return conn;
         }
         core_.bury(std::move(conn));
@@ -112,6 +116,7 @@ void Endpoint::put_idle(std::unique_ptr<UpstreamConn> conn) {
     }
     idle_.push_back(std::move(conn));
     if (kind_ == EndpointKind::child) {
+        set_waiting_link_options(idle_.back()->wire.conn->fd(), core_.settings.link_silence_ms, 0);
         ++core_.counters.parked;
         if (Exchange* waiting = next_waiting(); waiting != nullptr) {
             waiting->on_turn();

@@ -196,7 +196,7 @@ void Exchange::end(bool keep) {
     }
     at_ = At::idle;
     write_log(now_us);
-    if (up_ && up_->endpoint.peer != nullptr && answer_.done()) {
+    if (up_ && up_->endpoint.peer != nullptr && answered_ && answer_.done()) {
         up_->endpoint.peer->served();
     }
     release_up(up_reusable_ && answer_.done());

@@ -236,6 +236,7 @@ class Exchange {
     void confirm(const net::AnswerHead& answer, std::size_t head_bytes);
     void update_by_head(const net::AnswerHead& answer);
     bool merge_answer(const net::AnswerHead& answer);
+    bool may_stay_stored(const net::AnswerHead& now) const;
     std::string vary_text(std::string_view name) const;
     bool varies_on_ours(const net::Headers& answer) const;
     void choose_scope(const net::AnswerHead& answer);
@@ -351,6 +352,7 @@ class Exchange {
     bool retried_ = false;
     bool request_broken_ = false; // the upstream takes no more of the request
     bool started_ = false;        // the app was started (or asked for) already
+    std::int64_t asked_ms_ = 0;   // since when the app is waited for
     bool sent_bytes_ = false;     // of the request's body, to the upstream
     bool answered_ = false;       // the answer's head has gone to the client
     bool for_app_ = false;        // ours, but the answer of a static app: it is metered as one

@@ -246,7 +246,7 @@ bool Exchange::write_answer_head(const net::AnswerHead& answer, net::Framing fra
         out.block("Connection: upgrade\r\nUpgrade: websocket\r\n");
     } else {
         const bool announces = framing == net::Framing::none && answer.has_length &&
-                               answer.status != 204 && coding_ == net::Coding::identity;
+                               answer.status != 204 && coding_ == net::Coding::identity && !marked_;
         if (announces) {
             out.framing(net::Framing::length, answer.content_length);
         } else {
@@ -376,6 +376,7 @@ void Exchange::answer_step(BodyRelay::Step step) {
         due(Due::client_out);
         return;
     case BodyRelay::Step::yield:
+        due(Due::app_body); // no longer its head
         core_.reactor().post(again_);
         return;
     case BodyRelay::Step::source_bad:

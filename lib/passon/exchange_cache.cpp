@@ -279,6 +279,7 @@ bool Exchange::stand_in(cache::Trouble trouble) {
         return false;
     }
     release_up(false);
+    due(Due::nothing);
     return serve_stored();
 }
 

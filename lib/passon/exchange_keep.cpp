@@ -99,13 +99,22 @@ bool Exchange::take_for_cache(const net::AnswerHead& answer, std::size_t head_by
         if (stand_in(cache::Trouble::server_error)) {
             return true;
         }
+        if (!up_) {
+            notice(Notice::bad_answer); // what is stored turned out to be damaged
+            return true;
+        }
         why_.clear();
     }
     if (use.validating && answer.status == 304) {
         // A word of somebody who has it from nobody confirms nothing.
-        if (!use.stale_above || !stand_in(cache::Trouble::disconnected)) {
-            confirm(answer, head_bytes);
+        if (use.stale_above && stand_in(cache::Trouble::disconnected)) {
+            return true;
         }
+        if (!up_) {
+            notice(Notice::bad_answer); // as above
+            return true;
+        }
+        confirm(answer, head_bytes);
         return true;
     }
     if (head.method == net::Method::head && use.entry && answer.status == 200) {
@@ -177,11 +186,28 @@ bool Exchange::merge_answer(const net::AnswerHead& answer) {
         cache::freshness_of(now.status, now.headers,
                             use.label.owner.empty() ? cache::Scope::shared : cache::Scope::owner,
                             use.label.request_s, use.label.response_s);
+    if (!may_stay_stored(now)) {
+        // This client gets it still: the entry lives as long as it is sent.
+        core_.cache->store().drop(use.entry);
+        return true;
+    }
     const cache::EntryRef renewed = core_.cache->store().relabel(use.entry, cache::pack(use.label));
     if (renewed != nullptr) {
         use.entry = renewed;
     }
     return true;
+}
+
+// Whether what was confirmed may be given to the same people as before: what confirmed it may have
+// been said to one user, or that there is to be no sharing any more.
+bool Exchange::may_stay_stored(const net::AnswerHead& now) const {
+    const bool shared = cached_.label.owner.empty();
+    cache::AskedBy by;
+    by.get = true;
+    by.may_own = by.identity = !shared;
+    const cache::Scope scope = cache::scope_of(now.status, now.headers, by, true);
+    return shared ? scope == cache::Scope::shared && !now.headers.has(net::Name::set_cookie)
+                  : scope != cache::Scope::none;
 }
 
 void Exchange::confirm(const net::AnswerHead& answer, std::size_t head_bytes) {
@@ -220,7 +246,11 @@ void Exchange::update_by_head(const net::AnswerHead& answer) {
     } else {
         core_.text.append(etag);
     }
+    const std::string_view coding =
+        coded ? net::coding_name(coding_) : answer.headers.value(net::Name::content_encoding);
     const bool same =
+        cache::parse_head(use.label, core_.stored_head) &&
+        coding == core_.stored_head.headers.value(net::Name::content_encoding) &&
         (etag.empty() || core_.text == use.etag) &&
         (modified.empty() || modified == use.modified) &&
         (coded || !answer.has_length || answer.content_length == use.entry->body_bytes());

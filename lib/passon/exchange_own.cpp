@@ -6,7 +6,6 @@
 #include "control_stream.h"
 #include "core.h"
 #include "link_fields.h"
-#include "link_socket.h"
 #include "net/fields.h"
 #include "net/write_head.h"
 #include "passon/request_rules.h"
@@ -412,7 +411,6 @@ void Exchange::upgrade_link(bool control) {
         ControlStream::begin(core, std::move(conn), peer, false, early);
         return;
     }
-    set_waiting_link_options(conn->fd(), core.settings.link_silence_ms, 0);
     Endpoint& home = core.child_endpoint(peer);
     auto reversed = std::make_unique<UpstreamConn>(core, home);
     reversed->adopt(std::move(conn));

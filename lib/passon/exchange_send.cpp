@@ -325,6 +325,7 @@ void Exchange::request_step(BodyRelay::Step step) {
         }
         return;
     case BodyRelay::Step::yield:
+        due(Due::app_in); // it takes what comes, as fast as it comes
         core_.reactor().post(again_);
         return;
     case BodyRelay::Step::source_bad:

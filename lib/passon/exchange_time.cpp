@@ -36,9 +36,11 @@ void Exchange::due(Due what) {
         }
         break;
     case Due::app_in:
+        asked_ms_ = same ? asked_ms_ : core_.now_ms();
         timer_.arm(2 * s.body_idle_ms);
         break;
     case Due::app_head:
+        asked_ms_ = same ? asked_ms_ : core_.now_ms();
         timer_.arm(std::max<std::int64_t>(1, deadline_ms_ - core_.now_ms()));
         break;
     case Due::app_body:
@@ -79,9 +81,16 @@ void Exchange::on_time() {
         return;
     case Due::app_in:
     case Due::app_head:
+        if (answered_) {
+            cut("the app's answer did not go on");
+            return;
+        }
         why_ = due_ == Due::app_in ? "the app does not read the request"
                                    : "the answer did not begin in time";
-        blame_address(why_.c_str(), false);
+        // A neighbour may leave it no time at all, which says nothing of the app.
+        if (core_.now_ms() - asked_ms_ >= core_.settings.answer_head_ms / 2) {
+            blame_address(why_.c_str(), false);
+        }
         release_up(false);
         notice(Notice::too_slow);
         return;

@@ -11,10 +11,10 @@ bool Exchange::to_upstream() const {
 }
 
 void Exchange::acquire_address(bool fresh_only) {
-    UpstreamGroup& group = core_.upstreams.get(app_);
-    Peer* const peer = group.pick(avoid_);
+    UpstreamGroup* const group = core_.upstreams.find(app_name_);
+    Peer* const peer = group == nullptr ? nullptr : group->pick(avoid_);
     if (peer == nullptr) {
-        const std::string why = group.why();
+        const std::string why = group == nullptr ? "it is not here any more" : group->why();
         why_ = "unreachable: " + why;
         release_up(false);
         notice(Notice::unreachable, why);
@@ -90,8 +90,11 @@ void Exchange::blame_address(const char* why, bool reused) {
 
 // Another address could take the request that failed here.
 bool Exchange::has_other_address() const {
-    return up_ && up_->endpoint.peer != nullptr && to_upstream() &&
-           core_.upstreams.get(app_).has_other(up_->endpoint);
+    if (!up_ || up_->endpoint.peer == nullptr || !to_upstream()) {
+        return false;
+    }
+    const UpstreamGroup* const group = core_.upstreams.find(app_name_);
+    return group != nullptr && group->has_other(up_->endpoint);
 }
 
 } // namespace hasp::passon

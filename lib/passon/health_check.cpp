@@ -6,6 +6,9 @@
 #include "upstream_group.h"
 
 namespace hasp::passon {
+namespace {
+constexpr int interim_max = 16;
+} // namespace
 
 HealthCheck::HealthCheck(Core& core, const UpstreamGroup& group, Peer& peer)
     : core_(core), group_(group), peer_(peer),
@@ -37,7 +40,7 @@ void HealthCheck::on_open(net::Conn&) {
     out.request_line("GET", target.substr(0, query), query != std::string::npos,
                      query == std::string::npos ? std::string_view{} : target.substr(query + 1));
     out.field("Host", peer_.at.host_field);
-    out.block("User-Agent: hasp-health\r\nAccept: */*\r\nConnection: close\r\n");
+    out.block("Connection: close\r\n");
     out.block(group_.check_lines());
     out.end();
     asked_ = true;
@@ -68,6 +71,10 @@ void HealthCheck::read() {
                 return;
             }
             if (parsed.done() && answer.interim) {
+                if (++interim_ > interim_max) {
+                    finish("interim answers to the check without end");
+                    return;
+                }
                 wire_.in.consume(parsed.consumed);
                 seen_ = 0;
                 continue;

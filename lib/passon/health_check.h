@@ -39,6 +39,7 @@ class HealthCheck final : public Mortal, public net::ConnOwner {
     Wire wire_;
     net::Timer timer_;
     std::size_t seen_ = 0;
+    int interim_ = 0; // answers before the answer
     bool asked_ = false;
     bool over_ = false;
 };

@@ -3,6 +3,7 @@
 #include "core.h"
 #include "exchange.h"
 #include "link_child.h"
+#include "link_socket.h"
 
 namespace hasp::passon {
 
@@ -40,6 +41,7 @@ void ServerConn::take_beside(std::unique_ptr<net::Carrier> carrier, std::string 
     single_ = true;
     peer_ = std::move(peer);
     address_ = address.host();
+    proxied_ = from_ == From::user && core_.believes(address);
     wire.conn = std::make_unique<net::Conn>(core_.reactor(), *this);
     wire.conn->adopt(std::move(carrier), address);
     advance();
@@ -143,6 +145,7 @@ bool ServerConn::take_request() {
             reading_head_ = true;
             seen_ = 0;
             if (std::exchange(parked_, false) && core_.link_child) {
+                set_link_options(wire.conn->fd(), core_.settings.link_silence_ms);
                 core_.link_child->on_parked_used();
             }
         }
@@ -209,6 +212,7 @@ void ServerConn::finish(bool keep) {
         timer_.arm(core_.settings.keep_alive_ms);
     } else if (core_.link_child) {
         parked_ = true;
+        set_waiting_link_options(wire.conn->fd(), core_.settings.link_silence_ms, parked_test_s);
         core_.link_child->on_parked_idle();
     }
     advance();

@@ -118,9 +118,15 @@ void Peer::begin_check() {
         return;
     }
     check_ = std::make_unique<HealthCheck>(core_, group_, *this);
-    if (Status begun = check_->begin(); !begun) {
+    const Status begun = check_->begin();
+    if (begun.ok()) {
+        return;
+    }
+    if (begun.error().code == Code::try_later) {
         core_.bury(std::move(check_));
-        arm_after(turn_ms);
+        arm_after(turn_ms); // it is this machine that lacks something
+    } else {
+        checked(begun.error().message);
     }
 }
 
@@ -143,10 +149,15 @@ void Peer::checked(const std::string& why) {
         }
     }
     if (group_.is_checked()) {
-        // What is down is looked at sooner, but not more often than its back-off says.
-        const bool sooner = at.down && at.backoff_ms > 0;
-        arm_after(sooner ? std::min(at.backoff_ms, rules.interval_ms) : rules.interval_ms);
+        look_again();
     }
+}
+
+// What is down is looked at sooner, but not more often than its back-off says.
+void Peer::look_again() {
+    const std::int64_t interval_ms = group_.rules().interval_ms;
+    const bool sooner = at.down && at.backoff_ms > 0;
+    arm_after(sooner ? std::min(at.backoff_ms, interval_ms) : interval_ms);
 }
 
 void Peer::go_down(const std::string& why) {
@@ -157,6 +168,8 @@ void Peer::go_down(const std::string& why) {
     at.close_idle();
     if (!group_.is_checked()) {
         timer_.arm(std::max<std::int64_t>(1, at.retry_at_ms - core_.now_ms()));
+    } else if (check_ == nullptr) {
+        look_again();
     }
     if (!was_down) {
         group_.changed();
@@ -206,13 +219,19 @@ UpstreamGroup::UpstreamGroup(Core& core, const registry::App& app, std::string f
     const registry::HealthView h = count > 0 ? app.upstream_health() : registry::HealthView{};
     rules_ = {std::string(h.path), h.interval_ms, h.timeout_ms, h.error_window_ms, h.status_min,
               h.status_max,        h.fails,       h.passes,     h.errors};
+    bool names_agent = false;
+    bool names_accept = false;
     for (std::size_t i = 0; i < app.set_request_count(); ++i) {
         const registry::FieldView field = app.set_request(i);
+        names_agent = names_agent || iequals(field.name, "user-agent");
+        names_accept = names_accept || iequals(field.name, "accept");
         if (!registry::tells_who(field.value) && net::is_token(field.name) &&
             net::is_field_value(field.value)) {
             check_lines_.append(field.name).append(": ").append(field.value).append("\r\n");
         }
     }
+    check_lines_.append(names_agent ? "" : "User-Agent: hasp-health\r\n");
+    check_lines_.append(names_accept ? "" : "Accept: */*\r\n");
     for (std::size_t i = 0; i < count; ++i) {
         const registry::AddressView one = app.upstream_address(i);
         Endpoint& at = endpoint_of(core, app, one);
@@ -342,6 +361,20 @@ UpstreamState UpstreamGroup::state() const {
     return out;
 }
 
+namespace {
+bool is_ours(const registry::App& app) {
+    return app && app.route() == registry::Route::here && app.kind() == registry::Kind::upstream;
+}
+} // namespace
+
+UpstreamGroup* Upstreams::find(std::string_view name) {
+    if (const auto known = groups_.find(name); known != groups_.end()) {
+        return known->second.get();
+    }
+    const registry::App app = core_.snapshot ? core_.snapshot->find(name) : registry::App{};
+    return is_ours(app) ? &get(app) : nullptr;
+}
+
 UpstreamGroup& Upstreams::get(const registry::App& app) {
     const auto known = groups_.find(app.name());
     if (known != groups_.end()) {
@@ -354,10 +387,6 @@ UpstreamGroup& Upstreams::get(const registry::App& app) {
 }
 
 void Upstreams::follow(const registry::Snapshot& snapshot) {
-    const auto is_ours = [](const registry::App& app) {
-        return app && app.route() == registry::Route::here &&
-               app.kind() == registry::Kind::upstream;
-    };
     for (auto at = groups_.begin(); at != groups_.end();) {
         const registry::App app = snapshot.find(at->first);
         if (is_ours(app) && fingerprint_of(app) == at->second->fingerprint()) {

@@ -57,6 +57,7 @@ class Peer {
     void on_timer();
     void begin_check();
     void begin_checks();
+    void look_again();
     void arm_after(std::int64_t ms);
     void go_down(const std::string& why);
     void go_up();
@@ -126,8 +127,9 @@ class UpstreamGroup {
 class Upstreams {
   public:
     explicit Upstreams(Core& core) : core_(core) {}
-    // Precondition: the app is an upstream that is held here.
-    UpstreamGroup& get(const registry::App& app);
+    // As the newest snapshot has the app, whatever an older request knows of it. Null: it is no
+    // upstream that is held here, any more.
+    UpstreamGroup* find(std::string_view app);
     // Groups whose app has gone or is another now end; state of an address that stays is kept.
     void follow(const registry::Snapshot& snapshot);
     // For the metrics, by app and address.
@@ -142,6 +144,8 @@ class Upstreams {
             return std::hash<std::string_view>{}(text);
         }
     };
+    UpstreamGroup& get(const registry::App& app);
+
     Core& core_;
     std::unordered_map<std::string, std::unique_ptr<UpstreamGroup>, Hash, std::equal_to<>> groups_;
 };

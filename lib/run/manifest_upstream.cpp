@@ -107,10 +107,23 @@ std::string request_refusal(std::string_view name, std::string_view value) {
 }
 
 std::string answer_refusal(std::string_view name) {
-    static constexpr std::array<std::string_view, 15> cached = {
-        "cache-control", "expires",      "etag",          "last-modified", "vary",
-        "age",           "cache-status", "accept-ranges", "pragma",        "date",
-        "via",           "location",     "set-cookie",    "set-cookie2",   "x-request-id"};
+    static constexpr std::array<std::string_view, 17> cached = {"cache-control",
+                                                                "expires",
+                                                                "etag",
+                                                                "last-modified",
+                                                                "vary",
+                                                                "age",
+                                                                "cache-status",
+                                                                "accept-ranges",
+                                                                "pragma",
+                                                                "date",
+                                                                "via",
+                                                                "location",
+                                                                "set-cookie",
+                                                                "set-cookie2",
+                                                                "x-request-id",
+                                                                "cdn-cache-control",
+                                                                "content-location"};
     const std::string lower = to_lower(name);
     if (connection_header(lower)) {
         return "this header is about the connection or the body, which hasp frames anew";

@@ -196,6 +196,30 @@ TEST_F(Cached, AStaleAnswerIsConfirmedWithItsValidators) {
     EXPECT_EQ(asked(), 2);
 }
 
+TEST_F(Cached, AConfirmationThatIsForOneUserIsSharedWithNobody) {
+    answer(ok("Cache-Control: max-age=0\r\nETag: \"a\"\r\n"));
+    get("/apps/open/a");
+    answer("HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nCache-Control: max-age=60\r\n"
+           "Set-Cookie: sid=of-another\r\n\r\n");
+    const Answer confirmed = get("/apps/open/a");
+    EXPECT_EQ(confirmed.status, 200);
+    EXPECT_EQ(confirmed.body, "body");
+    answer(ok("Cache-Control: max-age=60\r\nETag: \"a\"\r\n"));
+    EXPECT_EQ(get("/apps/open/a").header("set-cookie"), "");
+    EXPECT_EQ(asked(), 3);
+}
+
+TEST_F(Cached, AConfirmationThatForbidsSharingEndsIt) {
+    answer(ok("Cache-Control: max-age=0\r\nETag: \"a\"\r\n"));
+    get("/apps/open/a");
+    answer(
+        "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nCache-Control: private, max-age=60\r\n\r\n");
+    EXPECT_EQ(get("/apps/open/a").body, "body");
+    answer(ok("Cache-Control: max-age=60\r\n"));
+    get("/apps/open/a");
+    EXPECT_EQ(asked(), 3);
+}
+
 TEST_F(Cached, WhatWasReadStaysReadableWhenTheAppCannotBeReached) {
     answer(ok("Cache-Control: max-age=0\r\nETag: \"a\"\r\n", "kept"));
     get("/apps/open/a");

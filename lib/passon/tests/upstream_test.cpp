@@ -5,6 +5,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <poll.h>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
+
 namespace hasp::passon::testing {
 namespace {
 
@@ -227,6 +232,28 @@ TEST_F(Several, ChecksTakeAnAddressOutAndBringItBack) {
     tier_.spec.apps.clear();
     tier_.publish();
     EXPECT_TRUE(wait_state([](const UpstreamState& s) { return s.addresses.empty(); }));
+}
+
+TEST_F(Several, ACheckedOneThatRefusedARequestIsLookedAtLongBeforeItsNextCheck) {
+    const std::string address = "127.0.0.1:" + std::to_string(dead_port());
+    shop({{address}}).upstream.health = {"/health", 3'600'000, 1'000, 200, 299, 2, 1, 3, 30'000};
+    tier_.publish();
+    EXPECT_EQ(get().status, 503);
+    ASSERT_TRUE(wait_up(0, false));
+    Result<Fd> listener = net::listen_on(*net::Address::parse(address));
+    ASSERT_TRUE(listener.ok());
+    std::thread server([&listener] {
+        pollfd waiting{listener->get(), POLLIN, 0};
+        ::poll(&waiting, 1, wait_ms);
+        const Fd peer{::accept4(listener->get(), nullptr, nullptr, SOCK_CLOEXEC)};
+        char request[1024];
+        if (peer && ::read(peer.get(), request, sizeof request) > 0) {
+            const std::string good = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+            (void)!::write(peer.get(), good.data(), good.size());
+        }
+    });
+    EXPECT_TRUE(wait_up(0, true));
+    server.join();
 }
 
 TEST_F(Several, WhatIsKnownOfAnAddressOutlivesANewSnapshot) {

@@ -27,7 +27,9 @@ thread_local Counts counts;
 
 } // namespace
 
-void* operator new(std::size_t size) {
+// Not inlined: a compiler that sees malloc and free behind a new and its delete warns of a
+// mismatch.
+[[gnu::noinline]] void* operator new(std::size_t size) {
     ++counts.allocations;
     void* const memory = std::malloc(size == 0 ? 1 : size);
     if (memory == nullptr) {
@@ -35,10 +37,10 @@ void* operator new(std::size_t size) {
     }
     return memory;
 }
-void operator delete(void* memory) noexcept {
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
     std::free(memory);
 }
-void operator delete(void* memory, std::size_t) noexcept {
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
     std::free(memory);
 }
 

@@ -1,3 +1,4 @@
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/log.h"
@@ -9,6 +10,19 @@
 
 namespace hasp {
 namespace {
+
+TEST(Bytes, CopiesOfEverySizeStayWithinTheirBounds) {
+    std::string from(130, '\0');
+    for (std::size_t i = 0; i < from.size(); ++i) {
+        from[i] = static_cast<char>('a' + i % 23);
+    }
+    for (std::size_t size = 0; size <= 128; ++size) {
+        std::string to(132, '#');
+        EXPECT_EQ(copy_short(to.data() + 1, from.data(), size), to.data() + 1 + size);
+        EXPECT_EQ(to, "#" + from.substr(0, size) + std::string(131 - size, '#')) << size;
+    }
+    EXPECT_EQ(copy_short(nullptr, nullptr, 0), nullptr);
+}
 
 TEST(Text, Base64UrlRefusesPaddingAndNonCanonicalTails) {
     EXPECT_EQ(from_base64url(to_base64url("a\xff\x00z")), std::string("a\xff\x00z"));

@@ -28,6 +28,10 @@ Directive directive_of(std::string_view item) {
     return {item.substr(0, equals), value};
 }
 
+bool is_named(const Directive& one, std::string_view name) {
+    return one.name.size() == name.size() && iequals(one.name, name);
+}
+
 std::int64_t lifetime(const std::optional<std::string_view>& value) {
     return value ? parse_delta_seconds(*value).value_or(0) : 0;
 }
@@ -40,7 +44,7 @@ void first(std::optional<std::int64_t>& into, std::int64_t value) {
 }
 
 void take(AnswerDirectives& out, const Directive& one) {
-    const auto is = [&one](std::string_view name) { return iequals(one.name, name); };
+    const auto is = [&one](std::string_view name) { return is_named(one, name); };
     if (is("max-age")) {
         first(out.max_age, lifetime(one.value));
     } else if (is("s-maxage")) {
@@ -232,15 +236,10 @@ bool parse_targeted(std::string_view value, AnswerDirectives& out) {
 
 AnswerDirectives answer_directives(const net::Headers& headers) {
     AnswerDirectives out;
-    if (const net::Header* aimed = headers.find("cdn-cache-control")) {
-        // Lines of one field are one value; more than one is rare, and then none is used.
-        std::size_t count = 0;
-        for (const net::Header& field : headers) {
-            count += iequals(field.name, "cdn-cache-control") ? 1 : 0;
-        }
-        if (count == 1 && parse_targeted(aimed->value, out)) {
-            return out;
-        }
+    // Lines of one field are one value; more than one is rare, and then none is used.
+    const net::Header* const aimed = headers.find(net::Name::cdn_cache_control);
+    if (aimed != nullptr && headers.next(*aimed) == nullptr && parse_targeted(aimed->value, out)) {
+        return out;
     }
     for (const net::Header* field = headers.find(net::Name::cache_control); field != nullptr;
          field = headers.next(*field)) {
@@ -259,7 +258,7 @@ RequestDirectives request_directives(const net::Headers& headers) {
         net::ListItems items(field->value);
         while (const auto item = items.next()) {
             const Directive one = directive_of(*item);
-            const auto is = [&one](std::string_view name) { return iequals(one.name, name); };
+            const auto is = [&one](std::string_view name) { return is_named(one, name); };
             if (is("no-cache")) {
                 out.no_cache = true;
             } else if (is("no-store")) {

@@ -21,6 +21,7 @@ inline constexpr std::uint8_t char_suspect = 8; // in a path: look at the segmen
 inline constexpr std::uint8_t char_host = 16;
 inline constexpr std::uint8_t char_foreign = 32; // taken in a target, but not by RFC 3986
 inline constexpr std::uint8_t char_value = 64;   // VCHAR, SP, HTAB, obs-text
+inline constexpr std::uint8_t char_escape = 128; // "%"
 
 constexpr std::array<std::uint8_t, 256> make_char_classes() {
     std::array<std::uint8_t, 256> table{};
@@ -40,6 +41,7 @@ constexpr std::array<std::uint8_t, 256> make_char_classes() {
     mark("|^[]", char_path | char_query | char_foreign);
     mark("{}`\\", char_query | char_foreign);
     mark(".%", char_suspect);
+    mark("%", char_escape);
     for (unsigned c = 0; c < 256; ++c) {
         if (c == '\t' || (c >= 0x20 && c != 0x7f)) {
             table[c] = static_cast<std::uint8_t>(table[c] | char_value);

@@ -104,6 +104,8 @@ bool list_has(const Headers& headers, Name id, std::string_view token) {
     return false;
 }
 
+Cookies::Cookies(std::string_view value) : rest_(value), clean_(is_field_value(value)) {}
+
 std::optional<Cookie> Cookies::next() {
     while (!rest_.empty()) {
         const std::size_t stop = std::min(rest_.find(';'), rest_.size());
@@ -111,7 +113,7 @@ std::optional<Cookie> Cookies::next() {
         rest_.remove_prefix(std::min(stop + 1, rest_.size()));
         const std::size_t equals = pair.find('=');
         if (equals == std::string_view::npos || !is_token(pair.substr(0, equals)) ||
-            !is_field_value(pair)) {
+            !(clean_ || is_field_value(pair))) {
             malformed_ = malformed_ || !pair.empty();
             continue;
         }

@@ -56,8 +56,8 @@ ParseResult parse_status_line(const char*& at, const char* end, AnswerHead& head
 }
 
 // As in requests (head_request.cpp); Content-Length and Transfer-Encoding have their own sentences.
-constexpr std::uint64_t single_fields_of_answers = name_bits(
-    {Name::content_range, Name::content_type, Name::location, Name::sec_websocket_accept});
+constexpr NameSet single_fields_of_answers = {Name::content_range, Name::content_type,
+                                              Name::location, Name::sec_websocket_accept};
 
 ParseResult understand_fields(AnswerHead& head, const AnswerTo& to) {
     const FramingFields framing = framing_fields(head.headers, head.version_minor);

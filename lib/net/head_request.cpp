@@ -61,15 +61,21 @@ ParseResult parse_target(const char*& at, const char* end, RequestHead& head,
     }
     head.path = {start, static_cast<std::size_t>(at - start)};
     head.query = {};
+    head.target_clean = true;
     head.has_query = at != end && *at == '?';
     if (head.has_query) {
         const char* const query = ++at;
+        unsigned in_query = 0;
         while (at != end && has_class(*at, char_query)) {
+            in_query |= char_classes[static_cast<unsigned char>(*at)];
             ++at;
         }
         head.query = {query, static_cast<std::size_t>(at - query)};
+        // An escape in the path was looked at, or is refused; one in the query may be a bare "%".
+        head.target_clean = (in_query & (char_foreign | char_escape)) == 0;
     }
     suspect = (seen & char_suspect) != 0;
+    head.target_clean = head.target_clean && (seen & char_foreign) == 0;
     head.target = {start, static_cast<std::size_t>(at - start)};
     if (head.target.size() > limits.target_max) {
         return refuse(414, "the request target is too long");
@@ -187,11 +193,20 @@ const char* understand_host(RequestHead& head) {
 
 // Fields that have one value (RFC 9110 §5.3, RFC 6455 §11.3): of two, some reader behind us would
 // take the other one. Host and what frames the body have sentences of their own.
-constexpr std::uint64_t single_fields = name_bits(
-    {Name::authorization, Name::content_range, Name::content_type, Name::if_modified_since,
-     Name::if_range, Name::if_unmodified_since, Name::max_forwards, Name::origin,
-     Name::proxy_authorization, Name::range, Name::referer, Name::sec_fetch_site,
-     Name::sec_websocket_key, Name::sec_websocket_version});
+constexpr NameSet single_fields = {Name::authorization,
+                                   Name::content_range,
+                                   Name::content_type,
+                                   Name::if_modified_since,
+                                   Name::if_range,
+                                   Name::if_unmodified_since,
+                                   Name::max_forwards,
+                                   Name::origin,
+                                   Name::proxy_authorization,
+                                   Name::range,
+                                   Name::referer,
+                                   Name::sec_fetch_site,
+                                   Name::sec_websocket_key,
+                                   Name::sec_websocket_version};
 
 ParseResult understand_fields(RequestHead& head) {
     if (const char* fault = understand_host(head)) {

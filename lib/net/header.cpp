@@ -11,17 +11,39 @@ constexpr std::array<std::string_view, names_known> texts = {
     "",
     "accept",
     "accept-encoding",
+    "accept-language",
+    "accept-ranges",
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "access-control-max-age",
+    "access-control-request-headers",
+    "access-control-request-method",
     "age",
+    "allow",
+    "alt-svc",
     "authorization",
     "cache-control",
+    "cdn-cache-control",
     "cdn-loop",
     "connection",
+    "content-disposition",
     "content-encoding",
+    "content-language",
     "content-length",
+    "content-location",
     "content-range",
+    "content-security-policy",
     "content-type",
     "cookie",
+    "cross-origin-opener-policy",
+    "cross-origin-resource-policy",
     "date",
+    "depth",
+    "destination",
+    "dnt",
     "etag",
     "expect",
     "expires",
@@ -35,9 +57,12 @@ constexpr std::array<std::string_view, names_known> texts = {
     "if-unmodified-since",
     "keep-alive",
     "last-modified",
+    "link",
     "location",
     "max-forwards",
     "origin",
+    "overwrite",
+    "permissions-policy",
     "pragma",
     "priority",
     "proxy-authenticate",
@@ -45,7 +70,17 @@ constexpr std::array<std::string_view, names_known> texts = {
     "proxy-connection",
     "range",
     "referer",
+    "referrer-policy",
+    "refresh",
+    "retry-after",
+    "sec-ch-ua",
+    "sec-ch-ua-mobile",
+    "sec-ch-ua-platform",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
     "sec-fetch-site",
+    "sec-fetch-user",
+    "sec-gpc",
     "sec-websocket-accept",
     "sec-websocket-extensions",
     "sec-websocket-key",
@@ -53,34 +88,42 @@ constexpr std::array<std::string_view, names_known> texts = {
     "sec-websocket-version",
     "server",
     "set-cookie",
+    "strict-transport-security",
     "te",
     "traceparent",
     "tracestate",
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "upgrade-insecure-requests",
     "user-agent",
     "vary",
     "via",
     "www-authenticate",
+    "x-content-type-options",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
+    "x-frame-options",
+    "x-powered-by",
     "x-request-id",
+    "x-requested-with",
+    "x-xss-protection",
 };
 static_assert(!texts[names_known - 1].empty(), "the table and the enum have the same length");
 
-constexpr std::size_t slots = 512;
+constexpr std::size_t slots = 2'048;
 
 // Bit 0x20 makes letters lower case and maps no other token character onto a letter's code that
 // would matter: a match is compared in full.
 constexpr std::size_t slot_of(std::string_view name, unsigned factor) {
-    const auto at = [&name](std::size_t i) {
-        return static_cast<unsigned>(static_cast<unsigned char>(name[i])) | 0x20U;
+    const char* const bytes = name.data();
+    const auto at = [bytes](std::size_t i) {
+        return static_cast<unsigned>(static_cast<unsigned char>(bytes[i])) | 0x20U;
     };
     const auto size = static_cast<unsigned>(name.size());
     unsigned h = at(0) * factor;
-    h = (h + at(size / 2)) * factor;
+    h = (h + at(size / 2) + 256 * at(size * 3 / 4)) * factor;
     h = (h + at(size - 1)) * factor;
     h = (h + size) * factor;
     return (h >> 16U) % slots;
@@ -149,8 +192,8 @@ Name name_id(std::string_view name) {
     if (name.empty()) {
         return Name::other;
     }
-    const std::uint8_t id = table.ids[slot_of(name, table.factor)];
-    return id != 0 && same_name(name, texts[id]) ? static_cast<Name>(id) : Name::other;
+    const std::uint8_t id = table.ids.data()[slot_of(name, table.factor)];
+    return id != 0 && same_name(name, texts.data()[id]) ? static_cast<Name>(id) : Name::other;
 }
 
 std::string_view name_text(Name id) {
@@ -164,31 +207,6 @@ const Header* Headers::find(std::string_view name) const {
         }
     }
     return nullptr;
-}
-
-bool Headers::add(std::string_view name, std::string_view value, Name id) {
-    if (count_ == capacity) {
-        return false;
-    }
-    // Member by member: building a Header first and copying it stalls on store forwarding, a third
-    // of the whole parse.
-    Header& field = fields_[count_];
-    field.name = name;
-    field.value = value;
-    field.id = id;
-    field.next_same = 0;
-    const auto index = static_cast<std::size_t>(id);
-    const auto place = static_cast<std::uint8_t>(++count_);
-    if (id != Name::other) {
-        if (first_[index] == 0) {
-            first_[index] = place;
-        } else {
-            fields_[last_[index] - 1U].next_same = place;
-            repeated_ |= std::uint64_t{1} << index;
-        }
-        last_[index] = place;
-    }
-    return true;
 }
 
 } // namespace hasp::net

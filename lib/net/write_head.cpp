@@ -2,7 +2,6 @@
 
 #include "chars.h"
 
-#include <array>
 #include <charconv>
 #include <cstring>
 
@@ -76,17 +75,8 @@ constexpr Phrase phrases[] = {
     {511, "Network Authentication Required"},
 };
 
-// What name_end() and value_end() look at in one step.
+// What name_end() and value_end() look at in one step; what is shorter is filled up.
 constexpr std::size_t block = 16;
-
-std::array<char, block> pad(std::string_view text, char with) {
-    std::array<char, block> out;
-    out.fill(with);
-    if (!text.empty()) {
-        std::memcpy(out.data(), text.data(), text.size());
-    }
-    return out;
-}
 
 } // namespace
 
@@ -110,73 +100,26 @@ bool is_idempotent(Method method) {
 
 bool is_token(std::string_view text) {
     if (text.size() < block) {
-        const auto padded = pad(text, 'a');
-        return !text.empty() &&
-               name_end(padded.data(), padded.data() + block) == padded.data() + block;
+        char filled[block];
+        std::memset(filled, 'a', block);
+        copy_short(filled, text.data(), text.size());
+        return !text.empty() && name_end(filled, filled + block) == filled + block;
     }
     const char* const end = text.data() + text.size();
     return name_end(text.data(), end) == end;
 }
 
 bool is_field_value(std::string_view text) {
-    // Whole blocks, and the last one overlapping; what is shorter than one is filled up.
-    if (text.size() < block) {
-        const auto padded = pad(text, ' ');
-        return value_end(padded.data(), padded.data() + block) == padded.data() + block;
-    }
-    const char* const whole = text.data() + text.size() / block * block;
     const char* const end = text.data() + text.size();
+    if (text.size() < block) {
+        char filled[block];
+        std::memset(filled, ' ', block);
+        copy_short(filled, text.data(), text.size());
+        return value_end(filled, filled + block) == filled + block;
+    }
+    // Whole blocks, and the last one overlapping.
+    const char* const whole = text.data() + text.size() / block * block;
     return value_end(text.data(), whole) == whole && value_end(end - block, end) == end;
-}
-
-void HeadWriter::raw(std::string_view bytes) {
-    if (static_cast<std::size_t>(end_ - at_) < bytes.size()) {
-        failed_ = true;
-        return;
-    }
-    if (!bytes.empty()) {
-        std::memcpy(at_, bytes.data(), bytes.size());
-        at_ += bytes.size();
-    }
-}
-
-void HeadWriter::line(std::string_view name, std::string_view value) {
-    const std::size_t size = name.size() + value.size() + 4;
-    if (static_cast<std::size_t>(end_ - at_) < size) {
-        failed_ = true;
-        return;
-    }
-    std::memcpy(at_, name.data(), name.size());
-    at_ += name.size();
-    *at_++ = ':';
-    *at_++ = ' ';
-    if (!value.empty()) {
-        std::memcpy(at_, value.data(), value.size());
-        at_ += value.size();
-    }
-    *at_++ = '\r';
-    *at_++ = '\n';
-}
-
-// Nearly everybody writes "name: value": the line is in the parser's buffer as it is to be written,
-// and two copies and a colon become one copy.
-void HeadWriter::copy(const Header& header) {
-    const char* const name = header.name.data();
-    const char* const colon = name + header.name.size();
-    const char* const value = header.value.data();
-    if (header.value.empty() || colon + 2 != value || colon[0] != ':' || colon[1] != ' ') {
-        line(header.name, header.value);
-        return;
-    }
-    const std::size_t size = header.name.size() + 2 + header.value.size();
-    if (static_cast<std::size_t>(end_ - at_) < size + 2) {
-        failed_ = true;
-        return;
-    }
-    std::memcpy(at_, name, size);
-    at_ += size;
-    *at_++ = '\r';
-    *at_++ = '\n';
 }
 
 // What a parser took although RFC 3986 does not allow it leaves in the allowed form.
@@ -203,14 +146,14 @@ void HeadWriter::target_part(std::string_view text, bool is_query) {
 }
 
 void HeadWriter::request_line(std::string_view method, std::string_view path, bool has_query,
-                              std::string_view query) {
-    failed_ = failed_ || !is_token(method) || path.empty();
+                              std::string_view query, bool clean) {
+    failed_ = failed_ || path.empty() || !(clean || is_token(method));
     raw(method);
     raw(" ");
-    target_part(path, false);
+    clean ? raw(path) : target_part(path, false);
     if (has_query) {
         raw("?");
-        target_part(query, true);
+        clean ? raw(query) : target_part(query, true);
     }
     raw(" HTTP/1.1\r\n");
 }
@@ -235,6 +178,14 @@ void HeadWriter::status_line(int status) {
 
 void HeadWriter::field(std::string_view name, std::string_view value) {
     if (!is_token(name) || !is_field_value(value)) {
+        failed_ = true;
+        return;
+    }
+    line(name, value);
+}
+
+void HeadWriter::value(std::string_view name, std::string_view value) {
+    if (!is_field_value(value)) {
         failed_ = true;
         return;
     }

@@ -48,10 +48,10 @@ Core::~Core() {
 
 void Core::set_snapshot(std::shared_ptr<const registry::Snapshot> next) {
     snapshot = std::move(next);
-    mapped_names = 0;
+    mapped_names = {};
     for (std::size_t i = 0; snapshot && i < snapshot->stripped_count(); ++i) {
         if (const net::Name id = net::name_id(snapshot->stripped(i)); id != net::Name::other) {
-            mapped_names |= net::name_bits({id});
+            mapped_names.add(id);
         }
     }
     if (snapshot) {

@@ -50,7 +50,7 @@ class Core {
     std::string_view http_date();
 
     // A manifest of some app maps this name to who the user is: it never comes from outside.
-    bool is_mapped(net::Name id) const { return (mapped_names & net::name_bits({id})) != 0; }
+    bool is_mapped(net::Name id) const { return mapped_names.has(id); }
     void set_snapshot(std::shared_ptr<const registry::Snapshot> next);
     // Counters of what is there now.
     void count_now();
@@ -95,7 +95,7 @@ class Core {
     EngineParts parts;
     Settings settings;
     std::shared_ptr<const registry::Snapshot> snapshot; // see set_snapshot()
-    std::uint64_t mapped_names = 0; // of those that the snapshot strips: net::name_bits()
+    net::NameSet mapped_names;                          // of those that the snapshot strips
     std::shared_ptr<const net::TlsContext> upstream_tls;
     LinkCredentials credentials;
     EngineCounters counters;

@@ -195,8 +195,12 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
         case net::Name::other:
             // Set-Cookie2 (RFC 2965) was Set-Cookie without our rules for it.
             if ((field.name.size() > 5 && iequals(field.name.substr(0, 5), "hasp-")) ||
-                iequals(field.name, "set-cookie2") ||
-                (coding_ != net::Coding::identity && iequals(field.name, "accept-ranges"))) {
+                iequals(field.name, "set-cookie2")) {
+                continue;
+            }
+            break;
+        case net::Name::accept_ranges:
+            if (coding_ != net::Coding::identity) {
                 continue;
             }
             break;

@@ -97,7 +97,7 @@ bool may_name_coded(const net::Header& field) {
 
 void if_any(net::HeadWriter& out, std::string_view name, std::string_view value) {
     if (!name.empty() && !value.empty()) {
-        out.field(name, value);
+        out.value(name, value);
     }
 }
 
@@ -131,7 +131,7 @@ void Exchange::write_identity_fields(net::HeadWriter& out) {
     if_any(out, link_mount, mount_);
     if_any(out, link_client, client_);
     core_.text.assign(scheme_).append("://").append(authority_);
-    out.field(link_origin, core_.text);
+    out.value(link_origin, core_.text);
     out.field(link_deadline,
               static_cast<std::uint64_t>(std::max<std::int64_t>(1, deadline_ms_ - core_.now_ms())));
     if (who == nullptr) {
@@ -139,7 +139,7 @@ void Exchange::write_identity_fields(net::HeadWriter& out) {
     }
     if_any(out, link_session, who->sid);
     if (verdict_ == registry::Verdict::child) {
-        out.field(link_user, who->user);
+        out.value(link_user, who->user);
         if_any(out, link_user_name, who_->name);
         if_any(out, link_user_email, who_->email);
         if_any(out, link_user_groups, who_->groups);
@@ -182,13 +182,15 @@ bool Exchange::write_request_head(std::string_view& text) {
         }
     }
     const Endpoint& at = up_->endpoint;
-    if (here && !at.base_path.empty()) {
+    const bool under_base = here && !at.base_path.empty();
+    if (under_base) {
         core_.text.assign(at.base_path).append(path);
         path = core_.text;
     }
-    out.request_line(head.method_text, path, head.has_query, head.query);
+    out.request_line(head.method_text, path, head.has_query, head.query,
+                     head.target_clean && !under_base);
     if (here && app_.kind() == registry::Kind::upstream) {
-        out.field("Host", at.host_field);
+        out.value("Host", at.host_field);
     } else {
         out.trusted("Host", authority_);
     }
@@ -229,7 +231,7 @@ bool Exchange::write_request_head(std::string_view& text) {
     // RFC 9110 §7.6.3: behind the entries of others, which were copied.
     core_.text.assign(down_->is_stream() ? "2 " : head.version_minor == 0 ? "1.0 " : "1.1 ");
     core_.text.append(snapshot_->tier());
-    out.field("Via", core_.text);
+    out.value("Via", core_.text);
     if (cached_.validating) {
         core_.text.clear();
         if (here) {

@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view rest = text.substr(std::min(first.size() + 1, text.size()));
     net::Headers headers;
     headers.add("Cache-Control", first, net::Name::cache_control);
-    headers.add("CDN-Cache-Control", rest, net::Name::other);
+    headers.add("CDN-Cache-Control", rest, net::Name::cdn_cache_control);
     headers.add("Vary", rest, net::Name::vary);
     headers.add("Age", rest, net::Name::age);
     headers.add("Expires", first, net::Name::expires);

@@ -125,6 +125,21 @@ TEST(RequestHead, IsWrittenAnewInTheAllowedForm) {
         "GET /a%7Cb%20?q=%7Bx%7D&p=100%25&e=%41 HTTP/1.1\r\nX: y\r\nContent-Length: 12\r\n\r\n");
 }
 
+TEST(RequestHead, KnowsWhetherItsTargetMayGoOutAsItIs) {
+    const auto clean = [](std::string_view target) {
+        RequestHead head;
+        const std::string text = "GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\n\r\n";
+        EXPECT_TRUE(parse_request_head(text, head, HeadLimits{}).done()) << target;
+        return head.target_clean;
+    };
+    for (const char* target : {"/", "/a/b.c?d=e&f", "/%41", "http://a/b?c", "/a?"}) {
+        EXPECT_TRUE(clean(target)) << target;
+    }
+    for (const char* target : {"/a|b", "/a?b={c}", "/a?50%", "/a?%41", "/[x]"}) {
+        EXPECT_FALSE(clean(target)) << target;
+    }
+}
+
 TEST(HeadWriter, RefusesWhatWouldSplitAHeadOrDoesNotFit) {
     char room[64];
     HeadWriter split{room};

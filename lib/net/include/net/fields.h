@@ -35,12 +35,13 @@ struct Cookie {
 // pair that is not one is skipped and malformed() set.
 class Cookies {
   public:
-    explicit Cookies(std::string_view value) : rest_(value) {}
+    explicit Cookies(std::string_view value);
     std::optional<Cookie> next();
     bool malformed() const { return malformed_; }
 
   private:
     std::string_view rest_;
+    bool clean_; // no pair holds a character that none may
     bool malformed_ = false;
 };
 

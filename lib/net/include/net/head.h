@@ -47,6 +47,7 @@ struct RequestHead {
     bool expect_continue;       // 1.1, "Expect: 100-continue" and a body that is not empty
     bool upgrade;       // 1.1, "Connection: upgrade" and an Upgrade field: see Name::upgrade
     bool has_query;     // "?" was there, maybe with nothing behind it
+    bool target_clean;  // path and query are as RFC 3986 has them and can go out as they are
     bool host_is_ip;    // host is an IPv4 or bracketed IPv6 address
     std::uint16_t port; // of the authority; 0: none was given
     std::uint64_t content_length; // framing length

@@ -1,6 +1,7 @@
 // Writes heads into a buffer: the only place where bytes of a head come into being.
 #pragma once
 
+#include "base/bytes.h"
 #include "net/head.h"
 
 #include <cstddef>
@@ -18,17 +19,33 @@ class HeadWriter {
         : begin_(into.data()), at_(begin_), end_(begin_ + into.size()) {}
 
     // "METHOD path[?query] HTTP/1.1". Characters that RFC 3986 does not allow but browsers send in
-    // a path or query leave percent-encoded.
+    // a path or query leave percent-encoded. `clean`: a parser has seen that there are none.
     void request_line(std::string_view method, std::string_view path, bool has_query,
-                      std::string_view query);
+                      std::string_view query, bool clean = false);
     // "HTTP/1.1 status phrase".
     void status_line(int status);
     // Checked: a token, and a value without control characters.
     void field(std::string_view name, std::string_view value);
     // Under a literal name.
     void field(std::string_view name, std::uint64_t value);
+    // Under a literal name, or one that a manifest's parser took; the value is checked.
+    void value(std::string_view name, std::string_view value);
     // Not checked: from a parser, or a literal.
-    void copy(const Header& header);
+    void copy(const Header& header) {
+        // Nearly everybody writes "name: value": the line is in the parser's buffer as it is to be
+        // written, and two copies and a colon become one copy.
+        const char* const colon = header.name.data() + header.name.size();
+        if (colon + 2 != header.value.data() || colon[0] != ':' || colon[1] != ' ' ||
+            header.value.empty()) {
+            line(header.name, header.value);
+            return;
+        }
+        const std::size_t size = header.name.size() + 2 + header.value.size();
+        if (has_room(size + 2)) {
+            at_ = copy_short(at_, header.name.data(), size);
+            end_line();
+        }
+    }
     void trusted(std::string_view name, std::string_view value) { line(name, value); }
     // "Content-Length: n" or "Transfer-Encoding: chunked"; nothing for none and until_close.
     void framing(Framing framing, std::uint64_t length);
@@ -42,8 +59,28 @@ class HeadWriter {
     std::string_view text() const { return {begin_, size()}; }
 
   private:
-    void raw(std::string_view bytes);
-    void line(std::string_view name, std::string_view value);
+    bool has_room(std::size_t size) {
+        failed_ = failed_ || static_cast<std::size_t>(end_ - at_) < size;
+        return !failed_;
+    }
+    void raw(std::string_view bytes) {
+        if (has_room(bytes.size())) {
+            at_ = copy_short(at_, bytes.data(), bytes.size());
+        }
+    }
+    void line(std::string_view name, std::string_view value) {
+        if (has_room(name.size() + value.size() + 4)) {
+            at_ = copy_short(at_, name.data(), name.size());
+            *at_++ = ':';
+            *at_++ = ' ';
+            at_ = copy_short(at_, value.data(), value.size());
+            end_line();
+        }
+    }
+    void end_line() {
+        *at_++ = '\r';
+        *at_++ = '\n';
+    }
     void target_part(std::string_view text, bool is_query);
     char* begin_;
     char* at_;

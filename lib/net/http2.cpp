@@ -417,6 +417,9 @@ class Http2Server::State {
         one->payload_sent(bytes);
         if (one->payload().empty() && one->answered()) {
             *flags |= NGHTTP2_DATA_FLAG_EOF;
+            if (!one->trailers().empty() && self.submit_trailers(*one)) {
+                *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+            }
         }
         if (one->wants_out && one->room() > self.limits.answer_room / 2) {
             one->wants_out = false;
@@ -444,6 +447,19 @@ class Http2Server::State {
                                     answer.ends ? nullptr : &provider) != 0) {
             reset(*one, NGHTTP2_INTERNAL_ERROR);
         }
+    }
+
+    // RFC 9113 §8.1: a last HEADERS, behind the DATA.
+    bool submit_trailers(const Http2Stream& one) {
+        std::vector<nghttp2_nv> fields;
+        for (std::string_view rest = one.trailers(); !rest.empty();) {
+            const std::size_t colon = rest.find(':');
+            const std::size_t end = rest.find('\r');
+            fields.push_back(
+                pair_of(rest.substr(0, colon), rest.substr(colon + 2, end - colon - 2)));
+            rest.remove_prefix(end + 2);
+        }
+        return nghttp2_submit_trailer(session_.get(), one.id, fields.data(), fields.size()) == 0;
     }
 
     void reset(const Http2Stream& one, std::uint32_t code) {

@@ -255,6 +255,7 @@ bool Http2Stream::take_answer(std::string_view bytes,
             answered_ = answer.ends;
             decoder_.start(head.switched ? Framing::until_close : head.framing,
                            head.content_length);
+            decoder_.keep_trailers(&trailers_);
         }
         rest = head_.substr(parsed.consumed);
         bytes = rest;

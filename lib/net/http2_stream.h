@@ -80,6 +80,8 @@ class Http2Stream {
     }
     std::string_view payload() const { return std::string_view(payload_).substr(payload_at_); }
     void payload_sent(std::size_t bytes);
+    // Of a whole answer: "name: value\r\n" lines, names in lower case.
+    std::string_view trailers() const { return trailers_; }
     // The whole answer was given by the writer.
     bool answered() const { return answered_; }
     bool answer_begun() const { return answer_begun_; }
@@ -118,6 +120,7 @@ class Http2Stream {
 
     std::string head_;
     BodyDecoder decoder_;
+    std::string trailers_;
     std::string payload_;
     std::size_t payload_at_ = 0;
     bool answer_begun_ = false;

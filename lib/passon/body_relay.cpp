@@ -1,6 +1,7 @@
 #include "body_relay.h"
 
 #include <array>
+#include <utility>
 
 namespace hasp::passon {
 namespace {
@@ -17,11 +18,36 @@ void BodyRelay::start(net::Framing from, std::uint64_t from_length, net::Framing
     decoder_.start(from, from_length);
     encoder_.start(to, to_length);
     copy_ = nullptr;
+    passes_ = nullptr;
     coder_.reset();
     was_coded_ = false;
     tunnel_ = tunnel;
     done_ = false;
     wrote_ = false;
+}
+
+void BodyRelay::keep_trailers(std::function<bool(std::string_view)> passes) {
+    passes_ = std::move(passes);
+    trailers_.clear();
+    decoder_.keep_trailers(&trailers_);
+}
+
+// What ends the body for the sink.
+std::string_view BodyRelay::finish() {
+    if (!passes_ || trailers_.empty()) {
+        return encoder_.finish();
+    }
+    std::string kept;
+    std::string_view rest = trailers_;
+    while (!rest.empty()) {
+        const std::size_t size = rest.find('\n') + 1;
+        const std::string_view line = rest.substr(0, size);
+        if (passes_(line.substr(0, line.find(':')))) {
+            kept.append(line);
+        }
+        rest.remove_prefix(size);
+    }
+    return encoder_.finish_with_trailers(kept, last_);
 }
 
 BodyRelay::Step BodyRelay::end_of_source(Wire::Fill fill) {
@@ -87,7 +113,7 @@ BodyRelay::Step BodyRelay::pump(Wire& from, Wire& to, std::string_view head) {
         }
         const bool finished = decoder_.done();
         if (finished) {
-            const std::string_view last = encoder_.finish();
+            const std::string_view last = finish();
             if (encoder_.failed()) {
                 return Step::source_bad;
             }

@@ -8,6 +8,7 @@
 #include "wire.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -35,6 +36,9 @@ class BodyRelay {
     // What is moved goes through `coder` first; copy_to() gets what comes out of it. The body must
     // leave chunked. The coder is freed with the end of the body. After start().
     void code_with(std::unique_ptr<net::Coder> coder);
+    // Trailers of a chunked body go on where it leaves chunked and is not coded, unless `passes`
+    // refuses their name (in lower case). Without this they are dropped. After start().
+    void keep_trailers(std::function<bool(std::string_view)> passes);
     // Moves what can be moved. `head` is written in front, in the same system call; it is copied if
     // the socket does not take it.
     Step pump(Wire& from, Wire& to, std::string_view head = {});
@@ -55,6 +59,7 @@ class BodyRelay {
 
   private:
     Step end_of_source(Wire::Fill fill);
+    std::string_view finish();
     Step pump_coded(Wire& from, Wire& to, std::string_view head);
     bool decode_run(Wire& from);
     net::Coder::Step code_run(Wire& from, std::span<char> out);
@@ -63,6 +68,9 @@ class BodyRelay {
 
     net::BodyDecoder decoder_;
     net::BodyEncoder encoder_;
+    std::string trailers_; // as they came
+    std::string last_;     // the last chunk with those that go on
+    std::function<bool(std::string_view)> passes_;
     cache::Store::Writer* copy_ = nullptr;
     // Of a body that is coded: payload at the front of the source's buffer that the coder has not
     // taken, and the framing behind it.

@@ -283,6 +283,8 @@ class Exchange {
     void read_answer_head();
     void relay_answer(std::size_t head_bytes);
     std::string location_for_user(std::string_view value) const;
+    bool takes_trailers() const;
+    bool passes_trailer(std::string_view name) const;
     void write_answer_fields(net::HeadWriter& out, const net::AnswerHead& answer);
     bool relay_interim(const net::AnswerHead& answer);
     bool write_answer_head(const net::AnswerHead& answer, net::Framing framing,

@@ -155,6 +155,18 @@ std::string Exchange::location_for_user(std::string_view value) const {
     return map_location(value, map);
 }
 
+// Where the answer goes, trailers are understood (RFC 9110 §6.5.1): the next tier drops them for a
+// user whose program did not say so.
+bool Exchange::takes_trailers() const {
+    return down_->from() != From::user || down_->is_stream() ||
+           net::list_has(head.headers, net::Name::te, "trailers");
+}
+
+bool Exchange::passes_trailer(std::string_view name) const {
+    return !name.starts_with("hasp-") &&
+           !(verdict_ == registry::Verdict::here && replaces_answer(name));
+}
+
 // The fields of an answer, also of an interim one, as the user may see them.
 void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& answer) {
     const bool here = verdict_ == registry::Verdict::here;
@@ -196,6 +208,12 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
             // Set-Cookie2 (RFC 2965) was Set-Cookie without our rules for it.
             if ((field.name.size() > 5 && iequals(field.name.substr(0, 5), "hasp-")) ||
                 iequals(field.name, "set-cookie2")) {
+                continue;
+            }
+            break;
+        case net::Name::trailer: // says which will follow, where they do
+            if (answer.framing != net::Framing::chunked || coding_ != net::Coding::identity ||
+                !takes_trailers()) {
                 continue;
             }
             break;
@@ -343,6 +361,8 @@ void Exchange::relay_answer(std::size_t head_bytes) {
     answer_.start(answer.framing, answer.content_length, framing, answer.content_length);
     if (coder) {
         answer_.code_with(std::move(coder));
+    } else if (answer.framing == net::Framing::chunked && takes_trailers()) {
+        answer_.keep_trailers([this](std::string_view name) { return passes_trailer(name); });
     }
     if (core_.cache && !net::is_safe(head.method)) {
         forget_changed(answer, text);

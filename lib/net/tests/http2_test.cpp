@@ -49,6 +49,18 @@ TEST_F(Http2Test, AChunkedAnswerLosesItsFraming) {
     EXPECT_TRUE(client.seen[id].ended);
 }
 
+TEST_F(Http2Test, TrailersEndAnAnswer) {
+    const auto id = client.get("/");
+    exchange();
+    answer(peer(), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                   "3\r\nabc\r\n0\r\nX-Sum: 6\r\nX-Empty:\r\n\r\n");
+    EXPECT_EQ(client.seen[id].body, "abc");
+    EXPECT_EQ(client.seen[id].field("x-sum"), "6");
+    EXPECT_EQ(client.seen[id].field("x-empty"), "");
+    EXPECT_TRUE(client.seen[id].ended);
+    EXPECT_EQ(client.seen[id].error, 0U);
+}
+
 TEST_F(Http2Test, HeadAnd304EndWithTheirFields) {
     Fields fields{
         {":method", "HEAD"}, {":scheme", "https"}, {":path", "/"}, {":authority", "a.test"}};

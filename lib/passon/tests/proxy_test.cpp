@@ -272,6 +272,10 @@ class Odd : public Proxy {
                   if (path == "/chunked") {
                       peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: "
                                 "X\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n");
+                  } else if (path == "/trailers") {
+                      peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: "
+                                "X-Sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 6\r\nSet-Cookie: a=b\r\n"
+                                "Hasp-Notice: nowhere\r\nLocation: /\r\n\r\n");
                   } else if (path == "/cut") {
                       peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
                       return;
@@ -324,6 +328,19 @@ TEST_F(Odd, AnswersOfEveryFramingArriveWhole) {
     Client older(tier_.port()); // to HTTP/1.0 no hints are sent
     older.send("GET /apps/open/interim HTTP/1.0\r\nHost: localhost\r\n\r\n");
     EXPECT_EQ(older.read().body, "ok");
+}
+
+TEST_F(Odd, TrailersOfAnAnswerReachThoseWhoTakeThem) {
+    Client client(tier_.port());
+    const std::string get = "GET /apps/open/trailers HTTP/1.1\r\nHost: localhost\r\n";
+    client.send(get + "Connection: te\r\nTE: trailers\r\n\r\n");
+    EXPECT_EQ(client.read(true).header("trailer"), "X-Sum");
+    const std::string body = "3\r\nabc\r\n0\r\nx-sum: 6\r\n\r\n";
+    EXPECT_EQ(client.read_bytes(body.size()), body);
+    client.send(get + "\r\n");
+    EXPECT_EQ(client.read(true).header("trailer"), "");
+    const std::string bare = "3\r\nabc\r\n0\r\n\r\n";
+    EXPECT_EQ(client.read_bytes(bare.size()), bare);
 }
 
 TEST_F(Odd, ABrokenAnswerIsNeverTakenForAWholeOne) {

@@ -31,8 +31,8 @@ class BodyDecoder {
     // `length` counts for Framing::length only.
     void start(Framing framing, std::uint64_t length = 0);
     // Trailers are dropped unless this is set after start(): "name: value\r\n" lines, names in
-    // lower case, are appended. Framing, routing and identity fields (RFC 9110 §6.5.1) are dropped
-    // even then.
+    // lower case, are appended. All names that header.h knows but ETag (RFC 9110 §6.5.1) are
+    // dropped even then. `into` outlives the decoding.
     void keep_trailers(std::string* into) { trailers_ = into; }
 
     // At most one run of payload a call: call until consumed is 0 or the state is not more. After

@@ -101,7 +101,7 @@ Scope scope_of(int status, const net::Headers& headers, const AskedBy& by, bool 
     }
     const AnswerDirectives said = answer_directives(headers);
     const bool marked = said.is_public || said.s_maxage;
-    const bool sets_cookie = headers.has(Name::set_cookie);
+    const bool sets_cookie = headers.has(Name::set_cookie) || headers.has(Name::set_cookie2);
     const bool personal = by.identity || by.cookie || sets_cookie;
     if (!said.is_private &&
         (marked || (!personal && (!by.authorization || said.must_revalidate)))) {

@@ -88,6 +88,7 @@ constexpr std::array<std::string_view, names_known> texts = {
     "sec-websocket-version",
     "server",
     "set-cookie",
+    "set-cookie2",
     "strict-transport-security",
     "te",
     "traceparent",

@@ -191,11 +191,12 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
             }
             break;
         case net::Name::set_cookie:
+        case net::Name::set_cookie2: // RFC 2965: some programs still take it for the same
             // Cleaned where it enters the tree and again where the user is: no tier need trust
             // another's word for it.
             core_.text.clear();
             if (clean_set_cookie(core_.text, field.value, mount_, here && app_.strip_prefix())) {
-                out.field("Set-Cookie", core_.text);
+                out.value(field.name, core_.text);
             }
             continue;
         case net::Name::location:
@@ -205,9 +206,7 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
             }
             break;
         case net::Name::other:
-            // Set-Cookie2 (RFC 2965) was Set-Cookie without our rules for it.
-            if ((field.name.size() > 5 && iequals(field.name.substr(0, 5), "hasp-")) ||
-                iequals(field.name, "set-cookie2")) {
+            if (field.name.size() > 5 && iequals(field.name.substr(0, 5), "hasp-")) {
                 continue;
             }
             break;

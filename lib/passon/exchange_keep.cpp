@@ -29,6 +29,10 @@ bool is_set_by_tiers(std::string_view name, const registry::Snapshot& snapshot) 
     }
 }
 
+bool sets_cookie(const net::Headers& headers) {
+    return headers.has(net::Name::set_cookie) || headers.has(net::Name::set_cookie2);
+}
+
 // What every client sends for itself, whichever tiers are between.
 bool is_plain_choice(std::string_view name) {
     return name == "accept" || name == "accept-encoding" || name == "accept-language" ||
@@ -206,7 +210,7 @@ bool Exchange::may_stay_stored(const net::AnswerHead& now) const {
     by.get = true;
     by.may_own = by.identity = !shared;
     const cache::Scope scope = cache::scope_of(now.status, now.headers, by, true);
-    return shared ? scope == cache::Scope::shared && !now.headers.has(net::Name::set_cookie)
+    return shared ? scope == cache::Scope::shared && !sets_cookie(now.headers)
                   : scope != cache::Scope::none;
 }
 
@@ -239,6 +243,12 @@ void Exchange::update_by_head(const net::AnswerHead& answer) {
     CacheUse& use = cached_;
     const std::string_view etag = answer.headers.value(net::Name::etag);
     const std::string_view modified = answer.headers.value(net::Name::last_modified);
+    // Without a length nobody knows whether what a GET brings would be coded: what is stored tells.
+    if (coding_ != net::Coding::identity && !answer.has_length &&
+        cache::parse_head(use.label, core_.stored_head) &&
+        net::coding_name(coding_) != core_.stored_head.headers.value(net::Name::content_encoding)) {
+        coding_ = net::Coding::identity;
+    }
     const bool coded = coding_ != net::Coding::identity; // then the length is not that of the body
     core_.text.clear();
     if (coded) {

@@ -297,6 +297,22 @@ TEST_F(Cached, PartsAndHeadsComeFromTheWholeAnswer) {
     EXPECT_EQ(asked(), 1);
 }
 
+TEST_F(Cached, AHeadWithoutALengthRenewsWhatIsStored) {
+    const std::string text = "Content-Type: text/plain\r\nETag: \"a\"\r\nCache-Control: max-age=";
+    answer([text](const std::string& head) {
+        return head.starts_with("HEAD") ? "HTTP/1.1 200 OK\r\nX-Seen: 2\r\n" + text + "60\r\n\r\n"
+                                        : ok(text + "0\r\n");
+    });
+    const std::string zipped = "Accept-Encoding: gzip\r\n";
+    EXPECT_EQ(get("/apps/open/a", zipped).body, "body");
+    EXPECT_EQ(ask("HEAD", "/apps/open/a", zipped).header("content-encoding"), "");
+    const Answer stored = get("/apps/open/a", zipped);
+    EXPECT_EQ(stored.body, "body");
+    EXPECT_EQ(stored.header("x-seen"), "2");
+    EXPECT_EQ(stored.header("etag"), "\"a\"");
+    EXPECT_EQ(asked(), 2);
+}
+
 TEST_F(Cached, RequestsForTheSameWaitForOneAnswer) {
     std::promise<void> go;
     const std::shared_future<void> gone = go.get_future().share();

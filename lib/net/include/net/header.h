@@ -94,6 +94,7 @@ enum class Name : std::uint8_t {
     sec_websocket_version,
     server,
     set_cookie,
+    set_cookie2,
     strict_transport_security,
     te,
     traceparent,

@@ -165,6 +165,13 @@ class Http2Server::State {
         }
     }
 
+    void ask_to_go() {
+        if (session_ && !over_) {
+            nghttp2_submit_shutdown_notice(session_.get());
+            wake();
+        }
+    }
+
     void close() {
         over_ = true;
         inside_ = true; // nobody need produce anything any more
@@ -624,6 +631,9 @@ void Http2Server::deliver() {
 }
 void Http2Server::go_away() {
     state_->go_away();
+}
+void Http2Server::ask_to_go() {
+    state_->ask_to_go();
 }
 void Http2Server::close() {
     const std::shared_ptr<State> held = state_;

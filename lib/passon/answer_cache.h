@@ -74,6 +74,9 @@ class AnswerCache {
     AnswerCache& operator=(const AnswerCache&) = delete;
 
     cache::Store& store() { return *store_; }
+    // It takes part in no further request.
+    void leave() { leaving_ = true; }
+    bool leaving() const { return leaving_; }
 
     // Collapsed forwarding. The first who asks for a group leads; the others wait until landed().
     bool lead(std::uint64_t group);
@@ -133,6 +136,7 @@ class AnswerCache {
     std::unordered_map<std::string, std::string, Hash, std::equal_to<>> releases_;
     std::size_t refreshes_ = 0;
     std::int64_t link_up_s_ = 0;
+    bool leaving_ = false;
 };
 
 } // namespace hasp::passon

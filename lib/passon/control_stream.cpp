@@ -18,7 +18,7 @@ ControlStream::~ControlStream() = default;
 
 void ControlStream::begin(Core& core, std::unique_ptr<net::Conn> conn, const std::string& peer,
                           bool to_parent, std::string_view early) {
-    core.close_controls_of(peer, "the neighbour opened a new control stream");
+    core.close_controls_of(peer, "the neighbour opened a new control stream", false);
     const ControlId id = core.random_u64() | 1U;
     ControlOpened opened{id, peer, to_parent, conn->peer().to_string(), conn->verified_chain()};
     auto made = std::make_unique<ControlStream>(core, id, std::move(conn), peer, to_parent);
@@ -112,7 +112,12 @@ void ControlStream::close(const std::string& why, End end) {
             core.link_child->on_control_closed(why, end == End::lost);
         }
     } else if (!core.has_control_of(peer)) {
-        core.child_endpoint(peer).mark_down(why);
+        Endpoint& below = core.child_endpoint(peer);
+        if (end == End::lost) {
+            below.mark_down(why);
+        } else {
+            below.due_ms = core.now_ms() + core.settings.child_returns_ms;
+        }
     }
 }
 

@@ -19,6 +19,7 @@ Core::Core(EngineParts given, Settings wanted)
     : parts(given), settings(std::move(wanted)),
       identities(settings.identities_max, given.random.u64()), endpoints(*this), upstreams(*this),
       static_roots(std::make_unique<StaticRoots>()),
+      children_due_ms(given.reactor.now_ms() + settings.children_due_ms),
       graveyard_task_(net::timer_call<&Core::empty_graveyard>, this),
       flush_timer_(given.reactor.timers(), net::timer_call<&Core::on_flush>, this) {
     flush_timer_.arm(settings.access_flush_ms);
@@ -208,7 +209,7 @@ bool Core::has_control_of(std::string_view peer) const {
                        [peer](const auto& one) { return one.second->peer() == peer; });
 }
 
-void Core::close_controls_of(std::string_view peer, const std::string& why) {
+void Core::close_controls_of(std::string_view peer, const std::string& why, bool lost) {
     for (;;) {
         const auto at = std::find_if(controls_.begin(), controls_.end(), [peer](const auto& one) {
             return one.second->peer() == peer;
@@ -216,7 +217,13 @@ void Core::close_controls_of(std::string_view peer, const std::string& why) {
         if (at == controls_.end()) {
             return;
         }
-        at->second->close(why);
+        at->second->close(why, lost ? ControlStream::End::lost : ControlStream::End::in_order);
+    }
+}
+
+void Core::close_controls(const std::string& why) {
+    while (!controls_.empty()) {
+        controls_.begin()->second->close(why, ControlStream::End::in_order);
     }
 }
 
@@ -224,7 +231,8 @@ Endpoint& Core::child_endpoint(std::string_view name) {
     std::string key("c:");
     key.append(name);
     Endpoint& found = endpoints.get(EndpointKind::child, key);
-    if (found.idle_count() == 0 && found.busy == 0 && !found.down && !has_control_of(name)) {
+    if (found.idle_count() == 0 && found.busy == 0 && !found.down && !has_control_of(name) &&
+        now_ms() >= std::max(children_due_ms, found.due_ms)) {
         found.mark_down("the place below has not connected");
     }
     return found;

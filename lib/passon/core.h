@@ -87,7 +87,9 @@ class Core {
     void add_control(std::unique_ptr<ControlStream> stream);
     void remove_control(ControlId id);
     bool has_control_of(std::string_view peer) const;
-    void close_controls_of(std::string_view peer, const std::string& why);
+    // `lost`: all else on the way to that neighbour is, too (ControlStream::End).
+    void close_controls_of(std::string_view peer, const std::string& why, bool lost);
+    void close_controls(const std::string& why); // in order
 
     // Marked as down while the child has no control stream and no connection here.
     Endpoint& child_endpoint(std::string_view name);
@@ -111,7 +113,8 @@ class Core {
     std::list<std::unique_ptr<ProxyGate>> gates;
     std::unordered_map<std::string, std::size_t> conns_by_address;
     bool draining = false;
-    std::size_t coders = 0; // of answers that are compressed now
+    const std::int64_t children_due_ms; // until then, children that are not here are on their way
+    std::size_t coders = 0;             // of answers that are compressed now
     // Ends with the core: callbacks of the keeper hold a weak pointer to it.
     std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 

@@ -110,7 +110,8 @@ void Endpoint::put_idle(std::unique_ptr<UpstreamConn> conn) {
     conn->idle_since_ms = core_.now_ms();
     const std::size_t limit = kind_ == EndpointKind::child ? 4 * core_.settings.parked_max
                                                            : core_.settings.idle_an_endpoint_max;
-    if (idle_.size() >= limit || core_.draining || conn->generation != generation_) {
+    const bool unwanted = core_.draining && kind_ != EndpointKind::child;
+    if (idle_.size() >= limit || unwanted || conn->generation != generation_) {
         core_.bury(std::move(conn));
         return;
     }

@@ -112,6 +112,7 @@ class Endpoint {
     std::string down_why;
     void mark_down(std::string why);
     void mark_up();
+    std::int64_t due_ms = 0; // of a child that went in order: until then it counts as on its way
 
     std::size_t busy = 0; // connections, also idle ones
 

@@ -63,7 +63,28 @@ Status Engine::set_cache(Fd file, std::uint64_t bytes) {
         return store.error();
     }
     core.cache = std::make_unique<AnswerCache>(core, std::move(*store));
+    if (!core.listeners.empty()) {
+        core.cache->link_is_up(core.wall_us() / 1'000'000);
+    }
     return {};
+}
+
+bool Engine::leave_cache() {
+    Core& core = state_->core;
+    if (!core.cache) {
+        return true;
+    }
+    core.cache->leave();
+    bool used = false;
+    for (ServerConn* conn : state_->conns()) {
+        if (Exchange* one = conn->exchange(); one != nullptr && !one->leave_cache()) {
+            used = true;
+        }
+    }
+    if (!used) {
+        core.cache.reset();
+    }
+    return !used;
 }
 
 void Engine::drop_identities(const IdentityFilter& filter) {
@@ -165,7 +186,7 @@ void Engine::close_link(std::string_view peer_view) {
             pool->close_idle();
         }
     }
-    core.close_controls_of(peer, "the link was closed");
+    core.close_controls_of(peer, "the link was closed", true);
 }
 
 Status Engine::control_send(ControlId id, std::string_view bytes) {
@@ -199,6 +220,34 @@ void Engine::drain() {
     for (const auto& one : core.http2_conns) {
         one->retire();
     }
+}
+
+void Engine::leave() {
+    Core& core = state_->core;
+    core.draining = true;
+    core.listeners.clear();
+    if (core.link_child) {
+        core.link_child->leave();
+    }
+    core.close_controls("this process is replaced by another");
+    for (ServerConn* conn : state_->conns()) {
+        conn->leave();
+    }
+    for (const auto& one : core.http2_conns) {
+        one->leave();
+    }
+    // Not the reversed ones of children: requests that come over connections that are left need
+    // them.
+    core.endpoints.each([](Endpoint& one) {
+        if (one.kind() != EndpointKind::child) {
+            one.close_idle();
+        }
+    });
+}
+
+bool Engine::left() const {
+    const Core& core = state_->core;
+    return core.conns.empty() && core.http2_conns.empty() && core.gates.empty();
 }
 
 bool Engine::idle() const {

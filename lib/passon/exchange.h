@@ -73,6 +73,8 @@ class Exchange {
     void refuse(int status, const char* why);
     void on_down_ready();
     void on_down_gone();
+    // For Engine::leave_cache(). False: this request has something from the cache still.
+    bool leave_cache();
 
     // For UpstreamConn and Endpoint.
     void on_up_open();

@@ -34,7 +34,7 @@ bool is_of_one_client(const net::Header& field) {
 } // namespace
 
 void Exchange::seek() {
-    if (core_.cache == nullptr || !ask_cache()) {
+    if (core_.cache == nullptr || core_.cache->leaving() || !ask_cache()) {
         acquire(false);
     }
 }
@@ -281,6 +281,18 @@ bool Exchange::stand_in(cache::Trouble trouble) {
     release_up(false);
     due(Due::nothing);
     return serve_stored();
+}
+
+bool Exchange::leave_cache() {
+    if (!cached_.on) {
+        return true;
+    }
+    if (cached_.served || !answered_) {
+        return false; // its bytes come from there, or may yet
+    }
+    answer_.copy_to(nullptr);
+    end_cached();
+    return true;
 }
 
 void Exchange::end_cached() {

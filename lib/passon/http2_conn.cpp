@@ -230,6 +230,11 @@ void Http2Conn::retire() {
     core_.reactor().post(task_);
 }
 
+void Http2Conn::leave() {
+    server_.ask_to_go();
+    core_.reactor().post(task_);
+}
+
 void Http2Conn::close(const std::string& why) {
     if (gone_) {
         return;

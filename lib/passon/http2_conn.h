@@ -23,6 +23,8 @@ class Http2Conn final : public Mortal, public net::ConnOwner {
     void begin();
     // No further streams (drain); closed after the last.
     void retire();
+    // The client is asked to take another connection; streams that it opens meanwhile are served.
+    void leave();
     void close(const std::string& why);
     //    // Something is still to be written of answers, perhaps of ones whose exchanges have
     //    ended.

@@ -183,6 +183,15 @@ void LinkChild::start(bool control) {
 }
 
 void LinkChild::stop(const std::string& why) {
+    leave();
+    if (Endpoint* pool = core_.endpoints.find(parent_key)) {
+        pool->close_idle();
+        pool->addresses.clear();
+    }
+    (void)why;
+}
+
+void LinkChild::leave() {
     running_ = false;
     retry_.cancel();
     calm_.cancel();
@@ -191,11 +200,6 @@ void LinkChild::stop(const std::string& why) {
         forget(*openings_.back());
     }
     opening_control_ = false;
-    if (Endpoint* pool = core_.endpoints.find(parent_key)) {
-        pool->close_idle();
-        pool->addresses.clear();
-    }
-    (void)why;
 }
 
 std::int64_t LinkChild::jittered(std::int64_t ms) {
@@ -275,6 +279,10 @@ void LinkChild::opened(Opening& opening, std::unique_ptr<net::Conn> conn, net::B
     if (control) {
         opening_control_ = false;
         control_up_ = true;
+        if (std::exchange(had_control_, true)) {
+            ++link_;
+            idle_ = 0;
+        }
         const std::string early(rest.readable());
         ControlStream::begin(core_, std::move(conn), peer, true, early);
         if (control_up_) {
@@ -284,7 +292,6 @@ void LinkChild::opened(Opening& opening, std::unique_ptr<net::Conn> conn, net::B
         return;
     }
     ++idle_;
-    ++total_;
     auto parked = std::make_unique<ServerConn>(core_, From::parent, true);
     ServerConn& made = *parked;
     core_.add_server_conn(std::move(parked));
@@ -338,7 +345,10 @@ void LinkChild::report(bool up, const std::string& why) {
     core_.parts.keeper.parent_changed({up, address_, since_us_, why});
 }
 
-void LinkChild::on_parked_used() {
+void LinkChild::on_parked_used(std::uint64_t link) {
+    if (link != link_) {
+        return;
+    }
     --idle_;
     if (idle_ == 0) {
         // All are in use at once: keep more of them ready.
@@ -349,17 +359,19 @@ void LinkChild::on_parked_used() {
     }
 }
 
-void LinkChild::on_parked_idle() {
-    ++idle_;
+void LinkChild::on_parked_idle(std::uint64_t link) {
+    idle_ += link == link_ ? 1 : 0;
 }
 
-void LinkChild::on_parked_closed(bool was_idle) {
+void LinkChild::on_parked_closed(bool was_idle, std::uint64_t link) {
+    if (link != link_) {
+        return;
+    }
     if (was_idle) {
         // The parent had no use for it: do not open another in its place.
         --idle_;
         target_ = std::max(core_.settings.parked_min, std::min(target_, idle_));
     }
-    --total_;
     if (idle_ < target_) {
         retry_later();
     }

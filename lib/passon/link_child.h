@@ -23,14 +23,19 @@ class LinkChild {
     // Uses core.credentials. Old connections are closed when the parent changed.
     void start(bool control);
     void stop(const std::string& why);
+    // Opens nothing any more; what there is stays in use.
+    void leave();
     const std::string& parent() const { return parent_; }
+    // Changes with each control stream: behind the next one there may be another process of the
+    // parent's, which has none of the connections that were parked before.
+    std::uint64_t link() const { return link_; }
 
     // Not lost: the parent's keeper or ours was started again, and requests go on meanwhile.
     void on_control_closed(const std::string& why, bool lost);
     // Of reversed connections.
-    void on_parked_used();
-    void on_parked_idle();
-    void on_parked_closed(bool was_idle);
+    void on_parked_used(std::uint64_t link);
+    void on_parked_idle(std::uint64_t link);
+    void on_parked_closed(bool was_idle, std::uint64_t link);
 
   private:
     class Opening;
@@ -56,11 +61,12 @@ class LinkChild {
     std::vector<std::string> addresses_; // as credentials last had them
     std::int64_t backoff_ms_ = 0;
     std::size_t preferred_ = 0;
-    std::size_t idle_ = 0;
-    std::size_t total_ = 0;
+    std::uint64_t link_ = 0;
+    std::size_t idle_ = 0; // of this link
     std::size_t target_ = 0;
     bool wants_control_ = false;
     bool control_up_ = false;
+    bool had_control_ = false;
     bool opening_control_ = false;
     bool running_ = false;
     bool reported_ = false;

@@ -52,6 +52,7 @@ void ServerConn::take_reversed(std::unique_ptr<net::Conn> conn, std::string peer
     address_ = conn->peer().host();
     wire.conn = std::move(conn);
     wire.conn->set_owner(*this);
+    link_ = core_.link_child->link();
     parked_ = true;
     advance();
 }
@@ -146,7 +147,7 @@ bool ServerConn::take_request() {
             seen_ = 0;
             if (std::exchange(parked_, false) && core_.link_child) {
                 set_link_options(wire.conn->fd(), core_.settings.link_silence_ms);
-                core_.link_child->on_parked_used();
+                core_.link_child->on_parked_used(link_);
             }
         }
         const net::ParseResult parsed = net::parse_request_head(wire.in.readable(), exchange_->head,
@@ -213,7 +214,7 @@ void ServerConn::finish(bool keep) {
     } else if (core_.link_child) {
         parked_ = true;
         set_waiting_link_options(wire.conn->fd(), core_.settings.link_silence_ms, parked_test_s);
-        core_.link_child->on_parked_idle();
+        core_.link_child->on_parked_idle(link_);
     }
     advance();
 }
@@ -245,7 +246,7 @@ void ServerConn::close() {
     }
     wire.in.give_back();
     if (from_ == From::parent && core_.link_child) {
-        core_.link_child->on_parked_closed(parked_);
+        core_.link_child->on_parked_closed(parked_, link_);
     }
     core_.remove_server_conn(*this);
 }
@@ -258,6 +259,16 @@ void ServerConn::retire() {
     if (wire.blocked()) {
         closing_ = true; // the rest of the last answer is still to go
     } else {
+        close();
+    }
+}
+
+void ServerConn::leave() {
+    retired_ = true;
+    // Only the client may close: it may be sending a request. A parent drops an idle connection on
+    // which something comes; one that has just sent a request skips this, and gets its answer.
+    if (from_ == From::parent && exchange_ == nullptr &&
+        !wire.write("HTTP/1.1 100 Continue\r\n\r\n")) {
         close();
     }
 }

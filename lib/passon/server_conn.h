@@ -55,6 +55,9 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     void close();
     // No further request (drain): an idle connection is closed, a busy one after its exchange.
     void retire();
+    // The next answer says that it was the last; an idle connection stays until then. A reversed
+    // one is given back to the parent.
+    void leave();
     // Leaves this object: it becomes something else (a control stream, a reversed connection). Ends
     // this one.
     std::unique_ptr<net::Conn> give_up();
@@ -86,7 +89,8 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     bool gone_ = false;
     bool single_ = false; // a stream of HTTP/2 has one request
     bool retired_ = false;
-    bool parked_ = false; // a reversed connection that is idle
+    bool parked_ = false;    // a reversed connection that is idle
+    std::uint64_t link_ = 0; // of a reversed one: LinkChild::link()
 };
 
 } // namespace hasp::passon

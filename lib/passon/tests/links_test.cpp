@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <memory>
@@ -196,6 +197,42 @@ TEST_F(Links, AKeeperThatStartsAgainEndsTheControlStreamAndNoRequest) {
     Client client(tokyo_.port());
     EXPECT_EQ(client.get("/apps/top/", session_cookie).status, 200);
     EXPECT_TRUE(tokyo_.keeper.wait([](FakeKeeper& k) { return k.up(); })) << "it is opened anew";
+}
+
+TEST_F(Links, WhoLeavesAnswersOnceMoreOnEachConnectionAndThenIsGone) {
+    Client idle(center_.port());
+    ASSERT_EQ(idle.get("/apps/top/1", session_cookie).status, 200);
+    ASSERT_GT(upper_.counters().parked, 0U);
+    center_.on_loop([](Engine& engine) { engine.leave(); });
+    bool left = true;
+    center_.on_loop([&](Engine& engine) { left = engine.left(); });
+    EXPECT_FALSE(left) << "a request may be on its way";
+    EXPECT_TRUE(center_.keeper.wait([](FakeKeeper& k) { return k.controls.front().closed; }));
+    EXPECT_TRUE(upper_.keeper.wait([](FakeKeeper& k) { return k.controls.back().closed; }));
+    const auto given_back = [this] { return upper_.counters().parked == 0; };
+    for (int i = 0; i < 1'000 && !given_back(); ++i) {
+        ::poll(nullptr, 0, 10);
+    }
+    EXPECT_TRUE(given_back()) << "the parent closes what waits for its requests";
+
+    const Answer last = idle.get("/apps/top/2", session_cookie);
+    EXPECT_EQ(last.status, 200);
+    EXPECT_EQ(last.header("connection"), "close");
+    EXPECT_TRUE(idle.closed());
+}
+
+TEST_F(Links, AChildThatWentInOrderIsWaitedFor) {
+    // Idle reversed connections would do as well: none is left.
+    upper_.on_loop([](Engine& engine) { engine.close_link("center"); });
+    EXPECT_TRUE(center_.keeper.wait([](FakeKeeper& k) { return k.up() && k.parent.size() > 2; }));
+    ControlId id = 0;
+    upper_.keeper.wait([&](FakeKeeper& k) {
+        id = k.controls.back().opened.id;
+        return true;
+    });
+    upper_.on_loop([id](Engine& engine) { engine.control_close(id); });
+    Client client(upper_.port());
+    EXPECT_EQ(client.get("/apps/mid/x", session_cookie).status, 200);
 }
 
 TEST_F(Links, WhileTheLinkIsCutTheOthersGoOnAndItComesBackByItself) {

@@ -58,6 +58,9 @@ class Http2Server {
 
     // No further streams (GOAWAY); those that are open go on.
     void go_away();
+    // A notice ahead of it (RFC 9113 §6.8): the client is to take another connection, and streams
+    // that it opens meanwhile are served.
+    void ask_to_go();
     // Ends everything now: each stream's Conn is told that it is broken.
     void close();
 

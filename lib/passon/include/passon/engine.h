@@ -105,9 +105,13 @@ class Engine {
     // New settings count for new connections and requests.
     void set_settings(Settings settings);
     // Keeps answers in `file` from now on: open for reading and writing, of any content, `bytes`
-    // large. What an earlier engine left in it is used again. Once, before the first listener.
-    // Errors: it cannot be used.
+    // large. What an earlier engine left in it is used again. Once; one file is of one engine at a
+    // time. After the first listener, what is in the file is to be confirmed before it is used:
+    // requests that changed something may have passed by. Errors: it cannot be used.
     Status set_cache(Fd file, std::uint64_t bytes);
+    // The cache takes part in no further request. True: no exchange has anything from it any more,
+    // and its file is closed, so that another engine may have it; else call again later.
+    bool leave_cache();
     // Forgets identities and cuts the tunnels that run under them.
     void drop_identities(const IdentityFilter& filter);
 
@@ -144,6 +148,12 @@ class Engine {
     // tells when nothing is left but tunnels.
     void drain();
     bool idle() const;
+    // Another engine has taken the listeners over: no new connections, and no control streams.
+    // Those that there are go on. Each connection on which requests come is told with its next
+    // answer that it was the last; one that stays without a request ends by its time limit, since a
+    // close could cross with a request. left() tells when none is left, tunnels included.
+    void leave();
+    bool left() const;
 
     const EngineCounters& counters() const;
 

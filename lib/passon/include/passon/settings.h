@@ -69,6 +69,11 @@ struct Settings {
     std::size_t parked_max = 16; // and the most, under load
     std::int64_t reconnect_ms_max = 30'000;
     std::int64_t probe_ms_max = 10'000; // of a parent that is marked down
+    // How long after the engine's beginning a child that has not connected yet counts as on its
+    // way: requests for it wait. 0: it is down until it connects.
+    std::int64_t children_due_ms = 0;
+    // The same after a child closed its control stream in order: it is about to open another.
+    std::int64_t child_returns_ms = 2'000;
     std::size_t control_queue_bytes = std::size_t{4}
                                       << 20; // of a control stream, in each direction
     std::int64_t link_silence_ms = 10'000;   // TCP_USER_TIMEOUT of connections between tiers

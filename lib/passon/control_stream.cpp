@@ -23,6 +23,11 @@ void ControlStream::begin(Core& core, std::unique_ptr<net::Conn> conn, const std
     ControlOpened opened{id, peer, to_parent, conn->peer().to_string(), conn->verified_chain()};
     auto made = std::make_unique<ControlStream>(core, id, std::move(conn), peer, to_parent);
     core.add_control(std::move(made));
+    if (core.draining) {
+        // It began before the listeners were closed: the next try meets who serves.
+        core.control(id)->close("this process is replaced by another", End::in_order);
+        return;
+    }
     if (!to_parent) {
         core.child_endpoint(peer).mark_up();
     }

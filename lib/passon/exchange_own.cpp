@@ -415,6 +415,10 @@ void Exchange::upgrade_link(bool control) {
     auto reversed = std::make_unique<UpstreamConn>(core, home);
     reversed->adopt(std::move(conn));
     reversed->reused = true;
+    if (core.draining) {
+        core.bury(std::move(reversed)); // it began before the listeners were closed
+        return;
+    }
     home.put_idle(std::move(reversed));
 }
 

@@ -19,9 +19,10 @@ constexpr std::int64_t calm_ms = 30'000;
 class LinkChild::Opening final : public Mortal, public net::ConnOwner {
   public:
     Opening(LinkChild& link, bool control)
-        : link_(link), control_(control),
+        : number_(link.link()), link_(link), control_(control),
           timer_(link.core_.reactor().timers(), net::timer_call<&Opening::on_time>, this) {}
     bool control() const { return control_; }
+    std::uint64_t number() const { return number_; } // of the link that it was begun for
 
     // False: there is nobody to try (any more).
     bool next() {
@@ -135,6 +136,7 @@ class LinkChild::Opening final : public Mortal, public net::ConnOwner {
         }
     }
 
+    const std::uint64_t number_;
     LinkChild& link_;
     bool control_;
     net::Timer timer_;
@@ -243,7 +245,7 @@ void LinkChild::open_control() {
 void LinkChild::open_parked() {
     std::size_t under_way = 0;
     for (const auto& one : openings_) {
-        under_way += one->control() ? 0 : 1;
+        under_way += one->control() || one->number() != link_ ? 0 : 1;
     }
     while (running_ && idle_ + under_way < target_) {
         ++under_way;
@@ -268,6 +270,7 @@ void LinkChild::forget(Opening& opening) {
 void LinkChild::opened(Opening& opening, std::unique_ptr<net::Conn> conn, net::Buffer rest,
                        std::string peer, std::size_t address) {
     const bool control = opening.control();
+    const std::uint64_t number = opening.number();
     preferred_ = address;
     backoff_ms_ = 0;
     parent_ = peer;
@@ -291,12 +294,12 @@ void LinkChild::opened(Opening& opening, std::unique_ptr<net::Conn> conn, net::B
         }
         return;
     }
-    ++idle_;
+    idle_ += number == link_ ? 1 : 0;
     auto parked = std::make_unique<ServerConn>(core_, From::parent, true);
     ServerConn& made = *parked;
     core_.add_server_conn(std::move(parked));
     made.wire.in = std::move(rest);
-    made.take_reversed(std::move(conn), std::move(peer));
+    made.take_reversed(std::move(conn), std::move(peer), number);
 }
 
 void LinkChild::failed(Opening& opening, const std::string& why) {

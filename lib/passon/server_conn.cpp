@@ -47,12 +47,13 @@ void ServerConn::take_beside(std::unique_ptr<net::Carrier> carrier, std::string 
     advance();
 }
 
-void ServerConn::take_reversed(std::unique_ptr<net::Conn> conn, std::string peer) {
+void ServerConn::take_reversed(std::unique_ptr<net::Conn> conn, std::string peer,
+                               std::uint64_t link) {
     peer_ = std::move(peer);
     address_ = conn->peer().host();
     wire.conn = std::move(conn);
     wire.conn->set_owner(*this);
-    link_ = core_.link_child->link();
+    link_ = link;
     parked_ = true;
     advance();
 }
@@ -195,7 +196,7 @@ bool ServerConn::take_request() {
 }
 
 bool ServerConn::last_request() const {
-    return retired_ || single_ || requests_ >= core_.settings.requests_a_connection_max;
+    return retired_ || leaving_ || single_ || requests_ >= core_.settings.requests_a_connection_max;
 }
 
 void ServerConn::finish(bool keep) {
@@ -206,7 +207,8 @@ void ServerConn::finish(bool keep) {
     if (gone_) {
         return;
     }
-    if (!keep || last_request()) {
+    // Who leaves has told it with this answer, or will with the next.
+    if (!keep || retired_ || single_) {
         closing_ = true;
         timer_.arm(core_.settings.body_idle_ms);
     } else if (from_ != From::parent) {
@@ -215,6 +217,9 @@ void ServerConn::finish(bool keep) {
         parked_ = true;
         set_waiting_link_options(wire.conn->fd(), core_.settings.link_silence_ms, parked_test_s);
         core_.link_child->on_parked_idle(link_);
+        if (leaving_) {
+            give_back();
+        }
     }
     advance();
 }
@@ -264,11 +269,16 @@ void ServerConn::retire() {
 }
 
 void ServerConn::leave() {
-    retired_ = true;
-    // Only the client may close: it may be sending a request. A parent drops an idle connection on
-    // which something comes; one that has just sent a request skips this, and gets its answer.
-    if (from_ == From::parent && exchange_ == nullptr &&
-        !wire.write("HTTP/1.1 100 Continue\r\n\r\n")) {
+    leaving_ = true;
+    if (from_ == From::parent && exchange_ == nullptr) {
+        give_back();
+    }
+}
+
+// Only the client may close: it may be sending a request. A parent drops an idle connection on
+// which something comes; one that has just sent a request skips this, and gets its answer.
+void ServerConn::give_back() {
+    if (!wire.write("HTTP/1.1 100 Continue\r\n\r\n")) {
         close();
     }
 }

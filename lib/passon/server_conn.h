@@ -29,8 +29,9 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     // A request of the cache's own, judged like those that come from `peer` and `address`.
     void take_beside(std::unique_ptr<net::Carrier> carrier, std::string peer,
                      const net::Address& address);
-    // A reversed connection that our parent may now use; `peer` is its name.
-    void take_reversed(std::unique_ptr<net::Conn> conn, std::string peer);
+    // A reversed connection that our parent may now use; `peer` is its name. `link`:
+    // LinkChild::link() when it was begun.
+    void take_reversed(std::unique_ptr<net::Conn> conn, std::string peer, std::uint64_t link);
 
     From from() const { return from_; }
     bool tls() const { return tls_; }
@@ -72,6 +73,7 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     void advance();
     bool take_request();
     void close_politely();
+    void give_back();
 
     Core& core_;
     From from_;
@@ -89,6 +91,7 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     bool gone_ = false;
     bool single_ = false; // a stream of HTTP/2 has one request
     bool retired_ = false;
+    bool leaving_ = false;
     bool parked_ = false;    // a reversed connection that is idle
     std::uint64_t link_ = 0; // of a reversed one: LinkChild::link()
 };

@@ -323,7 +323,8 @@ std::vector<TableRow> config_rows() {
                        .limits = is_number
                                      ? std::to_string(key.least) + " to " + std::to_string(key.most)
                                      : std::string(key.limits),
-                       .text = std::string(key.text)});
+                       .text = std::string(key.text),
+                       .at_start = key.takes == Takes::start});
     }
     return out;
 }

@@ -63,182 +63,212 @@ std::string check_user(std::string_view text) {
             [](Config& c, std::size_t i) { c.member = static_cast<decltype(c.member)>(i); }        \
     }
 
-ConfigKey number(std::string_view section, std::string_view key, NumberAt at, std::string_view unit,
-                 std::int64_t least, std::int64_t most, std::string_view text) {
+ConfigKey number(std::string_view section, std::string_view key, Takes takes, NumberAt at,
+                 std::string_view unit, std::int64_t least, std::int64_t most,
+                 std::string_view text) {
     return {.section = section,
             .key = key,
+            .takes = takes,
             .at = at,
             .unit = unit,
             .least = least,
             .most = most,
             .text = text};
 }
-ConfigKey words(std::string_view section, std::string_view key, TextAt at,
+ConfigKey words(std::string_view section, std::string_view key, Takes takes, TextAt at,
                 std::string (*check)(std::string_view), std::string_view limits,
                 std::string_view text) {
-    return {
-        .section = section, .key = key, .at = at, .check = check, .limits = limits, .text = text};
+    return {.section = section,
+            .key = key,
+            .takes = takes,
+            .at = at,
+            .check = check,
+            .limits = limits,
+            .text = text};
 }
-ConfigKey list(std::string_view section, std::string_view key, ListAt at,
+ConfigKey list(std::string_view section, std::string_view key, Takes takes, ListAt at,
                std::string (*check)(std::string_view), std::string_view limits,
                std::string_view text) {
-    return {
-        .section = section, .key = key, .at = at, .check = check, .limits = limits, .text = text};
+    return {.section = section,
+            .key = key,
+            .takes = takes,
+            .at = at,
+            .check = check,
+            .limits = limits,
+            .text = text};
 }
-ConfigKey toggle(std::string_view section, std::string_view key, SwitchAt at,
+ConfigKey toggle(std::string_view section, std::string_view key, Takes takes, SwitchAt at,
                  std::string_view text) {
-    return {.section = section, .key = key, .at = at, .text = text};
+    return {.section = section, .key = key, .takes = takes, .at = at, .text = text};
 }
-ConfigKey choice(std::string_view section, std::string_view key, ChoiceAt at,
+ConfigKey choice(std::string_view section, std::string_view key, Takes takes, ChoiceAt at,
                  std::vector<std::string> choices, std::string_view text) {
-    return {.section = section, .key = key, .at = at, .choices = std::move(choices), .text = text};
+    return {.section = section,
+            .key = key,
+            .takes = takes,
+            .at = at,
+            .choices = std::move(choices),
+            .text = text};
 }
 
 std::vector<ConfigKey> make_keys() {
     return {
-        list("web", "listen", HASP_AT(web.listen), check_listen, "IP:PORT",
+        list("web", "listen", Takes::front, HASP_AT(web.listen), check_listen, "IP:PORT",
              "Where users connect without TLS."),
-        list("web", "tls_listen", HASP_AT(web.tls_listen), check_listen, "IP:PORT",
+        list("web", "tls_listen", Takes::front, HASP_AT(web.tls_listen), check_listen, "IP:PORT",
              "Where users connect with TLS. Needs tls_cert and tls_key."),
-        words("web", "tls_cert", HASP_AT(web.tls_cert), check_path, "a path",
+        words("web", "tls_cert", Takes::front, HASP_AT(web.tls_cert), check_path, "a path",
               "The certificate that browsers see, with its chain, as PEM."),
-        words("web", "tls_key", HASP_AT(web.tls_key), check_path, "a path",
+        words("web", "tls_key", Takes::front, HASP_AT(web.tls_key), check_path, "a path",
               "The private key of tls_cert, as PEM."),
-        words("web", "app_host", HASP_AT(web.app_host), check_app_host, "a host name with {app}",
+        words("web", "app_host", Takes::keeper, HASP_AT(web.app_host), check_app_host,
+              "a host name with {app}",
               "The host name of an app: {app} stands for its name. Empty: apps are reached under "
               "/apps/NAME/ alone."),
-        list("web", "portal_hosts", HASP_AT(web.portal_hosts), check_host, "host names",
+        list("web", "portal_hosts", Takes::keeper, HASP_AT(web.portal_hosts), check_host,
+             "host names",
              "The host names of the portal; a request for a name that is neither here nor an app's "
              "is "
              "refused (421). Empty: every host name that is not an app's."),
-        number("web", "max_connections", HASP_AT(web.max_connections), "connections", 16, 1'000'000,
-               "How many connections of users are open at most."),
-        number("web", "max_connections_per_address", HASP_AT(web.max_connections_per_address),
-               "connections", 1, 1'000'000,
+        number("web", "max_connections", Takes::front, HASP_AT(web.max_connections), "connections",
+               16, 1'000'000, "How many connections of users are open at most."),
+        number("web", "max_connections_per_address", Takes::front,
+               HASP_AT(web.max_connections_per_address), "connections", 1, 1'000'000,
                "How many of them one address may hold. Addresses of this machine are not counted."),
-        number("web", "http2_streams", HASP_AT(web.http2_streams), "requests", 0, 1'000,
+        number("web", "http2_streams", Takes::front, HASP_AT(web.http2_streams), "requests", 0,
+               1'000,
                "How many requests of one HTTP/2 connection are under way at most. 0: browsers are "
                "told to use HTTP/1.1."),
-        list("web", "proxies", HASP_AT(web.proxies), check_network, "networks",
+        list("web", "proxies", Takes::front, HASP_AT(web.proxies), check_network, "networks",
              "Proxies in front of this tier, for example 10.0.0.0/8: they are believed when they "
              "say "
              "whose request they pass on. Empty: nobody is."),
         choice(
-            "web", "proxies_say", HASP_CHOICE(web.proxies_say),
+            "web", "proxies_say", Takes::front, HASP_CHOICE(web.proxies_say),
             {"x-forwarded", "forwarded", "proxy-protocol"},
             "How they say it: by X-Forwarded-For, -Proto and -Host, by Forwarded, or by the PROXY "
             "protocol's version 2 at the beginning of every connection. The others are not "
             "looked at."),
-        number("web", "head_bytes_max", HASP_AT(web.head_bytes_max), "bytes", 4'096, 32'768,
-               "How long the head of a request or of an answer may be."),
-        number("web", "header_count_max", HASP_AT(web.header_count_max), "headers", 16, 100,
-               "How many headers a request or an answer may have."),
-        number("web", "head_s", HASP_AT(web.head_s), "seconds", 1, 3'600,
+        number("web", "head_bytes_max", Takes::front, HASP_AT(web.head_bytes_max), "bytes", 4'096,
+               32'768, "How long the head of a request or of an answer may be."),
+        number("web", "header_count_max", Takes::front, HASP_AT(web.header_count_max), "headers",
+               16, 100, "How many headers a request or an answer may have."),
+        number("web", "head_s", Takes::front, HASP_AT(web.head_s), "seconds", 1, 3'600,
                "How long a client may take to send the head."),
-        number("web", "body_idle_s", HASP_AT(web.body_idle_s), "seconds", 1, 3'600,
+        number("web", "body_idle_s", Takes::front, HASP_AT(web.body_idle_s), "seconds", 1, 3'600,
                "How long a body may stand still."),
-        number("web", "answer_head_s", HASP_AT(web.answer_head_s), "seconds", 1, 3'600,
-               "How long an app may take until its answer begins."),
-        number("web", "keepalive_s", HASP_AT(web.keepalive_s), "seconds", 1, 3'600,
+        number("web", "answer_head_s", Takes::front, HASP_AT(web.answer_head_s), "seconds", 1,
+               3'600, "How long an app may take until its answer begins."),
+        number("web", "keepalive_s", Takes::front, HASP_AT(web.keepalive_s), "seconds", 1, 3'600,
                "How long a connection of a user stays open without a request."),
-        number("web", "connect_ms", HASP_AT(web.connect_ms), "milliseconds", 10, 60'000,
-               "How long one try to connect to an app or to another tier may take."),
-        number("web", "whole_s", HASP_AT(web.whole_s), "seconds", 0, 7 * day_s,
+        number("web", "connect_ms", Takes::front, HASP_AT(web.connect_ms), "milliseconds", 10,
+               60'000, "How long one try to connect to an app or to another tier may take."),
+        number("web", "whole_s", Takes::front, HASP_AT(web.whole_s), "seconds", 0, 7 * day_s,
                "How long a request may take from first to last byte. 0: any time."),
-        list("web", "compress", HASP_AT(web.compress), check_coding, "br, zstd, gzip",
+        list("web", "compress", Takes::front, HASP_AT(web.compress), check_coding, "br, zstd, gzip",
              "How answers of the apps that are served here are compressed for clients that take "
              "it: text, JSON and the like, of 1400 bytes and more. An app opts out in its "
              "manifest. Empty: nothing is compressed."),
 
-        list("metrics", "listen", HASP_AT(metrics.listen), check_listen, "IP:PORT",
+        list("metrics", "listen", Takes::front, HASP_AT(metrics.listen), check_listen, "IP:PORT",
              "Where Prometheus reads /metrics, without a log-in and without TLS. Empty: nowhere."),
 
-        words("upstream", "ca", HASP_AT(upstream.ca), check_path, "a path",
+        words("upstream", "ca", Takes::front, HASP_AT(upstream.ca), check_path, "a path",
               "Authorities to trust, beside the system's, when an upstream app is reached by "
               "HTTPS, as "
               "PEM."),
-        words("upstream", "cert", HASP_AT(upstream.cert), check_path, "a path",
+        words("upstream", "cert", Takes::front, HASP_AT(upstream.cert), check_path, "a path",
               "The certificate that this tier shows to upstream apps that ask for one, with its "
               "chain, as PEM."),
-        words("upstream", "key", HASP_AT(upstream.key), check_path, "a path",
+        words("upstream", "key", Takes::front, HASP_AT(upstream.key), check_path, "a path",
               "The private key of cert, as PEM."),
 
-        number("cache", "size_mib", HASP_AT(cache.size_mib), "MiB", 0, 65'536,
+        number("cache", "size_mib", Takes::front, HASP_AT(cache.size_mib), "MiB", 0, 65'536,
                "How much of the disk answers of apps may take that are kept for those who ask "
                "again, as far as the apps' Cache-Control allows. Counts from the next start. 0: "
                "none are kept."),
-        number("cache", "object_kib_max", HASP_AT(cache.object_kib_max), "KiB", 1, 1'048'576,
+        number("cache", "object_kib_max", Takes::front, HASP_AT(cache.object_kib_max), "KiB", 1,
+               1'048'576,
                "How long an answer may be that is kept. At most a quarter of size_mib counts."),
-        number("cache", "disconnected_s", HASP_AT(cache.disconnected_s), "seconds", 0, 365 * day_s,
+        number("cache", "disconnected_s", Takes::front, HASP_AT(cache.disconnected_s), "seconds", 0,
+               365 * day_s,
                "How long beyond its end an answer stands in while the app or the tier above cannot "
                "be reached, unless it forbids that itself. 0: only as long as it says."),
 
-        list("link", "listen", HASP_AT(link.listen), check_listen, "IP:PORT",
+        list("link", "listen", Takes::keeper, HASP_AT(link.listen), check_listen, "IP:PORT",
              "Where tiers below connect. Empty: this tier has no children."),
-        list("link", "addresses", HASP_AT(link.addresses), check_peer, "HOST:PORT",
+        list("link", "addresses", Takes::keeper, HASP_AT(link.addresses), check_peer, "HOST:PORT",
              "How tiers below reach this one: what invitations and certificates carry."),
-        number("link", "park_min", HASP_AT(link.park_min), "connections", 1, 1'000,
+        number("link", "park_min", Takes::front, HASP_AT(link.park_min), "connections", 1, 1'000,
                "How many idle connections a tier keeps parked at its parent."),
-        number("link", "park_max", HASP_AT(link.park_max), "connections", 1, 10'000,
+        number("link", "park_max", Takes::front, HASP_AT(link.park_max), "connections", 1, 10'000,
                "How many it parks under load. Not less than park_min."),
-        number("link", "reconnect_s_max", HASP_AT(link.reconnect_s_max), "seconds", 1, 3'600,
-               "The longest pause between attempts to reach the parent."),
-        number("link", "heartbeat_s", HASP_AT(link.heartbeat_s), "seconds", 1, 300,
+        number("link", "reconnect_s_max", Takes::front, HASP_AT(link.reconnect_s_max), "seconds", 1,
+               3'600, "The longest pause between attempts to reach the parent."),
+        number("link", "heartbeat_s", Takes::keeper, HASP_AT(link.heartbeat_s), "seconds", 1, 300,
                "How often a link is tested. While nothing else goes over it, every eighth time "
                "only: an idle "
                "tier is to cost little. It is given up when two tests in a row had no answer."),
 
-        number("session", "hours", HASP_AT(session.hours), "hours", 1, 720,
+        number("session", "hours", Takes::keeper, HASP_AT(session.hours), "hours", 1, 720,
                "How long a log-in lasts without being used."),
-        number("session", "absolute_days", HASP_AT(session.absolute_days), "days", 1, 365,
-               "How long it lasts at most. Not shorter than hours."),
+        number("session", "absolute_days", Takes::keeper, HASP_AT(session.absolute_days), "days", 1,
+               365, "How long it lasts at most. Not shorter than hours."),
 
         number(
-            "login", "failures_before_delay", HASP_AT(login.failures_before_delay), "failures", 1,
-            1'000,
+            "login", "failures_before_delay", Takes::keeper, HASP_AT(login.failures_before_delay),
+            "failures", 1, 1'000,
             "How many wrong passwords in a row an account takes at once. Each further try has to "
             "wait, 1, 2, 4 and so on up to 900 seconds, until one is right or a day has passed."),
-        number("login", "attempts_per_minute_per_address",
+        number("login", "attempts_per_minute_per_address", Takes::keeper,
                HASP_AT(login.attempts_per_minute_per_address), "attempts", 1, 10'000,
                "How many tries, right or wrong, one address has in a minute."),
-        number("login", "argon2_threads", HASP_AT(login.argon2_threads), "threads", 1, 64,
-               "How many passwords are hashed at the same time; each takes 64 MiB."),
-        number("login", "password_bytes_min", HASP_AT(login.password_bytes_min), "bytes", 1, 64,
+        number("login", "argon2_threads", Takes::keeper, HASP_AT(login.argon2_threads), "threads",
+               1, 64, "How many passwords are hashed at the same time; each takes 64 MiB."),
+        number("login", "password_bytes_min", Takes::keeper, HASP_AT(login.password_bytes_min),
+               "bytes", 1, 64,
                "How long a new password must be. Less than 8 is for trees that are thrown away."),
 
-        choice("apps", "isolation", HASP_CHOICE(apps.isolation),
+        choice("apps", "isolation", Takes::start, HASP_CHOICE(apps.isolation),
                {"bwrap", "landlock", "none-allowed"},
                "The least isolation that is accepted. The strongest that works on this machine is "
                "used, "
                "and `hasp status` names it. With less than this, no app starts."),
-        number("apps", "start_s", HASP_AT(apps.start_s), "seconds", 1, 3'600,
+        number("apps", "start_s", Takes::front, HASP_AT(apps.start_s), "seconds", 1, 3'600,
                "How long a request waits for its app to start. How long the start itself may take "
                "is in "
                "the app's manifest."),
 
-        number("lease", "days", HASP_AT(lease.days), "days", 1, 365,
+        number("lease", "days", Takes::keeper, HASP_AT(lease.days), "days", 1, 365,
                "How long the authority lent to a tier below lasts."),
-        number("lease", "run_days", HASP_AT(lease.run_days), "days", 1, 3'650,
+        number("lease", "run_days", Takes::keeper, HASP_AT(lease.run_days), "days", 1, 3'650,
                "How long a tier below may run an app. Not shorter than days."),
-        number("lease", "renew_percent", HASP_AT(lease.renew_percent), "percent", 5, 95,
-               "How much of a lease's life passes before it is renewed."),
+        number("lease", "renew_percent", Takes::keeper, HASP_AT(lease.renew_percent), "percent", 5,
+               95, "How much of a lease's life passes before it is renewed."),
 
-        choice("log", "level", HASP_CHOICE(log.level), {"debug", "info", "warn", "error"},
+        choice("log", "level", Takes::keeper, HASP_CHOICE(log.level),
+               {"debug", "info", "warn", "error"},
                "The least important messages that are written."),
-        choice("log", "format", HASP_CHOICE(log.format), {"text", "json"},
+        choice("log", "format", Takes::keeper, HASP_CHOICE(log.format), {"text", "json"},
                "Lines for people, or JSON for machines."),
-        toggle("log", "access", HASP_AT(log.access),
+        toggle("log", "access", Takes::front, HASP_AT(log.access),
                "Whether each request is written to STATE/log/access.jsonl."),
-        number("log", "access_flush_ms", HASP_AT(log.access_flush_ms), "milliseconds", 10, 60'000,
+        number("log", "access_flush_ms", Takes::front, HASP_AT(log.access_flush_ms), "milliseconds",
+               10, 60'000,
                "How long lines of the access log are collected before they are written."),
 
-        words("process", "front_user", HASP_AT(process.front_user), check_user, "a system user",
+        words("process", "front_user", Takes::start, HASP_AT(process.front_user), check_user,
+              "a system user",
               "The user that the process with the users' sockets becomes, when hasp was started as "
               "root. Empty: it stays."),
-        toggle("process", "seccomp", HASP_AT(process.seccomp),
+        toggle("process", "seccomp", Takes::front, HASP_AT(process.seccomp),
                "Whether system calls that this process has no use for are refused to it. Turn it "
                "off only "
                "to find a fault."),
+        number("process", "drain_s", Takes::front, HASP_AT(process.drain_s), "seconds", 0,
+               7 * day_s,
+               "How long that process goes on, after a reload has put another beside it, with what "
+               "users have begun there: WebSockets and long answers."),
     };
 }
 

@@ -24,6 +24,7 @@ struct ChoiceAt {
 struct ConfigKey {
     std::string_view section;
     std::string_view key;
+    Takes takes;
     std::variant<NumberAt, TextAt, ListAt, SwitchAt, ChoiceAt> at;
     std::string_view unit = {};
     std::int64_t least = 0; // numbers

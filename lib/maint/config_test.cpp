@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <map>
 #include <set>
 
 namespace hasp::maint {
@@ -128,6 +129,42 @@ TEST(Config, TheExampleNamesOnlyWhatDiffersAndReadsBack) {
     EXPECT_EQ(example_config(*again), text);
 }
 
+TEST(Config, WhatDiffersIsNamedWithWhoHasToBeginAnew) {
+    Config was;
+    EXPECT_TRUE(config_changes(was, was).empty());
+    Config now;
+    now.web.keepalive_s = 5;
+    now.web.portal_hosts = {"hub.example"};
+    now.web.proxies_say = Config::Web::ProxiesSay::forwarded;
+    now.log.access = false;
+    now.process.front_user = "www-data";
+    now.apps.isolation = Config::Isolation::bwrap;
+    std::map<std::string, Takes> seen;
+    for (const ConfigChange& one : config_changes(was, now)) {
+        seen[one.key] = one.takes;
+    }
+    const std::map<std::string, Takes> expected{
+        {"web.keepalive_s", Takes::front},    {"web.portal_hosts", Takes::keeper},
+        {"web.proxies_say", Takes::front},    {"log.access", Takes::front},
+        {"process.front_user", Takes::start}, {"apps.isolation", Takes::start}};
+    EXPECT_EQ(seen, expected);
+}
+
+TEST(Config, WhatNeedsANewStartStaysAsItWasInEffectAndTheRestIsNew) {
+    Config was;
+    was.process.front_user = "www-data";
+    Config now;
+    now.web.keepalive_s = 5;
+    now.apps.isolation = Config::Isolation::bwrap;
+    const Config effect = config_in_effect(was, now);
+    EXPECT_EQ(effect.process.front_user, "www-data");
+    EXPECT_EQ(effect.apps.isolation, was.apps.isolation);
+    EXPECT_EQ(effect.web.keepalive_s, 5);
+    const auto read = parse_config(example_config(effect), "hasp.toml");
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    EXPECT_TRUE(config_changes(effect, *read).empty()) << "so it is handed to the processes";
+}
+
 TEST(Config, AMissingFileIsNotFound) {
     EXPECT_EQ(load_config("/nonexistent/hasp.toml").error().code, Code::not_found);
 }
@@ -144,7 +181,7 @@ TEST(Config, TheTableHasEachKeyOnceWithItsSectionTogetherAndAText) {
             section = row.section;
         }
     }
-    EXPECT_EQ(seen.size(), 50U)
+    EXPECT_EQ(seen.size(), 51U)
         << "a key was added or taken away: give it an effect, and CHANGELOG a line";
 }
 

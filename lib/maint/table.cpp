@@ -88,6 +88,7 @@ std::string table_to_roff(const std::vector<TableRow>& rows) {
         notes += row.limits.empty() ? "" : ", " + row.limits;
         notes += row.unit.empty() ? "" : (row.limits.empty() ? ", " : " ") + row.unit;
         notes += row.default_text.empty() ? "" : "; default: " + row.default_text;
+        notes += row.at_start ? ". Counts from the next start; a reload leaves it" : "";
         if (!notes.empty()) {
             notes.front() = notes.front() >= 'a' && notes.front() <= 'z'
                                 ? static_cast<char>(notes.front() - 'a' + 'A')

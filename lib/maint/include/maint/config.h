@@ -95,6 +95,7 @@ struct Config {
     struct Process {
         std::string front_user = "nobody"; // used only when hasp was started as root; empty: stay
         bool seccomp = true;
+        std::int64_t drain_s = 3'600;
     } process;
 };
 
@@ -112,6 +113,18 @@ Result<Config> load_config(const std::string& path);
 // A commented hasp.toml with only what differs from the defaults; parse_config of it gives `config`
 // again.
 std::string example_config(const Config& config);
+
+// Who has to begin anew for a changed value to count. A reload begins a new front in any case, and
+// a new keeper where a value is the keeper's; the apps' own process ends only with the tier.
+enum class Takes : unsigned char { front, keeper, start };
+struct ConfigChange {
+    std::string key; // "web.keepalive_s"
+    Takes takes = Takes::front;
+};
+// In the table's order.
+std::vector<ConfigChange> config_changes(const Config& was, const Config& now);
+// `now`, but what needs a new start of the tier as it was.
+Config config_in_effect(const Config& was, const Config& now);
 
 // The table as rows for the manual.
 std::vector<TableRow> config_rows();

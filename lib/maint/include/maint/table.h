@@ -15,6 +15,7 @@ struct TableRow {
     std::string default_text; // as it would stand in the file; empty: no default
     std::string limits;       // "1 to 3600"; empty for none
     std::string text;         // what it does; sentences
+    bool at_start = false;    // a changed value waits for the next start
 };
 
 // The body of a man page's section for the rows: roff, grouped by section in the rows' order. No

@@ -1,5 +1,5 @@
 # fish completion for hasp. Made by `hasp help-dump fish`: do not edit.
-set -g __hasp_known 'init' 'serve' 'relay' 'status' 'sync' 'doctor' 'names' 'push-app' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'app' 'app add' 'app list' 'app remove' 'app releases' 'app rollback' 'app allow' 'app key' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease extend' 'lease sign' 'why' 'offline-report' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
+set -g __hasp_known 'init' 'serve' 'relay' 'status' 'sync' 'doctor' 'names' 'push-app' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'app' 'app add' 'app list' 'app remove' 'app releases' 'app rollback' 'app allow' 'app key' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease extend' 'lease sign' 'why' 'offline-report' 'reload' 'restart' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
 function __hasp_at
     set -l route
     for word in (commandline -opc)[2..-1]
@@ -28,6 +28,8 @@ complete -c hasp -n '__hasp_at ""' -a 'token' -d 'make, list and end tokens for 
 complete -c hasp -n '__hasp_at ""' -a 'lease' -d 'show, extend and sign what tiers may do without asking'
 complete -c hasp -n '__hasp_at ""' -a 'why' -d 'say why an app is or is not served at a tier'
 complete -c hasp -n '__hasp_at ""' -a 'offline-report' -d 'say what a lost link would mean for a site'
+complete -c hasp -n '__hasp_at ""' -a 'reload' -d 'take over changed settings without a failed request'
+complete -c hasp -n '__hasp_at ""' -a 'restart' -d 'go on with the hasp that is installed now, without a failed request'
 complete -c hasp -n '__hasp_at ""' -a 'bill' -d 'price usage, close periods and show invoices'
 complete -c hasp -n '__hasp_at ""' -a 'config' -d 'check a config file'
 complete -c hasp -n '__hasp_at "init"' -l realm -x -d 'name of the whole tree, for example clinics'

@@ -19,6 +19,7 @@ int run_process(const Args& args, Env& env, const char* name,
     if (!config.ok() && config.error().code != Code::not_found) {
         return report(args, env, config.error());
     }
+    ::close(config_fd); // no app is to have it
     if (config.ok()) {
         options.config = *config;
     }
@@ -62,6 +63,7 @@ std::vector<Command> hidden_commands() {
          .options = {config},
          .run = process_spawner,
          .hidden = true},
+        successor_command(),
         {.path = {"import-pack"}, .summary = "read a pack", .run = import_pack, .hidden = true},
     };
 }

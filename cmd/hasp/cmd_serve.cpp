@@ -4,10 +4,12 @@
 #include "front_jail.h"
 #include "join.h"
 #include "maint/tier_identity.h"
+#include "process.h"
 #include "state.h"
 #include "supervisor.h"
 
 #include <filesystem>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,23 +18,6 @@ namespace hasp::cmd {
 namespace {
 
 constexpr std::size_t invitation_file_bytes_max = 8192;
-
-std::vector<ListenSpec> listeners(const maint::Config& config) {
-    std::vector<ListenSpec> out;
-    for (const std::string& address : config.web.listen) {
-        out.push_back({"web", address});
-    }
-    for (const std::string& address : config.web.tls_listen) {
-        out.push_back({"web-tls", address});
-    }
-    for (const std::string& address : config.metrics.listen) {
-        out.push_back({"metrics", address});
-    }
-    for (const std::string& address : config.link.listen) {
-        out.push_back({"link", address});
-    }
-    return out;
-}
 
 // Folders that the processes expect; front and apps' users pass through STATE, so it is searchable
 // but not readable.
@@ -54,6 +39,20 @@ Status lay_out(const std::string& state, bool cache) {
         ::chmod(path.c_str(), static_cast<mode_t>(mode));
     }
     return {};
+}
+
+SupervisorOptions supervisor_options(const Args& args, const std::string& state,
+                                     const std::string& config_file) {
+    SupervisorOptions options;
+    options.state = state;
+    options.config = config_file;
+    options.json_log = args.json();
+    // A tier without a file of that name has the defaults; one that names another has that.
+    options.read = [state, config_file] {
+        return state_config(state,
+                            config_file == state + "/hasp.toml" ? std::string() : config_file);
+    };
+    return options;
 }
 
 int serve(const Args& args, Env& env, bool needs_parent) {
@@ -89,19 +88,40 @@ int serve(const Args& args, Env& env, bool needs_parent) {
     if (Status reached = check_reach(config->process.front_user, state); !reached.ok()) {
         return report(args, env, reached.error());
     }
-    const Log log(STDERR_FILENO, env.clock, "supervisor",
-                  args.json() || config->log.format == maint::Config::LogFormat::json,
-                  static_cast<Level>(config->log.level));
-    SupervisorOptions options;
-    options.state = state;
-    options.config = config_file;
-    options.json_log = args.json();
-    options.listen = listeners(*config);
-    options.access_log = config->log.access ? state + "/log/access.jsonl" : "";
-    options.cache = config->cache.size_mib > 0 ? state + "/cache/answers" : "";
-    options.tls_cert = config->web.tls_cert;
-    options.tls_key = config->web.tls_key;
-    const Result<int> code = run_supervisor(options, log);
+    SupervisorOptions options = supervisor_options(args, state, config_file);
+    options.lock = *std::move(lock);
+    options.program = absolute_path(
+        reinterpret_cast<const char*>(::getauxval(AT_EXECFN))); // not what it links to
+    const Result<int> code = run_supervisor(std::move(options), env.clock);
+    return code.ok() ? *code : report(args, env, code.error());
+}
+
+// In the place of a supervisor that has started this program by exec (supervisor_succession.cpp),
+// or in a trial of whether it could be.
+int run_successor(const Args& args, Env& env) {
+    const std::string state = absolute_path(args.state());
+    auto number = args.number("handover", 0, 1 << 20);
+    auto text = number.ok()
+                    ? read_file("/proc/self/fd/" + std::to_string(*number), handover_bytes_max)
+                    : Result<std::string>(number.error());
+    auto from = text.ok() ? unpack_handover(*text) : Result<Handover>(text.error());
+    if (!from.ok()) {
+        return report(args, env, from.error());
+    }
+    SupervisorOptions options = supervisor_options(args, state, args.get("config"));
+    if (auto config = options.read(); !config.ok()) {
+        return report(args, env, config.error());
+    }
+    if (auto me = maint::load_identity(state + "/keys"); !me.ok()) {
+        return report(args, env, me.error());
+    }
+    if (args.flag("trial")) {
+        env.out(std::string(trial_word) + "\n");
+        return 0;
+    }
+    ::close(static_cast<int>(*number));
+    options.from = *std::move(from);
+    const Result<int> code = run_supervisor(std::move(options), env.clock);
     return code.ok() ? *code : report(args, env, code.error());
 }
 
@@ -161,6 +181,19 @@ Command serve_command() {
                           "Runs the tier whose state is in /srv/hasp."}},
             .exit_codes = {4, 5, 6},
             .run = run_serve};
+}
+
+Command successor_command() {
+    return {.path = {"process", "supervisor"},
+            .summary = "supervisor",
+            .options = {config_option,
+                        {.name = "handover",
+                         .metavar = "FD",
+                         .text = "a memory file",
+                         .kind = Kind::value},
+                        {.name = "trial", .text = "only say whether it could"}},
+            .run = run_successor,
+            .hidden = true};
 }
 
 Command relay_command() {

@@ -10,6 +10,8 @@ namespace hasp::cmd {
 Command init_command();
 Command serve_command();
 Command relay_command();
+Command successor_command(); // hidden
+std::vector<Command> reload_commands();
 Command status_command();
 Command sync_command();
 std::vector<Command> local_commands();

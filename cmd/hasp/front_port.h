@@ -24,6 +24,8 @@ class FrontPort final : public passon::KeeperPort, private net::Handler {
     FrontPort(net::Reactor& reactor, std::function<void(const Json&, ipc::Frame&&)> on_order);
     ~FrontPort();
 
+    // Before the first question: the id that it gets.
+    void number_from(std::uint64_t first) { next_ = first; }
     // A new end of the socket pair.
     void connect(Fd socket);
     void send(const Json& head, std::string_view body = {});

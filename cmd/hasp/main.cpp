@@ -22,8 +22,8 @@ std::vector<Command> commands() {
     std::vector<Command> all{init_command(), serve_command(),  relay_command(), status_command(),
                              sync_command(), doctor_command(), names_command(), push_command()};
     for (const auto& group : {local_commands(), app_commands(), release_commands(), user_commands(),
-                              token_commands(), lease_commands(), why_commands(), bill_commands(),
-                              config_commands(), hidden_commands()}) {
+                              token_commands(), lease_commands(), why_commands(), reload_commands(),
+                              bill_commands(), config_commands(), hidden_commands()}) {
         all.insert(all.end(), group.begin(), group.end());
     }
     return all;
@@ -92,19 +92,20 @@ std::vector<FileManual> manuals() {
                                std::string(row.default_value), std::string(row.limits),
                                std::string(row.text)});
     }
-    return {
-        {.file = "hasp.toml",
-         .summary = "the config of a tier",
-         .description =
-             "Stands in the tier's folder, and is read once, at start. A missing key has its "
-             "default. An unknown key, a wrong type or a value beyond its limits is refused with "
-             "its line; `hasp config check FILE` says so beforehand.\n\nPaths are absolute, or "
-             "begin where hasp was started.",
-         .rows = maint::config_rows(),
-         .example = "[web]\nlisten = [\"192.0.2.10:80\"]\n\n[link]\nlisten = "
-                    "[\"192.0.2.10:8490\"]\naddresses = [\"center.example:8490\"]\n"},
-        std::move(app),
-        std::move(tariff)};
+    return {{.file = "hasp.toml",
+             .summary = "the config of a tier",
+             .description =
+                 "Stands in the tier's folder, and is read at start and by `hasp reload`. A "
+                 "missing key has "
+                 "its default. An unknown key, a wrong type or a value beyond its limits is "
+                 "refused with "
+                 "its line; `hasp config check FILE` says so beforehand.\n\nPaths are absolute, or "
+                 "begin where hasp was started.",
+             .rows = maint::config_rows(),
+             .example = "[web]\nlisten = [\"192.0.2.10:80\"]\n\n[link]\nlisten = "
+                        "[\"192.0.2.10:8490\"]\naddresses = [\"center.example:8490\"]\n"},
+            std::move(app),
+            std::move(tariff)};
 }
 
 Result<std::string> read_stdin(std::size_t limit_bytes) {

@@ -9,6 +9,10 @@
 
 namespace hasp::cmd {
 
+inline constexpr int config_fd = 4; // where a process finds the config that it is started with
+// What a program prints and no more when it could take the supervisor's place.
+inline constexpr const char* trial_word = "this hasp can take over";
+
 struct ProcessOptions {
     std::string state; // absolute
     maint::Config config;

@@ -8,6 +8,8 @@
 #include "control.h"
 #include "front_jail.h"
 #include "front_port.h"
+#include "front_set.h"
+#include "net/conn.h"
 #include "net/reactor.h"
 #include "net/tls.h"
 #include "passon/engine.h"
@@ -29,8 +31,10 @@ constexpr std::size_t pem_bytes_max = 1 << 20;
 constexpr std::int64_t traffic_ms = 5'000;
 constexpr std::int64_t drain_poll_ms = 100;
 constexpr std::int64_t drain_ms_max = 10'000;
+constexpr std::size_t failed_bytes_max = 2'000;
+constexpr std::int64_t children_due_ms = 10'000; // of a front that follows another
 
-passon::Settings settings_of(const maint::Config& config, const std::string& cookie) {
+passon::Settings settings_of(const maint::Config& config, const std::string& cookie, bool follows) {
     const maint::Config::Web& web = config.web;
     passon::Settings s;
     s.head_bytes_max = static_cast<std::size_t>(web.head_bytes_max);
@@ -63,6 +67,7 @@ passon::Settings settings_of(const maint::Config& config, const std::string& coo
         s.compress = s.compress.with(net::coding_of(one)); // checked with the config
     }
     s.cookie = cookie;
+    s.children_due_ms = follows ? children_due_ms : 0;
     return s;
 }
 
@@ -125,6 +130,8 @@ class FrontProcess final : private net::Handler {
 
     int fail_start(const Error& error) {
         log_.error("front.start", error.message);
+        [[maybe_unused]] const Status said =
+            send_control(control_fd, "failed " + error.message.substr(0, failed_bytes_max));
         return 1;
     }
 
@@ -149,12 +156,16 @@ class FrontProcess final : private net::Handler {
                     return ring.error();
                 }
                 ring_.emplace(*std::move(ring));
+                lane_ = static_cast<std::uint32_t>(parse_u64(message->rest).value_or(0));
             } else if (message->verb == "peer") {
                 port_->connect(std::move(message->fd));
+            } else if (message->verb == "start") {
+                started = true;
+                number_ = static_cast<FrontNumber>(parse_u64(message->rest).value_or(0));
             }
-            started = message->verb == "start";
         }
-        if (!ring_) {
+        port_->number_from(first_question(number_));
+        if (!ring_ || lane_ >= ring_->lanes()) {
             return fail(Code::failed, "the supervisor gave no usage ring");
         }
         const maint::Config::Web& web = options_.config.web;
@@ -272,6 +283,16 @@ class FrontProcess final : private net::Handler {
                 }
             } else if ((*message)->verb == "drain") {
                 drain();
+            } else if ((*message)->verb == "lead") {
+                leads_ = true;
+                if (engine_ != nullptr) {
+                    engine_->set_link(link_, true);
+                }
+            } else if ((*message)->verb == "leave") {
+                leave();
+            } else if ((*message)->verb == "cache") {
+                cache_fd_ = std::move((*message)->fd);
+                use_cache();
             } else if ((*message)->verb == "access-log" && access_log_) {
                 access_log_->reopen(std::move((*message)->fd));
             } else if ((*message)->verb == "web-certificate") {
@@ -292,6 +313,38 @@ class FrontProcess final : private net::Handler {
         drain_timer_ = std::make_unique<net::Timer>(
             reactor_->timers(), net::timer_call<&FrontProcess::drain_step>, this);
         drain_timer_->arm(1);
+    }
+
+    // Another front has taken over. What was begun here goes on for as long as the supervisor lets
+    // it.
+    void leave() {
+        if (engine_ == nullptr) {
+            reactor_->stop();
+            return;
+        }
+        log_.info("front.leave", "another front has taken over; what was begun here goes on");
+        engine_->leave();
+        drain_timer_ = std::make_unique<net::Timer>(
+            reactor_->timers(), net::timer_call<&FrontProcess::leave_step>, this);
+        drain_timer_->arm(1);
+    }
+
+    void leave_step() {
+        if (!cache_left_ && engine_->leave_cache()) {
+            cache_left_ = true;
+            [[maybe_unused]] const Status said = send_control(control_fd, "cache-left");
+        }
+        if (!engine_->left()) {
+            gone_ms_ = 0;
+        } else if (gone_ms_ == 0) {
+            gone_ms_ = reactor_->now_ms();
+        } else if (reactor_->now_ms() - gone_ms_ >= net::linger_ms) {
+            // Nothing is on its way to a client any more.
+            [[maybe_unused]] const Status said = send_control(control_fd, "drained");
+            reactor_->stop();
+            return;
+        }
+        drain_timer_->arm(drain_poll_ms);
     }
 
     void drain_step() {
@@ -407,7 +460,8 @@ class FrontProcess final : private net::Handler {
             link.client = *client_context;
             link.parent_addresses = texts_of(head, "addresses");
         }
-        engine_->set_link(std::move(link));
+        link_ = link;
+        engine_->set_link(std::move(link), leads_);
         chain_pem_ = chain;
         return {};
     }
@@ -415,21 +469,25 @@ class FrontProcess final : private net::Handler {
     void make_engine(const std::string& cookie) {
         access_log_ = std::make_unique<passon::AccessLog>(std::move(access_fd_), me_.text());
         engine_ = std::make_unique<passon::Engine>(
-            passon::EngineParts{*reactor_, random_, *port_, *access_log_, log_, ring_->lane(0)},
-            settings_of(options_.config, cookie));
-        if (cache_fd_) {
+            passon::EngineParts{*reactor_, random_, *port_, *access_log_, log_, ring_->lane(lane_)},
+            settings_of(options_.config, cookie, number_ > 1));
+        use_cache();
+        traffic_timer_ = std::make_unique<net::Timer>(
+            reactor_->timers(), net::timer_call<&FrontProcess::tell_traffic>, this);
+        traffic_timer_->arm(traffic_ms);
+        if (upstream_tls_ != nullptr) {
+            engine_->set_upstream_tls(upstream_tls_);
+        }
+    }
+
+    void use_cache() {
+        if (cache_fd_ && engine_ != nullptr) {
             if (const Status used = engine_->set_cache(
                     std::move(cache_fd_), static_cast<std::uint64_t>(options_.config.cache.size_mib)
                                               << 20);
                 !used.ok()) {
                 log_.warn("front.cache", used.error().message + "; nothing is kept");
             }
-        }
-        traffic_timer_ = std::make_unique<net::Timer>(
-            reactor_->timers(), net::timer_call<&FrontProcess::tell_traffic>, this);
-        traffic_timer_->arm(traffic_ms);
-        if (upstream_tls_ != nullptr) {
-            engine_->set_upstream_tls(upstream_tls_);
         }
     }
 
@@ -496,10 +554,16 @@ class FrontProcess final : private net::Handler {
     std::unique_ptr<net::Timer> traffic_timer_;
     std::uint64_t traffic_told_ = 0;
     std::int64_t drain_until_ms_ = 0;
+    std::int64_t gone_ms_ = 0; // since when no connection is left
     trust::TierName me_;
     std::string realm_id_;
     std::map<std::string, std::string> children_; // name → key of the TLS certificate, hex
     std::string chain_pem_;
+    passon::LinkCredentials link_;
+    FrontNumber number_ = 0;
+    std::uint32_t lane_ = 0;
+    bool leads_ = false; // opens the control stream to the parent
+    bool cache_left_ = false;
     bool serving_ = false;
 };
 

@@ -5,6 +5,7 @@
 #include "billing/batch.h"
 #include "billing/usage_ring.h"
 #include "control.h"
+#include "front_set.h"
 #include "ipc/channel.h"
 #include "maint/keeper.h"
 #include "process.h"
@@ -53,6 +54,9 @@ class KeeperProcess final : public maint::KeeperPorts {
             return 1;
         }
         admin_ = *std::move(admin);
+        if (const Status said = send_control(control_fd, "ready"); !said.ok()) {
+            log_.error("keeper.ready", said.error().message);
+        }
         while (!stopping_) {
             turn();
         }
@@ -63,7 +67,9 @@ class KeeperProcess final : public maint::KeeperPorts {
 
     void send_front(std::string_view head, std::string_view body,
                     std::span<const int> fds) override {
-        send(front_, head, body, fds, "front");
+        for (const FrontNumber number : front_set_.to(head)) {
+            send(fronts_.at(number).channel, head, body, fds, "front");
+        }
     }
     void send_spawner(std::string_view head, std::string_view body) override {
         send(spawner_, head, body, {}, "spawner");
@@ -106,7 +112,9 @@ class KeeperProcess final : public maint::KeeperPorts {
                 channels.push_back(&channel);
             }
         };
-        watch(front_);
+        for (auto& [number, front] : fronts_) {
+            watch(front.channel);
+        }
         watch(spawner_);
         for (auto& [id, client] : clients_) {
             watch(client);
@@ -136,7 +144,9 @@ class KeeperProcess final : public maint::KeeperPorts {
             ticked_us_ = now;
             take_usage();
             keeper_->tick();
-            repair(front_, front_broken_us_, "front");
+            for (auto& [number, front] : fronts_) {
+                repair(front.channel, front.broken_us, "front " + std::to_string(number));
+            }
             repair(spawner_, spawner_broken_us_, "spawner");
         }
         keeper_->flush();
@@ -145,7 +155,7 @@ class KeeperProcess final : public maint::KeeperPorts {
     // A channel that overflowed or broke the protocol is closed though both processes live. One
     // that ended with its process is replaced by the supervisor within this time.
     void repair(const std::unique_ptr<ipc::Channel>& channel, std::int64_t& broken_us,
-                const char* whom) {
+                const std::string& whom) {
         const std::int64_t now = clock_.boot_us();
         if (channel == nullptr || !channel->closed()) {
             broken_us = 0;
@@ -154,8 +164,7 @@ class KeeperProcess final : public maint::KeeperPorts {
         } else if (now - broken_us >= rejoin_after_us) {
             broken_us = now;
             log_.warn("keeper.rejoin", "the channel is broken and is made anew", {{"to", whom}});
-            if (const Status asked = send_control(control_fd, std::string("rejoin ") + whom);
-                !asked.ok()) {
+            if (const Status asked = send_control(control_fd, "rejoin " + whom); !asked.ok()) {
                 log_.error("keeper.rejoin", asked.error().message);
             }
         }
@@ -172,15 +181,11 @@ class KeeperProcess final : public maint::KeeperPorts {
                 return;
             }
             ControlMessage& m = **message;
-            if (m.verb == "peer" && m.rest == "front") {
-                if (front_ != nullptr) {
-                    keeper_->front_gone();
-                }
-                front_ = std::make_unique<ipc::Channel>(
-                    std::move(m.fd),
-                    ipc::Channel::Callbacks{[this](ipc::Frame&& f) { keeper_->on_front(f); },
-                                            [](const Error&) {}});
-                keeper_->front_connected();
+            if (m.verb == "peer" && m.rest.starts_with("front ")) {
+                take_front(static_cast<FrontNumber>(parse_u64(m.rest.substr(6)).value_or(0)),
+                           std::move(m.fd));
+            } else if (m.verb == "gone") {
+                lose_front(static_cast<FrontNumber>(parse_u64(m.rest).value_or(0)));
             } else if (m.verb == "peer" && m.rest == "spawner") {
                 spawner_ = std::make_unique<ipc::Channel>(
                     std::move(m.fd),
@@ -207,6 +212,37 @@ class KeeperProcess final : public maint::KeeperPorts {
             } else if (m.verb == "drain") {
                 stopping_ = true;
             }
+        }
+    }
+
+    void take_front(FrontNumber number, Fd socket) {
+        if (front_set_.has(number)) {
+            lose_front(number); // its channel had broken
+        }
+        fronts_[number] = {
+            std::make_unique<ipc::Channel>(
+                std::move(socket), ipc::Channel::Callbacks{[this, number](ipc::Frame&& f) {
+                                                               hear_front(number, std::move(f));
+                                                           },
+                                                           [](const Error&) {}}),
+            0};
+        front_set_.connected(number);
+        keeper_->front_connected();
+    }
+
+    void hear_front(FrontNumber number, ipc::Frame&& frame) {
+        for (const ipc::Frame& one : front_set_.from(number, std::move(frame))) {
+            keeper_->on_front(one);
+        }
+    }
+
+    void lose_front(FrontNumber number) {
+        for (const ipc::Frame& one : front_set_.gone(number)) {
+            keeper_->on_front(one);
+        }
+        fronts_.erase(number);
+        if (front_set_.empty()) {
+            keeper_->front_gone();
         }
     }
 
@@ -260,14 +296,18 @@ class KeeperProcess final : public maint::KeeperPorts {
     SystemRandom random_;
     std::unique_ptr<maint::Keeper> keeper_;
     WorkerPool pool_; // after the keeper: its threads work on what the keeper owns
-    std::unique_ptr<ipc::Channel> front_;
+    struct Front {
+        std::unique_ptr<ipc::Channel> channel;
+        std::int64_t broken_us = 0;
+    };
+    std::map<FrontNumber, Front> fronts_;
+    FrontSet front_set_;
     std::unique_ptr<ipc::Channel> spawner_;
     Fd admin_;
     std::map<std::uint64_t, std::unique_ptr<ipc::Channel>> clients_;
     std::uint64_t next_client_ = 0;
     std::optional<billing::UsageRing> ring_;
     std::int64_t ticked_us_ = 0;
-    std::int64_t front_broken_us_ = 0;
     std::int64_t spawner_broken_us_ = 0;
     bool more_ = false; // a channel had more than one helping
     bool busy_ = false;

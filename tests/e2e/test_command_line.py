@@ -86,6 +86,8 @@ class CommandLine(TreeCase):
         json_of("init", "--realm", "sakura", at=box)
         json_of("config check", box.state / "hasp.toml")
         self.assertEqual(json_of("status")["tier"], f"hasp://sakura/{top}")
+        self.assertEqual(json_of("reload")["changed"], [])
+        self.assertEqual(json_of("restart")["at_start"], [])
         json_of("user add", "nurse", "--password-file", "-", stdin="night-shift-7\n")
         self.assertIn("nurse", [u["name"] for u in json_of("user list")["users"]])
         json_of("user password", "nurse", "--password-file", "-", stdin="night-shift-8\n")

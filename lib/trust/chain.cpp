@@ -218,11 +218,26 @@ Result<Peer> verify_peer(std::string_view leaf_der, const std::vector<std::strin
         return name.error();
     }
     const TierName& me = expectation.me;
-    const bool child = expectation.relation == Relation::child;
-    if (child ? !name->is_direct_child_of(me) : me.empty() || *name != me.parent()) {
-        return fail(Code::refused, "the other side is " + name->text() + ", which is not " +
-                                       (child ? "a direct child of " : "the parent of ") +
-                                       me.text());
+    const auto refuse = [&](const char* what) {
+        return fail(Code::refused,
+                    "the other side is " + name->text() + ", which is not " + what + me.text());
+    };
+    switch (expectation.relation) {
+    case Relation::child:
+        if (!name->is_direct_child_of(me)) {
+            return refuse("a direct child of ");
+        }
+        break;
+    case Relation::parent:
+        if (me.empty() || *name != me.parent()) {
+            return refuse("the parent of ");
+        }
+        break;
+    case Relation::peer:
+        if (me.empty() || *name != me) {
+            return refuse("");
+        }
+        break;
     }
     return Peer{*name, spki_fingerprint(detail::spki_of(X509_get0_pubkey(leaf->get()))),
                 detail::time_us(X509_get0_notAfter(leaf->get()))};

@@ -50,10 +50,10 @@ Result<std::string> issue_tls(const Issuer& issuer, const TierName& tier,
                               std::string_view tls_spki_der, const Validity& validity,
                               Random& random);
 
-enum class Relation : unsigned char { child, parent };
+enum class Relation : unsigned char { child, parent, peer };
 struct PeerExpectation {
     std::string realm_id;                // fingerprint of the root's Ed25519 key, 32 bytes
-    TierName me;                         // this side's name
+    TierName me;                         // this side's name; of a peer, the name that it must have
     Relation relation = Relation::child; // what the other side must be to us
 };
 struct Peer {
@@ -64,10 +64,10 @@ struct Peer {
 };
 // Accepts a peer's TLS certificate only if its chain (nearest issuer first, the root last; all of
 // it must be there) leads to the pinned root, every signature and constraint holds at `now_us`,
-// each CA vouches for a direct child, and the leaf's name is a direct child of `me`, or exactly the
-// parent of `me`. Everything else is Code::refused with a message of its own: foreign realm,
-// expired, not yet valid, wrong neighbour, broken chain. Bytes beyond the limits are refused before
-// they are parsed.
+// each CA vouches for a direct child, and the leaf's name is a direct child of `me`, exactly the
+// parent of `me`, or, for a peer, `me` itself. Everything else is Code::refused with a message of
+// its own: foreign realm, expired, not yet valid, wrong neighbour, broken chain. Bytes beyond the
+// limits are refused before they are parsed.
 Result<Peer> verify_peer(std::string_view leaf_der, const std::vector<std::string>& chain_der,
                          const PeerExpectation& expectation, std::int64_t now_us);
 

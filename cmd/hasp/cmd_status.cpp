@@ -193,6 +193,22 @@ std::string children_text(const Json& children) {
     return out;
 }
 
+std::string peers_text(const Json& peers) {
+    std::string out;
+    for (const Json& peer : peers) {
+        out += "peer       " + text_of(peer, "name") + "  " + text_of(peer, "state");
+        if (!text_of(peer, "since").empty()) {
+            out += " since " + short_time(text_of(peer, "since"));
+        }
+        out += ", " + text_of(peer, "tier");
+        if (!text_of(peer, "reason").empty()) {
+            out += " (" + text_of(peer, "reason") + ")";
+        }
+        out += "\n";
+    }
+    return out;
+}
+
 std::string render(const Json& s) {
     std::string out;
     out += "link       " + link_line(member(s, "link")) + "\n";
@@ -208,6 +224,7 @@ std::string render(const Json& s) {
     if (!member(s, "apps").empty()) {
         out += indent(apps_table(member(s, "apps")), "");
     }
+    out += peers_text(member(s, "peers"));
     out += rollouts_text(member(s, "rollouts"));
     if (const std::string unsent = unsent_words(member(s, "unsent")); !unsent.empty()) {
         out += "unsent     " + unsent + "\n";
@@ -238,7 +255,7 @@ Command status_command() {
     return {.path = {"status"},
             .summary = "show how this tier and those below are",
             .description =
-                "Shows the link to the parent, what is leased, the apps and their state, "
+                "Shows the link to the parent, what is leased, the apps and their state, peers, "
                 "releases that are on their way or were rolled back, what keeps them apart, what "
                 "was not yet sent upward, what the links carried, the newest "
                 "errors with an app's last lines, and each tier below as it "

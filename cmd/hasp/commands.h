@@ -15,6 +15,7 @@ std::vector<Command> reload_commands();
 Command status_command();
 Command sync_command();
 std::vector<Command> local_commands();
+std::vector<Command> peer_commands();
 std::vector<Command> user_commands();
 std::vector<Command> token_commands();
 std::vector<Command> app_commands();

@@ -9,7 +9,12 @@ namespace hasp::cmd {
 
 namespace {
 
+std::shared_ptr<const passon::Identity> peer_identity_of(const Json& peer);
+
 Result<std::shared_ptr<const passon::Identity>> identity_of(const Json& answer) {
+    if (const Json& peer = member(answer, "peer"); peer.is_object()) {
+        return peer_identity_of(peer);
+    }
     if (!member(answer, "identity").is_object()) {
         const Error error = error_of(member(answer, "error"));
         if (error.code == Code::try_later || error.code == Code::unreachable ||
@@ -36,6 +41,15 @@ Result<std::shared_ptr<const passon::Identity>> identity_of(const Json& answer) 
     identity->since_us = int_of(answer, "since_us");
     identity->home = true_of(answer, "home");
     return std::shared_ptr<const passon::Identity>(std::move(identity));
+}
+
+// A word of the peer's keeper, good for one app. It names no session.
+std::shared_ptr<const passon::Identity> peer_identity_of(const Json& peer) {
+    auto identity = std::make_shared<passon::Identity>();
+    identity->user = text_of(peer, "user");
+    identity->apps = {registry::name_hash(text_of(peer, "app"))};
+    identity->until_us = int_of(peer, "until_us");
+    return identity;
 }
 
 } // namespace
@@ -66,6 +80,9 @@ void FrontPort::connect(Fd socket) {
           {"address", parent_.address},
           {"since_us", parent_.since_us},
           {"why", parent_.why}});
+    for (const auto& [name, state] : peers_) {
+        send_peer(state);
+    }
     for (const auto& [app, state] : upstreams_) {
         send_upstream(state);
     }
@@ -112,7 +129,7 @@ void FrontPort::pump() {
 void FrontPort::take(ipc::Frame&& frame) {
     const Json head = parse_object(frame.head);
     const std::string type = text_of(head, "t");
-    if (type == "who" || type == "page" || type == "start") {
+    if (type == "who" || type == "page" || type == "start" || type == "assertion") {
         const auto at = waiting_.find(static_cast<std::uint64_t>(int_of(head, "id")));
         if (at == waiting_.end()) {
             return;
@@ -168,6 +185,11 @@ void FrontPort::ask_who(passon::WhoQuestion question,
         head["sid"] = question.secret;
         head["child"] = question.child;
         break;
+    case passon::WhoQuestion::Kind::peer:
+        head["kind"] = "peer";
+        head["secret"] = question.secret;
+        head["child"] = question.child;
+        break;
     }
     ask(std::move(head), {},
         [answer](const Json& reply, std::string&&) { answer(identity_of(reply)); });
@@ -216,6 +238,34 @@ void FrontPort::ask_start(passon::StartQuestion question,
             error.hint = text_of(reply, "last_lines");
             answer(error);
         });
+}
+
+void FrontPort::ask_assertion(passon::AssertionQuestion question,
+                              std::function<void(Result<passon::AssertionAnswer>)> answer) {
+    ask({{"t", "assertion"},
+         {"peer", question.peer},
+         {"app", question.app},
+         {"user", question.user}},
+        {}, [answer](const Json& reply, std::string&&) {
+            if (reply.contains("error")) {
+                answer(error_of(member(reply, "error")));
+                return;
+            }
+            answer(passon::AssertionAnswer{text_of(reply, "text"), int_of(reply, "until_us")});
+        });
+}
+
+void FrontPort::peer_changed(const passon::PeerState& state) {
+    peers_[state.name] = state;
+    send_peer(state);
+}
+
+void FrontPort::send_peer(const passon::PeerState& state) {
+    send({{"t", "peer"},
+          {"name", state.name},
+          {"up", state.up},
+          {"since_us", state.since_us},
+          {"why", state.why}});
 }
 
 void FrontPort::parent_changed(const passon::ParentState& state) {

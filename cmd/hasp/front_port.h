@@ -36,6 +36,9 @@ class FrontPort final : public passon::KeeperPort, private net::Handler {
                   std::function<void(Result<passon::PageAnswer>)> answer) override;
     void ask_start(passon::StartQuestion question,
                    std::function<void(passon::StartAnswer)> answer) override;
+    void ask_assertion(passon::AssertionQuestion question,
+                       std::function<void(Result<passon::AssertionAnswer>)> answer) override;
+    void peer_changed(const passon::PeerState& state) override;
     void parent_changed(const passon::ParentState& state) override;
     void upstream_changed(const passon::UpstreamState& state) override;
     void control_opened(const passon::ControlOpened& opened) override;
@@ -54,6 +57,7 @@ class FrontPort final : public passon::KeeperPort, private net::Handler {
     };
     void on_edges(net::Edges edges) override;
     void pump();
+    void send_peer(const passon::PeerState& state);
     void send_upstream(const passon::UpstreamState& state);
     void take(ipc::Frame&& frame);
     void ask(Json head, std::string body, std::function<void(const Json&, std::string&&)> done);
@@ -67,6 +71,7 @@ class FrontPort final : public passon::KeeperPort, private net::Handler {
     std::map<std::uint64_t, Waiting> waiting_;
     std::map<passon::ControlId, std::string> controls_;
     passon::ParentState parent_;
+    std::map<std::string, passon::PeerState> peers_;
     std::map<std::string, passon::UpstreamState> upstreams_; // of apps with an address that is down
 };
 

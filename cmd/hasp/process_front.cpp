@@ -398,6 +398,11 @@ class FrontProcess final : private net::Handler {
         if (chain.empty()) {
             return fail(Code::refused, "no certificate");
         }
+        if (relation == trust::Relation::child) {
+            if (auto beside = name_beside(chain); beside.ok()) {
+                return beside;
+            }
+        }
         auto peer = trust::verify_peer(chain.front(), {chain.begin() + 1, chain.end()},
                                        {realm_id_, me_, relation}, clock_.wall_us());
         if (!peer.ok()) {
@@ -413,13 +418,58 @@ class FrontProcess final : private net::Handler {
         return peer->name.leaf();
     }
 
+    // The peer must show itself under its own realm's root, by exactly its name.
+    Result<std::string> name_beside_as(const std::string& name,
+                                       const std::vector<std::string>& chain) const {
+        const auto beside = beside_.find(name);
+        if (chain.empty() || beside == beside_.end()) {
+            return fail(Code::refused, "no certificate, or no peer of that name");
+        }
+        auto peer = trust::verify_peer(
+            chain.front(), {chain.begin() + 1, chain.end()},
+            {beside->second.realm_id, beside->second.tier, trust::Relation::peer},
+            clock_.wall_us());
+        return peer.ok() ? Result<std::string>(name) : peer.error();
+    }
+
+    Result<std::string> name_beside(const std::vector<std::string>& chain) const {
+        for (const auto& [name, beside] : beside_) {
+            if (auto known = name_beside_as(name, chain); known.ok()) {
+                return known;
+            }
+        }
+        return fail(Code::refused, "no peer's certificate");
+    }
+
+    Status take_peers(const Json& peers, const std::string& chain, const std::string& key) {
+        beside_.clear();
+        std::vector<passon::PeerLink> links;
+        for (const Json& one : peers) {
+            auto tier = trust::TierName::parse(text_of(one, "tier"));
+            auto context =
+                net::TlsContext::client({text_of(one, "root"), false, chain, key, {}, {}, true});
+            if (!tier.ok() || !context.ok()) {
+                return tier.ok() ? context.error() : tier.error();
+            }
+            const std::string name = text_of(one, "name");
+            beside_[name] = {*tier, from_hex(text_of(one, "realm_id")).value_or("")};
+            links.push_back({name, texts_of(one, "addresses"), *context,
+                             [this, name](const std::vector<std::string>& der) {
+                                 return name_beside_as(name, der);
+                             }});
+        }
+        engine_->set_peers(std::move(links));
+        return {};
+    }
+
     Status take_credentials(const Json& head) {
         children_.clear();
         for (const Json& child : member(head, "children")) {
             children_[text_of(child, "name")] = text_of(child, "key");
         }
         const std::string chain = text_of(head, "chain");
-        if (chain == chain_pem_) {
+        const std::string peers = dump(member(head, "peers"));
+        if (chain == chain_pem_ && peers == peers_taken_) {
             return {};
         }
         auto name = trust::TierName::parse(text_of(head, "name"));
@@ -431,19 +481,26 @@ class FrontProcess final : private net::Handler {
         if (engine_ == nullptr) {
             make_engine(text_of(head, "cookie"));
         }
-        net::ServerTls server{chain,
-                              text_of(head, "key"),
-                              text_of(head, "root"),
-                              net::PeerCertificate::optional,
-                              {},
-                              {},
-                              true};
+        if (Status taken = take_peers(member(head, "peers"), chain, text_of(head, "key"));
+            !taken.ok()) {
+            return taken;
+        }
+        std::string roots = text_of(head, "root");
+        for (const Json& one : member(head, "peers")) {
+            roots += text_of(one, "root");
+        }
+        net::ServerTls server{
+            chain, text_of(head, "key"), roots, net::PeerCertificate::optional, {}, {}, true};
         auto server_context = net::TlsContext::server(server);
         if (!server_context.ok()) {
             return server_context.error();
         }
         link_tls_ = *server_context;
         engine_->set_listener_tls(passon::ListenerKind::children, link_tls_);
+        peers_taken_ = peers;
+        if (chain == chain_pem_) {
+            return {}; // the link to the parent is as it was
+        }
         passon::LinkCredentials link;
         link.name_child = [this](const std::vector<std::string>& der) {
             return name_peer(der, trust::Relation::child);
@@ -558,6 +615,12 @@ class FrontProcess final : private net::Handler {
     trust::TierName me_;
     std::string realm_id_;
     std::map<std::string, std::string> children_; // name → key of the TLS certificate, hex
+    struct Beside {
+        trust::TierName tier;
+        std::string realm_id;
+    };
+    std::map<std::string, Beside> beside_; // "@west" → the center that must show itself so
+    std::string peers_taken_;
     std::string chain_pem_;
     passon::LinkCredentials link_;
     FrontNumber number_ = 0;

@@ -20,6 +20,7 @@ Admin::Admin(World world) : world_(std::move(world)) {
     push_commands();
     release_commands();
     file_commands();
+    peer_commands();
     bill_commands();
 }
 

@@ -10,6 +10,7 @@
 #include "explain.h"
 #include "files.h"
 #include "json_tools.h"
+#include "peers.h"
 #include "people.h"
 
 #include <functional>
@@ -44,6 +45,7 @@ class Admin {
         Publishing& publishing;
         Rollouts& rollouts;
         Files& files;
+        Peers& peers;
         std::string ledger_path;
         std::string pushes; // folder of uploads under way
         std::function<Json()> status;
@@ -67,6 +69,7 @@ class Admin {
     void token_commands();
     void app_commands();
     void file_commands();
+    void peer_commands();
     Result<Json> lent_json(const std::string& child);
     Result<Json> local_json(const std::string& name);
     void bill_commands();

@@ -382,6 +382,12 @@ registry::SnapshotSpec Apps::snapshot_spec() {
             add(std::move(there));
         }
     }
+    // Last: a peer takes no name from anybody here.
+    for (const auto& [peer, apps] : peers_) {
+        for (const AppFacts& facts : apps) {
+            add(spec_there(facts, registry::Route::peer, peer));
+        }
+    }
     return spec;
 }
 
@@ -460,6 +466,9 @@ Json Apps::facts_for_child(const std::string& child) const {
             std::for_each(apps.begin(), apps.end(), add);
         }
     }
+    for (const auto& [peer, apps] : peers_) {
+        std::for_each(apps.begin(), apps.end(), add);
+    }
     return to_json(facts);
 }
 
@@ -476,6 +485,9 @@ std::vector<AppFacts> Apps::known() const {
     }
     std::for_each(parent_.begin(), parent_.end(), add);
     for (const auto& [child, apps] : children_) {
+        std::for_each(apps.begin(), apps.end(), add);
+    }
+    for (const auto& [peer, apps] : peers_) {
         std::for_each(apps.begin(), apps.end(), add);
     }
     return facts;
@@ -503,6 +515,31 @@ std::string Apps::child_of(const std::string& app) const {
         if (std::any_of(facts.begin(), facts.end(),
                         [&](const AppFacts& f) { return f.name == app; })) {
             return child;
+        }
+    }
+    return "";
+}
+
+// What a peer's app is like is not known here: only that it is for users.
+void Apps::asked_at_peers(std::map<std::string, std::vector<std::string>> asked) {
+    peers_.clear();
+    for (const auto& [peer, names] : asked) {
+        for (const std::string& name : names) {
+            peers_[peer].push_back({name, name, "", {}, false, "both", true, peer, ""});
+        }
+    }
+    touch();
+    on_change_();
+}
+
+std::string Apps::peer_of(const std::string& app) const {
+    if (rows_.contains(app) || parent_has(app) || !child_of(app).empty()) {
+        return "";
+    }
+    for (const auto& [peer, facts] : peers_) {
+        if (std::any_of(facts.begin(), facts.end(),
+                        [&](const AppFacts& f) { return f.name == app; })) {
+            return peer;
         }
     }
     return "";

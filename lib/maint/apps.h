@@ -119,6 +119,15 @@ class Apps {
     std::optional<InstanceState> instance(const std::string& app, const std::string& user) const;
     std::vector<std::pair<std::string, InstanceState>> instances() const;
 
+    // Numeric addresses ("ip:port") of a host, as far as known: a name is looked up in the
+    // background, and again from time to time.
+    std::vector<std::string> resolve(const std::string& host, std::uint16_t port);
+
+    // By peer ("@west"): apps that are asked for there where nobody else has them.
+    void asked_at_peers(std::map<std::string, std::vector<std::string>> asked);
+    // The peer where it is asked for; empty: this tier, its parent or a child has it, or nobody.
+    std::string peer_of(const std::string& app) const;
+
     // Front: an address of an upstream app went down or came up.
     void upstream_said(const Json& head);
     // The addresses of an upstream app as front sees them: {address, up, since, why}; empty while
@@ -278,7 +287,6 @@ class Apps {
     registry::AppSpec spec_there(const AppFacts& facts, registry::Route route,
                                  const std::string& child) const;
     registry::SnapshotSpec snapshot_spec();
-    std::vector<std::string> resolve(const std::string& host, std::uint16_t port);
     void order(Instance& instance);
     Status order_start(Instance& instance, const AppRow& row, const run::Manifest& manifest);
     void settle(Instance& instance, const Status& status);
@@ -294,6 +302,7 @@ class Apps {
     std::map<std::string, std::string> owners_; // app → the child that had the name first
     std::set<std::string> importing_;
     std::vector<AppFacts> parent_;
+    std::map<std::string, std::vector<AppFacts>> peers_;
     std::map<std::string, Instance> instances_;
     std::map<std::string, Leaving> leaving_; // by the spawner's name
     std::map<std::string, Switch> switches_;

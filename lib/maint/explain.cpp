@@ -237,6 +237,25 @@ void Explain::where_passed(Json& out, const std::string& app, const std::string&
                              : "on the machine of " + child + ": hasp doctor");
 }
 
+void Explain::where_aside(Json& out, const std::string& app, const std::string& peer) const {
+    const Json now = world_.peers.json(peer);
+    out["from"] = "peer";
+    out["through"] = text_of(now, "name");
+    out["rule"] =
+        "neither this tier nor one above or below holds it: it is asked for at the peer " +
+        text_of(now, "tier");
+    if (text_of(now, "state") != "down") {
+        out["served"] = true;
+        return;
+    }
+    out["since"] = member(now, "since");
+    not_served(out,
+               "'" + app + "' is asked for at the peer '" + text_of(now, "name") +
+                   "', which cannot be reached since " + text_of(now, "since") + ": " +
+                   text_of(now, "reason"),
+               "ask its operator; hasp tries it again by itself");
+}
+
 // Of an upstream app: what of its addresses is down.
 void Explain::where_addresses(Json& out, const std::string& app) const {
     const std::vector<Apps::Address> addresses = world_.apps.addresses(app);
@@ -351,7 +370,9 @@ Json Explain::why_here(const std::string& app, const std::string& user,
     if (const auto waits = world_.delegation.waits_for(app)) {
         out["assigned"] = *waits;
     }
-    if (facts != known.end()) {
+    if (const std::string peer = world_.apps.peer_of(app); !peer.empty()) {
+        where_aside(out, app, peer);
+    } else if (facts != known.end()) {
         const std::string child = world_.apps.child_of(app);
         const bool through_child = !child.empty() && world_.apps.parent_has(app) == false;
         out["rule"] = "the tier does not hold it; it is at '" + facts->where + "'";

@@ -10,6 +10,7 @@
 #include "maint/tier_identity.h"
 #include "maint/tier_store.h"
 #include "pages.h"
+#include "peers.h"
 #include "signon/account_store.h"
 #include "signon/session_store.h"
 
@@ -31,6 +32,7 @@ class Explain {
         Links& links;
         Apps& apps;
         Delegation& delegation;
+        const Peers& peers;
         const ParentLink& parent;
         std::function<Json()> unsent; // StatusSources::unsent
     };
@@ -57,6 +59,7 @@ class Explain {
     void where_addresses(Json& out, const std::string& app) const;
     void where_held(Json& out, const AppRow& row, const std::string& user) const;
     void where_passed(Json& out, const std::string& app, const std::string& child) const;
+    void where_aside(Json& out, const std::string& app, const std::string& peer) const;
     Json report_here() const;
     Json link_json() const;
     bool link_up() const { return world_.links.connected(to_parent); }

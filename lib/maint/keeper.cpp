@@ -13,6 +13,7 @@
 #include "ledger.h"
 #include "links.h"
 #include "pages.h"
+#include "peers.h"
 #include "people.h"
 #include "renewal.h"
 #include "signon/schema.h"
@@ -71,6 +72,7 @@ struct Keeper::Impl {
     std::unique_ptr<Apps> apps;
     std::unique_ptr<Delegation> delegation;
     std::unique_ptr<Files> files;
+    Peers peers;
     Enrolment enrolment;
     std::unique_ptr<Renewal> renewal;
     Ledger ledger;
@@ -107,6 +109,11 @@ struct Keeper::Impl {
                 options.whole_levels),
           people({store, *accounts, *sessions, *tokens},
                  {ports, links, time, random, log, options.config}, secret, me.has_parent()),
+          peers({ports, clock, time, log, me, store,
+                 [this](const std::string& host, std::uint16_t port) {
+                     return apps->resolve(host, port);
+                 },
+                 [this] { peers_changed(); }}),
           enrolment({clock, random, log, me, store, [this] { send_credentials(); }}),
           ledger({links, clock, log, me, store, *ledger_store}) {
         apps = std::make_unique<Apps>(
@@ -141,7 +148,7 @@ struct Keeper::Impl {
             parent, [this](const auto&... push) { admin->run_push(push...); }});
         explain = std::make_unique<Explain>(
             Explain::World{clock, time, me, store, *accounts, *sessions, links, *apps, *delegation,
-                           parent, [this] { return to_json(unsent()); }});
+                           peers, parent, [this] { return to_json(unsent()); }});
         admin = std::make_unique<Admin>(
             Admin::World{ports,
                          clock,
@@ -161,6 +168,7 @@ struct Keeper::Impl {
                          publishing,
                          rollouts,
                          *files,
+                         peers,
                          options.state + "/ledger.db",
                          options.state + "/pushes",
                          [this] { return status(); },
@@ -234,7 +242,16 @@ struct Keeper::Impl {
             status_json({clock, time, options.config, options.version, me, store, links, *apps,
                          *delegation, rollouts, parent, pids, traffic, unsent(), options.daemon});
         out["usage"] = ledger_json(ledger.status());
+        out["peers"] = peers.json();
         return out;
+    }
+
+    // Of a command too, which has no front.
+    void peers_changed() {
+        if (front_there) {
+            send_credentials();
+        }
+        apps->asked_at_peers(peers.asked());
     }
 
     void neighbour_changed(const std::string& neighbour, bool connected) {
@@ -376,8 +393,15 @@ struct Keeper::Impl {
                                {"root", me.root_pem()},
                                {"parent", me.has_parent()},
                                {"addresses", me.parent_addresses},
+                               {"peers", peers.credentials()},
                                {"children", children}}),
                          {}, {});
+    }
+
+    void answer_front(const char* type, const Json& question, Json answer) {
+        answer["t"] = type;
+        answer["id"] = int_of(question, "id");
+        ports.send_front(dump(answer), {}, {});
     }
 
     void on_page(const Json& head, const std::string& body) {
@@ -473,6 +497,10 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
     if (Status loaded = impl->files->load(); !loaded.ok()) {
         return loaded.error();
     }
+    if (Status loaded = impl->peers.load(); !loaded.ok()) {
+        return loaded.error();
+    }
+    impl->apps->asked_at_peers(impl->peers.asked());
     return std::unique_ptr<Keeper>(new Keeper(std::move(impl)));
 }
 
@@ -505,7 +533,13 @@ void Keeper::on_front(const ipc::Frame& frame) {
     const Json head = parse_object(frame.head);
     const std::string type = text_of(head, "t");
     const auto link = static_cast<LinkId>(int_of(head, "link"));
-    if (type == "who") {
+    if (type == "who" && text_of(head, "kind") == "peer") {
+        impl_->answer_front("who", head, impl_->peers.identify(head));
+    } else if (type == "assertion") {
+        impl_->answer_front("assertion", head, impl_->peers.assertion(head));
+    } else if (type == "peer") {
+        impl_->peers.said(head);
+    } else if (type == "who") {
         impl_->people.identify(head, [this, id = int_of(head, "id")](Json answer) {
             // What it is passed on above its home, the home meters.
             answer["home"] =
@@ -593,6 +627,7 @@ void Keeper::tick() {
     impl_->delegation->tick();
     impl_->renewal->tick();
     impl_->files->tick();
+    impl_->peers.tick();
     if (impl_->me.has_parent()) {
         impl_->time.tick();
     }

@@ -449,12 +449,15 @@ Pages::Response Pages::notice(const Request& request) {
     }
     if (kind == "unreachable") {
         const std::string child = world_.apps.child_of(app);
-        const std::string where = !child.empty()           ? child
+        const std::string peer = world_.apps.peer_of(app);
+        const std::string where = !peer.empty()            ? peer.substr(1)
+                                  : !child.empty()         ? child
                                   : world_.me.has_parent() ? world_.me.name.parent().leaf()
                                                            : std::string("its server");
         values.headline = (title.empty() ? "This" : title) + " cannot be reached now";
         const bool here = world_.apps.row(app) != nullptr && child.empty();
-        const bool link_up = child.empty() ? world_.parent.up : world_.links.connected(child);
+        const bool link_up =
+            peer.empty() && (child.empty() ? world_.parent.up : world_.links.connected(child));
         if (here || link_up) {
             // The app is a server elsewhere, and it is that which cannot be reached from its tier.
             values.what = "The server behind it" +
@@ -467,7 +470,9 @@ Pages::Response Pages::notice(const Request& request) {
         } else {
             values.what = "It is reached through " + capitalised(where) +
                           ", and the link to there is down. What this site holds itself goes on.";
-            if (child.empty() && world_.parent.since_us > 0 && !world_.parent.up) {
+            if (const std::int64_t since_us = since_of(detail); !peer.empty() && since_us > 0) {
+                values.since = "since " + signon::clock_text(since_us, now_us, offset_s);
+            } else if (child.empty() && world_.parent.since_us > 0 && !world_.parent.up) {
                 values.since =
                     "since " + signon::clock_text(world_.parent.since_us, now_us, offset_s);
             }

@@ -7,10 +7,12 @@
 #include "net/head.h"
 #include "net/listener.h"
 #include "passon/engine.h"
+#include "peer_words.h"
 #include "upstream_group.h"
 
 #include <array>
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -100,6 +102,8 @@ class Core {
     net::NameSet mapped_names;                          // of those that the snapshot strips
     std::shared_ptr<const net::TlsContext> upstream_tls;
     LinkCredentials credentials;
+    std::map<std::string, PeerLink, std::less<>> peers;
+    PeerWords peer_words;
     EngineCounters counters;
     Metrics metrics;
     IdentityCache identities;

@@ -255,7 +255,8 @@ void Endpoint::mark_down(std::string why) {
         return;
     }
     marked_down_ms_ = now_ms;
-    if (!down) {
+    const bool news = !down;
+    if (news) {
         down_since_us = core_.wall_us();
     }
     backoff_ms = backoff_ms == 0 ? 500 : std::min(backoff_ms * 2, core_.settings.probe_ms_max);
@@ -265,12 +266,34 @@ void Endpoint::mark_down(std::string why) {
     retry_at_ms = now_ms + backoff_ms / 2 +
                   static_cast<std::int64_t>(core_.random_u64() %
                                             static_cast<std::uint64_t>(backoff_ms / 2 + 1));
+    if (news || !told_) {
+        tell_keeper();
+    }
 }
 
 void Endpoint::mark_up() {
+    const bool news = down;
     down = false;
     backoff_ms = 0;
     down_why.clear();
+    if (news || !told_) {
+        tell_keeper();
+    }
+}
+
+void Endpoint::forget_state() {
+    down = told_ = false;
+    backoff_ms = 0;
+    down_why.clear();
+}
+
+// Of a peer nobody else would know: there is no control stream to it.
+void Endpoint::tell_keeper() {
+    told_ = true;
+    if (kind_ == EndpointKind::peer) {
+        core_.parts.keeper.peer_changed({key_.substr(peer_key.size()), !down,
+                                         down ? down_since_us : core_.wall_us(), down_why});
+    }
 }
 
 Endpoint* Endpoints::find(std::string_view key) {

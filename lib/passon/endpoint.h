@@ -58,7 +58,7 @@ class UpstreamConn final : public Mortal, public net::ConnOwner {
     bool connecting_ = false;
 };
 
-enum class EndpointKind : std::uint8_t { address, process, parent, child };
+enum class EndpointKind : std::uint8_t { address, process, parent, child, peer };
 
 class Endpoint {
   public:
@@ -113,6 +113,8 @@ class Endpoint {
     void mark_down(std::string why);
     void mark_up();
     std::int64_t due_ms = 0; // of a child that went in order: until then it counts as on its way
+    // Nothing is known of how it stands: another may take its key.
+    void forget_state();
 
     std::size_t busy = 0; // connections, also idle ones
 
@@ -147,6 +149,8 @@ class Endpoint {
     net::Task turns_;
     std::int64_t marked_down_ms_ = 0;
     bool starting_ = false;
+    bool told_ = false; // of a peer: the keeper knows how it stands
+    void tell_keeper();
 };
 
 class Endpoints {

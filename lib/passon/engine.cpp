@@ -164,6 +164,40 @@ void Engine::set_link(LinkCredentials credentials, bool control) {
     }
 }
 
+void Engine::set_peers(std::vector<PeerLink> peers) {
+    Core& core = state_->core;
+    std::map<std::string, PeerLink, std::less<>> next;
+    for (PeerLink& one : peers) {
+        std::string name = one.name;
+        next.emplace(std::move(name), std::move(one));
+    }
+    const std::map<std::string, PeerLink, std::less<>> before = std::exchange(core.peers, next);
+    for (const auto& [name, one] : before) {
+        if (core.peers.contains(name)) {
+            continue;
+        }
+        if (Endpoint* pool = core.endpoints.find(std::string(peer_key) + name)) {
+            pool->addresses.clear();
+            pool->forget_state();
+        }
+        close_link(name);
+    }
+    for (const auto& [name, one] : core.peers) {
+        Endpoint& pool = core.endpoints.get(EndpointKind::peer, std::string(peer_key) + name);
+        pool.addresses.clear();
+        pool.preferred = 0;
+        for (const std::string& text : one.addresses) {
+            if (const Result<net::Address> address = net::Address::parse(text); address) {
+                pool.addresses.push_back(*address);
+            }
+        }
+        if (pool.tls != one.client) {
+            pool.tls = one.client;
+            pool.close_idle();
+        }
+    }
+}
+
 void Engine::close_link(std::string_view peer_view) {
     Core& core = state_->core;
     const std::string peer(peer_view);
@@ -178,8 +212,14 @@ void Engine::close_link(std::string_view peer_view) {
             one->lose_up("the link was closed");
         }
     }
-    if (Endpoint* pool = core.endpoints.find("c:" + peer)) {
-        pool->close_idle();
+    for (const std::string& key : {"c:" + peer, std::string(peer_key) + peer}) {
+        if (Endpoint* pool = core.endpoints.find(key)) {
+            pool->close_idle();
+        }
+    }
+    if (is_peer_name(peer)) {
+        core.identities.drop({"", "", peer});
+        core.peer_words.clear();
     }
     if (parent) {
         if (Endpoint* pool = core.endpoints.find(parent_key)) {

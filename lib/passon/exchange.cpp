@@ -60,6 +60,7 @@ void Exchange::reset() {
     head_buffer_.give_back();
     snapshot_.reset();
     who_.reset();
+    word_.reset();
     file_.reset();
     head_text_ = {};
     app_ = {};
@@ -284,7 +285,8 @@ bool Exchange::matches(const IdentityFilter& filter) const {
     return (filter.sid.empty() || filter.sid == who.sid) &&
            (filter.user.empty() || filter.user == who.user) &&
            (filter.child.empty() ||
-            (down_->from() == From::child && filter.child == down_->peer()));
+            ((down_->from() == From::child || down_->from() == From::peer) &&
+             filter.child == down_->peer()));
 }
 
 bool Exchange::still_allowed(const registry::Snapshot& snapshot) const {
@@ -292,19 +294,21 @@ bool Exchange::still_allowed(const registry::Snapshot& snapshot) const {
     registry::Viewer viewer;
     const std::uint64_t this_app = registry::name_hash(app_name_);
     if (who_) {
-        viewer.signed_on = now_us < who_->identity->until_us;
+        // A peer's word is for a request; a tunnel lasts as long as the peer, where its user is,
+        // keeps it open.
+        viewer.signed_on = down_->from() == From::peer || now_us < who_->identity->until_us;
         viewer.since_us = who_->identity->since_us;
         viewer.entitled =
             authorised_by_parent_ ? std::span(&this_app, 1) : std::span(who_->identity->apps);
     }
     // A tunnel writes: it is not for an app that may only be read.
-    const registry::Decision now =
-        registry::decide(snapshot, app_name_, viewer, now_us, down_->from() == From::parent);
+    const registry::Decision now = registry::decide(snapshot, app_name_, viewer, now_us, source());
     return now.verdict == verdict_;
 }
 
 std::string_view Exchange::up_peer() const {
-    return up_ && up_->endpoint.kind() == EndpointKind::child
+    return up_ && (up_->endpoint.kind() == EndpointKind::child ||
+                   up_->endpoint.kind() == EndpointKind::peer)
                ? std::string_view(up_->endpoint.key()).substr(2)
                : std::string_view{};
 }

@@ -3,10 +3,10 @@
 // begin → resolve (which app) → identify (who) → route (may he, and where) → acquire (a connection)
 // → send → answer → end. Each step either goes on or waits for exactly one event; on_* are the
 // events. The files: exchange.cpp (life, limits of time), exchange_route.cpp, exchange_check.cpp,
-// exchange_acquire.cpp, exchange_upstream.cpp, exchange_headers.cpp, exchange_send.cpp,
-// exchange_answer.cpp, exchange_tunnel.cpp, exchange_own.cpp, exchange_static.cpp,
-// exchange_code.cpp (is it compressed?), and of the cache
-// exchange_cache.cpp (is it there?), exchange_stored.cpp (send it), exchange_keep.cpp (store it).
+// exchange_peer.cpp, exchange_acquire.cpp, exchange_upstream.cpp, exchange_headers.cpp,
+// exchange_send.cpp, exchange_answer.cpp, exchange_tunnel.cpp, exchange_own.cpp,
+// exchange_static.cpp, exchange_code.cpp (is it compressed?), and of the cache exchange_cache.cpp
+// (is it there?), exchange_stored.cpp (send it), exchange_keep.cpp (store it).
 #pragma once
 
 #include "answer_cache.h"
@@ -96,7 +96,7 @@ class Exchange {
     // may lead to the old one, and begins again; a tunnel is cut where the old one must end now.
     void replaced(const Endpoint& at, bool cut_tunnel);
     std::string_view
-    up_peer() const; // name of the child behind the upstream connection; empty: none
+    up_peer() const; // name of the child or peer behind the upstream connection; empty: none
     bool is_to_parent() const { return up_ && up_->endpoint.kind() == EndpointKind::parent; }
     // The upstream connection is taken away: an answer that has begun is cut, else the notice says
     // so.
@@ -106,6 +106,7 @@ class Exchange {
     enum class At : std::uint8_t {
         idle,
         who,
+        word, // of the keeper, for a peer
         own_body,
         page,
         waiting,
@@ -167,6 +168,14 @@ class Exchange {
     void notice(Notice what, std::string_view detail = {});
     void log_in_notice();
     bool wants_page() const;
+
+    // exchange_peer.cpp
+    registry::Source source() const;
+    void identify_by_peer();
+    void seek_at_peer();
+    void on_word(Result<AssertionAnswer> answer);
+    void peer_answers();
+    void blame_peer(bool reused);
 
     // exchange_check.cpp
     bool is_for_us();
@@ -313,6 +322,7 @@ class Exchange {
     Due due_ = Due::nothing;
     std::shared_ptr<const registry::Snapshot> snapshot_;
     std::shared_ptr<const KnownIdentity> who_;
+    std::shared_ptr<const std::string> word_; // for the peer that it goes to
     registry::App app_;
     registry::Verdict verdict_ = registry::Verdict::nowhere;
     std::array<char, 32> id_{}; // of the request, in hex

@@ -3,6 +3,8 @@
 #include "exchange.h"
 #include "static_files.h"
 
+#include <array>
+
 namespace hasp::passon {
 
 // What this exchange moved over links: on the side where it came from, and on that where it went.
@@ -10,13 +12,16 @@ void Exchange::count_link_bytes() {
     const std::uint64_t request = request_.moved();
     const std::uint64_t answer = answer_.sent() + own_bytes_;
     if (down_->from() != From::user) {
-        LinkBytes& side =
-            down_->from() == From::parent ? core_.counters.parent : core_.counters.children;
+        LinkBytes& side = down_->from() == From::parent ? core_.counters.parent
+                          : down_->from() == From::peer ? core_.counters.peers
+                                                        : core_.counters.children;
         side.in += request;
         side.out += answer;
     }
-    if (served_ == "parent" || served_ == "child") {
-        LinkBytes& side = served_ == "parent" ? core_.counters.parent : core_.counters.children;
+    if (served_ == "parent" || served_ == "child" || served_ == "peer") {
+        LinkBytes& side = served_ == "parent" ? core_.counters.parent
+                          : served_ == "peer" ? core_.counters.peers
+                                              : core_.counters.children;
         side.in += answer_.moved();
         side.out += request;
     }
@@ -27,8 +32,8 @@ void Exchange::write_log(std::int64_t now_us) {
     AccessLine line;
     line.time_us = wall_us_;
     line.request_id = request_id();
-    line.from =
-        down_->from() == From::user ? "user" : (down_->from() == From::child ? "child" : "parent");
+    constexpr std::array<std::string_view, 4> sources{"user", "child", "parent", "peer"};
+    line.from = sources[static_cast<std::size_t>(down_->from())];
     line.peer = down_->peer();
     line.client = client_.empty() ? std::string_view(down_->address()) : client_;
     if (who_) {
@@ -53,13 +58,14 @@ void Exchange::write_log(std::int64_t now_us) {
 }
 
 // Who meters: the tier that serves, and the account's home when it passed the request on above
-// itself. The tiers between record nothing.
+// itself or aside. The tiers between record nothing.
 void Exchange::write_usage(billing::UsageKind kind, bool last, std::int64_t now_us) {
     using registry::Verdict;
     // What the cache answered by itself, nobody else has seen.
     const bool here = verdict_ == Verdict::here || (cached_.served && !cached_.asked);
     if (!who_ || down_->beside ||
-        (!here && !(verdict_ == Verdict::parent && who_->identity->home))) {
+        (!here &&
+         !((verdict_ == Verdict::parent || verdict_ == Verdict::peer) && who_->identity->home))) {
         return;
     }
     billing::UsageRecord record;

@@ -17,6 +17,10 @@ Endpoint* Exchange::endpoint() {
     if (verdict_ == Verdict::child) {
         return &core_.child_endpoint(app_.child());
     }
+    if (verdict_ == Verdict::peer) {
+        key.assign(peer_key).append(app_.child());
+        return core_.endpoints.find(key);
+    }
     if (app_.kind() == registry::Kind::process) {
         key.assign("p:").append(app_.dial_path()).append("/").append(app_.name());
         if (app_.instance() == registry::Instance::user) {
@@ -40,6 +44,8 @@ void Exchange::acquire(bool fresh_only) {
     if (at == nullptr) {
         if (verdict_ == registry::Verdict::parent) {
             unreachable("this place has no link to the one above yet");
+        } else if (verdict_ == registry::Verdict::peer) {
+            unreachable("the center that holds it is not known any more");
         } else {
             notice(Notice::log_in);
         }
@@ -71,6 +77,7 @@ void Exchange::acquire(bool fresh_only) {
     case EndpointKind::address:
         return; // acquire_address()
     case EndpointKind::parent:
+    case EndpointKind::peer:
         if (at->down) {
             if (core_.now_ms() < at->retry_at_ms) {
                 unreachable(at->down_why);
@@ -138,6 +145,18 @@ void Exchange::on_up_open() {
         }
         set_link_options(up_->wire.conn->fd(), core_.settings.link_silence_ms);
     }
+    if (at.kind() == EndpointKind::peer) {
+        const auto peer = core_.peers.find(std::string_view(at.key()).substr(peer_key.size()));
+        const Result<std::string> name =
+            peer != core_.peers.end()
+                ? peer->second.name_peer(up_->wire.conn->verified_chain())
+                : Result<std::string>(fail(Code::refused, "the peer is not known any more"));
+        if (!name || *name != peer->first) {
+            on_up_fail(name ? "another center answers there" : name.error().message);
+            return;
+        }
+        set_link_options(up_->wire.conn->fd(), core_.settings.link_silence_ms);
+    }
     if (at.kind() == EndpointKind::address) {
         if (at.peer != nullptr) {
             at.peer->connected();
@@ -146,7 +165,9 @@ void Exchange::on_up_open() {
         if (!at.addresses.empty()) {
             at.preferred = (at.preferred + tries_ - 1) % at.addresses.size();
         }
-        at.mark_up();
+        if (at.kind() != EndpointKind::peer) {
+            at.mark_up();
+        }
     }
     why_.clear();
     send_request();

@@ -294,6 +294,7 @@ void Exchange::relay_answer(std::size_t head_bytes) {
     const net::AnswerHead& answer = core_.answer_head;
     const bool from_tier = verdict_ != registry::Verdict::here;
     if (from_tier) {
+        peer_answers();
         if (const net::Header* word = answer.headers.find(link_notice)) {
             const Notice what = notice_of(word->value);
             const net::Header* given = answer.headers.find(link_notice_text);

@@ -249,6 +249,10 @@ void Exchange::identify() {
         route();
         return;
     }
+    if (down_->from() == From::peer) {
+        identify_by_peer();
+        return;
+    }
     if (down_->from() == From::child) {
         if (sid_.empty()) {
             route();
@@ -299,7 +303,7 @@ std::optional<WhoQuestion> Exchange::who_question(WhoQuestion::Kind kind, std::s
     question.host = host_;
     question.client_address = client_;
     question.secret = secret;
-    if (kind == WhoQuestion::Kind::link) {
+    if (kind == WhoQuestion::Kind::link || kind == WhoQuestion::Kind::peer) {
         question.child = scope;
     }
     if (kind == WhoQuestion::Kind::basic) {
@@ -398,7 +402,7 @@ void Exchange::route() {
             authorised_by_parent_ ? std::span(&this_app, 1) : std::span(who_->identity->apps);
     }
     const registry::Decision decision =
-        registry::decide(*snapshot_, app_name_, viewer, trusted_us_, down_->from() == From::parent,
+        registry::decide(*snapshot_, app_name_, viewer, trusted_us_, source(),
                          down_->from() != From::parent && !mount_.empty());
     verdict_ = decision.verdict;
     app_ = decision.app;
@@ -429,6 +433,9 @@ void Exchange::route() {
     case Verdict::parent:
         served_ = "parent";
         break;
+    case Verdict::peer:
+        served_ = "peer";
+        break;
     }
     // "/apps/NAME" is a folder: relative links in its page need the slash.
     if (down_->from() == From::user && !mount_.empty() && head.path == mount_ &&
@@ -447,6 +454,10 @@ void Exchange::route() {
     }
     if (verdict_ == Verdict::here && app_.kind() == registry::Kind::static_files) {
         serve_static();
+        return;
+    }
+    if (verdict_ == Verdict::peer) {
+        seek_at_peer();
         return;
     }
     seek();

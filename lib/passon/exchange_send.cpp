@@ -129,12 +129,18 @@ void Exchange::write_identity_fields(net::HeadWriter& out) {
     }
     out.trusted(link_app, app_name_);
     if_any(out, link_mount, mount_);
-    if_any(out, link_client, client_);
+    // Neither where its user sits nor which session he has is a peer's business.
+    const bool aside = verdict_ == registry::Verdict::peer;
+    if_any(out, link_client, aside ? std::string_view{} : client_);
     core_.text.assign(scheme_).append("://").append(authority_);
     out.value(link_origin, core_.text);
     out.field(link_deadline,
               static_cast<std::uint64_t>(std::max<std::int64_t>(1, deadline_ms_ - core_.now_ms())));
     if (who == nullptr) {
+        return;
+    }
+    if (aside) {
+        out.field(link_assertion, *word_);
         return;
     }
     if_any(out, link_session, who->sid);
@@ -355,6 +361,7 @@ void Exchange::retry_or_fail(const char* why) {
     const bool reused = up_ && up_->reused;
     if (!answered_) {
         blame_address(why, reused);
+        blame_peer(reused);
     }
     if (up_ && (reused || has_other_address()) && !retried_ && !answered_ && unsent &&
         net::is_idempotent(head.method)) {

@@ -127,7 +127,9 @@ void IdentityCache::put(WhoQuestion::Kind kind, std::string_view scope, std::str
         order_.pop_back();
     }
     order_.push_front({std::string(key),
-                       kind == WhoQuestion::Kind::link ? std::string(scope) : std::string(),
+                       kind == WhoQuestion::Kind::link || kind == WhoQuestion::Kind::peer
+                           ? std::string(scope)
+                           : std::string(),
                        std::move(who), fresh_until_ms, 0});
     map_.emplace(order_.front().key, order_.begin());
 }

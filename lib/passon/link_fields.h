@@ -11,6 +11,9 @@ inline constexpr std::string_view link_mount = "hasp-mount";
 inline constexpr std::string_view link_origin = "hasp-origin";
 inline constexpr std::string_view link_client = "hasp-client";
 inline constexpr std::string_view link_session = "hasp-session";
+// Toward a peer alone, in place of a session: what its keeper must verify, as base64url.
+inline constexpr std::string_view link_assertion = "hasp-assertion";
+inline constexpr std::size_t assertion_text_bytes_max = 2800;
 inline constexpr std::string_view link_deadline = "hasp-deadline-ms";
 inline constexpr std::string_view link_user = "hasp-user";
 inline constexpr std::string_view link_user_name = "hasp-user-name";

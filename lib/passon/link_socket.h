@@ -11,6 +11,8 @@
 namespace hasp::passon {
 
 inline constexpr std::string_view parent_key = "^parent";
+// Before the name of a peer, in which "@" comes first.
+inline constexpr std::string_view peer_key = "n:";
 
 // Of a connection that carries requests: what is sent must be acknowledged within `silence_ms`, and
 // one on which nothing moves is tested in half of that.

@@ -112,7 +112,7 @@ Metrics::Route& Metrics::route_of(std::string_view app, std::string_view served)
 }
 
 void Metrics::count(const AccessLine& line, bool tunnel) {
-    const bool held = line.served == "here" || line.served == "child";
+    const bool held = line.served == "here" || line.served == "child" || line.served == "peer";
     Route& route = route_of(held ? line.app : std::string_view{}, line.served);
     const auto code = static_cast<std::size_t>(line.status) / 100;
     ++route.by_class[code < route.by_class.size() ? code : 0];
@@ -184,6 +184,8 @@ std::string Metrics::text(const EngineCounters& now, std::string_view tier,
     out.row("link=\"parent\",direction=\"out\"", now.parent.out);
     out.row("link=\"children\",direction=\"in\"", now.children.in);
     out.row("link=\"children\",direction=\"out\"", now.children.out);
+    out.row("link=\"peers\",direction=\"in\"", now.peers.in);
+    out.row("link=\"peers\",direction=\"out\"", now.peers.out);
     out.one("hasp_connections", "gauge", "Open connections, HTTP/2 streams among them.",
             now.connections);
     out.one("hasp_requests_active", "gauge", "Requests under way, WebSockets among them.",

@@ -72,6 +72,7 @@ void ServerConn::on_open(net::Conn& conn) {
             return;
         }
         peer_ = std::move(*name);
+        from_ = is_peer_name(peer_) ? From::peer : From::child;
     }
     if (from_ == From::user && conn.alpn() == "h2") {
         core_.begin_http2(*this);

@@ -1,5 +1,5 @@
-// A connection on which we are the server: of a user, of a child, or a reversed one on which the
-// parent is the client.
+// A connection on which we are the server: of a user, of a child, of a peer, or a reversed one on
+// which the parent is the client.
 #pragma once
 
 #include "endpoint.h"
@@ -15,7 +15,7 @@ namespace hasp::passon {
 class Core;
 class Exchange;
 
-enum class From : std::uint8_t { user, child, parent };
+enum class From : std::uint8_t { user, child, parent, peer };
 
 // HTTP/1.1: one exchange at a time; bytes of the next request wait unread.
 class ServerConn final : public Mortal, public net::ConnOwner {

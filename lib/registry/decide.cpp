@@ -4,26 +4,48 @@
 
 namespace hasp::registry {
 
+namespace {
+
+bool is_entitled(const App& app, const Viewer& viewer) {
+    return viewer.signed_on &&
+           std::binary_search(viewer.entitled.begin(), viewer.entitled.end(), app.hash());
+}
+
+// Open or not, a peer's request needs somebody for whom the peer has spoken. Its users have no
+// folder here, so that an app with one process and one folder a user is none of theirs.
+bool is_for_peers(const App& app, const Viewer& viewer) {
+    return app.route() == Route::here && app.instance() == Instance::app &&
+           is_entitled(app, viewer);
+}
+
+} // namespace
+
 Decision decide(const Snapshot& snapshot, std::string_view name, const Viewer& viewer,
-                std::int64_t now_us, bool from_parent, bool by_path) {
+                std::int64_t now_us, Source source, bool by_path) {
     const App app = snapshot.find(name);
     // Asked upward until the top says that there is no such app.
     const Decision unknown{
-        snapshot.has_parent() && !from_parent ? Verdict::parent : Verdict::nowhere, {}};
+        snapshot.has_parent() && source == Source::below ? Verdict::parent : Verdict::nowhere, {}};
     if (!app || (by_path && app.mount() == Mount::host)) {
         return unknown;
     }
     if (app.route() == Route::nowhere) {
         return {};
     }
-    if (app.route() == Route::parent && (from_parent || !snapshot.has_parent())) {
+    if (source == Source::peer && !is_for_peers(app, viewer)) {
+        return {};
+    }
+    if (app.route() == Route::parent && (source != Source::below || !snapshot.has_parent())) {
+        return {};
+    }
+    if (app.route() == Route::peer && source != Source::below) {
         return {};
     }
     if (app.access() == Access::users) {
         if (!viewer.signed_on) {
             return {Verdict::log_in, app};
         }
-        if (!std::binary_search(viewer.entitled.begin(), viewer.entitled.end(), app.hash())) {
+        if (!is_entitled(app, viewer)) {
             // An answer from here would come sooner than that for a name that nobody knows.
             return unknown;
         }
@@ -33,6 +55,8 @@ Decision decide(const Snapshot& snapshot, std::string_view name, const Viewer& v
         return {Verdict::child, app};
     case Route::parent:
         return {Verdict::parent, app};
+    case Route::peer:
+        return {Verdict::peer, app};
     case Route::here:
     case Route::nowhere:
         break;

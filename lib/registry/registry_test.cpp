@@ -216,8 +216,8 @@ TEST(Snapshot, IsNotBuiltFromContradictions) {
 
 class Decide : public testing::Test {
   protected:
-    Verdict verdict(std::string_view name, bool from_parent = false) {
-        return decide(*snapshot_, name, viewer_, now_us_, from_parent).verdict;
+    Verdict verdict(std::string_view name, Source source = Source::below) {
+        return decide(*snapshot_, name, viewer_, now_us_, source).verdict;
     }
     void sign_on(std::initializer_list<std::string_view> apps) {
         entitled_.clear();
@@ -247,7 +247,7 @@ TEST_F(Decide, AnEntitledUserIsRoutedAndAnotherSeesNothing) {
     EXPECT_EQ(verdict("calendar"), Verdict::parent);
     sign_on({"calendar"});
     EXPECT_EQ(verdict("wiki"), verdict("unknown"));
-    EXPECT_FALSE(decide(*snapshot_, "wiki", viewer_, now_us_, false).app)
+    EXPECT_FALSE(decide(*snapshot_, "wiki", viewer_, now_us_, Source::below).app)
         << "nothing of it may leak";
 }
 
@@ -258,12 +258,12 @@ TEST_F(Decide, WhatIsNotTheViewersTakesTheSameWayAsWhatIsNotThereAtEveryTier) {
         spec_.has_parent = has_parent;
         snapshot_ = mapped(spec_);
         sign_on({"notices"});
-        for (const bool from_parent : {true, false}) {
-            const Verdict absent = verdict("unknown", from_parent);
-            EXPECT_EQ(absent, has_parent && !from_parent ? Verdict::parent : Verdict::nowhere);
+        for (const Source source : {Source::parent, Source::below}) {
+            const Verdict absent = verdict("unknown", source);
+            EXPECT_EQ(absent,
+                      has_parent && source == Source::below ? Verdict::parent : Verdict::nowhere);
             for (const char* here_below_and_above : {"wiki", "chart", "tickets"}) {
-                EXPECT_EQ(verdict(here_below_and_above, from_parent), absent)
-                    << here_below_and_above;
+                EXPECT_EQ(verdict(here_below_and_above, source), absent) << here_below_and_above;
             }
         }
         EXPECT_EQ(verdict("calendar"), verdict("unknown"));
@@ -271,7 +271,7 @@ TEST_F(Decide, WhatIsNotTheViewersTakesTheSameWayAsWhatIsNotThereAtEveryTier) {
         // too.
         sign_on({"tickets"});
         const auto by_path = [&](const char* name) {
-            return decide(*snapshot_, name, viewer_, now_us_, false, true).verdict;
+            return decide(*snapshot_, name, viewer_, now_us_, Source::below, true).verdict;
         };
         EXPECT_EQ(by_path("tickets"), by_path("unknown"));
         EXPECT_EQ(verdict("tickets"), Verdict::here);
@@ -288,9 +288,49 @@ TEST_F(Decide, AnUnknownNameIsTheParentsBusinessWhereThereIsOne) {
 
 TEST_F(Decide, WhatCameDownTheLinkNeverGoesUpAgain) {
     sign_on({"calendar", "unknown", "chart"});
-    EXPECT_EQ(verdict("calendar", true), Verdict::nowhere);
-    EXPECT_EQ(verdict("unknown", true), Verdict::nowhere);
-    EXPECT_EQ(verdict("chart", true), Verdict::child);
+    EXPECT_EQ(verdict("calendar", Source::parent), Verdict::nowhere);
+    EXPECT_EQ(verdict("unknown", Source::parent), Verdict::nowhere);
+    EXPECT_EQ(verdict("chart", Source::parent), Verdict::child);
+}
+
+TEST_F(Decide, WhatAPeerHoldsIsAskedForByWhoIsEntitledAndNeverForTheParent) {
+    spec_.apps.push_back(app("radicale", Route::peer));
+    spec_.apps.back().child = "@west";
+    snapshot_ = mapped(spec_);
+    EXPECT_EQ(verdict("radicale"), Verdict::log_in);
+    sign_on({"wiki"});
+    EXPECT_EQ(verdict("radicale"), verdict("unknown"));
+    sign_on({"radicale"});
+    EXPECT_EQ(verdict("radicale"), Verdict::peer);
+    EXPECT_EQ(decide(*snapshot_, "radicale", viewer_, now_us_, Source::below).app.child(), "@west");
+    EXPECT_EQ(verdict("radicale", Source::parent), Verdict::nowhere);
+}
+
+TEST_F(Decide, WhatCameFromAPeerEndsHereAndGoesToNobodyElse) {
+    spec_.apps.push_back(app("radicale", Route::peer));
+    spec_.apps.back().child = "@west";
+    snapshot_ = mapped(spec_);
+    sign_on({"wiki", "chart", "calendar", "radicale", "unknown"});
+    EXPECT_EQ(verdict("wiki", Source::peer), Verdict::here);
+    for (const char* elsewhere : {"chart", "calendar", "radicale", "unknown"}) {
+        EXPECT_EQ(verdict(elsewhere, Source::peer), Verdict::nowhere) << elsewhere;
+    }
+}
+
+TEST_F(Decide, APeersRequestIsServedOnlyForSomebodyWhomItSpokeForAlsoWhereAnAppIsOpen) {
+    EXPECT_EQ(verdict("wiki", Source::peer), Verdict::nowhere);
+    EXPECT_EQ(verdict("notices", Source::peer), Verdict::nowhere);
+    sign_on({"notices"});
+    EXPECT_EQ(verdict("wiki", Source::peer), Verdict::nowhere);
+    EXPECT_EQ(verdict("notices", Source::peer), Verdict::here);
+}
+
+TEST_F(Decide, AnAppWithAProcessAUserIsNoneForThoseWhoHaveNoFolderHere) {
+    spec_.apps[0].instance = Instance::user;
+    snapshot_ = mapped(spec_);
+    sign_on({"wiki"});
+    EXPECT_EQ(verdict("wiki"), Verdict::here);
+    EXPECT_EQ(verdict("wiki", Source::peer), Verdict::nowhere);
 }
 
 TEST_F(Decide, AnEndedLeaseStopsServingHereAndNotPassingOn) {

@@ -135,9 +135,9 @@ class Builder {
             if (!names.insert(app.name).second) {
                 return fail(Code::usage, "the app " + app.name + " is in the registry twice");
             }
-            if (app.route == Route::child && app.child.empty()) {
-                return fail(Code::usage,
-                            "the app " + app.name + " is passed on to a child that is not named");
+            if ((app.route == Route::child || app.route == Route::peer) && app.child.empty()) {
+                return fail(Code::usage, "the app " + app.name +
+                                             " is passed on to a neighbour that is not named");
             }
             for (const std::string& host : app.hosts) {
                 if (host.empty() || host != to_lower(host) || !hosts.insert(host).second) {

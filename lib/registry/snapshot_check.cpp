@@ -36,7 +36,7 @@ bool row_is_sound(const Bounds& bounds, const layout::Row& row, std::uint32_t up
             return false;
         }
     }
-    return row.upstream <= upstream_count && row.route <= 3 && row.kind <= 3 && row.access <= 1 &&
+    return row.upstream <= upstream_count && row.route <= 4 && row.kind <= 3 && row.access <= 1 &&
            row.instance <= 1 && row.mount <= 2 && row.at_expiry <= 2;
 }
 

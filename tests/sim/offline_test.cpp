@@ -156,7 +156,8 @@ class MonthOffline : public testing::TestWithParam<std::uint64_t> {
             viewer.signed_on = true;
             viewer.entitled = {&may, 1};
             const auto verdict =
-                registry::decide(*tokyo_.snapshot(), app, viewer, now_us, false).verdict;
+                registry::decide(*tokyo_.snapshot(), app, viewer, now_us, registry::Source::below)
+                    .verdict;
             judge(app, end, known_.least(), known_.most(), verdict == registry::Verdict::here);
         }
         for (const auto& [user, end] : log_in_ends_) {

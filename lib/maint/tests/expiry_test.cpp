@@ -30,7 +30,7 @@ struct Ending : testing::Test {
         viewer.signed_on = true;
         viewer.entitled = {&may, 1};
         viewer.since_us = ago_s < 0 ? 0 : now_us - ago_s * second_us;
-        return registry::decide(snapshot, app, viewer, now_us, false).verdict;
+        return registry::decide(snapshot, app, viewer, now_us, registry::Source::below).verdict;
     }
     std::string start(const std::string& app) {
         auto answer = tokyo.ask({{"t", "start"}, {"app", app}, {"user", "anna"}});

@@ -29,9 +29,9 @@ void FakeKeeper::ask_who(WhoQuestion question, std::function<void(WhoAnswer)> an
     if (silent) {
         return;
     }
-    constexpr const char* kinds[] = {"cookie:", "bearer:", "basic:", "link:"};
+    constexpr const char* kinds[] = {"cookie:", "bearer:", "basic:", "link:", "peer:"};
     std::string key = kinds[static_cast<int>(question.kind)];
-    if (question.kind == WhoQuestion::Kind::link) {
+    if (question.kind == WhoQuestion::Kind::link || question.kind == WhoQuestion::Kind::peer) {
         key += question.child + ":";
     }
     key += question.secret;
@@ -64,6 +64,18 @@ void FakeKeeper::ask_start(StartQuestion question, std::function<void(StartAnswe
     answer(on_start ? on_start(question) : StartAnswer(fail(Code::failed, "nothing to start")));
 }
 
+void FakeKeeper::ask_assertion(AssertionQuestion question,
+                               std::function<void(Result<AssertionAnswer>)> answer) {
+    ++assertion_questions;
+    answer(on_assertion ? on_assertion(question)
+                        : Result<AssertionAnswer>(fail(Code::refused, "there is no such peer")));
+}
+
+void FakeKeeper::peer_changed(const PeerState& state) {
+    const std::lock_guard lock(mutex_);
+    peers[state.name] = state;
+    changed_.notify_all();
+}
 void FakeKeeper::parent_changed(const ParentState& state) {
     const std::lock_guard lock(mutex_);
     parent.push_back(state);

@@ -44,10 +44,15 @@ class FakeKeeper final : public KeeperPort {
     std::atomic<bool> silent{false}; // answers no question about people
     std::atomic<int> who_questions{0};
     std::atomic<int> start_questions{0};
+    std::function<Result<AssertionAnswer>(const AssertionQuestion&)> on_assertion;
+    std::atomic<int> assertion_questions{0};
 
     void ask_who(WhoQuestion question, std::function<void(WhoAnswer)> answer) override;
     void ask_page(PageQuestion question, std::function<void(Result<PageAnswer>)> answer) override;
     void ask_start(StartQuestion question, std::function<void(StartAnswer)> answer) override;
+    void ask_assertion(AssertionQuestion question,
+                       std::function<void(Result<AssertionAnswer>)> answer) override;
+    void peer_changed(const PeerState& state) override;
     void parent_changed(const ParentState& state) override;
     void upstream_changed(const UpstreamState& state) override;
     void control_opened(const ControlOpened& opened) override;
@@ -65,6 +70,7 @@ class FakeKeeper final : public KeeperPort {
     std::vector<Control> controls;
     std::vector<ParentState> parent;
     std::map<std::string, UpstreamState> upstreams; // the last of each app
+    std::map<std::string, PeerState> peers;         // the last of each
     PageQuestion last_page;
     bool up() const { return !parent.empty() && parent.back().up; }
     bool down() const { return !parent.empty() && !parent.back().up; }

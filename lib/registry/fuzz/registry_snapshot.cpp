@@ -91,7 +91,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         use((*snapshot)->find_host(name), sum);
         sum += (*snapshot)->is_stripped(name) ? 1 : 0;
         sum += (*snapshot)->is_portal_host(name) ? 1 : 0;
-        sum += static_cast<std::size_t>(decide(**snapshot, name, {}, 1, false).verdict);
+        for (const Source source : {Source::below, Source::parent, Source::peer}) {
+            sum += static_cast<std::size_t>(decide(**snapshot, name, {}, 1, source).verdict);
+        }
     }
     for (std::uint32_t i = 0; i < (*snapshot)->size(); ++i) {
         use((*snapshot)->at(i), sum);

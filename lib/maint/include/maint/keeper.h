@@ -6,9 +6,9 @@
 //   from front   who {kind, secret, host, child, client} · page {method, …}+body · start {app,
 //   user} · parent {up, address, …}
 //                link.open {link, neighbour} · link.data {link}+bytes · link.close {link, why}
-//                retired {ask}
-//   to front     who, page, start (answers) · snapshot +fd · credentials {…} · drop {users | sids |
-//   all} · link.data · link.cut · retire {ask, path, cut_tunnels}
+//                retired {ask} · assertion {peer, app, user} · peer {name, up, since_us, why}
+//   to front     who, page, start, assertion (answers) · snapshot +fd · credentials {…} · drop
+//   {users | sids | all} · link.data · link.cut · retire {ask, path, cut_tunnels}
 // with spawner: start {…}+manifest · stop {instance, reason} → event {…} · refused {instance,
 // error} · isolation {text} with commands: {cmd, args} → {result} or {error}
 #pragma once

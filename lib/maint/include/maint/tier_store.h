@@ -119,6 +119,15 @@ struct RolloutRow {
     std::int64_t at_us = 0;
 };
 
+// A center beside this one, see peers.h.
+struct PeerRow {
+    std::string name;
+    std::string card;
+    std::vector<std::string> asks;
+    std::vector<std::string> offers;
+    std::int64_t since_us = 0;
+};
+
 inline constexpr std::int64_t errors_kept_max = 200;
 inline constexpr std::size_t unwritten_errors_max = 50;
 inline constexpr std::size_t error_lines_bytes_max = 2'000;
@@ -164,6 +173,10 @@ class TierStore {
     Result<std::vector<RolloutRow>> rollouts();
     Status put_rollout(const RolloutRow& row);
     Status drop_rollout(const std::string& app);
+
+    Result<std::vector<PeerRow>> peers();
+    Status put_peer(const PeerRow& row);
+    Status drop_peer(const std::string& name);
 
     // Replaces a row with a lower sequence, and leaves one with a higher.
     Status put_release(const ReleaseRow& row);

@@ -36,12 +36,24 @@ struct LinkCredentials {
     NamePeer name_parent;
     std::vector<std::string> parent_addresses; // numeric "ip:port", tried in order
     std::string parent_name; // DNS name in its certificate; empty: name_parent alone decides
-    NamePeer name_child;     // for connections of link listeners
+    NamePeer name_child;     // for connections of link listeners; also of peers
 };
+
+// A center beside this one: requests for some apps go there, and it may send us some of its own, on
+// connections that it opens to our link listeners and for which name_child gives its name.
+struct PeerLink {
+    std::string name;                   // begins with "@", which no child's does
+    std::vector<std::string> addresses; // numeric "ip:port", tried in order
+    std::shared_ptr<const net::TlsContext> client;
+    NamePeer name_peer; // must give `name`
+};
+inline bool is_peer_name(std::string_view name) {
+    return name.starts_with('@');
+}
 
 enum class ListenerKind : std::uint8_t {
     users,    // browsers and programs
-    children, // link: TLS with a required client certificate
+    children, // link: TLS with a required client certificate; peers connect there too
     metrics,  // answers GET /metrics (doc/metrics.md), and nothing else
 };
 
@@ -78,6 +90,7 @@ struct EngineCounters {
     std::uint64_t parked = 0;     // reversed connections of children, idle now
     LinkBytes parent;             // of exchanges that have ended
     LinkBytes children;
+    LinkBytes peers;
     CacheCounters cache;
 };
 
@@ -133,6 +146,9 @@ class Engine {
     // calls it with a client context that opens the control stream: `control` false keeps pools and
     // reversed connections alone.
     void set_link(LinkCredentials credentials, bool control = true);
+    // All peers that there are. One that is there no more is cut off as by close_link(); new
+    // credentials count for new connections.
+    void set_peers(std::vector<PeerLink> peers);
     // Cuts every connection of the neighbour at once: control stream, reversed and pooled
     // connections, and the requests on them.
     void close_link(std::string_view peer);

@@ -26,7 +26,7 @@ struct Identity {
 struct IdentityFilter {
     std::string sid;
     std::string user;
-    std::string child; // identities of sessions that this child named
+    std::string child; // identities of sessions that this child named, or this peer asserted
 };
 
 } // namespace hasp::passon

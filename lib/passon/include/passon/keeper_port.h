@@ -23,11 +23,12 @@ struct WhoQuestion {
         bearer, // secret: the token
         basic,  // secret: "user:password", decoded
         link,   // secret: the session id that `child` named
+        peer,   // secret: the assertion that the peer `child` ("@west") sent
     };
     Kind kind = Kind::cookie;
     std::string secret;
     std::string host;           // that the user typed, lower case, without port
-    std::string child;          // link: the direct child that asks
+    std::string child;          // link, peer: the neighbour that asks
     std::string client_address; // of the user, as far as known
 };
 using WhoAnswer = Result<std::shared_ptr<const Identity>>;
@@ -63,6 +64,25 @@ struct StartQuestion {
 };
 // Ok: its dial socket answers now. Error: what to tell people, with the last log lines in `hint`.
 using StartAnswer = Status;
+
+// An assertion toward a peer, for a user who may use the app by what is known here.
+struct AssertionQuestion {
+    std::string peer; // "@west"
+    std::string app;
+    std::string user;
+};
+struct AssertionAnswer {
+    std::string text;          // as it goes into the request
+    std::int64_t until_us = 0; // trusted time; not sent from then on
+};
+
+// How a peer stands, by the last connection that was tried or made.
+struct PeerState {
+    std::string name; // "@west"
+    bool up = false;
+    std::int64_t since_us = 0; // wall clock of the last change
+    std::string why;           // of being down, for people
+};
 
 // State of the link to the parent, as the data plane sees it.
 struct ParentState {
@@ -104,12 +124,17 @@ class KeeperPort {
     virtual void ask_page(PageQuestion question,
                           std::function<void(Result<PageAnswer>)> answer) = 0;
     virtual void ask_start(StartQuestion question, std::function<void(StartAnswer)> answer) = 0;
+    // Code::refused: there is no such peer, or this app is not asked for there.
+    virtual void ask_assertion(AssertionQuestion question,
+                               std::function<void(Result<AssertionAnswer>)> answer) = 0;
 
     // The link came up or went down; or it is down and another reason is known, with the same
     // since.
     virtual void parent_changed(const ParentState& state) = 0;
     // An address went down or came up. Of an app whose addresses were up all along nothing is said.
     virtual void upstream_changed(const UpstreamState& state) = 0;
+    // At the first answer of a peer or the first failure, and when it went down or came up.
+    virtual void peer_changed(const PeerState& state) = 0;
     virtual void control_opened(const ControlOpened& opened) = 0;
     // To slow the peer down, call Engine::control_hold and later control_release.
     virtual void control_data(ControlId id, std::string_view bytes) = 0;

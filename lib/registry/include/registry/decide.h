@@ -22,6 +22,7 @@ enum class Verdict : std::uint8_t {
     parent,    // pass on upward; app is empty for a name that is unknown here or that the viewer is
                // not entitled to: the two take the same way to the same answer, so that not even
                // its time tells them apart
+    peer,      // pass on to the peer app.child(), with our assertion of who asks
     nowhere,   // the same where there is no parent to ask
     log_in,    // exists for users, and nobody is signed on
     expired,   // the lease for it has ended
@@ -33,10 +34,16 @@ struct Decision {
     App app;
 };
 
-// `now_us`: trusted time. `from_parent`: the request came down a link, so it never goes up again
-// (no loops through one neighbour). `by_path`: it named the app under /apps/, where those that only
+// From where a request came.
+enum class Source : std::uint8_t {
+    below,  // a user of this tier, or a child
+    parent, // down a link: it never goes up again, nor aside
+    peer,   // it ends here: only what is served here, and only to whom it is entitled
+};
+
+// `now_us`: trusted time. `by_path`: the request named the app under /apps/, where those that only
 // have a host of their own are not.
 Decision decide(const Snapshot& snapshot, std::string_view app, const Viewer& viewer,
-                std::int64_t now_us, bool from_parent, bool by_path = false);
+                std::int64_t now_us, Source source, bool by_path = false);
 
 } // namespace hasp::registry

@@ -9,7 +9,7 @@
 
 namespace hasp::registry {
 
-enum class Route : std::uint8_t { nowhere = 0, here = 1, child = 2, parent = 3 };
+enum class Route : std::uint8_t { nowhere = 0, here = 1, child = 2, parent = 3, peer = 4 };
 enum class Kind : std::uint8_t { none = 0, static_files = 1, process = 2, upstream = 3 };
 enum class Access : std::uint8_t { users = 0, open = 1 }; // open: also without a session
 enum class Instance : std::uint8_t { app = 0, user = 1 }; // one process for all, or one a user
@@ -89,7 +89,7 @@ struct AppSpec {
     std::string name;  // valid_name(); unique
     std::string title; // for people
     Route route = Route::nowhere;
-    std::string child; // with Route::child: the direct neighbour's name
+    std::string child; // with Route::child and Route::peer: the direct neighbour's name
     Kind kind = Kind::none;
     Access access = Access::users;
     Instance instance = Instance::app;

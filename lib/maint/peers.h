@@ -1,0 +1,106 @@
+// Centers beside this one, of this realm or of another. For some apps that neither this tier nor
+// the one above holds, requests of our users go there; some of ours its users may use. Both sides
+// must list each other; each side's row alone says what it does. One thread.
+#pragma once
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "json_tools.h"
+#include "maint/keeper_ports.h"
+#include "maint/tier_identity.h"
+#include "maint/tier_store.h"
+#include "trust/peer.h"
+#include "trusted_clock.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace hasp::maint {
+
+inline constexpr std::size_t peers_max = 64;
+inline constexpr std::size_t peer_apps_max = 256; // in each list of one
+// So that a peer's user has a name of at most 40 bytes, which is what a usage record holds.
+inline constexpr std::size_t peer_name_bytes_max = 16;
+
+// How a peer's user is called here: "mia@west". A long name is cut, and stays another's by a hash.
+std::string peer_user(const std::string& user, const std::string& peer);
+
+class Peers {
+  public:
+    struct World {
+        KeeperPorts& ports;
+        const Clock& clock;
+        const TrustedClock& time;
+        const Log& log;
+        const TierIdentity& me;
+        TierStore& store;
+        // Numeric addresses of a host, as far as known; asked again with every tick.
+        std::function<std::vector<std::string>(const std::string& host, std::uint16_t port)>
+            resolve;
+        // Front must know the peers anew, and apps must know what is asked for where.
+        std::function<void()> changed;
+    };
+    explicit Peers(World world) : world_(std::move(world)) {}
+
+    Status load();
+    void tick();
+
+    // The line that our operator gives to the other's.
+    Result<std::string> card(const std::vector<std::string>& addresses) const;
+
+    struct Wanted {
+        std::string name;
+        std::string card; // empty: as it is
+        std::vector<std::string> asks;
+        std::vector<std::string> offers;
+    };
+    // Adds one, or replaces all of what is known under the name and cuts what is under way.
+    // Code::usage, refused or conflict: nothing changed.
+    Status put(const Wanted& wanted);
+    // Ends every connection and everything that its users have here, at once.
+    Status remove(const std::string& name);
+
+    // By peer, as front and the snapshot call it ("@west"): the apps that are asked for there.
+    std::map<std::string, std::vector<std::string>> asked() const;
+    // For front's credentials.
+    Json credentials() const;
+    // For status and the list: {name, tier, state, since, address, reason, asks, offers}.
+    Json json() const;
+    // The same of one; null: there is none. `name` with or without "@".
+    Json json(const std::string& name) const;
+
+    // Front: the assertion for {peer, app, user} → {text, until_us} or {error}.
+    Json assertion(const Json& question) const;
+    // Front: {child: "@west", secret: its assertion} → {peer: {user, app, until_us}} or {error}.
+    Json identify(const Json& question);
+    // Front: how a connection to it ended.
+    void said(const Json& head);
+
+  private:
+    struct Peer {
+        PeerRow row;
+        trust::PeerCard card;
+        std::string realm_id;
+        bool seen = false; // front has said how it stands
+        bool up = false;
+        std::int64_t since_us = 0;
+        std::string why;
+    };
+    Result<Peer> read(PeerRow row) const;
+    const Peer* find(const std::string& name) const;
+    trust::AssertionParties from_us(const Peer& peer) const;
+    trust::AssertionParties to_us(const Peer& peer) const;
+    std::vector<std::string> numeric(const Peer& peer) const;
+    Json to_json(const Peer& peer) const;
+    void cut(const std::string& name, const std::string& reason);
+
+    World world_;
+    std::map<std::string, Peer> peers_;
+    std::int64_t refusal_logged_us_ = 0;                   // boot clock
+    std::map<std::string, std::vector<std::string>> told_; // addresses, as front last got them
+};
+
+} // namespace hasp::maint

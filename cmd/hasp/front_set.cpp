@@ -62,7 +62,7 @@ FrontSet::Frames FrontSet::from(FrontNumber front, ipc::Frame&& frame) {
             }
             retiring_.erase(at);
         }
-    } else if (type == "upstream" || type == "traffic") {
+    } else if (type == "upstream" || type == "peer" || type == "traffic") {
         if (front != newest()) {
             return out;
         }
@@ -81,7 +81,7 @@ std::vector<FrontNumber> FrontSet::to(std::string_view text) {
     const Json head = parse_object(text);
     const std::string type = text_of(head, "t");
     const std::vector<FrontNumber> all(fronts_.begin(), fronts_.end());
-    if (type == "who" || type == "page" || type == "start") {
+    if (type == "who" || type == "page" || type == "start" || type == "assertion") {
         const auto front = static_cast<FrontNumber>(
             static_cast<std::uint64_t>(int_of(head, "id")) >> question_bits);
         return fronts_.contains(front) ? std::vector{front} : std::vector<FrontNumber>{};

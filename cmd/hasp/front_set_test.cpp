@@ -32,6 +32,7 @@ TEST(FrontSet, AnAnswerGoesToTheFrontThatAskedAndNowhereWhenThatHasGone) {
     set.connected(8);
     EXPECT_EQ(set.to(dump({{"t", "who"}, {"id", first_question(7) + 5}})), Fronts{7});
     EXPECT_EQ(set.to(dump({{"t", "page"}, {"id", first_question(8)}})), Fronts{8});
+    EXPECT_EQ(set.to(dump({{"t", "assertion"}, {"id", first_question(7)}})), Fronts{7});
     set.gone(7);
     EXPECT_EQ(set.to(dump({{"t", "start"}, {"id", first_question(7)}})), Fronts{});
 }
@@ -91,6 +92,7 @@ TEST(FrontSet, OfStatesTheNewestFrontsCountAndItIsNotBelievedBeforeItKnowsThem) 
     EXPECT_EQ(types(set.from(2, frame(down))), Types{"parent"});
     EXPECT_EQ(types(set.from(1, frame({{"t", "traffic"}}))), Types{});
     EXPECT_EQ(types(set.from(1, frame({{"t", "upstream"}}))), Types{});
+    EXPECT_EQ(types(set.from(1, frame({{"t", "peer"}}))), Types{});
     EXPECT_EQ(types(set.from(2, frame({{"t", "traffic"}}))), Types{"traffic"});
     EXPECT_EQ(types(set.from(1, frame({{"t", "who"}, {"id", first_question(1)}}))), Types{"who"});
 }

@@ -211,7 +211,8 @@ TEST(WebCa, IsAnAuthorityForBrowsersAndNoneForTiers) {
     const TlsKey ca_key = TlsKey::generate(realm.random);
     const TlsKey key = TlsKey::generate(realm.random);
     const Validity validity = valid_for(now_us, year_us);
-    const std::string ca = issue_web_ca(ca_key, "hasp lab", validity, realm.random).value();
+    const WebNames lab = WebNames::parse({"localhost", "127.0.0.0/8", "::1"}).value();
+    const std::string ca = issue_web_ca(ca_key, "hasp lab", lab, validity, realm.random).value();
     const std::string leaf =
         issue_web_leaf(ca_key, ca, {"localhost", "*.localhost", "127.0.0.1", "::1"}, key.spki_der(),
                        validity, realm.random)

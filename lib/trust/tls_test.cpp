@@ -119,7 +119,8 @@ TEST(Tls, ABrowserThatTrustsTheWebCaAcceptsItsNamesOnly) {
     const TlsKey ca_key = TlsKey::generate(random);
     const TlsKey key = TlsKey::generate(random);
     const Validity validity = valid_for(now_us, year_us);
-    const std::string ca = issue_web_ca(ca_key, "hasp lab", validity, random).value();
+    const WebNames lab = WebNames::parse({"localhost", "127.0.0.0/8", "::1"}).value();
+    const std::string ca = issue_web_ca(ca_key, "hasp lab", lab, validity, random).value();
     X509* root = Side::read_cert(ca);
     X509* leaf = Side::read_cert(
         issue_web_leaf(ca_key, ca, {"localhost", "*.clinic.localhost", "127.0.0.1", "::1"},

@@ -1,6 +1,10 @@
 #include "x509.h"
 #include "base/clock.h"
 
+#include <algorithm>
+#include <arpa/inet.h>
+#include <array>
+#include <bit>
 #include <ctime>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -51,7 +55,9 @@ bool set_validity(X509* cert, const Validity& validity) {
 
 bool add_extensions(X509* cert, const X509* issuer, const CertSpec& spec) {
     return add_extension(cert, issuer, NID_basic_constraints,
-                         spec.is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
+                         !spec.is_ca        ? "critical,CA:FALSE"
+                         : spec.no_ca_below ? "critical,CA:TRUE,pathlen:0"
+                                            : "critical,CA:TRUE") &&
            add_extension(cert, issuer, NID_key_usage,
                          spec.is_ca ? "critical,keyCertSign,digitalSignature"
                                     : "critical,digitalSignature") &&
@@ -59,6 +65,9 @@ bool add_extensions(X509* cert, const X509* issuer, const CertSpec& spec) {
            add_extension(cert, issuer, NID_authority_key_identifier, "keyid:always") &&
            (spec.extended_usage == nullptr ||
             add_extension(cert, issuer, NID_ext_key_usage, spec.extended_usage)) &&
+           (spec.constraints == nullptr ||
+            X509_add1_ext_i2d(cert, NID_name_constraints, spec.constraints, 1,
+                              X509V3_ADD_DEFAULT) == 1) &&
            (spec.alt_names.empty() ||
             add_extension(cert, issuer, NID_subject_alt_name, spec.alt_names));
 }
@@ -110,6 +119,37 @@ Result<Cert> parse(std::string_view der) {
                     "a certificate cannot be read: it is cut short, altered or something else");
     }
     return cert;
+}
+
+std::string name_text(const GENERAL_NAME* name, bool network) {
+    int type = 0;
+    const auto* value = static_cast<const ASN1_STRING*>(GENERAL_NAME_get0_value(name, &type));
+    if (value == nullptr || (type != GEN_DNS && type != GEN_IPADD)) {
+        return {};
+    }
+    const std::string bytes(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),
+                            static_cast<std::size_t>(ASN1_STRING_length(value)));
+    if (type == GEN_DNS) {
+        const bool printable =
+            std::all_of(bytes.begin(), bytes.end(), [](char c) { return c > ' ' && c <= '~'; });
+        return printable ? bytes : "";
+    }
+    const std::size_t size = network ? bytes.size() / 2 : bytes.size();
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    if ((size != 4 && size != 16) || (network && bytes.size() != 2 * size) ||
+        inet_ntop(size == 4 ? AF_INET : AF_INET6, bytes.data(), text.data(), text.size()) ==
+            nullptr) {
+        return {};
+    }
+    std::string out = text.data();
+    if (network) {
+        int bits = 0;
+        for (const char c : std::string_view(bytes).substr(size)) {
+            bits += std::popcount(static_cast<unsigned char>(c));
+        }
+        out += "/" + std::to_string(bits);
+    }
+    return out;
 }
 
 std::int64_t time_us(const ASN1_TIME* time) {

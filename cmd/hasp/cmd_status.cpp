@@ -218,6 +218,12 @@ std::string render(const Json& s) {
         out += "identity   its certificates end " + short_time(text_of(s, "certificates_end")) +
                "; they are renewed at the next contact with the parent\n";
     }
+    const Json& certificate = member(s, "browser_certificate");
+    for (const char* what : {"error", "short"}) {
+        if (!text_of(certificate, what).empty()) {
+            out += "https      " + text_of(certificate, what) + "\n";
+        }
+    }
     if (!text_of(s, "clock").empty()) {
         out += "clock      " + text_of(s, "clock") + "\n";
     }

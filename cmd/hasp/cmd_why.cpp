@@ -85,11 +85,38 @@ std::string unsent_words(const Json& unsent) {
     return out.empty() ? "not known" : out;
 }
 
+// Until when browsers reach the tier by HTTPS, and whether that is long enough.
+std::string certificate_text(const Json& c) {
+    if (!c.is_object()) {
+        return {};
+    }
+    const std::string from = text_of(c, "from");
+    std::string out = "\nThe certificate that browsers see";
+    if (!member(c, "ends").is_string()) {
+        out += ": there is none\n";
+    } else {
+        out += " ends " + minute(member(c, "ends")) + " (" +
+               (from == "files" ? "from files, by " : "by ") + text_of(c, "issuer") + ").\n";
+        if (member(c, "renews").is_string()) {
+            out += "  The next one is asked for from " + minute(member(c, "renews")) +
+                   " on, over the link; whenever that drops, HTTPS works for " +
+                   std::to_string(int_of(c, "allows_days")) + " days at least.\n";
+        }
+    }
+    for (const char* what : {"short", "error"}) {
+        if (!text_of(c, what).empty()) {
+            out += "  " + text_of(c, what) + "\n";
+        }
+    }
+    return out;
+}
+
 std::string report_text(const Json& r) {
     const std::string tier = leaf(text_of(r, "tier"));
     const Json& link = member(r, "link");
     if (!link.is_object()) {
-        return tier + " is the top of the tree: it has no link above that could drop.\n";
+        return tier + " is the top of the tree: it has no link above that could drop.\n" +
+               certificate_text(member(r, "certificate"));
     }
     const bool down = text_of(link, "state") == "down";
     std::string out = age(r);
@@ -129,6 +156,7 @@ std::string report_text(const Json& r) {
                });
     }
     out += "\nNobody else can log in until the link is back.\n";
+    out += certificate_text(member(r, "certificate"));
     out += "Not yet sent upward: " + unsent_words(member(r, "unsent")) + ".\n";
     return out;
 }
@@ -166,7 +194,8 @@ std::vector<Command> why_commands() {
          .summary = "say what a lost link would mean for a site",
          .description =
              "If the link of a tier drops now: which apps stop at once and which go on until when, "
-             "who can log in until when and who cannot, and what was not yet sent upward. For a "
+             "who can log in until when and who cannot, when the certificate ends that browsers "
+             "see and whether that is long enough, and what was not yet sent upward. For a "
              "tier that is dark already it is told from what is known of it. Nothing is changed.",
          .positionals = {{.name = "TIER",
                           .text = "this tier or one below (default: this one)",

@@ -22,6 +22,7 @@ std::vector<Command> app_commands();
 Command push_command();
 std::vector<Command> release_commands();
 std::vector<Command> lease_commands();
+std::vector<Command> ca_commands();
 std::vector<Command> why_commands(); // and offline-report
 Command doctor_command();
 Command names_command();

@@ -23,8 +23,8 @@ std::vector<Command> commands() {
                              sync_command(), doctor_command(), names_command(), push_command()};
     for (const auto& group :
          {local_commands(), peer_commands(), app_commands(), release_commands(), user_commands(),
-          token_commands(), lease_commands(), why_commands(), reload_commands(), bill_commands(),
-          config_commands(), hidden_commands()}) {
+          token_commands(), lease_commands(), ca_commands(), why_commands(), reload_commands(),
+          bill_commands(), config_commands(), hidden_commands()}) {
         all.insert(all.end(), group.begin(), group.end());
     }
     return all;

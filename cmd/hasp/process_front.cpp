@@ -169,7 +169,7 @@ class FrontProcess final : private net::Handler {
             return fail(Code::failed, "the supervisor gave no usage ring");
         }
         const maint::Config::Web& web = options_.config.web;
-        if (!web.tls_cert.empty()) {
+        if (web.tls_from == maint::Config::TlsFrom::files && !web.tls_cert.empty()) {
             auto chain = read_file(web.tls_cert, pem_bytes_max);
             auto key = read_file(web.tls_key, pem_bytes_max);
             if (!chain.ok() || !key.ok()) {
@@ -234,8 +234,10 @@ class FrontProcess final : private net::Handler {
         auto context = net::TlsContext::server(
             {chain, key, "", net::PeerCertificate::not_asked, {}, protocols, false});
         if (!context.ok()) {
-            return fail(context.error().code, "the certificate in " + web.tls_cert +
-                                                  " cannot be used: " + context.error().message);
+            return fail(context.error().code,
+                        "the certificate " +
+                            (web.tls_cert.empty() ? "for browsers" : "in " + web.tls_cert) +
+                            " cannot be used: " + context.error().message);
         }
         web_tls_ = *context;
         return {};
@@ -259,6 +261,21 @@ class FrontProcess final : private net::Handler {
         engine_->set_listener_tls(passon::ListenerKind::users, web_tls_);
         log_.info("front.certificate", "a new certificate is in use",
                   {{"file", options_.config.web.tls_cert}});
+    }
+
+    // Of the keeper's, which asked for it: at each start, and when there is a new one.
+    void take_certificate(const Json& head) {
+        if (Status used = use_certificate(text_of(head, "chain"), text_of(head, "key"));
+            !used.ok()) {
+            log_.error("front.certificate", used.error().message);
+            return;
+        }
+        if (engine_ != nullptr) {
+            engine_->set_listener_tls(passon::ListenerKind::users, web_tls_);
+        }
+        if (serving_) {
+            listen();
+        }
     }
 
     void on_edges(net::Edges) override { take_control(); }
@@ -364,6 +381,8 @@ class FrontProcess final : private net::Handler {
             if (Status taken = take_credentials(head); !taken.ok()) {
                 log_.error("front.credentials", taken.error().message);
             }
+        } else if (type == "web.certificate") {
+            take_certificate(head);
         } else if (engine_ == nullptr) {
             return;
         } else if (type == "drop") {
@@ -576,7 +595,19 @@ class FrontProcess final : private net::Handler {
             return;
         }
         serving_ = true;
+        listen();
+        [[maybe_unused]] const Status said = send_control(control_fd, "ready");
+    }
+
+    // What waits for its certificate waits unanswered: users are shown none that they cannot
+    // trust.
+    void listen() {
+        std::vector<Listening> waiting;
         for (Listening& l : listening_) {
+            if (l.kind == "web-tls" && web_tls_ == nullptr) {
+                waiting.push_back(std::move(l));
+                continue;
+            }
             const bool link = l.kind == "link";
             const auto kind = link                  ? passon::ListenerKind::children
                               : l.kind == "metrics" ? passon::ListenerKind::metrics
@@ -587,8 +618,7 @@ class FrontProcess final : private net::Handler {
                 log_.error("front.listen", added.error().message);
             }
         }
-        listening_.clear();
-        [[maybe_unused]] const Status said = send_control(control_fd, "ready");
+        listening_ = std::move(waiting);
     }
 
     const ProcessOptions& options_;

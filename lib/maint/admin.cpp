@@ -14,6 +14,7 @@ constexpr std::int64_t invitation_hours_max = 24 * 90;
 
 Admin::Admin(World world) : world_(std::move(world)) {
     tier_commands();
+    ca_commands();
     user_commands();
     token_commands();
     app_commands();
@@ -181,6 +182,34 @@ void Admin::tier_commands() {
         world_.delegation.force_next(name);
         world_.delegation.touch();
         answer(Json::object());
+    };
+}
+
+void Admin::ca_commands() {
+    // Of the authority here; else of the one whose certificate this tier holds.
+    commands_["ca.show"] = [this](const Json&, const Answer& answer) {
+        if (world_.web_authority.there()) {
+            answer(world_.web_authority.show());
+            return;
+        }
+        const std::string pem = world_.web_certificates.authority_pem();
+        if (pem.empty()) {
+            answer(fail(Code::not_found, "this tier has and knows no authority for browsers",
+                        "set names under [web_ca] here or at a tier above, and tls_from = \"lan\" "
+                        "under [web] where browsers connect"));
+            return;
+        }
+        answer(Json{{"from", "above"}, {"certificate", pem}});
+    };
+    commands_["ca.renew"] = [this](const Json& args, const Answer& answer) {
+        if (!world_.web_authority.there()) {
+            answer(fail(Code::not_found, "this tier is no authority for browsers",
+                        "it is renewed where names are set under [web_ca]"));
+            return;
+        }
+        const Status done = true_of(args, "use") ? world_.web_authority.use_next()
+                                                 : world_.web_authority.make_next();
+        answer(done.ok() ? Result<Json>(world_.web_authority.show()) : Result<Json>(done.error()));
     };
 }
 

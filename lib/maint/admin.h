@@ -12,6 +12,8 @@
 #include "json_tools.h"
 #include "peers.h"
 #include "people.h"
+#include "web_authority.h"
+#include "web_certificates.h"
 
 #include <functional>
 #include <map>
@@ -41,6 +43,8 @@ class Admin {
         Delegation& delegation;
         Explain& explain;
         Enrolment& enrolment;
+        WebAuthority& web_authority;
+        WebCertificates& web_certificates;
         ReleaseStore& releases;
         Publishing& publishing;
         Rollouts& rollouts;
@@ -65,6 +69,7 @@ class Admin {
   private:
     using Command = std::function<void(const Json& args, const Answer& answer)>;
     void tier_commands();
+    void ca_commands();
     void user_commands();
     void token_commands();
     void app_commands();

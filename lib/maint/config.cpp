@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "base/text.h"
 #include "config_keys.h"
+#include "web_zones.h"
 
 #include <algorithm>
 #define TOML_EXCEPTIONS 1
@@ -201,12 +202,22 @@ Status check_relations(const Config& config, const std::string& file) {
     const auto wrong = [&](const std::string& text) {
         return fail(Code::usage, file + ": " + text, "see hasp.toml(5)");
     };
-    if (!config.web.tls_listen.empty() &&
+    const bool files = config.web.tls_from == Config::TlsFrom::files;
+    if (!config.web.tls_listen.empty() && files &&
         (config.web.tls_cert.empty() || config.web.tls_key.empty())) {
         return wrong("web.tls_listen needs web.tls_cert and web.tls_key");
     }
     if (config.web.tls_cert.empty() != config.web.tls_key.empty()) {
         return wrong("web.tls_cert and web.tls_key go together");
+    }
+    if (!files && !config.web.tls_cert.empty()) {
+        return wrong("web.tls_cert and web.tls_key are for web.tls_from = \"files\"");
+    }
+    if (!files && browser_names(config).empty()) {
+        return wrong("web.tls_from needs web.tls_names, web.portal_hosts or web.app_host");
+    }
+    if (auto zones = WebZones::parse(config.web_ca.names, config.web_ca.assign); !zones.ok()) {
+        return wrong("web_ca.assign " + zones.error().message);
     }
     if (config.web.max_connections_per_address > config.web.max_connections) {
         return wrong("web.max_connections_per_address must not be more than web.max_connections");

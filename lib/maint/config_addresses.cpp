@@ -75,4 +75,24 @@ bool valid_host_name(std::string_view text) {
     return letters; // else it is a mistyped IP address
 }
 
+std::vector<std::string> browser_names(const Config& config) {
+    if (!config.web.tls_names.empty()) {
+        return config.web.tls_names;
+    }
+    constexpr std::string_view mark = "{app}.";
+    std::vector<std::string> out;
+    const std::string host = to_lower(config.web.app_host);
+    const bool whole_label = host.starts_with(mark);
+    for (const std::string& portal : config.web.portal_hosts) {
+        out.push_back(to_lower(portal));
+    }
+    if (out.empty() && whole_label) {
+        out.push_back(host.substr(mark.size()));
+    }
+    if (whole_label) {
+        out.push_back("*." + host.substr(mark.size()));
+    }
+    return out;
+}
+
 } // namespace hasp::maint

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "net/content_coding.h"
 #include "net/networks.h"
+#include "trust/web_names.h"
 
 namespace hasp::maint {
 
@@ -31,6 +32,19 @@ std::string check_app_host(std::string_view text) {
     const std::string sample =
         std::string(text.substr(0, at)) + "wiki" + std::string(text.substr(at + mark.size()));
     return valid_host_name(sample) ? "" : "does not make a host name";
+}
+
+std::string check_web_name(std::string_view text) {
+    return trust::is_web_dns_name(text) || trust::is_web_address(text)
+               ? ""
+               : "is no host name in lower case and no address";
+}
+
+std::string check_subtree(std::string_view text) {
+    return trust::WebNames::parse({std::string(text)}).ok()
+               ? ""
+               : "is no host name in lower case and no network, for example clinic.lan or "
+                 "10.0.0.0/8";
 }
 
 std::string check_network(std::string_view text) {
@@ -116,7 +130,19 @@ std::vector<ConfigKey> make_keys() {
         list("web", "listen", Takes::front, HASP_AT(web.listen), check_listen, "IP:PORT",
              "Where users connect without TLS."),
         list("web", "tls_listen", Takes::front, HASP_AT(web.tls_listen), check_listen, "IP:PORT",
-             "Where users connect with TLS. Needs tls_cert and tls_key."),
+             "Where users connect with TLS. Needs tls_cert and tls_key, or another tls_from."),
+        choice("web", "tls_from", Takes::keeper, HASP_CHOICE(web.tls_from), {"files", "lan"},
+               "Where the certificate that browsers see comes from: tls_cert and tls_key, which "
+               "are used anew when they change; or the nearest tier above (or this one) that has "
+               "[web_ca], which signs for a key that is made here."),
+        list("web", "tls_names", Takes::keeper, HASP_AT(web.tls_names), check_web_name,
+             "host names, addresses",
+             "The names in that certificate, with *. before them perhaps, where tls_from is not "
+             "files. Empty: portal_hosts, or the domain of app_host, and *. for the apps."),
+        number("web", "offline_days", Takes::keeper, HASP_AT(web.offline_days), "days", 0, 3'650,
+               "For how long browsers are to be served without the tier above: certificates are "
+               "renewed so early that as much is left, as far as their life allows, and `hasp "
+               "offline-report` says when it does not. 0: as long as what is lent to this tier."),
         words("web", "tls_cert", Takes::front, HASP_AT(web.tls_cert), check_path, "a path",
               "The certificate that browsers see, with its chain, as PEM."),
         words("web", "tls_key", Takes::front, HASP_AT(web.tls_key), check_path, "a path",
@@ -172,6 +198,18 @@ std::vector<ConfigKey> make_keys() {
 
         list("metrics", "listen", Takes::front, HASP_AT(metrics.listen), check_listen, "IP:PORT",
              "Where Prometheus reads /metrics, without a log-in and without TLS. Empty: nowhere."),
+
+        list("web_ca", "names", Takes::keeper, HASP_AT(web_ca.names), check_subtree,
+             "names, networks",
+             "Makes this tier an authority for the browsers of its subtree, which can sign for "
+             "these alone: DNS names with all below them, and networks, for example "
+             "[\"clinic.lan\", \"10.0.0.0/8\"]. Each tier below gets its own part of a name, "
+             "tokyo that of tokyo.clinic.lan. Empty: it is none."),
+        list("web_ca", "assign", Takes::keeper, HASP_AT(web_ca.assign), nullptr, "TIER=NAME",
+             "Further names and networks for one tier below, for example "
+             "\"tokyo=booking.clinic.lan\" or \"tokyo/desk=10.1.0.0/16\"."),
+        number("web_ca", "days", Takes::keeper, HASP_AT(web_ca.days), "days", 1, 398,
+               "How long a certificate of this authority lasts."),
 
         words("upstream", "ca", Takes::front, HASP_AT(upstream.ca), check_path, "a path",
               "Authorities to trust, beside the system's, when an upstream app is reached by "

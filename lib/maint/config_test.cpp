@@ -105,6 +105,15 @@ TEST(Config, BadTomlIsRefusedWithTheLine) {
 TEST(Config, RelationsBetweenKeysAreChecked) {
     EXPECT_THAT(refusal("[web]\ntls_listen = [\"0.0.0.0:443\"]\n").message,
                 HasSubstr("needs web.tls_cert"));
+    EXPECT_THAT(refusal("[web]\ntls_from = \"lan\"\ntls_cert = \"/a\"\ntls_key = \"/b\"\n").message,
+                HasSubstr("are for web.tls_from"));
+    EXPECT_THAT(refusal("[web]\ntls_from = \"lan\"\napp_host = \"\"\n").message,
+                HasSubstr("needs web.tls_names"));
+    EXPECT_THAT(
+        refusal("[web_ca]\nnames = [\"clinic.lan\"]\nassign = [\"tokyo=bank.example\"]\n").message,
+        HasSubstr("`tokyo=bank.example` is not within names"));
+    EXPECT_THAT(refusal("[web_ca]\nnames = [\"clinic.lan\"]\nassign = [\"tokyo\"]\n").message,
+                HasSubstr("is no TIER=NAME"));
     EXPECT_THAT(refusal("[link]\npark_min = 9\npark_max = 3\n").message,
                 HasSubstr("link.park_min"));
     EXPECT_THAT(refusal("[lease]\ndays = 31\n").message, HasSubstr("lease.run_days"));
@@ -181,7 +190,7 @@ TEST(Config, TheTableHasEachKeyOnceWithItsSectionTogetherAndAText) {
             section = row.section;
         }
     }
-    EXPECT_EQ(seen.size(), 51U)
+    EXPECT_EQ(seen.size(), 57U)
         << "a key was added or taken away: give it an effect, and CHANGELOG a line";
 }
 

@@ -401,6 +401,7 @@ void Explain::offline_report(const trust::TierName& at, const Answer& answer) {
         [this, at](const ChildRow& child, const Json& status) {
             // Dark: what it holds by the lease that it was given, and what it said last.
             Json out{{"link", {{"state", "down"}, {"since", rfc3339(child.seen_us)}}},
+                     {"certificate", member(status, "browser_certificate")},
                      {"unsent", member(status, "unsent")}};
             Json holds = Json::array();
             for (const Json& app : member(status, "apps")) {
@@ -509,6 +510,7 @@ Json Explain::report_here() const {
             {"log_in", logins},
             {"only_session", in_session},
             {"own_accounts", own.ok() ? own->size() : 0},
+            {"certificate", world_.certificate()},
             {"unsent", world_.unsent()}};
 }
 

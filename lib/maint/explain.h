@@ -34,7 +34,8 @@ class Explain {
         Delegation& delegation;
         const Peers& peers;
         const ParentLink& parent;
-        std::function<Json()> unsent; // StatusSources::unsent
+        std::function<Json()> unsent;      // StatusSources::unsent
+        std::function<Json()> certificate; // WebCertificates::show()
     };
     explicit Explain(World world);
 

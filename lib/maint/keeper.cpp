@@ -19,6 +19,8 @@
 #include "signon/schema.h"
 #include "status.h"
 #include "store/db.h"
+#include "web_authority.h"
+#include "web_certificates.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -75,6 +77,8 @@ struct Keeper::Impl {
     Peers peers;
     Enrolment enrolment;
     std::unique_ptr<Renewal> renewal;
+    WebAuthority web_authority;
+    std::unique_ptr<WebCertificates> web_certificates;
     Ledger ledger;
     std::unique_ptr<Pages> pages;
     std::unique_ptr<Explain> explain;
@@ -115,6 +119,7 @@ struct Keeper::Impl {
                  },
                  [this] { peers_changed(); }}),
           enrolment({clock, random, log, me, store, [this] { send_credentials(); }}),
+          web_authority({clock, random, log, options.config, me, options.state + "/keys"}),
           ledger({links, clock, log, me, store, *ledger_store}) {
         apps = std::make_unique<Apps>(
             Apps::World{ports, clock, time, log, options.config, store, *copies, releases, rollouts,
@@ -130,6 +135,10 @@ struct Keeper::Impl {
         renewal = std::make_unique<Renewal>(Renewal::World{
             links, clock, random, log, me, enrolment, options.state + "/keys",
             [this] { return delegation->now().now_us; }, [this] { send_credentials(); }});
+        web_certificates = std::make_unique<WebCertificates>(WebCertificates::World{
+            ports, links, clock, random, log, options.config, me, web_authority,
+            options.state + "/keys", [this] { return delegation->now().now_us; },
+            [this] { return lent_us(); }, [this] { report_stale = true; }});
         files = std::make_unique<Files>(Files::World{
             ports, links, clock, random, log, me, store, *db, *accounts, *sessions, *apps,
             *delegation, *copies, options.files.disk, options.state, options.daemon});
@@ -146,9 +155,9 @@ struct Keeper::Impl {
         pages = std::make_unique<Pages>(Pages::World{
             clock, log, options.config, me, links, people, *apps, enrolment, *sessions, *tokens,
             parent, [this](const auto&... push) { admin->run_push(push...); }});
-        explain = std::make_unique<Explain>(
-            Explain::World{clock, time, me, store, *accounts, *sessions, links, *apps, *delegation,
-                           peers, parent, [this] { return to_json(unsent()); }});
+        explain = std::make_unique<Explain>(Explain::World{
+            clock, time, me, store, *accounts, *sessions, links, *apps, *delegation, peers, parent,
+            [this] { return to_json(unsent()); }, [this] { return web_certificates->show(); }});
         admin = std::make_unique<Admin>(
             Admin::World{ports,
                          clock,
@@ -164,6 +173,8 @@ struct Keeper::Impl {
                          *delegation,
                          *explain,
                          enrolment,
+                         web_authority,
+                         *web_certificates,
                          releases,
                          publishing,
                          rollouts,
@@ -243,6 +254,9 @@ struct Keeper::Impl {
                          *delegation, rollouts, parent, pids, traffic, unsent(), options.daemon});
         out["usage"] = ledger_json(ledger.status());
         out["peers"] = peers.json();
+        if (Json certificate = web_certificates->show(); !certificate.is_null()) {
+            out["browser_certificate"] = std::move(certificate);
+        }
         return out;
     }
 
@@ -252,6 +266,22 @@ struct Keeper::Impl {
             send_credentials();
         }
         apps->asked_at_peers(peers.asked());
+    }
+
+    // For how long this tier may go on alone: the time that it gives leases itself, or more where
+    // an app was lent for longer. In whole days: it is reported.
+    std::int64_t lent_us() {
+        if (!me.has_parent()) {
+            return 0;
+        }
+        std::int64_t longest = options.config.lease.run_days;
+        for (const GrantLine& line : delegation->held()) {
+            if (line.kind == "run") {
+                const std::int64_t left = line.expires_us - delegation->now().now_us;
+                longest = std::max(longest, (left + day_us - 1) / day_us);
+            }
+        }
+        return longest * day_us;
     }
 
     void neighbour_changed(const std::string& neighbour, bool connected) {
@@ -264,6 +294,7 @@ struct Keeper::Impl {
                 delegation->parent_connected();
                 people.parent_connected();
                 renewal->parent_connected();
+                web_certificates->parent_connected();
                 ledger.parent_connected();
             }
         } else if (connected) {
@@ -491,6 +522,10 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
     if (Status loaded = impl->rollouts.load(); !loaded.ok()) {
         return loaded.error();
     }
+    if (Status loaded = impl->web_authority.load(); !loaded.ok()) {
+        return loaded.error();
+    }
+    impl->web_certificates->load();
     if (Status loaded = impl->apps->load(); !loaded.ok()) {
         return loaded.error();
     }
@@ -516,6 +551,7 @@ void Keeper::front_connected() {
     impl_->apps->front_connected();
     impl_->traffic.front_started();
     impl_->send_credentials();
+    impl_->web_certificates->front_connected();
     impl_->apps->touch();
 }
 
@@ -626,6 +662,7 @@ void Keeper::tick() {
     impl_->apps->tick();
     impl_->delegation->tick();
     impl_->renewal->tick();
+    impl_->web_certificates->tick();
     impl_->files->tick();
     impl_->peers.tick();
     if (impl_->me.has_parent()) {

@@ -163,8 +163,12 @@ class Talk {
         tree.clock.advance_us(400LL * 24 * 3600 * 1'000'000);
         EXPECT_TRUE(tree.link(tokyo));
     }
-    // Before this, every level goes whole: the examples show what is said.
+    // Before this, every level goes whole: the examples show what is said. And there is an
+    // authority for browsers.
     void differences() {
+        center.config.web_ca.names = {"clinic.lan"};
+        tokyo.config.web.tls_from = Config::TlsFrom::lan;
+        tokyo.config.web.tls_names = {"tokyo.clinic.lan"};
         center.whole_levels = tokyo.whole_levels = false;
         tree.restart(center);
         tree.restart(tokyo);

@@ -17,12 +17,17 @@ namespace hasp::maint {
 // from parse_config. Units stand last in the names. Defaults are here and nowhere else. Zero means
 // "none" only where the comment says so.
 struct Config {
+    // Where the certificate for browsers comes from.
+    enum class TlsFrom : unsigned char { files, lan };
     struct Web {
         std::vector<std::string> listen = {"127.0.0.1:8480"}; // IP:PORT
         std::vector<std::string> tls_listen;                  // IP:PORT; needs tls_cert and tls_key
         std::string tls_cert;                                 // PEM file
         std::string tls_key;                                  // PEM file
-        std::string app_host = "{app}.localhost";             // empty: apps only under /apps/NAME/
+        TlsFrom tls_from = TlsFrom::files;
+        std::vector<std::string> tls_names;       // empty: browser_names()
+        std::int64_t offline_days = 0;            // 0: as long as what is lent to this tier
+        std::string app_host = "{app}.localhost"; // empty: apps only under /apps/NAME/
         std::vector<std::string>
             portal_hosts; // host names of the portal; empty: any that is no app's
         std::int64_t max_connections = 20'000;
@@ -41,6 +46,11 @@ struct Config {
         std::int64_t whole_s = 0;                                   // 0: none
         std::vector<std::string> compress = {"br", "zstd", "gzip"}; // empty: nothing is
     } web;
+    struct WebCa {
+        std::vector<std::string> names;  // DNS subtrees and networks; empty: no authority here
+        std::vector<std::string> assign; // TIER=NAME, TIER=NETWORK
+        std::int64_t days = 47;
+    } web_ca;
     struct Upstream {
         std::string ca;
         std::string cert;
@@ -128,6 +138,10 @@ Config config_in_effect(const Config& was, const Config& now);
 
 // The table as rows for the manual.
 std::vector<TableRow> config_rows();
+
+// The names that this tier's certificate is to have: `web.tls_names`; without them `portal_hosts`
+// (else the domain of app_host) and a wildcard for the apps' hosts.
+std::vector<std::string> browser_names(const Config& config);
 
 // Pure checks, no look-up. IP:PORT with IPv4 or [IPv6], port 0-65535 (0: any free one).
 bool valid_listen_address(std::string_view text);

@@ -8,6 +8,7 @@
 #include "front_set.h"
 #include "ipc/channel.h"
 #include "maint/keeper.h"
+#include "outside.h"
 #include "process.h"
 #include "version.h"
 #include "worker_pool.h"
@@ -83,6 +84,18 @@ class KeeperProcess final : public maint::KeeperPorts {
     void background(std::function<void()> work, std::function<void()> done) override {
         pool_.run(std::move(work), std::move(done));
     }
+    void outside_http(maint::OutsideCall call,
+                      std::function<void(Result<maint::OutsideAnswer>)> done) override {
+        auto answer = std::make_shared<Result<maint::OutsideAnswer>>(maint::OutsideAnswer{});
+        outside_.run([call = std::move(call), answer] { *answer = call_outside(call); },
+                     [answer, done = std::move(done)] { done(std::move(*answer)); });
+    }
+    void outside_command(std::vector<std::string> words,
+                         std::function<void(Status)> done) override {
+        auto ended = std::make_shared<Status>();
+        outside_.run([words = std::move(words), ended] { *ended = run_outside(words); },
+                     [ended, done = std::move(done)] { done(*ended); });
+    }
 
   private:
     void send(std::unique_ptr<ipc::Channel>& channel, std::string_view head, std::string_view body,
@@ -104,6 +117,7 @@ class KeeperProcess final : public maint::KeeperPorts {
         std::vector<pollfd> fds{
             {control_fd, POLLIN, 0},
             {pool_.fd(), POLLIN, 0},
+            {outside_.fd(), POLLIN, 0},
             {clients_.size() < admin_clients_max ? admin_.get() : -1, POLLIN, 0}};
         std::vector<std::unique_ptr<ipc::Channel>*> channels;
         const auto watch = [&](std::unique_ptr<ipc::Channel>& channel) {
@@ -122,7 +136,7 @@ class KeeperProcess final : public maint::KeeperPorts {
         ::poll(fds.data(), fds.size(), more_ ? 0 : busy_ ? busy_turn_ms : turn_ms);
         more_ = false;
         for (std::size_t i = 0; i < channels.size(); ++i) {
-            if (fds[i + 3].revents != 0 && !(*channels[i])->closed()) {
+            if (fds[i + 4].revents != 0 && !(*channels[i])->closed()) {
                 // One bounded helping each: a side that always has more must not keep the others,
                 // and operators' commands, waiting.
                 more_ = (*channels[i])->on_ready() || more_;
@@ -132,6 +146,9 @@ class KeeperProcess final : public maint::KeeperPorts {
             pool_.run_done();
         }
         if ((fds[2].revents & POLLIN) != 0) {
+            outside_.run_done();
+        }
+        if ((fds[3].revents & POLLIN) != 0) {
             accept_client();
         }
         std::erase_if(clients_, [](const auto& client) { return client.second->closed(); });
@@ -295,7 +312,8 @@ class KeeperProcess final : public maint::KeeperPorts {
     SystemClock clock_;
     SystemRandom random_;
     std::unique_ptr<maint::Keeper> keeper_;
-    WorkerPool pool_; // after the keeper: its threads work on what the keeper owns
+    WorkerPool pool_;       // after the keeper: its threads work on what the keeper owns
+    WorkerPool outside_{1}; // servers elsewhere must not keep a log-in waiting
     struct Front {
         std::unique_ptr<ipc::Channel> channel;
         std::int64_t broken_us = 0;

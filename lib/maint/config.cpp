@@ -219,6 +219,13 @@ Status check_relations(const Config& config, const std::string& file) {
     if (auto zones = WebZones::parse(config.web_ca.names, config.web_ca.assign); !zones.ok()) {
         return wrong("web_ca.assign " + zones.error().message);
     }
+    if (!config.acme.directory.empty() &&
+        (config.acme.names.empty() || config.acme.dns_hook.empty())) {
+        return wrong("acme.directory needs acme.names and acme.dns_hook");
+    }
+    if (auto zones = WebZones::parse(config.acme.names, config.acme.assign); !zones.ok()) {
+        return wrong("acme.assign " + zones.error().message);
+    }
     if (config.web.max_connections_per_address > config.web.max_connections) {
         return wrong("web.max_connections_per_address must not be more than web.max_connections");
     }

@@ -40,6 +40,18 @@ std::string check_web_name(std::string_view text) {
                : "is no host name in lower case and no address";
 }
 
+std::string check_https(std::string_view text) {
+    return text.starts_with("https://") && text.find(' ') == std::string_view::npos
+               ? ""
+               : "is no URL that begins with https://";
+}
+
+std::string check_mailto(std::string_view text) {
+    return text.starts_with("mailto:") && text.find('@') != std::string_view::npos
+               ? ""
+               : "is no mailto:ADDRESS";
+}
+
 std::string check_subtree(std::string_view text) {
     return trust::WebNames::parse({std::string(text)}).ok()
                ? ""
@@ -58,6 +70,10 @@ std::string check_coding(std::string_view text) {
 
 std::string check_path(std::string_view text) {
     return text.find('\0') == std::string_view::npos && text.size() <= 4096 ? "" : "is no path";
+}
+
+std::string check_program(std::string_view text) {
+    return text.starts_with('/') ? check_path(text) : "is no absolute path";
 }
 
 std::string check_user(std::string_view text) {
@@ -131,10 +147,12 @@ std::vector<ConfigKey> make_keys() {
              "Where users connect without TLS."),
         list("web", "tls_listen", Takes::front, HASP_AT(web.tls_listen), check_listen, "IP:PORT",
              "Where users connect with TLS. Needs tls_cert and tls_key, or another tls_from."),
-        choice("web", "tls_from", Takes::keeper, HASP_CHOICE(web.tls_from), {"files", "lan"},
+        choice("web", "tls_from", Takes::keeper, HASP_CHOICE(web.tls_from),
+               {"files", "lan", "acme"},
                "Where the certificate that browsers see comes from: tls_cert and tls_key, which "
                "are used anew when they change; or the nearest tier above (or this one) that has "
-               "[web_ca], which signs for a key that is made here."),
+               "[web_ca], which signs for a key that is made here; or one that has [acme], which "
+               "asks an authority outside."),
         list("web", "tls_names", Takes::keeper, HASP_AT(web.tls_names), check_web_name,
              "host names, addresses",
              "The names in that certificate, with *. before them perhaps, where tls_from is not "
@@ -210,6 +228,29 @@ std::vector<ConfigKey> make_keys() {
              "\"tokyo=booking.clinic.lan\" or \"tokyo/desk=10.1.0.0/16\"."),
         number("web_ca", "days", Takes::keeper, HASP_AT(web_ca.days), "days", 1, 398,
                "How long a certificate of this authority lasts."),
+
+        words("acme", "directory", Takes::keeper, HASP_AT(acme.directory), check_https, "a URL",
+              "Asks the authority with this ACME directory for certificates, for this tier and "
+              "those below it, by DNS-01. Whoever sets it agrees to that authority's terms. Needs "
+              "names and dns_hook. Empty: asks none."),
+        words("acme", "ca", Takes::keeper, HASP_AT(acme.ca), check_path, "a path",
+              "Authorities to trust, in the place of the system's, when that server is asked, as "
+              "PEM."),
+        words("acme", "contact", Takes::keeper, HASP_AT(acme.contact), check_mailto,
+              "mailto:ADDRESS", "Whom the authority may write to about the account."),
+        list("acme", "names", Takes::keeper, HASP_AT(acme.names), check_web_name, "DNS names",
+             "The names that certificates are asked for, with all below them. Each tier below gets "
+             "its own part, as in [web_ca]."),
+        list("acme", "assign", Takes::keeper, HASP_AT(acme.assign), nullptr, "TIER=NAME",
+             "Further names for one tier below, as in [web_ca]."),
+        words("acme", "dns_hook", Takes::keeper, HASP_AT(acme.dns_hook), check_program,
+              "an absolute path",
+              "The program that sets records in the DNS. It is run as DNS_HOOK set NAME VALUE: a "
+              "TXT record of that name is to have that value, beside those that it has; and later "
+              "as DNS_HOOK clear NAME VALUE. It has 30 seconds, and ends with 0 when that is "
+              "done."),
+        number("acme", "dns_wait_s", Takes::keeper, HASP_AT(acme.dns_wait_s), "seconds", 0, 3'600,
+               "How long all name servers take until they give a new record."),
 
         words("upstream", "ca", Takes::front, HASP_AT(upstream.ca), check_path, "a path",
               "Authorities to trust, beside the system's, when an upstream app is reached by "

@@ -112,6 +112,11 @@ TEST(Config, RelationsBetweenKeysAreChecked) {
     EXPECT_THAT(
         refusal("[web_ca]\nnames = [\"clinic.lan\"]\nassign = [\"tokyo=bank.example\"]\n").message,
         HasSubstr("`tokyo=bank.example` is not within names"));
+    EXPECT_THAT(refusal("[acme]\ndirectory = \"https://a/d\"\n").message,
+                HasSubstr("needs acme.names and acme.dns_hook"));
+    EXPECT_THAT(refusal("[acme]\ndirectory = \"http://a/d\"\n").message,
+                HasSubstr("begins with https://"));
+    EXPECT_THAT(refusal("[acme]\ndns_hook = \"hook\"\n").message, HasSubstr("absolute path"));
     EXPECT_THAT(refusal("[web_ca]\nnames = [\"clinic.lan\"]\nassign = [\"tokyo\"]\n").message,
                 HasSubstr("is no TIER=NAME"));
     EXPECT_THAT(refusal("[link]\npark_min = 9\npark_max = 3\n").message,
@@ -190,7 +195,7 @@ TEST(Config, TheTableHasEachKeyOnceWithItsSectionTogetherAndAText) {
             section = row.section;
         }
     }
-    EXPECT_EQ(seen.size(), 57U)
+    EXPECT_EQ(seen.size(), 64U)
         << "a key was added or taken away: give it an effect, and CHANGELOG a line";
 }
 

@@ -1,5 +1,6 @@
 #include "maint/keeper.h"
 
+#include "acme.h"
 #include "admin.h"
 #include "apps.h"
 #include "base/clock.h"
@@ -78,6 +79,7 @@ struct Keeper::Impl {
     Enrolment enrolment;
     std::unique_ptr<Renewal> renewal;
     WebAuthority web_authority;
+    Acme acme;
     std::unique_ptr<WebCertificates> web_certificates;
     Ledger ledger;
     std::unique_ptr<Pages> pages;
@@ -120,6 +122,8 @@ struct Keeper::Impl {
                  [this] { peers_changed(); }}),
           enrolment({clock, random, log, me, store, [this] { send_credentials(); }}),
           web_authority({clock, random, log, options.config, me, options.state + "/keys"}),
+          acme({ports, clock, random, log, options.config, me, options.state + "/keys",
+                [this] { report_stale = true; }}),
           ledger({links, clock, log, me, store, *ledger_store}) {
         apps = std::make_unique<Apps>(
             Apps::World{ports, clock, time, log, options.config, store, *copies, releases, rollouts,
@@ -136,7 +140,7 @@ struct Keeper::Impl {
             links, clock, random, log, me, enrolment, options.state + "/keys",
             [this] { return delegation->now().now_us; }, [this] { send_credentials(); }});
         web_certificates = std::make_unique<WebCertificates>(WebCertificates::World{
-            ports, links, clock, random, log, options.config, me, web_authority,
+            ports, links, clock, random, log, options.config, me, web_authority, acme,
             options.state + "/keys", [this] { return delegation->now().now_us; },
             [this] { return lent_us(); }, [this] { report_stale = true; }});
         files = std::make_unique<Files>(Files::World{
@@ -256,6 +260,9 @@ struct Keeper::Impl {
         out["peers"] = peers.json();
         if (Json certificate = web_certificates->show(); !certificate.is_null()) {
             out["browser_certificate"] = std::move(certificate);
+        }
+        if (acme.there()) {
+            out["acme"] = acme.show();
         }
         return out;
     }
@@ -525,6 +532,9 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
     if (Status loaded = impl->web_authority.load(); !loaded.ok()) {
         return loaded.error();
     }
+    if (Status loaded = impl->acme.load(); !loaded.ok()) {
+        return loaded.error();
+    }
     impl->web_certificates->load();
     if (Status loaded = impl->apps->load(); !loaded.ok()) {
         return loaded.error();
@@ -662,6 +672,7 @@ void Keeper::tick() {
     impl_->apps->tick();
     impl_->delegation->tick();
     impl_->renewal->tick();
+    impl_->acme.tick();
     impl_->web_certificates->tick();
     impl_->files->tick();
     impl_->peers.tick();

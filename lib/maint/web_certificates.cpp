@@ -62,7 +62,9 @@ WebCertificates::WebCertificates(World world) : world_(std::move(world)) {
 }
 
 std::string WebCertificates::from() const {
-    return asks() ? "lan" : "files";
+    using From = Config::TlsFrom;
+    const From from = world_.config.web.tls_from;
+    return from == From::lan ? "lan" : from == From::acme ? "acme" : "files";
 }
 
 std::int64_t WebCertificates::offline_us() const {
@@ -293,6 +295,18 @@ void WebCertificates::from_below(const std::string& child, const Message& messag
 void WebCertificates::decide(const trust::TierName& tier, const Json& question,
                              const Links::Answer& answer) {
     const std::string wanted = text_of(question, "from");
+    if (wanted == "acme" && world_.acme.there()) {
+        auto said =
+            world_.acme.certify(tier, from_base64url(text_of(question, "request")).value_or(""));
+        if (!said.ok()) {
+            answer(said.error());
+        } else if (said->chain_pem.empty()) {
+            answer(Message{{{"wait_s", said->wait_s}, {"why", said->why}}, {}});
+        } else {
+            answer(Message{Json::object(), std::move(said->chain_pem)});
+        }
+        return;
+    }
     if (wanted == "lan" && world_.authority.there()) {
         const auto request =
             trust::read_web_request(from_base64url(text_of(question, "request")).value_or(""));
@@ -320,8 +334,10 @@ void WebCertificates::decide(const trust::TierName& tier, const Json& question,
         });
         return;
     }
-    answer(fail(Code::not_found, "no tier of this realm gives certificates of this kind",
-                "set names under [web_ca] in hasp.toml of " + world_.me.name.text()));
+    answer(fail(
+        Code::not_found, "no tier of this realm gives certificates of this kind",
+        std::string(wanted == "acme" ? "set directory under [acme]" : "set names under [web_ca]") +
+            " in hasp.toml of " + world_.me.name.text()));
 }
 
 std::string WebCertificates::authority_pem() const {
@@ -337,6 +353,10 @@ std::string WebCertificates::short_words(std::int64_t allows_us, std::int64_t wa
                       std::to_string(days_of(allows_us)) + "; ";
     if (!asks()) {
         return out + "replace the files by then, or use tls_from = \"lan\" under [web]";
+    }
+    if (from() == "acme") {
+        return out + "no public certificate lasts longer: lend for less, or use tls_from = "
+                     "\"lan\" under [web]";
     }
     // A third of a life has passed before the next certificate is asked for.
     const std::int64_t needed = (days_of(wanted_us) * 3 + 1) / 2 + 1;

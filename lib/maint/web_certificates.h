@@ -4,6 +4,7 @@
 // durable. Passes the questions of tiers below on upward. One thread.
 #pragma once
 
+#include "acme.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -40,6 +41,7 @@ class WebCertificates {
         const Config& config;
         const TierIdentity& me;
         WebAuthority& authority;
+        Acme& acme;
         std::string keys_folder;
         std::function<std::int64_t()> trusted_now_us;
         // How long the tier may go on without the one above, by its leases; 0: nothing is lent.

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
-"""Certificates for browsers: by the realm's own authority, for keys that stay on the box."""
+"""Certificates for browsers: by the realm's own authority, and by ACME, for keys that stay on the box."""
+import json
 import os
 import signal
 import socket
 import ssl
 import subprocess
+import urllib.request
 
 from harness.case import TreeCase, main
 from harness.tree import Tree, free_port
@@ -82,6 +84,82 @@ class OwnAuthority(TreeCase):
         self.assertRegex(report, r"The certificate that browsers see ends 20\d\d-.* \(by sakura center browsers 20\d\d\)")
         self.assertIn("HTTPS works for 30 days at least", report)
         self.assertIn("clinic.lan", self.tree.top.run("ca", "show"))
+
+
+class Outside(TreeCase):
+    """Pebble is the test server of those who run Let's Encrypt: it verifies signatures, nonces and records like theirs, and
+    refuses a quarter of all nonces."""
+    @classmethod
+    def setUpClass(cls):
+        cls.port, acme, cls.manage, dns, txt = (free_port() for _ in range(5))
+        cls.tree, cls.servers = Tree(), []
+        try:
+            cls.tree._make_certificate()
+            folder = cls.tree.folder
+            (folder / "pebble.json").write_text(json.dumps({"pebble": {
+                "listenAddress": f"127.0.0.1:{acme}", "managementListenAddress": f"127.0.0.1:{cls.manage}",
+                "certificate": str(cls.tree.tls_cert), "privateKey": str(cls.tree.tls_key), "httpPort": 5002, "tlsPort": 5001}}))
+            hook = folder / "dns-hook"
+            hook.write_text(f"""#!/usr/bin/python3
+import json, sys, urllib.request
+act, name, value = sys.argv[1:]
+open("{folder}/hook.log", "a").write(f"{{act}} {{name}} {{value}}\\n")
+urllib.request.urlopen("http://127.0.0.1:{txt}/" + act + "-txt", json.dumps({{"host": name + ".", "value": value}}).encode(), timeout=10)
+""")
+            hook.chmod(0o755)
+            cls.serve("pebble-challtestsrv", "-dns01", f"127.0.0.1:{dns}", "-management", f"127.0.0.1:{txt}", "-http01", "",
+                      "-https01", "", "-tlsalpn01", "")
+            cls.serve("pebble", "-config", folder / "pebble.json", "-dnsserver", f"127.0.0.1:{dns}", "-strict")
+            for port in (acme, txt):
+                until(lambda p=port: cls.accepts(p), "the servers are there")
+            center = cls.tree.add_center("center", config=f"""[acme]
+directory = "https://localhost:{acme}/dir"
+ca = "{cls.tree.tls_ca}"
+contact = "mailto:it@clinic.example"
+names = ["clinic.example"]
+dns_hook = "{hook}"
+dns_wait_s = 0
+""")
+            cls.tokyo = cls.tree.add_local("tokyo", center, config=browsers(cls.port, "acme", "tokyo.clinic.example"))
+        except BaseException:
+            cls.tearDownClass()
+            raise
+
+    @classmethod
+    def tearDownClass(cls):
+        for server in cls.servers:
+            server.kill()
+            server.wait()
+        super().tearDownClass()
+
+    @classmethod
+    def serve(cls, *command):
+        with open(cls.tree.folder / f"{command[0]}.log", "wb") as log:
+            cls.servers.append(subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *map(str, command)], stdout=log, stderr=log,
+                                                env=os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "25"}))
+
+    @staticmethod
+    def accepts(port: int) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    def test_a_box_has_a_public_certificate_that_its_center_asked_for(self):
+        def arrived():
+            return "ends" in self.tokyo.status()["browser_certificate"]
+        until(arrived, "the certificate is there", 60)
+        context = ssl.create_default_context(cafile=self.tree.tls_ca)
+        root = self.tree.folder / "root.pem"
+        with urllib.request.urlopen(f"https://localhost:{self.manage}/roots/0", context=context, timeout=10) as answer:
+            root.write_bytes(answer.read())
+        names = seen(self.port, root, "wiki.tokyo.clinic.example")["subjectAltName"]
+        self.assertEqual(sorted(names), [("DNS", "*.tokyo.clinic.example"), ("DNS", "tokyo.clinic.example")])
+        # Each record that was set was taken away; the box's key is at the box alone.
+        said = [line.split() for line in (self.tree.folder / "hook.log").read_text().splitlines()]
+        self.assertEqual({tuple(x[1:]) for x in said if x[0] == "set"}, {tuple(x[1:]) for x in said if x[0] == "clear"})
+        self.assertEqual({x[1] for x in said}, {"_acme-challenge.tokyo.clinic.example"})
+        self.assertNotIn("PRIVATE", (self.tree.top.state / "keys/acme.json").read_text())
+        self.assertEqual([x["state"] for x in self.tree.top.status()["acme"]["orders"]], ["ready"])
+        self.assertIn("(by Pebble", self.tree.top.run("offline-report", "tokyo"))
 
 
 if __name__ == "__main__":

@@ -167,10 +167,14 @@ class Talk {
     // authority for browsers.
     void differences() {
         center.config.web_ca.names = {"clinic.lan"};
-        tokyo.config.web.tls_from = Config::TlsFrom::lan;
+        center.config.acme.directory = "https://acme.example/directory";
+        center.config.acme.names = {"clinic.lan"};
+        tokyo.config.web.tls_from = Config::TlsFrom::acme;
         tokyo.config.web.tls_names = {"tokyo.clinic.lan"};
         center.whole_levels = tokyo.whole_levels = false;
         tree.restart(center);
+        tree.restart(tokyo);
+        tokyo.config.web.tls_from = Config::TlsFrom::lan;
         tree.restart(tokyo);
         tree.add_app(center, "posters", {"tokyo"});
         tree.pass_s(3);

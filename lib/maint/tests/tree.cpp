@@ -130,6 +130,25 @@ void Node::background(std::function<void()> work, std::function<void()> done) {
     }
 }
 
+void Node::outside_http(OutsideCall call, std::function<void(Result<OutsideAnswer>)> done) {
+    tree_.post([this, call = std::move(call), done = std::move(done)] {
+        if (outside) {
+            done(outside(call));
+        } else {
+            done(fail(Code::unreachable, call.url + " cannot be asked"));
+        }
+        keeper->flush();
+    });
+}
+
+void Node::outside_command(std::vector<std::string> words, std::function<void(Status)> done) {
+    tree_.post([this, words = std::move(words), done = std::move(done)] {
+        commands.push_back(words);
+        done({});
+        keeper->flush();
+    });
+}
+
 void Node::let_background_go() {
     hold_background = false;
     for (auto& job : held) {

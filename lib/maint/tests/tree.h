@@ -46,6 +46,8 @@ class Node final : public KeeperPorts {
     void send_spawner(std::string_view head, std::string_view body) override;
     void answer_admin(std::uint64_t client, std::string_view head, std::string_view body) override;
     void background(std::function<void()> work, std::function<void()> done) override;
+    void outside_http(OutsideCall call, std::function<void(Result<OutsideAnswer>)> done) override;
+    void outside_command(std::vector<std::string> words, std::function<void(Status)> done) override;
 
     void open();
     void close();
@@ -97,6 +99,9 @@ class Node final : public KeeperPorts {
     bool hold_background = false;
     std::deque<std::function<void()>> held;
     void let_background_go();
+    // What is outside, in words of a test; null: nothing is reached.
+    std::function<OutsideAnswer(const OutsideCall&)> outside;
+    std::vector<std::vector<std::string>> commands; // that were run
 
   private:
     friend class Tree;

@@ -303,4 +303,43 @@ TEST_F(Browsers, OfFilesTheEndIsToldAndWhatIsShortOfTheLeases) {
     EXPECT_NE(text_of(certificate(tokyo), "error").find(file), std::string::npos);
 }
 
+TEST_F(Browsers, WhatAnAuthorityOutsideRefusesIsSaidAtTheBoxAndNotAskedForAgainAtOnce) {
+    center.config.acme.directory = "https://acme.test/directory";
+    center.config.acme.names = {"clinic.lan"};
+    center.config.acme.dns_hook = "/bin/true";
+    tree.restart(center);
+    int orders = 0;
+    center.outside = [&](const OutsideCall& call) -> OutsideAnswer {
+        if (call.url.ends_with("/directory")) {
+            return {
+                200,
+                {},
+                R"({"newNonce":"https://acme.test/n","newAccount":"https://acme.test/a","newOrder":"https://acme.test/o"})"};
+        }
+        OutsideAnswer out{200, {{"replay-nonce", "n"}, {"location", "https://acme.test/1"}}, "{}"};
+        if (call.url.ends_with("/o")) {
+            ++orders;
+            out = {429,
+                   {{"replay-nonce", "n"}, {"retry-after", "7200"}},
+                   R"({"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many"})"};
+        }
+        return out;
+    };
+    Config config = asking("tokyo.clinic.lan");
+    config.web.tls_from = Config::TlsFrom::acme;
+    Node& tokyo = tree.below(center, "tokyo", config);
+    tree.pass_s(10);
+    EXPECT_EQ(text_of(certificate(tokyo), "error"), "the authority: rateLimited: too many");
+    EXPECT_EQ(text_of(member(center.status(), "acme")["orders"][0], "state"), "failed");
+    tree.pass_s(7000, 100);
+    EXPECT_EQ(orders, 1) << "it waits as long as it was told to, for the same key and names";
+    tree.pass_s(3000, 100);
+    EXPECT_EQ(orders, 2);
+    // Names of others never reach it.
+    Node& osaka = tree.below(center, "osaka", config);
+    tree.pass_s(10);
+    EXPECT_NE(text_of(certificate(osaka), "error").find("is not a name of"), std::string::npos);
+    EXPECT_EQ(member(center.status(), "acme")["orders"].size(), 1U);
+}
+
 } // namespace hasp::maint::tests

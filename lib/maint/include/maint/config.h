@@ -18,7 +18,7 @@ namespace hasp::maint {
 // "none" only where the comment says so.
 struct Config {
     // Where the certificate for browsers comes from.
-    enum class TlsFrom : unsigned char { files, lan };
+    enum class TlsFrom : unsigned char { files, lan, acme };
     struct Web {
         std::vector<std::string> listen = {"127.0.0.1:8480"}; // IP:PORT
         std::vector<std::string> tls_listen;                  // IP:PORT; needs tls_cert and tls_key
@@ -51,6 +51,15 @@ struct Config {
         std::vector<std::string> assign; // TIER=NAME, TIER=NETWORK
         std::int64_t days = 47;
     } web_ca;
+    struct Acme {
+        std::string directory;           // URL; empty: this tier asks no such authority
+        std::string ca;                  // PEM file; empty: the system's authorities
+        std::string contact;             // mailto:…; empty: none
+        std::vector<std::string> names;  // DNS subtrees that certificates are asked for
+        std::vector<std::string> assign; // TIER=NAME
+        std::string dns_hook;            // a program
+        std::int64_t dns_wait_s = 30;
+    } acme;
     struct Upstream {
         std::string ca;
         std::string cert;

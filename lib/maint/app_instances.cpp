@@ -269,6 +269,12 @@ void Apps::failed_event(Instance& instance, const std::string& kind) {
         }
         return;
     }
+    // What ended had been up: whoever waits asked while it was dying, and not for this one. How
+    // often it is started again is the spawner's to limit.
+    if (kind != "failed" && !instance.waiting.empty()) {
+        order(instance);
+        return;
+    }
     settle(instance, fail(Code::failed, instance.state.reason));
 }
 

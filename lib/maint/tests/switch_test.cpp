@@ -186,6 +186,20 @@ TEST_F(Switched, OneThatCrashesAgainAndAgainSoonAfterwardsIsRolledBack) {
     EXPECT_EQ(held(), first);
 }
 
+TEST_F(Switched, WhoAsksWhileAProcessIsDyingWaitsForTheNextOne) {
+    add("1");
+    tree.pass_s(40);
+    const std::string process = run();
+    EXPECT_EQ(start(), "none yet");
+    const std::size_t orders = tokyo.to_spawner.size();
+    event(process, "crashed", {{"reason", "it was ended by SIGKILL"}});
+    EXPECT_EQ(late(), "none yet");
+    ASSERT_EQ(tokyo.to_spawner.size(), orders + 1);
+    EXPECT_EQ(last_order(), "start " + process);
+    event(process, "ready");
+    EXPECT_EQ(late(), "up");
+}
+
 TEST_F(Switched, AfterTheWatchACrashIsACrash) {
     add("1");
     const std::string second = add("2");

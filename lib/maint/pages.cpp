@@ -470,11 +470,17 @@ Pages::Response Pages::notice(const Request& request) {
         } else {
             values.what = "It is reached through " + capitalised(where) +
                           ", and the link to there is down. What this site holds itself goes on.";
-            if (const std::int64_t since_us = since_of(detail); !peer.empty() && since_us > 0) {
+            std::int64_t since_us = world_.parent.up ? 0 : world_.parent.since_us;
+            if (!peer.empty()) {
+                since_us = since_of(detail);
+            } else if (!child.empty()) {
+                // When it was heard last; before that in this run, what front knows of it.
+                const std::int64_t heard_us = world_.links.heard_us(child);
+                since_us =
+                    heard_us > 0 ? now_us - (world_.clock.boot_us() - heard_us) : since_of(detail);
+            }
+            if (since_us > 0) {
                 values.since = "since " + signon::clock_text(since_us, now_us, offset_s);
-            } else if (child.empty() && world_.parent.since_us > 0 && !world_.parent.up) {
-                values.since =
-                    "since " + signon::clock_text(world_.parent.since_us, now_us, offset_s);
             }
             values.what_to_do = "It works again by itself as soon as the link is back.";
         }

@@ -1,11 +1,14 @@
 #include "tree.h"
 
+#include "signon/pages.h"
+
 #include <gmock/gmock.h>
 
 namespace hasp::maint::tests {
 
 namespace {
 
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
@@ -126,6 +129,21 @@ TEST_F(Portal, AnswersFrontsNoticesAndNoUsersQuestionForThem) {
     EXPECT_EQ(asked->status, 404);
     EXPECT_THAT(asked->body, Not(HasSubstr("The mail")));
     EXPECT_THAT(asked->body, Not(HasSubstr("call 555")));
+}
+
+TEST_F(Portal, SaysSinceWhenATierBelowCannotBeReached) {
+    Node& tokyo = tree.below(center, "tokyo");
+    tree.add_app(center, "leaflets", {"tokyo"});
+    tree.pass_s(5);
+    const std::string target = "notice?kind=unreachable&app=leaflets&detail=";
+    EXPECT_THAT(center.get(target)->body, Not(HasSubstr("reached through")));
+    tree.cut(tokyo);
+    const std::string lost = signon::clock_text(tree.clock.wall_us(), tree.clock.wall_us(), 0);
+    tree.pass_s(17 * 60);
+    const auto page = center.get(target);
+    EXPECT_THAT(page->body, HasSubstr("reached through Tokyo"));
+    EXPECT_THAT(page->body, ContainsRegex("since [A-Za-z ]*[0-9][0-9]:" + lost.substr(3, 2)))
+        << "whatever the time zone";
 }
 
 TEST_F(Portal, HasNothingForAStrangerOnALinkButEnrolment) {

@@ -86,8 +86,9 @@ void Exchange::reset() {
     up_seen_ = interim_ = 0;
     request_broken_ = false;
     notice_asked_ = false;
-    retried_ = started_ = sent_bytes_ = answered_ = up_reusable_ = by_credential_ = continue_due_ =
-        begun_ = for_app_ = false;
+    starts_ = 0;
+    retried_ = sent_bytes_ = answered_ = up_reusable_ = by_credential_ = continue_due_ = begun_ =
+        for_app_ = false;
     authorised_by_parent_ = false;
     coding_ = net::Coding::identity;
     varies_ = marked_ = false;

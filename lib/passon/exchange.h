@@ -124,6 +124,7 @@ class Exchange {
         nothing,
         keeper,
         start,
+        restart,
         connect,
         client_in,
         client_out,
@@ -262,6 +263,7 @@ class Exchange {
     void connect_next();
     void dial();
     void on_dialed(Result<Fd> socket);
+    void start_app();
     void use(std::unique_ptr<UpstreamConn> conn);
     void unreachable(const std::string& why);
 
@@ -365,7 +367,7 @@ class Exchange {
     std::size_t interim_ = 0;
     bool retried_ = false;
     bool request_broken_ = false; // the upstream takes no more of the request
-    bool started_ = false;        // the app was started (or asked for) already
+    int starts_ = 0;              // how often a start of the app was asked for
     std::int64_t asked_ms_ = 0;   // since when the app is waited for
     bool sent_bytes_ = false;     // of the request's body, to the upstream
     bool answered_ = false;       // the answer's head has gone to the client

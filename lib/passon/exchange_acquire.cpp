@@ -7,6 +7,10 @@
 #include "upstream_group.h"
 
 namespace hasp::passon {
+namespace {
+// A process that dies is seen by its clients before its spawner sees it.
+constexpr int restarts_max = 5;
+} // namespace
 
 Endpoint* Exchange::endpoint() {
     using registry::Verdict;
@@ -222,14 +226,28 @@ void Exchange::on_dialed(Result<Fd> socket) {
         use(std::move(conn));
         return;
     }
-    if (started_ || socket.error().code == Code::try_later) {
+    const Code code = socket.error().code;
+    if (code == Code::try_later ||
+        (starts_ > 0 && code != Code::unreachable && code != Code::not_found) ||
+        starts_ > restarts_max) {
         notice(Notice::not_running, socket.error().message);
         return;
     }
-    // Nobody answers: the keeper starts it, once for all who wait.
-    started_ = true;
+    if (starts_ > 0) {
+        // It is said to be up and nobody answers: its end is still on its way to the spawner.
+        at_ = At::waiting;
+        due(Due::restart);
+        return;
+    }
+    start_app();
+}
+
+// Nobody answers: the keeper starts it, once for all who wait.
+void Exchange::start_app() {
+    Endpoint* at = endpoint();
+    ++starts_;
     at_ = At::waiting;
-    if (!at->wait(*this)) {
+    if (at == nullptr || !at->wait(*this)) {
         notice(Notice::busy);
         return;
     }

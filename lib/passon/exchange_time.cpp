@@ -7,7 +7,8 @@
 namespace hasp::passon {
 namespace {
 constexpr std::int64_t keeper_ms = 30'000;
-}
+constexpr std::int64_t first_restart_ms = 20; // doubled each time: 0.6 s in all
+} // namespace
 
 void Exchange::due(Due what) {
     const bool same = due_ == what;
@@ -23,6 +24,9 @@ void Exchange::due(Due what) {
         timer_.arm(waiting_at_->kind() == EndpointKind::process ? s.start_ms
                    : waiting_at_->kind() == EndpointKind::child ? s.park_wait_ms
                                                                 : s.connect_ms + s.park_wait_ms);
+        break;
+    case Due::restart:
+        timer_.arm(first_restart_ms << (starts_ - 1));
         break;
     case Due::connect:
         timer_.arm(s.connect_ms);
@@ -76,6 +80,9 @@ void Exchange::on_time() {
         }
         return;
     }
+    case Due::restart:
+        start_app();
+        return;
     case Due::connect:
         on_up_fail("connecting took too long");
         return;

@@ -189,6 +189,27 @@ TEST_F(Process, IsStartedByTheFirstRequestAndThenReachedThroughItsDialer) {
     EXPECT_EQ(tier_.keeper.start_questions, 1);
 }
 
+// Its end is seen by who dials it before the spawner, which has it as running, sees it.
+TEST_F(Process, ThatIsSaidToRunAndDoesNotAnswerIsAskedForAgain) {
+    tier_.keeper.on_start = [this](const StartQuestion&) -> StartAnswer {
+        if (tier_.keeper.start_questions == 3) {
+            dialer_ = std::make_unique<Dialer>(folder_.path + "/notes/anna.sock", backend_.port());
+        }
+        return {};
+    };
+    Client client(tier_.port());
+    const Answer answer = client.get("/apps/notes/", session_cookie);
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    EXPECT_EQ(tier_.keeper.start_questions, 3);
+}
+
+TEST_F(Process, ThatIsSaidToRunAndNeverAnswersIsGivenUp) {
+    tier_.keeper.on_start = [](const StartQuestion&) -> StartAnswer { return {}; };
+    Client client(tier_.port());
+    EXPECT_EQ(client.get("/apps/notes/", session_cookie).status, 503);
+    EXPECT_EQ(tier_.keeper.start_questions, 6);
+}
+
 // The connection of a request that waits for its answer; the next ones are answered at once.
 TEST_F(Process, ThatIsReplacedFinishesWhatItHasAndGetsNothingNew) {
     std::promise<void> arrived;

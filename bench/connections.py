@@ -14,7 +14,7 @@ from measure import Figure, finish
 from peers import load
 from servers import Servers
 
-from harness.memory import descendants_of  # found by measure.py's path
+from harness.memory import pss_kb, tree_of  # found by measure.py's path
 
 IDLE = 10_000
 OPENERS = 4
@@ -23,13 +23,7 @@ OTHERS_CONNECTIONS, OTHERS_COUNT, OTHERS_RATE = 32, 40_000, 10_000.0
 
 
 def pss_mb(root: int) -> float:
-    """Memory of a process tree, shared pages divided among those who share them (proc(5), smaps_rollup)."""
-    total = 0
-    for pid in [root, *descendants_of(root)]:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1])
-    return total / 1024
+    return sum(map(pss_kb, tree_of(root))) / 1024
 
 
 class Idle:

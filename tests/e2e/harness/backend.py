@@ -51,9 +51,12 @@ class Backend:
         for stream in self.streams:
             stream.put(text)
 
+    def end_streams(self) -> None:
+        while self.streams:
+            self.streams.pop().put(None)
+
     def close(self) -> None:
-        for stream in self.streams:
-            stream.put(None)
+        self.end_streams()
         self.server.shutdown()
         self.server.server_close()
 

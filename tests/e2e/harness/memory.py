@@ -9,6 +9,15 @@ def rss_kb(pid: int) -> int:
     return 0
 
 
+def pss_kb(pid: int) -> int:
+    """Memory of a process, shared pages divided among those who share them (proc(5), smaps_rollup); 0 when it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
@@ -34,6 +43,10 @@ def descendants_of(pid: int) -> list:
         found.append(child)
         found.extend(descendants_of(child))
     return found
+
+
+def tree_of(pid: int) -> list:
+    return [pid, *descendants_of(pid)]
 
 
 def command_of(pid: int) -> str:

@@ -316,10 +316,11 @@ class Tree:
         tier.start()
         return tier
 
-    def add_local(self, name: str, parent: Tier, **rest) -> Tier:
+    def add_local(self, name: str, parent: Tier, address: str = "", **rest) -> Tier:
+        """`address`: where the parent's links are reached, if not on loopback."""
         tier = Tier(self, name, parent, **rest)
         self.tiers.append(tier)
-        address = f"127.0.0.1:{parent.link_port}"
+        address = address or f"127.0.0.1:{parent.link_port}"
         if self.gates:
             tier.gate = Gate(parent.link_port)
             address = f"127.0.0.1:{tier.gate.port}"

@@ -202,6 +202,8 @@ void Engine::close_link(std::string_view peer_view) {
     Core& core = state_->core;
     const std::string peer(peer_view);
     const bool parent = core.link_child && core.link_child->parent() == peer;
+    // First, so that those who lose their connection are told since when the link is down.
+    core.close_controls_of(peer, "the link was closed", true);
     for (ServerConn* conn : state_->conns()) {
         if (conn->peer() == peer) {
             conn->close();
@@ -226,7 +228,6 @@ void Engine::close_link(std::string_view peer_view) {
             pool->close_idle();
         }
     }
-    core.close_controls_of(peer, "the link was closed", true);
 }
 
 Status Engine::control_send(ControlId id, std::string_view bytes) {

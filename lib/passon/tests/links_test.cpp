@@ -273,6 +273,30 @@ TEST_F(Links, AStrangersCertificateGetsNoLink) {
     EXPECT_TRUE(stranger.keeper.wait([](FakeKeeper& k) { return k.down(); }));
 }
 
+// Takes a request and never answers.
+void keep_silent(Backend::Peer& peer) {
+    std::string head;
+    peer.head(head);
+    peer.head(head);
+}
+
+class SilentLinks : public Links {
+  protected:
+    SilentLinks() : Links(keep_silent) {}
+};
+
+TEST_F(SilentLinks, WhoWaitsOverALinkThatIsGivenUpIsToldSinceWhen) {
+    Client client(tokyo_.port());
+    client.send("GET /apps/top/ HTTP/1.1\r\nHost: localhost\r\n" + session_cookie + "\r\n");
+    while (backend_.connections == 0) {
+        ::poll(nullptr, 0, 5);
+    }
+    tokyo_.on_loop([](Engine& engine) { engine.close_link("center"); });
+    const Answer answer = client.read();
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_THAT(answer.body, HasSubstr("Since 20"));
+}
+
 class LargeLinks : public Links {
   protected:
     LargeLinks() : Links(echo_body()) {}

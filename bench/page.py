@@ -23,7 +23,7 @@ from harness.tree import Tree, free_port  # noqa: E402
 from harness.waiting import until  # noqa: E402
 
 ALONE = "HASP_BENCH_PAGE_ALONE"
-RATE_BITS, DELAY_MS, QUEUE_BYTES = 20_000_000, 50, 250_000  # the queue holds what the line carries in a round trip
+RATE_BITS, DELAY_MS = 20_000_000, 50
 FAR = "10.77.0.2"
 CLONE_NEWNET = 0x40000000
 PLAYWRIGHT = ROOT / "tests/browser/node_modules/playwright-core"
@@ -111,8 +111,8 @@ class App:
 class Line:
     """bench/tools/line: the namespace behind it, and what has passed."""
 
-    def __init__(self):
-        self.process = subprocess.Popen([ROOT / "build/bench/line", str(RATE_BITS), str(DELAY_MS), str(QUEUE_BYTES)],
+    def __init__(self, queue_kb: int):
+        self.process = subprocess.Popen([ROOT / "build/bench/line", str(RATE_BITS), str(DELAY_MS), str(queue_kb * 1000)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self.process.stdout.readline() != "ready\n":
             raise SystemExit("bench/tools/line does not start")
@@ -259,6 +259,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/run page", description=__doc__)
     parser.add_argument("--json", default="", help="write the figures to this file")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--queue", type=int, default=1500, metavar="KB",
+                        help="what waits on the line at most: 1000 packets, as netem has it, unless given; 250 is a round trip of it")
     parser.add_argument("--waterfall", action="store_true", help="print when each request was sent and answered")
     chosen = parser.parse_args()
     if ALONE not in os.environ:
@@ -266,7 +268,7 @@ def main() -> int:
         return subprocess.run(["unshare", "--net", sys.executable, "-B", *sys.argv], env={**os.environ, ALONE: "1"}, check=False).returncode
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, -15)  # everything below inherits it: both sides before whoever else is at work here
-    line = Line()
+    line = Line(chosen.queue)
     try:
         return measure(line, chosen)
     finally:

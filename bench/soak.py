@@ -2,6 +2,7 @@
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -291,7 +292,7 @@ class Soak:
             *[figure(f"growth_{name}", "MB", memory.growth_mb(name), GROWTH_MB_MAX) for name in memory.pids],
             *[figure(f"fds_lost_{name}", "descriptors", max(0, after[name] - before[name]), 0) for name in memory.pids],
             figure("p99_static", "ms", statistics.median(full.p99_ms), None), figure("rps_static", "req/s", statistics.median(full.rps), None, "max"),
-            *[figure(f"p99_{kind.replace(' ', '_')}", "ms", value, None) for kind, value in p99.items()],
+            *[figure(re.sub(r"\W+", "_", f"p99 {kind}"), "ms", value, None) for kind, value in p99.items()],
         ]
 
     def tell(self, clients, allowed: dict, bad: list, memory) -> None:

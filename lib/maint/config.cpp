@@ -226,6 +226,13 @@ Status check_relations(const Config& config, const std::string& file) {
     if (auto zones = WebZones::parse(config.acme.names, config.acme.assign); !zones.ok()) {
         return wrong("acme.assign " + zones.error().message);
     }
+    if (!config.web.direct_url.empty()) {
+        const std::string_view url = config.web.direct_url;
+        const std::string_view authority = url.substr(url.find("://") + 3);
+        if (authority.substr(0, authority.find(':')) != config.web.app_host) {
+            return wrong("web.direct_url must name the hosts of web.app_host");
+        }
+    }
     if (config.web.max_connections_per_address > config.web.max_connections) {
         return wrong("web.max_connections_per_address must not be more than web.max_connections");
     }

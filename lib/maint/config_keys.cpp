@@ -59,6 +59,23 @@ std::string check_subtree(std::string_view text) {
                  "10.0.0.0/8";
 }
 
+// http(s)://HOST[:PORT] with {app} in HOST, as check_app_host() wants it.
+std::string check_direct_url(std::string_view text) {
+    const bool tls = text.starts_with("https://");
+    if (!tls && !text.starts_with("http://")) {
+        return "must begin with https:// or http://";
+    }
+    text.remove_prefix(tls ? 8 : 7);
+    const std::size_t colon = text.find(':');
+    if (colon != std::string_view::npos) {
+        const auto port = parse_u64(text.substr(colon + 1));
+        if (!port || *port == 0 || *port > 65'535) {
+            return "has no port from 1 to 65535 behind the colon, and no path may follow";
+        }
+    }
+    return check_app_host(text.substr(0, colon));
+}
+
 std::string check_network(std::string_view text) {
     net::Networks one;
     return one.add(text).ok() ? "" : "is no network, for example 10.0.0.0/8 or 2001:db8::/32";
@@ -169,6 +186,20 @@ std::vector<ConfigKey> make_keys() {
               "a host name with {app}",
               "The host name of an app: {app} stands for its name. Empty: apps are reached under "
               "/apps/NAME/ alone."),
+        words("web", "direct_url", Takes::keeper, HASP_AT(web.direct_url), check_direct_url,
+              "http(s)://HOST[:PORT] with {app}",
+              "The address of an app of this tier for terminals that reach it themselves, for "
+              "example https://{app}.center.example; HOST is that of app_host. Tiers below send "
+              "browsers there whose users asked for an app that allows it ([app] direct in "
+              "hasp-app.toml(5)). Empty: none is."),
+        list("web", "direct_networks", Takes::keeper, HASP_AT(web.direct_networks), check_network,
+             "networks",
+             "Networks of terminals that reach direct_url, by the addresses under which the tiers "
+             "below see them, for example 10.0.0.0/8. Whoever is in none is sent there when the "
+             "portal of his own tier has found that his browser reaches it."),
+        toggle("web", "direct", Takes::keeper, HASP_AT(web.direct),
+               "Whether users of this tier may be sent to tiers above. False, for example, where "
+               "addresses on this LAN mean others than in direct_networks above."),
         list("web", "portal_hosts", Takes::keeper, HASP_AT(web.portal_hosts), check_host,
              "host names",
              "The host names of the portal; a request for a name that is neither here nor an app's "
@@ -366,6 +397,10 @@ std::string toml_text(std::string_view text) {
 }
 
 } // namespace
+
+bool valid_direct_url(std::string_view text) {
+    return check_direct_url(text).empty();
+}
 
 const std::vector<ConfigKey>& config_keys() {
     static const std::vector<ConfigKey> keys = make_keys();

@@ -91,6 +91,22 @@ TEST(Config, WrongTypesAndValuesOutOfRangeAreRefusedWithTheLine) {
     EXPECT_THAT(refusal("[web]\nlisten = [\"\"]\n").message, HasSubstr("is no IP:PORT"));
 }
 
+TEST(Config, ADirectUrlIsAnOriginWithTheAppInItsHost) {
+    for (const char* good : {"https://{app}.localhost", "http://{app}.localhost:8480"}) {
+        EXPECT_TRUE(
+            parse_config("[web]\ndirect_url = \"" + std::string(good) + "\"\n", "hasp.toml").ok())
+            << good;
+    }
+    for (const char* bad :
+         {"{app}.localhost", "ftp://{app}.localhost", "https://localhost",
+          "https://{app}.localhost/", "https://{app}.localhost:0", "https://{app}.localhost:x",
+          "https://a@{app}.localhost", "https://{app}.localhost:8480/x"}) {
+        EXPECT_THAT(refusal("[web]\ndirect_url = \"" + std::string(bad) + "\"\n").message,
+                    HasSubstr("web.direct_url"))
+            << bad;
+    }
+}
+
 TEST(Config, BadTomlIsRefusedWithTheLine) {
     EXPECT_THAT(refusal("[web]\nlisten = [\n").message, HasSubstr("hasp.toml:"));
     EXPECT_THAT(refusal("[web]\na = 1\na = 2\n").message, HasSubstr("hasp.toml:3: "));
@@ -119,6 +135,8 @@ TEST(Config, RelationsBetweenKeysAreChecked) {
     EXPECT_THAT(refusal("[acme]\ndns_hook = \"hook\"\n").message, HasSubstr("absolute path"));
     EXPECT_THAT(refusal("[web_ca]\nnames = [\"clinic.lan\"]\nassign = [\"tokyo\"]\n").message,
                 HasSubstr("is no TIER=NAME"));
+    EXPECT_THAT(refusal("[web]\ndirect_url = \"https://{app}.center.example\"\n").message,
+                HasSubstr("the hosts of web.app_host"));
     EXPECT_THAT(refusal("[link]\npark_min = 9\npark_max = 3\n").message,
                 HasSubstr("link.park_min"));
     EXPECT_THAT(refusal("[lease]\ndays = 31\n").message, HasSubstr("lease.run_days"));
@@ -195,7 +213,7 @@ TEST(Config, TheTableHasEachKeyOnceWithItsSectionTogetherAndAText) {
             section = row.section;
         }
     }
-    EXPECT_EQ(seen.size(), 64U)
+    EXPECT_EQ(seen.size(), 67U)
         << "a key was added or taken away: give it an effect, and CHANGELOG a line";
 }
 

@@ -6,7 +6,7 @@
 namespace hasp::registry::layout {
 
 inline constexpr std::uint64_t magic = 0x31307061'6e736768; // "hgsnap01"
-inline constexpr std::uint32_t version = 4;
+inline constexpr std::uint32_t version = 5;
 
 struct Header {
     std::uint64_t magic;

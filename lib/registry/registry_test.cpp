@@ -63,6 +63,7 @@ TEST(Snapshot, KeepsEveryFieldOfARow) {
     full.static_index = "home.html";
     full.static_spa = true;
     full.compress = false;
+    full.direct = Direct::downloads;
     full.upstream.addresses = {{"127.0.0.1:8080", false, "", "", 1},
                                {"[::1]:8080", true, "inner.example", "/base", 3}};
     full.upstream.health = {"/health", 2'000, 1'000, 200, 299, 4, 5, 6, 7'000};
@@ -92,6 +93,7 @@ TEST(Snapshot, KeepsEveryFieldOfARow) {
     EXPECT_EQ(got.static_index(), "home.html");
     EXPECT_TRUE(got.static_spa());
     EXPECT_FALSE(got.compress());
+    EXPECT_EQ(got.direct(), Direct::downloads);
     ASSERT_EQ(got.upstream_count(), 2U);
     EXPECT_EQ(got.upstream_address(0).address, "127.0.0.1:8080");
     EXPECT_FALSE(got.upstream_address(0).tls);

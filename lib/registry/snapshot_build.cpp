@@ -298,6 +298,7 @@ class Builder {
         row.strip_prefix = app.strip_prefix ? 1 : 0;
         row.static_spa = app.static_spa ? 1 : 0;
         row.uncompressed = app.compress ? 0 : 1;
+        row.direct = static_cast<std::uint8_t>(app.direct);
         index(app_index_, app.name, row.name, i);
         for (const std::string& host : app.hosts) {
             index(host_index_, host, text(host), i);

@@ -37,7 +37,7 @@ bool row_is_sound(const Bounds& bounds, const layout::Row& row, std::uint32_t up
         }
     }
     return row.upstream <= upstream_count && row.route <= 4 && row.kind <= 3 && row.access <= 1 &&
-           row.instance <= 1 && row.mount <= 2 && row.at_expiry <= 2;
+           row.instance <= 1 && row.mount <= 2 && row.at_expiry <= 2 && row.direct <= 2;
 }
 
 bool upstream_is_sound(const Bounds& bounds, const layout::Upstream& one,

@@ -62,6 +62,9 @@ Status read_app(const ManifestReader& in, Manifest& m) {
     m.strip_prefix = in.flag("app", "strip_prefix", m.kind != Kind::process);
     m.trusted_path = in.flag("app", "trusted_path", true);
     m.compress = in.flag("app", "compress", true);
+    m.direct = choice<Direct, 3>(
+        in.text("app", "direct", "never"),
+        {{{"never", Direct::never}, {"pages", Direct::pages}, {"downloads", Direct::downloads}}});
     m.instance = choice<Instance, 2>(in.text("app", "instance"),
                                      {{{"app", Instance::app}, {"user", Instance::user}}});
     m.handover =
@@ -84,6 +87,9 @@ Status read_app(const ManifestReader& in, Manifest& m) {
                             "every entry must be a host name, without scheme and port");
         }
         m.hosts.push_back(to_lower(host));
+    }
+    if (m.direct != Direct::never && m.mount == Mount::path) {
+        return in.error("app", "direct", "an app with mount = \"path\" has no host of its own");
     }
     if (m.instance == Instance::user && m.kind != Kind::process) {
         return in.error("app", "instance", "only an app of kind = \"process\" has instances");

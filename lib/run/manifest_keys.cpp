@@ -38,6 +38,14 @@ const std::vector<KeyRow>& manifest_keys() {
          "not hide the secret's length and value itself (the attack is called BREACH). An answer "
          "with Content-Encoding or Cache-Control: no-transform is never touched, and files that "
          "stand compressed in the release are sent in any case."},
+        {"app", "direct", "never | pages | downloads", "", "never", "",
+         "Whether a browser that reaches the tier where the app runs is sent there, so that "
+         "answers "
+         "do not cross the tiers between. pages: with whatever page it opens; from then on it "
+         "talks to that tier. downloads: only with a page or file of 1 MiB and more, everything "
+         "else stays. The browser sees another host name there: what the app keeps in it (cookies, "
+         "local storage) does not come along. Which terminals reach which tier is said by "
+         "direct_url and direct_networks in hasp.toml(5), or found out by the portal."},
         {"app", "instance", "app | user", "", "app", "",
          "One process for all users, or one for each."},
         {"app", "handover", "overlap | exclusive", "", "overlap", "",

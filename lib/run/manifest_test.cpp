@@ -43,6 +43,17 @@ TEST(Manifest, ASmallProcessAppHasTheDocumentedDefaults) {
     EXPECT_EQ(m->process.limits.processes, 200);
 }
 
+TEST(Manifest, AnAppWithoutAHostOfItsOwnSendsNobodyThere) {
+    const std::string app = "[app]\nname = \"x\"\nkind = \"static\"\n";
+    EXPECT_EQ(parse_manifest(app, "f")->direct, Direct::never);
+    EXPECT_EQ(parse_manifest(app + "direct = \"pages\"\n", "f")->direct, Direct::pages);
+    EXPECT_EQ(parse_manifest(app + "direct = \"downloads\"\nmount = \"host\"\n", "f")->direct,
+              Direct::downloads);
+    EXPECT_THAT(refused(app + "direct = \"pages\"\nmount = \"path\"\n").message,
+                testing::HasSubstr("no host of its own"));
+    refused(app + "direct = true\n");
+}
+
 TEST(Manifest, DefaultsInTheTableAreThoseOfTheParser) {
     std::map<std::string, std::string> sections;
     for (const KeyRow& row : manifest_keys()) {
@@ -70,6 +81,7 @@ TEST(Manifest, DefaultsInTheTableAreThoseOfTheParser) {
         EXPECT_EQ(plain->instance, full->instance);
         EXPECT_EQ(plain->handover, full->handover);
         EXPECT_EQ(plain->on_data_change, full->on_data_change);
+        EXPECT_EQ(plain->direct, full->direct);
         EXPECT_EQ(plain->at_expiry, full->at_expiry);
         EXPECT_EQ(plain->process.ready_path, full->process.ready_path);
         EXPECT_EQ(plain->process.ready_s, full->process.ready_s);

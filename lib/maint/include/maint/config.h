@@ -28,6 +28,9 @@ struct Config {
         std::vector<std::string> tls_names;       // empty: browser_names()
         std::int64_t offline_days = 0;            // 0: as long as what is lent to this tier
         std::string app_host = "{app}.localhost"; // empty: apps only under /apps/NAME/
+        std::string direct_url; // of app_host, for terminals; empty: nobody is sent here
+        std::vector<std::string> direct_networks; // of terminals that reach it
+        bool direct = true;                       // users of this tier may be sent above
         std::vector<std::string>
             portal_hosts; // host names of the portal; empty: any that is no app's
         std::int64_t max_connections = 20'000;
@@ -156,6 +159,8 @@ std::vector<std::string> browser_names(const Config& config);
 bool valid_listen_address(std::string_view text);
 // HOST:PORT with an IP or a host name, port 1-65535.
 bool valid_peer_address(std::string_view text);
+// http(s)://HOST[:PORT], {app} once in HOST, which is a host name with it.
+bool valid_direct_url(std::string_view text);
 // RFC 1123 host name: labels of letters, digits and hyphens, up to 253 bytes.
 bool valid_host_name(std::string_view text);
 

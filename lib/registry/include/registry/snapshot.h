@@ -60,7 +60,7 @@ struct Row {
     std::uint64_t hash;
     std::uint32_t upstream; // index of its Upstream + 1; 0: none
     std::uint8_t route, kind, access, instance, mount, strip_prefix, static_spa, at_expiry;
-    std::uint8_t uncompressed, unused[3];
+    std::uint8_t uncompressed, direct, unused[2];
 };
 // Where the parts of a mapped snapshot lie.
 struct Tables {
@@ -113,6 +113,7 @@ class App {
     std::string_view static_index() const { return text(row_->static_index); }
     bool static_spa() const { return row_->static_spa != 0; }
     bool compress() const { return row_->uncompressed == 0; }
+    Direct direct() const { return Direct{row_->direct}; }
     std::size_t upstream_count() const { return row_->upstream == 0 ? 0 : upstream().count; }
     AddressView upstream_address(std::size_t index) const;
     // Precondition: upstream_count() > 0.

@@ -15,6 +15,9 @@ enum class Access : std::uint8_t { users = 0, open = 1 }; // open: also without 
 enum class Instance : std::uint8_t { app = 0, user = 1 }; // one process for all, or one a user
 enum class Mount : std::uint8_t { both = 0, host = 1, path = 2 }; // where it may be reached
 
+// May a browser be sent to the tier above that serves the app (doc/decisions/0021), and with what?
+enum class Direct : std::uint8_t { never = 0, pages = 1, downloads = 2 };
+
 // Names under which an app wants to be told who the user is; an empty one is not sent.
 struct IdentityHeaders {
     std::string user = "Remote-User";
@@ -100,8 +103,9 @@ struct AppSpec {
     std::string prefix_header; // "X-Forwarded-Prefix", "X-Script-Name", …; empty: none
     std::string static_root;   // absolute folder
     std::string static_index = "index.html";
-    bool static_spa = false; // a missing page is answered with the index
-    bool compress = true;    // its answers may be compressed on their way
+    bool static_spa = false;       // a missing page is answered with the index
+    bool compress = true;          // its answers may be compressed on their way
+    Direct direct = Direct::never; // with Route::parent
     UpstreamSpec upstream;
     HeaderMap headers;
     std::string dial_path; // folder of the dial sockets: DIR/APP.sock or DIR/APP/USER.sock

@@ -29,6 +29,7 @@ enum class AtExpiry : unsigned char {
     read_only,
     stop
 }; // in the file: continue, read-only, stop
+enum class Direct : unsigned char { never, pages, downloads };
 enum class DataScope : unsigned char { user, app, none };
 
 // Where the app listens inside its sandbox.
@@ -120,6 +121,7 @@ struct Manifest {
     bool strip_prefix = true; // default false for kind = process
     bool trusted_path = true;
     bool compress = true; // on the way to clients that take it
+    Direct direct = Direct::never;
     Instance instance = Instance::app;
     Handover handover = Handover::overlap;
     DataChange on_data_change = DataChange::live;

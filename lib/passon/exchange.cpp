@@ -85,7 +85,7 @@ void Exchange::reset() {
     status_ = 0;
     up_seen_ = interim_ = 0;
     request_broken_ = false;
-    notice_asked_ = false;
+    notice_asked_ = direct_asked_ = false;
     starts_ = 0;
     retried_ = sent_bytes_ = answered_ = up_reusable_ = by_credential_ = continue_due_ = begun_ =
         for_app_ = false;

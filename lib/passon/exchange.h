@@ -5,8 +5,9 @@
 // events. The files: exchange.cpp (life, limits of time), exchange_route.cpp, exchange_check.cpp,
 // exchange_peer.cpp, exchange_acquire.cpp, exchange_upstream.cpp, exchange_headers.cpp,
 // exchange_send.cpp, exchange_answer.cpp, exchange_tunnel.cpp, exchange_own.cpp,
-// exchange_static.cpp, exchange_code.cpp (is it compressed?), and of the cache exchange_cache.cpp
-// (is it there?), exchange_stored.cpp (send it), exchange_keep.cpp (store it).
+// exchange_static.cpp, exchange_direct.cpp (is the browser sent to the tier that serves?),
+// exchange_code.cpp (is it compressed?), and of the cache exchange_cache.cpp (is it there?),
+// exchange_stored.cpp (send it), exchange_keep.cpp (store it).
 #pragma once
 
 #include "answer_cache.h"
@@ -117,6 +118,7 @@ class Exchange {
         file,
         stored,    // an answer of the cache is sent
         collapsed, // another fetches it
+        direct,    // the keeper is asked where to send the browser
         tunnel
     };
     // Whose turn it is; each has its own limit of time.
@@ -132,6 +134,7 @@ class Exchange {
         app_head,
         app_body,
         collapsed,
+        direct,
         tunnel
     };
     using Handle = std::shared_ptr<Exchange*>;
@@ -200,6 +203,13 @@ class Exchange {
                     std::string_view body, bool keep = true);
     void upgrade_link(bool control);
     void tell_metrics();
+
+    // exchange_direct.cpp
+    bool may_go_directly() const;
+    bool go_directly();
+    bool go_directly_for(const net::AnswerHead& answer);
+    void ask_direct();
+    void on_direct(Result<PageAnswer> answer);
 
     // exchange_static.cpp
     void serve_static();
@@ -349,6 +359,7 @@ class Exchange {
     net::Coding coding_ = net::Coding::identity; // that is put on the answer here
     std::string own_body_;
     bool notice_asked_ = false;
+    bool direct_asked_ = false;
     std::string_view head_text_; // of a file's answer, in core_.head_out, until its first write
     Endpoint* waiting_at_ = nullptr;
     const Endpoint* avoid_ = nullptr; // address where the first try failed; only compared

@@ -311,6 +311,9 @@ void Exchange::relay_answer(std::size_t head_bytes) {
             return;
         }
     }
+    if (from_tier && go_directly_for(answer)) {
+        return;
+    }
     if (!from_tier) {
         choose_coding(answer);
     }

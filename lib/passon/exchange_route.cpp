@@ -460,6 +460,9 @@ void Exchange::route() {
         seek_at_peer();
         return;
     }
+    if (go_directly()) {
+        return;
+    }
     seek();
 }
 

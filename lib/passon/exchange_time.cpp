@@ -53,6 +53,9 @@ void Exchange::due(Due what) {
     case Due::collapsed:
         timer_.arm(s.cache_wait_ms);
         break;
+    case Due::direct:
+        timer_.arm(s.direct_ms);
+        break;
     case Due::tunnel:
         timer_.arm(s.tunnel_idle_ms);
         break;
@@ -124,6 +127,9 @@ void Exchange::on_time() {
     case Due::collapsed:
         core_.cache->forget(*this);
         on_landed();
+        return;
+    case Due::direct:
+        on_direct(fail(Code::timed_out, "nobody said in time where to go"));
         return;
     case Due::tunnel:
         cut("the tunnel was idle for too long");

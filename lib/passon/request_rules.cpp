@@ -287,6 +287,11 @@ std::optional<std::uint64_t> parse_max_forwards(std::string_view value) {
     return parse_u64(value).value_or(UINT64_MAX);
 }
 
+bool is_top_navigation(const Navigation& asked) {
+    return asked.get && !asked.partial && !asked.credential && asked.mode == "navigate" &&
+           asked.dest == "document" && asked.purpose.empty();
+}
+
 bool hops_allowed(std::string_view cdn_loop, std::string_view tier, std::size_t hops_max) {
     std::size_t hops = 0;
     std::size_t own = 0;

@@ -54,7 +54,11 @@ void FakeKeeper::ask_page(PageQuestion question, std::function<void(Result<PageA
     {
         const std::lock_guard lock(mutex_);
         last_page = question;
+        ++page_questions;
         changed_.notify_all();
+    }
+    if (pageless) {
+        return;
     }
     answer(std::move(page));
 }

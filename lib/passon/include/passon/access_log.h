@@ -24,7 +24,7 @@ struct AccessLine {
     std::uint64_t bytes_in = 0; // of the bodies
     std::uint64_t bytes_out = 0;
     std::int64_t duration_us = 0;
-    std::string_view served; // "own", "here", "parent", "child"
+    std::string_view served; // "own", "here", "parent", "child", "direct" (sent above)
     std::string_view
         cache;            // "hit", "confirmed", "stale", "stored", "renewed"; a literal; else empty
     std::string_view why; // of a failure, for operators

@@ -76,6 +76,20 @@ std::optional<TraceParent> parse_traceparent(std::string_view value);
 // largest. Nothing for what is no number.
 std::optional<std::uint64_t> parse_max_forwards(std::string_view value);
 
+// Does a browser open a page or a file at the top of a window? What a page loads by itself, and
+// programs, are not sent to another origin: cookies and scripts mean something else there. Browsers
+// say it over HTTPS and to localhost (Fetch Metadata Request Headers); whoever does not say it does
+// not.
+struct Navigation {
+    bool get = false;         // without a body
+    bool partial = false;     // Range, or If-Range
+    bool credential = false;  // Authorization
+    std::string_view mode;    // Sec-Fetch-Mode
+    std::string_view dest;    // Sec-Fetch-Dest
+    std::string_view purpose; // Sec-Purpose or Purpose: not empty, it is fetched on suspicion
+};
+bool is_top_navigation(const Navigation& asked);
+
 // One more hop in CDN-Loop (RFC 8586): false when `tier` stands twice already or `hops_max` is
 // reached.
 bool hops_allowed(std::string_view cdn_loop, std::string_view tier, std::size_t hops_max);

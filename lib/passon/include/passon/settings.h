@@ -89,6 +89,10 @@ struct Settings {
     // Of known length, shorter answers are left as they are: they fit into one packet.
     std::size_t compress_bytes_min = 1'400;
     std::size_t coders_max = 128; // at work at once; beyond them answers go out as they are
+    // Direct return (doc/decisions/0021).
+    std::int64_t direct_ms = 1'000; // how long the keeper may take to say where to; then it is
+                                    // passed on
+    std::size_t direct_bytes_min = std::size_t{1} << 20; // of what counts as a download
     // Names. A cookie whose name begins with one of hasp's prefixes belongs to hasp: no app sees or
     // sets it.
     std::string cookie = "hasp-session"; // over TLS it is "__Host-" + cookie

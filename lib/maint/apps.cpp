@@ -16,11 +16,6 @@ namespace hasp::maint {
 namespace {
 
 constexpr std::int64_t resolve_again_us = 60'000'000;
-constexpr std::size_t neighbour_apps_max = 100'000;
-constexpr std::size_t hosts_of_app_max = 16;
-constexpr std::size_t title_bytes_max = 200;
-constexpr std::size_t release_bytes_max = 128;
-constexpr std::size_t description_bytes_max = 1'000;
 constexpr std::size_t address_why_bytes_max = 500;
 
 const char* mount_name(run::Mount mount) {
@@ -66,53 +61,11 @@ AppFacts facts_of(const run::Manifest& manifest, const std::string& where,
             mount_name(manifest.mount),
             manifest.trusted_path,
             where,
-            release};
+            release,
+            {}};
 }
 
 } // namespace
-
-Json to_json(const std::vector<AppFacts>& facts) {
-    Json out = Json::array();
-    for (const AppFacts& f : facts) {
-        out.push_back({{"name", f.name},
-                       {"title", f.title},
-                       {"description", f.description},
-                       {"hosts", f.hosts},
-                       {"open", f.open},
-                       {"mount", f.mount},
-                       {"trusted_path", f.trusted_path},
-                       {"where", f.where},
-                       {"release", f.release}});
-    }
-    return out;
-}
-
-std::vector<AppFacts> facts_from_json(const Json& json) {
-    std::vector<AppFacts> out;
-    for (const Json& f : json) {
-        AppFacts facts{text_of(f, "name"),
-                       text_of(f, "title"),
-                       text_of(f, "description"),
-                       texts_of(f, "hosts"),
-                       true_of(f, "open"),
-                       text_of(f, "mount"),
-                       true_of(f, "trusted_path", true),
-                       text_of(f, "where"),
-                       text_of(f, "release")};
-        if (facts.release.size() > release_bytes_max) {
-            facts.release.clear();
-        }
-        std::erase_if(facts.hosts, [](const std::string& host) { return !valid_host_name(host); });
-        if (facts.hosts.size() > hosts_of_app_max || facts.title.size() > title_bytes_max ||
-            facts.description.size() > description_bytes_max) {
-            continue;
-        }
-        if (valid_name(facts.name) && out.size() < neighbour_apps_max) {
-            out.push_back(std::move(facts));
-        }
-    }
-    return out;
-}
 
 Apps::Apps(World world, AskAuthority authority, OnChange on_change)
     : world_(std::move(world)), authority_(std::move(authority)), on_change_(std::move(on_change)),
@@ -334,6 +287,11 @@ registry::AppSpec Apps::spec_there(const AppFacts& facts, registry::Route route,
     spec.mount = mount_from(facts.mount);
     spec.hosts = facts.hosts;
     spec.release = facts.release;
+    if (route == registry::Route::parent && world_.config.web.direct) {
+        spec.direct = facts.direct.how == "pages"       ? registry::Direct::pages
+                      : facts.direct.how == "downloads" ? registry::Direct::downloads
+                                                        : registry::Direct::never;
+    }
     return spec;
 }
 
@@ -458,7 +416,9 @@ Json Apps::facts_for_child(const std::string& child) const {
             home->at_depth(world_.me.depth() + 1).leaf() == child) {
             continue;
         }
-        add(facts_of(manifest, world_.me.leaf(), rows_.at(name).release_id));
+        AppFacts facts_here = facts_of(manifest, world_.me.leaf(), rows_.at(name).release_id);
+        facts_here.direct = direct_of(name);
+        add(facts_here);
     }
     std::for_each(parent_.begin(), parent_.end(), add);
     for (const auto& [other, apps] : children_) {
@@ -506,8 +466,26 @@ std::vector<AppFacts> Apps::reached() const {
 }
 
 bool Apps::parent_has(const std::string& app) const {
-    return std::any_of(parent_.begin(), parent_.end(),
-                       [&](const AppFacts& f) { return f.name == app; });
+    return of_parent(app) != nullptr;
+}
+
+const AppFacts* Apps::of_parent(const std::string& app) const {
+    const auto at = std::find_if(parent_.begin(), parent_.end(),
+                                 [&](const AppFacts& f) { return f.name == app; });
+    return at == parent_.end() ? nullptr : &*at;
+}
+
+DirectFacts Apps::direct_of(const std::string& app) const {
+    const auto manifest = manifests_.find(app);
+    const AppRow* const held = row(app);
+    const Config::Web& web = world_.config.web;
+    if (manifest == manifests_.end() || held == nullptr || web.direct_url.empty() ||
+        manifest->second.direct == run::Direct::never ||
+        (!held->data_home.empty() && held->data_home != world_.me.text())) {
+        return {};
+    }
+    return {manifest->second.direct == run::Direct::pages ? "pages" : "downloads", web.direct_url,
+            web.direct_networks};
 }
 
 std::string Apps::child_of(const std::string& app) const {
@@ -547,6 +525,9 @@ std::string Apps::peer_of(const std::string& app) const {
 
 void Apps::child_said(const std::string& child, const Json& facts) {
     std::vector<AppFacts> apps = facts_from_json(facts);
+    for (AppFacts& one : apps) {
+        one.direct = {}; // a tier below sends nobody's browser anywhere
+    }
     std::set<std::string> names;
     const auto before = owners_;
     std::erase_if(apps, [&](const AppFacts& f) {

@@ -25,6 +25,14 @@
 
 namespace hasp::maint {
 
+// How terminals reach an app at the tier that serves it (doc/decisions/0021).
+struct DirectFacts {
+    std::string how;                   // "pages" or "downloads"; empty: nobody is sent there
+    std::string url;                   // web.direct_url of that tier
+    std::vector<std::string> networks; // that reach it
+    bool operator==(const DirectFacts&) const = default;
+};
+
 // An app as neighbours and pages know it.
 struct AppFacts {
     std::string name;
@@ -36,6 +44,7 @@ struct AppFacts {
     bool trusted_path = true;
     std::string where;   // tier that holds it, leaf name
     std::string release; // that answers there: what is cached of another is not used any more
+    DirectFacts direct;  // only of the parent's apps
     bool operator==(const AppFacts&) const = default;
 };
 
@@ -163,6 +172,11 @@ class Apps {
         return at == rows_.end() ? nullptr : &at->second;
     }
     bool parent_has(const std::string& app) const;
+    // What the parent says of the app; null: it has none of the name.
+    const AppFacts* of_parent(const std::string& app) const;
+    const std::vector<AppFacts>& from_parent() const { return parent_; }
+    // How terminals reach it here; empty: not at all, or it is not served here.
+    DirectFacts direct_of(const std::string& app) const;
     // How far this tier is with the app's newest release; null: it is not held or expected here.
     const Rollout* rollout(const std::string& app) const { return world_.rollouts.own(app); }
     // What the end of a held app's lease means for it now; nothing while it lasts.

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "billing/numbering.h"
 #include "delegation.h"
+#include "direct_return.h"
 #include "enrolment.h"
 #include "explain.h"
 #include "files.h"
@@ -82,6 +83,7 @@ struct Keeper::Impl {
     Acme acme;
     std::unique_ptr<WebCertificates> web_certificates;
     Ledger ledger;
+    std::unique_ptr<DirectReturn> direct;
     std::unique_ptr<Pages> pages;
     std::unique_ptr<Explain> explain;
     std::unique_ptr<Admin> admin;
@@ -156,9 +158,16 @@ struct Keeper::Impl {
             [this](const std::string& child, const std::vector<trust::KeepGrant>& keeps) {
                 return files->signed_keeps(child, keeps);
             });
+        direct = std::make_unique<DirectReturn>(
+            DirectReturn::World{links, time, random, log, options.config, people, *apps, *sessions},
+            secret);
+        people.on_direct(
+            [this](const std::string& cookie, const std::string& host, const People::Found& found) {
+                direct->identify(cookie, host, found);
+            });
         pages = std::make_unique<Pages>(Pages::World{
             clock, log, options.config, me, links, people, *apps, enrolment, *sessions, *tokens,
-            parent, [this](const auto&... push) { admin->run_push(push...); }});
+            *direct, random, parent, [this](const auto&... push) { admin->run_push(push...); }});
         explain = std::make_unique<Explain>(Explain::World{
             clock, time, me, store, *accounts, *sessions, links, *apps, *delegation, peers, parent,
             [this] { return to_json(unsent()); }, [this] { return web_certificates->show(); }});
@@ -680,6 +689,7 @@ void Keeper::tick() {
         impl_->time.tick();
     }
     impl_->ledger.tick();
+    impl_->direct->tick();
     const std::int64_t now = impl_->clock.boot_us();
     if (now - impl_->expired_us >= expire_every_us) {
         impl_->expired_us = now;

@@ -95,17 +95,21 @@ signon::PageFrame Pages::frame_for(const Request& request) const {
     return out;
 }
 
-Pages::Response Pages::page(const Request& request, int status, std::string html) const {
+Pages::Response Pages::page(const Request& request, int status, std::string html,
+                            std::span<const std::string> probes) const {
     std::vector<std::string> targets;
     if (const std::string& pattern = world_.config.web.app_host; !pattern.empty()) {
         const std::size_t at = pattern.find("{app}");
         targets.push_back(request.scheme + "://*" + pattern.substr(at + 5) +
                           port_of(request.authority));
     }
+    for (std::string& target : world_.direct.form_targets()) {
+        targets.push_back(std::move(target));
+    }
     return {status,
             {{"content-type", "text/html; charset=utf-8"},
              {"cache-control", "no-store"},
-             {"content-security-policy", signon::content_security_policy(targets)},
+             {"content-security-policy", signon::content_security_policy(targets, probes)},
              {"x-content-type-options", "nosniff"},
              {"referrer-policy", "same-origin"}},
             std::move(html)};
@@ -184,6 +188,10 @@ void Pages::serve(const Request& request, Done done) {
         done(enter(request));
     } else if (path == "/hasp/push" && request.method == "POST") {
         push(request, std::move(done));
+    } else if (path == "direct") { // as the next one
+        direct_ask(request, done);
+    } else if (path.starts_with("/hasp/direct/")) {
+        serve_direct(request, path, done);
     } else if (path == "notice") { // front's own question: no user can ask for this target
         done(notice(request));
     } else if (path == "/" && reads) {
@@ -425,7 +433,8 @@ Pages::Response Pages::portal(const Request& request, const signon::Identity& wh
                         " was down. What this site holds works; apps elsewhere ask you to log in "
                         "again.";
     }
-    return page(request, 200, signon::render(values));
+    values.probes = world_.direct.to_probe(who, request.scheme, request.client);
+    return page(request, 200, signon::render(values), values.probes);
 }
 
 // What front could not do, for people: it names the app by its title, the tier and since when.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "apps.h"
+#include "direct_return.h"
 #include "enrolment.h"
 #include "json_tools.h"
 #include "links.h"
@@ -39,6 +40,8 @@ class Pages {
         Enrolment& enrolment;
         signon::SessionStore& sessions;
         signon::TokenStore& tokens;
+        DirectReturn& direct;
+        Random& random;
         const ParentLink& parent;
         // See Admin::run_push.
         std::function<void(const Json& request, const std::string& body,
@@ -85,8 +88,16 @@ class Pages {
     Response enrol(const Request& request);
     void push(const Request& request, Done done);
     Response notice(const Request& request);
+    // pages_direct.cpp
+    void direct_ask(const Request& request, const Done& done);
+    Response direct_begin(const Request& request);
+    void direct_back(const Request& request, const Done& done);
+    void direct_enter(const Request& request, const Done& done);
+    Response direct_reached(const Request& request);
+    void serve_direct(const Request& request, const std::string& path, const Done& done);
     signon::PageFrame frame_for(const Request& request) const;
-    Response page(const Request& request, int status, std::string html) const;
+    Response page(const Request& request, int status, std::string html,
+                  std::span<const std::string> probes = {}) const;
     Response error(const Request& request, int status, const std::string& headline,
                    const std::string& what, const std::string& advice) const;
     Response to_login(const Request& request) const;

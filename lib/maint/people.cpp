@@ -70,8 +70,12 @@ void People::identify(const Json& question, std::function<void(Json)> answer) {
     if (kind == "cookie") {
         auto session =
             stores_.sessions.by_cookie(text_of(question, "secret"), text_of(question, "host"));
-        if (!session.ok() || !*session) {
-            found(session.ok() ? fail(Code::refused, "no such session") : session.error());
+        if (!session.ok()) {
+            found(session.error());
+            return;
+        }
+        if (!*session) {
+            by_direct_cookie_(text_of(question, "secret"), text_of(question, "host"), found);
             return;
         }
         signon::Session live = **session;

@@ -111,8 +111,15 @@ class People {
     // Every few minutes.
     void expire();
 
-  private:
     using Found = std::function<void(Result<signon::Identity>)>;
+    // Whose session of a child it is: by our grant, else by its word about a user of its own.
+    void identify_child(const std::string& child, const std::string& sid, Found found);
+    // A cookie that is no session's of ours may be one of direct return.
+    using ByDirectCookie =
+        std::function<void(const std::string& cookie, const std::string& host, const Found& found)>;
+    void on_direct(ByDirectCookie callback) { by_direct_cookie_ = std::move(callback); }
+
+  private:
     void authenticate(const std::string& from, const LoginAttempt& attempt, const std::string& sid,
                       const Found& found);
     void verify_here(const LoginAttempt& attempt, const Found& found);
@@ -130,7 +137,6 @@ class People {
     void verify_token(const std::string& from, const std::string& text,
                       const std::optional<std::string>& basic_user, Found found);
     std::int64_t token_since(const signon::Identity& who);
-    void identify_child(const std::string& child, const std::string& sid, Found found);
     Result<signon::Identity> own_word(const std::string& sid);
     void serve_neighbours();
     void on_login(const std::string& from, const Message& message, const Links::Answer& answer);
@@ -166,6 +172,7 @@ class People {
     signon::HandoverCodes handover_;
     bool has_parent_;
     OnArrival on_arrival_;
+    ByDirectCookie by_direct_cookie_;
     LentLogins lent_login_;
     LentUsers lent_users_;
     Unsaid unsaid_;

@@ -31,6 +31,8 @@ Status People::log_out(const std::string& sid) {
     told_used_us_.erase(sid);
     drop_sids({sid});
     tell_parent({{"t", "session.end"}, {"sid", sid}});
+    // Of a tier below, whose user came directly: it ends there too.
+    end_from_above(sid);
     return {};
 }
 

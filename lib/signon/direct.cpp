@@ -47,7 +47,7 @@ std::string sealed(std::string_view key, const DirectText& text) {
 
 std::optional<DirectText> opened(std::string_view key, char kind, std::size_t fields,
                                  std::string_view text) {
-    if (text.size() > direct_text_bytes_max) {
+    if (key.empty() || text.size() > direct_text_bytes_max) {
         return std::nullopt;
     }
     const auto bytes = from_base64url(text);
@@ -108,14 +108,20 @@ std::string direct_nonce_hash(std::string_view nonce) {
 }
 
 DirectSeals::DirectSeals(const Clock& clock, Random& random, std::string_view secret)
-    : clock_(clock), random_(random), key_(random.bytes(32)),
-      cookie_key_(hmac_sha256(secret, "hasp direct cookie")) {}
+    : clock_(clock), random_(random), cookie_key_(hmac_sha256(secret, "hasp direct cookie")) {}
+
+const std::string& DirectSeals::own_key() {
+    if (key_.empty()) {
+        key_ = random_.bytes(trust::sha256_bytes);
+    }
+    return key_;
+}
 
 std::string DirectSeals::seal(const DirectPass& pass) {
-    return sealed(key_, {pass_kind,
-                         clock_.boot_us() + direct_life_us,
-                         random_.bytes(direct_id_bytes),
-                         {pass.app, pass.origin, pass.state}});
+    return sealed(own_key(), {pass_kind,
+                              clock_.boot_us() + direct_life_us,
+                              random_.bytes(direct_id_bytes),
+                              {pass.app, pass.origin, pass.state}});
 }
 
 Result<DirectPass> DirectSeals::open(std::string_view text) const {
@@ -131,10 +137,10 @@ Result<std::string> DirectSeals::seal(const DirectTicket& t) {
     if (t.target.size() > direct_target_bytes_max) {
         return fail(Code::usage, "the target is too long for a ticket");
     }
-    return sealed(key_, {ticket_kind,
-                         clock_.boot_us() + direct_life_us,
-                         random_.bytes(direct_id_bytes),
-                         {t.child, t.sid, t.user, t.app, t.method, t.target, t.nonce}});
+    return sealed(own_key(), {ticket_kind,
+                              clock_.boot_us() + direct_life_us,
+                              random_.bytes(direct_id_bytes),
+                              {t.child, t.sid, t.user, t.app, t.method, t.target, t.nonce}});
 }
 
 void DirectSeals::drop_used() {

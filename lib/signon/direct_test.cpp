@@ -1,7 +1,9 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "direct_text.h"
 #include "signon/direct.h"
+#include "trust/hash.h"
 
 #include <gtest/gtest.h>
 
@@ -82,6 +84,12 @@ TEST_F(DirectTest, ATicketOfAnotherTierOrOfBeforeARestartIsRefused) {
     const std::string text = sealed();
     DirectSeals again{clock, random, "secret of the tier"};
     EXPECT_FALSE(again.redeem(text, nonce, "GET"));
+}
+
+TEST_F(DirectTest, NothingOpensWhereNothingWasSealed) {
+    const std::string body = format_direct(
+        {'p', clock.boot + direct_life_us, std::string(direct_id_bytes, 'i'), {"a", "b", "c"}});
+    EXPECT_FALSE(seals.open(to_base64url(body + trust::hmac_sha256("", body))));
 }
 
 TEST_F(DirectTest, ALongTargetGetsNoTicketAndTheLongestFits) {

@@ -134,13 +134,21 @@ std::string render(const PortalPage& page) {
         tiles.code += tile_html(tile, page).code;
     }
     const Html none = flag(page.tiles.empty());
+    Html reach;
+    for (const std::string& origin : page.probes) {
+        reach.code += "<span hidden data-reach=\"" + text(origin).code + "\"></span>\n";
+    }
+    if (!page.probes.empty()) {
+        reach.code += "<script>" + std::string(web_file("reach.js")) + "</script>\n";
+    }
     return document(
         page.frame, "Apps",
         fill(web_file("user_bar.html"), {{"user", text(page.user)}, {"person", text(person)}}),
         fill(web_file("portal.html"), {{"person", text(person)},
                                        {"notice", text(page.notice)},
                                        {"tiles", std::move(tiles)},
-                                       {"no_tiles", none}}));
+                                       {"no_tiles", none},
+                                       {"reach", std::move(reach)}}));
 }
 
 std::string render(const LoggedOutPage& page) {
@@ -175,16 +183,25 @@ std::string not_found_page(const PageFrame& frame) {
     return render(page);
 }
 
-std::string content_security_policy(std::span<const std::string> form_targets) {
+std::string content_security_policy(std::span<const std::string> form_targets,
+                                    std::span<const std::string> probes) {
+    const auto add = [](std::string& policy, std::span<const std::string> origins) {
+        for (const std::string& one : origins) {
+            const bool plain = !one.empty() && std::all_of(one.begin(), one.end(), [](char c) {
+                return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       std::string_view(".:/*-[]").find(c) != std::string_view::npos;
+            });
+            policy += plain ? " " + one : "";
+        }
+    };
     std::string policy = "default-src 'none'; style-src 'sha256-" +
                          to_base64(sha256(web_file("style.css"))) +
                          "'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
-    for (const std::string& target : form_targets) {
-        const bool plain = !target.empty() && std::all_of(target.begin(), target.end(), [](char c) {
-            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                   std::string_view(".:/*-[]").find(c) != std::string_view::npos;
-        });
-        policy += plain ? " " + target : "";
+    add(policy, form_targets);
+    if (!probes.empty()) {
+        policy += "; script-src 'sha256-" + to_base64(sha256(web_file("reach.js"))) +
+                  "'; connect-src 'self'";
+        add(policy, probes);
     }
     return policy;
 }

@@ -2,6 +2,7 @@
 #include "signon/pages.h"
 #include "template.h"
 #include "text_rules.h"
+#include "trust/hash.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -34,7 +35,7 @@ std::vector<std::string> every_page(const std::string& filling) {
     away.href = "https://wiki.example/" + filling;
     ErrorPage error{frame, 503, filling, filling, filling, filling, true, true};
     return {render(LoginPage{frame, filling, filling, filling, filling, filling}),
-            render(PortalPage{frame, filling, filling, {tile, away}, filling, monday_us, 0}),
+            render(PortalPage{frame, filling, filling, {tile, away}, filling, monday_us, 0, {}}),
             render(LoggedOutPage{frame, filling}), render(error), not_found_page(frame)};
 }
 
@@ -98,7 +99,7 @@ TEST(Pages, AfterAnErrorTheUserNameIsKeptAndThePasswordAskedFor) {
 }
 
 TEST(Pages, ThePortalGreetsAndShowsEachAppWithItsState) {
-    PortalPage portal{{"Clinic"}, "anna", "Anna Müller", {}, "", monday_us, 0};
+    PortalPage portal{{"Clinic"}, "anna", "Anna Müller", {}, "", monday_us, 0, {}};
     portal.tiles.push_back({"Wiki",
                             "wiki",
                             "Notes of the team",
@@ -120,7 +121,23 @@ TEST(Pages, ThePortalGreetsAndShowsEachAppWithItsState) {
 }
 
 TEST(Pages, WithoutAppsThePortalSaysWhatToDo) {
-    EXPECT_THAT(render(PortalPage{{"Clinic"}, "anna", "", {}, "", 0, 0}), HasSubstr("No apps yet"));
+    EXPECT_THAT(render(PortalPage{{"Clinic"}, "anna", "", {}, "", 0, 0, {}}),
+                HasSubstr("No apps yet"));
+}
+
+TEST(Pages, APortalWithProbesHasTheOneScriptThatItsPolicyNames) {
+    const std::vector<std::string> probes{"https://wiki.center.example", "https://x\"><script>"};
+    const std::string page =
+        render(PortalPage{{"Clinic"}, "anna", "", {}, "", monday_us, 0, probes});
+    EXPECT_THAT(page, HasSubstr("data-reach=\"https://wiki.center.example\""));
+    EXPECT_EQ(count(page, "<script"), 1U);
+    const std::size_t from = page.find("<script>") + 8;
+    const std::string script = page.substr(from, page.find("</script>") - from);
+    const std::string policy = content_security_policy({}, probes);
+    EXPECT_THAT(policy, HasSubstr("script-src 'sha256-" + to_base64(trust::sha256(script)) +
+                                  "'; connect-src 'self' https://wiki.center.example"));
+    EXPECT_THAT(policy, Not(HasSubstr("https://x")));
+    EXPECT_THAT(content_security_policy(), Not(HasSubstr("script-src")));
 }
 
 TEST(Pages, AnAddressThatIsNoneBecomesNoLink) {
@@ -132,7 +149,8 @@ TEST(Pages, AnAddressThatIsNoneBecomesNoLink) {
                           {{"Wiki", "wiki", "", href, TileState::ready, "", {}, ""}},
                           "",
                           0,
-                          0};
+                          0,
+                          {}};
         const std::string page = render(portal);
         EXPECT_THAT(page, HasSubstr("<h2 dir=\"auto\">Wiki</h2>")) << href;
         EXPECT_THAT(page, Not(HasSubstr("javascript:")));
@@ -142,7 +160,7 @@ TEST(Pages, AnAddressThatIsNoneBecomesNoLink) {
 TEST(Pages, AnInitialIsAWholeCharacter) {
     PortalPage portal{
         {"Clinic"}, "anna", "", {{"Ärzte", "doctors", "", "/", TileState::ready, "", {}, ""}},
-        "",         0,      0};
+        "",         0,      0,  {}};
     EXPECT_THAT(render(portal), HasSubstr("aria-hidden=\"true\">Ä</span>"));
 }
 

@@ -26,6 +26,7 @@ class Talk {
         questions();
         releases();
         years();
+        direct();
         differences();
     }
     std::vector<Said> said() const {
@@ -156,6 +157,33 @@ class Talk {
         tree.pass_s(5);
         EXPECT_TRUE(center.admin("app.rollback", {{"app", "leaflets"}}).ok());
         tree.pass_s(5);
+    }
+
+    // A browser that reaches the center opens an app there.
+    void direct() {
+        center.config.web.app_host = "{app}.center.example";
+        center.config.web.direct_url = "https://{app}.center.example";
+        center.config.web.direct_networks = {"192.0.2.0/24"};
+        tree.restart(center);
+        EXPECT_TRUE(tree.linked(tokyo) || tree.link(tokyo));
+        tree.add_app(center, "charts", {"center"}, {{"manifest", "direct = \"pages\"\n"}});
+        tree.add_user(center, "kay", good_password, {"charts"});
+        tree.pass_s(3);
+        Json browser{{"scheme", "https"},
+                     {"authority", "tokyo.example"},
+                     {"host", "tokyo.example"},
+                     {"client", "192.0.2.7"}};
+        browser["sid"] =
+            text_of(tokyo.who_cookie(tokyo.log_in("kay", good_password)->cookie()), "sid");
+        const auto path = [](const std::optional<PageSeen>& page) {
+            const std::string to = page->header("location");
+            return to.substr(std::min(to.size(), to.find("/hasp/")));
+        };
+        const auto asked = tokyo.get("direct?app=charts&target=%2Fx&back=%2F", browser);
+        const auto begun = center.get(path(asked), {{"scheme", "https"},
+                                                    {"authority", "charts.center.example"},
+                                                    {"host", "charts.center.example"}});
+        EXPECT_EQ(tokyo.get(path(begun), browser)->status, 303);
     }
 
     void years() {

@@ -84,10 +84,11 @@ class DirectSeals {
 
   private:
     void drop_used();
+    const std::string& own_key();
 
     const Clock& clock_;
     Random& random_;
-    std::string key_;
+    std::string key_; // empty until something was sealed: nothing opens before
     std::string cookie_key_;
     std::set<std::string, std::less<>> used_; // ids
     struct Used {

@@ -1,6 +1,7 @@
 // hasp's own pages: pure functions from values to whole HTML documents. Any thread. Everything
 // given is escaped; nothing is fetched from anywhere and no script is used, so that they show on a
-// box without a link and under a strict policy.
+// box without a link and under a strict policy. But for one: a portal with `probes` asks each of
+// them for /hasp/direct/reach, and says at /hasp/direct/reached which of them answered.
 //
 // Answer them as text/html; charset=utf-8 with content_security_policy() and `cache-control:
 // no-store`.
@@ -51,7 +52,8 @@ struct PortalPage {
     std::string notice; // a sentence above the tiles ("The link to the center is down since 14:02.
                         // …"), may be empty
     std::int64_t now_us = 0;
-    int utc_offset_s = 0; // of the tier's clock on the wall
+    int utc_offset_s = 0;            // of the tier's clock on the wall
+    std::vector<std::string> probes; // origins; mostly none
 };
 
 struct LoggedOutPage {
@@ -85,7 +87,8 @@ std::string clock_text(std::int64_t at_us, std::int64_t now_us, int utc_offset_s
 
 // The policy for these pages: no source but the hash of their one style element. `form_targets` are
 // origins that a log-in may be redirected to ("http://*.localhost:8080"), which Chromium checks
-// against form-action; ones with odd characters are left out.
-std::string content_security_policy(std::span<const std::string> form_targets = {});
+// against form-action; `probes` as in PortalPage. Ones with odd characters are left out.
+std::string content_security_policy(std::span<const std::string> form_targets = {},
+                                    std::span<const std::string> probes = {});
 
 } // namespace hasp::signon

@@ -503,7 +503,7 @@ void Apps::asked_at_peers(std::map<std::string, std::vector<std::string>> asked)
     peers_.clear();
     for (const auto& [peer, names] : asked) {
         for (const std::string& name : names) {
-            peers_[peer].push_back({name, name, "", {}, false, "both", true, peer, ""});
+            peers_[peer].push_back({name, name, "", {}, false, "both", true, peer, "", {}});
         }
     }
     touch();

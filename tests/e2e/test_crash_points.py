@@ -22,7 +22,7 @@ from harness.waiting import slack, until
 
 BACK_S = 2.0 * slack()
 REACH_S = 20.0 * slack()
-SAMPLE = os.environ.get("HASP_CRASH_POINTS") or ("18" if slack() == 1.0 else "8")
+SAMPLE = os.environ.get("HASP_CRASH_POINTS") or ("13" if slack() == 1.0 else "8")
 REFUSED = "the pack ended the process that read it"
 # Few calls but those of the flow: heartbeats make time durable.
 CONFIG = "[link]\nheartbeat_s = 100\n"

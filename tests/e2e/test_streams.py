@@ -10,7 +10,9 @@ from harness.waiting import slack, until
 from harness.websocket import BINARY, CLOSE, PING, PONG, Refused, WebSocket
 
 MIB = 1 << 20
-BIG = 200 * MIB
+# A sanitizer slows each byte down, and what it finds it finds in the first of them.
+BLOCKS = 200 if slack() == 1.0 else 40
+BIG = BLOCKS * MIB
 ABOVE_IDLE_KB = int(32 * 1024 * slack())
 KEPT_S = 60  # an unused connection to an app or a tier (upstream_idle_ms)
 KEPT_FDS = 24  # of connections that wait for reuse after a test with one client
@@ -52,7 +54,7 @@ class Streams(TreeCase):
                 peak = {name: max(peak[name], kb) for name, kb in self.memory(pids).items()}
         connection.close()
         self.assertEqual(got, BIG)
-        self.assertEqual(digest.hexdigest(), hashlib.sha256(BLOCK * 200).hexdigest())
+        self.assertEqual(digest.hexdigest(), hashlib.sha256(BLOCK * BLOCKS).hexdigest())
         self.check_memory(idle, peak)
 
     def test_200_mb_go_up_within_32_mb_above_idle_at_every_tier(self):
@@ -61,7 +63,7 @@ class Streams(TreeCase):
         peak = dict(idle)
 
         def body():
-            for part in range(200):
+            for part in range(BLOCKS):
                 if part % 16 == 0:
                     for name, kb in self.memory(pids).items():
                         peak[name] = max(peak[name], kb)
@@ -69,7 +71,7 @@ class Streams(TreeCase):
 
         seen = self.tree.bottom.browser().request("PUT", "/apps/echo/up", body=body(),
                                                   headers={"Content-Length": str(BIG)}).json()
-        self.assertEqual((seen["size"], seen["sha256"]), (BIG, hashlib.sha256(BLOCK * 200).hexdigest()))
+        self.assertEqual((seen["size"], seen["sha256"]), (BIG, hashlib.sha256(BLOCK * BLOCKS).hexdigest()))
         self.check_memory(idle, peak)
 
     def test_100_mb_come_up_from_a_child_within_32_mb_above_idle_at_every_tier(self):

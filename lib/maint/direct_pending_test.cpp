@@ -68,15 +68,50 @@ TEST_F(Pending, TheProbesWordEndsAPauseAndEndsItself) {
     EXPECT_FALSE(pending.does_reach(sid, url));
 }
 
-TEST_F(Pending, TheOldestGiveWayWhenThereAreTooMany) {
-    const std::string oldest = pending.set_out(sid, journey());
-    std::string newest;
-    for (std::size_t i = 0; i < direct_pending_max; ++i) {
-        newest = pending.set_out(other, journey());
+TEST_F(Pending, WhoComesBackLateIsLedOnAllTheSame) {
+    const std::string state = pending.set_out(sid, journey());
+    clock.advance_us(direct_return_us);
+    EXPECT_TRUE(pending.paused(sid, url));
+    EXPECT_TRUE(pending.come_back(sid, state));
+}
+
+TEST_F(Pending, OneSessionCannotTakeThePlacesOfOthers) {
+    for (std::size_t i = 0; i < direct_pending_max_each; ++i) {
+        EXPECT_NE(pending.set_out(other, journey()), "");
     }
-    EXPECT_FALSE(pending.come_back(sid, oldest));
-    EXPECT_TRUE(pending.come_back(other, newest));
-    EXPECT_FALSE(pending.paused(sid, url)) << "that says nothing of the browser";
+    EXPECT_EQ(pending.set_out(other, journey()), "");
+    const std::string state = pending.set_out(sid, journey());
+    EXPECT_TRUE(pending.come_back(sid, state));
+    EXPECT_FALSE(pending.paused(other, url)) << "that says nothing of the browser";
+}
+
+TEST_F(Pending, BeyondThePlacesThereAreNobodyIsSent) {
+    for (std::size_t i = 0; i < direct_pending_max; ++i) {
+        EXPECT_NE(pending.set_out("s" + std::to_string(i), journey()), "");
+    }
+    EXPECT_EQ(pending.set_out(sid, journey()), "");
+    clock.advance_us(direct_pending_us);
+    EXPECT_NE(pending.set_out(sid, journey()), "");
+}
+
+TEST_F(Pending, WhoIsNeverLetInThereIsNotSentForAWhile) {
+    for (std::size_t i = 0; i < direct_entries_max; ++i) {
+        EXPECT_TRUE(pending.goes(sid, "wiki", url));
+    }
+    EXPECT_FALSE(pending.goes(sid, "wiki", url));
+    EXPECT_TRUE(pending.paused(sid, url));
+    EXPECT_TRUE(pending.goes(other, "wiki", url));
+    clock.advance_us(direct_entries_us);
+    EXPECT_TRUE(pending.goes(sid, "wiki", url));
+}
+
+TEST_F(Pending, WhereNobodySaidHowToGoItIsTriedAgainSoon) {
+    pending.reaches(sid, url);
+    pending.rest(sid, url);
+    EXPECT_TRUE(pending.paused(sid, url));
+    clock.advance_us(direct_rest_us);
+    EXPECT_FALSE(pending.paused(sid, url));
+    EXPECT_TRUE(pending.does_reach(sid, url));
 }
 
 } // namespace

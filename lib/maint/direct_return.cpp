@@ -85,25 +85,33 @@ void DirectReturn::begin(const Asked& asked, const To& done) {
     const DirectFacts& direct = app->direct;
     const std::string there = origin_of(direct.url, asked.app);
     if (!target_fits(asked.target) || !is_origin(asked.origin) ||
-        !scheme_fits(asked.origin, there) || pending_.paused(asked.sid, direct.url) ||
+        !is_own_host(asked.origin, *app) || !scheme_fits(asked.origin, there) ||
+        pending_.paused(asked.sid, direct.url) ||
         !(in_networks(direct, asked.client) || pending_.does_reach(asked.sid, direct.url))) {
         done(nowhere);
         return;
     }
     const std::string state = pending_.set_out(
         asked.sid, {asked.app, direct.url, asked.origin, asked.target, asked.back});
-    ask_parent({{"t", "direct.pass"},
-                {"sid", asked.sid},
-                {"app", asked.app},
-                {"origin", asked.origin},
-                {"state", state}},
-               "pass", [this, sid = asked.sid, state, there, done](Result<std::string> pass) {
-                   if (!pass.ok()) {
-                       pending_.forget(sid, state);
-                   }
-                   done(pass.ok() ? Result<std::string>(there + "/hasp/direct/begin?pass=" + *pass)
-                                  : pass);
-               });
+    if (state.empty()) {
+        done(nowhere);
+        return;
+    }
+    ask_parent(
+        {{"t", "direct.pass"},
+         {"sid", asked.sid},
+         {"app", asked.app},
+         {"origin", asked.origin},
+         {"state", state}},
+        "pass",
+        [this, sid = asked.sid, url = direct.url, state, there, done](Result<std::string> pass) {
+            if (!pass.ok()) {
+                pending_.forget(sid, state);
+                pending_.rest(sid, url);
+            }
+            done(pass.ok() ? Result<std::string>(there + "/hasp/direct/begin?pass=" + *pass)
+                           : pass);
+        });
 }
 
 void DirectReturn::back(const std::string& sid, const std::string& origin, const std::string& state,
@@ -122,6 +130,8 @@ void DirectReturn::back(const std::string& sid, const std::string& origin, const
                "ticket", [this, sid, journey = *journey, done](const Result<std::string>& ticket) {
                    if (!ticket.ok()) {
                        pending_.pause(sid, journey.url); // or it would be sent round and round
+                   }
+                   if (!ticket.ok() || !pending_.goes(sid, journey.app, journey.url)) {
                        done(journey.origin + journey.back);
                        return;
                    }
@@ -204,9 +214,52 @@ bool DirectReturn::may(const signon::Identity& who, const std::string& app, bool
 }
 
 // Of an app that is served here and may be reached directly; empty: it is not, or may not.
-std::string DirectReturn::own_origin(const std::string& app) const {
+std::string DirectReturn::own_origin(const std::string& app, bool also_ended) const {
     const DirectFacts direct = world_.apps.direct_of(app);
-    return direct.url.empty() || world_.apps.ended(app) ? "" : origin_of(direct.url, app);
+    return direct.url.empty() || (!also_ended && world_.apps.ended(app))
+               ? ""
+               : origin_of(direct.url, app);
+}
+
+bool DirectReturn::is_door(const std::string& origin) const {
+    const std::string& url = world_.config.web.direct_url;
+    const std::size_t mark = url.find("{app}");
+    if (mark == std::string::npos) {
+        return false;
+    }
+    const std::string asked = plain_origin(origin);
+    const std::string whole = plain_origin(url);
+    const std::string_view tail = std::string_view(whole).substr(mark + 5);
+    return asked.size() > mark + tail.size() && asked.compare(0, mark, whole, 0, mark) == 0 &&
+           asked.ends_with(tail);
+}
+
+// A name by which users are known to reach this tier. Any other that a request gives may be its
+// sender's own, who would have somebody else's browser come back there.
+bool DirectReturn::is_own_host(const std::string& origin, const AppFacts& app) const {
+    const auto authority =
+        net::parse_authority(std::string_view(origin).substr(origin.find("://") + 3));
+    const std::string host = authority ? to_lower(authority->host) : "";
+    const auto is_listed = [&host](const std::vector<std::string>& names) {
+        return std::any_of(names.begin(), names.end(),
+                           [&](const std::string& one) { return to_lower(one) == host; });
+    };
+    const std::string& pattern = world_.config.web.app_host;
+    const std::size_t dot = pattern.find('.');
+    const bool beside_apps = world_.config.web.portal_hosts.empty() && dot != std::string::npos &&
+                             host == to_lower(pattern.substr(dot + 1));
+    return !host.empty() &&
+           (beside_apps || is_listed(world_.config.web.portal_hosts) || is_listed(app.hosts) ||
+            (!pattern.empty() && host == to_lower(origin_of(pattern, app.name))));
+}
+
+bool DirectReturn::may_have_a_ticket(const std::string& child) {
+    Given& given = tickets_[child];
+    const std::int64_t now_us = world_.clock.boot_us();
+    if (now_us - given.since_us >= signon::direct_life_us) {
+        given = {now_us, 0};
+    }
+    return ++given.count <= direct_tickets_max;
 }
 
 bool DirectReturn::is_open_here(const std::string& app) const {
@@ -270,6 +323,9 @@ Result<Message> DirectReturn::seal(const std::string& child, const signon::Ident
         !is_lower_hex(ticket.nonce, nonce_digits)) {
         return fail(Code::usage, "a ticket for a request that gets none");
     }
+    if (!may_have_a_ticket(child)) {
+        return fail(Code::try_later, "too many go directly at a time");
+    }
     const auto text = seals_.seal(ticket);
     return text.ok() ? Result<Message>(Message{{{"ticket", *text}}, {}})
                      : Result<Message>(text.error());
@@ -308,8 +364,9 @@ void DirectReturn::enter(const Entry& entry, const std::function<void(Result<Ent
             }
             const std::int64_t until_us =
                 world_.clock.wall_us() + world_.config.session.hours * hour_us;
-            done(Entered{ticket.target, seals_.seal(signon::DirectCookie{ticket.child, ticket.sid,
-                                                                         ticket.app, until_us})});
+            done(Entered{ticket.target, seals_.seal(signon::DirectCookie{
+                                            ticket.child, ticket.sid, ticket.app, until_us,
+                                            signon::direct_user_word(ticket.user)})});
         });
 }
 
@@ -317,7 +374,8 @@ void DirectReturn::identify(const std::string& cookie, const std::string& host,
                             const std::function<void(Result<signon::Identity>)>& found) {
     const Error nobody = fail(Code::refused, "no such session");
     const auto opened = seals_.open_cookie(cookie);
-    const std::string own = opened.ok() ? to_lower(own_origin(opened->app)) : "";
+    // What a lease that has ended means for the app, front decides.
+    const std::string own = opened.ok() ? to_lower(own_origin(opened->app, true)) : "";
     const std::size_t at = own.find("://");
     const auto authority =
         net::parse_authority(std::string_view(own).substr(at == std::string::npos ? 0 : at + 3));
@@ -328,9 +386,12 @@ void DirectReturn::identify(const std::string& cookie, const std::string& host,
     world_.people.identify_child(
         opened->child, opened->sid,
         [this, cookie = *opened, nobody, found](Result<signon::Identity> who) {
-            const bool may_enter = who.ok() && may(*who, cookie.app, is_open_here(cookie.app));
-            if (!may_enter) {
-                // Also while the child cannot be asked: the grant that it stood on is gone.
+            if (!who.ok()) {
+                found(who.error()); // whether to ask again later is in it
+                return;
+            }
+            if (signon::direct_user_word(who->user) != cookie.user ||
+                !may(*who, cookie.app, is_open_here(cookie.app))) {
                 found(nobody);
                 return;
             }

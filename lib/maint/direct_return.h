@@ -17,6 +17,7 @@
 
 #include <functional>
 #include <list>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,7 +25,10 @@
 namespace hasp::maint {
 
 // A neighbour that has not answered by then is not waited for: the request is passed on.
-inline constexpr std::int64_t direct_answer_us = second_us;
+// Front waits a second.
+inline constexpr std::int64_t direct_answer_us = 700'000;
+// Tickets that one neighbour gets in a minute: it must not use up what all share.
+inline constexpr std::size_t direct_tickets_max = 2'000;
 
 class DirectReturn {
   public:
@@ -86,6 +90,8 @@ class DirectReturn {
     // Whose cookie is it? As People::identify.
     void identify(const std::string& cookie, const std::string& host,
                   const std::function<void(Result<signon::Identity>)>& found);
+    // Some app of this tier may be reached under it.
+    bool is_door(const std::string& origin) const;
 
     // Gives up waiting for neighbours.
     void tick();
@@ -95,7 +101,9 @@ class DirectReturn {
     void ask_parent(Json question, const char* field, const To& done);
     Result<Message> seal(const std::string& child, const signon::Identity& who, const Json& head);
     bool may(const signon::Identity& who, const std::string& app, bool open) const;
-    std::string own_origin(const std::string& app) const;
+    std::string own_origin(const std::string& app, bool also_ended = false) const;
+    bool is_own_host(const std::string& origin, const AppFacts& app) const;
+    bool may_have_a_ticket(const std::string& child);
     bool is_open_here(const std::string& app) const;
 
     World world_;
@@ -106,6 +114,11 @@ class DirectReturn {
         std::shared_ptr<To> done; // null when it was answered
     };
     std::list<Question> questions_;
+    struct Given {
+        std::int64_t since_us = 0;
+        std::size_t count = 0;
+    };
+    std::map<std::string, Given> tickets_; // by child: of its current minute
 };
 
 } // namespace hasp::maint

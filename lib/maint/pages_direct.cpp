@@ -62,7 +62,8 @@ void Pages::serve_direct(const Request& request, const std::string& path, const 
         direct_back(request, done);
     } else if (path == "/hasp/direct/enter" && reads) {
         direct_enter(request, done);
-    } else if (path == "/hasp/direct/reach" && reads) {
+    } else if (path == "/hasp/direct/reach" && reads &&
+               world_.direct.is_door(origin_of_request(request))) {
         // For scripts of any portal: there is nothing in it but that it was reached.
         done({200,
               {{"content-type", "text/plain; charset=utf-8"},

@@ -20,10 +20,11 @@ constexpr char ticket_kind = 't';
 constexpr char cookie_kind = 'c';
 constexpr std::size_t pass_fields = 3;
 constexpr std::size_t ticket_fields = 7;
-constexpr std::size_t cookie_fields = 3;
+constexpr std::size_t cookie_fields = 4;
 
-// The longest cookie there can be: two names and a sid in raw bytes.
-static_assert((fixed_bytes + 3 * 2 + 2 * name_length_max + 16 + trust::sha256_bytes) * 4 / 3 + 3 <=
+// The longest cookie there can be: two names, a sid and a user's word in raw bytes.
+static_assert((fixed_bytes + 4 * 2 + 2 * name_length_max + 16 + 8 + trust::sha256_bytes) * 4 / 3 +
+                  3 <=
               direct_cookie_bytes_max);
 
 void append_number(std::string& out, std::uint64_t value, int bytes) {
@@ -107,6 +108,10 @@ std::string direct_nonce_hash(std::string_view nonce) {
     return to_hex(sha256(nonce));
 }
 
+std::string direct_user_word(std::string_view user) {
+    return to_hex(sha256(user).substr(0, 8));
+}
+
 DirectSeals::DirectSeals(const Clock& clock, Random& random, std::string_view secret)
     : clock_(clock), random_(random), cookie_key_(hmac_sha256(secret, "hasp direct cookie")) {}
 
@@ -180,7 +185,8 @@ std::string DirectSeals::seal(const DirectCookie& cookie) {
     return sealed(cookie_key_, {cookie_kind,
                                 cookie.until_us,
                                 random_.bytes(direct_id_bytes),
-                                {cookie.child, from_hex(cookie.sid).value_or(""), cookie.app}});
+                                {cookie.child, from_hex(cookie.sid).value_or(""), cookie.app,
+                                 from_hex(cookie.user).value_or("")}});
 }
 
 Result<DirectCookie> DirectSeals::open_cookie(std::string_view text) const {
@@ -191,7 +197,8 @@ Result<DirectCookie> DirectSeals::open_cookie(std::string_view text) const {
         return fail(Code::refused, "no such session");
     }
     auto& f = parsed->fields;
-    return DirectCookie{std::move(f[0]), to_hex(f[1]), std::move(f[2]), parsed->until_us};
+    return DirectCookie{std::move(f[0]), to_hex(f[1]), std::move(f[2]), parsed->until_us,
+                        to_hex(f[3])};
 }
 
 } // namespace hasp::signon

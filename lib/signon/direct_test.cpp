@@ -129,14 +129,16 @@ TEST_F(DirectTest, APassLeadsWhereItWasSealedFor) {
 
 TEST_F(DirectTest, ACookieOutlivesARestartAndEndsByTheWallClock) {
     const std::string longest(name_length_max, 'x');
-    const std::string text =
-        seals.seal(DirectCookie{longest, ticket.sid, longest, clock.wall + 1'000});
+    const std::string text = seals.seal(
+        DirectCookie{longest, ticket.sid, longest, clock.wall + 1'000, direct_user_word("anna")});
     EXPECT_LE(text.size(), direct_cookie_bytes_max);
     DirectSeals again{clock, random, "secret of the tier"};
     const auto cookie = again.open_cookie(text);
     ASSERT_TRUE(cookie);
     EXPECT_EQ(cookie->child, longest);
     EXPECT_EQ(cookie->sid, ticket.sid);
+    EXPECT_EQ(cookie->user, direct_user_word("anna"));
+    EXPECT_NE(cookie->user, direct_user_word("bert"));
     EXPECT_FALSE(DirectSeals(clock, random, "another").open_cookie(text));
     EXPECT_FALSE(seals.open(text));
     clock.wall += 1'000;

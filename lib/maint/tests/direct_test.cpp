@@ -27,13 +27,19 @@ Config serving() {
     return config;
 }
 
+Config local() {
+    Config config = quick();
+    config.web.app_host = "{app}.tokyo.example";
+    return config;
+}
+
 constexpr const char* there = "https://wiki.upper.example";
 
 struct DirectTree : testing::Test {
     Tree tree;
     Node& upper = tree.top("upper", serving());
     Node& center = tree.below(upper, "center", quick());
-    Node& tokyo = tree.below(center, "tokyo", quick());
+    Node& tokyo = tree.below(center, "tokyo", local());
     std::string sid;
 
     void SetUp() override {
@@ -141,6 +147,17 @@ TEST_F(DirectTree, NobodyIsSentWhoMayNotOrCannotGoThere) {
     }
     EXPECT_EQ(ask(sid, "wiki", "/" + std::string(3'000, 'x'))->status, 404);
     EXPECT_EQ(ask(sid)->status, 303);
+}
+
+// The request's host is its sender's word: whoever names his own would have others' browsers come
+// back to him.
+TEST_F(DirectTree, NobodyIsSentFromAHostThatIsNotThisTiers) {
+    for (const char* host : {"evil.example", "tokyo.example.evil.example", "192.0.2.1"}) {
+        EXPECT_NE(ask(sid, "wiki", "/x", {{"host", host}, {"authority", host}})->status, 303)
+            << host;
+    }
+    const char* own = "wiki.tokyo.example";
+    EXPECT_EQ(ask(sid, "wiki", "/x", {{"host", own}, {"authority", own}})->status, 303);
 }
 
 TEST_F(DirectTree, FromHttpsNobodyIsLedToHttp) {

@@ -52,10 +52,14 @@ struct DirectCookie {
     std::string sid;
     std::string app;
     std::int64_t until_us = 0; // wall clock
+    std::string user;          // direct_user_word(): the neighbour may give the session to another
 };
 
 // 64 hex digits: names a nonce without telling it.
 std::string direct_nonce_hash(std::string_view nonce);
+
+// 16 hex digits that tell a user from others; his name would be too long for a cookie.
+std::string direct_user_word(std::string_view user);
 
 class DirectSeals {
   public:

@@ -8,6 +8,8 @@
 #include "x509.h"
 
 #include <algorithm>
+#include <array>
+#include <openssl/x509v3.h>
 
 namespace hasp::trust {
 
@@ -50,6 +52,16 @@ Status check_card(const PeerCard& card) {
         return fail(Code::usage, "a peer's line needs a tier, and a root certificate that fits");
     }
     return {};
+}
+
+bool is_named_by_its_key(X509* root) {
+    const ASN1_OCTET_STRING* id = X509_get0_subject_key_id(root);
+    std::array<unsigned char, EVP_MAX_MD_SIZE> hash{};
+    unsigned size = 0;
+    return id != nullptr && X509_pubkey_digest(root, EVP_sha1(), hash.data(), &size) == 1 &&
+           std::string_view(reinterpret_cast<const char*>(ASN1_STRING_get0_data(id)),
+                            static_cast<std::size_t>(ASN1_STRING_length(id))) ==
+               std::string_view(reinterpret_cast<const char*>(hash.data()), size);
 }
 
 Error card_altered() {
@@ -133,6 +145,10 @@ Result<std::string> realm_id_of(const PeerCard& card, std::int64_t now_us) {
         return authorities.error();
     }
     const TierName& top = authorities->front().name;
+    if (!is_named_by_its_key(root->get())) {
+        return fail(Code::refused, "the root certificate in the peer's line does not name its own "
+                                   "key, so that it could be taken for another");
+    }
     if (!card.name.is_in_subtree(top) ||
         (card.name == top && !(card.key == authorities->front().key))) {
         return fail(Code::refused, "the root certificate in the peer's line is that of " +
@@ -140,6 +156,15 @@ Result<std::string> realm_id_of(const PeerCard& card, std::int64_t now_us) {
                                        card.name.text());
     }
     return realm_id;
+}
+
+bool same_root_name(std::string_view root_der, std::string_view other_root_der) {
+    const Result<detail::Cert> one = detail::parse(root_der);
+    const Result<detail::Cert> other = detail::parse(other_root_der);
+    return one && other &&
+           X509_NAME_cmp(X509_get_subject_name(one->get()), X509_get_subject_name(other->get())) ==
+               0 &&
+           EVP_PKEY_eq(X509_get0_pubkey(one->get()), X509_get0_pubkey(other->get())) != 1;
 }
 
 Result<std::string> sign_assertion(const AssertionParties& parties, const std::string& user,

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "test_realm.h"
 #include "trust/hash.h"
+#include "x509.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -167,6 +168,46 @@ TEST_F(Cards, ARootVouchesForItsOwnRealmAloneAndATopForItsOwnKey) {
     other.key = signer.public_key();
     EXPECT_EQ(realm_id_of(other, now_us).error().code, Code::refused);
     EXPECT_EQ(realm_id_of(card(1), now_us + 2 * testing::year_us).error().code, Code::refused);
+}
+
+// As `root`, with another subject key identifier.
+std::string renamed(const std::string& root, const SigningKey& key, const std::string& id) {
+    const detail::Cert cert = std::move(*detail::parse(root));
+    for (const int nid : {NID_subject_key_identifier, NID_authority_key_identifier}) {
+        X509_EXTENSION_free(X509_delete_ext(cert.get(), X509_get_ext_by_NID(cert.get(), nid, -1)));
+    }
+    if (!id.empty()) {
+        const detail::Owned<ASN1_OCTET_STRING, ASN1_OCTET_STRING_free> octets(
+            ASN1_OCTET_STRING_new());
+        ASN1_OCTET_STRING_set(octets.get(), detail::data_of(id), static_cast<int>(id.size()));
+        X509_add1_ext_i2d(cert.get(), NID_subject_key_identifier, octets.get(), 0,
+                          X509V3_ADD_DEFAULT);
+    }
+    X509_sign(cert.get(), key.handle().pkey.get(), nullptr);
+    std::string der(static_cast<std::size_t>(i2d_X509(cert.get(), nullptr)), '\0');
+    auto* out = reinterpret_cast<unsigned char*>(der.data());
+    i2d_X509(cert.get(), &out);
+    return der;
+}
+
+TEST_F(Cards, ARootWhoseKeyIdentifierIsNotItsKeysIsRefused) {
+    const PeerCard good = card(1);
+    for (const std::string& id : {std::string(), std::string(20, 'x')}) {
+        const std::string root = renamed(good.root_der, realm_.tiers[0].key, id);
+        const auto other = make_peer_card(good.addresses, good.name, root, good.key);
+        ASSERT_TRUE(other.ok()) << other.error().message;
+        EXPECT_THAT(realm_id_of(*other, now_us).error().message, HasSubstr("own key")) << id;
+    }
+}
+
+TEST_F(Cards, RootsOfOneNameAndDifferentKeysAreTold) {
+    const Realm twin({"top"}, 2);
+    const Realm other({"top"}, 2, "labs");
+    const std::string& mine = realm_.tiers[0].ca_der;
+    EXPECT_TRUE(same_root_name(mine, twin.tiers[0].ca_der));
+    EXPECT_FALSE(same_root_name(mine, mine));
+    EXPECT_FALSE(same_root_name(mine, other.tiers[0].ca_der));
+    EXPECT_FALSE(same_root_name(mine, "no certificate"));
 }
 
 TEST_F(Cards, APeersCertificateIsAcceptedForItsOwnNameUnderItsOwnRoot) {

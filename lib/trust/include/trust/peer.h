@@ -37,8 +37,12 @@ Result<PeerCard> make_peer_card(std::vector<std::string> addresses, const TierNa
 // altered on the way.
 Result<PeerCard> parse_peer_card(std::string_view text);
 // The realm's id (32 raw bytes) by the card's root. Code::refused unless that is the root of the
-// realm that the card's name is in, and holds at `now_us`.
+// realm that the card's name is in, holds at `now_us`, and has its key's SHA-1 as its subject key
+// identifier (RFC 5280 §4.2.1.2, method 1): by that a verifier tells roots of one name apart.
 Result<std::string> realm_id_of(const PeerCard& card, std::int64_t now_us);
+// Whether the two roots have one subject and different keys, so that a verifier that trusts both
+// may take one for the other. False when one is no certificate.
+bool same_root_name(std::string_view root_der, std::string_view other_root_der);
 
 // For how long an assertion is signed. Its issuer's front uses it for the first half, so that the
 // two clocks may differ by the other.

@@ -151,6 +151,12 @@ void Core::remove_server_conn(ServerConn& conn) {
     conns.erase(conn.place);
 }
 
+std::size_t Core::conns_of_peer(const std::string& peer) const {
+    return static_cast<std::size_t>(std::count_if(conns.begin(), conns.end(), [&](const auto& one) {
+        return one->from() == From::peer && one->peer() == peer;
+    }));
+}
+
 void Core::begin_http2(ServerConn& conn) {
     // The address stays counted, for the connection that goes on.
     conn.counted = false;

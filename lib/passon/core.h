@@ -71,6 +71,8 @@ class Core {
     // Accepted or reversed connections.
     void add_server_conn(std::unique_ptr<ServerConn> conn);
     void remove_server_conn(ServerConn& conn);
+    // Connections that this peer has opened and that have shown its name.
+    std::size_t conns_of_peer(const std::string& peer) const;
     // One more connection of a user at this address; false: a limit is reached, and nothing is
     // counted.
     bool count(const net::Address& peer);

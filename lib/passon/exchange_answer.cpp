@@ -39,6 +39,24 @@ Notice notice_of(std::string_view word) {
     return Notice::bad_answer;
 }
 
+// Of a peer these would send our user to log in, or blame him or this tier; it has no say in that.
+Notice peers_notice(Notice said) {
+    switch (said) {
+    case Notice::log_in:
+    case Notice::guessing:
+    case Notice::forbidden:
+    case Notice::keeper:
+        return Notice::bad_answer;
+    default:
+        return said;
+    }
+}
+
+// These reach beyond the answer: into other paths of the origin, and into what the browser keeps.
+bool reaches_beyond(std::string_view name) {
+    return iequals(name, "service-worker-allowed") || iequals(name, "clear-site-data");
+}
+
 } // namespace
 
 void Exchange::on_up_ready() {
@@ -170,6 +188,7 @@ bool Exchange::passes_trailer(std::string_view name) const {
 // The fields of an answer, also of an interim one, as the user may see them.
 void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& answer) {
     const bool here = verdict_ == registry::Verdict::here;
+    const bool aside = verdict_ == registry::Verdict::peer;
     const bool nominates = answer.headers.has(net::Name::connection);
     for (const net::Header& field : answer.headers) {
         if (nominates && net::list_has(answer.headers, net::Name::connection, field.name)) {
@@ -206,7 +225,8 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
             }
             break;
         case net::Name::other:
-            if (field.name.size() > 5 && iequals(field.name.substr(0, 5), "hasp-")) {
+            if ((field.name.size() > 5 && iequals(field.name.substr(0, 5), "hasp-")) ||
+                (aside && reaches_beyond(field.name))) {
                 continue;
             }
             break;
@@ -296,8 +316,10 @@ void Exchange::relay_answer(std::size_t head_bytes) {
     if (from_tier) {
         peer_answers();
         if (const net::Header* word = answer.headers.find(link_notice)) {
-            const Notice what = notice_of(word->value);
-            const net::Header* given = answer.headers.find(link_notice_text);
+            const bool aside = verdict_ == registry::Verdict::peer;
+            const Notice said = notice_of(word->value);
+            const Notice what = aside ? peers_notice(said) : said;
+            const net::Header* given = aside ? nullptr : answer.headers.find(link_notice_text);
             const std::string detail = given == nullptr
                                            ? std::string()
                                            : percent_decode(given->value).value_or(std::string());

@@ -95,9 +95,12 @@ void Exchange::notice(Notice what, std::string_view detail) {
         }
     }
     if (down_->from() != From::user) {
-        const std::string note = header_encode(detail);
-        answer_own(known.status, {{link_notice, known.word}, {link_notice_text, note}}, plain_type,
-                   "");
+        // How things stand inside is no peer's business.
+        const std::string note =
+            down_->from() == From::peer ? std::string() : header_encode(detail);
+        answer_own(known.status,
+                   {{link_notice, known.word}, {note.empty() ? "" : link_notice_text, note}},
+                   plain_type, "");
         return;
     }
     if (what == Notice::log_in) {

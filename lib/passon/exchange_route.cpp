@@ -83,8 +83,10 @@ bool Exchange::read_link_fields() {
     host_ = keep(parsed->host, true);
     app_name_ = keep(app->value);
     mount_ = keep(mount);
-    client_ = keep(value(link_client));
-    sid_ = keep(value(link_session));
+    // A peer speaks for its users by assertions alone; what else it says of them is not believed.
+    const bool beside = down_->from() == From::peer;
+    client_ = beside ? std::string_view(down_->address()) : keep(value(link_client));
+    sid_ = beside ? std::string_view{} : keep(value(link_session));
     if (const auto left = parse_u64(value(link_deadline)); left && *left > 0) {
         deadline_ms_ = core_.now_ms() +
                        std::min<std::int64_t>(
@@ -378,7 +380,10 @@ void Exchange::on_who(WhoQuestion::Kind kind, const std::string& scope, const st
     if (who_ && trusted_us_ >= who_->identity->until_us) {
         who_.reset();
     }
-    core_.remember(kind, scope, secret, who_);
+    // A peer could send one wrong assertion after the other, and push out all who are known.
+    if (who_ || kind != WhoQuestion::Kind::peer) {
+        core_.remember(kind, scope, secret, who_);
+    }
     by_credential_ =
         who_ && (kind == WhoQuestion::Kind::bearer || kind == WhoQuestion::Kind::basic);
     route();

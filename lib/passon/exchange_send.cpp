@@ -229,9 +229,10 @@ bool Exchange::write_request_head(std::string_view& text) {
         filter_cookies(core_.text, field->value, false);
         parsed_if_any(out, "Cookie", core_.text);
     }
+    // To a peer none at all: it may be a password or a token of this realm's.
     if (const net::Header* given = head.headers.find(net::Name::authorization);
-        given != nullptr && !by_credential_ && !nominated.has("authorization") &&
-        !(here && replaces_request("authorization"))) {
+        given != nullptr && !by_credential_ && verdict_ != Verdict::peer &&
+        !nominated.has("authorization") && !(here && replaces_request("authorization"))) {
         out.copy(*given);
     }
     // RFC 9110 §7.6.3: behind the entries of others, which were copied.

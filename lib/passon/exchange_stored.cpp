@@ -176,9 +176,9 @@ void Exchange::tell_cache_status(net::HeadWriter& out) const {
     out.block("\r\n");
 }
 
-// To a tier below, for its own cache.
+// To a neighbour, for its own cache; not to a peer, which keeps nothing of what is here.
 void Exchange::tell_link_cache(net::HeadWriter& out) const {
-    if (down_->from() == From::user) {
+    if (down_->from() == From::user || down_->from() == From::peer) {
         return;
     }
     const CacheUse& use = cached_;

@@ -73,6 +73,14 @@ void ServerConn::on_open(net::Conn& conn) {
         }
         peer_ = std::move(*name);
         from_ = is_peer_name(peer_) ? From::peer : From::child;
+        if (from_ == From::peer &&
+            core_.conns_of_peer(peer_) > core_.settings.connections_a_peer_max) {
+            ++core_.counters.refused_connections;
+            core_.parts.log.warn("link.refused", "the peer has too many connections here",
+                                 {{"peer", peer_}, {"address", address_}});
+            close();
+            return;
+        }
     }
     if (from_ == From::user && conn.alpn() == "h2") {
         core_.begin_http2(*this);

@@ -29,6 +29,10 @@ void FakeKeeper::ask_who(WhoQuestion question, std::function<void(WhoAnswer)> an
     if (silent) {
         return;
     }
+    if (on_who) {
+        answer(on_who(question));
+        return;
+    }
     constexpr const char* kinds[] = {"cookie:", "bearer:", "basic:", "link:", "peer:"};
     std::string key = kinds[static_cast<int>(question.kind)];
     if (question.kind == WhoQuestion::Kind::link || question.kind == WhoQuestion::Kind::peer) {

@@ -46,6 +46,7 @@ class FakeKeeper final : public KeeperPort {
     std::atomic<int> page_questions{0};
     std::atomic<int> who_questions{0};
     std::atomic<int> start_questions{0};
+    std::function<WhoAnswer(const WhoQuestion&)> on_who; // in place of the table
     std::function<Result<AssertionAnswer>(const AssertionQuestion&)> on_assertion;
     std::atomic<int> assertion_questions{0};
 

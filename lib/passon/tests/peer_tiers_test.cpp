@@ -107,11 +107,47 @@ TEST_F(PeerTiers, WhatAPeerHoldsIsServedByItToTheUsersOfThisTierAndOfThoseBelow)
 }
 
 TEST_F(PeerTiers, ThePeerIsToldNeitherTheSessionNorTheAddressNorMoreThanTheUsersName) {
-    const Answer answer = books(east_);
+    Settings behind_a_proxy;
+    behind_a_proxy.proxies_say = ProxySays::x_forwarded;
+    ASSERT_TRUE(behind_a_proxy.proxies.add("127.0.0.1").ok());
+    east_.on_loop([&](Engine& engine) { engine.set_settings(behind_a_proxy); });
+    const Answer answer = books(east_, session_cookie + "X-Forwarded-For: 203.0.113.7\r\n");
     ASSERT_EQ(answer.status, 200);
     EXPECT_THAT(answer.body, Not(HasSubstr("hasp-")));
-    EXPECT_THAT(answer.body, Not(HasSubstr("X-Forwarded-For")));
+    EXPECT_THAT(answer.body, Not(HasSubstr("203.0.113.7")));
+    EXPECT_THAT(answer.body, HasSubstr("X-Forwarded-For: 127.0.0.1")) << "of the peer";
+    EXPECT_THAT(east_.access_log(), HasSubstr("203.0.113.7"));
+    EXPECT_THAT(west_.access_log(), Not(HasSubstr("203.0.113.7")));
     EXPECT_THAT(west_.access_log(), Not(HasSubstr(mias_sid)));
+}
+
+TEST_F(PeerTiers, APasswordOrTokenBesideTheSessionDoesNotReachThePeer) {
+    const Answer answer = books(east_, session_cookie + "Authorization: Basic bWlhOmE=\r\n");
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_THAT(answer.body, Not(HasSubstr("Authorization")));
+}
+
+TEST_F(PeerTiers, APeerIsNotToldWhyAnAppOfOursCannotBeReached) {
+    west_.spec.apps.clear();
+    west_.add_upstream("books", 1, registry::Access::users);
+    west_.publish();
+    const Answer there = Client(west_.port()).get("/apps/books/shelf", session_cookie);
+    EXPECT_EQ(there.status, 503);
+    EXPECT_THAT(there.body, HasSubstr("127.0.0.1"));
+    const Answer aside = books(east_);
+    EXPECT_EQ(aside.status, 503);
+    EXPECT_THAT(aside.body, Not(HasSubstr("127.0.0.1")));
+}
+
+TEST_F(PeerTiers, APeerCannotSayThatOurUserGuessesOrThatOurKeeperIsAway) {
+    for (const Code code : {Code::try_later, Code::failed}) {
+        west_.keeper.on_who = [code](const WhoQuestion&) -> WhoAnswer {
+            return fail(code, "what the west says");
+        };
+        const Answer answer = books(east_);
+        EXPECT_EQ(answer.status, 502);
+        EXPECT_THAT(answer.body, Not(HasSubstr("what the west says")));
+    }
 }
 
 TEST_F(PeerTiers, AHundredRequestsAskEachKeeperOnce) {
@@ -138,6 +174,7 @@ TEST_F(PeerTiers, AnAssertionThatThePeersKeeperDoesNotAcceptIsAnswered404) {
     };
     EXPECT_EQ(books(east_).status, 404);
     EXPECT_EQ(backend_.connections, 0);
+    EXPECT_EQ(west_.counters().identities, 0U) << "nor does it push out those who are known";
 }
 
 TEST_F(PeerTiers, AnAssertionIsGoodForItsAppAloneAndAnOpenAppIsNotOpenToPeers) {
@@ -228,6 +265,28 @@ TEST_F(PeerTiers, APeerGetsNoControlStreamAndSoParksNoConnection) {
     EXPECT_EQ(west_.counters().parked, 0U);
 }
 
+class PeerPages : public PeerTiers {
+  protected:
+    PeerPages()
+        : PeerTiers([](Backend::Peer& peer) {
+              std::string head;
+              while (peer.head(head)) {
+                  peer.send("HTTP/1.1 200 OK\r\nService-Worker-Allowed: /\r\nClear-Site-Data: "
+                            "\"*\"\r\nX-Own: kept\r\nContent-Length: 2\r\n\r\nok");
+              }
+          }) {}
+};
+
+TEST_F(PeerPages, APeersAnswerReachesIntoNoOtherPathAndClearsNothingInTheBrowser) {
+    const Answer own = Client(west_.port()).get("/apps/books/shelf", session_cookie);
+    EXPECT_EQ(own.header("service-worker-allowed"), "/");
+    const Answer aside = books(east_);
+    ASSERT_EQ(aside.status, 200);
+    EXPECT_EQ(aside.header("x-own"), "kept");
+    EXPECT_EQ(aside.header("service-worker-allowed"), "");
+    EXPECT_EQ(aside.header("clear-site-data"), "");
+}
+
 class PeerSockets : public PeerTiers {
   protected:
     PeerSockets()
@@ -253,6 +312,21 @@ TEST_F(PeerSockets, AWebSocketGoesToThePeerAndEndsWhenThePeerIsRemoved) {
     EXPECT_EQ(west_.counters().tunnels, 1U);
     know(west_, {});
     EXPECT_TRUE(client.closed());
+}
+
+TEST_F(PeerSockets, APeerHasNoMoreConnectionsThanItsShare) {
+    Settings few;
+    few.connections_a_peer_max = 1;
+    west_.on_loop([&](Engine& engine) { engine.set_settings(few); });
+    const std::string live = "GET /apps/books/live HTTP/1.1\r\nHost: localhost\r\n" +
+                             session_cookie + websocket_lines + "\r\n";
+    Client first(east_.port());
+    first.send(live);
+    EXPECT_EQ(first.read(true).status, 101);
+    Client second(east_.port());
+    second.send(live);
+    EXPECT_EQ(second.read().status, 503);
+    EXPECT_EQ(west_.counters().refused_connections, 1U);
 }
 
 } // namespace

@@ -33,6 +33,7 @@ struct Settings {
     // Limits of the engine (one per loop).
     std::size_t connections_max = 20'000;
     std::size_t connections_an_address_max = 2'000; // loopback is not counted
+    std::size_t connections_a_peer_max = 1'000;     // that a center beside this one opens
     std::size_t identities_max = 50'000;            // cached; the least recently used goes first
     std::size_t idle_an_endpoint_max = 256;         // upstream connections kept for reuse
     std::size_t waiting_an_endpoint_max = 1'024; // requests that wait for a connection or a start

@@ -4,7 +4,7 @@ _hasp() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case "${path:+$path }$word" in
-        'init'|'serve'|'relay'|'status'|'sync'|'doctor'|'names'|'push-app'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'app'|'app add'|'app list'|'app remove'|'app releases'|'app rollback'|'app allow'|'app key'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease extend'|'lease sign'|'ca'|'ca show'|'ca export'|'ca renew'|'why'|'offline-report'|'bill'|'bill tariff'|'bill tariff set'|'bill tariff check'|'bill tariff show'|'bill close'|'bill show'|'bill verify'|'config'|'config check') path=${path:+$path }$word ;;
+        'init'|'serve'|'relay'|'status'|'sync'|'doctor'|'names'|'push-app'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'peer'|'peer export'|'peer add'|'peer list'|'peer remove'|'app'|'app add'|'app list'|'app remove'|'app releases'|'app rollback'|'app allow'|'app key'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease extend'|'lease sign'|'ca'|'ca show'|'ca export'|'ca renew'|'why'|'offline-report'|'reload'|'restart'|'bill'|'bill tariff'|'bill tariff set'|'bill tariff check'|'bill tariff show'|'bill close'|'bill show'|'bill verify'|'config'|'config check') path=${path:+$path }$word ;;
         esac
     done
     COMPREPLY=()
@@ -37,6 +37,10 @@ _hasp() {
     'local invite:--address') return ;;
     'local invite:--hours') return ;;
     'local allow:--group') return ;;
+    'peer export:--address') return ;;
+    'peer add:--from') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    'peer add:--use') return ;;
+    'peer add:--offer') return ;;
     'app add:--to') return ;;
     'app add:--home') return ;;
     'app remove:--from') return ;;
@@ -67,7 +71,7 @@ _hasp() {
     esac
     local words= files=
     case "$path" in
-    '') words='init serve relay status sync doctor names push-app local app user token lease ca why offline-report bill config --state --json --quiet --help' ;;
+    '') words='init serve relay status sync doctor names push-app local peer app user token lease ca why offline-report reload restart bill config --state --json --quiet --help' ;;
     'init') words='--realm --name --operator --password-file --listen --link-listen --link-address --state --json --quiet --help' ;;
     'serve') words='--config --state --json --quiet --help' ;;
     'relay') words='--config --join --only-join --state --json --quiet --help' ;;
@@ -82,6 +86,11 @@ _hasp() {
     'local show') words='--state --json --quiet --help' ;;
     'local revoke') words='--state --json --quiet --help' ;;
     'local allow') words='--group --remove --state --json --quiet --help' ;;
+    'peer') words='export add list remove --state --json --quiet --help' ;;
+    'peer export') words='--address --state --json --quiet --help' ;;
+    'peer add') words='--from --use --offer --state --json --quiet --help' ;;
+    'peer list') words='--state --json --quiet --help' ;;
+    'peer remove') words='--state --json --quiet --help' ;;
     'app') words='add list remove releases rollback allow key --state --json --quiet --help' ;;
     'app add') words='--to --home --state --json --quiet --help' files=1 ;;
     'app list') words='--state --json --quiet --help' ;;
@@ -115,6 +124,8 @@ _hasp() {
     'ca renew') words='--use --state --json --quiet --help' ;;
     'why') words='--at --user --state --json --quiet --help' ;;
     'offline-report') words='--state --json --quiet --help' ;;
+    'reload') words='--state --json --quiet --help' ;;
+    'restart') words='--state --json --quiet --help' ;;
     'bill') words='tariff close show verify --state --json --quiet --help' ;;
     'bill tariff') words='set check show --state --json --quiet --help' ;;
     'bill tariff set') words='--dry-run --state --json --quiet --help' files=1 ;;

@@ -1,5 +1,5 @@
 # fish completion for hasp. Made by `hasp help-dump fish`: do not edit.
-set -g __hasp_known 'init' 'serve' 'relay' 'status' 'sync' 'doctor' 'names' 'push-app' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'app' 'app add' 'app list' 'app remove' 'app releases' 'app rollback' 'app allow' 'app key' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease extend' 'lease sign' 'ca' 'ca show' 'ca export' 'ca renew' 'why' 'offline-report' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
+set -g __hasp_known 'init' 'serve' 'relay' 'status' 'sync' 'doctor' 'names' 'push-app' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'peer' 'peer export' 'peer add' 'peer list' 'peer remove' 'app' 'app add' 'app list' 'app remove' 'app releases' 'app rollback' 'app allow' 'app key' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease extend' 'lease sign' 'ca' 'ca show' 'ca export' 'ca renew' 'why' 'offline-report' 'reload' 'restart' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
 function __hasp_at
     set -l route
     for word in (commandline -opc)[2..-1]
@@ -22,6 +22,7 @@ complete -c hasp -n '__hasp_at ""' -a 'doctor' -d 'look for what is wrong with t
 complete -c hasp -n '__hasp_at ""' -a 'names' -d 'print the names that a LAN\'s resolver must know'
 complete -c hasp -n '__hasp_at ""' -a 'push-app' -d 'publish a release of an app from a git repository'
 complete -c hasp -n '__hasp_at ""' -a 'local' -d 'invite, list and revoke the tiers below this one'
+complete -c hasp -n '__hasp_at ""' -a 'peer' -d 'add, list and remove centers beside this one'
 complete -c hasp -n '__hasp_at ""' -a 'app' -d 'install, list and remove apps'
 complete -c hasp -n '__hasp_at ""' -a 'user' -d 'keep accounts, groups and what they may use'
 complete -c hasp -n '__hasp_at ""' -a 'token' -d 'make, list and end tokens for programs'
@@ -29,6 +30,8 @@ complete -c hasp -n '__hasp_at ""' -a 'lease' -d 'show, extend and sign what tie
 complete -c hasp -n '__hasp_at ""' -a 'ca' -d 'show, hand out and renew the authority for browsers'
 complete -c hasp -n '__hasp_at ""' -a 'why' -d 'say why an app is or is not served at a tier'
 complete -c hasp -n '__hasp_at ""' -a 'offline-report' -d 'say what a lost link would mean for a site'
+complete -c hasp -n '__hasp_at ""' -a 'reload' -d 'take over changed settings without a failed request'
+complete -c hasp -n '__hasp_at ""' -a 'restart' -d 'go on with the hasp that is installed now, without a failed request'
 complete -c hasp -n '__hasp_at ""' -a 'bill' -d 'price usage, close periods and show invoices'
 complete -c hasp -n '__hasp_at ""' -a 'config' -d 'check a config file'
 complete -c hasp -n '__hasp_at "init"' -l realm -x -d 'name of the whole tree, for example clinics'
@@ -75,6 +78,14 @@ complete -c hasp -n '__hasp_at "local invite"' -l address -x -d 'where the box f
 complete -c hasp -n '__hasp_at "local invite"' -l hours -x -d 'for how many hours it may be used'
 complete -c hasp -n '__hasp_at "local allow"' -l group -x -d 'a group'
 complete -c hasp -n '__hasp_at "local allow"' -l remove -d 'take off instead of adding'
+complete -c hasp -n '__hasp_at "peer"' -a 'export' -d 'print the line by which another center knows this one'
+complete -c hasp -n '__hasp_at "peer"' -a 'add' -d 'make a center known as a peer, or change what it may do'
+complete -c hasp -n '__hasp_at "peer"' -a 'list' -d 'list the peers'
+complete -c hasp -n '__hasp_at "peer"' -a 'remove' -d 'end what a peer may do, at once'
+complete -c hasp -n '__hasp_at "peer export"' -l address -x -d 'where the other center finds this one (default: addresses under [link] in hasp.toml)'
+complete -c hasp -n '__hasp_at "peer add"' -l from -r -F -d 'its line, from `hasp peer export` there; - is standard input'
+complete -c hasp -n '__hasp_at "peer add"' -l use -x -d 'an app that is asked for there'
+complete -c hasp -n '__hasp_at "peer add"' -l offer -x -d 'an app of this tier that its users may use'
 complete -c hasp -n '__hasp_at "app"' -a 'add' -d 'install an app from a folder'
 complete -c hasp -n '__hasp_at "app"' -a 'list' -d 'list the apps that users of this tier can reach'
 complete -c hasp -n '__hasp_at "app"' -a 'remove' -d 'remove an app'

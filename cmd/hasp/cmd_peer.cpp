@@ -16,6 +16,11 @@ std::string app_words(const std::vector<std::string>& names) {
     return out.empty() ? "nothing" : out;
 }
 
+std::string state_words(const Json& peer) {
+    const std::string state = text_of(peer, "state");
+    return state == "unusable" ? state + ": " + text_of(peer, "reason") : state;
+}
+
 int export_peer(const Args& args, Env& env) {
     return show(args, env,
                 run_at_state(args, env, "peer.export", {{"addresses", args.list("address")}}),
@@ -51,8 +56,8 @@ int list_peers(const Args& args, Env& env) {
         args, env, run_at_state(args, env, "peer.list", Json::object()), [&](const Json& r) {
             std::vector<std::vector<std::string>> rows{{"NAME", "TIER", "STATE", "USES", "OFFERS"}};
             for (const Json& peer : member(r, "peers")) {
-                rows.push_back({text_of(peer, "name"), text_of(peer, "tier"),
-                                text_of(peer, "state"), app_words(texts_of(peer, "asks")),
+                rows.push_back({text_of(peer, "name"), text_of(peer, "tier"), state_words(peer),
+                                app_words(texts_of(peer, "asks")),
                                 app_words(texts_of(peer, "offers"))});
             }
             return listing(args, rows);
@@ -91,6 +96,8 @@ std::vector<Command> peer_commands() {
              "Both centers must add each other. Requests of users of this tier, and of those "
              "below, for an app under --use go to the peer, if neither this tier nor one above or "
              "below holds it; they are accepted there if that peer has the app under its --offer. "
+             "What comes back is shown under the app's own host name alone and never under "
+             "/apps/NAME/, so that --use needs app_host under [web] in hasp.toml. "
              "An app under --offer may be used by whom the peer speaks for, as USER@NAME, if this "
              "tier holds it itself and runs it once for all: a peer's users have no folders "
              "here.\n\nFor a NAME that is known, both lists are replaced, and what is under way "
@@ -116,7 +123,9 @@ std::vector<Command> peer_commands() {
          .run = add_peer},
         {.path = {"peer", "list"},
          .summary = "list the peers",
-         .description = "STATE is what the last request that went there found.",
+         .description = "STATE is what the last request that went there found. A row that this "
+                        "hasp cannot read is \"unusable\", with the reason: add the peer anew with "
+                        "its line, or remove it.",
          .exit_codes = {5, 75},
          .run = list_peers},
         {.path = {"peer", "remove"},

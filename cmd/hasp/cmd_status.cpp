@@ -200,7 +200,9 @@ std::string peers_text(const Json& peers) {
         if (!text_of(peer, "since").empty()) {
             out += " since " + short_time(text_of(peer, "since"));
         }
-        out += ", " + text_of(peer, "tier");
+        if (!text_of(peer, "tier").empty()) {
+            out += ", " + text_of(peer, "tier");
+        }
         if (!text_of(peer, "reason").empty()) {
             out += " (" + text_of(peer, "reason") + ")";
         }

@@ -498,12 +498,13 @@ std::string Apps::child_of(const std::string& app) const {
     return "";
 }
 
-// What a peer's app is like is not known here: only that it is for users.
+// What a peer's app is like is not known here: only that it is for users. Its pages are the peer's
+// and not to be trusted with the portal's origin, here or below: no app_host, no way to it.
 void Apps::asked_at_peers(std::map<std::string, std::vector<std::string>> asked) {
     peers_.clear();
     for (const auto& [peer, names] : asked) {
         for (const std::string& name : names) {
-            peers_[peer].push_back({name, name, "", {}, false, "both", true, peer, "", {}});
+            peers_[peer].push_back({name, name, "", {}, false, "host", true, peer, "", {}});
         }
     }
     touch();

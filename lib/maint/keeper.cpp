@@ -117,11 +117,16 @@ struct Keeper::Impl {
                 options.whole_levels),
           people({store, *accounts, *sessions, *tokens},
                  {ports, links, time, random, log, options.config}, secret, me.has_parent()),
-          peers({ports, clock, time, log, me, store,
+          peers({ports, clock, time, log, me, store, options.config,
                  [this](const std::string& host, std::uint16_t port) {
                      return apps->resolve(host, port);
                  },
-                 [this] { peers_changed(); }}),
+                 [this] { peers_changed(); },
+                 [this] {
+                     if (front_there) {
+                         send_credentials();
+                     }
+                 }}),
           enrolment({clock, random, log, me, store, [this] { send_credentials(); }}),
           web_authority({clock, random, log, options.config, me, options.state + "/keys"}),
           acme({ports, clock, random, log, options.config, me, options.state + "/keys",
@@ -165,9 +170,10 @@ struct Keeper::Impl {
             [this](const std::string& cookie, const std::string& host, const People::Found& found) {
                 direct->identify(cookie, host, found);
             });
-        pages = std::make_unique<Pages>(Pages::World{
-            clock, log, options.config, me, links, people, *apps, enrolment, *sessions, *tokens,
-            *direct, random, parent, [this](const auto&... push) { admin->run_push(push...); }});
+        pages = std::make_unique<Pages>(
+            Pages::World{clock, log, options.config, me, links, people, *apps, peers, enrolment,
+                         *sessions, *tokens, *direct, random, parent,
+                         [this](const auto&... push) { admin->run_push(push...); }});
         explain = std::make_unique<Explain>(Explain::World{
             clock, time, me, store, *accounts, *sessions, links, *apps, *delegation, peers, parent,
             [this] { return to_json(unsent()); }, [this] { return web_certificates->show(); }});

@@ -408,7 +408,14 @@ Pages::Response Pages::portal(const Request& request, const signon::Identity& wh
                                   ? "only for those who logged in before its lease ended"
                                   : "the time for which it was lent is over";
             }
-        } else if (!here) {
+        } else if (const std::string peer = world_.apps.peer_of(app.name); !peer.empty()) {
+            const Json how = world_.peers.json(peer);
+            if (text_of(how, "state") == "down") {
+                tile.state = signon::TileState::unreachable;
+                tile.where = text_of(how, "name");
+                tile.since_us = world_.peers.since_us(peer);
+            }
+        } else {
             const std::string child = world_.apps.child_of(app.name);
             const bool reachable = child.empty() ? parent_up : world_.links.connected(child);
             if (!reachable) {

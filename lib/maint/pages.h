@@ -8,6 +8,7 @@
 #include "json_tools.h"
 #include "links.h"
 #include "maint/config.h"
+#include "peers.h"
 #include "people.h"
 #include "signon/pages.h"
 #include "signon/token_store.h"
@@ -37,6 +38,7 @@ class Pages {
         Links& links;
         People& people;
         Apps& apps;
+        const Peers& peers;
         Enrolment& enrolment;
         signon::SessionStore& sessions;
         signon::TokenStore& tokens;

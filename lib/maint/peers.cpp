@@ -1,9 +1,11 @@
 #include "peers.h"
 
 #include "base/text.h"
+#include "trust/certificate.h"
 #include "trust/hash.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace hasp::maint {
 
@@ -49,16 +51,22 @@ std::string peer_user(const std::string& user, const std::string& peer) {
     return user.substr(0, user_bytes_max - hash.size() - mark.size()) + hash + mark;
 }
 
-Result<Peers::Peer> Peers::read(PeerRow row) const {
+// Judged as of the last moment of the root, so that neither a clock that is still wrong at the
+// start nor a root that is over makes a row another one than it was.
+Result<Peers::Peer> Peers::read(const PeerRow& row) const {
     auto card = trust::parse_peer_card(row.card);
     if (!card.ok()) {
         return card.error();
     }
-    auto realm_id = trust::realm_id_of(*card, world_.time.wall_us());
+    const auto end_us = trust::certificate_end_us(card->root_der);
+    if (!end_us.ok()) {
+        return end_us.error();
+    }
+    auto realm_id = trust::realm_id_of(*card, *end_us - second_us);
     if (!realm_id.ok()) {
         return realm_id.error();
     }
-    return Peer{std::move(row), *std::move(card), *std::move(realm_id), false, false, 0, {}};
+    return Peer{row, *std::move(card), *std::move(realm_id), false, false, 0, {}};
 }
 
 Status Peers::load() {
@@ -68,9 +76,10 @@ Status Peers::load() {
     }
     for (PeerRow& row : *rows) {
         const std::string name = row.name;
-        auto peer = read(std::move(row));
+        auto peer = read(row);
         if (!peer.ok()) {
             world_.log.error("peer.card", peer.error().message, {{"peer", name}});
+            unusable_.emplace(name, Unusable{std::move(row), peer.error().message});
             continue;
         }
         peers_.emplace(name, *std::move(peer));
@@ -88,7 +97,7 @@ void Peers::tick() {
         told = std::move(now);
     }
     if (moved) {
-        world_.changed();
+        world_.moved();
     }
 }
 
@@ -111,7 +120,8 @@ Status Peers::put(const Wanted& wanted) {
                     "give its line with --from FILE; the other center prints it with: hasp peer "
                     "export");
     }
-    if (known == nullptr && peers_.size() >= peers_max) {
+    if (known == nullptr && !unusable_.contains(row.name) &&
+        peers_.size() + unusable_.size() >= peers_max) {
         return fail(Code::refused, "a tier has at most " + std::to_string(peers_max) + " peers");
     }
     row.card = row.card.empty() ? known->row.card : std::string(trim(row.card));
@@ -124,22 +134,9 @@ Status Peers::put(const Wanted& wanted) {
     if (!peer.ok()) {
         return peer.error();
     }
-    const trust::TierName& name = peer->card.name;
-    if (peer->realm_id == world_.me.realm_id &&
-        (name == world_.me.name || name.is_above(world_.me.name) ||
-         world_.me.name.is_above(name))) {
-        return fail(Code::refused, name.text() + " is this tier, or above or below it: no peer");
-    }
-    for (const auto& [other, one] : peers_) {
-        if (other != row.name && one.card.name == name && one.realm_id == peer->realm_id) {
-            return fail(Code::conflict, name.text() + " is a peer already, as '" + other + "'");
-        }
-        for (const std::string& app : row.asks) {
-            if (other != row.name &&
-                std::binary_search(one.row.asks.begin(), one.row.asks.end(), app)) {
-                return fail(Code::conflict,
-                            "'" + app + "' is asked for at the peer '" + other + "' already");
-            }
+    for (const Status& checked : {check_new(*peer), check_asked(row)}) {
+        if (!checked.ok()) {
+            return checked;
         }
     }
     if (Status kept = world_.store.put_peer(row); !kept.ok()) {
@@ -151,19 +148,71 @@ Status Peers::put(const Wanted& wanted) {
         peer->since_us = known->since_us;
         peer->why = known->why;
     }
+    unusable_.erase(row.name);
     peers_.insert_or_assign(row.name, *std::move(peer));
     cut(row.name, "the peer was changed by an operator");
     return {};
 }
 
-Status Peers::remove(const std::string& name) {
-    if (find(name) == nullptr) {
-        return fail(Code::not_found, "there is no peer '" + name + "'", "hasp peer list shows all");
+// Front trusts all roots at once, so that one that can be taken for another would keep the other's
+// tiers out.
+Status Peers::check_new(const Peer& peer) const {
+    const trust::TierName& name = peer.card.name;
+    if (const auto now = trust::realm_id_of(peer.card, world_.time.wall_us()); !now.ok()) {
+        return now.error();
     }
+    if (peer.realm_id == world_.me.realm_id &&
+        (name == world_.me.name || name.is_above(world_.me.name) ||
+         world_.me.name.is_above(name))) {
+        return fail(Code::refused, name.text() + " is this tier, or above or below it: no peer");
+    }
+    const std::string same_root = "its realm's root has the same name as that of ";
+    const char* const rename = "one of the two realms needs another name or another top";
+    if (trust::same_root_name(peer.card.root_der, world_.me.ca_chain_der.back())) {
+        return fail(Code::refused, same_root + "this realm, and another key", rename);
+    }
+    for (const auto& [other, one] : peers_) {
+        if (other == peer.row.name) {
+            continue;
+        }
+        if (one.card.name == name && one.realm_id == peer.realm_id) {
+            return fail(Code::conflict, name.text() + " is a peer already, as '" + other + "'");
+        }
+        if (trust::same_root_name(peer.card.root_der, one.card.root_der)) {
+            return fail(Code::refused, same_root + "the peer '" + other + "', and another key",
+                        rename);
+        }
+    }
+    return {};
+}
+
+Status Peers::check_asked(const PeerRow& row) const {
+    if (!row.asks.empty() && world_.config.web.app_host.empty()) {
+        return fail(Code::refused,
+                    "apps of a peer are shown each under a host name of its own, and this tier has "
+                    "none for apps",
+                    "set app_host under [web] in hasp.toml");
+    }
+    for (const auto& [other, one] : peers_) {
+        for (const std::string& app : row.asks) {
+            if (other != row.name &&
+                std::binary_search(one.row.asks.begin(), one.row.asks.end(), app)) {
+                return fail(Code::conflict,
+                            "'" + app + "' is asked for at the peer '" + other + "' already");
+            }
+        }
+    }
+    return {};
+}
+
+Status Peers::remove(const std::string& called) {
+    const std::string name = without_mark(called);
     if (Status dropped = world_.store.drop_peer(name); !dropped.ok()) {
         return dropped;
     }
-    peers_.erase(name);
+    if (peers_.erase(name) + unusable_.erase(name) == 0) {
+        return fail(Code::not_found, "there is no peer '" + name + "'", "hasp peer list shows all");
+    }
     told_.erase(name);
     cut(name, "the peer was removed by an operator");
     return {};
@@ -199,9 +248,10 @@ std::vector<std::string> Peers::numeric(const Peer& peer) const {
         if (host.starts_with('[')) {
             host = host.substr(1, host.size() - 2);
         }
-        for (std::string& found : world_.resolve(host, static_cast<std::uint16_t>(*port))) {
-            out.push_back(std::move(found));
-        }
+        // Resolvers give them in another order each time, which is no news.
+        std::vector<std::string> found = world_.resolve(host, static_cast<std::uint16_t>(*port));
+        std::sort(found.begin(), found.end());
+        std::move(found.begin(), found.end(), std::back_inserter(out));
     }
     return out;
 }
@@ -240,12 +290,24 @@ Json Peers::json() const {
     for (const auto& [name, peer] : peers_) {
         out.push_back(to_json(peer));
     }
+    for (const auto& [name, one] : unusable_) {
+        out.push_back({{"name", name},
+                       {"state", "unusable"},
+                       {"reason", one.why},
+                       {"asks", one.row.asks},
+                       {"offers", one.row.offers}});
+    }
     return out;
 }
 
 Json Peers::json(const std::string& name) const {
     const Peer* peer = find(name);
     return peer == nullptr ? Json() : to_json(*peer);
+}
+
+std::optional<std::int64_t> Peers::since_us(const std::string& name) const {
+    const Peer* peer = find(name);
+    return peer != nullptr && peer->seen ? std::optional(peer->since_us) : std::nullopt;
 }
 
 trust::AssertionParties Peers::from_us(const Peer& peer) const {

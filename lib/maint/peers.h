@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "json_tools.h"
+#include "maint/config.h"
 #include "maint/keeper_ports.h"
 #include "maint/tier_identity.h"
 #include "maint/tier_store.h"
@@ -15,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,14 +39,19 @@ class Peers {
         const Log& log;
         const TierIdentity& me;
         TierStore& store;
+        const Config& config;
         // Numeric addresses of a host, as far as known; asked again with every tick.
         std::function<std::vector<std::string>(const std::string& host, std::uint16_t port)>
             resolve;
         // Front must know the peers anew, and apps must know what is asked for where.
         std::function<void()> changed;
+        // Front must know the peers' addresses anew; all else is as it was.
+        std::function<void()> moved;
     };
     explicit Peers(World world) : world_(std::move(world)) {}
 
+    // A row that cannot be used is kept and listed, with the reason, until it is replaced or
+    // removed. The present time is no reason: each connection is judged when it begins.
     Status load();
     void tick();
 
@@ -58,19 +65,24 @@ class Peers {
         std::vector<std::string> offers;
     };
     // Adds one, or replaces all of what is known under the name and cuts what is under way.
-    // Code::usage, refused or conflict: nothing changed.
+    // Code::usage, refused or conflict: nothing changed. Refused, too, for apps where this tier has
+    // no app_host: what a peer sends is shown under a host of its own alone.
     Status put(const Wanted& wanted);
-    // Ends every connection and everything that its users have here, at once.
+    // Ends every connection and everything that its users have here, at once; its row is dropped
+    // whatever is in it. `name` with or without "@".
     Status remove(const std::string& name);
 
     // By peer, as front and the snapshot call it ("@west"): the apps that are asked for there.
     std::map<std::string, std::vector<std::string>> asked() const;
     // For front's credentials.
     Json credentials() const;
-    // For status and the list: {name, tier, state, since, address, reason, asks, offers}.
+    // For status and the list: {name, tier, state, since, address, reason, asks, offers}; of a row
+    // that cannot be used: {name, state: "unusable", reason, asks, offers}.
     Json json() const;
     // The same of one; null: there is none. `name` with or without "@".
     Json json(const std::string& name) const;
+    // Wall time from which it is as front last said; nothing: front has not, or there is none.
+    std::optional<std::int64_t> since_us(const std::string& name) const;
 
     // Front: the assertion for {peer, app, user} → {text, until_us} or {error}.
     Json assertion(const Json& question) const;
@@ -89,7 +101,13 @@ class Peers {
         std::int64_t since_us = 0;
         std::string why;
     };
-    Result<Peer> read(PeerRow row) const;
+    struct Unusable {
+        PeerRow row;
+        std::string why;
+    };
+    Result<Peer> read(const PeerRow& row) const;
+    Status check_new(const Peer& peer) const;
+    Status check_asked(const PeerRow& row) const;
     const Peer* find(const std::string& name) const;
     trust::AssertionParties from_us(const Peer& peer) const;
     trust::AssertionParties to_us(const Peer& peer) const;
@@ -99,6 +117,7 @@ class Peers {
 
     World world_;
     std::map<std::string, Peer> peers_;
+    std::map<std::string, Unusable> unusable_;
     std::int64_t refusal_logged_us_ = 0;                   // boot clock
     std::map<std::string, std::vector<std::string>> told_; // addresses, as front last got them
 };

@@ -34,10 +34,16 @@ struct Center {
                 log,
                 me,
                 rows,
-                [](const std::string& host, std::uint16_t port) {
-                    return std::vector<std::string>{host + ":" + std::to_string(port)};
+                config,
+                [this](const std::string& host, std::uint16_t port) {
+                    std::vector<std::string> found;
+                    for (const std::string& one : addresses) {
+                        found.push_back((one.empty() ? host : one) + ":" + std::to_string(port));
+                    }
+                    return found;
                 },
-                [this] { ++changes; }};
+                [this] { ++changes; },
+                [this] { ++moves; }};
     }
     std::string line() { return peers.card({"127.0.0.1:8490"}).value(); }
 
@@ -48,7 +54,10 @@ struct Center {
     std::unique_ptr<store::Db> db;
     TierStore rows;
     TrustedClock time;
+    Config config;
+    std::vector<std::string> addresses{""}; // of each host; "": as it is called
     int changes = 0;
+    int moves = 0;
     Peers peers;
 };
 
@@ -161,12 +170,71 @@ TEST_F(Beside, ATierIsNoPeerOfItselfAndNoPeerTwiceAndAnAppIsAskedForAtOne) {
     EXPECT_EQ(east_.peers.json().size(), 1U) << "a command that failed has changed nothing";
 }
 
+TEST_F(Beside, ARootThatCouldBeTakenForAnotherIsRefused) {
+    for (const char* name : {"west", "east"}) { // of the peer that is there, and of this tier
+        Center shadow("sakura", name, clock_, random_);
+        const Status put = east_.peers.put({"shadow", shadow.line(), {}, {}});
+        EXPECT_EQ(put.error().code, Code::refused) << name;
+        EXPECT_THAT(put.error().message, HasSubstr("the same name")) << name;
+    }
+    EXPECT_TRUE(east_.peers.put({"west", west_.line(), {}, {}}).ok()) << "its own line again";
+}
+
+TEST_F(Beside, AppsAreAskedForOnlyWhereTheyHaveHostNamesOfTheirOwn) {
+    east_.config.web.app_host.clear();
+    const Status put = east_.peers.put({"west", "", {"books"}, {}});
+    EXPECT_EQ(put.error().code, Code::refused);
+    EXPECT_THAT(put.error().hint, HasSubstr("app_host"));
+    EXPECT_TRUE(east_.peers.put({"west", "", {}, {"diary"}}).ok()) << "offering needs none";
+}
+
+TEST_F(Beside, ARowThatCannotBeUsedIsListedAndCanBeRemovedForGood) {
+    ASSERT_TRUE(west_.rows.put_peer({"north", "hasp-peer:of-another-time", {"a"}, {}, 0}).ok());
+    Peers again(west_.world());
+    ASSERT_TRUE(again.load().ok());
+    ASSERT_EQ(again.json().size(), 2U);
+    EXPECT_EQ(text_of(again.json()[1], "name"), "north");
+    EXPECT_EQ(text_of(again.json()[1], "state"), "unusable");
+    EXPECT_NE(text_of(again.json()[1], "reason"), "");
+    EXPECT_FALSE(again.asked().contains("@north"));
+    EXPECT_EQ(again.credentials().size(), 1U);
+    EXPECT_EQ(again.put({"north", "", {"b"}, {}}).error().code, Code::usage);
+    ASSERT_TRUE(again.remove("@north").ok());
+    EXPECT_EQ(again.json().size(), 1U);
+    Peers third(west_.world());
+    ASSERT_TRUE(third.load().ok());
+    EXPECT_EQ(third.json(), again.json());
+}
+
+TEST_F(Beside, AClockThatIsWrongAtTheStartLosesNoPeer) {
+    clock_.advance_us(200LL * 365 * 24 * hour_us);
+    Peers again(west_.world());
+    ASSERT_TRUE(again.load().ok());
+    EXPECT_EQ(text_of(again.json("east"), "state"), "not asked yet");
+}
+
+TEST_F(Beside, FrontIsToldOfOtherAddressesOnceAndNotOfAnotherOrder) {
+    east_.addresses = {"10.0.0.1", "10.0.0.2"};
+    const int changes = east_.changes;
+    east_.peers.tick();
+    EXPECT_EQ(east_.moves, 1);
+    std::swap(east_.addresses[0], east_.addresses[1]);
+    east_.peers.tick();
+    EXPECT_EQ(east_.moves, 1);
+    east_.addresses.pop_back();
+    east_.peers.tick();
+    EXPECT_EQ(east_.moves, 2);
+    EXPECT_EQ(east_.changes, changes) << "it asks for the same apps";
+}
+
 TEST_F(Beside, WhatFrontSaysOfAConnectionIsShownAndOfAStrangerIsNot) {
     EXPECT_EQ(text_of(east_.peers.json("west"), "state"), "not asked yet");
     east_.peers.said({{"name", "@west"}, {"up", false}, {"since_us", 5}, {"why", "no route"}});
     EXPECT_EQ(text_of(east_.peers.json("@west"), "state"), "down");
     EXPECT_THAT(text_of(east_.peers.json("west"), "reason"), HasSubstr("no route"));
+    EXPECT_EQ(east_.peers.since_us("@west"), 5);
     east_.peers.said({{"name", "@north"}, {"up", true}});
+    EXPECT_EQ(east_.peers.since_us("@north"), std::nullopt);
     EXPECT_TRUE(east_.peers.json("north").is_null());
 }
 

@@ -11,6 +11,7 @@ from harness.tree import Tree
 from harness.waiting import until
 
 APP = "/apps/books/shelf"
+PAGE, HOST = "/shelf", "books.localhost"  # the same, as it is offered to users
 
 
 class Peers(unittest.TestCase):
@@ -48,12 +49,15 @@ class Peers(unittest.TestCase):
         return browser
 
     def reach(self, browser, status=200):
-        return until(lambda: (a := browser.get(APP)).status == status and a, f"{APP} is answered {status}", 20)
+        return until(lambda: (a := self.get(browser)).status == status and a, f"{HOST} is answered {status}", 20)
+
+    def get(self, browser, host=HOST, path=PAGE):
+        return browser.get(path, host=host, follow=True)
 
     def state(self, tier):
         return {peer["name"]: peer["state"] for peer in tier.status()["peers"]}
 
-    def as_east(self, *, field=None, path=APP, app="books"):
+    def as_east(self, *, field=None, path=APP, app="books", more=None):
         """A request on a connection with the east's own certificate, as its front would make it."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -61,7 +65,7 @@ class Peers(unittest.TestCase):
         link = http.client.HTTPSConnection("127.0.0.1", self.west.link_port, context=context, timeout=20)
         try:
             fields = {"hasp-app": app, "hasp-mount": f"/apps/{app}", "hasp-origin": "http://localhost", "Host": "localhost"}
-            link.request("GET", path, headers=fields | ({"hasp-assertion": field} if field else {}))
+            link.request("GET", path, headers=fields | ({"hasp-assertion": field} if field else {}) | (more or {}))
             answer = link.getresponse()
             return answer.status, answer.headers.get("hasp-notice")
         finally:
@@ -71,7 +75,7 @@ class Peers(unittest.TestCase):
         answer = self.reach(self.browser(self.tokyo))
         seen = answer.json()["headers"]
         self.assertEqual(seen.get("remote-user"), "mia@east")
-        self.assertEqual([name for name in seen if name.startswith("hasp-") or name == "x-forwarded-for"], [])
+        self.assertEqual([name for name in seen if name.startswith("hasp-")], [])
         self.assertEqual([route for _, route, _, _ in sorted(self.tree.wait_hops(answer.rid, 3))], ["peer", "parent", "here"])
         line = self.west.access_of(answer.rid)
         self.assertEqual((line["from"], line["user"]), ("peer", "mia@east"))
@@ -80,11 +84,27 @@ class Peers(unittest.TestCase):
 
     def test_nobody_else_gets_there(self):
         self.reach(self.browser(self.tokyo))
-        self.assertEqual(self.tokyo.browser().get(APP).status, 303)
-        self.assertEqual(self.browser(self.tokyo, "ben", "sakura-2002").get(APP).status, 404)
+        self.assertEqual(self.tokyo.browser().get(PAGE, host=HOST).status, 303)
+        self.assertEqual(self.get(self.browser(self.tokyo, "ben", "sakura-2002")).status, 404)
         mia = self.browser(self.tokyo)
-        for not_offered in ("/apps/diary/", "/apps/news/"):
-            self.assertEqual(mia.get(not_offered).status, 404, not_offered)
+        for not_offered in ("diary", "news"):
+            self.assertEqual(self.get(mia, f"{not_offered}.localhost", "/").status, 404, not_offered)
+
+    def test_a_peers_pages_are_never_in_the_portals_origin(self):
+        for tier in (self.east, self.tokyo):
+            mia = self.browser(tier)
+            self.reach(mia)
+            self.assertEqual(mia.get(APP).status, 404, tier.name)
+            self.assertNotIn("/apps/books/", mia.get("/").text, tier.name)
+            self.assertIn("//books.localhost", mia.get("/").text, tier.name)
+
+    def test_a_peers_word_on_where_its_user_sits_is_not_believed(self):
+        rid = "5" * 32
+        said = {"hasp-client": "203.0.113.9", "hasp-session": "a" * 32, "hasp-user": "mia", "x-request-id": rid}
+        self.assertEqual(self.as_east(field="AAAA", more=said), (404, "nowhere"))
+        line = self.west.access_of(rid)
+        self.assertEqual(line["client"], "127.0.0.1")
+        self.assertNotIn("a" * 32, str(line))
 
     def test_without_a_right_assertion_there_is_nothing_not_even_what_is_public(self):
         for field in (None, "AAAA", "!", "A" * 2700):
@@ -95,12 +115,13 @@ class Peers(unittest.TestCase):
         mia = self.browser(self.tokyo)
         self.reach(mia)
         self.west.run("peer", "remove", "east")
-        self.assertNotEqual(mia.get(APP).status, 200)
+        self.assertNotEqual(self.get(mia).status, 200)
         with self.assertRaises((ssl.SSLError, OSError, http.client.HTTPException)):
             self.as_east()
         down = self.reach(mia, 503)
         self.assertIn("since ", down.text)
         until(lambda: self.state(self.east) == {"west": "down"}, "the east sees the west as down", 10)
+        self.assertIn("(west)", self.browser(self.east).get("/").text)
         self.add(self.west, "east", "--offer", "books")
         self.reach(mia)
 
@@ -114,7 +135,7 @@ class Peers(unittest.TestCase):
         self.add(self.west, "east", "--use", "nothing", "--offer", "nothing")
         self.add(self.east, "west", "--use", "nothing", "--offer", "nothing")
         self.east.run("user", "entitle", "mia", "nothing")
-        self.assertEqual(self.browser(self.tokyo).get("/apps/nothing/").status, 404)
+        self.assertEqual(self.get(self.browser(self.tokyo), "nothing.localhost", "/").status, 404)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 #include "outside.h"
 
+#include "curl_trust.h"
+
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/text.h"
@@ -13,6 +15,7 @@
 #include <memory>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,16 +49,28 @@ std::size_t take_header(char* data, std::size_t one, std::size_t size, void* arg
     return one * size;
 }
 
-// What it says until it closes its output or its time is over.
-std::string listen_to(int fd, std::int64_t until_us, const Clock& clock, bool& late) {
-    std::string said;
+// Whether there is something to read, or an end, before the time is over.
+bool ready_by(int fd, std::int64_t until_us, const Clock& clock) {
     for (;;) {
-        const std::int64_t left_ms = (until_us - clock.boot_us()) / 1000;
-        pollfd one{fd, POLLIN, 0};
-        late = left_ms <= 0 || ::poll(&one, 1, static_cast<int>(left_ms)) == 0;
-        if (late) {
-            return said;
+        const std::int64_t left_us = until_us - clock.boot_us();
+        if (left_us <= 0) {
+            return false;
         }
+        pollfd one{fd, POLLIN, 0};
+        const int ready = ::poll(&one, 1, static_cast<int>((left_us + 999) / 1000));
+        if (ready > 0) {
+            return true;
+        }
+        if (ready < 0 && errno != EINTR) {
+            return false;
+        }
+    }
+}
+
+// What it says until it closes its output or its time is over.
+std::string listen_to(int fd, std::int64_t until_us, const Clock& clock) {
+    std::string said;
+    while (ready_by(fd, until_us, clock)) {
         std::array<char, 1024> piece{};
         const ssize_t size = ::read(fd, piece.data(), piece.size());
         if (size < 0 && errno == EINTR) {
@@ -69,6 +84,7 @@ std::string listen_to(int fd, std::int64_t until_us, const Clock& clock, bool& l
             said.erase(0, said.size() - last_words_bytes);
         }
     }
+    return said;
 }
 
 } // namespace
@@ -94,9 +110,7 @@ Result<maint::OutsideAnswer> call_outside(const maint::OutsideCall& call) {
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, static_cast<long>(maint::outside_limit_s));
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, connect_s_max);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    if (!call.ca_file.empty()) {
-        curl_easy_setopt(curl, CURLOPT_CAINFO, call.ca_file.c_str());
-    }
+    trust_only(curl, call.ca_file);
     if (call.method == "HEAD") {
         curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
     } else if (call.method == "POST") {
@@ -114,7 +128,7 @@ Result<maint::OutsideAnswer> call_outside(const maint::OutsideCall& call) {
     return answer;
 }
 
-Status run_outside(const std::vector<std::string>& arguments) {
+Status run_outside(const std::vector<std::string>& arguments, std::int64_t limit_us) {
     const std::string& program = arguments.front();
     std::vector<char*> argv;
     for (const std::string& one : arguments) {
@@ -149,18 +163,21 @@ Status run_outside(const std::vector<std::string>& arguments) {
     }
     to.reset();
     const SystemClock clock;
-    bool late = false;
-    const std::string said =
-        listen_to(from.get(), clock.boot_us() + maint::outside_limit_s * second_us, clock, late);
+    const std::int64_t until_us = clock.boot_us() + limit_us;
+    const std::string said = listen_to(from.get(), until_us, clock);
+    // It may have closed its output and go on. Without a handle it has had its time.
+    const Fd handle(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    const bool late = !handle || !ready_by(handle.get(), until_us, clock);
     if (late) {
         ::kill(-pid, SIGKILL);
+        ::kill(pid, SIGKILL); // it may have left its group
     }
     int status = 0;
     while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
     if (late) {
-        return fail(Code::timed_out, program + " did not end within " +
-                                         std::to_string(maint::outside_limit_s) + " s");
+        return fail(Code::timed_out,
+                    program + " did not end within " + std::to_string(limit_us / second_us) + " s");
     }
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         return fail(Code::failed, program +

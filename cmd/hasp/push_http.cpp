@@ -1,4 +1,5 @@
 // A push over HTTP: POST URL/hasp/push, one line of JSON and the bytes behind it.
+#include "curl_trust.h"
 #include "push_transport.h"
 
 #include <curl/curl.h>
@@ -53,9 +54,7 @@ class HttpTransport final : public PushTransport {
         curl_easy_setopt(curl, CURLOPT_TIMEOUT, question_s_max);
         curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, connect_s_max);
         curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-        if (!center_.ca.empty()) {
-            curl_easy_setopt(curl, CURLOPT_CAINFO, center_.ca.c_str());
-        }
+        trust_only(curl, center_.ca);
         const CURLcode code = curl_easy_perform(curl);
         if (code != CURLE_OK) {
             return failure(code);

@@ -19,6 +19,7 @@ constexpr std::size_t token_bytes_max = 256;
 constexpr std::size_t authorizations_max = 100;
 constexpr int bad_nonces_max = 5;
 constexpr int polls_max = 60;
+constexpr int polls_lost_max = 5;
 constexpr std::int64_t retry_after_us_max = 24LL * 3600 * second_us;
 constexpr std::int64_t poll_us_min = 2 * second_us;
 constexpr std::int64_t poll_us_max = 60 * second_us;
@@ -66,7 +67,9 @@ AcmeProblem acme_problem_of(const Json& problem) {
         type.erase(0, error_prefix.size());
     }
     return {printable(type, type_bytes_max),
-            printable(text_of(problem, "detail"), detail_bytes_max)};
+            printable(text_of(problem, "detail"), detail_bytes_max),
+            0,
+            {}};
 }
 
 AcmeProblem read_acme_problem(const OutsideAnswer& answer) {
@@ -143,7 +146,7 @@ AcmeOrder::Step AcmeOrder::next() {
         stage_ = Stage::poll;
         return {Step::Kind::wait, {}, {}, poll_us_min};
     }
-    if (stage_ == Stage::clear && next_of(&Challenge::set, true) == nullptr) {
+    if (stage_ == Stage::clear && next_of(&Challenge::left, true) == nullptr) {
         stage_ = Stage::end;
     }
     switch (stage_) {
@@ -174,7 +177,8 @@ AcmeOrder::Step AcmeOrder::next() {
     case Stage::why_invalid:
         return post(authorizations_[authorization_], "");
     case Stage::set: {
-        const Challenge& one = *next_of(&Challenge::set, false);
+        Challenge& one = *next_of(&Challenge::set, false);
+        one.left = true; // a program that fails may have set it
         return {Step::Kind::hook, {}, {"set", one.name, one.value}, 0};
     }
     case Stage::challenge:
@@ -184,7 +188,7 @@ AcmeOrder::Step AcmeOrder::next() {
     case Stage::download:
         return post(certificate_url_, "");
     case Stage::clear: {
-        const Challenge& one = *next_of(&Challenge::set, true);
+        const Challenge& one = *next_of(&Challenge::left, true);
         return {Step::Kind::hook, {}, {"clear", one.name, one.value}, 0};
     }
     case Stage::end:
@@ -208,22 +212,28 @@ void AcmeOrder::end_with_clearing(bool good) {
 void AcmeOrder::hook_done(const Status& done) {
     if (stage_ == Stage::set) {
         if (!done.ok()) {
-            fail_with({"", "dns_hook: " + printable(done.error().message, detail_bytes_max)}, true);
+            fail_with({"", "the record in the DNS could not be set", 0,
+                       "dns_hook: " + printable(done.error().message, detail_bytes_max)},
+                      true);
             return;
         }
         next_of(&Challenge::set, false)->set = true;
     } else if (stage_ == Stage::clear) {
         // A record that stays is of no use to anybody.
-        next_of(&Challenge::set, true)->set = false;
+        next_of(&Challenge::left, true)->left = false;
     }
 }
 
 void AcmeOrder::http_done(const Result<OutsideAnswer>& answer, std::int64_t now_us) {
+    const bool for_nonce = std::exchange(asked_for_nonce_, false);
+    if (!answer.ok() && poll_lost()) {
+        return;
+    }
     if (!answer.ok()) {
+        server_busy_ = true;
         fail_with({"", printable(answer.error().message, detail_bytes_max)}, true);
         return;
     }
-    const bool for_nonce = std::exchange(asked_for_nonce_, false);
     if (const std::string nonce = header_of(*answer, "replay-nonce"); is_token(nonce)) {
         account_.nonce = nonce;
     }
@@ -234,14 +244,28 @@ void AcmeOrder::http_done(const Result<OutsideAnswer>& answer, std::int64_t now_
         return;
     }
     if (answer->status < 200 || answer->status > 299) {
-        refused(*answer, now_us);
+        refused(*answer, for_nonce, now_us);
         return;
     }
     bad_nonces_ = 0;
+    polls_lost_ = 0;
     take(*answer, now_us);
 }
 
-void AcmeOrder::refused(const OutsideAnswer& answer, std::int64_t now_us) {
+// While the server looks into the DNS, one question that was lost is no reason to take the records
+// away.
+bool AcmeOrder::poll_lost() {
+    if (stage_ != Stage::poll || ++polls_lost_ > polls_lost_max) {
+        return false;
+    }
+    wait_us_ = poll_us_max;
+    return true;
+}
+
+void AcmeOrder::refused(const OutsideAnswer& answer, bool for_nonce, std::int64_t now_us) {
+    if (answer.status >= 500 && poll_lost()) {
+        return;
+    }
     AcmeProblem problem = read_acme_problem(answer);
     problem.wait_us = retry_after_us(answer, now_us);
     if (problem.type == "badNonce" && ++bad_nonces_ <= bad_nonces_max) {
@@ -250,9 +274,10 @@ void AcmeOrder::refused(const OutsideAnswer& answer, std::int64_t now_us) {
     if (problem.type == "accountDoesNotExist" && stage_ != Stage::account) {
         account_.kid.clear(); // made anew by the next order
     }
-    const bool later = problem.type == "rateLimited" || problem.type == "badNonce" ||
-                       problem.type == "accountDoesNotExist" || answer.status == 429 ||
-                       answer.status >= 500;
+    server_busy_ =
+        for_nonce || problem.type == "rateLimited" || answer.status == 429 || answer.status >= 500;
+    const bool later =
+        server_busy_ || problem.type == "badNonce" || problem.type == "accountDoesNotExist";
     fail_with(std::move(problem), later);
 }
 
@@ -323,6 +348,8 @@ void AcmeOrder::take_order(const Json& json, const OutsideAnswer& answer, std::i
                       std::all_of(authorizations_.begin(), authorizations_.end(), is_url);
     if (!good) {
         fail_with({"", "the server's order makes no sense"}, false);
+    } else if (status == "ready" && stage_ == Stage::finalize) {
+        poll_again(answer, now_us); // it did not take the request, and says no more
     } else if (status == "ready") {
         stage_ = Stage::finalize;
     } else if (status == "valid" && is_url(certificate_url_)) {
@@ -340,15 +367,19 @@ void AcmeOrder::take_order(const Json& json, const OutsideAnswer& answer, std::i
         challenges_.clear();
         stage_ = Stage::authorization;
     } else if (status == "pending" || status == "processing") {
-        if (++polls_ > polls_max) {
-            fail_with({"", "the server does not come to an end with the order"}, true);
-            return;
-        }
-        wait_us_ = std::clamp(retry_after_us(answer, now_us), poll_us_min, poll_us_max);
-        stage_ = Stage::poll;
+        poll_again(answer, now_us);
     } else {
         fail_with({"", "the server's order makes no sense"}, false);
     }
+}
+
+void AcmeOrder::poll_again(const OutsideAnswer& answer, std::int64_t now_us) {
+    if (++polls_ > polls_max) {
+        fail_with({"", "the server does not come to an end with the order"}, true);
+        return;
+    }
+    wait_us_ = std::clamp(retry_after_us(answer, now_us), poll_us_min, poll_us_max);
+    stage_ = Stage::poll;
 }
 
 void AcmeOrder::take_authorization(const Json& json) {

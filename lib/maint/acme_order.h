@@ -21,6 +21,7 @@ struct AcmeProblem {
     std::string type;         // without "urn:ietf:params:acme:error:"
     std::string detail;       // printable, at most 500 bytes
     std::int64_t wait_us = 0; // what Retry-After asked for; 0: nothing
+    std::string secret{};     // of the operator's program: for the tier that runs it, and no other
     std::string words() const { return type.empty() ? detail : type + ": " + detail; }
 };
 // Of an answer that is no success, or of a "error" member of an object in one.
@@ -68,6 +69,8 @@ class AcmeOrder {
     const AcmeProblem& problem() const { return problem_; }
     // The server could not be asked, or asked to wait: the same order may go on later.
     bool resumes() const { return resumes_; }
+    // The server, not this order, is in the way: others need not be tried now.
+    bool server_busy() const { return server_busy_; }
     // For people: what is waited for.
     std::string words() const;
 
@@ -92,6 +95,7 @@ class AcmeOrder {
         std::string value;
         std::string url;
         bool set = false;
+        bool left = false; // it may stand in the DNS: from before the program is asked to set it
         bool told = false;
     };
     Step post(const std::string& url, const std::string& payload);
@@ -99,7 +103,9 @@ class AcmeOrder {
     void take_directory(const Json& json);
     void take_order(const Json& json, const OutsideAnswer& answer, std::int64_t now_us);
     void take_authorization(const Json& json);
-    void refused(const OutsideAnswer& answer, std::int64_t now_us);
+    void refused(const OutsideAnswer& answer, bool for_nonce, std::int64_t now_us);
+    bool poll_lost();
+    void poll_again(const OutsideAnswer& answer, std::int64_t now_us);
     void fail_with(AcmeProblem problem, bool resumes);
     void end_with_clearing(bool good);
     Challenge* next_of(bool Challenge::*flag, bool value);
@@ -119,11 +125,13 @@ class AcmeOrder {
     std::string chain_;
     AcmeProblem problem_;
     bool resumes_ = false;
+    bool server_busy_ = false;
     bool good_ = false;
     bool asked_for_nonce_ = false; // by the question under way
     bool told_ = false;            // the server was asked to look
     int bad_nonces_ = 0;
     int polls_ = 0;
+    int polls_lost_ = 0; // in a row
 };
 
 } // namespace hasp::maint

@@ -149,6 +149,10 @@ struct Acme : testing::Test {
     std::int64_t waited_us = 0;
     bool resumes = false;
     int steps_max = 200; // a power cut after so many
+    bool server_busy = false;
+    int sets_that_fail = 0; // of the program, though the record is set
+    int calls_lost = 0;     // the next ones to this path
+    std::string lost_path;
 
     Acme() { server.thumbprint = trust::jwk_thumbprint(account.key); }
 
@@ -161,7 +165,13 @@ struct Acme : testing::Test {
             const AcmeOrder::Step step = order.next();
             switch (step.kind) {
             case Kind::http:
-                order.http_done(server.answer(step.call), now_us);
+                if (calls_lost > 0 && step.call.url == at + lost_path) {
+                    --calls_lost;
+                    EXPECT_EQ(server.records.size(), lost_path == "/order/1" ? 2U : 0U);
+                    order.http_done(fail(Code::timed_out, "nobody answers"), now_us);
+                } else {
+                    order.http_done(server.answer(step.call), now_us);
+                }
                 url = order.url();
                 break;
             case Kind::hook:
@@ -170,7 +180,9 @@ struct Acme : testing::Test {
                 } else {
                     EXPECT_EQ(server.records.erase(step.words[1] + " " + step.words[2]), 1U);
                 }
-                order.hook_done({});
+                order.hook_done(step.words[0] == "set" && sets_that_fail-- > 0
+                                    ? Status(fail(Code::failed, "hook: KEY=hunter2"))
+                                    : Status());
                 break;
             case Kind::wait:
                 waited_us += step.wait_us;
@@ -182,6 +194,7 @@ struct Acme : testing::Test {
                 EXPECT_TRUE(server.records.empty()) << "it takes its records away";
                 problem = order.problem();
                 resumes = order.resumes();
+                server_busy = order.server_busy();
                 return "";
             }
         }
@@ -300,6 +313,70 @@ TEST_F(Acme, AnOrderThatNeverEndsIsLeftAfterManyPollsThatHonourRetryAfter) {
     EXPECT_EQ(run(), "");
     EXPECT_TRUE(resumes);
     EXPECT_LT(server.asked.size(), 80U);
+}
+
+TEST_F(Acme, WhatTheProgramSaidIsApartAndARecordThatItSetBeforeItFailedIsTakenAway) {
+    sets_that_fail = 1;
+    EXPECT_EQ(run(), "");
+    EXPECT_EQ(problem.words(), "the record in the DNS could not be set");
+    EXPECT_EQ(problem.secret, "dns_hook: hook: KEY=hunter2");
+    EXPECT_TRUE(resumes);
+    EXPECT_FALSE(server_busy) << "other orders may have a program that works";
+}
+
+TEST_F(Acme, AQuestionThatIsLostWhileTheServerLooksLeavesTheRecordsWhereTheyAre) {
+    lost_path = "/order/1";
+    calls_lost = 5;
+    EXPECT_EQ(run(), "the chain") << problem.words();
+    server = Server();
+    server.thumbprint = trust::jwk_thumbprint(account.key);
+    account.nonce = account.new_order_url = "";
+    url.clear();
+    calls_lost = 6;
+    EXPECT_EQ(run(), "") << "not for ever";
+    EXPECT_TRUE(resumes && server_busy);
+    EXPECT_TRUE(server.records.empty());
+}
+
+TEST_F(Acme, AServerThatRefusesANonceOrCannotBeAskedIsAskedAgainLater) {
+    account.new_order_url = at + "/new-order";
+    account.new_account_url = at + "/account";
+    account.new_nonce_url = at + "/no-nonce";
+    lost_path = "/no-nonce";
+    calls_lost = 1;
+    EXPECT_EQ(run(), "");
+    EXPECT_TRUE(resumes && server_busy);
+    AcmeOrder order(account, {"tokyo.clinic.example"}, "the request", "", 0);
+    EXPECT_EQ(order.next().call.method, "HEAD");
+    order.http_done(refusal(403, "unauthorized", "not now"), now_us);
+    EXPECT_EQ(order.next().kind, AcmeOrder::Step::Kind::failed);
+    EXPECT_TRUE(order.resumes() && order.server_busy());
+}
+
+TEST_F(Acme, AnOrderThatStaysReadyAfterTheRequestIsPolledAndNotForEver) {
+    const OutsideAnswer ready{200,
+                              {},
+                              dump({{"status", "ready"},
+                                    {"authorizations", {at + "/authz/0"}},
+                                    {"finalize", at + "/finalize/1"}})};
+    url = at + "/order/1";
+    account.kid = at + "/account/1";
+    AcmeOrder order(account, {"tokyo.clinic.example"}, "the request", url, 0);
+    int asked = 0;
+    std::int64_t waited = 0;
+    AcmeOrder::Step step = order.next();
+    for (; step.kind != AcmeOrder::Step::Kind::failed && asked < 1000; step = order.next()) {
+        waited += step.wait_us;
+        if (step.kind == AcmeOrder::Step::Kind::http) {
+            ++asked;
+            OutsideAnswer answer = step.call.method == "POST" ? ready : server.answer(step.call);
+            answer.headers.emplace_back("replay-nonce", "n");
+            order.http_done(answer, now_us);
+        }
+    }
+    EXPECT_LT(asked, 200);
+    EXPECT_GE(waited, 60 * second_us);
+    EXPECT_TRUE(order.resumes());
 }
 
 TEST(AcmeProblem, RetryAfterIsSecondsOrADateAndAtMostADay) {

@@ -254,9 +254,11 @@ std::vector<ConfigKey> make_keys() {
              "these alone: DNS names with all below them, and networks, for example "
              "[\"clinic.lan\", \"10.0.0.0/8\"]. Each tier below gets its own part of a name, "
              "tokyo that of tokyo.clinic.lan. Empty: it is none."),
-        list("web_ca", "assign", Takes::keeper, HASP_AT(web_ca.assign), nullptr, "TIER=NAME",
-             "Further names and networks for one tier below, for example "
-             "\"tokyo=booking.clinic.lan\" or \"tokyo/desk=10.1.0.0/16\"."),
+        list(
+            "web_ca", "assign", Takes::keeper, HASP_AT(web_ca.assign), nullptr, "TIER=NAME",
+            "Further names and networks for one tier below, for example "
+            "\"tokyo=booking.clinic.lan\" or \"tokyo/desk=10.1.0.0/16\". Each tier between (tokyo) "
+            "is trusted with it too."),
         number("web_ca", "days", Takes::keeper, HASP_AT(web_ca.days), "days", 1, 398,
                "How long a certificate of this authority lasts."),
 

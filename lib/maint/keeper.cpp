@@ -128,8 +128,8 @@ struct Keeper::Impl {
                      }
                  }}),
           enrolment({clock, random, log, me, store, [this] { send_credentials(); }}),
-          web_authority({clock, random, log, options.config, me, options.state + "/keys"}),
-          acme({ports, clock, random, log, options.config, me, options.state + "/keys",
+          web_authority({time, random, log, options.config, me, options.state + "/keys"}),
+          acme({ports, time, random, log, options.config, me, options.state + "/keys",
                 [this] { report_stale = true; }}),
           ledger({links, clock, log, me, store, *ledger_store}) {
         apps = std::make_unique<Apps>(

@@ -67,6 +67,13 @@ Status WebAuthority::save(const Pair& pair, bool next) const {
     return write_file_durably(certificate_file(next), trust::to_pem({pair.der}), 0600);
 }
 
+// A crash, or a disk that was full, between the steps of use_next(): its key is in place, and the
+// certificate may be.
+bool WebAuthority::next_was_begun() const {
+    const auto key = trust::load_tls_key(key_file(false));
+    return next_ && key.ok() && key->fingerprint() == next_->key.fingerprint();
+}
+
 Status WebAuthority::load() {
     const Config::WebCa& config = world_.config.web_ca;
     if (config.names.empty()) {
@@ -77,22 +84,24 @@ Status WebAuthority::load() {
         return zones.error();
     }
     zones_ = *std::move(zones);
-    auto key = read(false);
     auto next = read(true);
-    if (!key.ok() || !next.ok()) {
-        return key.ok() ? next.error() : key.error();
+    if (!next.ok()) {
+        return next.error();
     }
     next_ = *std::move(next);
+    if (next_was_begun()) {
+        return use_next();
+    }
+    auto key = read(false);
+    if (!key.ok()) {
+        return key.error();
+    }
     if (*key) {
-        // A crash between the steps of use_next() leaves the same pair at both places.
-        if (next_ && next_->der == (*key)->der) {
-            next_.reset();
-        }
         key_ = *std::move(key);
         return {};
     }
     if (next_) {
-        return use_next(); // which a crash had cut short
+        return use_next();
     }
     auto made = make();
     if (!made.ok()) {
@@ -140,7 +149,9 @@ Json WebAuthority::show() const {
              {"permits", permits.ok() ? permits->texts() : std::vector<std::string>()},
              {"ends", rfc3339(end_of(key_->der))},
              {"certificate", trust::to_pem({key_->der})}};
-    if (permits.ok() && permits->texts() != zones_.names().texts()) {
+    const bool same =
+        permits.ok() && permits->contains(zones_.names()) && zones_.names().contains(*permits);
+    if (permits.ok() && !same) {
         out["names_differ"] = zones_.names().texts();
     }
     if (end_of(key_->der) < world_.clock.wall_us() + web_ca_late_us) {
@@ -172,8 +183,7 @@ Status WebAuthority::use_next() {
     if (!next_) {
         return fail(Code::conflict, "there is no next authority", "make one: hasp ca renew");
     }
-    // A crash from here on leaves the next pair alone, and load() goes on with it.
-    ::unlink(certificate_file(false).c_str());
+    // Written over, key first: load() goes on from wherever this ends.
     if (Status saved = save(*next_, false); !saved.ok()) {
         return saved;
     }

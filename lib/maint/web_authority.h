@@ -26,7 +26,7 @@ inline constexpr std::int64_t web_ca_late_us = 365LL * 24 * 3600 * 1'000'000;
 class WebAuthority {
   public:
     struct World {
-        const Clock& clock;
+        const Clock& clock; // trusted: what is signed is to be good now for those below
         Random& random;
         const Log& log;
         const Config& config;
@@ -60,6 +60,7 @@ class WebAuthority {
     std::string certificate_file(bool next) const;
     Result<Pair> make() const;
     Result<std::optional<Pair>> read(bool next) const;
+    bool next_was_begun() const;
     Status save(const Pair& pair, bool next) const;
 
     World world_;

@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "base/text.h"
 #include "trust/hash.h"
+#include "web_chain.h"
 
 #include <algorithm>
 #include <unistd.h>
@@ -20,7 +21,8 @@ constexpr std::int64_t again_first_us = 60'000'000;
 constexpr std::int64_t again_max_us = 3600LL * 1'000'000;
 constexpr int doublings_max = 6;
 constexpr std::int64_t wait_s_max = 3600;
-// An authority's clock may be ahead.
+// An authority's clock may be ahead. Only a tier that has nothing better shows browsers what is not
+// valid yet.
 constexpr std::int64_t early_us = 24LL * 3600 * 1'000'000;
 constexpr std::uint64_t spreads = 1000;
 
@@ -95,6 +97,11 @@ void WebCertificates::load() {
                              " is damaged: another certificate is asked for");
         return;
     }
+    // A crash between keeping a certificate and forgetting the question: the next has its own key.
+    if (next_key_ && next_key_->fingerprint() == key->fingerprint()) {
+        next_key_.reset();
+        ::unlink((world_.keys_folder + next_key_file).c_str());
+    }
     held_ = Held{text_of(json, "from"), *std::move(key), *std::move(chain), *std::move(said)};
 }
 
@@ -132,12 +139,16 @@ std::int64_t WebCertificates::renew_us(const Held& held) const {
 }
 
 bool WebCertificates::due(std::int64_t now_us) const {
-    if (!held_ || held_->from != from() || now_us >= renew_us(*held_)) {
-        return true;
+    return !fits() || now_us >= renew_us(*held_);
+}
+
+bool WebCertificates::fits() const {
+    if (!held_ || held_->from != from()) {
+        return false;
     }
     const auto names = browser_names(world_.config);
-    return !std::all_of(names.begin(), names.end(),
-                        [&](const std::string& name) { return trust::is_for(held_->said, name); });
+    return std::all_of(names.begin(), names.end(),
+                       [&](const std::string& name) { return trust::is_for(held_->said, name); });
 }
 
 void WebCertificates::tick() {
@@ -233,28 +244,14 @@ void WebCertificates::answered(Result<Message> answer) {
 }
 
 Status WebCertificates::take(const std::string& pem) {
-    const auto refuse = [](const std::string& why) {
-        return fail(Code::refused, "the certificate for browsers cannot be used: " + why);
-    };
-    auto chain = trust::from_pem(pem);
-    auto said = chain.ok() ? trust::read_web_certificate(chain->front())
-                           : Result<trust::WebCertificate>(chain.error());
-    if (!said.ok()) {
-        return refuse(said.error().message);
-    }
     const std::int64_t now = world_.trusted_now_us();
-    if (said->tls_fingerprint != next_key_->fingerprint()) {
-        return refuse("it is for another key");
+    const bool serves = fits() && held_->said.from_us <= now && now < held_->said.to_us;
+    auto chain = read_web_chain(
+        pem, {next_key_->fingerprint(), browser_names(world_.config), now, serves ? 0 : early_us});
+    if (!chain.ok()) {
+        return chain.error();
     }
-    if (said->from_us > now + early_us || said->to_us <= now) {
-        return refuse("it is not valid now");
-    }
-    for (const std::string& name : browser_names(world_.config)) {
-        if (!trust::is_for(*said, name)) {
-            return refuse("it is not for " + name);
-        }
-    }
-    Held next{from(), *next_key_, *std::move(chain), *std::move(said)};
+    Held next{from(), *next_key_, std::move(chain->der), std::move(chain->said)};
     if (Status kept = keep(next); !kept.ok()) {
         return kept;
     }
@@ -347,12 +344,16 @@ std::string WebCertificates::authority_pem() const {
     return trust::to_pem({held_->chain.back()});
 }
 
-std::string WebCertificates::short_words(std::int64_t allows_us, std::int64_t wanted_us) const {
+std::string WebCertificates::short_words(std::int64_t allows_us, std::int64_t wanted_us,
+                                         bool overdue) const {
     std::string out = "HTTPS ends first: the tier is to do without its link for " +
                       std::to_string(days_of(wanted_us)) + " days, and its certificate allows " +
                       std::to_string(days_of(allows_us)) + "; ";
     if (!asks()) {
         return out + "replace the files by then, or use tls_from = \"lan\" under [web]";
+    }
+    if (overdue) {
+        return out + "its renewal is overdue";
     }
     if (from() == "acme") {
         return out + "no public certificate lasts longer: lend for less, or use tls_from = "
@@ -389,12 +390,13 @@ Json WebCertificates::show() const {
     if (asks()) {
         out["renews"] = rfc3339(renew_us(*held_));
     }
-    const std::int64_t allows =
-        asks() ? always_left_us(said->to_us - said->from_us, wanted)
-               : std::max<std::int64_t>(0, said->to_us - world_.trusted_now_us());
-    out["allows_days"] = days_of(allows);
-    if (days_of(allows) < days_of(wanted)) {
-        out["short"] = short_words(allows, wanted);
+    const std::int64_t left = std::max<std::int64_t>(0, said->to_us - world_.trusted_now_us());
+    const std::int64_t always = asks() ? always_left_us(said->to_us - said->from_us, wanted) : left;
+    // A renewal takes its time: hours after it was due nothing is wrong yet.
+    const bool overdue = asks() && left + day_us < always;
+    out["allows_days"] = days_of(std::min(always, left));
+    if (overdue ? left < wanted : days_of(always) < days_of(wanted)) {
+        out["short"] = short_words(std::min(always, left), wanted, overdue);
     }
     return out;
 }

@@ -75,6 +75,8 @@ class WebCertificates {
     std::string from() const;
     std::int64_t offline_us() const;
     std::int64_t renew_us(const Held& held) const;
+    // What is held is of the source and for the names of the config.
+    bool fits() const;
     bool due(std::int64_t now_us) const;
     void look_at_files();
     void ask();
@@ -86,7 +88,7 @@ class WebCertificates {
     Status keep(const Held& held) const;
     void tell_front() const;
     void failed(const std::string& why, std::int64_t again_us);
-    std::string short_words(std::int64_t allows_us, std::int64_t wanted_us) const;
+    std::string short_words(std::int64_t allows_us, std::int64_t wanted_us, bool overdue) const;
 
     World world_;
     std::optional<Held> held_;

@@ -27,6 +27,15 @@ Result<WebZones> WebZones::parse(const std::vector<std::string>& names,
     }
     WebZones out;
     out.names_ = *std::move(all);
+    const auto& dns = out.names_.dns();
+    for (std::size_t i = 0; i < dns.size(); ++i) {
+        for (std::size_t k = 0; k < dns.size(); ++k) {
+            if (i != k && trust::WebNames::parse({dns[k]})->covers(dns[i])) {
+                return fail(Code::usage,
+                            "`" + dns[i] + "` lies within `" + dns[k] + "`: leave it out");
+            }
+        }
+    }
     for (const std::string& text : assign) {
         const std::size_t eq = text.find('=');
         const std::string path = text.substr(0, eq);

@@ -16,15 +16,17 @@ class WebZones {
   public:
     // `names`: all that certificates are given for. `assign`: "PATH=NAME" or "PATH=NETWORK" with
     // the path of a tier below the authority, for example "tokyo=booking.clinic.lan", within
-    // `names`. usage: anything else.
+    // `names`, of which no DNS name lies within another: a tier would have two parts of it. usage:
+    // anything else.
     static Result<WebZones> parse(const std::vector<std::string>& names,
                                   const std::vector<std::string>& assign);
 
     const trust::WebNames& names() const { return names_; }
     // The authority itself may have each of the names. A tier below may have what lies in its zone:
     // its path under each DNS name, lowest first (…/tokyo/desk: desk.tokyo.clinic.lan and below),
-    // and what is assigned to it. So what a tier between asks for in another's name is never more
-    // than it may have itself. False for a tier that is not below the authority.
+    // and what is assigned to it. A tier between may lie about who asks, and so has what is
+    // assigned below it too, beside its own zone: assigning to a tier trusts every tier between
+    // with it. False for a tier that is not below the authority.
     bool may(const trust::TierName& authority, const trust::TierName& tier,
              const std::string& name) const;
 

@@ -59,6 +59,25 @@ TEST(WebZones, WhatIsAssignedIsForThatTierAlone) {
     }
 }
 
+TEST(WebZones, WhatIsAssignedToATierIsGivenToWhoeverSpeaksForItAndSoTrustsTheTiersBetween) {
+    const WebZones zones =
+        WebZones::parse({"clinic.lan", "10.0.0.0/8"}, {"tokyo/desk=10.1.0.0/16"}).value();
+    // By the names alone; that tokyo did not ask in its desk's name is for tokyo to say.
+    EXPECT_TRUE(zones.may(tier("center"), tier("center/tokyo/desk"), "10.1.7.7"));
+    EXPECT_FALSE(zones.may(tier("center"), tier("center/tokyo"), "10.1.7.7"));
+    EXPECT_FALSE(zones.may(tier("center"), tier("center/osaka/desk"), "10.1.7.7"));
+}
+
+TEST(WebZones, NoDnsNameLiesWithinAnotherOfThem) {
+    for (const std::vector<std::string>& bad :
+         {std::vector<std::string>{"clinic.lan", "tokyo.clinic.lan"},
+          {"tokyo.clinic.lan", "clinic.lan"},
+          {"clinic.lan", "clinic.lan"}}) {
+        EXPECT_FALSE(WebZones::parse(bad, {}).ok()) << bad[0] << " " << bad[1];
+    }
+    EXPECT_TRUE(WebZones::parse({"clinic.lan", "myclinic.lan", "clinic.example"}, {}).ok());
+}
+
 TEST(WebRenewal, ComesAtTwoThirdsOrEarlierForWhoIsOfflineForLong) {
     const std::int64_t life = 48 * day_us;
     EXPECT_EQ(renew_at_us(0, life, 0, 0), 32 * day_us);

@@ -210,8 +210,11 @@ TEST_F(Browsers, TheNextAuthorityIsMadeBeforeItIsUsedAndSurvivesACutInBetween) {
     EXPECT_EQ(center.admin("ca.renew").error().code, Code::conflict);
     tree.restart(center);
     EXPECT_EQ(authority(center), first);
-    // A crash between taking the old one away and putting the next one in its place.
-    ASSERT_TRUE(remove_tree(center.state + "/keys/web-ca.pem").ok());
+    // A crash between putting the next one's key in place and its certificate.
+    const std::string keys = center.state + "/keys/";
+    ASSERT_TRUE(write_file_durably(keys + "web-ca-key.pem",
+                                   *read_file(keys + "web-ca-next-key.pem", 4096), 0600)
+                    .ok());
     tree.restart(center);
     EXPECT_EQ(authority(center), next);
     EXPECT_FALSE(member(*center.admin("ca.show"), "next").is_string());
@@ -274,6 +277,36 @@ TEST_F(Browsers, TheOfflineReportSaysWhenItEndsAndWhetherThatIsLongEnough) {
     tree.pass_s(1900, 100);
     tree.cut(tokyo);
     EXPECT_EQ(text_of(asked(center), "ends"), rfc3339(seen(tokyo).to_us));
+}
+
+TEST_F(Browsers, ARenewalThatDoesNotComeIsSaidToBeOverdueAndWhatIsLeftIsTold) {
+    Node& tokyo = tree.below(center, "tokyo", asking("tokyo.clinic.lan"));
+    tree.pass_s(2);
+    ASSERT_EQ(text_of(certificate(tokyo), "short"), "");
+    tree.cut(tokyo);
+    tree.clock.advance_us(37 * day_us);
+    tree.pass_s(2);
+    Json said = certificate(tokyo);
+    EXPECT_EQ(int_of(said, "allows_days"), 9);
+    EXPECT_NE(text_of(said, "short").find("allows 9; its renewal is overdue"), std::string::npos)
+        << said.dump();
+    tree.clock.advance_us(20 * day_us);
+    EXPECT_EQ(int_of(certificate(tokyo), "allows_days"), 0);
+    ASSERT_TRUE(tree.link(tokyo));
+    tree.pass_s(2);
+    said = certificate(tokyo);
+    EXPECT_EQ(int_of(said, "allows_days"), 30);
+    EXPECT_EQ(text_of(said, "short"), "");
+}
+
+TEST_F(Browsers, AKeyOfAQuestionThatWasAnsweredIsNotUsedForTheNextOne) {
+    Node& tokyo = tree.below(center, "tokyo", asking("tokyo.clinic.lan"));
+    tree.pass_s(2);
+    const std::string key = text_of(shown(tokyo), "key");
+    // As a crash leaves it, between keeping the certificate and forgetting the question.
+    ASSERT_TRUE(write_file_durably(tokyo.state + "/keys/web-next-key.pem", key, 0600).ok());
+    tree.restart(tokyo);
+    EXPECT_FALSE(read_file(tokyo.state + "/keys/web-next-key.pem", 4096).ok());
 }
 
 TEST_F(Browsers, OfFilesTheEndIsToldAndWhatIsShortOfTheLeases) {

@@ -10,14 +10,14 @@
 namespace hasp::maint {
 
 namespace {
-constexpr std::size_t file_bytes_max = std::size_t{32} << 20;
+constexpr std::size_t jobs_bytes_max = std::size_t{32} << 20;
 // Between two tries of one request: the server could not be asked, or it refused; doubled each
 // time.
 constexpr std::int64_t again_us = 60 * second_us;
 constexpr std::int64_t again_refused_us = 900 * second_us;
-constexpr int doublings_max = 5;
+constexpr int order_doublings_max = 5;
 constexpr std::int64_t wait_s_busy = 5;
-constexpr std::int64_t wait_s_max = 3600;
+constexpr std::int64_t order_wait_s_max = 3600;
 // A request that nobody asks for any more.
 constexpr std::int64_t forget_us = day_us;
 // When it was asked for is kept so often at least: a restart does not forget it too early.
@@ -25,7 +25,7 @@ constexpr std::int64_t keep_asked_us = hour_us;
 // While the server is in the way of all: 1, 2, 4, 8, 16 minutes.
 constexpr int server_doublings_max = 4;
 // An authority's clock may be ahead.
-constexpr std::int64_t early_us = day_us;
+constexpr std::int64_t order_early_us = day_us;
 
 // The same for each request by one key for the same names: signatures of P-256 differ each time.
 std::string id_of(const trust::WebRequest& request) {
@@ -61,7 +61,7 @@ Status Acme::load() {
     }
     account_ = AcmeAccount{
         *std::move(key), config.directory, config.ca, config.contact, {}, {}, {}, {}, {}};
-    auto text = read_file(file(), file_bytes_max);
+    auto text = read_file(file(), jobs_bytes_max);
     const Json kept = parse_object(text.ok() ? *text : "");
     if (text_of(kept, "directory") != config.directory) {
         return {};
@@ -110,8 +110,9 @@ Status Acme::look_at_chain(Job& job) const {
     if (!request.ok()) {
         return request.error();
     }
-    const auto chain = read_web_chain(job.chain, {trust::spki_fingerprint(request->tls_spki_der),
-                                                  job.names, world_.clock.wall_us(), early_us});
+    const auto chain =
+        read_web_chain(job.chain, {trust::spki_fingerprint(request->tls_spki_der), job.names,
+                                   world_.clock.wall_us(), order_early_us});
     if (!chain.ok()) {
         return chain.error();
     }
@@ -203,7 +204,7 @@ Result<Acme::Answer> Acme::certify(const trust::TierName& tier, const std::strin
     }
     const std::int64_t left_s =
         (std::max(job->not_before_us, no_order_before_us_) - now) / second_us;
-    return Answer{"", std::clamp(left_s, wait_s_busy, wait_s_max),
+    return Answer{"", std::clamp(left_s, wait_s_busy, order_wait_s_max),
                   job->why.empty() ? "waiting for the orders before it" : job->why};
 }
 
@@ -338,7 +339,7 @@ void Acme::failed(Job& job, const AcmeProblem& problem, bool resumes) {
         job.url.clear();
     }
     const std::int64_t doubled = (resumes ? again_us : again_refused_us)
-                                 << std::min(job.failures++, doublings_max);
+                                 << std::min(job.failures++, order_doublings_max);
     const std::int64_t wait = std::max(doubled, problem.wait_us);
     job.why = (problem.secret.empty() ? "the authority: " : "") + problem.words();
     job.secret = problem.secret;

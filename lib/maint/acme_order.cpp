@@ -47,7 +47,7 @@ std::string printable(std::string text, std::size_t bytes_max) {
     return text.substr(0, bytes_max);
 }
 
-std::string header_of(const OutsideAnswer& answer, std::string_view name) {
+std::string answer_header_of(const OutsideAnswer& answer, std::string_view name) {
     for (const auto& [key, value] : answer.headers) {
         if (key == name) {
             return value;
@@ -81,7 +81,7 @@ AcmeProblem read_acme_problem(const OutsideAnswer& answer) {
 }
 
 std::int64_t retry_after_us(const OutsideAnswer& answer, std::int64_t now_us) {
-    const std::string text = header_of(answer, "retry-after");
+    const std::string text = answer_header_of(answer, "retry-after");
     const auto seconds = parse_u64(text);
     if (seconds) {
         return static_cast<std::int64_t>(std::min<std::uint64_t>(
@@ -234,7 +234,7 @@ void AcmeOrder::http_done(const Result<OutsideAnswer>& answer, std::int64_t now_
         fail_with({"", printable(answer.error().message, detail_bytes_max)}, true);
         return;
     }
-    if (const std::string nonce = header_of(*answer, "replay-nonce"); is_token(nonce)) {
+    if (const std::string nonce = answer_header_of(*answer, "replay-nonce"); is_token(nonce)) {
         account_.nonce = nonce;
     }
     if (for_nonce && answer->status < 300) {
@@ -283,7 +283,7 @@ void AcmeOrder::refused(const OutsideAnswer& answer, bool for_nonce, std::int64_
 
 void AcmeOrder::take(const OutsideAnswer& answer, std::int64_t now_us) {
     const Json json = parse_object(answer.body);
-    const std::string location = header_of(answer, "location");
+    const std::string location = answer_header_of(answer, "location");
     switch (stage_) {
     case Stage::directory:
         take_directory(json);

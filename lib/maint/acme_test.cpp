@@ -12,7 +12,7 @@
 namespace hasp::maint {
 namespace {
 
-constexpr const char* at = "https://acme.test/";
+constexpr const char* server_url = "https://acme.test/";
 
 // Goes through an order, up to the program or to a certificate; everything is answered at once.
 struct Outside final : KeeperPorts {
@@ -28,7 +28,7 @@ struct Outside final : KeeperPorts {
     void outside_http(OutsideCall call, std::function<void(Result<OutsideAnswer>)> done) override {
         ++calls;
         if (reached) {
-            done(answer(call.url.substr(std::string(at).size())));
+            done(answer(call.url.substr(std::string(server_url).size())));
         } else {
             done(fail(Code::unreachable, "nobody is there"));
         }
@@ -43,22 +43,23 @@ struct Outside final : KeeperPorts {
         Json out = Json::object();
         if (path == "directory") {
             for (const char* one : {"newNonce", "newAccount", "newOrder"}) {
-                out[one] = std::string(at) + one;
+                out[one] = std::string(server_url) + one;
             }
         } else if (path == "authorization") {
-            out = {
-                {"status", "pending"},
-                {"identifier", {{"value", name}}},
-                {"challenges",
-                 {{{"type", "dns-01"}, {"token", "t"}, {"url", std::string(at) + "challenge"}}}}};
+            out = {{"status", "pending"},
+                   {"identifier", {{"value", name}}},
+                   {"challenges",
+                    {{{"type", "dns-01"},
+                      {"token", "t"},
+                      {"url", std::string(server_url) + "challenge"}}}}};
         } else {
             out = {{"status", program_says.empty() ? "valid" : "pending"},
-                   {"authorizations", {std::string(at) + "authorization"}},
-                   {"finalize", std::string(at) + "finalize"},
-                   {"certificate", std::string(at) + "certificate"}};
+                   {"authorizations", {std::string(server_url) + "authorization"}},
+                   {"finalize", std::string(server_url) + "finalize"},
+                   {"certificate", std::string(server_url) + "certificate"}};
         }
         return {200,
-                {{"replay-nonce", "n"}, {"location", std::string(at) + "1"}},
+                {{"replay-nonce", "n"}, {"location", std::string(server_url) + "1"}},
                 path == "certificate" ? "no chain" : dump(out)};
     }
 };
@@ -76,7 +77,7 @@ struct AcmeJobs : testing::Test {
     AcmeJobs() {
         std::string name = "/tmp/hasp-acme-XXXXXX";
         folder = ::mkdtemp(name.data());
-        config.acme.directory = std::string(at) + "directory";
+        config.acme.directory = std::string(server_url) + "directory";
         config.acme.names = {"clinic.example"};
         config.acme.assign = {"tokyo=booking.clinic.example"};
         config.acme.dns_hook = "/hook";
@@ -177,9 +178,9 @@ TEST_F(AcmeJobs, AnAccountWhoseKeyIsGoneIsMadeAnew) {
     outside.program_says = "no";
     outside.name = "tokyo.clinic.example";
     ASSERT_TRUE(ask("tokyo", "tokyo.clinic.example").ok());
-    EXPECT_EQ(text_of(acme->show(), "account"), std::string(at) + "1");
+    EXPECT_EQ(text_of(acme->show(), "account"), std::string(server_url) + "1");
     start();
-    EXPECT_EQ(text_of(acme->show(), "account"), std::string(at) + "1");
+    EXPECT_EQ(text_of(acme->show(), "account"), std::string(server_url) + "1");
     std::filesystem::remove(folder + "/acme-account.pem");
     start();
     EXPECT_EQ(text_of(acme->show(), "account"), "");

@@ -9,7 +9,7 @@
 namespace hasp::maint {
 
 namespace {
-constexpr std::size_t file_bytes_max = 64 * 1024;
+constexpr std::size_t authority_bytes_max = 64 * 1024;
 constexpr std::size_t label_max = 64;
 
 std::int64_t end_of(const std::string& der) {
@@ -42,7 +42,7 @@ Result<WebAuthority::Pair> WebAuthority::make() const {
 }
 
 Result<std::optional<WebAuthority::Pair>> WebAuthority::read(bool next) const {
-    auto pem = read_file(certificate_file(next), file_bytes_max);
+    auto pem = read_file(certificate_file(next), authority_bytes_max);
     if (!pem.ok() && pem.error().code == Code::not_found) {
         return std::optional<Pair>();
     }

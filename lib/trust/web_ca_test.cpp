@@ -11,13 +11,13 @@
 namespace hasp::trust {
 namespace {
 
-constexpr std::int64_t now_us = 1'800'000'000LL * 1'000'000;
+constexpr std::int64_t signed_us = 1'800'000'000LL * 1'000'000;
 constexpr std::int64_t day_us = 86'400LL * 1'000'000;
 
 struct Authority {
     explicit Authority(const std::vector<std::string>& names)
         : permitted(WebNames::parse(names).value()),
-          ca(issue_web_ca(key, "The LAN", permitted, valid_for(now_us, 1000 * day_us), random)
+          ca(issue_web_ca(key, "The LAN", permitted, valid_for(signed_us, 1000 * day_us), random)
                  .value()) {}
     SeededRandom random{7};
     TlsKey key = TlsKey::generate(random);
@@ -26,8 +26,8 @@ struct Authority {
     std::string ca;
 
     Result<std::string> leaf(const std::vector<std::string>& names, std::int64_t days = 47) {
-        return issue_web_leaf(key, ca, names, leaf_key.spki_der(), valid_for(now_us, days * day_us),
-                              random);
+        return issue_web_leaf(key, ca, names, leaf_key.spki_der(),
+                              valid_for(signed_us, days * day_us), random);
     }
     // A certificate that the authority's key signs without looking at its constraints: what a
     // thief of that key would make.
@@ -38,7 +38,7 @@ struct Authority {
         spec.is_ca = is_ca;
         spec.extended_usage = "serverAuth";
         spec.public_key = leaf_key.handle().pkey.get();
-        spec.validity = valid_for(now_us, day_us);
+        spec.validity = valid_for(signed_us, day_us);
         return detail::build(spec, detail::parse(ca)->get(), key.handle().pkey.get(), random)
             .value();
     }
@@ -58,7 +58,7 @@ struct Authority {
         X509_STORE_CTX_init(ctx.get(), store.get(), cert.get(), others);
         X509_STORE_CTX_set_default(ctx.get(), "ssl_server");
         X509_VERIFY_PARAM_set_flags(X509_STORE_CTX_get0_param(ctx.get()), X509_V_FLAG_X509_STRICT);
-        X509_VERIFY_PARAM_set_time(X509_STORE_CTX_get0_param(ctx.get()), now_us / 1'000'000);
+        X509_VERIFY_PARAM_set_time(X509_STORE_CTX_get0_param(ctx.get()), signed_us / 1'000'000);
         X509_verify_cert(ctx.get());
         sk_X509_free(others);
         return X509_STORE_CTX_get_error(ctx.get());
@@ -134,7 +134,7 @@ TEST(WebCa, SignsNoFurtherAuthority) {
     spec.alt_names = "DNS:wiki.clinic.lan";
     spec.extended_usage = "serverAuth";
     spec.public_key = lan.leaf_key.handle().pkey.get();
-    spec.validity = valid_for(now_us, day_us);
+    spec.validity = valid_for(signed_us, day_us);
     const std::string below = detail::build(spec, detail::parse(middle)->get(),
                                             lan.leaf_key.handle().pkey.get(), lan.random)
                                   .value();
@@ -146,7 +146,7 @@ TEST(WebCa, SaysWhatItPermitsAndIsNotMadeWithoutNames) {
     EXPECT_EQ(web_ca_permits(Authority(names).ca)->texts(), names);
     SeededRandom random(1);
     const TlsKey key = TlsKey::generate(random);
-    EXPECT_FALSE(issue_web_ca(key, "x", WebNames(), valid_for(now_us, day_us), random).ok());
+    EXPECT_FALSE(issue_web_ca(key, "x", WebNames(), valid_for(signed_us, day_us), random).ok());
     Authority lan({"clinic.lan"});
     EXPECT_FALSE(web_ca_permits(lan.leaf({"clinic.lan"}).value()).ok());
 }
@@ -181,7 +181,7 @@ TEST(WebCertificate, SaysItsNamesItsEndAndItsKey) {
     const auto said =
         read_web_certificate(lan.leaf({"*.tokyo.clinic.lan", "tokyo.clinic.lan"}).value());
     ASSERT_TRUE(said.ok());
-    EXPECT_EQ(said->to_us, now_us + 47 * day_us);
+    EXPECT_EQ(said->to_us, signed_us + 47 * day_us);
     EXPECT_EQ(said->issuer, "The LAN");
     EXPECT_EQ(said->tls_fingerprint, lan.leaf_key.fingerprint());
     EXPECT_FALSE(said->self_signed);

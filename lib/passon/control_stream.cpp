@@ -117,7 +117,8 @@ void ControlStream::close(const std::string& why, End end) {
             core.link_child->on_control_closed(why, end == End::lost);
         }
     } else if (!core.has_control_of(peer)) {
-        Endpoint& below = core.child_endpoint(peer);
+        // Not child_endpoint(): without its control stream that takes it for one that never came.
+        Endpoint& below = core.endpoints.get(EndpointKind::child, "c:" + peer);
         if (end == End::lost) {
             below.mark_down(why);
         } else {

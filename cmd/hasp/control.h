@@ -32,7 +32,8 @@ inline constexpr std::array control_verbs{
     ControlVerb{"gone", true, false},     ControlVerb{"lead", true, false},
     ControlVerb{"leave", true, false},    ControlVerb{"ready", false, false},
     ControlVerb{"failed", false, false},  ControlVerb{"cache-left", false, false},
-    ControlVerb{"drained", false, false}, ControlVerb{"rejoin", false, false}};
+    ControlVerb{"drained", false, false}, ControlVerb{"rejoin", false, false},
+    ControlVerb{"changed", false, false}, ControlVerb{"confirm", true, false}};
 
 struct ControlMessage {
     std::string verb;

@@ -1,5 +1,6 @@
 #include "front_port.h"
 
+#include "control.h"
 #include "registry/snapshot.h"
 #include "signon/identity.h"
 
@@ -64,16 +65,15 @@ FrontPort::~FrontPort() {
     }
 }
 
-void FrontPort::connect(Fd socket) {
-    if (registered_ >= 0) {
-        reactor_.remove(registered_, *this);
-        registered_ = -1;
-    }
-    channel_ = std::make_unique<ipc::Channel>(
-        std::move(socket), ipc::Channel::Callbacks{[this](ipc::Frame&& f) { take(std::move(f)); },
-                                                   [](const Error&) {}});
-    if (reactor_.add(channel_->fd(), *this).ok()) {
-        registered_ = channel_->fd();
+void FrontPort::lead(bool leads) {
+    leads_ = leads;
+    tell_states();
+}
+
+// From who leads they count (FrontSet).
+void FrontPort::tell_states() {
+    if (leads_) {
+        send({{"t", "lead"}});
     }
     send({{"t", "parent"},
           {"up", parent_.up},
@@ -86,6 +86,20 @@ void FrontPort::connect(Fd socket) {
     for (const auto& [app, state] : upstreams_) {
         send_upstream(state);
     }
+}
+
+void FrontPort::connect(Fd socket) {
+    if (registered_ >= 0) {
+        reactor_.remove(registered_, *this);
+        registered_ = -1;
+    }
+    channel_ = std::make_unique<ipc::Channel>(
+        std::move(socket), ipc::Channel::Callbacks{[this](ipc::Frame&& f) { take(std::move(f)); },
+                                                   [](const Error&) {}});
+    if (reactor_.add(channel_->fd(), *this).ok()) {
+        registered_ = channel_->fd();
+    }
+    tell_states();
     for (const auto& [id, question] : waiting_) {
         [[maybe_unused]] const Status sent = channel_->send(question.head, question.body);
     }
@@ -258,6 +272,11 @@ void FrontPort::ask_assertion(passon::AssertionQuestion question,
 void FrontPort::peer_changed(const passon::PeerState& state) {
     peers_[state.name] = state;
     send_peer(state);
+}
+
+// The supervisor knows who has the kept answers.
+void FrontPort::answers_changed() {
+    [[maybe_unused]] const Status said = send_control(control_fd, "changed");
 }
 
 void FrontPort::send_peer(const passon::PeerState& state) {

@@ -28,6 +28,8 @@ class FrontPort final : public passon::KeeperPort, private net::Handler {
     void number_from(std::uint64_t first) { next_ = first; }
     // A new end of the socket pair.
     void connect(Fd socket);
+    // Whether this front leads, as the supervisor says; the keeper is told, with all states.
+    void lead(bool leads);
     void send(const Json& head, std::string_view body = {});
 
     void ask_who(passon::WhoQuestion question,
@@ -39,6 +41,7 @@ class FrontPort final : public passon::KeeperPort, private net::Handler {
     void ask_assertion(passon::AssertionQuestion question,
                        std::function<void(Result<passon::AssertionAnswer>)> answer) override;
     void peer_changed(const passon::PeerState& state) override;
+    void answers_changed() override;
     void parent_changed(const passon::ParentState& state) override;
     void upstream_changed(const passon::UpstreamState& state) override;
     void control_opened(const passon::ControlOpened& opened) override;
@@ -57,6 +60,7 @@ class FrontPort final : public passon::KeeperPort, private net::Handler {
     };
     void on_edges(net::Edges edges) override;
     void pump();
+    void tell_states();
     void send_peer(const passon::PeerState& state);
     void send_upstream(const passon::UpstreamState& state);
     void take(ipc::Frame&& frame);
@@ -70,6 +74,7 @@ class FrontPort final : public passon::KeeperPort, private net::Handler {
     std::uint64_t next_ = 1;
     std::map<std::uint64_t, Waiting> waiting_;
     std::map<passon::ControlId, std::string> controls_;
+    bool leads_ = false;
     passon::ParentState parent_;
     std::map<std::string, passon::PeerState> peers_;
     std::map<std::string, passon::UpstreamState> upstreams_; // of apps with an address that is down

@@ -22,6 +22,7 @@ void FrontSet::connected(FrontNumber front) {
 
 FrontSet::Frames FrontSet::gone(FrontNumber front) {
     fronts_.erase(front);
+    leader_ = leader_ == front ? 0 : leader_;
     Frames out;
     for (auto at = links_.begin(); at != links_.end();) {
         if (at->second == front) {
@@ -49,6 +50,10 @@ FrontSet::Frames FrontSet::from(FrontNumber front, ipc::Frame&& frame) {
     const Json head = parse_object(frame.head);
     const std::string type = text_of(head, "t");
     Frames out;
+    if (type == "lead") {
+        leader_ = front;
+        return out;
+    }
     if (type == "link.open") {
         links_[link_of(head)] = front;
     } else if (type == "link.close") {
@@ -63,13 +68,13 @@ FrontSet::Frames FrontSet::from(FrontNumber front, ipc::Frame&& frame) {
             retiring_.erase(at);
         }
     } else if (type == "upstream" || type == "peer" || type == "traffic") {
-        if (front != newest()) {
+        if (front != counts()) {
             return out;
         }
     } else if (type == "parent") {
         // One that has only begun does not know yet what the one before it had.
         const bool knows = true_of(head, "up") || int_of(head, "since_us") != 0;
-        if (front != newest() || (!knows && fronts_.size() > 1)) {
+        if (front != counts() || (!knows && fronts_.size() > 1)) {
             return out;
         }
     }

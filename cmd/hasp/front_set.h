@@ -36,16 +36,18 @@ class FrontSet {
     bool has(FrontNumber front) const { return fronts_.contains(front); }
     bool empty() const { return fronts_.empty(); }
 
-    // What `front` says: what its successor says better is dropped, and all must have answered
-    // before the logic hears that something was retired.
+    // What `front` says: states count from the front that has said last that it leads (where none
+    // has, from the newest), which tells them all then; and all must have answered before the logic
+    // hears that something was retired.
     Frames from(FrontNumber front, ipc::Frame&& frame);
     // To whom a frame of the logic's goes.
     std::vector<FrontNumber> to(std::string_view head);
 
   private:
-    FrontNumber newest() const { return *fronts_.rbegin(); }
+    FrontNumber counts() const { return leader_ != 0 ? leader_ : *fronts_.rbegin(); }
 
     std::set<FrontNumber> fronts_;
+    FrontNumber leader_ = 0;                     // 0: not known
     std::map<std::uint64_t, FrontNumber> links_; // control streams
     struct Retiring {
         std::set<FrontNumber> waits_for;

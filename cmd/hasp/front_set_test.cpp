@@ -97,4 +97,21 @@ TEST(FrontSet, OfStatesTheNewestFrontsCountAndItIsNotBelievedBeforeItKnowsThem) 
     EXPECT_EQ(types(set.from(1, frame({{"t", "who"}, {"id", first_question(1)}}))), Types{"who"});
 }
 
+TEST(FrontSet, WhoSaidLastThatItLeadsCountsAndNotTheHighestNumber) {
+    FrontSet set;
+    set.connected(11);
+    const Json up{{"t", "parent"}, {"up", true}, {"since_us", 9}};
+    EXPECT_EQ(types(set.from(11, frame({{"t", "lead"}}))), Types{}) << "the logic sees one front";
+    set.connected(12);
+    EXPECT_EQ(types(set.from(12, frame({{"t", "upstream"}}))), Types{}) << "it may never serve";
+    EXPECT_EQ(types(set.from(11, frame(up))), Types{"parent"});
+    set.connected(13);
+    set.from(12, frame({{"t", "lead"}}));
+    EXPECT_EQ(types(set.from(12, frame({{"t", "upstream"}}))), Types{"upstream"});
+    EXPECT_EQ(types(set.from(13, frame(up))), Types{});
+    EXPECT_EQ(types(set.from(11, frame(up))), Types{});
+    set.gone(12);
+    EXPECT_EQ(types(set.from(13, frame(up))), Types{"parent"}) << "nobody leads: the newest";
+}
+
 } // namespace hasp::cmd

@@ -99,7 +99,9 @@ class FrontProcess final : private net::Handler {
             return fail_start(added.error());
         }
         take_control();
-        reactor_->run();
+        if (!ended_) { // it may be told so before there is a loop to stop
+            reactor_->run();
+        }
         reactor_->remove(control_fd, *this);
         traffic_timer_.reset();
         engine_.reset();
@@ -280,11 +282,16 @@ class FrontProcess final : private net::Handler {
 
     void on_edges(net::Edges) override { take_control(); }
 
+    void end() {
+        ended_ = true;
+        reactor_->stop();
+    }
+
     void take_control() {
         for (;;) {
             auto message = receive_control(control_fd);
             if (!message.ok()) {
-                reactor_->stop();
+                end();
                 return;
             }
             if (!*message) {
@@ -301,15 +308,14 @@ class FrontProcess final : private net::Handler {
             } else if ((*message)->verb == "drain") {
                 drain();
             } else if ((*message)->verb == "lead") {
-                leads_ = true;
-                if (engine_ != nullptr) {
-                    engine_->set_link(link_, true);
-                }
+                lead();
             } else if ((*message)->verb == "leave") {
                 leave();
             } else if ((*message)->verb == "cache") {
                 cache_fd_ = std::move((*message)->fd);
                 use_cache();
+            } else if ((*message)->verb == "confirm" && engine_ != nullptr) {
+                engine_->confirm_answers();
             } else if ((*message)->verb == "access-log" && access_log_) {
                 access_log_->reopen(std::move((*message)->fd));
             } else if ((*message)->verb == "web-certificate") {
@@ -320,9 +326,20 @@ class FrontProcess final : private net::Handler {
         }
     }
 
+    void lead() {
+        leads_ = true;
+        port_->lead(true);
+        if (engine_ != nullptr) {
+            engine_->set_link(link_, true);
+        }
+        if (serving_) {
+            engine_->confirm_answers(); // the one before served beside it
+        }
+    }
+
     void drain() {
         if (engine_ == nullptr) {
-            reactor_->stop();
+            end();
             return;
         }
         engine_->drain();
@@ -335,8 +352,11 @@ class FrontProcess final : private net::Handler {
     // Another front has taken over. What was begun here goes on for as long as the supervisor lets
     // it.
     void leave() {
+        leaving_ = true;
+        leads_ = false;
+        port_->lead(false);
         if (engine_ == nullptr) {
-            reactor_->stop();
+            end();
             return;
         }
         log_.info("front.leave", "another front has taken over; what was begun here goes on");
@@ -564,6 +584,9 @@ class FrontProcess final : private net::Handler {
                 !used.ok()) {
                 log_.warn("front.cache", used.error().message + "; nothing is kept");
             }
+            if (serving_) {
+                engine_->confirm_answers(); // what was changed since it serves was not noted there
+            }
         }
     }
 
@@ -602,6 +625,9 @@ class FrontProcess final : private net::Handler {
     // What waits for its certificate waits unanswered: users are shown none that they cannot
     // trust.
     void listen() {
+        if (leaving_) {
+            return; // another has them
+        }
         std::vector<Listening> waiting;
         for (Listening& l : listening_) {
             if (l.kind == "web-tls" && web_tls_ == nullptr) {
@@ -655,7 +681,9 @@ class FrontProcess final : private net::Handler {
     passon::LinkCredentials link_;
     FrontNumber number_ = 0;
     std::uint32_t lane_ = 0;
-    bool leads_ = false; // opens the control stream to the parent
+    bool leads_ = false;   // opens the control stream to the parent
+    bool leaving_ = false; // another leads, for good
+    bool ended_ = false;
     bool cache_left_ = false;
     bool serving_ = false;
 };

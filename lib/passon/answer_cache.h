@@ -95,6 +95,10 @@ class AnswerCache {
     // happened meanwhile was not told.
     void link_is_up(std::int64_t wall_s) { link_up_s_ = wall_s; }
     std::int64_t link_up_s() const { return link_up_s_; }
+    // The same of all answers, those of apps that are here, too: another engine has forwarded what
+    // may have changed them.
+    void confirm_from(std::int64_t wall_s) { confirm_from_s_ = wall_s; }
+    std::int64_t confirm_from_s() const { return confirm_from_s_; }
 
     // Asks for an answer anew with nobody waiting for it (stale-while-revalidate). `head` is a
     // whole request.
@@ -136,6 +140,7 @@ class AnswerCache {
     std::unordered_map<std::string, std::string, Hash, std::equal_to<>> releases_;
     std::size_t refreshes_ = 0;
     std::int64_t link_up_s_ = 0;
+    std::int64_t confirm_from_s_ = 0;
     bool leaving_ = false;
 };
 

@@ -164,6 +164,9 @@ void Core::begin_http2(ServerConn& conn) {
     Http2Conn& one = *http2_conns.front();
     one.place = http2_conns.begin();
     conn.close();
+    if (leaving) {
+        one.leave(); // its handshake began before
+    }
     one.begin();
 }
 
@@ -277,7 +280,8 @@ void Core::admit(ListenerKind kind, const std::shared_ptr<const net::TlsContext>
     const bool users = kind == ListenerKind::users;
     const bool neighbours = kind == ListenerKind::children;
     const bool full = all_connections() >= settings.connections_max;
-    if (draining || (users ? !count(peer) : full)) {
+    // Who waited at a gate when all were told to leave was here before: it has its one answer.
+    if ((draining && !leaving) || (users ? !count(peer) : full)) {
         ++counters.refused_connections;
         return;
     }
@@ -290,6 +294,9 @@ void Core::admit(ListenerKind kind, const std::shared_ptr<const net::TlsContext>
     one.counted = users;
     one.metrics = kind == ListenerKind::metrics;
     add_server_conn(std::move(conn));
+    if (leaving) {
+        one.leave();
+    }
     if (Status status = one.accept(std::move(socket), peer, tls); !status) {
         one.close();
     }

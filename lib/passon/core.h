@@ -118,7 +118,8 @@ class Core {
     std::list<std::unique_ptr<Http2Conn>> http2_conns;
     std::list<std::unique_ptr<ProxyGate>> gates;
     std::unordered_map<std::string, std::size_t> conns_by_address;
-    bool draining = false;
+    bool draining = false;              // nothing new is begun; also when leaving
+    bool leaving = false;               // Engine::leave(): what is here already gets its answers
     const std::int64_t children_due_ms; // until then, children that are not here are on their way
     std::size_t coders = 0;             // of answers that are compressed now
     // Ends with the core: callbacks of the keeper hold a weak pointer to it.

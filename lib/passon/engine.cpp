@@ -64,9 +64,17 @@ Status Engine::set_cache(Fd file, std::uint64_t bytes) {
     }
     core.cache = std::make_unique<AnswerCache>(core, std::move(*store));
     if (!core.listeners.empty()) {
-        core.cache->link_is_up(core.wall_us() / 1'000'000);
+        core.cache->confirm_from(core.wall_us() / 1'000'000);
     }
     return {};
+}
+
+void Engine::confirm_answers() {
+    Core& core = state_->core;
+    if (core.cache) {
+        // What was stored in this second may be from before.
+        core.cache->confirm_from(core.wall_us() / 1'000'000 + 1);
+    }
 }
 
 bool Engine::leave_cache() {
@@ -155,7 +163,9 @@ void Engine::set_link(LinkCredentials credentials, bool control) {
     if (!core.link_child && core.credentials.client) {
         core.link_child = std::make_unique<LinkChild>(core);
     }
-    if (core.link_child) {
+    if (core.link_child && core.leaving && !ends) {
+        core.link_child->use_credentials(); // another one has the link
+    } else if (core.link_child) {
         core.link_child->start(control);
     }
     if (ends) {
@@ -254,6 +264,7 @@ void Engine::control_close(ControlId id) {
 void Engine::drain() {
     Core& core = state_->core;
     core.draining = true;
+    core.leaving = false;
     core.listeners.clear();
     for (ServerConn* conn : state_->conns()) {
         conn->retire();
@@ -266,6 +277,7 @@ void Engine::drain() {
 void Engine::leave() {
     Core& core = state_->core;
     core.draining = true;
+    core.leaving = true;
     core.listeners.clear();
     if (core.link_child) {
         core.link_child->leave();
@@ -288,7 +300,8 @@ void Engine::leave() {
 
 bool Engine::left() const {
     const Core& core = state_->core;
-    return core.conns.empty() && core.http2_conns.empty() && core.gates.empty();
+    return core.conns.empty() && core.http2_conns.empty() && core.gates.empty() &&
+           !(core.link_child && core.link_child->opening());
 }
 
 bool Engine::idle() const {

@@ -152,8 +152,9 @@ bool Exchange::ask_cache() {
 }
 
 bool Exchange::is_confirmed() const {
-    return verdict_ == registry::Verdict::here ||
-           cached_.label.confirmed_s >= core_.cache->link_up_s();
+    const std::int64_t at_s = cached_.label.confirmed_s;
+    return at_s >= core_.cache->confirm_from_s() &&
+           (verdict_ == registry::Verdict::here || at_s >= core_.cache->link_up_s());
 }
 
 void Exchange::find_stored() {

@@ -346,6 +346,10 @@ void Exchange::forget_changed(const net::AnswerHead& answer, std::string_view te
         head.method_text == "REPORT") {
         return;
     }
+    if (!core_.cache) {
+        core_.parts.keeper.answers_changed(); // another engine has them
+        return;
+    }
     const std::string_view owner =
         who_ ? std::string_view(who_->identity->user) : std::string_view{};
     core_.text.assign(head.path);

@@ -165,6 +165,12 @@ void LinkChild::start(bool control) {
         return;
     }
     target_ = std::max(target_, core_.settings.parked_min);
+    use_credentials();
+    calm_.arm(calm_ms);
+    on_retry();
+}
+
+void LinkChild::use_credentials() {
     Endpoint& pool = core_.endpoints.get(EndpointKind::parent, parent_key);
     // New certificates alone leave the link on the address that it runs over.
     const bool same = addresses_ == core_.credentials.parent_addresses;
@@ -180,12 +186,11 @@ void LinkChild::start(bool control) {
     pool.tls = core_.credentials.client;
     pool.verify_name = core_.credentials.parent_name;
     pool.close_idle();
-    calm_.arm(calm_ms);
-    on_retry();
 }
 
 void LinkChild::stop(const std::string& why) {
     leave();
+    end_openings(true);
     if (Endpoint* pool = core_.endpoints.find(parent_key)) {
         pool->close_idle();
         pool->addresses.clear();
@@ -197,9 +202,19 @@ void LinkChild::leave() {
     running_ = false;
     retry_.cancel();
     calm_.cancel();
-    while (!openings_.empty()) {
-        openings_.back()->close();
-        forget(*openings_.back());
+    end_openings(false);
+}
+
+void LinkChild::end_openings(bool all) {
+    std::vector<Opening*> ended;
+    for (const auto& one : openings_) {
+        if (all || one->control()) {
+            ended.push_back(one.get());
+        }
+    }
+    for (Opening* one : ended) {
+        one->close();
+        forget(*one);
     }
     opening_control_ = false;
 }
@@ -300,6 +315,9 @@ void LinkChild::opened(Opening& opening, std::unique_ptr<net::Conn> conn, net::B
     core_.add_server_conn(std::move(parked));
     made.wire.in = std::move(rest);
     made.take_reversed(std::move(conn), std::move(peer), number);
+    if (!running_) {
+        made.leave();
+    }
 }
 
 void LinkChild::failed(Opening& opening, const std::string& why) {

@@ -23,8 +23,12 @@ class LinkChild {
     // Uses core.credentials. Old connections are closed when the parent changed.
     void start(bool control);
     void stop(const std::string& why);
-    // Opens nothing any more; what there is stays in use.
+    // Opens nothing any more; what there is stays in use. What is on its way to become a reversed
+    // connection arrives, since the parent may send a request on it, and is given back then.
     void leave();
+    bool opening() const { return !openings_.empty(); }
+    // For pools and for what is opened from now on; changes nothing else.
+    void use_credentials();
     const std::string& parent() const { return parent_; }
     // Changes with each control stream: behind the next one there may be another process of the
     // parent's, which has none of the connections that were parked before.
@@ -46,6 +50,7 @@ class LinkChild {
                 std::string peer, std::size_t address);
     void failed(Opening& opening, const std::string& why);
     void forget(Opening& opening);
+    void end_openings(bool all); // else those of control streams
     void retry_later();
     void on_retry();
     void on_calm();

@@ -278,6 +278,9 @@ void ServerConn::retire() {
 }
 
 void ServerConn::leave() {
+    if (gone_) {
+        return;
+    }
     leaving_ = true;
     if (from_ == From::parent && exchange_ == nullptr) {
         give_back();

@@ -220,6 +220,44 @@ TEST_F(Cached, AConfirmationThatForbidsSharingEndsIt) {
     EXPECT_EQ(asked(), 3);
 }
 
+TEST_F(Cached, WhatAnotherEngineMayHaveChangedIsConfirmedOnceThoughTheAppIsHere) {
+    answer(ok("Cache-Control: max-age=60\r\nETag: \"a\"\r\n"));
+    get("/apps/open/a");
+    get("/apps/open/a");
+    ASSERT_EQ(asked(), 1);
+    tier_.on_loop([](Engine& engine) { engine.confirm_answers(); });
+    answer("HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nCache-Control: max-age=60\r\n\r\n");
+    EXPECT_EQ(get("/apps/open/a").body, "body");
+    EXPECT_EQ(asked(), 2);
+    // Times in the file are whole seconds: as of the next one it counts as confirmed.
+    int before = 0;
+    for (int i = 0; i < 300 && before != asked(); ++i) {
+        before = asked();
+        ::poll(nullptr, 0, 10);
+        EXPECT_EQ(get("/apps/open/a").body, "body");
+    }
+    EXPECT_EQ(before, asked());
+}
+
+TEST_F(Cached, WhoHasGivenItAwayTellsOfWhatIsChangedByWayOfIt) {
+    get("/apps/open/a");
+    Client kept(tier_.port());
+    ASSERT_EQ(kept.get("/apps/open/a").status, 200);
+    Client other(tier_.port());
+    ASSERT_EQ(other.get("/apps/open/a").status, 200);
+    bool given = false;
+    tier_.on_loop([&](Engine& engine) {
+        engine.leave();
+        given = engine.leave_cache();
+    });
+    ASSERT_TRUE(given);
+    EXPECT_EQ(other.get("/apps/open/a").status, 200);
+    EXPECT_EQ(tier_.keeper.changes, 0) << "it only read";
+    kept.send("POST /apps/open/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_EQ(kept.read().status, 200);
+    EXPECT_EQ(tier_.keeper.changes, 1);
+}
+
 TEST_F(Cached, WhatWasReadStaysReadableWhenTheAppCannotBeReached) {
     answer(ok("Cache-Control: max-age=0\r\nETag: \"a\"\r\n", "kept"));
     get("/apps/open/a");

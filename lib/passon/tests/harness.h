@@ -56,6 +56,8 @@ class FakeKeeper final : public KeeperPort {
     void ask_assertion(AssertionQuestion question,
                        std::function<void(Result<AssertionAnswer>)> answer) override;
     void peer_changed(const PeerState& state) override;
+    std::atomic<int> changes{0}; // that it was told of
+    void answers_changed() override { ++changes; }
     void parent_changed(const ParentState& state) override;
     void upstream_changed(const UpstreamState& state) override;
     void control_opened(const ControlOpened& opened) override;

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -219,6 +220,22 @@ TEST_F(Links, WhoLeavesAnswersOnceMoreOnEachConnectionAndThenIsGone) {
     EXPECT_EQ(last.status, 200);
     EXPECT_EQ(last.header("connection"), "close");
     EXPECT_TRUE(idle.closed());
+}
+
+TEST_F(Links, WhoHasLeftTakesNewCredentialsAndNoLink) {
+    tokyo_.on_loop([](Engine& engine) { engine.leave(); });
+    const auto open = [](FakeKeeper& k) {
+        return std::count_if(k.controls.begin(), k.controls.end(), [](const auto& one) {
+            return one.opened.peer == "tokyo" && !one.closed;
+        });
+    };
+    ASSERT_TRUE(center_.keeper.wait([&](FakeKeeper& k) { return open(k) == 0; }));
+    tokyo_.join(gate_.port());
+    ::poll(nullptr, 0, 200); // many times what a control stream takes here
+    EXPECT_TRUE(center_.keeper.wait([&](FakeKeeper& k) {
+        EXPECT_EQ(open(k), 0);
+        return true;
+    }));
 }
 
 TEST_F(Links, AChildThatWentInOrderIsWaitedFor) {

@@ -2,6 +2,7 @@
 #include "proxy_fixture.h"
 
 #include <gmock/gmock.h>
+#include <poll.h>
 
 namespace hasp::passon::testing {
 namespace {
@@ -101,6 +102,24 @@ TEST_F(ByProxyProtocol, TheConnectionIsTheClientsHoweverTheHeaderArrives) {
         EXPECT_THAT(first.body, HasSubstr("X-Forwarded-Proto: http\r\n"));
         EXPECT_THAT(client.get("/apps/open/b").body, HasSubstr("X-Forwarded-For: 203.0.113.9\r\n"));
     }
+}
+
+TEST_F(ByProxyProtocol, AConnectionAtItsGateIsAnsweredByWhoLeaves) {
+    Client client(tier_.port());
+    const std::string bytes = header() + "GET /apps/open/a HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    client.send(std::string_view(bytes).substr(0, 20));
+    bool accepted = false;
+    for (int i = 0; i < 1'000 && !accepted; ++i) {
+        tier_.on_loop([&](Engine& engine) { accepted = !engine.left(); });
+        ::poll(nullptr, 0, accepted ? 0 : 10);
+    }
+    ASSERT_TRUE(accepted);
+    tier_.on_loop([](Engine& engine) { engine.leave(); });
+    client.send(std::string_view(bytes).substr(20));
+    const Answer last = client.read();
+    EXPECT_EQ(last.status, 200);
+    EXPECT_EQ(last.header("connection"), "close");
+    EXPECT_TRUE(client.closed());
 }
 
 TEST_F(ByProxyProtocol, AConnectionWithoutTheHeaderIsClosedWithoutAnAnswer) {

@@ -122,6 +122,9 @@ class Engine {
     // time. After the first listener, what is in the file is to be confirmed before it is used:
     // requests that changed something may have passed by. Errors: it cannot be used.
     Status set_cache(Fd file, std::uint64_t bytes);
+    // What is kept up to now is to be confirmed once before it is used: something was changed by
+    // way of another engine (KeeperPort::answers_changed()).
+    void confirm_answers();
     // The cache takes part in no further request. True: no exchange has anything from it any more,
     // and its file is closed, so that another engine may have it; else call again later.
     bool leave_cache();
@@ -168,6 +171,7 @@ class Engine {
     // Those that there are go on. Each connection on which requests come is told with its next
     // answer that it was the last; one that stays without a request ends by its time limit, since a
     // close could cross with a request. left() tells when none is left, tunnels included.
+    // set_link() then only renews credentials.
     void leave();
     bool left() const;
 

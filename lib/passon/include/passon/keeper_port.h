@@ -135,6 +135,9 @@ class KeeperPort {
     virtual void upstream_changed(const UpstreamState& state) = 0;
     // At the first answer of a peer or the first failure, and when it went down or came up.
     virtual void peer_changed(const PeerState& state) = 0;
+    // After Engine::leave() and leave_cache(): a request changed something here that the engine
+    // which has the kept answers now did not see (Engine::confirm_answers()).
+    virtual void answers_changed() = 0;
     virtual void control_opened(const ControlOpened& opened) = 0;
     // To slow the peer down, call Engine::control_hold and later control_release.
     virtual void control_data(ControlId id, std::string_view bytes) = 0;

@@ -96,6 +96,18 @@ int serve(const Args& args, Env& env, bool needs_parent) {
     return code.ok() ? *code : report(args, env, code.error());
 }
 
+// Everything that the successor will need, read as it will read it.
+int run_trial(const Args& args, Env& env, const SupervisorOptions& options) {
+    if (auto config = options.read(); !config.ok()) {
+        return report(args, env, config.error());
+    }
+    if (auto me = maint::load_identity(options.state + "/keys"); !me.ok()) {
+        return report(args, env, me.error());
+    }
+    env.out(std::string(trial_word) + "\n");
+    return 0;
+}
+
 // In the place of a supervisor that has started this program by exec (supervisor_succession.cpp),
 // or in a trial of whether it could be.
 int run_successor(const Args& args, Env& env) {
@@ -109,16 +121,11 @@ int run_successor(const Args& args, Env& env) {
         return report(args, env, from.error());
     }
     SupervisorOptions options = supervisor_options(args, state, args.get("config"));
-    if (auto config = options.read(); !config.ok()) {
-        return report(args, env, config.error());
-    }
-    if (auto me = maint::load_identity(state + "/keys"); !me.ok()) {
-        return report(args, env, me.error());
-    }
     if (args.flag("trial")) {
-        env.out(std::string(trial_word) + "\n");
-        return 0;
+        return run_trial(args, env, options);
     }
+    // From here on there is no way out but serving, or back to the program before: the file may
+    // have been spoilt since the trial, or may be of a program that is newer than this one.
     ::close(static_cast<int>(*number));
     options.from = *std::move(from);
     const Result<int> code = run_supervisor(std::move(options), env.clock);

@@ -48,20 +48,22 @@ Supervisor::Supervisor(SupervisorOptions options, const Clock& clock)
 }
 
 Status Supervisor::prepare() {
-    auto config = options_.read();
-    if (!config.ok()) {
-        return config.error();
+    // After an exec the file may be one that this program does not know how to read: what was in
+    // effect counts until a front is to follow.
+    auto config = options_.from ? maint::parse_config(options_.from->config, "the config in effect")
+                                : options_.read();
+    if (options_.from && !config.ok()) {
+        config = options_.read(); // it had settings that there are no more
     }
-    log_.emplace(STDERR_FILENO, clock_, "supervisor",
-                 options_.json_log || config->log.format == maint::Config::LogFormat::json,
-                 static_cast<Level>(config->log.level));
+    log_as(config.ok() ? *config : maint::Config{});
+    if (!config.ok()) {
+        return go_back(config.error());
+    }
     door_.emplace(options_.state, *log_, [this](Door::Client client, const std::string& command) {
         on_command(client, command);
     });
     if (options_.from) {
-        if (Status adopted = adopt(); !adopted.ok()) {
-            return adopted;
-        }
+        adopt(*std::move(config));
     } else {
         auto setup = make_setup(*std::move(config));
         if (!setup.ok()) {
@@ -76,10 +78,13 @@ Status Supervisor::prepare() {
         }
         ring_ = *std::move(ring);
     }
-    if (Status opened = door_->open(); !opened.ok()) {
+    if (Status opened = door_->open(); !opened.ok() && !options_.from) {
         return opened;
+    } else if (!opened.ok()) {
+        // Serving goes before taking commands.
+        log().error("supervisor.door", opened.error().message);
     }
-    certificate_seen_ = certificate_state();
+    certificate_seen_ = certificate_state(setup_.config);
     sigset_t set;
     sigemptyset(&set);
     for (const int s : {SIGTERM, SIGINT, SIGCHLD, SIGHUP}) {
@@ -91,6 +96,27 @@ Status Supervisor::prepare() {
     // Apps that a dead spawner leaves behind come to us, so that they can be reaped.
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     return {};
+}
+
+void Supervisor::log_as(const maint::Config& config) {
+    log_.emplace(STDERR_FILENO, clock_, "supervisor",
+                 options_.json_log || config.log.format == maint::Config::LogFormat::json,
+                 static_cast<Level>(config.log.level));
+}
+
+// Before anything of the handover was taken: all of it goes to the program that it came from.
+// Does not come back where there is one.
+Status Supervisor::go_back(const Error& why) {
+    if (!options_.from || options_.from->program < 0) {
+        return why;
+    }
+    log().error("supervisor.succession", why.message);
+    Handover back = *options_.from;
+    const Fd before(std::exchange(back.program, -1));
+    ::fcntl(before.get(), F_SETFD, FD_CLOEXEC);
+    back.failure = why.message;
+    options_.program = back.program_path;
+    return exec_into(before.get(), {}, back);
 }
 
 Result<Supervisor::Setup> Supervisor::make_setup(maint::Config config) const {
@@ -111,12 +137,8 @@ Result<Supervisor::Setup> Supervisor::make_setup(maint::Config config) const {
 }
 
 // The processes of the program that was here before, and what it had made.
-Status Supervisor::adopt() {
+void Supervisor::adopt(maint::Config was) {
     Handover& from = *options_.from;
-    auto was = maint::parse_config(from.config, "the config in effect");
-    if (!was.ok()) {
-        return was.error();
-    }
     for (const int fd : descriptors_of(from)) {
         ::fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
@@ -127,10 +149,10 @@ Status Supervisor::adopt() {
     for (const Handover::Socket& one : from.listening) {
         setup_.listening.push_back({{one.kind, one.spec}, one.address, Fd(one.fd)});
     }
-    auto access_log = open_access_log(*was);
+    auto access_log = open_access_log(was);
     setup_.access_log = access_log.ok() ? *std::move(access_log) : Fd();
-    setup_.cache = open_cache(*was);
-    setup_.config = *std::move(was);
+    setup_.cache = open_cache(was);
+    setup_.config = std::move(was);
     next_number_ = from.next_number;
     cache_holder_ = from.cache_holder;
     for (const Handover::Process& one : from.processes) {
@@ -146,11 +168,11 @@ Status Supervisor::adopt() {
             leaving_.push_back(std::move(made));
         } else {
             const Role role = made.role;
+            made.serves = true;
             processes_[role] = std::move(made);
         }
     }
     ready_ = true;
-    return {};
 }
 
 int Supervisor::run() {
@@ -210,9 +232,9 @@ void Supervisor::on_hangup() {
 
 // Which file of that name, and as of when: renewed certificates are renamed into place, or
 // written over.
-std::string Supervisor::certificate_state() const {
+std::string Supervisor::certificate_state(const maint::Config& config) {
     std::string out;
-    for (const std::string& file : {setup_.config.web.tls_cert, setup_.config.web.tls_key}) {
+    for (const std::string& file : {config.web.tls_cert, config.web.tls_key}) {
         struct stat now {};
         if (!file.empty() && ::stat(file.c_str(), &now) == 0) {
             out += std::to_string(now.st_ino) + "." + std::to_string(now.st_mtim.tv_sec) + "." +
@@ -225,7 +247,7 @@ std::string Supervisor::certificate_state() const {
 void Supervisor::look_at_certificate(std::int64_t now) {
     certificate_look_us_ = now + certificate_look_every_us;
     // Both files must have come to rest: a pair that is half renewed does not fit.
-    const std::string state = certificate_state();
+    const std::string state = certificate_state(setup_.config);
     if (state != certificate_seen_ && state == certificate_last_look_) {
         offer_certificate();
     }
@@ -235,7 +257,7 @@ void Supervisor::look_at_certificate(std::int64_t now) {
 // Front is in its jail and opens no file: it gets both as descriptors, and judges them.
 void Supervisor::offer_certificate() {
     const maint::Config::Web& web = setup_.config.web;
-    certificate_seen_ = certificate_state();
+    certificate_seen_ = certificate_state(setup_.config);
     const Fd chain(::open(web.tls_cert.c_str(), O_RDONLY | O_CLOEXEC));
     const Fd key(::open(web.tls_key.c_str(), O_RDONLY | O_CLOEXEC));
     Process& serving = processes_[front];
@@ -266,10 +288,10 @@ std::int64_t Supervisor::next_event_us() const {
         }
     };
     for (const Process& one : processes_) {
-        at(one.restart_at_us);
+        at(stopping_ || (one.role == front && next_) ? -1 : one.restart_at_us);
     }
     for (const Process& one : leaving_) {
-        at(one.until_us);
+        at(stopping_ ? -1 : one.until_us); // a stop has its own time
     }
     at(deadline_us_);
     at(succession_ ? succession_->deadline_us : -1);
@@ -316,7 +338,9 @@ void Supervisor::wait_and_dispatch() {
 
 void Supervisor::on_time(std::int64_t now) {
     for (Process& one : processes_) {
-        if (!stopping_ && one.restart_at_us >= 0 && one.restart_at_us <= now) {
+        // A front that is about to serve takes the place: another would lead beside it.
+        if (!stopping_ && one.restart_at_us >= 0 && one.restart_at_us <= now &&
+            (one.role != front || !next_)) {
             start(one.role);
         }
     }
@@ -367,6 +391,7 @@ void Supervisor::on_control(Process& process) {
 
 void Supervisor::take_message(Process& process, const ControlMessage& message) {
     if (message.verb == "ready" && process.role == front) {
+        process.serves = true;
         if (next_ && &process == &*next_) {
             promote();
         } else if (!ready_) {
@@ -376,6 +401,9 @@ void Supervisor::take_message(Process& process, const ControlMessage& message) {
         on_keeper_ready();
     } else if (message.verb == "failed") {
         process.failure = message.rest;
+    } else if (message.verb == "changed" && processes_[front].pid >= 0 &&
+               &process != &processes_[front]) {
+        say(processes_[front], "confirm");
     } else if (message.verb == "cache-left" && cache_holder_ == process.number) {
         cache_holder_ = 0;
         hand_cache_on();
@@ -412,6 +440,9 @@ void Supervisor::begin_stop() {
     }
     setup_.listening.clear();
     step_ = 0;
+    if (processes_[keeper].pid < 0) {
+        keeper_again(keeper);
+    }
     stop_step();
 }
 
@@ -420,6 +451,18 @@ namespace {
 constexpr std::array<Role, roles> stop_order{front, spawner, keeper};
 
 } // namespace
+
+// Log-ins that are under way need it, and what was used stays in the ring until it takes it. Once:
+// one that dies again would do so for ever.
+bool Supervisor::keeper_again(Role role) {
+    if (role != keeper || !ready_ || failed_ || keeper_again_ || step_ >= roles ||
+        stop_order[step_] == keeper) {
+        return false;
+    }
+    keeper_again_ = true;
+    start(keeper);
+    return true;
+}
 
 bool Supervisor::step_over() const {
     return processes_[stop_order[step_]].pid < 0 &&

@@ -46,6 +46,7 @@ class Supervisor {
         std::int64_t delay_us = 0;
         std::int64_t until_us = -1; // of a leaving front: then it is told to end, or killed
         bool told_to_end = false;
+        bool serves = false; // of a front: it has said that it is ready
         std::string failure; // what it said of why it cannot start
     };
     // What follows from one reading of the config.
@@ -54,6 +55,7 @@ class Supervisor {
         std::vector<Listening> listening;
         Fd access_log;
         Fd cache;
+        std::string certificate; // see certificate_state(); before a front has read it
     };
     // A reload or restart under way.
     struct Succession {
@@ -64,18 +66,22 @@ class Supervisor {
         std::int64_t deadline_us = 0;
         std::optional<Setup> setup; // until its front serves
         std::vector<maint::ConfigChange> changes;
+        std::optional<maint::Config> before; // of a keeper that was told to end
         pid_t trial = -1;
+        pid_t trial_group = -1; // of it and what it has started, also when it has ended
         Fd trial_says;
         std::string trial_text;
     };
 
     // supervisor.cpp
     Result<Setup> make_setup(maint::Config config) const;
-    Status adopt();
+    void log_as(const maint::Config& config);
+    Status go_back(const Error& why);
+    void adopt(maint::Config was);
     Fd open_cache(const maint::Config& config) const;
     Result<Fd> open_access_log(const maint::Config& config) const;
     void on_hangup();
-    std::string certificate_state() const;
+    static std::string certificate_state(const maint::Config& config);
     void look_at_certificate(std::int64_t now);
     void offer_certificate();
     bool finished() const;
@@ -90,6 +96,7 @@ class Supervisor {
     void next_stop_step();
     void stop_step();
     bool step_over() const;
+    bool keeper_again(Role role);
     void on_deadline();
 
     // supervisor_processes.cpp
@@ -113,7 +120,7 @@ class Supervisor {
 
     // supervisor_succession.cpp
     void on_command(Door::Client client, const std::string& command);
-    Status may_succeed() const;
+    Status may_succeed(bool restart) const;
     void reload(Door::Client client);
     void begin_front(maint::Config config);
     void promote();
@@ -121,7 +128,11 @@ class Supervisor {
     void on_keeper_ready();
     void settle();
     void succeed();
-    void give_up(const Error& why);
+    void give_up(Error why);
+    void undo_keeper(Error& why);
+    void exec_back(const Error& why);
+    void end_next();
+    void end_trial();
     void restart(Door::Client client);
     void read_trial();
     void on_trial_end(int status);
@@ -153,6 +164,9 @@ class Supervisor {
     bool ready_ = false;
     bool stopping_ = false;
     bool failed_ = false;
+    bool keeper_again_ = false; // during a stop
+    // Of a keeper that did not come up with the settings of a reload: what it has until the next.
+    std::optional<maint::Config> keeper_config_;
     std::size_t step_ = 0;
     std::int64_t deadline_us_ = -1;
 };

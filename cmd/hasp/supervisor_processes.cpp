@@ -22,8 +22,9 @@ namespace {
 // 400 … ms.
 constexpr std::int64_t quick_death_us = 2'000'000;
 constexpr std::int64_t restart_delay_us_max = 1'600'000;
-constexpr std::int64_t leave_grace_us = 15'000'000; // from "drain" to SIGKILL of a leaving front
-constexpr int fds_above = 16;                       // what a child finds at fixed places lies below
+constexpr std::int64_t leave_grace_us = 15'000'000;  // from "drain" to SIGKILL of a leaving front
+constexpr std::int64_t orphaned_us_max = 10'000'000; // of a next front, when the one before dies
+constexpr int fds_above = 16; // what a child finds at fixed places lies below
 
 // The config as the supervisor has read and checked it: a process that is started again later must
 // not meet a file that somebody is editing.
@@ -49,7 +50,7 @@ void Supervisor::start(Role role) {
     p = Process{};
     p.role = role;
     p.delay_us = delay_us;
-    if (!spawn(p, setup_.config)) {
+    if (!spawn(p, role == keeper && keeper_config_ ? *keeper_config_ : setup_.config)) {
         p.restart_at_us = clock_.boot_us() + restart_delay_us_max;
         return;
     }
@@ -260,7 +261,9 @@ void Supervisor::on_death(Process& p, int status) {
     }
     const std::int64_t now = clock_.boot_us();
     if (stopping_) {
-        next_stop_step();
+        if (!keeper_again(p.role)) {
+            next_stop_step();
+        }
         return;
     }
     if (!ready_) {
@@ -272,6 +275,10 @@ void Supervisor::on_death(Process& p, int status) {
         return;
     }
     using Phase = Succession::Phase;
+    if (p.role == front && next_ && succession_) {
+        // That one takes its place. If it does not soon, this one is started again.
+        succession_->deadline_us = std::min(succession_->deadline_us, now + orphaned_us_max);
+    }
     if (succession_ && succession_->phase == Phase::keeper && p.role == keeper && p.told_to_end) {
         succession_->deadline_us = now + keeper_us_max;
         start(keeper);

@@ -44,7 +44,7 @@ Error failure(const std::string& why) {
 } // namespace
 
 void Supervisor::on_command(Door::Client client, const std::string& command) {
-    Status may = may_succeed();
+    Status may = may_succeed(command == "restart");
     if (may.ok() && command == "reload") {
         reload(client);
     } else if (may.ok() && command == "restart") {
@@ -56,14 +56,17 @@ void Supervisor::on_command(Door::Client client, const std::string& command) {
     }
 }
 
-Status Supervisor::may_succeed() const {
-    if (stopping_ || !ready_ || processes_[front].pid < 0 || processes_[keeper].pid < 0) {
+Status Supervisor::may_succeed(bool restart) const {
+    if (stopping_ || !ready_ || processes_[front].pid < 0 || !processes_[front].serves ||
+        processes_[keeper].pid < 0) {
         return fail(Code::try_later, "the tier is starting or stopping", "try again in a moment");
     }
-    if (succession_) {
+    if (succession_ || next_) { // one that was given up is still ending
         return fail(Code::conflict, "a reload or restart is under way", "wait for its end");
     }
-    if (leaving_.size() + 2 > fronts_max) {
+    // Beside those that leave: the one that serves and the next, and at a restart one more, to go
+    // back with.
+    if (leaving_.size() + (restart ? 3 : 2) > fronts_max) {
         return fail(Code::try_later,
                     std::to_string(leaving_.size()) +
                         " fronts of earlier reloads still finish what was begun there",
@@ -92,6 +95,7 @@ void Supervisor::begin_front(maint::Config config) {
         give_up(setup.error());
         return;
     }
+    setup->certificate = certificate_state(setup->config);
     succession_->setup = *std::move(setup);
     next_.emplace();
     if (!spawn(*next_, succession_->setup->config)) {
@@ -104,17 +108,24 @@ void Supervisor::begin_front(maint::Config config) {
 
 // The next front serves: the one before it finishes what it has.
 void Supervisor::promote() {
+    if (!succession_ || !succession_->setup) {
+        return; // it was given up, and is being ended
+    }
+    const bool keeper_late = keeper_config_.has_value();
+    succession_->before = keeper_config_ ? *std::exchange(keeper_config_, {}) : setup_.config;
     setup_ = *std::move(succession_->setup);
     succession_->setup.reset();
     const maint::Config& config = setup_.config;
-    log_.emplace(STDERR_FILENO, clock_, "supervisor",
-                 options_.json_log || config.log.format == maint::Config::LogFormat::json,
-                 static_cast<Level>(config.log.level));
-    certificate_seen_ = certificate_state();
+    log_as(config);
+    certificate_seen_ = setup_.certificate;
     Process& serving = processes_[front];
     if (serving.pid >= 0) {
         serving.until_us = clock_.boot_us() + config.process.drain_s * 1'000'000;
-        say(serving, "leave");
+        if (serving.serves) {
+            say(serving, "leave");
+        } else {
+            ::kill(serving.pid, SIGKILL); // it has nothing to finish
+        }
         leaving_.push_back(std::move(serving));
     }
     serving = std::move(*next_);
@@ -125,6 +136,7 @@ void Supervisor::promote() {
     log().info("supervisor.front", "a new front serves",
                {{"front", std::to_string(serving.number)}});
     const bool keepers =
+        keeper_late ||
         std::any_of(succession_->changes.begin(), succession_->changes.end(),
                     [](const auto& one) { return one.takes == maint::Takes::keeper; });
     if (succession_->restart || keepers) {
@@ -180,34 +192,85 @@ void Supervisor::succeed() {
     succession_.reset();
 }
 
-// Nothing has changed, or (a restart whose program serves already) the one before is gone back to.
-void Supervisor::give_up(const Error& why) {
+// Nothing has changed; or a restart whose program serves already goes back to the one before; or a
+// reload whose keeper does not come up leaves that as it was.
+void Supervisor::give_up(Error why) {
     log().error("supervisor.succession", why.message);
     using Phase = Succession::Phase;
-    if (succession_->trial >= 0) {
-        ::kill(succession_->trial, SIGKILL);
-    }
+    const Phase phase = succession_->phase;
+    end_trial();
     if (next_) {
         ::kill(next_->pid, SIGKILL);
     }
-    if (previous_ && succession_->phase != Phase::trial && !stopping_ &&
-        (!options_.from || options_.from->failure.empty())) {
-        if (succession_->phase != Phase::front && processes_[keeper].pid >= 0) {
-            // It must not hold the stores when the other one opens them.
-            ::kill(processes_[keeper].pid, SIGKILL);
-            ::waitpid(processes_[keeper].pid, nullptr, 0);
-            processes_[keeper].pid = -1;
-        }
-        Handover back = handover(succession_->client);
-        back.program = -1;
-        back.failure = why.message;
-        const Status gone = exec_into(previous_.get(), {}, back);
-        log().error("supervisor.back", gone.error().message);
+    if (previous_ && !stopping_ && options_.from && options_.from->failure.empty()) {
+        exec_back(why);
+    }
+    if (!stopping_ && (phase == Phase::keeper || phase == Phase::settle)) {
+        undo_keeper(why);
     }
     door_->answer(succession_->client, why);
     succession_.reset();
     options_.from.reset();
     previous_.reset();
+}
+
+// The front serves with the new settings already, and what was begun there is not to end.
+void Supervisor::undo_keeper(Error& why) {
+    Process& p = processes_[keeper];
+    if (processes_[front].pid < 0) {
+        why.hint = "it is started again with the new settings";
+    } else if (options_.from || !succession_->before) {
+        why.hint = "the tier serves on, and the keeper is started again";
+    } else {
+        why.hint = "the front has the new settings, and the keeper is started again with those "
+                   "before: mend the config, then reload";
+        keeper_config_ = *std::move(succession_->before);
+        if (p.pid >= 0) {
+            ::kill(p.pid, SIGKILL); // it missed its time
+        }
+    }
+    if (p.pid < 0) {
+        p.restart_at_us = clock_.boot_us();
+    }
+}
+
+// Comes back only where that program cannot be run any more.
+void Supervisor::exec_back(const Error& why) {
+    end_next();
+    Process& p = processes_[keeper];
+    if (succession_->phase != Succession::Phase::front && p.pid >= 0) {
+        // It must not hold the stores when the other one opens them.
+        ::kill(p.pid, SIGKILL);
+        ::waitpid(p.pid, nullptr, 0);
+        p.pid = -1;
+        p.control.reset();
+    }
+    Handover back = handover(succession_->client);
+    back.program = -1;
+    // As that one wrote it: it knows those keys.
+    back.config = options_.from->config;
+    back.failure = why.message;
+    const Status gone = exec_into(previous_.get(), {}, back);
+    log().error("supervisor.back", gone.error().message);
+}
+
+// At once, so that nobody is told of it any more.
+void Supervisor::end_next() {
+    if (!next_) {
+        return;
+    }
+    ::kill(next_->pid, SIGKILL);
+    ::waitpid(next_->pid, nullptr, 0);
+    const Process ended = std::move(*next_);
+    next_.reset();
+    front_gone(ended);
+}
+
+// With all that it has started.
+void Supervisor::end_trial() {
+    if (succession_->trial_group >= 0) {
+        ::kill(-std::exchange(succession_->trial_group, -1), SIGKILL);
+    }
 }
 
 void Supervisor::succession_time(std::int64_t now) {
@@ -262,6 +325,10 @@ void Supervisor::restart(Door::Client client) {
         ::_exit(126);
     }
     succession_->trial = pid;
+    succession_->trial_group = pid;
+    if (pid >= 0) {
+        ::setpgid(pid, pid); // it does the same: whoever is first
+    }
     if (pid < 0) {
         give_up(failure("no process could be made"));
     }
@@ -285,6 +352,7 @@ void Supervisor::on_trial_end(int status) {
             break;
         }
     }
+    end_trial();
     const std::string said(trim(succession_->trial_text));
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         give_up(failure(said.empty() ? "the trial of " + options_.program + " failed" : said));
@@ -293,6 +361,10 @@ void Supervisor::on_trial_end(int status) {
     if (said != trial_word) {
         // Some other program: it knows nothing of a trial.
         give_up(failure(options_.program + " is no hasp that could take over"));
+        return;
+    }
+    if (processes_[front].pid < 0 || !processes_[front].serves) {
+        give_up(fail(Code::try_later, "the front is starting again", "try again in a moment"));
         return;
     }
     log().info("supervisor.restart", "another program takes over", {{"program", options_.program}});

@@ -3,9 +3,11 @@
 import http.client
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness.backend import Backend
@@ -262,6 +264,49 @@ class Restart(TreeCase):
             os.environ["HASP_BIN"] = str(self.bin / "hasp")
             self.install(lambda new: shutil.copy2(self.original, new))
         self.assertEqual(tier.processes(), before)
+
+    @staticmethod
+    def named(tier, name) -> list:
+        return [pid for pid in children_of(tier.process.pid) if command_of(pid).split(" ")[0] == name]
+
+    def test_a_front_that_dies_while_the_next_one_starts_is_followed_by_that_one(self):
+        tier = self.tree.bottom
+        before = tier.processes()
+        fronts = len(self.named(tier, "front"))
+        with ThreadPoolExecutor() as pool:
+            told = pool.submit(tier.run, "reload", timeout=100)
+            until(lambda: len(self.named(tier, "front")) > fronts, "the next front starts", 20)
+            os.kill(before["front"], signal.SIGKILL)
+            told.result(100)
+        self.assertEqual(tier.browser().get("/apps/far/x").status, 200)
+        self.assertNotIn(before["front"], self.named(tier, "front"))
+        self.wait_alone(tier)
+
+    def test_the_program_that_is_gone_back_to_need_not_know_how_to_read_the_file_of_the_new_one(self):
+        tier = self.tree.bottom
+        file = tier.state / "hasp.toml"
+        good, before = file.read_text(), tier.processes()
+        # Another version: the old setting is none of its settings, and it has one that the old one has not.
+        self.install(lambda new: new.write_bytes(Path(self.original).read_bytes().replace(b"keepalive_s", b"keepalive_x")))
+        os.environ["HASP_BIN"] = self.original
+        try:
+            file.write_text(good.replace("keepalive_s", "keepalive_x"))
+            with ThreadPoolExecutor() as pool:
+                told = pool.submit(tier.run, "restart", check=False, timeout=100)
+                keepers = until(lambda: [k for k in self.named(tier, "keeper") if k != before["keeper"]], "its keeper", 30)
+                os.kill(keepers[0], signal.SIGKILL)
+                done = told.result(100)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("keeper killed", done.stderr)
+            self.assertEqual(tier.browser().get("/apps/far/x").status, 200)
+            self.assertIn("(deleted)", os.readlink(f"/proc/{tier.process.pid}/exe"), "it is not what is installed")
+            self.assertNotEqual(tier.run("reload", check=False).returncode, 0, "the old one does not know the key")
+        finally:
+            file.write_text(good)
+            self.install(lambda new: shutil.copy2(self.original, new))
+            os.environ["HASP_BIN"] = str(self.bin / "hasp")
+        tier.run("reload")
+        self.assertEqual(tier.browser().get("/apps/far/x").status, 200)
 
 
 if __name__ == "__main__":

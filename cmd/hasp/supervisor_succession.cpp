@@ -89,7 +89,18 @@ void Supervisor::reload(Door::Client client) {
 void Supervisor::begin_front(maint::Config config) {
     succession_->phase = Succession::Phase::front;
     succession_->deadline_us = clock_.boot_us() + front_us_max;
-    succession_->changes = maint::config_changes(setup_.config, config);
+    std::vector<maint::ConfigChange>& changes = succession_->changes;
+    changes = maint::config_changes(setup_.config, config);
+    if (keeper_config_) {
+        // What the front has since a reload that failed is new to the keeper.
+        for (maint::ConfigChange& one : maint::config_changes(*keeper_config_, config)) {
+            if (one.takes == maint::Takes::keeper &&
+                std::none_of(changes.begin(), changes.end(),
+                             [&one](const auto& known) { return known.key == one.key; })) {
+                changes.push_back(std::move(one));
+            }
+        }
+    }
     auto setup = make_setup(maint::config_in_effect(setup_.config, config));
     if (!setup.ok()) {
         give_up(setup.error());

@@ -15,7 +15,7 @@ namespace hasp::maint {
 namespace {
 
 constexpr std::int64_t now_us = 1'800'000'000LL * second_us;
-const std::string at = "https://acme.test";
+const std::string base_url = "https://acme.test";
 
 // Follows RFC 8555 §7; a test bends it by answers that are given in the place of the next ones.
 class Server {
@@ -30,7 +30,7 @@ class Server {
     std::vector<std::string> names{"tokyo.clinic.example", "tokyo.clinic.example"};
 
     OutsideAnswer answer(const OutsideCall& call) {
-        const std::string path = call.url.substr(at.size());
+        const std::string path = call.url.substr(base_url.size());
         asked.push_back(call.method + " " + path);
         OutsideAnswer out = call.method == "POST" ? post(call, path) : plain(call, path);
         if (!path.ends_with("directory")) {
@@ -44,15 +44,15 @@ class Server {
     static OutsideAnswer say(int status, const Json& json, const std::string& location = {}) {
         OutsideAnswer out{status, {}, dump(json)};
         if (!location.empty()) {
-            out.headers.emplace_back("location", at + location);
+            out.headers.emplace_back("location", base_url + location);
         }
         return out;
     }
     static OutsideAnswer plain(const OutsideCall& call, const std::string& path) {
         if (path == "/directory") {
-            return say(200, {{"newNonce", at + "/nonce"},
-                             {"newAccount", at + "/account"},
-                             {"newOrder", at + "/new-order"}});
+            return say(200, {{"newNonce", base_url + "/nonce"},
+                             {"newAccount", base_url + "/account"},
+                             {"newOrder", base_url + "/new-order"}});
         }
         if (path == "/no-directory") {
             return {200, {}, "<html>"};
@@ -96,10 +96,10 @@ class Server {
                        {{"status", looked ? "valid" : "pending"},
                         {"identifier", {{"type", "dns"}, {"value", names[number == "0" ? 0 : 1]}}},
                         {"challenges",
-                         {{{"type", "http-01"}, {"url", at + "/no"}, {"token", "no"}},
+                         {{{"type", "http-01"}, {"url", base_url + "/no"}, {"token", "no"}},
                           {{"type", "dns-01"},
                            {"status", "pending"},
-                           {"url", at + "/challenge/" + number},
+                           {"url", base_url + "/challenge/" + number},
                            {"token", "token" + number}}}}});
         }
         if (path.starts_with("/challenge/")) {
@@ -121,10 +121,10 @@ class Server {
     }
     Json order_json() const {
         Json out{{"status", order},
-                 {"authorizations", {at + "/authz/0", at + "/authz/1"}},
-                 {"finalize", at + "/finalize/1"}};
+                 {"authorizations", {base_url + "/authz/0", base_url + "/authz/1"}},
+                 {"finalize", base_url + "/finalize/1"}};
         if (order == "valid") {
-            out["certificate"] = at + "/certificate/1";
+            out["certificate"] = base_url + "/certificate/1";
         }
         return out;
     }
@@ -132,10 +132,10 @@ class Server {
     int nonces_ = 0;
 };
 
-struct Acme : testing::Test {
+struct OneOrder : testing::Test {
     SeededRandom random{5};
     AcmeAccount account{trust::TlsKey::generate(random),
-                        at + "/directory",
+                        base_url + "/directory",
                         {},
                         "mailto:it@clinic",
                         {},
@@ -154,7 +154,7 @@ struct Acme : testing::Test {
     int calls_lost = 0;     // the next ones to this path
     std::string lost_path;
 
-    Acme() { server.thumbprint = trust::jwk_thumbprint(account.key); }
+    OneOrder() { server.thumbprint = trust::jwk_thumbprint(account.key); }
 
     // The chain; empty: it failed, or was cut.
     std::string run() {
@@ -165,7 +165,7 @@ struct Acme : testing::Test {
             const AcmeOrder::Step step = order.next();
             switch (step.kind) {
             case Kind::http:
-                if (calls_lost > 0 && step.call.url == at + lost_path) {
+                if (calls_lost > 0 && step.call.url == base_url + lost_path) {
                     --calls_lost;
                     EXPECT_EQ(server.records.size(), lost_path == "/order/1" ? 2U : 0U);
                     order.http_done(fail(Code::timed_out, "nobody answers"), now_us);
@@ -213,9 +213,9 @@ struct Acme : testing::Test {
 
 } // namespace
 
-TEST_F(Acme, ANameAndItsWildcardAreProvenByTwoRecordsAndTheChainComesDown) {
+TEST_F(OneOrder, ANameAndItsWildcardAreProvenByTwoRecordsAndTheChainComesDown) {
     EXPECT_EQ(run(), "the chain") << problem.words();
-    EXPECT_EQ(account.kid, at + "/account/1");
+    EXPECT_EQ(account.kid, base_url + "/account/1");
     EXPECT_GE(waited_us, 30 * second_us) << "the DNS had its time";
     // The account is there the next time, and so is a nonce.
     server.asked.clear();
@@ -226,7 +226,7 @@ TEST_F(Acme, ANameAndItsWildcardAreProvenByTwoRecordsAndTheChainComesDown) {
     EXPECT_EQ(server.asked.front(), "POST /new-order");
 }
 
-TEST_F(Acme, ARestartAfterAnyStepGoesOnWithTheSameOrder) {
+TEST_F(OneOrder, ARestartAfterAnyStepGoesOnWithTheSameOrder) {
     for (int cut = 1; cut < 40; ++cut) {
         server = Server();
         server.thumbprint = trust::jwk_thumbprint(account.key);
@@ -244,7 +244,7 @@ TEST_F(Acme, ARestartAfterAnyStepGoesOnWithTheSameOrder) {
     }
 }
 
-TEST_F(Acme, ABadNonceIsAskedAgainWithTheNewOneAndNotForEver) {
+TEST_F(OneOrder, ABadNonceIsAskedAgainWithTheNewOneAndNotForEver) {
     for (const char* path : {"/account", "/new-order", "/authz/0", "/challenge/0", "/finalize/1"}) {
         server.instead[path] = refusal(400, "badNonce", "it was used");
     }
@@ -252,7 +252,7 @@ TEST_F(Acme, ABadNonceIsAskedAgainWithTheNewOneAndNotForEver) {
     EXPECT_EQ(std::count(server.asked.begin(), server.asked.end(), "POST /new-order"), 2);
 }
 
-TEST_F(Acme, ARateLimitIsWaitedForAndSaid) {
+TEST_F(OneOrder, ARateLimitIsWaitedForAndSaid) {
     server.instead["/new-order"] =
         refusal(429, "rateLimited", "too many certificates (5)\x01 this week", "7200");
     EXPECT_EQ(run(), "");
@@ -262,13 +262,13 @@ TEST_F(Acme, ARateLimitIsWaitedForAndSaid) {
     EXPECT_EQ(run(), "the chain");
 }
 
-TEST_F(Acme, WhatTheServerDidNotFindInTheDnsIsSaid) {
+TEST_F(OneOrder, WhatTheServerDidNotFindInTheDnsIsSaid) {
     server.instead["/order/1"] = {200,
                                   {},
                                   dump({{"status", "invalid"},
-                                        {"authorizations", {at + "/authz/0"}},
-                                        {"finalize", at + "/finalize/1"}})};
-    url = at + "/order/1";
+                                        {"authorizations", {base_url + "/authz/0"}},
+                                        {"finalize", base_url + "/finalize/1"}})};
+    url = base_url + "/order/1";
     server.instead["/authz/0"] = {
         200,
         {},
@@ -283,39 +283,39 @@ TEST_F(Acme, WhatTheServerDidNotFindInTheDnsIsSaid) {
     EXPECT_FALSE(resumes) << "another order is needed";
 }
 
-TEST_F(Acme, NoRecordIsSetForANameThatWasNotAskedFor) {
+TEST_F(OneOrder, NoRecordIsSetForANameThatWasNotAskedFor) {
     server.names[1] = "bank.example";
     EXPECT_EQ(run(), "");
     EXPECT_NE(problem.words().find("was not asked for"), std::string::npos);
 }
 
-TEST_F(Acme, ADirectoryOrAnOrderThatMakesNoSenseEndsIt) {
+TEST_F(OneOrder, ADirectoryOrAnOrderThatMakesNoSenseEndsIt) {
     for (const char* order :
          {"", "[]", "{}", R"({"status":"ready","finalize":"http://x","authorizations":[]})",
           R"({"status":"valid","finalize":"https://x","authorizations":[]})",
           R"({"status":"pending","finalize":"https://x","authorizations":[]})",
           R"({"status":"pending","finalize":"https://x","authorizations":["file:///etc"]})"}) {
-        server.instead["/new-order"] = {201, {{"location", at + "/order/1"}}, order};
+        server.instead["/new-order"] = {201, {{"location", base_url + "/order/1"}}, order};
         url.clear();
         server.instead["/order/1"] = {200, {}, order};
         EXPECT_EQ(run(), "") << order;
     }
     account.new_order_url.clear();
-    account.directory = at + "/no-directory";
+    account.directory = base_url + "/no-directory";
     EXPECT_EQ(run(), "");
 }
 
-TEST_F(Acme, AnOrderThatNeverEndsIsLeftAfterManyPollsThatHonourRetryAfter) {
+TEST_F(OneOrder, AnOrderThatNeverEndsIsLeftAfterManyPollsThatHonourRetryAfter) {
     server.processing = 100000;
     server.looked = true;
     server.order = "processing";
-    url = at + "/order/1";
+    url = base_url + "/order/1";
     EXPECT_EQ(run(), "");
     EXPECT_TRUE(resumes);
     EXPECT_LT(server.asked.size(), 80U);
 }
 
-TEST_F(Acme, WhatTheProgramSaidIsApartAndARecordThatItSetBeforeItFailedIsTakenAway) {
+TEST_F(OneOrder, WhatTheProgramSaidIsApartAndARecordThatItSetBeforeItFailedIsTakenAway) {
     sets_that_fail = 1;
     EXPECT_EQ(run(), "");
     EXPECT_EQ(problem.words(), "the record in the DNS could not be set");
@@ -324,7 +324,7 @@ TEST_F(Acme, WhatTheProgramSaidIsApartAndARecordThatItSetBeforeItFailedIsTakenAw
     EXPECT_FALSE(server_busy) << "other orders may have a program that works";
 }
 
-TEST_F(Acme, AQuestionThatIsLostWhileTheServerLooksLeavesTheRecordsWhereTheyAre) {
+TEST_F(OneOrder, AQuestionThatIsLostWhileTheServerLooksLeavesTheRecordsWhereTheyAre) {
     lost_path = "/order/1";
     calls_lost = 5;
     EXPECT_EQ(run(), "the chain") << problem.words();
@@ -338,10 +338,10 @@ TEST_F(Acme, AQuestionThatIsLostWhileTheServerLooksLeavesTheRecordsWhereTheyAre)
     EXPECT_TRUE(server.records.empty());
 }
 
-TEST_F(Acme, AServerThatRefusesANonceOrCannotBeAskedIsAskedAgainLater) {
-    account.new_order_url = at + "/new-order";
-    account.new_account_url = at + "/account";
-    account.new_nonce_url = at + "/no-nonce";
+TEST_F(OneOrder, AServerThatRefusesANonceOrCannotBeAskedIsAskedAgainLater) {
+    account.new_order_url = base_url + "/new-order";
+    account.new_account_url = base_url + "/account";
+    account.new_nonce_url = base_url + "/no-nonce";
     lost_path = "/no-nonce";
     calls_lost = 1;
     EXPECT_EQ(run(), "");
@@ -353,14 +353,14 @@ TEST_F(Acme, AServerThatRefusesANonceOrCannotBeAskedIsAskedAgainLater) {
     EXPECT_TRUE(order.resumes() && order.server_busy());
 }
 
-TEST_F(Acme, AnOrderThatStaysReadyAfterTheRequestIsPolledAndNotForEver) {
+TEST_F(OneOrder, AnOrderThatStaysReadyAfterTheRequestIsPolledAndNotForEver) {
     const OutsideAnswer ready{200,
                               {},
                               dump({{"status", "ready"},
-                                    {"authorizations", {at + "/authz/0"}},
-                                    {"finalize", at + "/finalize/1"}})};
-    url = at + "/order/1";
-    account.kid = at + "/account/1";
+                                    {"authorizations", {base_url + "/authz/0"}},
+                                    {"finalize", base_url + "/finalize/1"}})};
+    url = base_url + "/order/1";
+    account.kid = base_url + "/account/1";
     AcmeOrder order(account, {"tokyo.clinic.example"}, "the request", url, 0);
     int asked = 0;
     std::int64_t waited = 0;

@@ -171,7 +171,7 @@ TEST_F(Cards, ARootVouchesForItsOwnRealmAloneAndATopForItsOwnKey) {
 }
 
 // As `root`, with another subject key identifier.
-std::string renamed(const std::string& root, const SigningKey& signer, const std::string& id) {
+std::string renamed(const std::string& root, const SigningKey& its_key, const std::string& id) {
     const detail::Cert cert = std::move(*detail::parse(root));
     for (const int nid : {NID_subject_key_identifier, NID_authority_key_identifier}) {
         X509_EXTENSION_free(X509_delete_ext(cert.get(), X509_get_ext_by_NID(cert.get(), nid, -1)));
@@ -183,7 +183,7 @@ std::string renamed(const std::string& root, const SigningKey& signer, const std
         X509_add1_ext_i2d(cert.get(), NID_subject_key_identifier, octets.get(), 0,
                           X509V3_ADD_DEFAULT);
     }
-    X509_sign(cert.get(), signer.handle().pkey.get(), nullptr);
+    X509_sign(cert.get(), its_key.handle().pkey.get(), nullptr);
     std::string der(static_cast<std::size_t>(i2d_X509(cert.get(), nullptr)), '\0');
     auto* out = reinterpret_cast<unsigned char*>(der.data());
     i2d_X509(cert.get(), &out);

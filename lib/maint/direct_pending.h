@@ -23,7 +23,7 @@ inline constexpr std::int64_t direct_pause_us = 600 * second_us;
 // Nobody could say how to go: that may be over soon.
 inline constexpr std::int64_t direct_rest_us = 20 * second_us;
 // Who got so many tickets for one app in so short a time was not let in there.
-inline constexpr std::size_t direct_entries_max = 3;
+inline constexpr std::size_t direct_entries_max = 5;
 inline constexpr std::int64_t direct_entries_us = 60 * second_us;
 inline constexpr std::int64_t direct_reach_us = 1'800 * second_us;
 

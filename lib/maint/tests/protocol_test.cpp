@@ -170,8 +170,8 @@ class Talk {
         tree.add_user(center, "kay", good_password, {"charts"});
         tree.pass_s(3);
         Json browser{{"scheme", "https"},
-                     {"authority", "tokyo.example"},
-                     {"host", "tokyo.example"},
+                     {"authority", "localhost"},
+                     {"host", "localhost"},
                      {"client", "192.0.2.7"}};
         browser["sid"] =
             text_of(tokyo.who_cookie(tokyo.log_in("kay", good_password)->cookie()), "sid");

@@ -185,10 +185,13 @@ BodyDecoder::Step BodyDecoder::trailer(std::string_view in, std::size_t consumed
         if (!result.done()) {
             break;
         }
-        const auto size = static_cast<std::size_t>(at - line);
-        consumed += size;
+        consumed += static_cast<std::size_t>(at - line);
+        // As it is written anew: what passes here must pass the next reader's limits too.
+        const std::size_t size =
+            std::max(static_cast<std::size_t>(at - line), name.size() + value.size() + 4);
         trailer_bytes_ += size;
-        if (++trailer_count_ > trailers_max || trailer_bytes_ > trailer_bytes_max) {
+        if (++trailer_count_ > trailers_max || trailer_bytes_ > trailer_bytes_max ||
+            size > trailer_line_max) {
             return {consumed, {}, fail("too many trailers")};
         }
         if (trailers_ != nullptr && trailer_allowed(name_id(name))) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 namespace hasp::net {
 namespace {
@@ -263,6 +264,11 @@ bool Http2Stream::take_answer(std::string_view bytes,
         on_head(std::move(answer));
     }
     head_ = {};
+    if (!tail_.empty()) {
+        tail_.append(bytes);
+        rest = std::exchange(tail_, {});
+        bytes = rest;
+    }
     while (!bytes.empty()) {
         if (answered_) {
             return request.is_head(); // more than it announced; of a refusal, which knows no method
@@ -275,6 +281,7 @@ bool Http2Stream::take_answer(std::string_view bytes,
         }
         answered_ = step.state == BodyDecoder::State::done;
         if (step.consumed == 0 && !answered_) {
+            tail_.assign(bytes); // trailers are taken by whole lines, and lines have a limit
             return true;
         }
     }

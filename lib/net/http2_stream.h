@@ -120,6 +120,7 @@ class Http2Stream {
 
     std::string head_;
     BodyDecoder decoder_;
+    std::string tail_; // of the answer: the beginning of a trailer's line
     std::string trailers_;
     std::string payload_;
     std::size_t payload_at_ = 0;

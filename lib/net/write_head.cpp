@@ -102,7 +102,7 @@ bool is_token(std::string_view text) {
     if (text.size() < block) {
         char filled[block];
         std::memset(filled, 'a', block);
-        copy_short(filled, text.data(), text.size());
+        copy_short(filled, text.data(), text.size() % block); // the compiler sees that it fits
         return !text.empty() && name_end(filled, filled + block) == filled + block;
     }
     const char* const end = text.data() + text.size();
@@ -114,7 +114,7 @@ bool is_field_value(std::string_view text) {
     if (text.size() < block) {
         char filled[block];
         std::memset(filled, ' ', block);
-        copy_short(filled, text.data(), text.size());
+        copy_short(filled, text.data(), text.size() % block); // the compiler sees that it fits
         return value_end(filled, filled + block) == filled + block;
     }
     // Whole blocks, and the last one overlapping.

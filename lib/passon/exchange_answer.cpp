@@ -57,6 +57,20 @@ bool reaches_beyond(std::string_view name) {
     return iequals(name, "service-worker-allowed") || iequals(name, "clear-site-data");
 }
 
+bool nominates_names(const net::Headers& headers) {
+    for (const net::Header* field = headers.find(net::Name::connection); field != nullptr;
+         field = headers.next(*field)) {
+        net::ListItems items(field->value);
+        while (const auto item = items.next()) {
+            if (!iequals(*item, "close") && !iequals(*item, "keep-alive") &&
+                !iequals(*item, "upgrade")) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 } // namespace
 
 void Exchange::on_up_ready() {
@@ -176,8 +190,8 @@ std::string Exchange::location_for_user(std::string_view value) const {
 // Where the answer goes, trailers are understood (RFC 9110 §6.5.1): the next tier drops them for a
 // user whose program did not say so.
 bool Exchange::takes_trailers() const {
-    return down_->from() != From::user || down_->is_stream() ||
-           net::list_has(head.headers, net::Name::te, "trailers");
+    return head.version_minor != 0 && (down_->from() != From::user || down_->is_stream() ||
+                                       net::list_has(head.headers, net::Name::te, "trailers"));
 }
 
 bool Exchange::passes_trailer(std::string_view name) const {
@@ -213,6 +227,11 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
         case net::Name::set_cookie2: // RFC 2965: some programs still take it for the same
             // Cleaned where it enters the tree and again where the user is: no tier need trust
             // another's word for it.
+            // That one may hold several cookies, and what is behind a comma nobody has looked at.
+            if (field.id == net::Name::set_cookie2 &&
+                field.value.find(',') != std::string_view::npos) {
+                continue;
+            }
             core_.text.clear();
             if (clean_set_cookie(core_.text, field.value, mount_, here && app_.strip_prefix())) {
                 out.value(field.name, core_.text);
@@ -387,7 +406,10 @@ void Exchange::relay_answer(std::size_t head_bytes) {
     if (coder) {
         answer_.code_with(std::move(coder));
     } else if (answer.framing == net::Framing::chunked && takes_trailers()) {
-        answer_.keep_trailers([this](std::string_view name) { return passes_trailer(name); });
+        // Names that Connection nominates end here, in trailers too (RFC 9110 §7.6.1).
+        if (!nominates_names(answer.headers)) {
+            answer_.keep_trailers([this](std::string_view name) { return passes_trailer(name); });
+        }
     }
     if ((core_.cache || core_.leaving) && !net::is_safe(head.method)) {
         forget_changed(answer, text);

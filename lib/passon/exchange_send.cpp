@@ -206,8 +206,10 @@ bool Exchange::write_request_head(std::string_view& text) {
             (here && replaces_request(field.name))) {
             continue;
         }
-        if (field.id == net::Name::other ? is_forgeable(field.name, snapshot_.get())
-                                         : core_.is_mapped(field.id)) {
+        if (field.id == net::Name::other
+                ? is_forgeable(field.name, snapshot_.get())
+                : core_.is_mapped(field.id) ||
+                      (snapshot_ != core_.snapshot && is_forgeable(field.name, snapshot_.get()))) {
             continue;
         }
         if (here && may_name_coded(field)) {

@@ -83,8 +83,17 @@ class CommandLine(TreeCase):
             seen.add(tuple(words.split()))
             return json.loads(done.stdout)
 
-        json_of("init", "--realm", "sakura", at=box)
+        json_of("init", "--realm", "momiji", at=box)
+        with open(box.state / "hasp.toml", "a", encoding="utf-8") as file:
+            file.write('\n[web_ca]\nnames = ["clinic.lan"]\n')
         json_of("config check", box.state / "hasp.toml")
+        self.assertEqual(json_of("ca show", at=box)["permits"], ["clinic.lan"])
+        self.assertIn("BEGIN CERTIFICATE", json_of("ca export", at=box)["certificate"])
+        self.assertTrue(json_of("ca renew", at=box)["next"])
+        card = json_of("peer export", "--address", "127.0.0.1:1", at=box)["line"]
+        self.assertEqual(json_of("peer add", "west", "--from", "-", "--offer", "leaflets", stdin=card + "\n")["name"], "west")
+        self.assertEqual([p["name"] for p in json_of("peer list")["peers"]], ["west"])
+        json_of("peer remove", "west")
         self.assertEqual(json_of("status")["tier"], f"hasp://sakura/{top}")
         self.assertEqual(json_of("reload")["changed"], [])
         self.assertEqual(json_of("restart")["at_start"], [])

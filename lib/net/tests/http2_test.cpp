@@ -287,6 +287,21 @@ TEST_F(Http2Test, TheEndOfTheConnectionReachesEveryConn) {
     EXPECT_EQ(peer(0).conn.write("x").state, Io::failed);
 }
 
+TEST(Http2StreamTest, AnAnswerIsReadHoweverItsWriterIsCut) {
+    const std::string whole = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                              "3\r\nabc\r\n0\r\nX-Sum: 6\r\n\r\n";
+    for (std::size_t cut = 1; cut < whole.size(); ++cut) {
+        Http2Stream stream(1, 16 * 1024, 64 * 1024);
+        const auto ignore = [](const Http2Answer&) {};
+        EXPECT_TRUE(stream.take_answer(whole.substr(0, cut), ignore)) << cut;
+        EXPECT_FALSE(stream.answered()) << cut;
+        EXPECT_TRUE(stream.take_answer(whole.substr(cut), ignore)) << cut;
+        EXPECT_TRUE(stream.answered()) << cut;
+        EXPECT_EQ(stream.payload(), "abc") << cut;
+        EXPECT_EQ(stream.trailers(), "x-sum: 6\r\n") << cut;
+    }
+}
+
 TEST(Http2StreamTest, WindowIsGivenBackForPayloadAndNeverForItsFraming) {
     Http2Stream stream(1, 32'768, 65'536);
     for (const auto& [name, value] : Fields{

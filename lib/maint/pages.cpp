@@ -239,9 +239,7 @@ void Pages::login(const Request& request, Done done) {
     done(page(request, 200, signon::render(values)));
 }
 
-void Pages::post_login(const Request& request, Done done) {
-    const std::string user = form_value(request.body, "user").value_or("");
-    const std::string next = form_value(request.body, "next").value_or("/");
+bool Pages::is_same_origin(const Request& request) {
     const std::string origin = request.header("origin");
     const std::string site = request.header("sec-fetch-site");
     signon::OriginQuestion question{request.method, false,          std::nullopt,
@@ -252,7 +250,13 @@ void Pages::post_login(const Request& request, Done done) {
     if (!site.empty()) {
         question.sec_fetch_site = site;
     }
-    if (!signon::same_origin_allowed(question)) {
+    return signon::same_origin_allowed(question);
+}
+
+void Pages::post_login(const Request& request, Done done) {
+    const std::string user = form_value(request.body, "user").value_or("");
+    const std::string next = form_value(request.body, "next").value_or("/");
+    if (!is_same_origin(request)) {
         done(error(request, 403, "This log-in came from another site",
                    "For your safety it was not used.", "Open the log-in page here and try again."));
         return;

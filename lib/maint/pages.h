@@ -96,6 +96,8 @@ class Pages {
     void direct_back(const Request& request, const Done& done);
     void direct_enter(const Request& request, const Done& done);
     Response direct_reached(const Request& request);
+    // A form or script of this very host sent it, as far as the browser tells.
+    static bool is_same_origin(const Request& request);
     void serve_direct(const Request& request, const std::string& path, const Done& done);
     signon::PageFrame frame_for(const Request& request) const;
     Response page(const Request& request, int status, std::string html,

@@ -146,18 +146,8 @@ void Pages::direct_enter(const Request& request, const Done& done) {
 }
 
 Pages::Response Pages::direct_reached(const Request& request) {
-    const std::string origin = request.header("origin");
-    const std::string site = request.header("sec-fetch-site");
-    signon::OriginQuestion question{request.method, false,          std::nullopt,
-                                    std::nullopt,   request.scheme, request.authority};
-    if (!origin.empty()) {
-        question.origin = origin;
-    }
-    if (!site.empty()) {
-        question.sec_fetch_site = site;
-    }
     const auto who = signed_on(request);
-    if (!who || !signon::same_origin_allowed(question)) {
+    if (!who || !is_same_origin(request)) {
         return {403, {{"cache-control", "no-store"}}, ""};
     }
     world_.direct.reached(*who, form_value(request.body, "at").value_or(""));

@@ -291,7 +291,7 @@ class Http2Server::State {
     static int on_header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name,
                          std::size_t name_size, const std::uint8_t* value, std::size_t value_size,
                          std::uint8_t, void* context) {
-        // Trailers are dropped, as in HTTP/1.1.
+        // A request's trailers are dropped, as in HTTP/1.1.
         if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
             if (const auto one = of(context).find(frame->hd.stream_id)) {
                 one->head_bytes += name_size + value_size + field_overhead;

@@ -26,6 +26,42 @@ namespace hasp::cmd {
 
 namespace {
 
+bool same_content(int one, int other) {
+    struct stat of_one {};
+    struct stat of_other {};
+    if (::fstat(one, &of_one) != 0 || ::fstat(other, &of_other) != 0 ||
+        of_one.st_size != of_other.st_size) {
+        return false;
+    }
+    std::string left(std::size_t{1} << 18, '\0');
+    std::string right(left.size(), '\0');
+    for (off_t at = 0; at < of_one.st_size;) {
+        const ssize_t n = ::pread(one, left.data(), left.size(), at);
+        if (n <= 0 || ::pread(other, right.data(), static_cast<std::size_t>(n), at) != n ||
+            left.compare(0, static_cast<std::size_t>(n), right, 0, static_cast<std::size_t>(n)) !=
+                0) {
+            return false;
+        }
+        at += n;
+    }
+    return true;
+}
+
+// False, with errno: what is at `path` then is not whole.
+bool copy_program(int from, const std::string& path) {
+    const Fd to(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755));
+    struct stat st {};
+    if (!to || ::fstat(from, &st) != 0) {
+        return false;
+    }
+    for (off_t at = 0; at < st.st_size;) {
+        if (::sendfile(to.get(), from, &at, static_cast<std::size_t>(st.st_size - at)) <= 0) {
+            return false;
+        }
+    }
+    return ::fchmod(to.get(), 0755) == 0;
+}
+
 const char* kind_name(run::EventKind kind) {
     switch (kind) {
     case run::EventKind::ready:
@@ -95,24 +131,18 @@ class SpawnerProcess {
 
   private:
     // This binary where every app's user can read it: the place that it was started from may be
-    // closed to them.
+    // closed to them. The copy of an earlier spawner is kept: a full disk does not end the apps.
     Result<std::string> lend_dialer() {
         const std::string path = options_.state + "/run/dialer";
         const Fd from(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+        if (same_content(from.get(), Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)).get())) {
+            return path;
+        }
         const std::string fresh = path + ".new";
-        const Fd to(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755));
-        struct stat st {};
-        if (!from || !to || ::fstat(from.get(), &st) != 0) {
-            return errno_error(errno, "cannot copy this program to " + path);
-        }
-        for (off_t at = 0; at < st.st_size;) {
-            if (::sendfile(to.get(), from.get(), &at, static_cast<std::size_t>(st.st_size - at)) <=
-                0) {
-                return errno_error(errno, "cannot copy this program to " + path);
-            }
-        }
-        if (::fchmod(to.get(), 0755) != 0 || ::rename(fresh.c_str(), path.c_str()) != 0) {
-            return errno_error(errno, "cannot copy this program to " + path);
+        if (!copy_program(from.get(), fresh) || ::rename(fresh.c_str(), path.c_str()) != 0) {
+            const int error = errno;
+            ::unlink(fresh.c_str());
+            return errno_error(error, "cannot copy this program to " + path);
         }
         return path;
     }

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import unittest
 from pathlib import Path
@@ -133,6 +134,7 @@ class Pushed(Pushing, TreeCase):
         repo.commit("more than there is room for")
         with self.small_disk(bottom, 32 * MIB) as disk:
             bottom.wait_link()
+            until((disk / "run" / "dialer").exists, "what the tier writes at its start is there")
             filler = disk / "filler"
             room = os.statvfs(disk)
             with open(filler, "wb") as file:
@@ -142,12 +144,16 @@ class Pushed(Pushing, TreeCase):
                 until(lambda: [e for e in tier.status()[errors] if "brim" in e["text"] and "No space left" in e["text"]],  # noqa: B023
                       f"{tier.name} says that the disk of {bottom.name} is full", 60)
             self.assertEqual(self.page(bottom, "brim"), "one\n")
+            old = bottom.processes()["spawner"]
+            os.kill(old, signal.SIGKILL)
+            until(lambda: bottom.processes()["spawner"] not in (old, -1), "another spawner is there", 10)
             waiting = [r for r in self.tree.top.status()["rollouts"] if r["app"] == "brim" and r["tier"].endswith("/" + bottom.name)]
             self.assertEqual([(r["state"], r["serves"] != r["release"]) for r in waiting], [("waiting", True)])
             self.assertIn("No space left", waiting[0]["why"])
             filler.unlink()
             until(lambda: self.page(bottom, "brim") == "two\n", "the release is there when there is room", 120)
             until(lambda: not list((disk / "spool").glob("brim-*")), "nothing is left of the download")
+            self.assertNotIn("cannot copy this program", bottom.log())
         self.assertEqual(self.page(bottom, "brim"), "two\n")
 
     def test_the_same_content_again_is_nothing_to_do(self):

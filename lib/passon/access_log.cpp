@@ -105,6 +105,8 @@ void write_line(Out& out, std::string_view tier, const AccessLine& line) {
     text(",\"served\":\"", line.served);
     text(",\"cache\":\"", line.cache);
     text(",\"why\":\"", line.why);
+    text(",\"trace\":\"", line.trace);
+    text(",\"span\":\"", line.span);
     out.put("}\n");
 }
 
@@ -127,8 +129,8 @@ void AccessLog::write(const AccessLine& line) {
         size += text.size();
         plain = plain && is_plain(text);
     }
-    size += line.request_id.size() + line.from.size() + line.served.size() +
-            line.cache.size(); // always plain
+    size += line.request_id.size() + line.from.size() + line.served.size() + line.cache.size() +
+            line.trace.size() + line.span.size(); // always plain
     if (plain && size <= short_texts) {
         std::array<char, fixed_max + short_texts> memory;
         Fast out(memory.data());

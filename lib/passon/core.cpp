@@ -14,6 +14,11 @@
 #include <algorithm>
 
 namespace hasp::passon {
+namespace {
+
+constexpr std::int64_t say_again_ms = 60'000;
+
+} // namespace
 
 Core::Core(EngineParts given, Settings wanted)
     : parts(given), settings(std::move(wanted)),
@@ -88,6 +93,7 @@ std::string_view Core::http_date() {
 }
 
 void Core::count_now() {
+    counters.log_bytes_dropped = parts.access_log.dropped_bytes();
     counters.identities = identities.size();
     if (cache) {
         const cache::Store& store = cache->store();
@@ -133,6 +139,15 @@ void Core::empty_graveyard() {
 
 void Core::on_flush() {
     parts.access_log.flush();
+    const std::uint64_t dropped = parts.access_log.dropped_bytes();
+    if (dropped != dropped_said_ &&
+        (dropped_said_ == 0 || now_ms() - dropped_said_ms_ >= say_again_ms)) {
+        dropped_said_ = dropped;
+        dropped_said_ms_ = now_ms();
+        parts.log.warn("access_log.dropped",
+                       "lines of the access log could not be written: is its disk full?",
+                       {{"bytes_in_all", std::to_string(dropped)}});
+    }
     endpoints.sweep(now_ms(), settings.upstream_idle_ms);
     flush_timer_.arm(settings.access_flush_ms);
 }

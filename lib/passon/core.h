@@ -153,6 +153,8 @@ class Core {
     std::unordered_map<ControlId, std::unique_ptr<ControlStream>> controls_;
     std::string date_;
     std::int64_t date_s_ = 0;
+    std::uint64_t dropped_said_ = 0; // bytes of the access log
+    std::int64_t dropped_said_ms_ = 0;
     std::array<std::uint64_t, 256> random_{};
     std::size_t random_at_ = 256;
 };

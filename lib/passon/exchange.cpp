@@ -89,7 +89,7 @@ void Exchange::reset() {
     starts_ = 0;
     retried_ = sent_bytes_ = answered_ = up_reusable_ = by_credential_ = continue_due_ = begun_ =
         for_app_ = false;
-    authorised_by_parent_ = false;
+    authorised_by_parent_ = traced_ = false;
     coding_ = net::Coding::identity;
     varies_ = marked_ = false;
     core_.coders -= std::exchange(holds_coder_, false) ? 1 : 0;

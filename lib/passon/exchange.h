@@ -339,6 +339,8 @@ class Exchange {
     registry::Verdict verdict_ = registry::Verdict::nowhere;
     std::array<char, 32> id_{}; // of the request, in hex
     std::array<std::uint8_t, 16> id_bytes_{};
+    std::array<char, 48> trace_{}; // its id and our span, in hex; where the request has one
+    bool traced_ = false;
     std::string_view app_name_; // views into text_
     std::string_view mount_;
     std::string_view scheme_;

@@ -51,9 +51,13 @@ void Exchange::write_log(std::int64_t now_us) {
     line.served = served_;
     line.cache = cache_word();
     line.why = why_;
+    if (traced_) {
+        line.trace = {trace_.data(), 32};
+        line.span = {&trace_[32], 16};
+    }
     core_.parts.access_log.write(line);
     if (!down_->metrics) {
-        core_.metrics.count(line, status_ == 101);
+        core_.metrics.count(line, bool(app_), status_ == 101);
     }
 }
 

@@ -164,6 +164,11 @@ void Exchange::write_trace_fields(net::HeadWriter& out) {
     write_hex(&text[36], core_.random_u64() | 1); // never all zero
     text[52] = '-';
     std::memcpy(&text[53], parent ? parent->flags.data() : "00", 2);
+    if (parent && parent->trace != request_id()) {
+        traced_ = true;
+        std::memcpy(trace_.data(), &text[3], 32);
+        std::memcpy(&trace_[32], &text[36], 16);
+    }
     out.trusted("traceparent", {text.data(), text.size()});
     // Without the one, the other means nothing (§3.3).
     for (const net::Header* field = parent ? head.headers.find(net::Name::tracestate) : nullptr;

@@ -111,9 +111,9 @@ Metrics::Route& Metrics::route_of(std::string_view app, std::string_view served)
     return *last_;
 }
 
-void Metrics::count(const AccessLine& line, bool tunnel) {
-    const bool held = line.served == "here" || line.served == "child" || line.served == "peer";
-    Route& route = route_of(held ? line.app : std::string_view{}, line.served);
+void Metrics::count(const AccessLine& line, bool known, bool tunnel) {
+    const bool named = known && line.served != "own";
+    Route& route = route_of(named ? line.app : std::string_view{}, line.served);
     const auto code = static_cast<std::size_t>(line.status) / 100;
     ++route.by_class[code < route.by_class.size() ? code : 0];
     route.bytes_in += line.bytes_in;
@@ -203,6 +203,8 @@ std::string Metrics::text(const EngineCounters& now, std::string_view tier,
     out.one("hasp_upstream_reused_total", "counter", "Requests sent on a kept connection.",
             now.upstream_reused);
     tell_addresses(out, addresses);
+    out.one("hasp_access_log_dropped_bytes_total", "counter",
+            "Of lines of the access log that could not be written.", now.log_bytes_dropped);
     out.one("hasp_retries_total", "counter", "Requests sent a second time.", now.retries);
     out.family("hasp_cache_answers_total", "counter",
                "Answers from the cache: as stored, confirmed by a 304, or stale since nobody could "

@@ -25,9 +25,9 @@ class Metrics {
     // Apps with figures of their own; those that come later share one row, "(others)".
     static constexpr std::size_t apps_max = 200;
 
-    // A finished exchange. Its app counts by name only where it is held here or by a child: other
+    // A finished exchange. Its app counts by name only where the registry has it (`known`): other
     // names are what clients made up. `tunnel`: how long it stayed says nothing about speed.
-    void count(const AccessLine& line, bool tunnel);
+    void count(const AccessLine& line, bool known, bool tunnel);
     // One address of an upstream app. Of these addresses_max are shown.
     struct AddressRow {
         std::string_view app;

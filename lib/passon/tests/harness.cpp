@@ -263,6 +263,20 @@ std::vector<billing::UsageRecord> Tier::usage() {
     return out;
 }
 
+void Tier::log_to(const char* path) {
+    on_loop(
+        [&](Engine&) { access_log_->reopen(Fd(::open(path, O_WRONLY | O_APPEND | O_CLOEXEC))); });
+}
+
+std::string Tier::metrics() {
+    Fd listener;
+    const int port = listen_loopback(listener);
+    on_loop([&](Engine& engine) {
+        EXPECT_TRUE(engine.add_listener(std::move(listener), ListenerKind::metrics, nullptr).ok());
+    });
+    return Client(port).get("/metrics").body;
+}
+
 std::string Tier::access_log() {
     on_loop([&](Engine&) { access_log_->flush(); });
     return read_file(log_path_, 1 << 24).value_or("");

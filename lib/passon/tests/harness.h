@@ -122,6 +122,10 @@ class Tier {
     void join(int parent_link_port);
     std::vector<billing::UsageRecord> usage();
     std::string access_log();
+    // Its lines go to another file from now on.
+    void log_to(const char* path);
+    // What its /metrics say.
+    std::string metrics();
     EngineCounters counters();
 
     registry::AppSpec& add(registry::AppSpec app);

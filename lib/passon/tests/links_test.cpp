@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -88,6 +89,50 @@ TEST_F(Links, ARequestGoesUpThroughEveryTierToTheOneThatHolds) {
     EXPECT_EQ(tokyo_.usage().size(), 1U) << "the account's home meters what came from above";
     EXPECT_EQ(center_.usage().size(), 0U) << "a tier between does not";
     EXPECT_EQ(upper_.usage().size(), 1U) << "the tier that serves does";
+}
+
+// The value of a text in a JSON line.
+std::string said(const std::string& line, const std::string& key) {
+    const std::size_t at = line.find("\"" + key + "\":\"");
+    if (at == std::string::npos) {
+        return {};
+    }
+    const std::size_t from = at + key.size() + 4;
+    return line.substr(from, line.find('"', from) - from);
+}
+
+TEST_F(Links, ATraceRunsThroughTheTiersAndEachLogsItsOwnSpan) {
+    Client client(tokyo_.port());
+    const std::string trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const Answer answer =
+        client.get("/apps/top/x", session_cookie + "traceparent: 00-" + trace +
+                                      "-00f067aa0ba902b7-01\r\ntracestate: a=b\r\n");
+    std::set<std::string> spans{"00f067aa0ba902b7"};
+    for (Tier* tier : {&tokyo_, &center_, &upper_}) {
+        EXPECT_EQ(said(tier->access_log(), "trace"), trace);
+        EXPECT_TRUE(spans.insert(said(tier->access_log(), "span")).second) << "of its own";
+    }
+    // What the app is told is the last tier's span.
+    EXPECT_THAT(answer.body, HasSubstr("traceparent: 00-" + trace + "-" +
+                                       said(upper_.access_log(), "span") + "-01\r\n"));
+    EXPECT_THAT(answer.body, HasSubstr("tracestate: a=b\r\n"));
+    client.get("/apps/top/x", session_cookie);
+    const std::string log = tokyo_.access_log();
+    EXPECT_EQ(said(log.substr(log.find('\n')), "trace"), "") << "the request's id is its name";
+}
+
+TEST_F(Links, TheMetricsNameAnAppOfTheParentsThatIsKnownHere) {
+    tokyo_.add(toward("top", registry::Route::parent));
+    tokyo_.publish();
+    Client client(tokyo_.port());
+    ASSERT_EQ(client.get("/apps/top/x", session_cookie).status, 200);
+    client.get("/apps/never-heard-of/x", session_cookie);
+    const std::string text = tokyo_.metrics();
+    EXPECT_THAT(text,
+                HasSubstr("hasp_request_duration_seconds_count{app=\"top\",served=\"parent\"} 1"));
+    EXPECT_THAT(text,
+                HasSubstr("hasp_request_duration_seconds_count{app=\"\",served=\"parent\"} 1"));
+    EXPECT_THAT(text, Not(HasSubstr("never-heard-of")));
 }
 
 TEST_F(Links, AHomeBetweenMetersWhatItPassesOnAndTheTierWhereTheUserIsDoesNot) {

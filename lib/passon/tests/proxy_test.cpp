@@ -163,6 +163,18 @@ TEST_F(Proxy, EveryRequestOfASignedOnUserIsMeteredOnceAndLoggedWithItsId) {
     EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 3);
 }
 
+TEST_F(Proxy, LinesThatTheAccessLogCouldNotTakeAreCountedAndHoldUpNobody) {
+    tier_.log_to("/dev/full");
+    Client client(tier_.port());
+    EXPECT_EQ(client.get("/apps/open/").status, 200);
+    EXPECT_THAT(tier_.access_log(), Not(HasSubstr("/apps/open/")));
+    EXPECT_EQ(client.get("/apps/open/").status, 200);
+    const std::string text = tier_.metrics();
+    const std::size_t at = text.find("\nhasp_access_log_dropped_bytes_total ");
+    ASSERT_NE(at, std::string::npos);
+    EXPECT_GT(std::stoul(text.substr(text.find(' ', at) + 1)), 0U);
+}
+
 TEST_F(Proxy, PipelinedRequestsAreAnsweredInOrder) {
     Client client(tier_.port());
     std::string all;

@@ -28,6 +28,10 @@ struct AccessLine {
     std::string_view
         cache;            // "hit", "confirmed", "stale", "stored", "renewed"; a literal; else empty
     std::string_view why; // of a failure, for operators
+    // Of a request that came with a trace and was sent on: the trace's id and our span's, in hex. A
+    // trace that begins here has the request's id.
+    std::string_view trace;
+    std::string_view span;
 };
 
 // One thread: that of its engine. Lines are appended to one buffer and written in one write(2) when

@@ -84,11 +84,12 @@ struct EngineCounters {
     std::uint64_t upstream_opened = 0;
     std::uint64_t upstream_reused = 0;
     std::uint64_t retries = 0;
-    std::uint64_t tunnels = 0;    // now
-    std::uint64_t exchanges = 0;  // now
-    std::uint64_t identities = 0; // cached now
-    std::uint64_t parked = 0;     // reversed connections of children, idle now
-    LinkBytes parent;             // of exchanges that have ended
+    std::uint64_t log_bytes_dropped = 0; // of the access log
+    std::uint64_t tunnels = 0;           // now
+    std::uint64_t exchanges = 0;         // now
+    std::uint64_t identities = 0;        // cached now
+    std::uint64_t parked = 0;            // reversed connections of children, idle now
+    LinkBytes parent;                    // of exchanges that have ended
     LinkBytes children;
     LinkBytes peers;
     CacheCounters cache;

@@ -111,6 +111,32 @@ void AnswerCache::not_stored(std::uint64_t group) {
     not_stored_[group % not_stored_.size()] = group;
 }
 
+// The folder and the ending: "/assets/app.3f2a.js" is of the kind of "/assets/page.77b0.js".
+std::uint64_t AnswerCache::kind_of(std::string_view app, std::string_view target) {
+    target = target.substr(0, target.find('?'));
+    const std::size_t name = target.rfind('/') + 1; // 0: there is none
+    const std::size_t dot = target.find_last_of('.');
+    const std::string_view ending =
+        dot != std::string_view::npos && dot >= name ? target.substr(dot) : std::string_view{};
+    std::uint64_t kind = registry::name_hash(app);
+    for (const std::string_view part : {target.substr(0, name), ending}) {
+        kind = kind * 0x9e3779b97f4a7c15U + registry::name_hash(part);
+    }
+    return kind;
+}
+
+bool AnswerCache::often_shared(std::uint64_t kind) const {
+    return shared_kinds_[kind % shared_kinds_.size()] == kind;
+}
+
+void AnswerCache::was_shared(std::uint64_t kind, bool shared) {
+    if (shared) {
+        shared_kinds_[kind % shared_kinds_.size()] = kind;
+    } else if (often_shared(kind)) {
+        shared_kinds_[kind % shared_kinds_.size()] = 0;
+    }
+}
+
 void AnswerCache::told_release(std::string_view app, std::string_view release) {
     if (release.empty()) {
         return;

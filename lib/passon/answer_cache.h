@@ -86,6 +86,11 @@ class AnswerCache {
     // Answers of that group were not to be stored lately: nobody waits for them.
     bool seldom_stored(std::uint64_t group) const;
     void not_stored(std::uint64_t group);
+    // Whether answers of that kind were for everybody, when last one was. Who is signed on waits
+    // for another's only then: most of what users ask for is for each alone.
+    static std::uint64_t kind_of(std::string_view app, std::string_view target);
+    bool often_shared(std::uint64_t kind) const;
+    void was_shared(std::uint64_t kind, bool shared);
 
     // The release of an app that answered last; entries of another are of no use any more.
     void told_release(std::string_view app, std::string_view release);
@@ -137,6 +142,7 @@ class AnswerCache {
     std::unordered_map<std::uint64_t, std::vector<Exchange*>> flights_;
     std::vector<Exchange*> ready_; // their answer has landed
     std::array<std::uint64_t, 4'096> not_stored_{};
+    std::array<std::uint64_t, 1'024> shared_kinds_{};
     std::unordered_map<std::string, std::string, Hash, std::equal_to<>> releases_;
     std::size_t refreshes_ = 0;
     std::int64_t link_up_s_ = 0;

@@ -223,12 +223,13 @@ bool Exchange::answers_this(const cache::Label& label, bool own, bool& varies) {
 bool Exchange::wait_for_other() {
     CacheUse& use = cached_;
     if (use.waited || use.leads || !use.may_fetch_whole || head.method != net::Method::get ||
-        use.wants.no_store || use.wants.no_cache || (who_ && !use.entry) ||
-        core_.cache->seldom_stored(use.shared_group)) {
+        use.wants.no_store || use.wants.no_cache || core_.cache->seldom_stored(use.shared_group)) {
         return false;
     }
     const cache::AskedBy by = asked_by();
-    if (!use.entry && (by.authorization || by.cookie)) {
+    if (!use.entry && (by.authorization ||
+                       ((who_ || by.cookie) &&
+                        !core_.cache->often_shared(AnswerCache::kind_of(app_name_, use.target))))) {
         return false;
     }
     if (use.entry && !use.label.owner.empty()) {

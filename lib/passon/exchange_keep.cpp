@@ -147,6 +147,10 @@ void Exchange::choose_scope(const net::AnswerHead& answer) {
     if (use.writer == nullptr) {
         use.scope = cache::Scope::none;
     }
+    if (use.scope == cache::Scope::shared || use.leads) {
+        core_.cache->was_shared(AnswerCache::kind_of(app_name_, use.target),
+                                use.scope == cache::Scope::shared);
+    }
     if (use.scope == cache::Scope::shared || !use.leads) {
         return;
     }

@@ -372,6 +372,52 @@ TEST_F(Cached, RequestsForTheSameWaitForOneAnswer) {
     EXPECT_EQ(asked(), 1);
 }
 
+TEST_F(Cached, SignedOnUsersWaitForOneAnswerWhereOthersOfItsKindWereForEverybody) {
+    std::promise<void> go;
+    const std::shared_future<void> gone = go.get_future().share();
+    answer([gone](const std::string& head) {
+        if (head.starts_with("GET /assets/first.js ")) {
+            return ok("Cache-Control: public, max-age=60\r\n", "first");
+        }
+        gone.wait();
+        return ok("Cache-Control: public, max-age=60\r\n", "one");
+    });
+    EXPECT_EQ(get("/apps/wiki/assets/first.js", cookie).body, "first");
+    std::vector<std::future<Answer>> all;
+    for (int i = 0; i < 8; ++i) {
+        all.push_back(std::async(std::launch::async,
+                                 [&] { return get("/apps/wiki/assets/next.js?v=2", cookie); }));
+    }
+    for (int tries = 0; tries < 1'000 && tier_.counters().cache.collapsed < 7; ++tries) {
+        ::poll(nullptr, 0, 10);
+    }
+    go.set_value();
+    for (auto& one : all) {
+        EXPECT_EQ(one.get().body, "one");
+    }
+    EXPECT_EQ(asked(), 2);
+}
+
+TEST_F(Cached, SignedOnUsersDoNotWaitForWhatIsOfNoKnownKind) {
+    std::promise<void> go;
+    const std::shared_future<void> gone = go.get_future().share();
+    answer([gone](const std::string&) {
+        gone.wait();
+        return ok("Cache-Control: private, max-age=60\r\n", "own");
+    });
+    std::vector<std::future<Answer>> all;
+    for (int i = 0; i < 3; ++i) {
+        all.push_back(
+            std::async(std::launch::async, [&] { return get("/apps/wiki/inbox", cookie); }));
+    }
+    EXPECT_TRUE(wait_asked(3)) << "each asks at once";
+    go.set_value();
+    for (auto& one : all) {
+        EXPECT_EQ(one.get().body, "own");
+    }
+    EXPECT_EQ(tier_.counters().cache.collapsed, 0U);
+}
+
 TEST_F(Cached, ThoseWhoWaitedForWhatMayNotBeStoredAskForThemselves) {
     std::promise<void> go;
     const std::shared_future<void> gone = go.get_future().share();

@@ -305,7 +305,7 @@ class Exchange {
     void pump_answer();
     void read_answer_head();
     void relay_answer(std::size_t head_bytes);
-    std::string location_for_user(std::string_view value) const;
+    std::string location_for_user(const net::Header& field) const;
     bool takes_trailers() const;
     bool passes_trailer(std::string_view name) const;
     void write_answer_fields(net::HeadWriter& out, const net::AnswerHead& answer);

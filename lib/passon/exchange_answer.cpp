@@ -171,7 +171,7 @@ void Exchange::read_answer_head() {
     }
 }
 
-std::string Exchange::location_for_user(std::string_view value) const {
+std::string Exchange::location_for_user(const net::Header& field) const {
     LocationMap map;
     std::string inner;
     if (app_.kind() == registry::Kind::upstream && up_) {
@@ -184,7 +184,8 @@ std::string Exchange::location_for_user(std::string_view value) const {
     map.origin = origin;
     map.mount = mount_;
     map.stripped = app_.strip_prefix() && !mount_.empty();
-    return map_location(value, map);
+    return field.id == net::Name::refresh ? map_refresh(field.value, map)
+                                          : map_location(field.value, map);
 }
 
 // Where the answer goes, trailers are understood (RFC 9110 §6.5.1): the next tier drops them for a
@@ -238,8 +239,10 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
             }
             continue;
         case net::Name::location:
+        case net::Name::content_location:
+        case net::Name::refresh:
             if (here) {
-                out.field("Location", location_for_user(field.value));
+                out.value(field.name, location_for_user(field));
                 continue;
             }
             break;

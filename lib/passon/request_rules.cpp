@@ -198,7 +198,10 @@ bool clean_set_cookie(std::string& out, std::string_view value, std::string_view
 
 std::string map_location(std::string_view value, const LocationMap& map) {
     std::string_view rest = value;
-    if (!value.starts_with('/') || value.starts_with("//")) {
+    // Browsers take "\\" for "/", and any number of them for two.
+    const std::size_t slashes = std::min(value.find_first_not_of("/\\\t"), value.size());
+    const bool names_host = slashes == 2 && value.starts_with("//");
+    if (slashes == 0 || names_host) {
         std::string_view authority = value;
         if (authority.starts_with("//")) {
             authority.remove_prefix(2);
@@ -218,7 +221,7 @@ std::string map_location(std::string_view value, const LocationMap& map) {
             map.origin.size() > authority.size() &&
             iequals(map.origin.substr(map.origin.size() - authority.size()), authority) &&
             map.origin[map.origin.size() - authority.size() - 1] == '/';
-        if (!inner && !ours) {
+        if (!inner && !ours && !authority.empty()) {
             return std::string(value);
         }
     }
@@ -239,6 +242,25 @@ std::string map_location(std::string_view value, const LocationMap& map) {
         out += '/';
     }
     out.append(rest);
+    return out;
+}
+
+std::string map_refresh(std::string_view value, const LocationMap& map) {
+    const std::size_t end = std::min(value.find_first_of(";,"), value.size());
+    std::string_view target = trim(value.substr(std::min(end + 1, value.size())));
+    if (starts_without_case(target, "url")) {
+        const std::string_view after = trim(target.substr(3));
+        target = after.starts_with('=') ? trim(after.substr(1)) : target;
+    }
+    if (target.empty()) {
+        return std::string(value);
+    }
+    if (target.starts_with('"') || target.starts_with('\'')) {
+        const std::size_t close = target.find(target.front(), 1);
+        target = target.substr(1, close == std::string_view::npos ? close : close - 1);
+    }
+    std::string out(trim(value.substr(0, end)));
+    out.append("; url=").append(map_location(trim(target), map));
     return out;
 }
 

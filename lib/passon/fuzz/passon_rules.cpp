@@ -38,6 +38,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (map_location(text, map).size() > size + map.mount.size() + 1) {
         std::abort();
     }
+    const std::string to = map_location(text, map);
+    const std::size_t slashes = std::min(to.find_first_not_of("/\\\t"), to.size());
+    if (slashes > 1 && (slashes != 2 || !to.starts_with("//"))) {
+        std::abort(); // a browser would take it for another host
+    }
+    (void)map_refresh(text, map);
     OriginCheck check;
     check.unsafe = true;
     check.origin = text;

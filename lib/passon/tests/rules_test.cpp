@@ -90,12 +90,31 @@ TEST(Rules, ARedirectToTheAppsInnerAddressLeadsToWhereTheUserSeesIt) {
     EXPECT_EQ(map_location("http://wiki.example/login", at_host), "/login")
         << "never down to plain HTTP";
     for (const char* trick :
-         {"//evil.example", "/\\evil.example", "/\t/evil.example", "/\\\\/evil.example"}) {
+         {"//evil.example", "/\\evil.example", "/\t/evil.example", "/\\\\/evil.example",
+          "///evil.example", "\\\\evil.example", "\\/evil.example"}) {
         EXPECT_EQ(map_location(std::string("http://wiki.example") + trick, at_host),
-                  "/evil.example");
-        EXPECT_EQ(map_location(trick, at_host), trick[1] == '/' ? trick : "/evil.example")
+                  trick[0] == '/' ? "/evil.example" : std::string("http://wiki.example") + trick);
+        const bool plain = trick == std::string("//evil.example");
+        EXPECT_EQ(map_location(trick, at_host), plain ? trick : "/evil.example")
             << "another host is the app's to name, but plainly";
     }
+    EXPECT_EQ(map_location("http:///evil.example/x", at_host), "/evil.example/x");
+    EXPECT_EQ(map_location("..\\x", at_host), "..\\x");
+}
+
+TEST(Rules, TheTargetOfARefreshIsMappedLikeALocation) {
+    LocationMap map;
+    map.inner = "127.0.0.1:8080";
+    map.origin = "https://tokyo.example";
+    map.mount = "/apps/wiki";
+    map.stripped = true;
+    EXPECT_EQ(map_refresh("5", map), "5");
+    EXPECT_EQ(map_refresh("5; url=http://127.0.0.1:8080/next", map), "5; url=/apps/wiki/next");
+    EXPECT_EQ(map_refresh("0;URL = '/next'x", map), "0; url=/apps/wiki/next");
+    EXPECT_EQ(map_refresh("0, \"/\\evil.example\"", map), "0; url=/apps/wiki/evil.example");
+    EXPECT_EQ(map_refresh("0; url=", map), "0; url=");
+    EXPECT_EQ(map_refresh("3; url=https://elsewhere.example/x", map),
+              "3; url=https://elsewhere.example/x");
 }
 
 TEST(Rules, AnUnsafeRequestFromAnotherOriginIsRefused) {

@@ -47,6 +47,9 @@ struct LocationMap {
     bool stripped = false;
 };
 std::string map_location(std::string_view value, const LocationMap& map);
+// The same of the target in a Refresh, "5; url=/next", as browsers read it (HTML Standard
+// §4.2.5.3).
+std::string map_refresh(std::string_view value, const LocationMap& map);
 
 // May a browser have been led to send this? For WebSockets and unsafe methods. `own` is
 // "scheme://authority" that the user typed.

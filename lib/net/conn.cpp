@@ -6,8 +6,10 @@
 #include <cassert>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 
 namespace hasp::net {
@@ -274,25 +276,69 @@ IoResult Conn::write_plain(std::span<const iovec> pieces) {
     msghdr message{};
     message.msg_iov = const_cast<iovec*>(pieces.data()); // sendmsg does not write to them
     message.msg_iovlen = pieces.size();
-    ssize_t sent = 0;
+    ssize_t done = 0;
     do {
         // For one piece the kernel has a shorter way.
-        sent = pieces.size() == 1 ? ::send(fd_.get(), pieces[0].iov_base, pieces[0].iov_len,
+        done = pieces.size() == 1 ? ::send(fd_.get(), pieces[0].iov_base, pieces[0].iov_len,
                                            MSG_DONTWAIT | MSG_NOSIGNAL)
                                   : sendmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    } while (sent < 0 && errno == EINTR);
-    if (sent < 0) {
-        if (errno == EAGAIN) {
-            writable_ = false;
-            return {Io::again, 0};
-        }
-        failure_ = std::strerror(errno);
+    } while (done < 0 && errno == EINTR);
+    return sent(done, size_of(pieces));
+}
+
+IoResult Conn::sent(ssize_t bytes, std::size_t of) {
+    if (bytes >= 0) {
+        wire_out_ += static_cast<std::uint64_t>(bytes);
+        writable_ = static_cast<std::size_t>(bytes) == of;
+        return {Io::ok, static_cast<std::size_t>(bytes)};
+    }
+    if (errno == EAGAIN) {
+        writable_ = false;
+        return {Io::again, 0};
+    }
+    failure_ = std::strerror(errno);
+    return {Io::failed, 0};
+}
+
+IoResult Conn::write_before_file(std::string_view bytes) {
+    assert(takes_files());
+    if (phase_ != Phase::open || write_ended_) {
         return {Io::failed, 0};
     }
-    const auto bytes = static_cast<std::size_t>(sent);
-    wire_out_ += bytes;
-    writable_ = bytes == size_of(pieces);
-    return {Io::ok, bytes};
+    if (!writable_) {
+        return {Io::again, 0};
+    }
+    ssize_t done = 0;
+    do {
+        done =
+            ::send(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
+    } while (done < 0 && errno == EINTR);
+    return sent(done, bytes.size());
+}
+
+IoResult Conn::send_file(int file, std::uint64_t offset, std::size_t bytes) {
+    assert(takes_files());
+    if (phase_ != Phase::open || write_ended_) {
+        return {Io::failed, 0};
+    }
+    if (!writable_) {
+        return {Io::again, 0};
+    }
+    // The one call that cannot be told not to wait.
+    if (!nonblocking_) {
+        const int flags = fcntl(fd_.get(), F_GETFL);
+        nonblocking_ = flags >= 0 && fcntl(fd_.get(), F_SETFL, flags | O_NONBLOCK) == 0;
+    }
+    auto at = static_cast<off_t>(offset);
+    ssize_t done = 0;
+    do {
+        done = ::sendfile(fd_.get(), file, &at, bytes);
+    } while (done < 0 && errno == EINTR);
+    if (done == 0 && bytes > 0) {
+        return {Io::end, 0};
+    }
+    // Less than was asked for may be the end of the file: only EAGAIN says that the socket is full.
+    return sent(done, static_cast<std::size_t>(std::max<ssize_t>(done, 0)));
 }
 
 void Conn::shutdown_write() {

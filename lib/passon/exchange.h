@@ -215,6 +215,7 @@ class Exchange {
     void serve_static();
     void open_static(std::string_view path);
     void send_file();
+    bool send_piece(std::uint64_t left, std::size_t& sent);
 
     // exchange_code.cpp
     void choose_coding(const net::AnswerHead& answer);

@@ -19,6 +19,9 @@ namespace {
 
 constexpr std::size_t chunk_bytes = 64 * 1024;
 constexpr int rounds_max = 8; // 512 KiB in one turn of the loop
+// What is shorter is sooner copied along with the head than sent by a call of its own.
+constexpr std::uint64_t sendfile_bytes_min = 24 * 1024;
+constexpr std::uint64_t sendfile_bytes = 256 * 1024;
 
 struct Validators {
     std::array<char, 72> etag{};
@@ -241,6 +244,28 @@ void Exchange::open_static(std::string_view path) {
     send_file();
 }
 
+// False: the exchange has ended.
+bool Exchange::send_piece(std::uint64_t left, std::size_t& sent) {
+    core_.file_chunk.resize(chunk_bytes);
+    const ssize_t got =
+        left == 0 ? 0
+                  : ::pread(file_->fd.get(), core_.file_chunk.data(),
+                            static_cast<std::size_t>(std::min<std::uint64_t>(left, chunk_bytes)),
+                            static_cast<off_t>(file_->offset));
+    if (got < 0 || (got == 0 && left > 0)) {
+        cut("the file could not be read to its end");
+        return false;
+    }
+    sent = static_cast<std::size_t>(got);
+    const std::array<iovec, 2> pieces{piece(std::exchange(head_text_, {})),
+                                      piece({core_.file_chunk.data(), sent})};
+    if (!down_->wire.write(pieces)) {
+        down_->close();
+        return false;
+    }
+    return true;
+}
+
 void Exchange::send_file() {
     if (coding_ != net::Coding::identity) {
         send_coded_file();
@@ -270,26 +295,22 @@ void Exchange::send_file() {
             core_.reactor().post(again_);
             return;
         }
-        core_.file_chunk.resize(chunk_bytes);
-        const ssize_t got =
-            left == 0
-                ? 0
-                : ::pread(file_->fd.get(), core_.file_chunk.data(),
-                          static_cast<std::size_t>(std::min<std::uint64_t>(left, chunk_bytes)),
-                          static_cast<off_t>(file_->offset));
-        if (got < 0 || (got == 0 && left > 0)) {
-            cut("the file could not be read to its end");
+        std::size_t got = 0;
+        if (left >= sendfile_bytes_min && to.conn->takes_files()) {
+            if (!to.send_file(std::exchange(head_text_, {}), file_->fd.get(), file_->offset,
+                              std::min<std::uint64_t>(left, sendfile_bytes), got)) {
+                cut("the connection broke, or the file could not be read to its end");
+                return;
+            }
+        } else if (!send_piece(left, got)) {
             return;
         }
-        const std::array<iovec, 2> pieces{
-            piece(head_text_), piece({core_.file_chunk.data(), static_cast<std::size_t>(got)})};
-        head_text_ = {};
-        if (!to.write(pieces)) {
-            down_->close();
+        file_->offset += got;
+        own_bytes_ += got;
+        if (got < left && !to.blocked() && !to.conn->writable()) {
+            due(Due::client_out); // nothing waits here, and the socket takes no more
             return;
         }
-        file_->offset += static_cast<std::uint64_t>(got);
-        own_bytes_ += static_cast<std::uint64_t>(got);
     }
     end(keep_);
 }

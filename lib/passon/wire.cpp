@@ -37,6 +37,24 @@ bool Wire::write(std::string_view bytes) {
     return write(std::span(&one, 1));
 }
 
+bool Wire::send_file(std::string_view head, int file, std::uint64_t offset, std::size_t bytes,
+                     std::size_t& sent) {
+    sent = 0;
+    if (!head.empty()) {
+        const net::IoResult begun = conn->write_before_file(head);
+        if (begun.state != net::Io::ok && begun.state != net::Io::again) {
+            return false;
+        }
+        out_.assign(head.substr(begun.bytes));
+        if (blocked()) {
+            return true;
+        }
+    }
+    const net::IoResult result = conn->send_file(file, offset, bytes);
+    sent = result.bytes;
+    return result.state == net::Io::ok || result.state == net::Io::again;
+}
+
 bool Wire::flush() {
     while (blocked() && conn->writable()) {
         const net::IoResult result = conn->write(std::string_view(out_).substr(out_at_));

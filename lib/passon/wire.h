@@ -29,6 +29,11 @@ class Wire {
     bool write(std::span<const iovec> pieces);
     bool write(std::string_view bytes);
     bool flush();
+    // `head`, and behind it up to `bytes` of an open file, as far as the socket takes them; `sent`
+    // of the file's. False: the connection is broken, or the file ended too soon. Precondition:
+    // conn->takes_files(), and not blocked().
+    bool send_file(std::string_view head, int file, std::uint64_t offset, std::size_t bytes,
+                   std::size_t& sent);
 
     enum class Fill : unsigned char { got, again, end, cut, failed, full };
     // Reads what is there into `in`, lending a buffer when it has none; gives an empty buffer back.

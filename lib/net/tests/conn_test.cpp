@@ -1,9 +1,11 @@
 #include "net/conn.h"
 
+#include "base/files.h"
 #include "io_fixture.h"
 #include "net/listener.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 namespace hasp::net {
@@ -70,6 +72,26 @@ struct ConnTest : LoopTest {
         EXPECT_TRUE(until([this] { return server.conn.flushed() && client.conn.flushed(); }));
     }
 };
+
+TEST_F(ConnTest, AFileGoesOutAsFarAsTheSocketTakesItAndIsHeldBackForNobody) {
+    join(nullptr, nullptr);
+    ASSERT_TRUE(server.conn.takes_files());
+    const std::string content = pattern(3'000'000);
+    const Fd file(::memfd_create("file", MFD_CLOEXEC));
+    ASSERT_TRUE(write_all(file.get(), content).ok());
+    ASSERT_EQ(server.conn.write_before_file("head").state, Io::ok);
+    std::size_t sent = 0;
+    ASSERT_TRUE(until([&] {
+        if (server.conn.writable() && sent < content.size()) {
+            const IoResult put = server.conn.send_file(file.get(), sent, content.size() - sent);
+            EXPECT_TRUE(put.state == Io::ok || put.state == Io::again);
+            sent += put.bytes;
+        }
+        return client.received.size() == content.size() + 4;
+    }));
+    EXPECT_TRUE(client.received == "head" + content);
+    EXPECT_EQ(server.conn.send_file(file.get(), content.size(), 10).state, Io::end);
+}
 
 TEST_F(ConnTest, PlainCarriesLargeTransfersBothWays) {
     join(nullptr, nullptr);

@@ -8,6 +8,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <future>
 #include <poll.h>
@@ -36,6 +38,14 @@ class Folder {
     std::string path;
 };
 
+std::string numbers(std::size_t bytes) {
+    std::string out;
+    for (std::size_t i = 0; out.size() < bytes; ++i) {
+        out += std::to_string(i) + ' ';
+    }
+    return out.substr(0, bytes);
+}
+
 class Static : public ::testing::Test {
   protected:
     Static() : tier_("tokyo") {
@@ -47,7 +57,7 @@ class Static : public ::testing::Test {
         EXPECT_EQ(::symlink("../outside.txt", (folder_.path + "/site/out").c_str()), 0);
         EXPECT_EQ(::symlink("a b.txt", (folder_.path + "/site/inside").c_str()), 0);
         EXPECT_EQ(::mkfifo((folder_.path + "/site/fifo").c_str(), 0644), 0);
-        folder_.put("site/big.bin", std::string(3'000'000, 'b'));
+        folder_.put("site/big.bin", numbers(3'000'000));
         registry::AppSpec app;
         app.name = "site";
         app.route = registry::Route::here;
@@ -73,7 +83,7 @@ TEST_F(Static, FilesHaveTheirTypeLengthAndValidators) {
     EXPECT_EQ(client.get("/apps/site/sub/").body, "sub");
     EXPECT_EQ(client.get("/apps/site/sub?x=1").header("location"), "/apps/site/sub/?x=1");
     EXPECT_EQ(client.get("/apps/site").header("location"), "/apps/site/");
-    EXPECT_EQ(client.get("/apps/site/big.bin").body, std::string(3'000'000, 'b'));
+    EXPECT_EQ(client.get("/apps/site/big.bin").body, numbers(3'000'000));
 }
 
 TEST_F(Static, NothingOutsideOfTheTreeIsServed) {
@@ -114,6 +124,35 @@ TEST_F(Static, ConditionsAndRangesAreFollowed) {
     EXPECT_EQ(client.read(true).header("content-length"), "3000000");
     client.send("POST /apps/site/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
     EXPECT_EQ(client.read().header("allow"), "GET, HEAD");
+}
+
+TEST_F(Static, ALongFileComesByteForByteAlsoToWhoReadsLate) {
+    const std::string all = numbers(3'000'000);
+    Client client(tier_.port());
+    const std::string one = "GET /apps/site/big.bin HTTP/1.1\r\nHost: localhost\r\n";
+    client.send(one + "\r\n" + one + "Range: bytes=999999-2000000\r\n\r\n" + one + "\r\n");
+    ::poll(nullptr, 0, 200); // the socket is full by now
+    EXPECT_EQ(client.read().body, all);
+    EXPECT_EQ(client.read().body, all.substr(999'999, 1'000'002));
+    EXPECT_EQ(client.read().body, all);
+    EXPECT_EQ(client.get("/apps/site/a%20b.txt").body, "0123456789");
+}
+
+TEST_F(Static, AFileThatBecomesShorterMeanwhileIsNotTakenForAWholeOne) {
+    const std::string path = folder_.path + "/site/huge.bin";
+    folder_.put("site/huge.bin", "");
+    ASSERT_EQ(::truncate(path.c_str(), 64'000'000), 0);
+    Client client(tier_.port());
+    client.send("GET /apps/site/huge.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    EXPECT_EQ(client.read_bytes(15), "HTTP/1.1 200 OK");
+    ASSERT_EQ(::truncate(path.c_str(), 1'000'000), 0);
+    std::size_t got = 0;
+    std::array<char, 65'536> piece{};
+    for (ssize_t n = 1; n > 0; got += static_cast<std::size_t>(std::max<ssize_t>(n, 0))) {
+        n = ::recv(client.fd(), piece.data(), piece.size(), 0);
+    }
+    EXPECT_LT(got, 64'000'000U);
+    EXPECT_THAT(tier_.access_log(), HasSubstr("could not be read to its end"));
 }
 
 // Hands out connections to a backend like the dialer in an app's sandbox.

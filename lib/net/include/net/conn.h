@@ -90,6 +90,15 @@ class Conn final : private Handler {
     // be given again. At most iovecs_max pieces are looked at.
     IoResult write(std::span<const iovec> pieces);
     IoResult write(std::string_view bytes);
+    // Whether send_file() may be used: a plain socket.
+    bool takes_files() const { return tls_ == nullptr && carrier_ == nullptr && fd_; }
+    // Writes up to `bytes` of an open file from `offset` on, as far as the socket takes them, by
+    // sendfile(2): they are not copied to this process. Waits for the disk, as a read would; a file
+    // that ends too soon gives end. Precondition: takes_files().
+    IoResult send_file(int file, std::uint64_t offset, std::size_t bytes);
+    // As write(), of what send_file() follows at once: the kernel may hold back the last packet.
+    // Precondition: takes_files().
+    IoResult write_before_file(std::string_view bytes);
 
     // Ends our side after what was written (close_notify, FIN); reading goes on. Further writes
     // fail.
@@ -140,6 +149,8 @@ class Conn final : private Handler {
     void fail_before_open(std::string why);
     IoResult read_plain(std::span<char> into);
     IoResult write_plain(std::span<const iovec> pieces);
+    // What a system call said that was to write `of` bytes.
+    IoResult sent(ssize_t bytes, std::size_t of);
 
     Reactor* reactor_;
     ConnOwner* owner_;
@@ -153,6 +164,7 @@ class Conn final : private Handler {
     bool broken_ = false;
     bool write_ended_ = false;
     bool attached_ = false;
+    bool nonblocking_ = false; // of a socket that has sent a file
     std::uint64_t wire_in_ = 0;
     std::uint64_t wire_out_ = 0;
     Address peer_;

@@ -5,7 +5,7 @@ import signal
 import threading
 
 from harness.apps import FORKER, FORKER_CODE, get_tiddler, processes_of, put_tiddler
-from harness.case import TreeCase, main
+from harness.case import TreeCase, depth_adds_nothing, main
 from harness.tree import app_folder
 from harness.waiting import until
 
@@ -29,6 +29,7 @@ class RealPrograms(TreeCase):
     def wiki_answers(self, browser):
         return browser.get("/apps/wiki/status").status == 200
 
+    @depth_adds_nothing
     def test_a_static_app_is_served_with_ranges_and_conditions(self):
         browser = self.signed_on()
         script = browser.get("/apps/leaflets/dist/reveal.js")
@@ -55,6 +56,7 @@ class RealPrograms(TreeCase):
         self.assertEqual(page.status, 200)
         self.assertIn("the printer at the reception prints grey", page.text)
 
+    @depth_adds_nothing
     def test_the_first_request_starts_the_app_once_however_many_come(self):
         self.tree.top.user_add("intern", "momiji-1990", apps=["wiki"])
         browser = self.signed_on("intern", "momiji-1990")
@@ -74,6 +76,7 @@ class RealPrograms(TreeCase):
         self.assertEqual(statuses, [200] * 12)
         self.assertLessEqual(len(processes_of(self.tree.bottom, "tiddlywiki.js")) - before, 1)
 
+    @depth_adds_nothing
     def test_a_killed_app_comes_back_with_the_next_request(self):
         browser = self.signed_on()
         until(lambda: self.wiki_answers(browser), "the wiki answers", 60)
@@ -82,6 +85,7 @@ class RealPrograms(TreeCase):
         until(lambda: self.wiki_answers(browser), "the wiki is back", 60)
         self.assertEqual(browser.get("/apps/leaflets/").status, 200)
 
+    @depth_adds_nothing
     def test_a_hung_app_is_found_out_and_started_anew(self):
         browser = self.signed_on()
         until(lambda: self.wiki_answers(browser), "the wiki answers", 60)
@@ -92,6 +96,7 @@ class RealPrograms(TreeCase):
         until(lambda: not set(hung) & set(processes_of(self.tree.bottom, "tiddlywiki.js")), "the hung wiki is ended", 40)
         until(lambda: self.wiki_answers(browser), "the wiki is back", 60)
 
+    @depth_adds_nothing
     def test_an_app_that_forks_without_end_meets_its_limit_and_the_portal_says_what_is_wrong(self):
         nurse, browser = self.signed_on("nurse", "kiku-1912"), self.signed_on()
         until(lambda: self.wiki_answers(nurse), "the wiki answers", 60)

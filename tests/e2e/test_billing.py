@@ -15,7 +15,7 @@ import unittest
 
 from harness.apps import processes_of
 from harness.backend import Backend
-from harness.case import TreeCase, main
+from harness.case import TreeCase, depth_adds_nothing, main
 from harness.memory import alive
 from harness.tree import Tree, app_folder
 from harness.waiting import until
@@ -184,6 +184,7 @@ class Billing(TreeCase):
         self.assertEqual(top.run("bill", "verify", "--quiet"), "")
         type(self).period = period
 
+    @depth_adds_nothing
     def test_2_a_disk_that_takes_nothing_loses_nothing(self):
         top, bottom = self.tree.top, self.tree.bottom
         cookies = self.signed_on()
@@ -203,6 +204,7 @@ class Billing(TreeCase):
         self.assertEqual(load.failures, [])
         self.assertEqual(lines_of(top, period), {"Near": load.answers})
 
+    @depth_adds_nothing
     def test_2_each_start_of_an_app_is_billed_to_whom_it_was_started_for(self):
         top, bottom = self.tree.top, self.tree.bottom
         begin = now()
@@ -224,6 +226,7 @@ class Billing(TreeCase):
         self.assertEqual(close(top, period).returncode, 0)
         self.assertEqual(lines_of(top, period, "intern"), {"Starts": 2})
 
+    @depth_adds_nothing
     def test_3_bad_input_is_refused_and_the_old_stays(self):
         top = self.tree.top
         bad = self.tree.folder / "float.toml"
@@ -241,6 +244,7 @@ class Billing(TreeCase):
             self.assertEqual(done.returncode, code, f"{period}: {done.stderr}")
         self.assertEqual(top.run("bill", "show", "2001-01", check=False).returncode, 5)
 
+    @depth_adds_nothing
     def test_4_without_a_running_tier_the_ledger_is_read_and_a_corruption_is_named(self):
         top = self.tree.top
         period = getattr(type(self), "period", None)
@@ -269,6 +273,7 @@ class Billing(TreeCase):
 
 
 class CopiedBox(unittest.TestCase):
+    @depth_adds_nothing
     def test_two_boxes_with_one_key_are_refused_and_shown(self):
         with Tree(["center", "tokyo"]) as tree:
             top, box = tree.top, tree.bottom

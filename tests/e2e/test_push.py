@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 from harness.browser import Browser
-from harness.case import TreeCase, main
+from harness.case import TreeCase, depth_adds_nothing, main
 from harness.gate import Gate
 from harness.handover_app import release
 from harness.tree import ROOT, Tree, binary, free_port
@@ -164,12 +164,14 @@ class Pushed(Pushing, TreeCase):
         self.assertTrue(again["current"])
         self.assertEqual((again["release"], again["sequence"], again["pack_bytes"]), (first["release"], first["sequence"], 0))
 
+    @depth_adds_nothing
     def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(self):
         repo = self.repository("draft")
         said = self.push(repo.path, "--to", self.tree.bottom.name, "--dry-run", check_json=False)
         self.assertEqual(said, "")
         self.assertIn("no release", self.tree.top.run("app", "releases", "draft", check=False).stderr)
 
+    @depth_adds_nothing
     def test_what_is_not_committed_is_left_out_with_a_warning(self):
         repo = self.repository("notes")
         repo.write("index.html", "not committed\n")
@@ -179,6 +181,7 @@ class Pushed(Pushing, TreeCase):
         self.assertEqual(self.page(self.tree.top, "notes"), "one\n")
         self.assertEqual(repo.git("status", "--porcelain"), "M index.html")
 
+    @depth_adds_nothing
     def test_a_bare_repository_a_tag_and_a_folder_inside_a_repository_are_pushed(self):
         repo = Repository(self.tree.folder / "repo-many", "inner")
         repo.manifest(below="apps/inner/")
@@ -200,6 +203,7 @@ class Pushed(Pushing, TreeCase):
         self.push(bare, "--to", self.tree.top.name, "--wait")
         self.assertEqual(self.page(self.tree.top, "plain"), "one\n")
 
+    @depth_adds_nothing
     def test_a_key_is_pinned_by_the_first_push_and_another_one_must_be_allowed(self):
         repo = self.repository("signed")
         keys = {}
@@ -304,6 +308,7 @@ class Pushed(Pushing, TreeCase):
                   for r in json.loads(self.tree.top.run("app", "releases", "beds", "--json"))["releases"]}
         self.assertEqual(serves, {3: [bottom.name], 2: [], 1: []})
 
+    @depth_adds_nothing
     def test_bad_input_is_refused_and_the_old_release_goes_on(self):
         repo = self.repository("sound")
         to = ("--to", self.tree.bottom.name)
@@ -398,6 +403,7 @@ class FromAPipeline(Pushing, unittest.TestCase):
         self.assertIn("as a delta", self.pipeline(repo.path, "--wait", HASP_CENTER=plain))
         self.assertEqual(self.page(self.tree.top, "site"), "two\n")
 
+    @depth_adds_nothing
     def test_a_token_may_do_nothing_but_push_its_apps(self):
         other = self.repository("other")
         self.assertIn("may not push 'other'", self.pipeline(other.path, "--to", "center", code=4))
@@ -423,6 +429,7 @@ class FromAPipeline(Pushing, unittest.TestCase):
         self.assertIn("must be signed", json.loads(answer.body)["error"]["message"])
         self.assertEqual(browser.request("POST", "/hasp/push", body="{}\n").status, 401)
 
+    @depth_adds_nothing
     def test_an_upload_that_was_cut_goes_on_where_it_was(self):
         repo = self.repository("big")
         repo.write("noise.bin", os.urandom(6 * MIB))
@@ -442,6 +449,7 @@ class FromAPipeline(Pushing, unittest.TestCase):
         print(f"{gate.bytes_passed} bytes passed for an upload of {json.loads(out)['pack_bytes']}")
         self.assertLess(gate.bytes_passed, json.loads(out)["pack_bytes"] + 2 * MIB)
 
+    @depth_adds_nothing
     def test_a_full_disk_loses_nothing(self):
         repo = self.repository("full")
         self.pipeline(repo.path, "--to", "center", "--wait")
@@ -459,6 +467,7 @@ class FromAPipeline(Pushing, unittest.TestCase):
         self.assertEqual(self.page(self.tree.top, "full"), "one\n")
         self.pipeline(repo.path, "--to", "center", "--wait")
 
+    @depth_adds_nothing
     def test_the_example_of_a_pipeline_runs_as_it_stands(self):
         repo = self.repository("ci")
         repo.write("test.sh", "#!/bin/sh\ntest -f index.html\n")

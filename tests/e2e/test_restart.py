@@ -7,12 +7,11 @@ import signal
 import socket
 import tempfile
 import threading
-import unittest
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness.backend import Backend
-from harness.case import TreeCase, depth, main
+from harness.case import TreeCase, depth_adds_nothing, main
 from harness.memory import children_of, command_of
 from harness.tree import binary, free_port
 from harness.waiting import until
@@ -115,9 +114,6 @@ class Talk:
         self.socket.sock.close()
 
 
-once = unittest.skipIf(depth() > 2, "one tier does this alone: at depth 2 it is shown")
-
-
 class Restart(TreeCase):
     config = "[web]\nkeepalive_s = 3\n[process]\ndrain_s = 120\n"
 
@@ -191,7 +187,7 @@ class Restart(TreeCase):
             left = len(os.listdir(f"/proc/{tier.process.pid}/fd"))
             self.assertLessEqual(left, descriptors[tier.name], f"descriptors of {tier.name}")
 
-    @once
+    @depth_adds_nothing
     def test_a_reload_takes_over_what_it_can_and_names_what_waits(self):
         tier = self.tree.bottom
         file = tier.state / "hasp.toml"
@@ -225,7 +221,7 @@ class Restart(TreeCase):
                 return True
         return until(probe, "nobody listens there any more", 10)
 
-    @once
+    @depth_adds_nothing
     def test_a_config_that_is_wrong_changes_nothing_and_is_told(self):
         tier = self.tree.bottom
         file = tier.state / "hasp.toml"
@@ -253,7 +249,7 @@ class Restart(TreeCase):
         self.wait_alone(tier)
         self.assertEqual(tier.processes(), before)
 
-    @once
+    @depth_adds_nothing
     def test_a_binary_that_cannot_take_over_is_told_and_the_one_before_serves_on(self):
         tier = self.tree.bottom
         before = tier.processes()
@@ -276,7 +272,7 @@ class Restart(TreeCase):
     def named(tier, name) -> list:
         return [pid for pid in children_of(tier.process.pid) if command_of(pid).split(" ")[0] == name]
 
-    @once
+    @depth_adds_nothing
     def test_a_front_that_dies_while_the_next_one_starts_is_followed_by_that_one(self):
         tier = self.tree.bottom
         # The next front serves a few hundredths of a second after it began: sometimes it does before it is held.
@@ -314,7 +310,7 @@ class Restart(TreeCase):
                 return following
         return set()
 
-    @once
+    @depth_adds_nothing
     def test_the_program_that_is_gone_back_to_need_not_know_how_to_read_the_file_of_the_new_one(self):
         tier = self.tree.bottom
         file = tier.state / "hasp.toml"

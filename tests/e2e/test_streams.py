@@ -4,7 +4,7 @@ import hashlib
 import os
 
 from harness.backend import Backend
-from harness.case import TreeCase, main
+from harness.case import TreeCase, depth_adds_nothing, main
 from harness.memory import rss_kb
 from harness.waiting import slack, until
 from harness.websocket import BINARY, CLOSE, PING, PONG, Refused, WebSocket
@@ -40,6 +40,7 @@ class Streams(TreeCase):
         for name, kb in peak.items():
             self.assertLessEqual(kb, idle[name] + ABOVE_IDLE_KB, f"{name}: {idle[name]} KiB idle, {kb} KiB at most")
 
+    @depth_adds_nothing
     def test_200_mb_come_down_within_32_mb_above_idle_at_every_tier(self):
         pids = self.fronts()
         idle = self.memory(pids)
@@ -57,6 +58,7 @@ class Streams(TreeCase):
         self.assertEqual(digest.hexdigest(), hashlib.sha256(BLOCK * BLOCKS).hexdigest())
         self.check_memory(idle, peak)
 
+    @depth_adds_nothing
     def test_200_mb_go_up_within_32_mb_above_idle_at_every_tier(self):
         pids = self.fronts()
         idle = self.memory(pids)
@@ -74,6 +76,7 @@ class Streams(TreeCase):
         self.assertEqual((seen["size"], seen["sha256"]), (BIG, hashlib.sha256(BLOCK * BLOCKS).hexdigest()))
         self.check_memory(idle, peak)
 
+    @depth_adds_nothing
     def test_100_mb_come_up_from_a_child_within_32_mb_above_idle_at_every_tier(self):
         pids = self.fronts()
         idle = self.memory(pids)
@@ -136,6 +139,7 @@ class Streams(TreeCase):
         self.assertEqual(socket.receive()[0], CLOSE)
         socket.sock.close()
 
+    @depth_adds_nothing
     def test_a_websocket_asks_for_the_same_rights_as_a_request(self):
         with self.assertRaises(Refused):
             WebSocket(self.tree.bottom.web_port, "/apps/echo-user/ws")

@@ -12,6 +12,10 @@ def depth() -> int:
     return int(os.environ.get("HASP_DEPTH") or 2)
 
 
+# For files that run at several depths: a deeper tree shows nothing more here (of large streams, tiers4 does).
+depth_adds_nothing = unittest.skipUnless(depth() == 2, "a deeper tree adds nothing: it runs at depth 2")
+
+
 class TreeCase(unittest.TestCase):
     """The tests of a class share a tree: a chain of depth() tiers, gates on its links. furnish() fills it once."""
     longMessage = True

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""Every request of the hostile cases and of the fuzz corpora goes to hasp and to nginx, with the same app behind each. What the
-client gets and what the app sees must be the same, or a row of differences.txt says why it is not."""
+"""Every request of the hostile cases and of the fuzz corpora goes to hasp and to nginx, with the same app behind each, and every answer
+comes to both from such an app. What the client gets and what the app sees must be the same, or a row of differences.txt says why
+it is not."""
 import re
 import signal
 import socket
@@ -8,6 +9,7 @@ import subprocess
 import threading
 import unittest
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness.hostile import cases, corpus
@@ -99,6 +101,22 @@ class App:
         self.listener.close()
 
 
+class Teller(App):
+    """Says the seventh message to who asks for /7, and ends the connection."""
+
+    def __init__(self):
+        super().__init__()
+        self.messages = [ANSWER]
+
+    def one(self, connection, stream) -> bool:
+        line = stream.readline()
+        while stream.readline() not in (b"\r\n", b""):
+            pass
+        if line:
+            connection.sendall(self.messages[int(line.split()[1][1:] or 0)])
+        return False
+
+
 def statuses(stream: bytes, heads_only: bool):
     """The statuses of the answers in what a proxy said, without 100, and whether the last one is whole."""
     out = []
@@ -139,6 +157,60 @@ def outcome(port: int, message: bytes):
             return statuses(got, heads_only)[0] + ["close"]
 
 
+def content_of(head: bytes, rest: bytes, has_none: bool):
+    """The content of an answer, as far as it came, and whether it is whole; None where its end is the connection's."""
+    length = re.search(rb"(?i)\r\nContent-Length: (\d+)", head)
+    if has_none:
+        return b"", True
+    if length:
+        return rest[:int(length.group(1))], len(rest) >= int(length.group(1))
+    if not re.search(rb"(?i)\r\nTransfer-Encoding: chunked", head):
+        return rest, None
+    content = b""
+    while found := re.match(rb"([0-9a-fA-F]+)\r\n", rest):
+        size = int(found.group(1), 16)
+        if size == 0:
+            return content, rest.endswith(b"\r\n\r\n")
+        content += rest[found.end():found.end() + size]
+        rest = rest[found.end() + size + 2:]
+    return content, False
+
+
+def told(port: int, asked: str, path: int = 0):
+    """What a client gets who asks so for "/path": the status, the content, and whether it is whole ("cut": it is not; "waits": more is to come)."""
+    method, _, version = asked.partition(" ")
+    request = b"%s /%d HTTP/%s\r\nHost: a\r\n%s\r\n" % (
+        b"HEAD" if method == "HEAD" else b"GET", path, version.encode() or b"1.1",
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        if method == "upgrade" else b"")
+    got, ended = b"", ""
+    with socket.create_connection(("127.0.0.1", port), timeout=SILENCE_S * slack()) as client:
+        client.sendall(request)
+        while not ended:
+            try:
+                piece = client.recv(65536)
+                got += piece
+                ended = "" if piece else "close"
+            except TimeoutError:
+                ended = "waits"
+            except ConnectionError:
+                ended = "reset"
+            head, end, rest = got.partition(b"\r\n\r\n")
+            while end and re.match(rb"HTTP/1\.1 1(?!01)\d\d", head):
+                head, end, rest = rest.partition(b"\r\n\r\n")
+            line = re.match(rb"HTTP/1\.1 (\d\d\d) ", head) if end else None
+            status = int(line.group(1)) if line else 0
+            content, whole = content_of(head, rest, method == "HEAD" or status in (204, 304))
+            if status and (whole or status == 101):
+                return f"{status} whole", content
+            if got and not status and ended == "close":
+                return "page", got  # nginx says what is no answer as it came, without a head of its own
+            if ended:
+                word = "whole" if whole is None and ended == "close" and status else "waits" if ended == "waits" else "cut"
+                return f"{status} {word}" if status else word, content
+    return None
+
+
 class Row:
     """One line of the table: what hasp said, what nginx said, which messages it is about (by name), and why."""
 
@@ -153,10 +225,13 @@ class Row:
             and self.pattern.match(name) is not None
 
 
-class Differences(unittest.TestCase):
+class Pair(unittest.TestCase):
+    """hasp and nginx, an app of that class behind each, and the rows of the table that are about them."""
+    app_class, part = App, ""
+
     @classmethod
     def setUpClass(cls):
-        cls.app, cls.reference_app = App(), App()
+        cls.app, cls.reference_app = cls.app_class(), cls.app_class()
         cls.tree = Tree(["center"])
         folder = cls.tree.folder / "app"
         folder.mkdir()
@@ -169,7 +244,7 @@ class Differences(unittest.TestCase):
         cls.nginx = subprocess.Popen(["/usr/sbin/nginx", "-e", str(cls.tree.folder / "error.log"), "-p", str(cls.tree.folder),
                                       "-c", str(config)])
         for port in (cls.port, cls.tree.top.web_port):
-            until(lambda: outcome(port, b"") == ["open"], f"an app answers at port {port}")
+            until(lambda: told(port, "GET") == ("200 whole", b"ok"), f"an app answers at port {port}")
 
     @classmethod
     def tearDownClass(cls):
@@ -180,10 +255,42 @@ class Differences(unittest.TestCase):
         trouble = cls.tree.close()
         assert not trouble, "\n".join(trouble)
 
+    def compare(self, messages, both):
+        """both(MESSAGE) gives what a client got, and what else is to be compared, of hasp and of nginx."""
+        text = TABLE.read_text().split("\n== ")
+        rows = next(part for part in text if part.startswith(self.part + "\n")).splitlines()[1:]
+        table = [Row(line) for line in rows if line and not line.startswith(";")]
+        counts, unexplained = Counter(), []
+        for name, message in messages:
+            (hasp, seen), (nginx, seen_there) = both(message)
+            if (hasp, seen) == (nginx, seen_there):
+                counts["the same"] += 1
+                continue
+            row = next((row for row in table if row.fits(hasp, nginx, name)), None)
+            if row is None:
+                unexplained.append(f"{name}\n  hasp {hasp} {seen}\n  nginx {nginx} {seen_there}\n  {message!r:.300}")
+                continue
+            row.used += 1
+            counts[row.why] += 1
+        for why, count in counts.most_common():
+            print(f"{count:5}  {why}")
+        print(f"{sum(counts.values()) + len(unexplained):5}  messages, {len(unexplained)} without a reason")
+        self.assertEqual(unexplained, [], "\n" + "\n".join(unexplained))
+        self.assertEqual([row.line for row in table if not row.used], [], "rows that explain nothing")
+
+
+class Requests(Pair):
+    part = "requests"
+
     def messages(self):
         known = set()
         named = [(f"RFC {one.rfc}: {one.name}", one.message) for one in cases("request")]
         named += [(f"corpus: {name}", content) for name, content in corpus("request_head")]
+        named += [(f"chunks: {name}", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + content)
+                  for name, content in corpus("chunked_body")]
+        for field in ("cookies", "ranges"):
+            named += [(f"{field}: {name}", b"GET / HTTP/1.1\r\nHost: a\r\n%s: %s\r\n\r\n" %
+                       (b"Cookie" if field == "cookies" else b"Range", content)) for name, content in corpus(field)]
         named += [(f"target: {name}", b"GET " + content + b" HTTP/1.1\r\nHost: a\r\n\r\n")
                   for name, content in corpus("request_target")]
         for name, message in named:
@@ -200,24 +307,32 @@ class Differences(unittest.TestCase):
         return results
 
     def test_each_difference_to_nginx_has_a_reason(self):
-        table = [Row(line) for line in TABLE.read_text().splitlines() if line and not line.startswith(";")]
-        counts, unexplained = Counter(), []
-        for name, message in self.messages():
-            (hasp, seen), (nginx, seen_there) = self.both(message)
-            if (hasp, seen) == (nginx, seen_there):
-                counts["the same"] += 1
-                continue
-            row = next((row for row in table if row.fits(hasp, nginx, name)), None)
-            if row is None:
-                unexplained.append(f"{name}\n  hasp {hasp} {seen}\n  nginx {nginx} {seen_there}\n  {message[:200]!r}")
-                continue
-            row.used += 1
-            counts[row.why] += 1
-        for why, count in counts.most_common():
-            print(f"{count:5}  {why}")
-        print(f"{sum(counts.values()) + len(unexplained):5}  messages, {len(unexplained)} without a reason")
-        self.assertEqual(unexplained, [], "\n" + "\n".join(unexplained))
-        self.assertEqual([row.line for row in table if not row.used], [], "rows that explain nothing")
+        self.compare(self.messages(), self.both)
+
+
+class Answers(Pair):
+    app_class, part = Teller, "answers"
+
+    @staticmethod
+    def messages():
+        for one in cases("answer"):
+            yield f"RFC {one.rfc}: {one.name}", (one.message, one.asked)
+        for name, content in corpus("answer_head"):
+            asked = "HEAD" if content[:1] and content[0] & 1 else "upgrade" if content[:1] and content[0] & 2 else "GET"
+            yield f"corpus: {name}", (content[1:], asked)
+
+    def test_each_difference_to_nginx_has_a_reason(self):
+        named = list(self.messages())
+        self.app.messages = self.reference_app.messages = [message for _, (message, _) in named]
+
+        def both(index):
+            results = [told(port, named[index][1][1], index) for port in (self.tree.top.web_port, self.port)]
+            # The page of a 502 is each proxy's own.
+            return [(said, "" if said.startswith("502") else content) for said, content in results]
+
+        with ThreadPoolExecutor(8) as pool:
+            results = list(pool.map(both, range(len(named))))
+        self.compare(((name, (index, message)) for index, (name, message) in enumerate(named)), lambda of: results[of[0]])
 
 
 if __name__ == "__main__":

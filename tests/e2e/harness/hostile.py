@@ -25,6 +25,7 @@ class Case:
     name: str
     message: bytes = b""
     words: list = field(default_factory=list)
+    asked: str = ""  # of an answer: GET, HEAD, "GET 1.0", upgrade
 
 
 def cases(side: str):
@@ -46,6 +47,8 @@ def cases(side: str):
             found[-1].message += b"".join(macros[rest])
         elif kind in (">", "-"):
             found[-1].message += unescaped(rest) + (b"\r\n" if kind == ">" else b"")
+        elif kind == "to":
+            found[-1].asked = rest
         elif kind == "=":
             found[-1].words = rest.split()
     return [one for one in found if one.side == side]

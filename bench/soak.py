@@ -98,23 +98,42 @@ class FullLoad:
         self.folder.cleanup()
 
 
+ROLES = ("supervisor", "front", "keeper", "spawner")
+
+
+def processes_of_roles(supervisor: int) -> dict:
+    """{role: pids}: a front that was followed by another is there until what was begun at it has ended."""
+    found = {role: [] for role in ROLES}
+    found["supervisor"].append(supervisor)
+    for pid in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split():
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        except OSError:
+            continue  # it has just ended
+        role = words[2] if words[1:2] == ["process"] else ""
+        if role in found:
+            found[role].append(int(pid))
+    return found
+
+
 class Memory:
     """Of each tier's own processes (not its apps'), and their descriptors."""
 
     def __init__(self, tree):
-        self.pids = {tier.name: tier.processes() for tier in tree.tiers}
-        self.samples = {name: {role: [] for role in pids} for name, pids in self.pids.items()}
+        self.supervisors = {tier.name: tier.processes()["supervisor"] for tier in tree.tiers}
+        self.samples = {name: {role: [] for role in ROLES} for name in self.supervisors}
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
 
     def _watch(self) -> None:
         while not self.over.wait(SAMPLE_S):
-            for name, pids in self.pids.items():
-                for role, pid in pids.items():
-                    self.samples[name][role].append(pss_kb(pid) / 1024)
+            for name, supervisor in self.supervisors.items():
+                for role, pids in processes_of_roles(supervisor).items():
+                    self.samples[name][role].append(sum(pss_kb(pid) for pid in pids) / 1024)
 
     def descriptors(self) -> dict:
-        return {name: sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids.values()) for name, pids in self.pids.items()}
+        return {name: sum(len(os.listdir(f"/proc/{pid}/fd")) for pids in processes_of_roles(supervisor).values() for pid in pids)
+                for name, supervisor in self.supervisors.items()}
 
     def start(self) -> None:
         self.thread.start()
@@ -141,6 +160,7 @@ class Soak:
         self.top, self.center, self.bottom = tree.tiers
         self.backends = [Backend(), Backend()]
         self.versions = self.certificates = 0
+        self.command = threading.Lock()
         self.done = {}
 
     def furnish(self) -> None:
@@ -187,8 +207,8 @@ class Soak:
 
     # -- what is done to the tree meanwhile: (every so many seconds, what) -------------------------------------------------
     def acts(self) -> list:
-        """A reload of a tier, or a restart without a gap, is one more row here."""
-        return [(31.0, self.kill_app), (11.0, self.flap), (5.0, self.rotate_log), (17.0, self.renew_certificate), (23.0, self.release)]
+        return [(31.0, self.kill_app), (11.0, self.flap), (5.0, self.rotate_log), (17.0, self.renew_certificate), (23.0, self.release),
+                (37.0, self.reload), (71.0, self.restart), (53.0, self.restart_center)]
 
     def kill_app(self) -> None:
         pids = processes_of(self.bottom, "killed-app")
@@ -234,10 +254,21 @@ class Soak:
         self.bottom.app_add(release(self.tree.folder, "beds", f"v{self.versions}"))
         until(lambda: self.bottom.browser().get("/apps/beds/").text == f"v{self.versions}", "the new release answers", 60)
 
+    def reload(self) -> None:
+        """Another front in place of the one that serves, which ends when its last connection does."""
+        self.bottom.run("reload", timeout=100)
+
+    def restart(self) -> None:
+        self.bottom.run("restart", timeout=100)
+
+    def restart_center(self) -> None:
+        self.center.run("restart", timeout=100)
+
     def _act(self, every: float, what) -> None:
         while not self.over.wait(min(every, self.seconds / 2.5)):
             try:
-                what()
+                with self.command:  # a tier that is being restarted takes no other command
+                    what()
                 self.done[what.__name__] = self.done.get(what.__name__, 0) + 1
             except (AssertionError, OSError, Deadline, subprocess.SubprocessError) as error:
                 self.trouble.append(f"{what.__name__}: {error!r:.600}")
@@ -289,8 +320,8 @@ class Soak:
             figure("soak_requests", "requests", full.count + sum(c.count for c in rest), None),
             figure("soak_failed", "requests", len(bad) + full.errors, 0),
             figure("soak_trouble", "acts", len(self.trouble), 0),
-            *[figure(f"growth_{name}", "MB", memory.growth_mb(name), GROWTH_MB_MAX) for name in memory.pids],
-            *[figure(f"fds_lost_{name}", "descriptors", max(0, after[name] - before[name]), 0) for name in memory.pids],
+            *[figure(f"growth_{name}", "MB", memory.growth_mb(name), GROWTH_MB_MAX) for name in memory.supervisors],
+            *[figure(f"fds_lost_{name}", "descriptors", max(0, after[name] - before[name]), 0) for name in memory.supervisors],
             figure("p99_static", "ms", statistics.median(full.p99_ms), None), figure("rps_static", "req/s", statistics.median(full.rps), None, "max"),
             *[figure(re.sub(r"\W+", "_", f"p99 {kind}"), "ms", value, None) for kind, value in p99.items()],
         ]

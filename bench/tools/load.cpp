@@ -1,7 +1,8 @@
 // The load generator of the benchmarks: load PORT CONNECTIONS COUNT RATE REQUEST_FILE [CA]. Sends
 // COUNT copies of the request, RATE a second over all connections (0: each connection as fast as
 // its answers come), and prints one JSON line. Latency is timed from the intended send: a late
-// generator or a slow server cannot hide its queue. With CA it speaks TLS 1.3 to "localhost".
+// generator or a slow server cannot hide its queue. With CA it speaks TLS 1.3 to "localhost". A
+// connection whose answer said that it was the last is opened anew.
 #include "net.h"
 
 #include <algorithm>
@@ -91,12 +92,15 @@ int main(int argc, char** argv) {
     const int epoll = ::epoll_create1(0);
     std::vector<Connection> all(connections);
     std::vector<std::size_t> idle;
-    for (std::size_t i = 0; i < connections; ++i) {
+    const auto open_anew = [&](std::size_t i) {
         all[i].wire = connect_to(port, tls);
         epoll_event event{};
         event.events = EPOLLIN | EPOLLOUT | EPOLLET;
         event.data.u64 = i;
         ::epoll_ctl(epoll, EPOLL_CTL_ADD, all[i].wire.fd, &event);
+    };
+    for (std::size_t i = 0; i < connections; ++i) {
+        open_anew(i);
         idle.push_back(i);
     }
     std::vector<std::uint32_t> latency_us;
@@ -154,6 +158,10 @@ int main(int argc, char** argv) {
                 std::fprintf(stderr, "load: %.300s\n", head.c_str());
             good ? ++done : ++errors;
             latency_us.push_back(static_cast<std::uint32_t>((now - connection.intended_ns) / 1000));
+            if (::strcasestr(head.c_str(), "\r\nconnection: close\r\n") != nullptr) {
+                connection.wire.close();
+                open_anew(events[i].data.u64);
+            }
             connection.answer.next();
             connection.busy = false;
             idle.push_back(events[i].data.u64);

@@ -151,6 +151,8 @@ class Exchange {
     void write_log(std::int64_t now_us); // boot time
     void write_usage(billing::UsageKind kind, bool last, std::int64_t now_us);
     void release_up(bool reusable);
+    void start_request_body();
+    std::uint64_t body_bytes_max() const;
     bool request_body_done();
     std::string_view request_id() const { return {id_.data(), id_.size()}; }
 

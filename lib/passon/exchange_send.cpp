@@ -301,7 +301,7 @@ void Exchange::send_request() {
         retried_ = true;
         ++core_.counters.retries;
         release_up(false);
-        request_.start(head.framing, head.content_length, head.framing, head.content_length);
+        start_request_body();
         acquire(true);
         return;
     }
@@ -347,6 +347,14 @@ void Exchange::request_step(BodyRelay::Step step) {
             refuse(400, "the body of the request is malformed or broke off");
         }
         return;
+    case BodyRelay::Step::too_long:
+        release_up(false); // the app has a part of it, and gets no end
+        if (answered_) {
+            cut("the body of the request is too long");
+        } else {
+            refuse(413, "the body of the request is too long");
+        }
+        return;
     case BodyRelay::Step::sink_failed:
         // It may have answered early and closed: what it said is still to be read.
         if (!answered_) {
@@ -372,7 +380,7 @@ void Exchange::retry_or_fail(const char* why) {
         avoid_ = reused ? nullptr : &up_->endpoint;
         ++core_.counters.retries;
         release_up(false);
-        request_.start(head.framing, head.content_length, head.framing, head.content_length);
+        start_request_body();
         why_.clear();
         acquire(true);
         return;

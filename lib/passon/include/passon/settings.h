@@ -25,6 +25,10 @@ struct Settings {
     std::size_t head_bytes_max = 32 * 1024;  // of a request's or an answer's head; at most 32 KiB
     std::size_t target_bytes_max = 8 * 1024; // of a request's target
     std::size_t headers_max = 100;           // fields of one head; at most 100
+    // Of the body of a request to an app, as content, without framing (RFC 9110 §15.5.14): 413
+    // beyond it, before anything is dialled where its length is said. An app may have a smaller
+    // one. 0: no limit.
+    std::uint64_t body_bytes_max = std::uint64_t{10} << 30;
     std::size_t own_body_bytes_max = 64 * 1024; // of a request to one of hasp's own pages (log-in)
     // Of a piece of an upload by somebody whose token was verified (hasp push-app).
     std::size_t push_body_bytes_max = 320 * 1024;

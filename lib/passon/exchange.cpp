@@ -80,7 +80,7 @@ void Exchange::reset() {
     due_ = Due::nothing;
     tries_ = 0;
     avoid_ = nullptr;
-    deadline_ms_ = 0;
+    deadline_ms_ = answer_ms_ = 0;
     window_from_ = minute_in_ = minute_out_ = own_bytes_ = 0;
     status_ = 0;
     up_seen_ = interim_ = 0;

@@ -69,6 +69,9 @@ void FakeKeeper::ask_page(PageQuestion question, std::function<void(Result<PageA
 
 void FakeKeeper::ask_start(StartQuestion question, std::function<void(StartAnswer)> answer) {
     ++start_questions;
+    if (startless) {
+        return;
+    }
     answer(on_start ? on_start(question) : StartAnswer(fail(Code::failed, "nothing to start")));
 }
 

@@ -41,8 +41,9 @@ class FakeKeeper final : public KeeperPort {
     void forget(const std::string& kind_and_secret);
     std::function<StartAnswer(const StartQuestion&)> on_start;
     std::function<Result<PageAnswer>(const PageQuestion&)> on_page;
-    std::atomic<bool> silent{false};   // answers no question about people
-    std::atomic<bool> pageless{false}; // nor about pages
+    std::atomic<bool> silent{false};    // answers no question about people
+    std::atomic<bool> pageless{false};  // nor about pages
+    std::atomic<bool> startless{false}; // nor about starts
     std::atomic<int> page_questions{0};
     std::atomic<int> who_questions{0};
     std::atomic<int> start_questions{0};

@@ -6,8 +6,10 @@
 #include <cassert>
 #include <cerrno>
 #include <cstring>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace hasp::net {
@@ -293,6 +295,14 @@ IoResult Conn::write_plain(std::span<const iovec> pieces) {
     wire_out_ += bytes;
     writable_ = bytes == size_of(pieces);
     return {Io::ok, bytes};
+}
+
+std::uint64_t Conn::delivered() const {
+    int waiting = 0;
+    if (carrier_ != nullptr || !fd_ || ::ioctl(fd_.get(), SIOCOUTQ, &waiting) != 0) {
+        return wire_out_;
+    }
+    return wire_out_ - std::min(wire_out_, static_cast<std::uint64_t>(waiting));
 }
 
 void Conn::shutdown_write() {

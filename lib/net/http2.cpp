@@ -204,6 +204,11 @@ class Http2Server::State {
             wake();
         }
     }
+    bool waits_for_others(const Http2Stream& one) const {
+        return session_ && !one.closed && !one.payload().empty() &&
+               nghttp2_session_get_stream_remote_window_size(session_.get(), one.id) > 0 &&
+               nghttp2_session_get_remote_window_size(session_.get()) > 0;
+    }
     void wake() {
         if (!inside_) {
             wake_(context_);
@@ -230,8 +235,8 @@ class Http2Server::State {
     }
     void reset_stuck(std::size_t bytes_min) {
         for (auto& [id, one] : streams_) {
-            if (!one->left || one->closed) {
-                continue;
+            if (!one->left || one->closed || waits_for_others(*one)) {
+                continue; // the last: whoever has the connection looks at it
             }
             if (one->looked_at && one->sent_since_look < bytes_min) {
                 reset(*one, NGHTTP2_CANCEL);
@@ -519,6 +524,10 @@ class StreamCarrier final : public Carrier {
         if (const auto server = server_.lock()) {
             server->resume(stream_);
         }
+    }
+    bool waits_for_others() const override {
+        const auto server = server_.lock();
+        return server && server->waits_for_others(*stream_);
     }
     void leave(bool abort) override {
         stream_->conn = nullptr;

@@ -150,6 +150,7 @@ class Exchange {
     bool is_out_of_time() const;
     void stop_waiting();
     void give_up(const char* why);
+    std::uint64_t progress() const;
     void on_again();
     void watch_client();
     void count_link_bytes();

@@ -56,6 +56,13 @@ void Exchange::give_up(const char* why) {
     notice(Notice::too_slow);
 }
 
+// Bytes by which the client shows that it goes on. Of an answer those that it took, and not those
+// that the socket did: one with a large buffer has room again only after a third of it was read.
+std::uint64_t Exchange::progress() const {
+    return due_ == Due::client_out ? down_->wire.conn->delivered()
+                                   : request_.moved() + answer_.moved() + own_bytes_;
+}
+
 void Exchange::due(Due what) {
     const bool same = due_ == what;
     due_ = what;
@@ -82,7 +89,7 @@ void Exchange::due(Due what) {
     case Due::client_out:
         // Not pushed away by every byte: within each window enough must have come, see on_time().
         if (!same) {
-            window_from_ = request_.moved() + answer_.moved() + own_bytes_;
+            window_from_ = progress();
             timer_.arm(s.body_idle_ms);
         }
         break;
@@ -154,9 +161,10 @@ void Exchange::on_time() {
         return;
     case Due::client_in:
     case Due::client_out: {
-        const std::uint64_t moved = request_.moved() + answer_.moved() + own_bytes_;
-        if (moved - window_from_ >= core_.settings.slow_bytes_min) {
-            window_from_ = moved;
+        const std::uint64_t now = progress();
+        const bool others = due_ == Due::client_out && down_->wire.conn->waits_for_others();
+        if (others || now - window_from_ >= core_.settings.slow_bytes_min) {
+            window_from_ = now;
             timer_.arm(core_.settings.body_idle_ms);
             return;
         }

@@ -114,11 +114,28 @@ void ServerConn::on_time() {
         exchange_->refuse(408, "the head of the request did not arrive in time");
         return;
     }
+    if (exchange_ == nullptr && wire.blocked()) {
+        see_rest();
+        return;
+    }
     if (exchange_ == nullptr) {
         close();
     }
     // Else it was left armed when the head was complete: the exchange has limits of its own, and
     // finish() arms it again.
+}
+
+// The last answer has ended, and a part of it is not taken yet: the client goes on, or is cut, by a
+// reset, so that it takes what it has for no whole answer.
+void ServerConn::see_rest() {
+    const std::uint64_t now = wire.conn->delivered();
+    if (wire.conn->waits_for_others() || now - rest_from_ >= core_.settings.slow_bytes_min) {
+        rest_from_ = now;
+        timer_.arm(core_.settings.body_idle_ms);
+        return;
+    }
+    wire.conn->abort();
+    close();
 }
 
 void ServerConn::advance() {
@@ -134,6 +151,9 @@ void ServerConn::advance() {
             }
             if (wire.blocked()) {
                 break; // the last answer is not taken yet: no further request until then
+            }
+            if (from_ != From::parent) {
+                timer_.arm(core_.settings.keep_alive_ms); // its rest had another limit
             }
         }
         if (closing_) {
@@ -216,9 +236,14 @@ void ServerConn::finish(bool keep) {
     if (gone_) {
         return;
     }
+    if (wire.blocked()) {
+        rest_from_ = wire.conn->delivered();
+    }
     // Who leaves has told it with this answer, or will with the next.
     if (!keep || retired_ || single_) {
         closing_ = true;
+        timer_.arm(core_.settings.body_idle_ms);
+    } else if (from_ != From::parent && wire.blocked()) {
         timer_.arm(core_.settings.body_idle_ms);
     } else if (from_ != From::parent) {
         timer_.arm(core_.settings.keep_alive_ms);

@@ -427,6 +427,21 @@ TEST_F(Http2Test, AnAnswerThatNobodyReadsIsDroppedAtTheSecondLookAndTheOthersLiv
     EXPECT_FALSE(server->owes());
 }
 
+TEST_F(Http2Test, AnAnswerThatWaitsForTheConnectionIsNotItsClientsFault) {
+    const auto id = client.get("/");
+    exchange();
+    peer().to_send = "HTTP/1.1 200 OK\r\nContent-Length: 30000\r\n\r\n" + std::string(30'000, 'y');
+    peer().go();
+    EXPECT_TRUE(peer().conn.waits_for_others());
+    peer().conn.close();
+    for (int look = 0; look < 3; ++look) {
+        server->reset_stuck(1'024); // the socket takes nothing
+    }
+    exchange();
+    EXPECT_EQ(client.seen[id].body.size(), 30'000U);
+    EXPECT_TRUE(client.seen[id].ended);
+}
+
 TEST_F(Http2Test, AnAnswerThatIsNoHttpResetsItsStreamAlone) {
     const auto id = client.get("/");
     const auto other = client.get("/");

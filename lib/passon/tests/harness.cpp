@@ -257,6 +257,20 @@ int Tier::listen_tls(const TestRealm& realm, const std::string& host) {
     return port;
 }
 
+int Tier::listen_with_buffer(int send_bytes) {
+    Fd listener;
+    const int port = listen_loopback(listener);
+    // What is accepted has the listener's (socket(7)); the larger ones need root.
+    if (::setsockopt(listener.get(), SOL_SOCKET, SO_SNDBUFFORCE, &send_bytes, sizeof send_bytes) !=
+        0) {
+        ::setsockopt(listener.get(), SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
+    }
+    on_loop([&](Engine& engine) {
+        EXPECT_TRUE(engine.add_listener(std::move(listener), ListenerKind::users, nullptr).ok());
+    });
+    return port;
+}
+
 std::vector<billing::UsageRecord> Tier::usage() {
     std::vector<billing::UsageRecord> out;
     on_loop([&](Engine&) {

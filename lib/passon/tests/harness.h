@@ -119,6 +119,8 @@ class Tier {
     int link_port() const { return link_port_; }
     // A second listener for users, over TLS, with a certificate for `host`; its port.
     int listen_tls(const TestRealm& realm, const std::string& host);
+    // One whose connections have a send buffer of so many bytes, before the kernel doubles them.
+    int listen_with_buffer(int send_bytes);
     // Begins the link to a parent's link listener (or a gate before it).
     void join(int parent_link_port);
     std::vector<billing::UsageRecord> usage();

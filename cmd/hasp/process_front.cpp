@@ -62,6 +62,7 @@ passon::Settings settings_of(const maint::Config& config, const std::string& coo
     s.connect_ms = web.connect_ms;
     s.whole_ms = web.whole_s * 1000;
     s.start_ms = config.apps.start_s * 1000;
+    s.unverified_an_address_max = static_cast<std::size_t>(config.link.max_unverified_per_address);
     s.parked_min = static_cast<std::size_t>(config.link.park_min);
     s.parked_max = static_cast<std::size_t>(config.link.park_max);
     s.reconnect_ms_max = config.link.reconnect_s_max * 1000;

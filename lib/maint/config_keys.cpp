@@ -209,7 +209,8 @@ std::vector<ConfigKey> make_keys() {
                16, 1'000'000, "How many connections of users are open at most."),
         number("web", "max_connections_per_address", Takes::front,
                HASP_AT(web.max_connections_per_address), "connections", 1, 1'000'000,
-               "How many of them one address may hold. Addresses of this machine are not counted."),
+               "How many of them one address may hold; a /64 of IPv6 may hold half of them all. "
+               "Addresses of this machine are not counted."),
         number("web", "http2_streams", Takes::front, HASP_AT(web.http2_streams), "requests", 0,
                1'000,
                "How many requests of one HTTP/2 connection are under way at most. 0: browsers are "
@@ -338,6 +339,11 @@ std::vector<ConfigKey> make_keys() {
                "How many it parks under load. Not less than park_min."),
         number("link", "reconnect_s_max", Takes::front, HASP_AT(link.reconnect_s_max), "seconds", 1,
                3'600, "The longest pause between attempts to reach the parent."),
+        number("link", "max_unverified_per_address", Takes::front,
+               HASP_AT(link.max_unverified_per_address), "connections", 1, 100'000,
+               "How many connections to listen one address may hold that have not shown a "
+               "certificate of a tier: during their handshake, or of boxes that want to join. At "
+               "most a quarter of max_connections. Of IPv6, a /64 counts as one address."),
         number("link", "heartbeat_s", Takes::keeper, HASP_AT(link.heartbeat_s), "seconds", 1, 300,
                "How often a link is tested. While nothing else goes over it, every eighth time "
                "only: an idle "

@@ -72,6 +72,9 @@ void ServerConn::on_open(net::Conn& conn) {
             return;
         }
         peer_ = std::move(*name);
+        if (std::exchange(unverified, false)) {
+            core_.uncount_unverified(address_);
+        }
         from_ = is_peer_name(peer_) ? From::peer : From::child;
         if (from_ == From::peer &&
             core_.conns_of_peer(peer_) > core_.settings.connections_a_peer_max) {
@@ -86,7 +89,7 @@ void ServerConn::on_open(net::Conn& conn) {
         core_.begin_http2(*this);
         return;
     }
-    timer_.arm(core_.settings.keep_alive_ms);
+    timer_.arm(idle_ms());
     advance();
 }
 
@@ -106,6 +109,11 @@ void ServerConn::on_fail(net::Conn& conn) {
         core_.parts.log.warn("link.refused", conn.failure(), {{"address", address_}});
     }
     close();
+}
+
+// Who has no name has come to say something at once.
+std::int64_t ServerConn::idle_ms() const {
+    return unverified ? core_.settings.head_ms : core_.settings.keep_alive_ms;
 }
 
 void ServerConn::on_time() {
@@ -153,7 +161,7 @@ void ServerConn::advance() {
                 break; // the last answer is not taken yet: no further request until then
             }
             if (from_ != From::parent) {
-                timer_.arm(core_.settings.keep_alive_ms); // its rest had another limit
+                timer_.arm(idle_ms()); // its rest had another limit
             }
         }
         if (closing_) {
@@ -208,7 +216,7 @@ bool ServerConn::take_request() {
         return true;
     case Wire::Fill::again:
         if (exchange_ == nullptr && !timer_.armed() && from_ != From::parent) {
-            timer_.arm(core_.settings.keep_alive_ms);
+            timer_.arm(idle_ms());
         }
         return false;
     case Wire::Fill::full:
@@ -246,7 +254,7 @@ void ServerConn::finish(bool keep) {
     } else if (from_ != From::parent && wire.blocked()) {
         timer_.arm(core_.settings.body_idle_ms);
     } else if (from_ != From::parent) {
-        timer_.arm(core_.settings.keep_alive_ms);
+        timer_.arm(idle_ms());
     } else if (core_.link_child) {
         parked_ = true;
         set_waiting_link_options(wire.conn->fd(), core_.settings.link_silence_ms, parked_test_s);

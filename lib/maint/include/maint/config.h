@@ -88,6 +88,7 @@ struct Config {
         std::int64_t park_min = 2;
         std::int64_t park_max = 64;
         std::int64_t reconnect_s_max = 60;
+        std::int64_t max_unverified_per_address = 256;
         std::int64_t heartbeat_s = 15;
     } link;
     struct Session {

@@ -36,10 +36,15 @@ struct Settings {
     std::uint32_t http2_streams_max = 100; // requests under way on one HTTP/2 connection
     // Limits of the engine (one per loop).
     std::size_t connections_max = 20'000;
-    std::size_t connections_an_address_max = 2'000; // loopback is not counted
-    std::size_t connections_a_peer_max = 1'000;     // that a center beside this one opens
-    std::size_t identities_max = 50'000;            // cached; the least recently used goes first
-    std::size_t idle_an_endpoint_max = 256;         // upstream connections kept for reuse
+    // Loopback is not counted. A /64 of IPv6 has at most half of connections_max.
+    std::size_t connections_an_address_max = 2'000;
+    // On a listener for neighbours, of those that have not shown whose they are: in their
+    // handshake, or boxes that want to join. At most a quarter of connections_max, and all of them
+    // half of it.
+    std::size_t unverified_an_address_max = 256;
+    std::size_t connections_a_peer_max = 1'000;  // that a center beside this one opens
+    std::size_t identities_max = 50'000;         // cached; the least recently used goes first
+    std::size_t idle_an_endpoint_max = 256;      // upstream connections kept for reuse
     std::size_t waiting_an_endpoint_max = 1'024; // requests that wait for a connection or a start
     // Connects to one address under way at once. A burst beyond it waits for one that becomes free
     // instead: a thousand TLS handshakes at once would keep two loops from everything else.

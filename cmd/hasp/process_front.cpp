@@ -49,13 +49,20 @@ passon::Settings settings_of(const maint::Config& config, const std::string& coo
     s.proxies_say = web.proxies_say == Say::proxy_protocol ? passon::ProxySays::proxy_protocol
                     : web.proxies_say == Say::forwarded    ? passon::ProxySays::forwarded
                                                            : passon::ProxySays::x_forwarded;
+    s.target_bytes_max = static_cast<std::size_t>(web.target_bytes_max);
+    s.body_bytes_max = static_cast<std::uint64_t>(web.body_mib_max) << 20;
     s.head_ms = web.head_s * 1000;
     s.body_idle_ms = web.body_idle_s * 1000;
+    s.slow_bytes_min = static_cast<std::size_t>(web.slow_bytes_min);
     s.answer_head_ms = web.answer_head_s * 1000;
+    s.answer_idle_ms = web.answer_idle_s * 1000;
+    s.tunnel_idle_ms = web.websocket_idle_s * 1000;
+    s.upstream_idle_ms = web.upstream_idle_s * 1000;
     s.keep_alive_ms = web.keepalive_s * 1000;
     s.connect_ms = web.connect_ms;
     s.whole_ms = web.whole_s * 1000;
     s.start_ms = config.apps.start_s * 1000;
+    s.unverified_an_address_max = static_cast<std::size_t>(config.link.max_unverified_per_address);
     s.parked_min = static_cast<std::size_t>(config.link.park_min);
     s.parked_max = static_cast<std::size_t>(config.link.park_max);
     s.reconnect_ms_max = config.link.reconnect_s_max * 1000;

@@ -208,6 +208,7 @@ registry::AppSpec Apps::spec_here(const AppRow& row, const run::Manifest& m) {
     spec.mount = mount_from(mount_name(m.mount));
     spec.strip_prefix = m.strip_prefix;
     spec.compress = m.compress;
+    spec.body_mib_max = static_cast<std::uint16_t>(m.body_mib_max);
     spec.hosts = m.hosts;
     spec.identity = {m.identity.user, m.identity.name, m.identity.email, m.identity.groups};
     spec.prefix_header = m.identity.prefix;

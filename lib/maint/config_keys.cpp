@@ -209,7 +209,8 @@ std::vector<ConfigKey> make_keys() {
                16, 1'000'000, "How many connections of users are open at most."),
         number("web", "max_connections_per_address", Takes::front,
                HASP_AT(web.max_connections_per_address), "connections", 1, 1'000'000,
-               "How many of them one address may hold. Addresses of this machine are not counted."),
+               "How many of them one address may hold; a /64 of IPv6 may hold half of them all. "
+               "Addresses of this machine are not counted."),
         number("web", "http2_streams", Takes::front, HASP_AT(web.http2_streams), "requests", 0,
                1'000,
                "How many requests of one HTTP/2 connection are under way at most. 0: browsers are "
@@ -228,16 +229,37 @@ std::vector<ConfigKey> make_keys() {
                32'768, "How long the head of a request or of an answer may be."),
         number("web", "header_count_max", Takes::front, HASP_AT(web.header_count_max), "headers",
                16, 100, "How many headers a request or an answer may have."),
+        number(
+            "web", "target_bytes_max", Takes::front, HASP_AT(web.target_bytes_max), "bytes", 1'024,
+            32'768,
+            "How long the path and query of a request may be (else 414), within head_bytes_max."),
+        number("web", "body_mib_max", Takes::front, HASP_AT(web.body_mib_max), "MiB", 0, 1'048'576,
+               "How long the body of a request to an app may be (else 413), here or on its way "
+               "to another tier. An app may have a smaller limit in its manifest. 0: any length."),
         number("web", "head_s", Takes::front, HASP_AT(web.head_s), "seconds", 1, 3'600,
                "How long a client may take to send the head."),
         number("web", "body_idle_s", Takes::front, HASP_AT(web.body_idle_s), "seconds", 1, 3'600,
                "How long a body may stand still."),
+        number("web", "slow_bytes_min", Takes::front, HASP_AT(web.slow_bytes_min), "bytes", 1,
+               1'048'576,
+               "How much of a body must move within body_idle_s. A client that sends or reads more "
+               "slowly is cut."),
         number("web", "answer_head_s", Takes::front, HASP_AT(web.answer_head_s), "seconds", 1,
                3'600, "How long an app may take until its answer begins."),
+        number(
+            "web", "answer_idle_s", Takes::front, HASP_AT(web.answer_idle_s), "seconds", 1,
+            7 * day_s,
+            "How long an app may pause within an answer: the time between two events of a stream."),
+        number("web", "websocket_idle_s", Takes::front, HASP_AT(web.websocket_idle_s), "seconds", 1,
+               7 * day_s, "How long a WebSocket stays open without a byte in either direction."),
         number("web", "keepalive_s", Takes::front, HASP_AT(web.keepalive_s), "seconds", 1, 3'600,
                "How long a connection of a user stays open without a request."),
         number("web", "connect_ms", Takes::front, HASP_AT(web.connect_ms), "milliseconds", 10,
                60'000, "How long one try to connect to an app or to another tier may take."),
+        number("web", "upstream_idle_s", Takes::front, HASP_AT(web.upstream_idle_s), "seconds", 1,
+               3'600,
+               "How long a connection to an app or to another tier is kept for the next request. "
+               "Less than the other side keeps it."),
         number("web", "whole_s", Takes::front, HASP_AT(web.whole_s), "seconds", 0, 7 * day_s,
                "How long a request may take from first to last byte. 0: any time."),
         list("web", "compress", Takes::front, HASP_AT(web.compress), check_coding, "br, zstd, gzip",
@@ -317,6 +339,11 @@ std::vector<ConfigKey> make_keys() {
                "How many it parks under load. Not less than park_min."),
         number("link", "reconnect_s_max", Takes::front, HASP_AT(link.reconnect_s_max), "seconds", 1,
                3'600, "The longest pause between attempts to reach the parent."),
+        number("link", "max_unverified_per_address", Takes::front,
+               HASP_AT(link.max_unverified_per_address), "connections", 1, 100'000,
+               "How many connections to listen one address may hold that have not shown a "
+               "certificate of a tier: during their handshake, or of boxes that want to join. At "
+               "most a quarter of max_connections. Of IPv6, a /64 counts as one address."),
         number("link", "heartbeat_s", Takes::keeper, HASP_AT(link.heartbeat_s), "seconds", 1, 300,
                "How often a link is tested. While nothing else goes over it, every eighth time "
                "only: an idle "

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -153,6 +154,17 @@ std::string Address::to_string() const {
 
 bool Address::operator==(const Address& other) const {
     return size_ == other.size_ && std::memcmp(&storage_, &other.storage_, size_) == 0;
+}
+
+std::string site_of(const std::string& host) {
+    in6_addr address{};
+    if (host.find(':') == std::string::npos || ::inet_pton(AF_INET6, host.c_str(), &address) != 1) {
+        return host;
+    }
+    std::memset(&address.s6_addr[8], 0, 8);
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    ::inet_ntop(AF_INET6, &address, text.data(), text.size());
+    return std::string(text.data()) + "/64";
 }
 
 } // namespace hasp::net

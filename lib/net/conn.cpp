@@ -7,8 +7,10 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
@@ -339,6 +341,14 @@ IoResult Conn::send_file(int file, std::uint64_t offset, std::size_t bytes) {
     }
     // Less than was asked for may be the end of the file: only EAGAIN says that the socket is full.
     return sent(done, static_cast<std::size_t>(std::max<ssize_t>(done, 0)));
+}
+
+std::uint64_t Conn::delivered() const {
+    int waiting = 0;
+    if (carrier_ != nullptr || !fd_ || ::ioctl(fd_.get(), SIOCOUTQ, &waiting) != 0) {
+        return wire_out_;
+    }
+    return wire_out_ - std::min(wire_out_, static_cast<std::uint64_t>(waiting));
 }
 
 void Conn::shutdown_write() {

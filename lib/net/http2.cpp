@@ -23,6 +23,10 @@ constexpr std::size_t body_bytes_a_gain = 1'024;
 // reset. What is only too long for one head gets its 431.
 constexpr std::size_t head_times_max = 4;
 constexpr std::size_t field_overhead = 32; // RFC 9113 §6.5.2
+// CONTINUATION frames behind one HEADERS: so much as those heads take, in frames of the size that
+// every client may send. More are a flood, however little they hold (CVE-2024-28182).
+constexpr std::size_t frame_bytes = 16'384; // RFC 9113 §4.2
+constexpr std::size_t continuations_max = head_times_max * 32 * 1024 / frame_bytes - 1;
 
 constexpr std::size_t resets_burst = 400; // nghttp2's own limit, besides
 constexpr std::size_t resets_per_s = 50;
@@ -72,6 +76,7 @@ class Http2Server::State {
         nghttp2_option_set_no_auto_window_update(options.get(), 1);
         nghttp2_option_set_no_closed_streams(options.get(), 1);
         nghttp2_option_set_stream_reset_rate_limit(options.get(), resets_burst, resets_per_s);
+        nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks.get(), on_begin_frame);
         nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks.get(), on_begin_headers);
         nghttp2_session_callbacks_set_on_header_callback(callbacks.get(), on_header);
         nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks.get(), on_frame_recv);
@@ -116,11 +121,11 @@ class Http2Server::State {
         now_ms_ = now_ms;
         const auto taken = nghttp2_session_mem_recv(session_.get(), bytes_of(bytes), bytes.size());
         inside_ = false;
-        if (taken < 0) {
-            end_with(nghttp2_strerror(static_cast<int>(taken)));
-        } else if (allowance_ < 0) {
+        if (allowance_ < 0) {
             nghttp2_session_terminate_session(session_.get(), NGHTTP2_ENHANCE_YOUR_CALM);
             end_with("the client floods the connection with frames that ask for nothing");
+        } else if (taken < 0) {
+            end_with(nghttp2_strerror(static_cast<int>(taken)));
         }
         return !over_;
     }
@@ -204,6 +209,11 @@ class Http2Server::State {
             wake();
         }
     }
+    bool waits_for_others(const Http2Stream& one) const {
+        return session_ && !one.closed && !one.payload().empty() &&
+               nghttp2_session_get_stream_remote_window_size(session_.get(), one.id) > 0 &&
+               nghttp2_session_get_remote_window_size(session_.get()) > 0;
+    }
     void wake() {
         if (!inside_) {
             wake_(context_);
@@ -230,8 +240,8 @@ class Http2Server::State {
     }
     void reset_stuck(std::size_t bytes_min) {
         for (auto& [id, one] : streams_) {
-            if (!one->left || one->closed) {
-                continue;
+            if (!one->left || one->closed || waits_for_others(*one)) {
+                continue; // the last: whoever has the connection looks at it
             }
             if (one->looked_at && one->sent_since_look < bytes_min) {
                 reset(*one, NGHTTP2_CANCEL);
@@ -274,6 +284,19 @@ class Http2Server::State {
         one.offered = true;
         offered_.push_back(one.id);
         gain(request_gain);
+    }
+
+    // Of ones that belong to a head that is ignored already, nghttp2 counts alone.
+    static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* frame, void* context) {
+        State& self = of(context);
+        if (frame->type != NGHTTP2_CONTINUATION) {
+            self.continuations_ = 0;
+        } else if (++self.continuations_ > continuations_max) {
+            self.spend(self.limits.allowance_max + 1);
+        } else {
+            self.spend(idle_frame_cost);
+        }
+        return 0;
     }
 
     static int on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* context) {
@@ -484,6 +507,7 @@ class Http2Server::State {
     std::deque<std::int32_t> offered_;
     std::deque<std::shared_ptr<Http2Stream>> listed_;
     std::int64_t allowance_;
+    std::size_t continuations_ = 0; // behind the last other frame
     std::int64_t last_ms_ = 0;
     std::int64_t now_ms_ = 0;
     bool inside_ = false;
@@ -519,6 +543,10 @@ class StreamCarrier final : public Carrier {
         if (const auto server = server_.lock()) {
             server->resume(stream_);
         }
+    }
+    bool waits_for_others() const override {
+        const auto server = server_.lock();
+        return server && server->waits_for_others(*stream_);
     }
     void leave(bool abort) override {
         stream_->conn = nullptr;

@@ -34,6 +34,7 @@ class Beside final : public net::Carrier {
         return {net::Io::ok, bytes};
     }
     void shutdown_write() override { ended_ = true; }
+    bool waits_for_others() const override { return false; }
     void leave(bool) override {}
 
   private:

@@ -18,6 +18,7 @@ void BodyRelay::start(net::Framing from, std::uint64_t from_length, net::Framing
     decoder_.start(from, from_length);
     encoder_.start(to, to_length);
     copy_ = nullptr;
+    limit_ = UINT64_MAX;
     passes_ = nullptr;
     coder_.reset();
     was_coded_ = false;
@@ -95,6 +96,9 @@ BodyRelay::Step BodyRelay::pump(Wire& from, Wire& to, std::string_view head) {
             if (step.consumed == 0) {
                 break;
             }
+        }
+        if (decoder_.payload_bytes() > limit_) {
+            return Step::too_long;
         }
         for (std::size_t i = 0; copy_ != nullptr && i < run_count; ++i) {
             if (!copy_->append({static_cast<const char*>(runs[i].iov_base), runs[i].iov_len})) {

@@ -23,6 +23,7 @@ class BodyRelay {
         need_source, // wait until the source is readable
         need_sink,   // wait until the sink is writable
         source_bad,  // malformed, cut short or broken
+        too_long,    // beyond limit_to(); nothing of what is beyond it was given to the sink
         sink_failed,
         yield, // more could be moved, but other connections have their turn first: call again in
                // the next round
@@ -31,6 +32,8 @@ class BodyRelay {
     // A tunnel takes any end of the source for its proper end.
     void start(net::Framing from, std::uint64_t from_length, net::Framing to,
                std::uint64_t to_length, bool tunnel = false);
+    // The most bytes that the body may have. After start().
+    void limit_to(std::uint64_t bytes) { limit_ = bytes; }
     // What is moved is given to `into` too, until it refuses; null: to nobody. After start().
     void copy_to(cache::Store::Writer* into) { copy_ = into; }
     // What is moved goes through `coder` first; copy_to() gets what comes out of it. The body must
@@ -72,6 +75,7 @@ class BodyRelay {
     std::string last_;     // the last chunk with those that go on
     std::function<bool(std::string_view)> passes_;
     cache::Store::Writer* copy_ = nullptr;
+    std::uint64_t limit_ = UINT64_MAX;
     // Of a body that is coded: payload at the front of the source's buffer that the coder has not
     // taken, and the framing behind it.
     std::unique_ptr<net::Coder> coder_;

@@ -162,6 +162,9 @@ void Core::remove_server_conn(ServerConn& conn) {
     if (conn.counted) {
         uncount(conn.address());
     }
+    if (conn.unverified) {
+        uncount_unverified(conn.address());
+    }
     bury(std::move(*conn.place));
     conns.erase(conn.place);
 }
@@ -195,18 +198,58 @@ bool Core::count(const net::Address& peer) {
     if (all_connections() >= settings.connections_max) {
         return false;
     }
-    std::size_t& count = conns_by_address[peer.host()];
-    if (!peer.is_loopback() && !peer.is_unix() && count >= settings.connections_an_address_max) {
+    // A LAN may share one network of IPv6, and a stranger has one to himself: it gets more than an
+    // address does, and not all there is.
+    const std::string host = peer.host();
+    const std::string site = net::site_of(host);
+    const bool limited = !peer.is_loopback() && !peer.is_unix();
+    const std::size_t site_max = std::max<std::size_t>(1, settings.connections_max / 2);
+    if (limited && ((site != host && conns_by_address[site] >= site_max) ||
+                    conns_by_address[host] >= settings.connections_an_address_max)) {
         return false;
     }
-    ++count;
+    ++conns_by_address[host];
+    conns_by_address[site] += site != host ? 1 : 0;
     return true;
 }
 
 void Core::uncount(const std::string& address) {
-    const auto at = conns_by_address.find(address);
-    if (at != conns_by_address.end() && --at->second == 0) {
-        conns_by_address.erase(at);
+    const auto less = [this](const std::string& key) {
+        const auto at = conns_by_address.find(key);
+        if (at != conns_by_address.end() && --at->second == 0) {
+            conns_by_address.erase(at);
+        }
+    };
+    less(address);
+    if (const std::string site = net::site_of(address); site != address) {
+        less(site);
+    }
+}
+
+bool Core::count_unverified(const net::Address& peer) {
+    if (all_connections() >= settings.connections_max ||
+        unverified >= std::max<std::size_t>(1, settings.connections_max / 2)) {
+        return false;
+    }
+    const std::size_t most = std::min(settings.unverified_an_address_max,
+                                      std::max<std::size_t>(1, settings.connections_max / 4));
+    std::size_t& count = unverified_by_address[net::site_of(peer.host())];
+    if (!peer.is_loopback() && !peer.is_unix() && count >= most) {
+        return false;
+    }
+    ++count;
+    ++unverified;
+    return true;
+}
+
+void Core::uncount_unverified(const std::string& address) {
+    const auto at = unverified_by_address.find(net::site_of(address));
+    if (at == unverified_by_address.end()) {
+        return;
+    }
+    --unverified;
+    if (--at->second == 0) {
+        unverified_by_address.erase(at);
     }
 }
 
@@ -296,7 +339,9 @@ void Core::admit(ListenerKind kind, const std::shared_ptr<const net::TlsContext>
     const bool neighbours = kind == ListenerKind::children;
     const bool full = all_connections() >= settings.connections_max;
     // Who waited at a gate when all were told to leave was here before: it has its one answer.
-    if ((draining && !leaving) || (users ? !count(peer) : full)) {
+    if ((draining && !leaving) || (users        ? !count(peer)
+                                   : neighbours ? !count_unverified(peer)
+                                                : full)) {
         ++counters.refused_connections;
         return;
     }
@@ -307,6 +352,7 @@ void Core::admit(ListenerKind kind, const std::shared_ptr<const net::TlsContext>
         std::make_unique<ServerConn>(*this, neighbours ? From::child : From::user, tls != nullptr);
     ServerConn& one = *conn;
     one.counted = users;
+    one.unverified = neighbours;
     one.metrics = kind == ListenerKind::metrics;
     add_server_conn(std::move(conn));
     if (leaving) {

@@ -77,6 +77,9 @@ class Core {
     // counted.
     bool count(const net::Address& peer);
     void uncount(const std::string& address);
+    // The same of a connection of a neighbour who has not shown its name yet.
+    bool count_unverified(const net::Address& peer);
+    void uncount_unverified(const std::string& address);
     // The requests of this peer say whose they are.
     bool believes(const net::Address& peer) const;
     // An accepted connection, of `peer` or of the client that a proxy named.
@@ -118,6 +121,8 @@ class Core {
     std::list<std::unique_ptr<Http2Conn>> http2_conns;
     std::list<std::unique_ptr<ProxyGate>> gates;
     std::unordered_map<std::string, std::size_t> conns_by_address;
+    std::unordered_map<std::string, std::size_t> unverified_by_address;
+    std::size_t unverified = 0;
     bool draining = false;              // nothing new is begun; also when leaving
     bool leaving = false;               // Engine::leave(): what is here already gets its answers
     const std::int64_t children_due_ms; // until then, children that are not here are on their way

@@ -80,7 +80,7 @@ void Exchange::reset() {
     due_ = Due::nothing;
     tries_ = 0;
     avoid_ = nullptr;
-    deadline_ms_ = 0;
+    deadline_ms_ = answer_ms_ = 0;
     window_from_ = minute_in_ = minute_out_ = own_bytes_ = 0;
     status_ = 0;
     up_seen_ = interim_ = 0;
@@ -112,6 +112,7 @@ void Exchange::begin(std::size_t head_bytes) {
     boot_us_ = core_.boot_us();
     snapshot_ = core_.snapshot;
     trusted_us_ = snapshot_ == nullptr ? 0 : boot_us_ + snapshot_->clock_offset_us();
+    deadline_ms_ = core_.now_ms() + core_.settings.answer_head_ms;
     keep_ = head.keep_alive && !down_->last_request();
     // The head's views stay valid in this buffer; what came behind it goes to a buffer of the
     // connection's own.
@@ -122,7 +123,7 @@ void Exchange::begin(std::size_t head_bytes) {
         std::memcpy(down_->wire.in.space().data(), behind.data(), behind.size());
         down_->wire.in.commit(behind.size());
     }
-    request_.start(head.framing, head.content_length, head.framing, head.content_length);
+    start_request_body();
     continue_due_ = head.expect_continue && head.framing != net::Framing::none;
     text_.reserve(2 * head_bytes + 128);
     log_text_.assign(head.method_text);
@@ -156,6 +157,18 @@ void Exchange::refuse(int status, const char* why) {
         .append(net::reason_phrase(status))
         .append("\n");
     answer_own(status, {}, "text/plain; charset=utf-8", core_.text, false);
+}
+
+void Exchange::start_request_body() {
+    request_.start(head.framing, head.content_length, head.framing, head.content_length);
+    request_.limit_to(body_bytes_max());
+}
+
+// Before the app is known, this tier's own.
+std::uint64_t Exchange::body_bytes_max() const {
+    const std::uint64_t own = core_.settings.body_bytes_max;
+    const std::uint64_t of_app = app_ ? app_.body_bytes_max() : 0;
+    return std::min(own == 0 ? UINT64_MAX : own, of_app == 0 ? UINT64_MAX : of_app);
 }
 
 bool Exchange::request_body_done() {

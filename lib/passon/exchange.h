@@ -145,12 +145,20 @@ class Exchange {
     void due(Due what);
     void on_time();
     void on_whole_time();
+    std::int64_t left_ms() const;
+    std::int64_t in_time(std::int64_t limit_ms) const;
+    bool is_out_of_time() const;
+    void stop_waiting();
+    void give_up(const char* why);
+    std::uint64_t progress() const;
     void on_again();
     void watch_client();
     void count_link_bytes();
     void write_log(std::int64_t now_us); // boot time
     void write_usage(billing::UsageKind kind, bool last, std::int64_t now_us);
     void release_up(bool reusable);
+    void start_request_body();
+    std::uint64_t body_bytes_max() const;
     bool request_body_done();
     std::string_view request_id() const { return {id_.data(), id_.size()}; }
 
@@ -370,7 +378,9 @@ class Exchange {
     std::int64_t boot_us_ = 0;
     std::int64_t wall_us_ = 0;
     std::int64_t trusted_us_ = 0;
-    std::int64_t deadline_ms_ = 0; // boot; for the answer's head
+    // Boot time, for the answer's head. It stands still while the request's body comes.
+    std::int64_t deadline_ms_ = 0;
+    std::int64_t answer_ms_ = 0; // what was left of it when the request was begun to be sent
     std::uint64_t window_from_ = 0;
     std::uint64_t minute_in_ = 0;
     std::uint64_t minute_out_ = 0;

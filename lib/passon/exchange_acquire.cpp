@@ -196,9 +196,9 @@ void Exchange::dial() {
         dial_ = std::make_unique<net::Dial>(core_.reactor());
     }
     at_ = At::dialing;
-    due(Due::nothing); // the dial has its own limit
+    due(Due::nothing); // the dial has its own limit, and ends no later than the deadline
     const Endpoint* at = endpoint();
-    dial_->start(at->key().substr(2), core_.settings.connect_ms,
+    dial_->start(at->key().substr(2), in_time(core_.settings.connect_ms),
                  [this](Result<Fd> socket) { on_dialed(std::move(socket)); });
 }
 
@@ -224,6 +224,10 @@ void Exchange::on_dialed(Result<Fd> socket) {
             return;
         }
         use(std::move(conn));
+        return;
+    }
+    if (core_.now_ms() >= deadline_ms_) {
+        give_up("no time was left before the request could be sent");
         return;
     }
     const Code code = socket.error().code;

@@ -454,6 +454,7 @@ void Exchange::answer_step(BodyRelay::Step step) {
         core_.reactor().post(again_);
         return;
     case BodyRelay::Step::source_bad:
+    case BodyRelay::Step::too_long: // it has no limit
         cut("the app's answer broke off");
         return;
     case BodyRelay::Step::sink_failed:

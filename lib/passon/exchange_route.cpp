@@ -454,9 +454,12 @@ void Exchange::route() {
         answer_own(308, {{"Location", to}}, "text/plain; charset=utf-8", "");
         return;
     }
-    if (deadline_ms_ == 0) {
-        deadline_ms_ = core_.now_ms() + core_.settings.answer_head_ms;
+    // Behind the rights, so that it tells nobody of apps that are not his.
+    if (head.framing == net::Framing::length && head.content_length > body_bytes_max()) {
+        refuse(413, "the body of the request is too long");
+        return;
     }
+    request_.limit_to(body_bytes_max());
     if (verdict_ == Verdict::here && app_.kind() == registry::Kind::static_files) {
         serve_static();
         return;

@@ -19,6 +19,10 @@
 namespace hasp::passon {
 namespace {
 
+// A tier keeps so much of the time for itself: who is nearest to the app gives up first, and its
+// word comes down in time, over a connection that stays.
+constexpr std::int64_t hop_ms = 500;
+
 // Names that the request's Connection field nominates: dropped with it (RFC 9110 §7.6.1).
 class Nominated {
   public:
@@ -134,8 +138,9 @@ void Exchange::write_identity_fields(net::HeadWriter& out) {
     if_any(out, link_client, aside ? std::string_view{} : client_);
     core_.text.assign(scheme_).append("://").append(authority_);
     out.value(link_origin, core_.text);
-    out.field(link_deadline,
-              static_cast<std::uint64_t>(std::max<std::int64_t>(1, deadline_ms_ - core_.now_ms())));
+    const std::int64_t left = left_ms();
+    out.field(link_deadline, static_cast<std::uint64_t>(
+                                 std::max<std::int64_t>(1, left - std::min(hop_ms, left / 10))));
     if (who == nullptr) {
         return;
     }
@@ -275,6 +280,7 @@ bool Exchange::write_request_head(std::string_view& text) {
 
 void Exchange::send_request() {
     at_ = At::sent;
+    answer_ms_ = left_ms();
     up_seen_ = 0;
     interim_ = 0;
     std::string_view text;
@@ -306,7 +312,7 @@ void Exchange::send_request() {
         retried_ = true;
         ++core_.counters.retries;
         release_up(false);
-        request_.start(head.framing, head.content_length, head.framing, head.content_length);
+        start_request_body();
         acquire(true);
         return;
     }
@@ -325,8 +331,8 @@ void Exchange::request_step(BodyRelay::Step step) {
     switch (step) {
     case BodyRelay::Step::done:
         if (head.framing != net::Framing::none) {
-            // The app's time to think begins when it has everything.
-            deadline_ms_ = std::max(deadline_ms_, core_.now_ms() + core_.settings.answer_head_ms);
+            // The app's time to think begins when it has everything; it gets no more than was left.
+            deadline_ms_ = std::max(deadline_ms_, core_.now_ms() + answer_ms_);
         }
         due(answered_ ? Due::app_body : Due::app_head);
         return;
@@ -350,6 +356,14 @@ void Exchange::request_step(BodyRelay::Step step) {
             cut("the body of the request broke off");
         } else {
             refuse(400, "the body of the request is malformed or broke off");
+        }
+        return;
+    case BodyRelay::Step::too_long:
+        release_up(false); // the app has a part of it, and gets no end
+        if (answered_) {
+            cut("the body of the request is too long");
+        } else {
+            refuse(413, "the body of the request is too long");
         }
         return;
     case BodyRelay::Step::sink_failed:
@@ -377,7 +391,7 @@ void Exchange::retry_or_fail(const char* why) {
         avoid_ = reused ? nullptr : &up_->endpoint;
         ++core_.counters.retries;
         release_up(false);
-        request_.start(head.framing, head.content_length, head.framing, head.content_length);
+        start_request_body();
         why_.clear();
         acquire(true);
         return;

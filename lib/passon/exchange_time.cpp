@@ -10,6 +10,59 @@ constexpr std::int64_t keeper_ms = 30'000;
 constexpr std::int64_t first_restart_ms = 20; // doubled each time: 0.6 s in all
 } // namespace
 
+// What is left until the answer's head has to be there, and at least one.
+std::int64_t Exchange::left_ms() const {
+    return std::max<std::int64_t>(1, deadline_ms_ - core_.now_ms());
+}
+
+// No wait on the way to the answer's head is longer than what is left for it.
+std::int64_t Exchange::in_time(std::int64_t limit_ms) const {
+    return std::min(limit_ms, left_ms());
+}
+
+// A page about what went wrong, or of hasp's own, is not the answer that the time was given for.
+bool Exchange::is_out_of_time() const {
+    switch (due_) {
+    case Due::keeper:
+        return at_ != At::page && core_.now_ms() >= deadline_ms_;
+    case Due::start:
+    case Due::restart:
+    case Due::connect:
+    case Due::collapsed:
+        return core_.now_ms() >= deadline_ms_;
+    default:
+        return false;
+    }
+}
+
+// Who waits is no longer woken, and takes nobody's turn.
+void Exchange::stop_waiting() {
+    if (waiting_at_ != nullptr) {
+        waiting_at_->forget(*this);
+        waiting_at_ = nullptr;
+    }
+    if (dial_) {
+        dial_->cancel();
+    }
+    if (at_ == At::collapsed) {
+        core_.cache->forget(*this);
+    }
+}
+
+void Exchange::give_up(const char* why) {
+    why_ = why;
+    stop_waiting();
+    release_up(false);
+    notice(Notice::too_slow);
+}
+
+// Bytes by which the client shows that it goes on. Of an answer those that it took, and not those
+// that the socket did: one with a large buffer has room again only after a third of it was read.
+std::uint64_t Exchange::progress() const {
+    return due_ == Due::client_out ? down_->wire.conn->delivered()
+                                   : request_.moved() + answer_.moved() + own_bytes_;
+}
+
 void Exchange::due(Due what) {
     const bool same = due_ == what;
     due_ = what;
@@ -18,24 +71,25 @@ void Exchange::due(Due what) {
     case Due::nothing:
         break; // on_time() finds nothing to do
     case Due::keeper:
-        timer_.arm(keeper_ms);
+        timer_.arm(at_ == At::page ? keeper_ms : in_time(keeper_ms));
         break;
     case Due::start:
-        timer_.arm(waiting_at_->kind() == EndpointKind::process ? s.start_ms
-                   : waiting_at_->kind() == EndpointKind::child ? s.park_wait_ms
-                                                                : s.connect_ms + s.park_wait_ms);
+        timer_.arm(in_time(waiting_at_->kind() == EndpointKind::process ? s.start_ms
+                           : waiting_at_->kind() == EndpointKind::child
+                               ? s.park_wait_ms
+                               : s.connect_ms + s.park_wait_ms));
         break;
     case Due::restart:
-        timer_.arm(first_restart_ms << (starts_ - 1));
+        timer_.arm(in_time(first_restart_ms << (starts_ - 1)));
         break;
     case Due::connect:
-        timer_.arm(s.connect_ms);
+        timer_.arm(in_time(s.connect_ms));
         break;
     case Due::client_in:
     case Due::client_out:
         // Not pushed away by every byte: within each window enough must have come, see on_time().
         if (!same) {
-            window_from_ = request_.moved() + answer_.moved() + own_bytes_;
+            window_from_ = progress();
             timer_.arm(s.body_idle_ms);
         }
         break;
@@ -45,16 +99,16 @@ void Exchange::due(Due what) {
         break;
     case Due::app_head:
         asked_ms_ = same ? asked_ms_ : core_.now_ms();
-        timer_.arm(std::max<std::int64_t>(1, deadline_ms_ - core_.now_ms()));
+        timer_.arm(left_ms());
         break;
     case Due::app_body:
         timer_.arm(s.answer_idle_ms);
         break;
     case Due::collapsed:
-        timer_.arm(s.cache_wait_ms);
+        timer_.arm(in_time(s.cache_wait_ms));
         break;
     case Due::direct:
-        timer_.arm(s.direct_ms);
+        timer_.arm(in_time(s.direct_ms));
         break;
     case Due::tunnel:
         timer_.arm(s.tunnel_idle_ms);
@@ -63,6 +117,10 @@ void Exchange::due(Due what) {
 }
 
 void Exchange::on_time() {
+    if (is_out_of_time()) {
+        give_up("no time was left before the request could be sent");
+        return;
+    }
     switch (due_) {
     case Due::nothing:
         return;
@@ -72,10 +130,7 @@ void Exchange::on_time() {
         return;
     case Due::start: {
         const bool process = waiting_at_ != nullptr && waiting_at_->kind() == EndpointKind::process;
-        if (waiting_at_ != nullptr) {
-            waiting_at_->forget(*this);
-            waiting_at_ = nullptr;
-        }
+        stop_waiting();
         if (process) {
             notice(Notice::not_running, "it did not start in time");
         } else {
@@ -106,9 +161,10 @@ void Exchange::on_time() {
         return;
     case Due::client_in:
     case Due::client_out: {
-        const std::uint64_t moved = request_.moved() + answer_.moved() + own_bytes_;
-        if (moved - window_from_ >= core_.settings.slow_bytes_min) {
-            window_from_ = moved;
+        const std::uint64_t now = progress();
+        const bool others = due_ == Due::client_out && down_->wire.conn->waits_for_others();
+        if (others || now - window_from_ >= core_.settings.slow_bytes_min) {
+            window_from_ = now;
             timer_.arm(core_.settings.body_idle_ms);
             return;
         }
@@ -144,9 +200,7 @@ void Exchange::on_whole_time() {
     if (answered_) {
         cut("the exchange took too long");
     } else {
-        why_ = "the exchange took too long";
-        release_up(false);
-        notice(Notice::too_slow);
+        give_up("the exchange took too long");
     }
 }
 

@@ -190,15 +190,15 @@ void Http2Conn::on_time() {
     timer_.arm(look_ms());
     server_.reset_stuck(core_.settings.slow_bytes_min);
     // A client that takes nothing of what is ready for it is not waited for.
-    const std::uint64_t written = conn_->wire_out();
+    const std::uint64_t delivered = conn_->delivered();
     if (waited_at_look_ && !out_.empty() &&
-        written - wire_out_looked_ < core_.settings.slow_bytes_min) {
+        delivered - delivered_looked_ < core_.settings.slow_bytes_min) {
         close("the client takes too long to read");
         return;
     }
     waited_at_look_ = !out_.empty();
-    wire_out_looked_ = written;
-    if (server_.streams() > 0) {
+    delivered_looked_ = delivered;
+    if (server_.streams() > 0 || !out_.empty()) {
         active_ms_ = core_.now_ms();
     } else if (core_.now_ms() - active_ms_ >= core_.settings.keep_alive_ms) {
         if (ending_) { // it does not even take the GOAWAY

@@ -55,8 +55,8 @@ class Http2Conn final : public Mortal, public net::ConnOwner {
     net::Timer head_timer_;
     std::string out_;
     std::size_t out_at_ = 0;
-    std::int64_t active_ms_ = 0;        // when there was a request last
-    std::uint64_t wire_out_looked_ = 0; // at the last look
+    std::int64_t active_ms_ = 0;         // when there was a request last
+    std::uint64_t delivered_looked_ = 0; // at the last look
     bool waited_at_look_ = false;
     bool ending_ = false; // nothing more is read; closed when flushed
     bool retired_ = false;

@@ -67,8 +67,8 @@ void ProxyGate::look() {
     core_.reactor().remove(socket_.get(), *this);
     added_ = false;
     timer_.cancel();
+    core_.remove_gate(*this); // before, so that it does not count twice; it ends later
     core_.admit(ListenerKind::users, tls_, std::move(socket_), header.client.value_or(proxy_));
-    core_.remove_gate(*this);
 }
 
 void ProxyGate::end(const char* why) {

@@ -72,6 +72,9 @@ void ServerConn::on_open(net::Conn& conn) {
             return;
         }
         peer_ = std::move(*name);
+        if (std::exchange(unverified, false)) {
+            core_.uncount_unverified(address_);
+        }
         from_ = is_peer_name(peer_) ? From::peer : From::child;
         if (from_ == From::peer &&
             core_.conns_of_peer(peer_) > core_.settings.connections_a_peer_max) {
@@ -86,7 +89,7 @@ void ServerConn::on_open(net::Conn& conn) {
         core_.begin_http2(*this);
         return;
     }
-    timer_.arm(core_.settings.keep_alive_ms);
+    timer_.arm(idle_ms());
     advance();
 }
 
@@ -108,10 +111,19 @@ void ServerConn::on_fail(net::Conn& conn) {
     close();
 }
 
+// Who has no name has come to say something at once.
+std::int64_t ServerConn::idle_ms() const {
+    return unverified ? core_.settings.head_ms : core_.settings.keep_alive_ms;
+}
+
 void ServerConn::on_time() {
     if (exchange_ != nullptr && reading_head_) {
         reading_head_ = false;
         exchange_->refuse(408, "the head of the request did not arrive in time");
+        return;
+    }
+    if (exchange_ == nullptr && wire.blocked()) {
+        see_rest();
         return;
     }
     if (exchange_ == nullptr) {
@@ -119,6 +131,19 @@ void ServerConn::on_time() {
     }
     // Else it was left armed when the head was complete: the exchange has limits of its own, and
     // finish() arms it again.
+}
+
+// The last answer has ended, and a part of it is not taken yet: the client goes on, or is cut, by a
+// reset, so that it takes what it has for no whole answer.
+void ServerConn::see_rest() {
+    const std::uint64_t now = wire.conn->delivered();
+    if (wire.conn->waits_for_others() || now - rest_from_ >= core_.settings.slow_bytes_min) {
+        rest_from_ = now;
+        timer_.arm(core_.settings.body_idle_ms);
+        return;
+    }
+    wire.conn->abort();
+    close();
 }
 
 void ServerConn::advance() {
@@ -134,6 +159,9 @@ void ServerConn::advance() {
             }
             if (wire.blocked()) {
                 break; // the last answer is not taken yet: no further request until then
+            }
+            if (from_ != From::parent) {
+                timer_.arm(idle_ms()); // its rest had another limit
             }
         }
         if (closing_) {
@@ -188,7 +216,7 @@ bool ServerConn::take_request() {
         return true;
     case Wire::Fill::again:
         if (exchange_ == nullptr && !timer_.armed() && from_ != From::parent) {
-            timer_.arm(core_.settings.keep_alive_ms);
+            timer_.arm(idle_ms());
         }
         return false;
     case Wire::Fill::full:
@@ -216,12 +244,17 @@ void ServerConn::finish(bool keep) {
     if (gone_) {
         return;
     }
+    if (wire.blocked()) {
+        rest_from_ = wire.conn->delivered();
+    }
     // Who leaves has told it with this answer, or will with the next.
     if (!keep || retired_ || single_) {
         closing_ = true;
         timer_.arm(core_.settings.body_idle_ms);
+    } else if (from_ != From::parent && wire.blocked()) {
+        timer_.arm(core_.settings.body_idle_ms);
     } else if (from_ != From::parent) {
-        timer_.arm(core_.settings.keep_alive_ms);
+        timer_.arm(idle_ms());
     } else if (core_.link_child) {
         parked_ = true;
         set_waiting_link_options(wire.conn->fd(), core_.settings.link_silence_ms, parked_test_s);

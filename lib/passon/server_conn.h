@@ -47,7 +47,9 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     Wire wire;
     bool beside = false;  // nobody waits for the answer: the cache renews what it has
     bool metrics = false; // of a listener for metrics
-    bool counted = false; // for Core: among the connections of its address
+    // For Core: among the connections of its address; and of those whose names are not known.
+    bool counted = false;
+    bool unverified = false;
 
     // The exchange ended. `keep`: the connection stands at the end of the request and may take
     // another.
@@ -70,6 +72,8 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     void on_ready(net::Conn& conn) override;
     void on_fail(net::Conn& conn) override;
     void on_time();
+    std::int64_t idle_ms() const;
+    void see_rest();
     void advance();
     bool take_request();
     void close_politely();
@@ -85,7 +89,8 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     net::Timer timer_;
     std::size_t seen_ = 0;
     std::size_t requests_ = 0;
-    bool reading_head_ = false; // exchange_ is set, but its head is not complete
+    std::uint64_t rest_from_ = 0; // delivered() when the rest of an answer was looked at last
+    bool reading_head_ = false;   // exchange_ is set, but its head is not complete
     bool advancing_ = false;
     bool closing_ = false; // nothing more is read; closed when flushed
     bool gone_ = false;

@@ -298,6 +298,7 @@ class Builder {
         row.strip_prefix = app.strip_prefix ? 1 : 0;
         row.static_spa = app.static_spa ? 1 : 0;
         row.uncompressed = app.compress ? 0 : 1;
+        row.body_mib_max = app.body_mib_max;
         row.direct = static_cast<std::uint8_t>(app.direct);
         index(app_index_, app.name, row.name, i);
         for (const std::string& host : app.hosts) {

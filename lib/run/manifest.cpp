@@ -62,6 +62,7 @@ Status read_app(const ManifestReader& in, Manifest& m) {
     m.strip_prefix = in.flag("app", "strip_prefix", m.kind != Kind::process);
     m.trusted_path = in.flag("app", "trusted_path", true);
     m.compress = in.flag("app", "compress", true);
+    m.body_mib_max = in.number("app", "body_mib_max", 0);
     m.direct = choice<Direct, 3>(
         in.text("app", "direct", "never"),
         {{{"never", Direct::never}, {"pages", Direct::pages}, {"downloads", Direct::downloads}}});

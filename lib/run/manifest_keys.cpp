@@ -38,6 +38,9 @@ const std::vector<KeyRow>& manifest_keys() {
          "not hide the secret's length and value itself (the attack is called BREACH). An answer "
          "with Content-Encoding or Cache-Control: no-transform is never touched, and files that "
          "stand compressed in the release are sent in any case."},
+        {"app", "body_mib_max", "integer", "MiB", "0", "0-65535",
+         "How long the body of a request may be (else 413), where the app is served. The tiers on "
+         "the way have limits of their own, [web] body_mib_max in hasp.toml. 0: those alone."},
         {"app", "direct", "never | pages | downloads", "", "never", "",
          "Whether a browser that reaches the tier where the app runs is sent there, so that "
          "answers "

@@ -82,6 +82,7 @@ TEST(Manifest, DefaultsInTheTableAreThoseOfTheParser) {
         EXPECT_EQ(plain->handover, full->handover);
         EXPECT_EQ(plain->on_data_change, full->on_data_change);
         EXPECT_EQ(plain->direct, full->direct);
+        EXPECT_EQ(plain->body_mib_max, full->body_mib_max);
         EXPECT_EQ(plain->at_expiry, full->at_expiry);
         EXPECT_EQ(plain->process.ready_path, full->process.ready_path);
         EXPECT_EQ(plain->process.ready_s, full->process.ready_s);

@@ -29,7 +29,7 @@ http {{
   access_log off; merge_slashes off; keepalive_requests 100000;
   client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  large_client_header_buffers 8 32k; client_max_body_size 0;
+  large_client_header_buffers 8 32k; client_max_body_size 10g;
   server {{
     listen 127.0.0.1:{port};
     location / {{

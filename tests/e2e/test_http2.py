@@ -34,6 +34,7 @@ class Http2(TreeCase):
         cls.backend = Backend()
         cls.tree.top.upstream_app("echo", cls.backend.url, access="public")
         cls.tree.top.upstream_app("echo-user", cls.backend.url)
+        cls.tree.top.upstream_app("little", cls.backend.url, access="public", app="body_mib_max = 1\n")
         cls.tree.top.user_add("reception", "sakura-2001", apps=["echo-user"])
         cls.tree.bottom.upstream_app("near", cls.backend.url, access="public")
         cls.port = cls.tree.bottom.tls_port
@@ -146,6 +147,12 @@ class Http2(TreeCase):
         self.assertEqual(long_head["status"], 431)
         self.assertEqual((head["status"], head["size"], head["headers"]["content-length"]), (200, 0, "500"))
         self.assertEqual(none["status"], self.browser().get("/nothing/here").status)
+
+    def test_a_body_beyond_the_apps_limit_gets_413_through_every_tier_and_the_others_are_served(self):
+        to = {"kind": "post", "path": "/apps/little/echo"}
+        said, unsaid, fits = self.ask({**to, "size": MIB + 1, "headers": {"content-length": str(MIB + 1)}},
+                                      {**to, "size": MIB + 1}, {**to, "size": MIB})
+        self.assertEqual((said["status"], unsaid["status"], fits["status"]), (413, 413, 200))
 
     def test_answers_that_are_given_up_leave_nothing_behind(self):
         front = self.tree.bottom.processes()["front"]

@@ -15,6 +15,14 @@ Networks networks(std::initializer_list<std::string_view> texts) {
     return out;
 }
 
+TEST(Sites, AreANetworkOfIpv6AndAnAddressOfAllElse) {
+    EXPECT_EQ(site_of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+    EXPECT_EQ(site_of("2001:db8::1"), "2001:db8::/64");
+    for (const char* other : {"192.0.2.7", "unix", "", "no:address"}) {
+        EXPECT_EQ(site_of(other), other);
+    }
+}
+
 TEST(NetworksOfProxies, ContainWhatTheirPrefixCovers) {
     const Networks some = networks({"10.0.0.0/8", "192.0.2.7", "2001:db8::/33", "::1"});
     for (const char* inside : {"10.0.0.0", "10.255.255.255", "192.0.2.7", "2001:db8:7fff::1", "::1",

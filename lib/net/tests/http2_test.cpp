@@ -240,6 +240,101 @@ TEST_F(Http2Test, AFloodOfFramesThatAskForNothingEndsTheConnection) {
     EXPECT_THAT(server->why(), HasSubstr("floods"));
 }
 
+// A frame of HTTP/2 (RFC 9113 §4.1).
+std::string frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream,
+                  const std::string& payload) {
+    const auto size = static_cast<std::uint32_t>(payload.size());
+    std::string out;
+    for (const std::uint32_t byte :
+         {size >> 16, size >> 8, size, std::uint32_t{type}, std::uint32_t{flags}, stream >> 24,
+          stream >> 16, stream >> 8, stream}) {
+        out.push_back(static_cast<char>(byte & 0xff));
+    }
+    return out + payload;
+}
+constexpr std::uint8_t headers_type = 1;
+constexpr std::uint8_t continuation_type = 9;
+constexpr std::uint8_t end_headers = 4;
+// Of a request, by indexes of HPACK's static table: GET, https, "/".
+const std::string indexed_head = "\x82\x87\x84";
+
+// Frames of a head that has no end, one a read, as long as they are taken. `of` gives what is in
+// each.
+template <class Of>
+int taken_of_flood(Http2Server& server, std::int64_t now_ms, Of of) {
+    EXPECT_TRUE(server.receive(frame(headers_type, 0, 1, indexed_head), now_ms));
+    int taken = 0;
+    while (taken < 100'000 && server.receive(frame(continuation_type, 0, 1, of(taken)), now_ms)) {
+        ++taken;
+    }
+    EXPECT_THAT(server.why(), HasSubstr("floods"));
+    EXPECT_EQ(server.streams(), 0U);
+    EXPECT_FALSE(server.receive(frame(continuation_type, end_headers, 1, ""), now_ms));
+    return taken;
+}
+
+TEST_F(Http2Test, EmptyContinuationsWithoutEndAreAFlood) {
+    exchange(); // the preface
+    EXPECT_LT(taken_of_flood(*server, now_ms, [](int) { return std::string(); }), 8);
+    exchange();
+    EXPECT_EQ(client.goaway, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+TEST_F(Http2Test, ContinuationsOfAByteWithoutEndAreAFlood) {
+    exchange();
+    // A field whose value says that it is long, and comes a byte a frame.
+    const std::string field = std::string("\x00\x01", 2) + "x\x7f\xff\x7f";
+    EXPECT_LT(taken_of_flood(*server, now_ms,
+                             [&](int i) {
+                                 const auto at = static_cast<std::size_t>(i);
+                                 return std::string(1, at < field.size() ? field[at] : 'v');
+                             }),
+              8);
+    exchange();
+    EXPECT_EQ(client.goaway, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+TEST_F(Http2Test, ContinuationsThatCameInOneReadAreAFloodToo) {
+    exchange();
+    std::string bytes = frame(headers_type, 0, 1, indexed_head);
+    for (int i = 0; i < 5'000; ++i) {
+        bytes += frame(continuation_type, 0, 1, "");
+    }
+    EXPECT_FALSE(server->receive(bytes, now_ms));
+    exchange();
+    EXPECT_EQ(client.goaway, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+TEST_F(Http2Test, ContinuationsOfAHeadThatIsRefusedAreNoWayAround) {
+    exchange();
+    // More fields than are read: what follows is ignored, and still counted.
+    std::string block = indexed_head;
+    for (int i = 0; i < 5; ++i) {
+        block += std::string("\x00\x01x", 3) + "\x7f\x81\xf9\x01" + std::string(32'000, 'v');
+    }
+    const std::size_t first = 16'000;
+    bool open = server->receive(frame(headers_type, 0, 1, block.substr(0, first)), now_ms);
+    int taken = 0;
+    for (std::size_t at = first; open && at < block.size(); at += first, ++taken) {
+        open = server->receive(frame(continuation_type, 0, 1, block.substr(at, first)), now_ms);
+    }
+    for (; taken < 100'000 && open; ++taken) {
+        open = server->receive(frame(continuation_type, 0, 1, ""), now_ms);
+    }
+    EXPECT_LE(taken, 12);
+    EXPECT_FALSE(open);
+}
+
+TEST_F(Http2Test, AHeadInAFewContinuationsIsARequestLikeAnyOther) {
+    exchange();
+    ASSERT_TRUE(server->receive(frame(headers_type, 1, 1, indexed_head), now_ms));
+    const std::string authority = std::string("\x01\x09", 2) + "wiki.test";
+    EXPECT_TRUE(server->receive(frame(continuation_type, 0, 1, authority.substr(0, 4)), now_ms));
+    EXPECT_TRUE(
+        server->receive(frame(continuation_type, end_headers, 1, authority.substr(4)), now_ms));
+    EXPECT_EQ(server->streams(), 1U);
+}
+
 TEST_F(Http2Test, RequestsThatAreResetAtOnceEndTheConnection) {
     int asked = 0;
     for (; asked < 5'000 && good; ++asked) {
@@ -425,6 +520,21 @@ TEST_F(Http2Test, AnAnswerThatNobodyReadsIsDroppedAtTheSecondLookAndTheOthersLiv
     EXPECT_TRUE(slow.seen[stuck].closed);
     EXPECT_FALSE(slow.seen[events].closed);
     EXPECT_FALSE(server->owes());
+}
+
+TEST_F(Http2Test, AnAnswerThatWaitsForTheConnectionIsNotItsClientsFault) {
+    const auto id = client.get("/");
+    exchange();
+    peer().to_send = "HTTP/1.1 200 OK\r\nContent-Length: 30000\r\n\r\n" + std::string(30'000, 'y');
+    peer().go();
+    EXPECT_TRUE(peer().conn.waits_for_others());
+    peer().conn.close();
+    for (int look = 0; look < 3; ++look) {
+        server->reset_stuck(1'024); // the socket takes nothing
+    }
+    exchange();
+    EXPECT_EQ(client.seen[id].body.size(), 30'000U);
+    EXPECT_TRUE(client.seen[id].ended);
 }
 
 TEST_F(Http2Test, AnAnswerThatIsNoHttpResetsItsStreamAlone) {

@@ -69,6 +69,9 @@ void FakeKeeper::ask_page(PageQuestion question, std::function<void(Result<PageA
 
 void FakeKeeper::ask_start(StartQuestion question, std::function<void(StartAnswer)> answer) {
     ++start_questions;
+    if (startless) {
+        return;
+    }
     answer(on_start ? on_start(question) : StartAnswer(fail(Code::failed, "nothing to start")));
 }
 
@@ -250,6 +253,20 @@ int Tier::listen_tls(const TestRealm& realm, const std::string& host) {
     const int port = listen_loopback(listener);
     on_loop([&](Engine& engine) {
         EXPECT_TRUE(engine.add_listener(std::move(listener), ListenerKind::users, *context).ok());
+    });
+    return port;
+}
+
+int Tier::listen_with_buffer(int send_bytes) {
+    Fd listener;
+    const int port = listen_loopback(listener);
+    // What is accepted has the listener's (socket(7)); the larger ones need root.
+    if (::setsockopt(listener.get(), SOL_SOCKET, SO_SNDBUFFORCE, &send_bytes, sizeof send_bytes) !=
+        0) {
+        ::setsockopt(listener.get(), SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
+    }
+    on_loop([&](Engine& engine) {
+        EXPECT_TRUE(engine.add_listener(std::move(listener), ListenerKind::users, nullptr).ok());
     });
     return port;
 }

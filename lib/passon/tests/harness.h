@@ -41,8 +41,9 @@ class FakeKeeper final : public KeeperPort {
     void forget(const std::string& kind_and_secret);
     std::function<StartAnswer(const StartQuestion&)> on_start;
     std::function<Result<PageAnswer>(const PageQuestion&)> on_page;
-    std::atomic<bool> silent{false};   // answers no question about people
-    std::atomic<bool> pageless{false}; // nor about pages
+    std::atomic<bool> silent{false};    // answers no question about people
+    std::atomic<bool> pageless{false};  // nor about pages
+    std::atomic<bool> startless{false}; // nor about starts
     std::atomic<int> page_questions{0};
     std::atomic<int> who_questions{0};
     std::atomic<int> start_questions{0};
@@ -118,6 +119,8 @@ class Tier {
     int link_port() const { return link_port_; }
     // A second listener for users, over TLS, with a certificate for `host`; its port.
     int listen_tls(const TestRealm& realm, const std::string& host);
+    // One whose connections have a send buffer of so many bytes, before the kernel doubles them.
+    int listen_with_buffer(int send_bytes);
     // Begins the link to a parent's link listener (or a gate before it).
     void join(int parent_link_port);
     std::vector<billing::UsageRecord> usage();

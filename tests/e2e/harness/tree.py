@@ -135,11 +135,11 @@ class Tier:
             arguments += ["--to", tier]
         self.run(*arguments, timeout=180)
 
-    def upstream_app(self, name: str, url: str, access: str = "users", extra: str = "") -> None:
+    def upstream_app(self, name: str, url: str, access: str = "users", extra: str = "", app: str = "") -> None:
         folder = self.tree.folder / f"app-{name}-{self.name}"
         folder.mkdir()
         (folder / "hasp-app.toml").write_text(
-            f'[app]\nname = "{name}"\ntitle = "{name}"\nkind = "upstream"\naccess = "{access}"\n'
+            f'[app]\nname = "{name}"\ntitle = "{name}"\nkind = "upstream"\naccess = "{access}"\n{app}'
             f'[upstream]\nurls = ["{url}"]\n{extra}')
         self.app_add(folder)
 

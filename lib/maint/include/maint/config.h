@@ -41,10 +41,16 @@ struct Config {
         ProxiesSay proxies_say = ProxiesSay::x_forwarded;
         std::int64_t head_bytes_max = 32'768;
         std::int64_t header_count_max = 100;
+        std::int64_t target_bytes_max = 8'192;
+        std::int64_t body_mib_max = 10'240; // 0: any length
         std::int64_t head_s = 15;
         std::int64_t body_idle_s = 60;
+        std::int64_t slow_bytes_min = 1'024; // in body_idle_s
         std::int64_t answer_head_s = 120;
+        std::int64_t answer_idle_s = 3'600;
+        std::int64_t websocket_idle_s = 3'600;
         std::int64_t keepalive_s = 75;
+        std::int64_t upstream_idle_s = 60;
         std::int64_t connect_ms = 5'000;
         std::int64_t whole_s = 0;                                   // 0: none
         std::vector<std::string> compress = {"br", "zstd", "gzip"}; // empty: nothing is
@@ -82,6 +88,7 @@ struct Config {
         std::int64_t park_min = 2;
         std::int64_t park_max = 64;
         std::int64_t reconnect_s_max = 60;
+        std::int64_t max_unverified_per_address = 256;
         std::int64_t heartbeat_s = 15;
     } link;
     struct Session {

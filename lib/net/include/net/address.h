@@ -40,4 +40,9 @@ class Address {
     socklen_t size_ = 0;
 };
 
+// Of an IP, as Address::host() writes it, what is one site to limits that count per address: of
+// IPv6 the /64, "2001:db8::/64", since whoever has one address there has all of them; else the
+// address.
+std::string site_of(const std::string& host);
+
 } // namespace hasp::net

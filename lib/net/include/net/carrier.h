@@ -34,6 +34,8 @@ class Carrier {
     virtual IoResult read(std::span<char> into) = 0;
     virtual IoResult write(std::span<const iovec> pieces) = 0;
     virtual void shutdown_write() = 0;
+    // Its peer would take what was written; the connection that carries it has not yet.
+    virtual bool waits_for_others() const = 0;
     // The Conn has no use for it any more; it is destroyed next. `abort`: what was written is not
     // to be taken for a whole answer.
     virtual void leave(bool abort) = 0;

@@ -127,6 +127,12 @@ class Conn final : private Handler {
     // Bytes on the socket, both ways, TLS overhead included; of a carrier, what it moved.
     std::uint64_t wire_in() const { return wire_in_; }
     std::uint64_t wire_out() const { return wire_out_; }
+    // Of the bytes out, those that the peer's side has acknowledged: they are in its buffers, or
+    // read. One system call. Of a carrier, what it took.
+    std::uint64_t delivered() const;
+    // What was written to a carrier could go out, and waits for its turn on the connection that
+    // carries it. False on a socket.
+    bool waits_for_others() const { return carrier_ != nullptr && carrier_->waits_for_others(); }
 
     // Of TLS connections that are open(); empty otherwise.
     bool is_tls() const { return tls_ != nullptr; }

@@ -25,6 +25,10 @@ struct Settings {
     std::size_t head_bytes_max = 32 * 1024;  // of a request's or an answer's head; at most 32 KiB
     std::size_t target_bytes_max = 8 * 1024; // of a request's target
     std::size_t headers_max = 100;           // fields of one head; at most 100
+    // Of the body of a request to an app, as content, without framing (RFC 9110 §15.5.14): 413
+    // beyond it, before anything is dialled where its length is said. An app may have a smaller
+    // one. 0: no limit.
+    std::uint64_t body_bytes_max = std::uint64_t{10} << 30;
     std::size_t own_body_bytes_max = 64 * 1024; // of a request to one of hasp's own pages (log-in)
     // Of a piece of an upload by somebody whose token was verified (hasp push-app).
     std::size_t push_body_bytes_max = 320 * 1024;
@@ -32,10 +36,15 @@ struct Settings {
     std::uint32_t http2_streams_max = 100; // requests under way on one HTTP/2 connection
     // Limits of the engine (one per loop).
     std::size_t connections_max = 20'000;
-    std::size_t connections_an_address_max = 2'000; // loopback is not counted
-    std::size_t connections_a_peer_max = 1'000;     // that a center beside this one opens
-    std::size_t identities_max = 50'000;            // cached; the least recently used goes first
-    std::size_t idle_an_endpoint_max = 256;         // upstream connections kept for reuse
+    // Loopback is not counted. A /64 of IPv6 has at most half of connections_max.
+    std::size_t connections_an_address_max = 2'000;
+    // On a listener for neighbours, of those that have not shown whose they are: in their
+    // handshake, or boxes that want to join. At most a quarter of connections_max, and all of them
+    // half of it.
+    std::size_t unverified_an_address_max = 256;
+    std::size_t connections_a_peer_max = 1'000;  // that a center beside this one opens
+    std::size_t identities_max = 50'000;         // cached; the least recently used goes first
+    std::size_t idle_an_endpoint_max = 256;      // upstream connections kept for reuse
     std::size_t waiting_an_endpoint_max = 1'024; // requests that wait for a connection or a start
     // Connects to one address under way at once. A burst beyond it waits for one that becomes free
     // instead: a thousand TLS handshakes at once would keep two loops from everything else.

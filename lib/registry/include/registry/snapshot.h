@@ -60,7 +60,8 @@ struct Row {
     std::uint64_t hash;
     std::uint32_t upstream; // index of its Upstream + 1; 0: none
     std::uint8_t route, kind, access, instance, mount, strip_prefix, static_spa, at_expiry;
-    std::uint8_t uncompressed, direct, unused[2];
+    std::uint8_t uncompressed, direct;
+    std::uint16_t body_mib_max; // of a request; 0: the tier's own limit alone
 };
 // Where the parts of a mapped snapshot lie.
 struct Tables {
@@ -113,6 +114,8 @@ class App {
     std::string_view static_index() const { return text(row_->static_index); }
     bool static_spa() const { return row_->static_spa != 0; }
     bool compress() const { return row_->uncompressed == 0; }
+    // Of a request's body; 0: the tier's own limit alone.
+    std::uint64_t body_bytes_max() const { return std::uint64_t{row_->body_mib_max} << 20; }
     Direct direct() const { return Direct{row_->direct}; }
     std::size_t upstream_count() const { return row_->upstream == 0 ? 0 : upstream().count; }
     AddressView upstream_address(std::size_t index) const;

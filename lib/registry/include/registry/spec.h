@@ -103,9 +103,10 @@ struct AppSpec {
     std::string prefix_header; // "X-Forwarded-Prefix", "X-Script-Name", …; empty: none
     std::string static_root;   // absolute folder
     std::string static_index = "index.html";
-    bool static_spa = false;       // a missing page is answered with the index
-    bool compress = true;          // its answers may be compressed on their way
-    Direct direct = Direct::never; // with Route::parent
+    bool static_spa = false;        // a missing page is answered with the index
+    bool compress = true;           // its answers may be compressed on their way
+    std::uint16_t body_mib_max = 0; // of a request; 0: the tier's own limit alone
+    Direct direct = Direct::never;  // with Route::parent
     UpstreamSpec upstream;
     HeaderMap headers;
     std::string dial_path; // folder of the dial sockets: DIR/APP.sock or DIR/APP/USER.sock

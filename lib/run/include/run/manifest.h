@@ -120,7 +120,8 @@ struct Manifest {
     Mount mount = Mount::both;
     bool strip_prefix = true; // default false for kind = process
     bool trusted_path = true;
-    bool compress = true; // on the way to clients that take it
+    bool compress = true;          // on the way to clients that take it
+    std::int64_t body_mib_max = 0; // of a request; 0: the tier's own limit alone
     Direct direct = Direct::never;
     Instance instance = Instance::app;
     Handover handover = Handover::overlap;

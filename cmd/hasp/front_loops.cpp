@@ -22,7 +22,8 @@ struct FrontLoops::Loop {
           watcher(reactor->timers(), net::timer_call<&Loop::look>, this) {}
 
     void look() {
-        good = (*engine.*is)();
+        ended = (*engine.*is)();
+        left_cache = leaves_cache && engine->leave_cache();
         watcher.arm(watch_ms);
     }
 
@@ -33,7 +34,9 @@ struct FrontLoops::Loop {
     std::unique_ptr<passon::Engine> engine;
     net::Timer watcher;
     bool (passon::Engine::*is)() const = nullptr; // of its thread
-    std::atomic<bool> good{false};
+    bool leaves_cache = false;
+    std::atomic<bool> ended{false};
+    std::atomic<bool> left_cache{false};
     std::thread thread;
 };
 
@@ -100,19 +103,35 @@ void FrontLoops::reopen_log(int fd) {
     }
 }
 
-void FrontLoops::watch(bool (passon::Engine::*is)() const) {
+void FrontLoops::drain() {
+    each([](passon::Engine& one) { one.drain(); });
+    watch(&passon::Engine::idle, false);
+}
+
+void FrontLoops::leave() {
+    each([](passon::Engine& one) { one.leave(); });
+    watch(&passon::Engine::left, true);
+}
+
+void FrontLoops::watch(bool (passon::Engine::*is)() const, bool cache) {
     for (const auto& one : loops_) {
-        one->reactor->post_from_any_thread([loop = one.get(), is] {
+        one->ended = false;
+        one->reactor->post_from_any_thread([loop = one.get(), is, cache] {
             loop->is = is;
-            loop->good = false;
+            loop->leaves_cache = cache;
             loop->watcher.arm(1);
         });
     }
 }
 
-bool FrontLoops::all() const {
+bool FrontLoops::ended() const {
     return std::all_of(loops_.begin(), loops_.end(),
-                       [](const auto& one) { return one->good.load(); });
+                       [](const auto& one) { return one->ended.load(); });
+}
+
+bool FrontLoops::left_cache() const {
+    return std::all_of(loops_.begin(), loops_.end(),
+                       [](const auto& one) { return one->left_cache.load(); });
 }
 
 } // namespace hasp::cmd

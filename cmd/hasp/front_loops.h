@@ -38,12 +38,16 @@ class FrontLoops {
     // On each loop's thread, in the order of the calls.
     void each(const std::function<void(passon::Engine&)>& what);
     void reopen_log(int fd); // each gets a descriptor of its own
-    // From now on all() says what each loop's engine has said of itself within a tenth of a second.
-    void watch(bool (passon::Engine::*is)() const);
-    bool all() const;
+    // Each drains, or leaves and leaves the cache; from then on these say how far all of them were
+    // within a tenth of a second.
+    void drain();
+    void leave();
+    bool ended() const; // what is to end: Engine::idle(), left()
+    bool left_cache() const;
 
   private:
     struct Loop;
+    void watch(bool (passon::Engine::*is)() const, bool cache);
     net::Reactor& home_;
     passon::KeeperPort& port_;
     const Clock& clock_;

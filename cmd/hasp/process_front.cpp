@@ -334,7 +334,7 @@ class FrontProcess final : private net::Handler {
                 cache_fd_ = std::move((*message)->fd);
                 use_cache();
             } else if ((*message)->verb == "confirm" && engine_ != nullptr) {
-                engine_->confirm_answers();
+                confirm_answers();
             } else if ((*message)->verb == "access-log" && access_log_) {
                 loops_->reopen_log((*message)->fd.get());
                 access_log_->reopen(std::move((*message)->fd));
@@ -353,7 +353,7 @@ class FrontProcess final : private net::Handler {
             engine_->set_link(link_, passon::LinkPart::control);
         }
         if (serving_) {
-            engine_->confirm_answers(); // the one before served beside it
+            confirm_answers(); // the one before served beside it
         }
     }
 
@@ -363,8 +363,7 @@ class FrontProcess final : private net::Handler {
             return;
         }
         engine_->drain();
-        loops_->each([](passon::Engine& one) { one.drain(); });
-        loops_->watch(&passon::Engine::idle);
+        loops_->drain();
         drain_until_ms_ = reactor_->now_ms() + drain_ms_max;
         drain_timer_ = std::make_unique<net::Timer>(
             reactor_->timers(), net::timer_call<&FrontProcess::drain_step>, this);
@@ -383,19 +382,18 @@ class FrontProcess final : private net::Handler {
         }
         log_.info("front.leave", "another front has taken over; what was begun here goes on");
         engine_->leave();
-        loops_->each([](passon::Engine& one) { one.leave(); });
-        loops_->watch(&passon::Engine::left);
+        loops_->leave();
         drain_timer_ = std::make_unique<net::Timer>(
             reactor_->timers(), net::timer_call<&FrontProcess::leave_step>, this);
         drain_timer_->arm(1);
     }
 
     void leave_step() {
-        if (!cache_left_ && engine_->leave_cache()) {
+        if (!cache_left_ && engine_->leave_cache() && loops_->left_cache()) {
             cache_left_ = true;
             [[maybe_unused]] const Status said = send_control(control_fd, "cache-left");
         }
-        if (!engine_->left() || !loops_->all()) {
+        if (!engine_->left() || !loops_->ended()) {
             gone_ms_ = 0;
         } else if (gone_ms_ == 0) {
             gone_ms_ = reactor_->now_ms();
@@ -409,7 +407,7 @@ class FrontProcess final : private net::Handler {
     }
 
     void drain_step() {
-        if ((engine_->idle() && loops_->all()) || reactor_->now_ms() >= drain_until_ms_) {
+        if ((engine_->idle() && loops_->ended()) || reactor_->now_ms() >= drain_until_ms_) {
             [[maybe_unused]] const Status said = send_control(control_fd, "drained");
             reactor_->stop();
             return;
@@ -457,6 +455,10 @@ class FrontProcess final : private net::Handler {
     void everywhere(const std::function<void(passon::Engine&)>& what) {
         what(*engine_);
         loops_->each(what);
+    }
+
+    void confirm_answers() {
+        everywhere([](passon::Engine& one) { one.confirm_answers(); });
     }
 
     void retire(const std::string& path, bool cut_tunnels, std::int64_t ask) {
@@ -626,7 +628,7 @@ class FrontProcess final : private net::Handler {
                 log_.warn("front.cache", used.error().message + "; nothing is kept");
             }
             if (serving_) {
-                engine_->confirm_answers(); // what was changed since it serves was not noted there
+                confirm_answers(); // what was changed since it serves was not noted there
             }
         }
     }

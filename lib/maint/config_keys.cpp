@@ -209,8 +209,7 @@ std::vector<ConfigKey> make_keys() {
             "web", "loops", Takes::front, HASP_AT(web.loops), "threads", 1, 32,
             "How many threads serve users. One carries what most sites have, and costs least for "
             "each request; several are for a machine with that many cores where one is busy. "
-            "What comes over links from tiers below or beside, and kept answers ([cache]), are "
-            "the first thread's alone."),
+            "What comes over links from tiers below or beside is the first thread's alone."),
         number("web", "max_connections", Takes::front, HASP_AT(web.max_connections), "connections",
                16, 1'000'000, "How many connections of users are open at most."),
         number("web", "max_connections_per_address", Takes::front,

@@ -297,23 +297,6 @@ void Core::close_controls(const std::string& why) {
     }
 }
 
-void Core::forget_answer(std::string_view app, std::string_view owner, std::string_view target,
-                         std::string_view mount) {
-    if (cache) {
-        cache->invalidate(app, owner, target, mount);
-    } else if (away()) {
-        loops->post(LoopGroup::home,
-                    [app = std::string(app), owner = std::string(owner),
-                     target = std::string(target), mount = std::string(mount)](Core& home) {
-                        if (home.cache) {
-                            home.cache->invalidate(app, owner, target, mount);
-                        } else if (home.leaving) {
-                            home.parts.keeper.answers_changed();
-                        }
-                    });
-    }
-}
-
 Endpoint& Core::child_endpoint(std::string_view name) {
     std::string key("c:");
     key.append(name);

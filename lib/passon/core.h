@@ -104,10 +104,6 @@ class Core {
     void close_controls_of(std::string_view peer, const std::string& why, bool lost);
     void close_controls(const std::string& why); // in order
 
-    // After an unsafe request (AnswerCache::invalidate()), also where the home has the cache.
-    void forget_answer(std::string_view app, std::string_view owner, std::string_view target,
-                       std::string_view mount);
-
     // Marked as down while the child has no control stream and no connection here.
     Endpoint& child_endpoint(std::string_view name);
 

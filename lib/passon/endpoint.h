@@ -102,7 +102,7 @@ class Endpoint {
     // What another loop gives; null: it has none any more.
     void arrive(std::unique_ptr<net::Conn> conn, std::uint64_t era);
     bool idle_anywhere() const;
-    std::uint64_t era() const;
+    std::uint64_t era() const { return shelf_ == nullptr ? 0 : shared_era(); }
     // How it stands goes to the other loops, and comes from them: whoever finds out first finds out
     // for all. Not of addresses of apps, see upstream_group.h.
     struct Standing {
@@ -165,8 +165,14 @@ class Endpoint {
 
   private:
     void give_turns();
-    void idle_changed();
+    void idle_changed() {
+        if (shelf_ != nullptr) {
+            tell_idle();
+        }
+    }
+    void tell_idle();
     void waiting_changed();
+    std::uint64_t shared_era() const;
     Core& core_;
     EndpointKind kind_;
     std::string key_;

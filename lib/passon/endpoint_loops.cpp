@@ -6,10 +6,8 @@
 
 namespace hasp::passon {
 
-void Endpoint::idle_changed() {
-    if (shelf_ != nullptr) {
-        shelf_->set_idle(core_.loop, idle_.size(), kind_ == EndpointKind::child);
-    }
+void Endpoint::tell_idle() {
+    shelf_->set_idle(core_.loop, idle_.size(), kind_ == EndpointKind::child);
 }
 
 // Who waits for anything but a child's connection gets it from this loop, or dials.
@@ -23,8 +21,8 @@ bool Endpoint::idle_anywhere() const {
     return !idle_.empty() || (shelf_ != nullptr && shelf_->idle_elsewhere(core_.loop).has_value());
 }
 
-std::uint64_t Endpoint::era() const {
-    return shelf_ == nullptr ? 0 : shelf_->era.load();
+std::uint64_t Endpoint::shared_era() const {
+    return shelf_->era.load();
 }
 
 bool Endpoint::borrow(Exchange& exchange) {

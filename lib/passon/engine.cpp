@@ -64,10 +64,17 @@ Status Engine::set_cache(Fd file, std::uint64_t bytes) {
     if (!store) {
         return store.error();
     }
-    core.cache = std::make_unique<AnswerCache>(core, std::move(*store));
-    if (!core.listeners.empty()) {
-        core.cache->confirm_from(core.wall_us() / 1'000'000);
+    const std::int64_t confirm_s = core.listeners.empty() ? 0 : core.wall_us() / 1'000'000;
+    const std::shared_ptr<cache::Store> shared = std::move(*store);
+    const auto take = [shared, confirm_s](Core& one) {
+        one.cache = std::make_unique<AnswerCache>(one, shared);
+        one.cache->confirm_from(confirm_s);
+    };
+    if (core.loops != nullptr) {
+        shared->share();
+        core.loops->post_others(core.loop, take);
     }
+    take(core);
     return {};
 }
 

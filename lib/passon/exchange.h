@@ -380,6 +380,7 @@ class Exchange {
     int status_ = 0;
     std::size_t up_seen_ = 0;
     std::size_t interim_ = 0;
+    std::uint64_t dial_era_ = 0;
     bool borrowed_ = false; // another loop was asked for a connection
     bool retried_ = false;
     bool request_broken_ = false; // the upstream takes no more of the request

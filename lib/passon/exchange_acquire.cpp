@@ -214,6 +214,7 @@ void Exchange::dial() {
     at_ = At::dialing;
     due(Due::nothing); // the dial has its own limit
     const Endpoint* at = endpoint();
+    dial_era_ = at->era(); // of who answers this dial
     dial_->start(at->key().substr(2), core_.settings.connect_ms,
                  [this](Result<Fd> socket) { on_dialed(std::move(socket)); });
 }
@@ -234,6 +235,7 @@ void Exchange::on_dialed(Result<Fd> socket) {
     Endpoint* at = endpoint();
     if (socket) {
         auto conn = std::make_unique<UpstreamConn>(core_, *at);
+        conn->era = dial_era_;
         if (Status status = conn->adopt(std::move(*socket)); !status) {
             core_.bury(std::move(conn));
             notice(Notice::not_running, status.error().message);

@@ -414,7 +414,7 @@ void Exchange::relay_answer(std::size_t head_bytes) {
             answer_.keep_trailers([this](std::string_view name) { return passes_trailer(name); });
         }
     }
-    if ((core_.cache || core_.leaving || core_.away()) && !net::is_safe(head.method)) {
+    if ((core_.cache || core_.leaving) && !net::is_safe(head.method)) {
         forget_changed(answer, text);
     } else if (cached_.on) {
         begin_keeping(text);

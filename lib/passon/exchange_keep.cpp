@@ -350,7 +350,7 @@ void Exchange::forget_changed(const net::AnswerHead& answer, std::string_view te
         head.method_text == "REPORT") {
         return;
     }
-    if (!core_.cache && (core_.leaving || !core_.away())) {
+    if (!core_.cache) {
         core_.parts.keeper.answers_changed(); // another engine has them
         return;
     }
@@ -360,7 +360,7 @@ void Exchange::forget_changed(const net::AnswerHead& answer, std::string_view te
     if (head.has_query) {
         core_.text.append("?").append(head.query);
     }
-    core_.forget_answer(app_name_, owner, core_.text, mount_);
+    core_.cache->invalidate(app_name_, owner, core_.text, mount_);
     net::AnswerHead& out = core_.stored_head;
     if (!net::parse_answer_head(text, out, {}, core_.head_limits()).done()) {
         return;
@@ -375,7 +375,7 @@ void Exchange::forget_changed(const net::AnswerHead& answer, std::string_view te
             at.remove_prefix(origin.size());
         }
         if (at.starts_with('/') && !at.starts_with("//")) {
-            core_.forget_answer(app_name_, owner, at.substr(0, at.find('#')), mount_);
+            core_.cache->invalidate(app_name_, owner, at.substr(0, at.find('#')), mount_);
         }
     }
 }

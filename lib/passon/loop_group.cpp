@@ -46,7 +46,13 @@ void add(EngineCounters& into, const EngineCounters& more) {
     both(into.parent, more.parent);
     both(into.children, more.children);
     both(into.peers, more.peers);
-    // The cache is the home's alone.
+    into.cache.hits += more.cache.hits;
+    into.cache.confirmed += more.cache.confirmed;
+    into.cache.stale += more.cache.stale;
+    into.cache.stored += more.cache.stored;
+    into.cache.collapsed += more.cache.collapsed;
+    into.cache.refreshed += more.cache.refreshed;
+    // What is in it, each says of the same store.
 }
 
 LoopGroup::LoopGroup(std::size_t loops) : members_(loops), reports_(loops) {

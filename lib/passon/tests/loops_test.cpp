@@ -1,4 +1,5 @@
 // A front with several loops: one engine on a thread each.
+#include "dialer.h"
 #include "harness.h"
 #include "passon/keeper_relay.h"
 
@@ -6,6 +7,8 @@
 #include <gtest/gtest.h>
 
 #include <poll.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -225,6 +228,48 @@ TEST(Loops, NoneKeepsAConnectionOfANeighbourThatWasCutOff) {
     EXPECT_EQ(parked, 0U) << "no loop keeps a connection of who was cut off";
 }
 
+TEST(Loops, NoneUsesAConnectionToAProcessThatWasReplacedAndAllSayWhenTheyAreDone) {
+    Backend old([](Backend::Peer& peer) {
+        std::string head;
+        std::string body;
+        while (peer.request(head, body)) {
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold");
+        }
+    });
+    Backend young(echo_head());
+    const Folder folder;
+    ASSERT_TRUE(make_folders(folder.path + "/notes").ok());
+    Looped front;
+    registry::AppSpec app;
+    app.name = "notes";
+    app.route = registry::Route::here;
+    app.kind = registry::Kind::process;
+    app.access = registry::Access::open;
+    app.dial_path = folder.path;
+    front.spec.apps.push_back(app);
+    front.publish();
+    const std::string path = folder.path + "/notes.sock";
+    auto dialer = std::make_unique<Dialer>(path, old.port());
+    auto clients = front.clients(loops);
+    for (const auto& one : clients) {
+        ASSERT_EQ(one->get("/apps/notes/").body, "old");
+        front.settle();
+    }
+    EXPECT_EQ(old.connections, 1);
+    dialer.reset();
+    ::unlink(path.c_str());
+    const Dialer next(path, young.port());
+    std::atomic<std::size_t> done{0};
+    front.everywhere([&](Engine& engine) { engine.retire(path, false, [&] { ++done; }); });
+    EXPECT_EQ(done, loops);
+    for (const auto& one : clients) {
+        EXPECT_THAT(one->get("/apps/notes/").body, HasSubstr("GET / HTTP/1.1"));
+        front.settle();
+    }
+    EXPECT_EQ(old.connections, 1);
+    EXPECT_EQ(young.connections, 1);
+}
+
 // More requests at once than the child has parked, from every loop: each waits for its turn.
 TEST(Loops, EveryLoopReachesAChildByTheConnectionsThatItHasParkedAtTheHome) {
     TestRealm realm;
@@ -262,6 +307,40 @@ TEST(Loops, EveryLoopReachesAChildByTheConnectionsThatItHasParkedAtTheHome) {
         one.join();
     }
     EXPECT_EQ(failures, 0);
+}
+
+TEST(Loops, WhatOneHasStoredAllGiveAndWhatOneChangesNoneGivesAgain) {
+    std::atomic<int> asked{0};
+    Backend backend([&asked](Backend::Peer& peer) {
+        std::string head;
+        std::string body;
+        while (peer.request(head, body)) {
+            const std::string text = "page " + std::to_string(++asked);
+            peer.send("HTTP/1.1 200 OK\r\nCache-Control: public, max-age=600\r\nContent-Length: " +
+                      std::to_string(text.size()) + "\r\n\r\n" + text);
+        }
+    });
+    Looped front;
+    front.add_app("open", {backend.port()}, registry::Access::open);
+    const Fd file(::memfd_create("cache", MFD_CLOEXEC));
+    front.on_loop(0, [&](Engine& engine) {
+        EXPECT_TRUE(engine.set_cache(Fd(::dup(file.get())), 8 << 20).ok());
+    });
+    front.settle();
+    auto clients = front.clients(2 * loops);
+    for (const auto& one : clients) {
+        EXPECT_EQ(one->get("/apps/open/x").body, "page 1");
+        front.settle();
+    }
+    clients[0]->send("POST /apps/open/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_EQ(clients[0]->read().body, "page 2");
+    front.settle();
+    for (const auto& one : clients) {
+        EXPECT_EQ(one->get("/apps/open/x").body, "page 3");
+        front.settle();
+    }
+    front.everywhere([](Engine& engine) { EXPECT_TRUE(engine.leave_cache()); });
+    EXPECT_EQ(clients[1]->get("/apps/open/x").body, "page 4") << "nobody has the file any more";
 }
 
 TEST(Loops, ALimitOfConnectionsHoldsForAllOfThemTogether) {

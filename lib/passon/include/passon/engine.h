@@ -99,12 +99,12 @@ struct EngineCounters {
 // What the engines of a front with several loops share: limits that count for all of them, idle
 // connections that one has and another needs, what each knows of the places that requests go to.
 //
-// The first engine that is made with it is the home: it alone has listeners, the cache, control
-// streams and reversed connections, and gives users' connections to the loop that has the fewest.
+// The first engine that is made with it is the home: it alone has listeners, control streams and
+// reversed connections, and gives users' connections to the loop that has the fewest.
 // All engines are made before the first of their threads runs, and none is destroyed before the
 // last thread has ended. What the keeper orders is told to the home's engine first, then to the
-// others on their own threads (but for add_listener(), set_listener_tls(), set_cache(),
-// confirm_answers(), leave_cache() and control_*(), which are the home's alone).
+// others on their own threads (but for add_listener(), set_listener_tls(), set_cache() and
+// control_*(), which are the home's alone).
 class LoopGroup;
 inline constexpr std::size_t loops_max = 64;
 // Null for fewer than two.

@@ -36,6 +36,7 @@ void add(EngineCounters& into, const EngineCounters& more) {
     into.requests += more.requests;
     into.refused_connections += more.refused_connections;
     into.bad_requests += more.bad_requests;
+    into.log_bytes_dropped += more.log_bytes_dropped;
     into.upstream_opened += more.upstream_opened;
     into.upstream_reused += more.upstream_reused;
     into.retries += more.retries;

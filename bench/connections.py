@@ -1,4 +1,5 @@
-"""bench/run connections: what 10,000 idle connections of users cost, and what the others notice of them. bench/README.md has the method."""
+"""bench/run connections: what 10,000 idle connections of users cost, what the others notice of them, and how seldom a front with several loops
+opens a connection to an app anew. bench/README.md has the method."""
 import argparse
 import os
 import resource
@@ -7,6 +8,7 @@ import ssl
 import sys
 import tempfile
 import threading
+import urllib.request
 from pathlib import Path
 
 from compare import BROWSER_HEADERS, LOAD_CORE, SERVER_CORE
@@ -15,11 +17,17 @@ from peers import load
 from servers import Servers
 
 from harness.memory import pss_kb, tree_of  # found by measure.py's path
+from harness.tree import free_port
+from harness.waiting import until
 
 IDLE = 10_000
 OPENERS = 4
 KEEP_S = 3_000  # longer than the whole measurement: nobody is closed for being idle
 OTHERS_CONNECTIONS, OTHERS_COUNT, OTHERS_RATE = 32, 40_000, 10_000.0
+LOOPS = 4
+# Phases of one round: so many connections are busy, each phase others, and so on other loops; the many that ask now and then stay.
+BUSY, BUSY_COUNT = (1, 3, 8, 2, 5, 1, 16, 3), 10_000
+SELDOM, SELDOM_PAUSE_S = 64, 0.002
 
 
 def pss_mb(root: int) -> float:
@@ -33,25 +41,29 @@ class Idle:
         self.place, self.count, self.sockets, self.trouble = place, count, [], []
         self.context = ssl.create_default_context(cafile=place.ca) if place.ca else None
         self.lock = threading.Lock()
+        self.request = (f"GET /apps/bench/page?id=17 HTTP/1.1\r\nHost: localhost:{self.place.port}\r\n"
+                        f"Cookie: {self.place.cookie}\r\n\r\n").encode()
+
+    @staticmethod
+    def read_answer(one) -> None:
+        answer = b""
+        while len(answer.partition(b"\r\n\r\n")[2]) < 1024:
+            piece = one.recv(65536)
+            if not piece:
+                raise ConnectionError("closed before the answer came")
+            answer += piece
+        if not answer.startswith(b"HTTP/1.1 200"):
+            raise ConnectionError(answer[:200].decode("latin-1"))
 
     def _open(self, count: int) -> None:
-        request = (f"GET /apps/bench/page?id=17 HTTP/1.1\r\nHost: localhost:{self.place.port}\r\n"
-                   f"Cookie: {self.place.cookie}\r\n\r\n").encode()
         mine = []
         try:
             for _ in range(count):
                 one = socket.create_connection(("127.0.0.1", self.place.port), timeout=30)
                 if self.context:
                     one = self.context.wrap_socket(one, server_hostname="localhost")
-                one.sendall(request)
-                answer = b""
-                while len(answer.partition(b"\r\n\r\n")[2]) < 1024:
-                    piece = one.recv(65536)
-                    if not piece:
-                        raise ConnectionError("closed before the answer came")
-                    answer += piece
-                if not answer.startswith(b"HTTP/1.1 200"):
-                    raise ConnectionError(answer[:200].decode("latin-1"))
+                one.sendall(self.request)
+                self.read_answer(one)
                 mine.append(one)
         except OSError as error:
             self.trouble.append(str(error))
@@ -112,10 +124,69 @@ def measure(folder: Path, place, name: str, limit_mb: float, rounds: int) -> lis
     return [memory, waits]
 
 
+class Seldom(threading.Thread):
+    """Kept connections that ask one after the other, with a pause between."""
+
+    def __init__(self, place):
+        super().__init__(daemon=True)
+        self.place, self.stop, self.count, self.trouble = place, threading.Event(), 0, ""
+        self.start()
+
+    def run(self):
+        try:
+            with Idle(self.place, SELDOM) as idle:
+                self.count = SELDOM
+                while not self.stop.is_set():
+                    for one in idle.sockets:
+                        one.sendall(idle.request)
+                        idle.read_answer(one)
+                        self.count += 1
+                        self.stop.wait(SELDOM_PAUSE_S)
+        except (OSError, SystemExit) as error:
+            self.trouble = str(error)
+
+    def end(self) -> int:
+        self.stop.set()
+        self.join(60)
+        if self.trouble:
+            raise SystemExit(f"a connection that asks now and then: {self.trouble}")
+        return self.count
+
+
+def upstream_counts(port: int) -> tuple:
+    """(opened, reused) since the front's start."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        values = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if not line.startswith("#"))
+    return int(values["hasp_upstream_connections_total"]), int(values["hasp_upstream_reused_total"])
+
+
+def measure_reuse(folder: Path, place, metrics_port: int, rounds: int) -> list:
+    figure = Figure("reuse_pct", "%", "max", 99.9)
+    file = folder / "reuse.request"
+    lines = ["GET /apps/bench/page?id=17 HTTP/1.1", f"Host: localhost:{place.port}", *BROWSER_HEADERS, f"Cookie: {place.cookie}"]
+    file.write_text("\r\n".join(lines) + "\r\n\r\n")
+    for round_ in range(rounds):
+        before = upstream_counts(metrics_port)
+        seldom = Seldom(place)
+        for busy in BUSY:
+            load(place.port, busy, BUSY_COUNT, 0.0, file, LOAD_CORE, None)
+        asked = seldom.end() + len(BUSY) * BUSY_COUNT
+
+        def counted():
+            now = upstream_counts(metrics_port)
+            opened, reused = now[0] - before[0], now[1] - before[1]
+            return (opened, reused) if opened + reused >= asked else None
+        opened, reused = until(counted, "every loop has told what it counted", 10)
+        figure.add(100 * reused / (reused + opened))
+        print(f"reuse round {round_ + 1}: {asked} requests at {LOOPS} loops, {opened} connections to the app opened", flush=True)
+    return [figure]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/run connections")
     parser.add_argument("--json", default="", metavar="FILE")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", choices=("", "idle", "reuse"))
     chosen = parser.parse_args()
     need = IDLE + 500
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -132,8 +203,13 @@ def main() -> int:
         servers = Servers(folder, f"[web]\nkeepalive_s = {KEEP_S}\n")
         try:
             print(f"hasp on core {SERVER_CORE}, generator and backend on core {LOAD_CORE}", flush=True)
-            figures = measure(folder, servers.hasp(), "idle_plain", 60.0, chosen.rounds)
-            figures += measure(folder, servers.hasp(tls=True), "idle_tls", 200.0, chosen.rounds)
+            figures = []
+            if chosen.only != "reuse":
+                figures += measure(folder, servers.hasp(), "idle_plain", 60.0, chosen.rounds)
+                figures += measure(folder, servers.hasp(tls=True), "idle_tls", 200.0, chosen.rounds)
+            if chosen.only != "idle":
+                port = free_port()
+                figures += measure_reuse(folder, servers.looped_hasp(LOOPS, port), port, chosen.rounds)
             return finish(figures, chosen.json)
         finally:
             servers.close()

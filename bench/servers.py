@@ -64,8 +64,8 @@ class Servers:
         above, below = self.once("two nginx", make)
         return Place("two nginx", below.port, [above.pid, below.pid], self.nginx_cookie)
 
-    def _tree(self, chain, config: str, apps: dict) -> Tree:
-        os.sched_setaffinity(0, {SERVER_CORE})  # inherited by the tiers that are started now
+    def _tree(self, chain, config: str, apps: dict, cores=(SERVER_CORE,)) -> Tree:
+        os.sched_setaffinity(0, set(cores))  # inherited by the tiers that are started now
         # Bodies as they are, as the peer sends them; lines without a section are of [web].
         plain = "compress = []\n"
         tree = self._keep(Tree(chain, gates=False, tls=True, config=plain + self.config + config))
@@ -92,6 +92,13 @@ class Servers:
                                                    "secure": f"https://localhost:{self.secure_backend().port}"})
         tree = self.once("hasp", make)
         return self.once(f"hasp {tls}", lambda: self._place(tree, "hasp tls" if tls else "hasp", tls))
+
+    def looped_hasp(self, loops: int, metrics_port: int) -> Place:
+        """On both cores: with one, only one of its loops would run at a time."""
+        config = f'loops = {loops}\n[metrics]\nlisten = ["127.0.0.1:{metrics_port}"]\n'
+        tree = self.once("looped hasp", lambda: self._tree(["center"], config, {"bench": f"http://127.0.0.1:{self.backend.port}"},
+                                                           (SERVER_CORE, LOAD_CORE)))
+        return self.once("looped place", lambda: self._place(tree, f"hasp, {loops} loops", False))
 
     def _static_files(self) -> Path:
         def make():

@@ -36,6 +36,11 @@ bool take_text(const Json& json, const char* key, std::string& into) {
 bool take_process(const Json& json, Handover::Process& into) {
     constexpr auto number_max = std::numeric_limits<std::uint32_t>::max() - 1;
     into.leaving = true_of(json, "leaving");
+    if (json.contains("more_lanes") &&
+        (!take<std::uint32_t>(json, "more_lanes", 0, 63, into.more_lanes) ||
+         !take<std::uint32_t>(json, "more_count", 0, 64 - into.more_lanes, into.more_count))) {
+        return false;
+    }
     return take_text(json, "role", into.role) &&
            (into.role == "front" || into.role == "keeper" || into.role == "spawner") &&
            take<pid_t>(json, "pid", 2, std::numeric_limits<pid_t>::max(), into.pid) &&
@@ -97,7 +102,9 @@ std::string pack(const Handover& all) {
                              {"number", one.number},
                              {"lane", one.lane},
                              {"leaving", one.leaving},
-                             {"until_us", one.until_us}});
+                             {"until_us", one.until_us},
+                             {"more_lanes", one.more_lanes},
+                             {"more_count", one.more_count}});
     }
     return dump({{"format", handover_format},
                  {"lock", all.lock},

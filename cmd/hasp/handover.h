@@ -29,6 +29,10 @@ struct Handover {
         std::uint32_t lane = 0;    // of a front
         bool leaving = false;      // a front that another has followed
         std::int64_t until_us = 0; // boot clock: when a leaving one is to end
+        // Of a front with several loops: further lanes. A program from before them leaves them out,
+        // and leaves them alone.
+        std::uint32_t more_lanes = 0;
+        std::uint32_t more_count = 0;
         bool operator==(const Process&) const = default;
     };
     struct Socket {

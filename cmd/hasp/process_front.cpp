@@ -7,8 +7,10 @@
 #include "billing/usage_ring.h"
 #include "control.h"
 #include "front_jail.h"
+#include "front_loops.h"
 #include "front_port.h"
 #include "front_set.h"
+#include "neighbours.h"
 #include "net/conn.h"
 #include "net/reactor.h"
 #include "net/tls.h"
@@ -17,8 +19,9 @@
 #include "registry/snapshot.h"
 #include "trust/certificate.h"
 
+#include <algorithm>
 #include <csignal>
-#include <map>
+#include <fcntl.h>
 #include <optional>
 #include <sys/resource.h>
 #include <vector>
@@ -111,7 +114,11 @@ class FrontProcess final : private net::Handler {
         }
         reactor_->remove(control_fd, *this);
         traffic_timer_.reset();
+        if (loops_) {
+            loops_->stop();
+        }
         engine_.reset();
+        loops_.reset();
         port_.reset();
         return 0;
     }
@@ -165,7 +172,7 @@ class FrontProcess final : private net::Handler {
                     return ring.error();
                 }
                 ring_.emplace(*std::move(ring));
-                lane_ = static_cast<std::uint32_t>(parse_u64(message->rest).value_or(0));
+                take_lanes(message->rest);
             } else if (message->verb == "peer") {
                 port_->connect(std::move(message->fd));
             } else if (message->verb == "start") {
@@ -201,6 +208,18 @@ class FrontProcess final : private net::Handler {
         }
         log_.info("front.jail", "privileges are given up", {{"now", reached}});
         return {};
+    }
+
+    // "LANE", or "LANE FIRST COUNT" where there are more for further loops.
+    void take_lanes(const std::string& text) {
+        const std::vector<std::string_view> words = split(text, ' ');
+        const auto number = [&words](std::size_t at) {
+            return static_cast<std::uint32_t>(words.size() > at ? parse_u64(words[at]).value_or(0)
+                                                                : 0);
+        };
+        lane_ = number(0);
+        more_lanes_ = number(1);
+        more_lanes_count_ = number(2);
     }
 
     Status prepare_upstream_tls() {
@@ -322,8 +341,9 @@ class FrontProcess final : private net::Handler {
                 cache_fd_ = std::move((*message)->fd);
                 use_cache();
             } else if ((*message)->verb == "confirm" && engine_ != nullptr) {
-                engine_->confirm_answers();
+                confirm_answers();
             } else if ((*message)->verb == "access-log" && access_log_) {
+                loops_->reopen_log((*message)->fd.get());
                 access_log_->reopen(std::move((*message)->fd));
             } else if ((*message)->verb == "web-certificate") {
                 certificate_fd_ = std::move((*message)->fd);
@@ -337,10 +357,10 @@ class FrontProcess final : private net::Handler {
         leads_ = true;
         port_->lead(true);
         if (engine_ != nullptr) {
-            engine_->set_link(link_, true);
+            engine_->set_link(link_, passon::LinkPart::control);
         }
         if (serving_) {
-            engine_->confirm_answers(); // the one before served beside it
+            confirm_answers(); // the one before served beside it
         }
     }
 
@@ -350,6 +370,7 @@ class FrontProcess final : private net::Handler {
             return;
         }
         engine_->drain();
+        loops_->drain();
         drain_until_ms_ = reactor_->now_ms() + drain_ms_max;
         drain_timer_ = std::make_unique<net::Timer>(
             reactor_->timers(), net::timer_call<&FrontProcess::drain_step>, this);
@@ -368,17 +389,18 @@ class FrontProcess final : private net::Handler {
         }
         log_.info("front.leave", "another front has taken over; what was begun here goes on");
         engine_->leave();
+        loops_->leave();
         drain_timer_ = std::make_unique<net::Timer>(
             reactor_->timers(), net::timer_call<&FrontProcess::leave_step>, this);
         drain_timer_->arm(1);
     }
 
     void leave_step() {
-        if (!cache_left_ && engine_->leave_cache()) {
+        if (!cache_left_ && engine_->leave_cache() && loops_->left_cache()) {
             cache_left_ = true;
             [[maybe_unused]] const Status said = send_control(control_fd, "cache-left");
         }
-        if (!engine_->left()) {
+        if (!engine_->left() || !loops_->ended()) {
             gone_ms_ = 0;
         } else if (gone_ms_ == 0) {
             gone_ms_ = reactor_->now_ms();
@@ -392,7 +414,7 @@ class FrontProcess final : private net::Handler {
     }
 
     void drain_step() {
-        if (engine_->idle() || reactor_->now_ms() >= drain_until_ms_) {
+        if ((engine_->idle() && loops_->ended()) || reactor_->now_ms() >= drain_until_ms_) {
             [[maybe_unused]] const Status said = send_control(control_fd, "drained");
             reactor_->stop();
             return;
@@ -414,16 +436,13 @@ class FrontProcess final : private net::Handler {
             return;
         } else if (type == "drop") {
             for (const std::string& user : texts_of(head, "users")) {
-                engine_->drop_identities({"", user, ""});
+                everywhere([user](passon::Engine& one) { one.drop_identities({"", user, ""}); });
             }
             for (const std::string& sid : texts_of(head, "sids")) {
-                engine_->drop_identities({sid, "", ""});
+                everywhere([sid](passon::Engine& one) { one.drop_identities({sid, "", ""}); });
             }
         } else if (type == "retire") {
-            engine_->retire(text_of(head, "path"), true_of(head, "cut_tunnels"),
-                            [this, ask = int_of(head, "ask")] {
-                                port_->send({{"t", "retired"}, {"ask", ask}});
-                            });
+            retire(text_of(head, "path"), true_of(head, "cut_tunnels"), int_of(head, "ask"));
         } else if (type == "link.data") {
             const auto id = static_cast<passon::ControlId>(int_of(head, "link"));
             if (const Status sent = engine_->control_send(id, frame.body); !sent.ok()) {
@@ -432,63 +451,37 @@ class FrontProcess final : private net::Handler {
         } else if (type == "link.cut") {
             std::string neighbour = text_of(head, "neighbour");
             if (neighbour.empty()) {
-                neighbour = me_.parent().leaf();
+                neighbour = known_->me.parent().leaf();
             }
             log_.info("link.cut", text_of(head, "reason"), {{"neighbour", neighbour}});
-            engine_->close_link(neighbour);
+            everywhere([neighbour](passon::Engine& one) { one.close_link(neighbour); });
         }
     }
 
-    Result<std::string> name_peer(const std::vector<std::string>& chain,
-                                  trust::Relation relation) const {
-        if (chain.empty()) {
-            return fail(Code::refused, "no certificate");
-        }
-        if (relation == trust::Relation::child) {
-            if (auto beside = name_beside(chain); beside.ok()) {
-                return beside;
-            }
-        }
-        auto peer = trust::verify_peer(chain.front(), {chain.begin() + 1, chain.end()},
-                                       {realm_id_, me_, relation}, clock_.wall_us());
-        if (!peer.ok()) {
-            return peer.error();
-        }
-        if (relation == trust::Relation::child) {
-            const auto enrolled = children_.find(peer->name.leaf());
-            if (enrolled == children_.end() || enrolled->second != to_hex(peer->tls_fingerprint)) {
-                return fail(Code::refused, "the tier '" + peer->name.text() +
-                                               "' is not enrolled here with this key");
-            }
-        }
-        return peer->name.leaf();
+    // The home first, the others on their own threads.
+    void everywhere(const std::function<void(passon::Engine&)>& what) {
+        what(*engine_);
+        loops_->each(what);
     }
 
-    // The peer must show itself under its own realm's root, by exactly its name.
-    Result<std::string> name_beside_as(const std::string& name,
-                                       const std::vector<std::string>& chain) const {
-        const auto beside = beside_.find(name);
-        if (chain.empty() || beside == beside_.end()) {
-            return fail(Code::refused, "no certificate, or no peer of that name");
-        }
-        auto peer = trust::verify_peer(
-            chain.front(), {chain.begin() + 1, chain.end()},
-            {beside->second.realm_id, beside->second.tier, trust::Relation::peer},
-            clock_.wall_us());
-        return peer.ok() ? Result<std::string>(name) : peer.error();
+    void confirm_answers() {
+        everywhere([](passon::Engine& one) { one.confirm_answers(); });
     }
 
-    Result<std::string> name_beside(const std::vector<std::string>& chain) const {
-        for (const auto& [name, beside] : beside_) {
-            if (auto known = name_beside_as(name, chain); known.ok()) {
-                return known;
+    void retire(const std::string& path, bool cut_tunnels, std::int64_t ask) {
+        const auto left = std::make_shared<std::size_t>(1 + loops_->count());
+        const auto done = [this, ask, left] {
+            if (--*left == 0) {
+                port_->send({{"t", "retired"}, {"ask", ask}});
             }
-        }
-        return fail(Code::refused, "no peer's certificate");
+        };
+        engine_->retire(path, cut_tunnels, done);
+        loops_->each([path, cut_tunnels, done, home = reactor_.get()](passon::Engine& one) {
+            one.retire(path, cut_tunnels, [done, home] { home->post_from_any_thread(done); });
+        });
     }
 
     Status take_peers(const Json& peers, const std::string& chain, const std::string& key) {
-        beside_.clear();
         std::vector<passon::PeerLink> links;
         for (const Json& one : peers) {
             auto tier = trust::TierName::parse(text_of(one, "tier"));
@@ -498,21 +491,24 @@ class FrontProcess final : private net::Handler {
                 return tier.ok() ? context.error() : tier.error();
             }
             const std::string name = text_of(one, "name");
-            beside_[name] = {*tier, from_hex(text_of(one, "realm_id")).value_or("")};
-            links.push_back({name, texts_of(one, "addresses"), *context,
-                             [this, name](const std::vector<std::string>& der) {
-                                 return name_beside_as(name, der);
-                             }});
+            // Good for every loop: it keeps what is known now.
+            links.push_back(
+                {name, texts_of(one, "addresses"), *context,
+                 [known = known_, name, clock = &clock_](const std::vector<std::string>& der) {
+                     return known->name_beside_as(name, der, *clock);
+                 }});
         }
-        engine_->set_peers(std::move(links));
+        everywhere([links](passon::Engine& one) { one.set_peers(links); });
         return {};
     }
 
     Status take_credentials(const Json& head) {
-        children_.clear();
+        auto next = std::make_shared<Neighbours>(*known_);
+        next->children.clear();
         for (const Json& child : member(head, "children")) {
-            children_[text_of(child, "name")] = text_of(child, "key");
+            next->children[text_of(child, "name")] = text_of(child, "key");
         }
+        known_ = next;
         const std::string chain = text_of(head, "chain");
         const std::string peers = dump(member(head, "peers"));
         if (chain == chain_pem_ && peers == peers_taken_) {
@@ -522,10 +518,19 @@ class FrontProcess final : private net::Handler {
         if (!name.ok()) {
             return name.error();
         }
-        me_ = *name;
-        realm_id_ = from_hex(text_of(head, "realm_id")).value_or("");
+        next->me = *name;
+        next->realm_id = from_hex(text_of(head, "realm_id")).value_or("");
+        next->beside.clear();
+        for (const Json& one : member(head, "peers")) {
+            if (auto tier = trust::TierName::parse(text_of(one, "tier")); tier.ok()) {
+                next->beside[text_of(one, "name")] = {
+                    *tier, from_hex(text_of(one, "realm_id")).value_or("")};
+            }
+        }
         if (engine_ == nullptr) {
-            make_engine(text_of(head, "cookie"));
+            if (Status made = make_engine(text_of(head, "cookie")); !made.ok()) {
+                return made;
+            }
         }
         if (Status taken = take_peers(member(head, "peers"), chain, text_of(head, "key"));
             !taken.ok()) {
@@ -549,10 +554,10 @@ class FrontProcess final : private net::Handler {
         }
         passon::LinkCredentials link;
         link.name_child = [this](const std::vector<std::string>& der) {
-            return name_peer(der, trust::Relation::child);
+            return known_->name(der, trust::Relation::child, clock_);
         };
-        link.name_parent = [this](const std::vector<std::string>& der) {
-            return name_peer(der, trust::Relation::parent);
+        link.name_parent = [known = known_, clock = &clock_](const std::vector<std::string>& der) {
+            return known->name(der, trust::Relation::parent, *clock);
         };
         if (true_of(head, "parent")) {
             auto client_context = net::TlsContext::client(
@@ -564,23 +569,61 @@ class FrontProcess final : private net::Handler {
             link.parent_addresses = texts_of(head, "addresses");
         }
         link_ = link;
-        engine_->set_link(std::move(link), leads_);
+        engine_->set_link(link, leads_ ? passon::LinkPart::control : passon::LinkPart::reversed);
+        link.name_child = nullptr; // who connects here is the home's affair
+        loops_->each([link](passon::Engine& one) { one.set_link(link, passon::LinkPart::pool); });
         chain_pem_ = chain;
         return {};
     }
 
-    void make_engine(const std::string& cookie) {
-        access_log_ = std::make_unique<passon::AccessLog>(std::move(access_fd_), me_.text());
-        engine_ = std::make_unique<passon::Engine>(
-            passon::EngineParts{*reactor_, random_, *port_, *access_log_, log_, ring_->lane(lane_)},
-            settings_of(options_.config, cookie, number_ > 1));
+    // As many as there are lanes for: each writes its own.
+    std::size_t loop_count() const {
+        const auto wanted = static_cast<std::size_t>(options_.config.web.loops);
+        const bool sane = std::size_t{more_lanes_} + more_lanes_count_ <= ring_->lanes();
+        const std::size_t count = std::min<std::size_t>(wanted, 1 + (sane ? more_lanes_count_ : 0));
+        if (count < wanted) {
+            log_.warn("front.loops",
+                      "the usage ring has no room for web.loops: fronts before this one still use "
+                      "it, or it is from before an update; fewer run",
+                      {{"loops", std::to_string(count)}});
+        }
+        return count;
+    }
+
+    Status make_engine(const std::string& cookie) {
+        const passon::Settings settings = settings_of(options_.config, cookie, number_ > 1);
+        const std::size_t count = loop_count();
+        const std::string tier = known_->me.text();
+        const std::shared_ptr<passon::LoopGroup> group = passon::make_loop_group(count);
+        std::vector<Fd> logs(count - 1);
+        for (Fd& one : logs) {
+            one.reset(access_fd_ ? ::fcntl(access_fd_.get(), F_DUPFD_CLOEXEC, 0) : -1);
+        }
+        access_log_ = std::make_unique<passon::AccessLog>(std::move(access_fd_), tier);
+        engine_ = std::make_unique<passon::Engine>(passon::EngineParts{*reactor_, random_, *port_,
+                                                                       *access_log_, log_,
+                                                                       ring_->lane(lane_), group},
+                                                   settings);
+        loops_ = std::make_unique<FrontLoops>(*reactor_, *port_, clock_, log_);
+        for (std::size_t i = 0; i + 1 < count; ++i) {
+            if (Status added =
+                    loops_->add(group, settings, tier, std::move(logs[i]),
+                                ring_->lane(more_lanes_ + static_cast<std::uint32_t>(i)));
+                !added.ok()) {
+                return added;
+            }
+        }
+        if (Status started = loops_->start(); !started.ok()) {
+            return started;
+        }
         use_cache();
         traffic_timer_ = std::make_unique<net::Timer>(
             reactor_->timers(), net::timer_call<&FrontProcess::tell_traffic>, this);
         traffic_timer_->arm(traffic_ms);
         if (upstream_tls_ != nullptr) {
-            engine_->set_upstream_tls(upstream_tls_);
+            everywhere([tls = upstream_tls_](passon::Engine& one) { one.set_upstream_tls(tls); });
         }
+        return {};
     }
 
     void use_cache() {
@@ -592,7 +635,7 @@ class FrontProcess final : private net::Handler {
                 log_.warn("front.cache", used.error().message + "; nothing is kept");
             }
             if (serving_) {
-                engine_->confirm_answers(); // what was changed since it serves was not noted there
+                confirm_answers(); // what was changed since it serves was not noted there
             }
         }
     }
@@ -620,7 +663,8 @@ class FrontProcess final : private net::Handler {
             log_.error("front.snapshot", "a snapshot came before the credentials");
             return;
         }
-        engine_->set_snapshot(*std::move(snapshot));
+        everywhere(
+            [taken = *std::move(snapshot)](passon::Engine& one) { one.set_snapshot(taken); });
         if (serving_) {
             return;
         }
@@ -669,25 +713,21 @@ class FrontProcess final : private net::Handler {
     std::shared_ptr<const net::TlsContext> upstream_tls_;
     std::shared_ptr<const net::TlsContext> link_tls_;
     std::unique_ptr<passon::AccessLog> access_log_;
-    std::unique_ptr<passon::Engine> engine_;
+    std::unique_ptr<passon::Engine> engine_; // the home's
+    std::unique_ptr<FrontLoops> loops_;      // there while engine_ is
     std::unique_ptr<net::Timer> drain_timer_;
     std::unique_ptr<net::Timer> traffic_timer_;
     std::uint64_t traffic_told_ = 0;
     std::int64_t drain_until_ms_ = 0;
     std::int64_t gone_ms_ = 0; // since when no connection is left
-    trust::TierName me_;
-    std::string realm_id_;
-    std::map<std::string, std::string> children_; // name → key of the TLS certificate, hex
-    struct Beside {
-        trust::TierName tier;
-        std::string realm_id;
-    };
-    std::map<std::string, Beside> beside_; // "@west" → the center that must show itself so
+    std::shared_ptr<const Neighbours> known_ = std::make_shared<const Neighbours>();
     std::string peers_taken_;
     std::string chain_pem_;
     passon::LinkCredentials link_;
     FrontNumber number_ = 0;
     std::uint32_t lane_ = 0;
+    std::uint32_t more_lanes_ = 0; // the first of those for further loops
+    std::uint32_t more_lanes_count_ = 0;
     bool leads_ = false;   // opens the control stream to the parent
     bool leaving_ = false; // another leads, for good
     bool ended_ = false;

@@ -72,7 +72,7 @@ Status Supervisor::prepare() {
         setup_ = *std::move(setup);
         std::array<std::uint8_t, 16> id{};
         SystemRandom().fill(id.data(), id.size());
-        auto ring = billing::UsageRing::create(fronts_max, options_.usage_records, id);
+        auto ring = billing::UsageRing::create(lanes_all, options_.usage_records, id);
         if (!ring.ok()) {
             return ring.error();
         }
@@ -162,6 +162,8 @@ void Supervisor::adopt(maint::Config was) {
         made.control.reset(one.control);
         made.number = one.number;
         made.lane = one.lane;
+        made.more_lanes = one.more_lanes;
+        made.more_count = one.more_count;
         made.started_us = clock_.boot_us();
         made.until_us = one.leaving ? one.until_us : -1;
         if (one.leaving) {

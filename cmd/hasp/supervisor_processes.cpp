@@ -104,7 +104,7 @@ bool Supervisor::spawn(Process& p, const maint::Config& config) {
 }
 
 void Supervisor::start_front(Process& p, const Setup& setup) {
-    p.lane = free_lane();
+    choose_lanes(p, static_cast<std::uint32_t>(setup.config.web.loops) - 1);
     p.number = next_number_++;
     for (const Listening& l : setup.listening) {
         say(p, "listen " + l.spec.kind + " " + l.address, l.fd.get());
@@ -116,7 +116,10 @@ void Supervisor::start_front(Process& p, const Setup& setup) {
         cache_holder_ = p.number;
         say(p, "cache", setup.cache.get());
     }
-    say(p, "ring " + std::to_string(p.lane), ring_.get());
+    say(p,
+        "ring " + std::to_string(p.lane) + " " + std::to_string(p.more_lanes) + " " +
+            std::to_string(p.more_count),
+        ring_.get());
     join(p);
     tell_pids();
     say(p, "start " + std::to_string(p.number));
@@ -180,11 +183,16 @@ void Supervisor::say(Process& process, const std::string& text, int fd) {
     }
 }
 
-std::uint32_t Supervisor::free_lane() const {
-    std::array<bool, fronts_max> used{};
-    const auto take = [&used](const Process& one) {
-        if (one.pid >= 0 && one.number > 0 && one.lane < used.size()) {
-            used[one.lane] = true;
+// One of the first, and as many of the others in a row as there are, up to `more`.
+void Supervisor::choose_lanes(Process& process, std::uint32_t more) const {
+    std::array<bool, lanes_all> used{};
+    const auto take = [&used, &process](const Process& one) {
+        if (&one == &process || one.pid < 0 || one.number == 0) {
+            return;
+        }
+        used.at(one.lane) = true;
+        for (std::uint32_t i = 0; i < one.more_count; ++i) {
+            used.at(one.more_lanes + i) = true;
         }
     };
     take(processes_[front]);
@@ -192,7 +200,19 @@ std::uint32_t Supervisor::free_lane() const {
     if (next_) {
         take(*next_);
     }
-    return static_cast<std::uint32_t>(std::find(used.begin(), used.end(), false) - used.begin());
+    process.lane = static_cast<std::uint32_t>(
+        std::find(used.begin(), used.begin() + fronts_max, false) - used.begin());
+    process.more_lanes = process.more_count = 0;
+    const auto ring = billing::UsageRing::map(ring_.get());
+    const std::uint32_t lanes = ring.ok() ? ring->lanes() : 0; // that of an older program has fewer
+    std::uint32_t row = 0;
+    for (std::uint32_t at = fronts_max; at < lanes && process.more_count < more; ++at) {
+        row = used.at(at) ? 0 : row + 1;
+        if (row > process.more_count) {
+            process.more_lanes = at + 1 - row;
+            process.more_count = row;
+        }
+    }
 }
 
 // That run, the serving one last.

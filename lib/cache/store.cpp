@@ -163,6 +163,11 @@ Result<std::unique_ptr<Store>> Store::open(Fd file, StoreLimits limits, std::uin
     return store;
 }
 
+void Store::share() {
+    shared_ = true;
+    blocks_->share();
+}
+
 bool Store::recover(std::size_t blocks) {
     for (std::size_t i = 0; i < blocks && !ready_; ++i) {
         const off_t data = ::lseek(file_.get(), offset_of(looked_at_), SEEK_DATA);
@@ -215,6 +220,7 @@ void Store::look_at(std::uint32_t block) {
 // Of two records that claim the same block the newer is right: the older was to be wiped when the
 // machine stopped.
 void Store::finish_recovery() {
+    const Lock guard = lock();
     std::sort(found_->begin(), found_->end(),
               [](const Found& a, const Found& b) { return a.sequence > b.sequence; });
     std::vector<EntryRef> kept;
@@ -277,6 +283,7 @@ std::uint64_t Store::group_of(std::uint64_t shared, std::string_view owner) cons
 
 std::vector<EntryRef> Store::find(std::uint64_t group) const {
     std::vector<EntryRef> out;
+    const Lock guard = lock();
     const auto [from, to] = groups_.equal_range(group);
     for (auto one = from; one != to; ++one) {
         out.push_back(one->second);
@@ -312,12 +319,14 @@ bool Store::read(const EntryRef& entry, std::size_t at, std::string& into) {
 }
 
 void Store::used(const EntryRef& entry) {
+    const Lock guard = lock();
     if (const auto place = places_.find(entry.get()); place != places_.end()) {
         order_.splice(order_.begin(), order_, place->second);
     }
 }
 
 std::unique_ptr<Store::Writer> Store::writer() {
+    const Lock guard = lock();
     if (!ready_ || writers_ >= limits_.writers_max) {
         return nullptr;
     }
@@ -368,6 +377,7 @@ bool Store::room_for(std::size_t blocks, std::size_t at_once) {
 
 EntryRef Store::keep(std::uint64_t group, std::shared_ptr<const Entry::Body> body,
                      std::string_view label) {
+    const Lock guard = lock();
     const std::size_t pieces_bytes = body->pieces.size() * sizeof(Entry::Piece);
     const std::size_t bytes = sizeof(RecordHead) + pieces_bytes + label.size();
     const std::uint32_t wanted = blocks_of(bytes);
@@ -405,6 +415,7 @@ EntryRef Store::keep(std::uint64_t group, std::shared_ptr<const Entry::Body> bod
 }
 
 EntryRef Store::relabel(const EntryRef& entry, std::string_view label) {
+    const Lock guard = lock();
     EntryRef out = keep(entry->group(), entry->body_, label);
     if (out != nullptr) {
         drop(entry);
@@ -419,6 +430,7 @@ void Store::wipe(std::uint32_t block) {
 
 void Store::drop(const EntryRef& given) {
     const EntryRef entry = given; // it may be the list's own
+    const Lock guard = lock();
     const auto place = places_.find(entry.get());
     if (place == places_.end()) {
         return;
@@ -440,6 +452,16 @@ void Store::drop_group(std::uint64_t group) {
     }
 }
 
+std::size_t Store::entries() const {
+    const Lock guard = lock();
+    return order_.size();
+}
+
+std::uint64_t Store::evicted() const {
+    const Lock guard = lock();
+    return evicted_;
+}
+
 std::uint64_t Store::used_bytes() const {
     return std::uint64_t{blocks_->count() - blocks_->free()} * block_bytes;
 }
@@ -450,6 +472,7 @@ Store::Writer::Writer(Store& store)
 }
 
 Store::Writer::~Writer() {
+    const Lock guard = store_.lock();
     --store_.writers_;
 }
 
@@ -473,10 +496,14 @@ bool Store::Writer::write_out() {
     std::string_view left = pending_;
     while (!left.empty()) {
         const std::uint32_t wanted = blocks_of(left.size());
+        Lock guard = store_.lock();
         if (!store_.room_for(wanted, 1)) {
             return false;
         }
         const Blocks::Run run = store_.blocks_->take_run(1, wanted);
+        if (guard.owns_lock()) {
+            guard.unlock(); // nobody else has the blocks
+        }
         if (run.count == 0) {
             return false;
         }

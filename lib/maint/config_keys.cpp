@@ -205,6 +205,11 @@ std::vector<ConfigKey> make_keys() {
              "The host names of the portal; a request for a name that is neither here nor an app's "
              "is "
              "refused (421). Empty: every host name that is not an app's."),
+        number(
+            "web", "loops", Takes::front, HASP_AT(web.loops), "threads", 1, 32,
+            "How many threads serve users. One carries what most sites have, and costs least for "
+            "each request; several are for a machine with that many cores where one is busy. "
+            "What comes over links from tiers below or beside is the first thread's alone."),
         number("web", "max_connections", Takes::front, HASP_AT(web.max_connections), "connections",
                16, 1'000'000, "How many connections of users are open at most."),
         number("web", "max_connections_per_address", Takes::front,

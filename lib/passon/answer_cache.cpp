@@ -2,6 +2,7 @@
 
 #include "core.h"
 #include "exchange.h"
+#include "loop_group.h"
 
 #include <algorithm>
 #include <cstring>
@@ -45,12 +46,12 @@ class Beside final : public net::Carrier {
 
 } // namespace
 
-AnswerCache::AnswerCache(Core& core, std::unique_ptr<cache::Store> store)
+AnswerCache::AnswerCache(Core& core, std::shared_ptr<cache::Store> store)
     : core_(core), store_(std::move(store)),
       recovery_(net::timer_call<&AnswerCache::recover>, this),
       wake_(net::timer_call<&AnswerCache::wake>, this),
       begin_(net::timer_call<&AnswerCache::begin_pending>, this) {
-    if (!store_->ready()) {
+    if (!store_->ready() && !core_.away()) {
         core_.reactor().post(recovery_);
     }
 }
@@ -139,9 +140,22 @@ void AnswerCache::was_shared(std::uint64_t kind, bool shared) {
 }
 
 void AnswerCache::told_release(std::string_view app, std::string_view release) {
-    if (release.empty()) {
+    const auto known = releases_.find(app);
+    if (release.empty() || (known != releases_.end() && known->second == release)) {
         return;
     }
+    heard_release(app, release);
+    if (core_.loops != nullptr) {
+        core_.loops->post_others(core_.loop,
+                                 [name = std::string(app), now = std::string(release)](Core& core) {
+                                     if (core.cache) {
+                                         core.cache->heard_release(name, now);
+                                     }
+                                 });
+    }
+}
+
+void AnswerCache::heard_release(std::string_view app, std::string_view release) {
     if (const auto known = releases_.find(app); known != releases_.end()) {
         known->second.assign(release);
         return;

@@ -68,12 +68,14 @@ class AnswerCache {
     static constexpr std::size_t releases_max = 4'096;
     static constexpr std::size_t refreshes_max = 32;
 
-    AnswerCache(Core& core, std::unique_ptr<cache::Store> store);
+    // At a front with several loops they share the store; the rest is each one's own.
+    AnswerCache(Core& core, std::shared_ptr<cache::Store> store);
     ~AnswerCache();
     AnswerCache(const AnswerCache&) = delete;
     AnswerCache& operator=(const AnswerCache&) = delete;
 
     cache::Store& store() { return *store_; }
+    const std::shared_ptr<cache::Store>& shared_store() const { return store_; }
     // It takes part in no further request.
     void leave() { leaving_ = true; }
     bool leaving() const { return leaving_; }
@@ -94,6 +96,7 @@ class AnswerCache {
 
     // The release of an app that answered last; entries of another are of no use any more.
     void told_release(std::string_view app, std::string_view release);
+    void heard_release(std::string_view app, std::string_view release); // of another loop
     bool is_current(std::string_view app, std::string_view release) const;
 
     // The link to the parent came up: what was stored before is to be confirmed once, since what
@@ -134,7 +137,7 @@ class AnswerCache {
     void begin_pending();
 
     Core& core_;
-    std::unique_ptr<cache::Store> store_;
+    std::shared_ptr<cache::Store> store_;
     net::Task recovery_;
     net::Task wake_;
     net::Task begin_;

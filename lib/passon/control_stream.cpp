@@ -29,7 +29,9 @@ void ControlStream::begin(Core& core, std::unique_ptr<net::Conn> conn, const std
         return;
     }
     if (!to_parent) {
-        core.child_endpoint(peer).mark_up();
+        Endpoint& below = core.child_endpoint(peer);
+        below.mark_up();
+        below.tell_loops();
     }
     core.parts.keeper.control_opened(opened);
     if (!early.empty() && core.control(id) != nullptr) {
@@ -124,6 +126,7 @@ void ControlStream::close(const std::string& why, End end) {
         } else {
             below.due_ms = core.now_ms() + core.settings.child_returns_ms;
         }
+        below.tell_loops();
     }
 }
 

@@ -6,6 +6,7 @@
 #include "http2_conn.h"
 #include "link_child.h"
 #include "link_socket.h"
+#include "loop_group.h"
 #include "net/fields.h"
 #include "proxy_gate.h"
 #include "server_conn.h"
@@ -21,9 +22,10 @@ constexpr std::int64_t say_again_ms = 60'000;
 } // namespace
 
 Core::Core(EngineParts given, Settings wanted)
-    : parts(given), settings(std::move(wanted)),
-      identities(settings.identities_max, given.random.u64()), endpoints(*this), upstreams(*this),
-      static_roots(std::make_unique<StaticRoots>()),
+    : parts(given), loops(given.loops.get()),
+      loop(loops == nullptr ? LoopGroup::home : loops->join(given.reactor, *this)),
+      settings(std::move(wanted)), identities(settings.identities_max, given.random.u64()),
+      endpoints(*this), upstreams(*this), static_roots(std::make_unique<StaticRoots>()),
       children_due_ms(given.reactor.now_ms() + settings.children_due_ms),
       graveyard_task_(net::timer_call<&Core::empty_graveyard>, this),
       flush_timer_(given.reactor.timers(), net::timer_call<&Core::on_flush>, this) {
@@ -32,6 +34,9 @@ Core::Core(EngineParts given, Settings wanted)
 
 Core::~Core() {
     alive.reset();
+    if (loops != nullptr) {
+        loops->leave(loop);
+    }
     listeners.clear();
     upstreams.clear();
     if (link_child) {
@@ -149,13 +154,39 @@ void Core::on_flush() {
                        {{"bytes_in_all", std::to_string(dropped)}});
     }
     endpoints.sweep(now_ms(), settings.upstream_idle_ms);
+    if (away()) {
+        report();
+    }
     flush_timer_.arm(settings.access_flush_ms);
+}
+
+void Core::report() {
+    count_now();
+    loops->report(loop, {counters, metrics.routes(), upstreams.rows()});
+}
+
+void Core::end_era(const std::string& key) {
+    if (loops != nullptr && !away()) {
+        loops->end_era(key);
+    }
+}
+
+std::size_t Core::all_connections() const {
+    return loops == nullptr ? own_connections() : loops->connections();
+}
+
+void Core::connections_changed() {
+    if (loops != nullptr) {
+        const std::size_t now = own_connections();
+        loops->change_connections(loop, now, std::exchange(told_connections_, now));
+    }
 }
 
 void Core::add_server_conn(std::unique_ptr<ServerConn> conn) {
     ServerConn& one = *conn;
     conns.push_front(std::move(conn));
     one.place = conns.begin();
+    connections_changed();
 }
 
 void Core::remove_server_conn(ServerConn& conn) {
@@ -167,6 +198,7 @@ void Core::remove_server_conn(ServerConn& conn) {
     }
     bury(std::move(*conn.place));
     conns.erase(conn.place);
+    connections_changed();
 }
 
 std::size_t Core::conns_of_peer(const std::string& peer) const {
@@ -181,6 +213,7 @@ void Core::begin_http2(ServerConn& conn) {
     http2_conns.push_front(std::make_unique<Http2Conn>(*this, conn.give_up(), conn.address()));
     Http2Conn& one = *http2_conns.front();
     one.place = http2_conns.begin();
+    connections_changed();
     conn.close();
     if (leaving) {
         one.leave(); // its handshake began before
@@ -192,37 +225,28 @@ void Core::remove_http2(Http2Conn& conn) {
     uncount(conn.address());
     bury(std::move(*conn.place));
     http2_conns.erase(conn.place);
+    connections_changed();
 }
 
 bool Core::count(const net::Address& peer) {
-    if (all_connections() >= settings.connections_max) {
-        return false;
-    }
-    // A LAN may share one network of IPv6, and a stranger has one to himself: it gets more than an
-    // address does, and not all there is.
-    const std::string host = peer.host();
-    const std::string site = net::site_of(host);
     const bool limited = !peer.is_loopback() && !peer.is_unix();
-    const std::size_t site_max = std::max<std::size_t>(1, settings.connections_max / 2);
-    if (limited && ((site != host && conns_by_address[site] >= site_max) ||
-                    conns_by_address[host] >= settings.connections_an_address_max)) {
-        return false;
+    const AddressLimits most =
+        limited ? AddressLimits{settings.connections_an_address_max,
+                                std::max<std::size_t>(1, settings.connections_max / 2)}
+                : AddressLimits{SIZE_MAX, SIZE_MAX};
+    if (loops != nullptr) {
+        const bool entered = loops->enter(peer.host(), most, settings.connections_max);
+        told_connections_ += entered ? 1 : 0;
+        return entered;
     }
-    ++conns_by_address[host];
-    conns_by_address[site] += site != host ? 1 : 0;
-    return true;
+    return all_connections() < settings.connections_max && addresses.enter(peer.host(), most);
 }
 
 void Core::uncount(const std::string& address) {
-    const auto less = [this](const std::string& key) {
-        const auto at = conns_by_address.find(key);
-        if (at != conns_by_address.end() && --at->second == 0) {
-            conns_by_address.erase(at);
-        }
-    };
-    less(address);
-    if (const std::string site = net::site_of(address); site != address) {
-        less(site);
+    if (loops != nullptr) {
+        loops->leave_address(address);
+    } else {
+        addresses.leave(address);
     }
 }
 
@@ -298,8 +322,8 @@ Endpoint& Core::child_endpoint(std::string_view name) {
     std::string key("c:");
     key.append(name);
     Endpoint& found = endpoints.get(EndpointKind::child, key);
-    if (found.idle_count() == 0 && found.busy == 0 && !found.down && !has_control_of(name) &&
-        now_ms() >= std::max(children_due_ms, found.due_ms)) {
+    if (found.busy == 0 && !found.down && !found.linked && !has_control_of(name) &&
+        !found.idle_anywhere() && now_ms() >= std::max(children_due_ms, found.due_ms)) {
         found.mark_down("the place below has not connected");
     }
     return found;
@@ -313,21 +337,45 @@ bool Core::believes(const net::Address& peer) const {
 void Core::remove_gate(ProxyGate& gate) {
     bury(std::move(*gate.place));
     gates.erase(gate.place);
+    connections_changed();
 }
 
 void Core::accepted(const ListenerEntry& entry, Fd socket, const net::Address& peer) {
-    if (entry.kind != ListenerKind::users || settings.proxies_say != ProxySays::proxy_protocol ||
-        !settings.proxies.contains(peer)) {
+    if (entry.kind != ListenerKind::users) {
         admit(entry.kind, entry.tls, std::move(socket), peer);
+        return;
+    }
+    if (loops == nullptr) {
+        begin_user(std::move(socket), peer, entry.tls);
+        return;
+    }
+    const std::size_t to = loops->choose_loop();
+    if (to == loop) {
+        begin_user(std::move(socket), peer, entry.tls);
+        loops->arrived(loop);
+        return;
+    }
+    loops->post(
+        to, [tls = entry.tls, peer, taken = std::make_shared<Fd>(std::move(socket))](Core& core) {
+            core.begin_user(std::move(*taken), peer, tls);
+            core.loops->arrived(core.loop);
+        });
+}
+
+void Core::begin_user(Fd socket, const net::Address& peer,
+                      const std::shared_ptr<const net::TlsContext>& tls) {
+    if (settings.proxies_say != ProxySays::proxy_protocol || !settings.proxies.contains(peer)) {
+        admit(ListenerKind::users, tls, std::move(socket), peer);
         return;
     }
     if (draining || all_connections() >= settings.connections_max) {
         ++counters.refused_connections;
         return;
     }
-    gates.push_front(std::make_unique<ProxyGate>(*this, std::move(socket), peer, entry.tls));
+    gates.push_front(std::make_unique<ProxyGate>(*this, std::move(socket), peer, tls));
     ProxyGate& gate = *gates.front();
     gate.place = gates.begin();
+    connections_changed();
     if (!gate.begin()) {
         remove_gate(gate);
     }

@@ -1,6 +1,7 @@
 // What the parts of one engine share. One thread.
 #pragma once
 
+#include "address_counts.h"
 #include "endpoint.h"
 #include "identity_cache.h"
 #include "metrics.h"
@@ -26,6 +27,7 @@ class ControlStream;
 class Exchange;
 class Http2Conn;
 class LinkChild;
+class LoopGroup;
 class ProxyGate;
 class ServerConn;
 class StaticRoots;
@@ -41,6 +43,14 @@ class Core {
     Core& operator=(const Core&) = delete;
 
     net::Reactor& reactor() { return parts.reactor; }
+    // Of several loops this is not the one with the cache, the listeners and the control streams.
+    bool away() const { return loops != nullptr && loop != 0; }
+    // See LoopGroup; nothing where this loop is alone, or away.
+    void end_era(const std::string& key);
+    // Between loops: asks that one for an idle connection; gives one, or null.
+    void call_for(const Endpoint& endpoint, std::size_t at);
+    void hand_over(std::size_t to, const std::string& key, std::unique_ptr<net::Conn> conn,
+                   std::uint64_t era);
     std::int64_t wall_us() const { return parts.reactor.clock().wall_us(); }
     std::int64_t boot_us() const { return parts.reactor.clock().boot_us(); }
     // By which sessions and leases end. Precondition: there is a snapshot.
@@ -102,6 +112,8 @@ class Core {
     Endpoint& child_endpoint(std::string_view name);
 
     EngineParts parts;
+    LoopGroup* const loops; // null: this one is alone
+    const std::size_t loop; // 0: the home
     Settings settings;
     std::shared_ptr<const registry::Snapshot> snapshot; // see set_snapshot()
     net::NameSet mapped_names;                          // of those that the snapshot strips
@@ -120,7 +132,7 @@ class Core {
     std::list<std::unique_ptr<ServerConn>> conns;
     std::list<std::unique_ptr<Http2Conn>> http2_conns;
     std::list<std::unique_ptr<ProxyGate>> gates;
-    std::unordered_map<std::string, std::size_t> conns_by_address;
+    AddressCounts addresses; // where there are no other loops
     std::unordered_map<std::string, std::size_t> unverified_by_address;
     std::size_t unverified = 0;
     bool draining = false;              // nothing new is begun; also when leaving
@@ -144,9 +156,15 @@ class Core {
     };
     std::vector<std::unique_ptr<ListenerEntry>> listeners;
     void accepted(const ListenerEntry& entry, Fd socket, const net::Address& peer);
+    // A connection of a user, or of a proxy in front that is about to say whose it is.
+    void begin_user(Fd socket, const net::Address& peer,
+                    const std::shared_ptr<const net::TlsContext>& tls);
 
   private:
-    std::size_t all_connections() const { return conns.size() + http2_conns.size() + gates.size(); }
+    std::size_t own_connections() const { return conns.size() + http2_conns.size() + gates.size(); }
+    std::size_t all_connections() const; // of all loops
+    void connections_changed();
+    void report();
     void empty_graveyard();
     void on_flush();
 
@@ -156,6 +174,7 @@ class Core {
     net::Task graveyard_task_;
     net::Timer flush_timer_;
     std::unordered_map<ControlId, std::unique_ptr<ControlStream>> controls_;
+    std::size_t told_connections_ = 0; // that count among those of all loops
     std::string date_;
     std::int64_t date_s_ = 0;
     std::uint64_t dropped_said_ = 0; // bytes of the access log

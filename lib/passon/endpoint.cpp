@@ -3,13 +3,14 @@
 #include "core.h"
 #include "exchange.h"
 #include "link_socket.h"
+#include "loop_group.h"
 
 #include <algorithm>
 
 namespace hasp::passon {
 
 UpstreamConn::UpstreamConn(Core& core, Endpoint& owner)
-    : endpoint(owner), generation(owner.generation()), core_(core) {
+    : endpoint(owner), generation(owner.generation()), era(owner.era()), core_(core) {
     ++endpoint.busy;
 }
 
@@ -50,6 +51,11 @@ void UpstreamConn::adopt(std::unique_ptr<net::Conn> conn) {
     wire.conn->set_owner(*this);
 }
 
+Status UpstreamConn::adopt_moved(std::unique_ptr<net::Conn> conn) {
+    wire.conn = std::move(conn);
+    return wire.conn->attach(core_.reactor(), *this);
+}
+
 void UpstreamConn::on_open(net::Conn&) {
     settled();
     if (exchange != nullptr) {
@@ -79,14 +85,21 @@ void UpstreamConn::on_fail(net::Conn& conn) {
 
 Endpoint::Endpoint(Core& core, EndpointKind kind, std::string key)
     : core_(core), kind_(kind), key_(std::move(key)),
+      shelf_(core.loops == nullptr ? nullptr : core.loops->shelf(key_)),
       turns_([](void* self) { static_cast<Endpoint*>(self)->give_turns(); }, this) {}
 
-Endpoint::~Endpoint() = default;
+Endpoint::~Endpoint() {
+    idle_.clear();
+    waiting_.clear();
+    idle_changed();
+    waiting_changed();
+}
 
 std::unique_ptr<UpstreamConn> Endpoint::take_idle() {
     while (!idle_.empty()) {
         std::unique_ptr<UpstreamConn> conn = std::move(idle_.back());
         idle_.pop_back();
+        idle_changed();
         if (kind_ == EndpointKind::child) {
             --core_.counters.parked;
         }
@@ -111,16 +124,22 @@ void Endpoint::put_idle(std::unique_ptr<UpstreamConn> conn) {
     const std::size_t limit = kind_ == EndpointKind::child ? 4 * core_.settings.parked_max
                                                            : core_.settings.idle_an_endpoint_max;
     const bool unwanted = core_.draining && kind_ != EndpointKind::child;
-    if (idle_.size() >= limit || unwanted || conn->generation != generation_) {
+    if (idle_.size() >= limit || unwanted || conn->generation != generation_ ||
+        conn->era != era()) {
         core_.bury(std::move(conn));
         return;
     }
     idle_.push_back(std::move(conn));
+    idle_changed();
     if (kind_ == EndpointKind::child) {
         set_waiting_link_options(idle_.back()->wire.conn->fd(), core_.settings.link_silence_ms, 0);
         ++core_.counters.parked;
         if (Exchange* waiting = next_waiting(); waiting != nullptr) {
             waiting->on_turn();
+        } else if (shelf_ != nullptr) {
+            if (const auto other = shelf_->waiting_elsewhere(core_.loop)) {
+                give(*other);
+            }
         }
     } else {
         turn_free();
@@ -155,6 +174,7 @@ void Endpoint::drop_idle(UpstreamConn& conn) {
         conn.wire.conn->close();
         core_.bury(std::move(*at));
         idle_.erase(at);
+        idle_changed();
         if (kind_ == EndpointKind::child) {
             --core_.counters.parked;
         }
@@ -204,11 +224,14 @@ bool Endpoint::wait(Exchange& exchange) {
         return false;
     }
     waiting_.push_back(&exchange);
+    waiting_changed();
     return true;
 }
 
 void Endpoint::forget(Exchange& exchange) {
     std::erase(waiting_, &exchange);
+    std::erase(borrowing_, &exchange);
+    waiting_changed();
 }
 
 Exchange* Endpoint::next_waiting() {
@@ -217,6 +240,7 @@ Exchange* Endpoint::next_waiting() {
     }
     Exchange* first = waiting_.front();
     waiting_.erase(waiting_.begin());
+    waiting_changed();
     return first;
 }
 
@@ -269,6 +293,7 @@ void Endpoint::mark_down(std::string why) {
     if (news || !told_) {
         tell_keeper();
     }
+    tell_loops();
 }
 
 void Endpoint::mark_up() {
@@ -276,8 +301,12 @@ void Endpoint::mark_up() {
     down = false;
     backoff_ms = 0;
     down_why.clear();
-    if (news || !told_) {
+    const bool first = !told_;
+    if (news || first) {
         tell_keeper();
+    }
+    if (news || (first && kind_ == EndpointKind::peer)) {
+        tell_loops();
     }
 }
 

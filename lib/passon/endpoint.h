@@ -19,6 +19,7 @@ class Core;
 class Endpoint;
 class Exchange;
 class Peer;
+class Shelf;
 
 // Something that may end inside its own callbacks: see Core::bury().
 struct Mortal {
@@ -40,12 +41,15 @@ class UpstreamConn final : public Mortal, public net::ConnOwner {
     // Takes an open connection: from an app's dialer, or a reversed one.
     Status adopt(Fd socket);
     void adopt(std::unique_ptr<net::Conn> conn);
+    // Takes one that has left another loop (net::Conn::detach()).
+    Status adopt_moved(std::unique_ptr<net::Conn> conn);
 
     Wire wire;
     Exchange* exchange = nullptr;
     Endpoint& endpoint;
     bool reused = false;
     const std::uint64_t generation; // of its endpoint, when it was made
+    std::uint64_t era;              // of the endpoint at all loops, likewise
     std::int64_t idle_since_ms = 0;
     // It is open, failed or given up: another may be dialled in its place.
     void settled();
@@ -84,9 +88,36 @@ class Endpoint {
     // many.
     bool wait(Exchange& exchange);
     void forget(Exchange& exchange);
-    std::size_t waiting_count() const { return waiting_.size(); }
+    std::size_t waiting_count() const { return waiting_.size() + borrowing_.size(); }
     // The longest waiting exchange; null: none.
     Exchange* next_waiting();
+
+    // Of a front with several loops. Where another loop has an idle connection it is asked for it,
+    // and the exchange waits: it gets on_turn() with it, or without. False: no other has one.
+    bool borrow(Exchange& exchange);
+    // The same for whoever waits here longest, without a word where there is none.
+    void call_for_one();
+    // Of another loop's call: an idle connection goes there, or the word that there is none.
+    void give(std::size_t to);
+    // What another loop gives; null: it has none any more.
+    void arrive(std::unique_ptr<net::Conn> conn, std::uint64_t era);
+    bool idle_anywhere() const;
+    std::uint64_t era() const { return shelf_ == nullptr ? 0 : shared_era(); }
+    // How it stands goes to the other loops, and comes from them: whoever finds out first finds out
+    // for all. Not of addresses of apps, see upstream_group.h.
+    struct Standing {
+        bool down = false;
+        std::int64_t down_since_us = 0;
+        std::int64_t retry_at_ms = 0;
+        std::int64_t marked_down_ms = 0;
+        std::int64_t backoff_ms = 0;
+        std::string why;
+        std::int64_t due_ms = 0;
+        bool linked = false;
+    };
+    void tell_loops();
+    void follow(const Standing& standing);
+    bool linked = false; // of a child, at a loop away: the home has its control stream
 
     // Asks the keeper to start the app's instance, unless that is under way already; waiting
     // exchanges get on_started().
@@ -134,6 +165,14 @@ class Endpoint {
 
   private:
     void give_turns();
+    void idle_changed() {
+        if (shelf_ != nullptr) {
+            tell_idle();
+        }
+    }
+    void tell_idle();
+    void waiting_changed();
+    std::uint64_t shared_era() const;
     Core& core_;
     EndpointKind kind_;
     std::string key_;
@@ -146,6 +185,8 @@ class Endpoint {
     std::vector<Retired> retired_; // outlives the idle ones, which count themselves out
     std::vector<std::unique_ptr<UpstreamConn>> idle_;
     std::vector<Exchange*> waiting_;
+    std::vector<Exchange*> borrowing_; // wait for the answer of another loop
+    std::shared_ptr<Shelf> shelf_;     // null: there are no other loops
     net::Task turns_;
     std::int64_t marked_down_ms_ = 0;
     bool starting_ = false;

@@ -7,6 +7,7 @@
 #include "http2_conn.h"
 #include "link_child.h"
 #include "link_socket.h"
+#include "loop_group.h"
 #include "server_conn.h"
 #include "static_files.h"
 
@@ -17,6 +18,7 @@ namespace hasp::passon {
 struct Engine::State {
     State(EngineParts parts, Settings settings) : core(parts, std::move(settings)) {}
     Core core;
+    EngineCounters whole; // of a front with several loops
 
     // Connections may end while they are walked: their objects stay until the end of the round, so
     // a list of pointers is safe.
@@ -62,10 +64,17 @@ Status Engine::set_cache(Fd file, std::uint64_t bytes) {
     if (!store) {
         return store.error();
     }
-    core.cache = std::make_unique<AnswerCache>(core, std::move(*store));
-    if (!core.listeners.empty()) {
-        core.cache->confirm_from(core.wall_us() / 1'000'000);
+    const std::int64_t confirm_s = core.listeners.empty() ? 0 : core.wall_us() / 1'000'000;
+    const std::shared_ptr<cache::Store> shared = std::move(*store);
+    const auto take = [shared, confirm_s](Core& one) {
+        one.cache = std::make_unique<AnswerCache>(one, shared);
+        one.cache->confirm_from(confirm_s);
+    };
+    if (core.loops != nullptr) {
+        shared->share();
+        core.loops->post_others(core.loop, take);
     }
+    take(core);
     return {};
 }
 
@@ -106,6 +115,7 @@ void Engine::drop_identities(const IdentityFilter& filter) {
 }
 
 void Engine::retire(const std::string& path, bool cut_tunnels, std::function<void()> done) {
+    state_->core.end_era("p:" + path);
     Endpoint* at = state_->core.endpoints.find("p:" + path);
     if (at == nullptr) {
         done();
@@ -156,17 +166,17 @@ void Engine::set_upstream_tls(std::shared_ptr<const net::TlsContext> tls) {
     state_->core.upstream_tls = std::move(tls);
 }
 
-void Engine::set_link(LinkCredentials credentials, bool control) {
+void Engine::set_link(LinkCredentials credentials, LinkPart part) {
     Core& core = state_->core;
     const bool ends = credentials.client == nullptr && core.link_child != nullptr;
     core.credentials = std::move(credentials);
     if (!core.link_child && core.credentials.client) {
         core.link_child = std::make_unique<LinkChild>(core);
     }
-    if (core.link_child && core.leaving && !ends) {
+    if (core.link_child && !ends && (core.leaving || part == LinkPart::pool)) {
         core.link_child->use_credentials(); // another one has the link
     } else if (core.link_child) {
-        core.link_child->start(control);
+        core.link_child->start(part == LinkPart::control);
     }
     if (ends) {
         const std::string parent = core.link_child->parent();
@@ -212,6 +222,12 @@ void Engine::close_link(std::string_view peer_view) {
     Core& core = state_->core;
     const std::string peer(peer_view);
     const bool parent = core.link_child && core.link_child->parent() == peer;
+    for (const std::string& key : {"c:" + peer, std::string(peer_key) + peer}) {
+        core.end_era(key);
+    }
+    if (parent) {
+        core.end_era(std::string(parent_key));
+    }
     // First, so that those who lose their connection are told since when the link is down.
     core.close_controls_of(peer, "the link was closed", true);
     for (ServerConn* conn : state_->conns()) {
@@ -315,8 +331,15 @@ bool Engine::idle() const {
 }
 
 const EngineCounters& Engine::counters() const {
+    const Core& core = state_->core;
     state_->core.count_now();
-    return state_->core.counters;
+    if (core.loops == nullptr) {
+        return core.counters;
+    }
+    state_->whole = core.counters;
+    core.loops->others(core.loop,
+                       [this](const LoopReport& one) { add(state_->whole, one.counters); });
+    return state_->whole;
 }
 
 } // namespace hasp::passon

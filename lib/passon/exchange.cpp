@@ -87,8 +87,8 @@ void Exchange::reset() {
     request_broken_ = false;
     notice_asked_ = direct_asked_ = false;
     starts_ = 0;
-    retried_ = sent_bytes_ = answered_ = up_reusable_ = by_credential_ = continue_due_ = begun_ =
-        for_app_ = false;
+    borrowed_ = retried_ = sent_bytes_ = answered_ = up_reusable_ = by_credential_ = continue_due_ =
+        begun_ = for_app_ = false;
     authorised_by_parent_ = traced_ = false;
     coding_ = net::Coding::identity;
     varies_ = marked_ = false;

@@ -278,6 +278,7 @@ class Exchange {
     // exchange_acquire.cpp
     void acquire(bool fresh_only);
     Endpoint* endpoint();
+    bool borrow_at(Endpoint& at);
     void wait_for_turn(Endpoint& at);
     void connect_next();
     void dial();
@@ -389,6 +390,8 @@ class Exchange {
     int status_ = 0;
     std::size_t up_seen_ = 0;
     std::size_t interim_ = 0;
+    std::uint64_t dial_era_ = 0;
+    bool borrowed_ = false; // another loop was asked for a connection
     bool retried_ = false;
     bool request_broken_ = false; // the upstream takes no more of the request
     int starts_ = 0;              // how often a start of the app was asked for

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "core.h"
+#include "link_child.h"
 #include "link_socket.h"
 #include "upstream_group.h"
 
@@ -61,6 +62,9 @@ void Exchange::acquire(bool fresh_only) {
             use(std::move(conn));
             return;
         }
+        if (borrow_at(*at)) {
+            return;
+        }
     }
     tries_ = 0;
     switch (at->kind()) {
@@ -77,6 +81,7 @@ void Exchange::acquire(bool fresh_only) {
             return;
         }
         wait_for_turn(*at);
+        at->call_for_one(); // it may have come back meanwhile
         return;
     case EndpointKind::address:
         return; // acquire_address()
@@ -96,6 +101,16 @@ void Exchange::acquire(bool fresh_only) {
         connect_next();
         return;
     }
+}
+
+// Once a request: who got none dials.
+bool Exchange::borrow_at(Endpoint& at) {
+    if (borrowed_ || !at.borrow(*this)) {
+        return false;
+    }
+    borrowed_ = true;
+    wait_for_turn(at);
+    return true;
 }
 
 void Exchange::wait_for_turn(Endpoint& at) {
@@ -147,6 +162,7 @@ void Exchange::on_up_open() {
             on_up_fail(name.error().message);
             return;
         }
+        core_.link_child->met(*name);
         set_link_options(up_->wire.conn->fd(), core_.settings.link_silence_ms);
     }
     if (at.kind() == EndpointKind::peer) {
@@ -198,6 +214,7 @@ void Exchange::dial() {
     at_ = At::dialing;
     due(Due::nothing); // the dial has its own limit, and ends no later than the deadline
     const Endpoint* at = endpoint();
+    dial_era_ = at->era(); // of who answers this dial
     dial_->start(at->key().substr(2), in_time(core_.settings.connect_ms),
                  [this](Result<Fd> socket) { on_dialed(std::move(socket)); });
 }
@@ -218,6 +235,7 @@ void Exchange::on_dialed(Result<Fd> socket) {
     Endpoint* at = endpoint();
     if (socket) {
         auto conn = std::make_unique<UpstreamConn>(core_, *at);
+        conn->era = dial_era_;
         if (Status status = conn->adopt(std::move(*socket)); !status) {
             core_.bury(std::move(conn));
             notice(Notice::not_running, status.error().message);

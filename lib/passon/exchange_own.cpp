@@ -6,6 +6,7 @@
 #include "control_stream.h"
 #include "core.h"
 #include "link_fields.h"
+#include "loop_group.h"
 #include "net/fields.h"
 #include "net/write_head.h"
 #include "passon/request_rules.h"
@@ -376,10 +377,20 @@ void Exchange::tell_metrics() {
         return;
     }
     core_.count_now();
-    const EngineCounters& now = core_.counters;
+    EngineCounters now = core_.counters;
+    std::vector<Metrics::AddressRow> addresses = core_.upstreams.rows();
+    Metrics all;
+    if (core_.loops != nullptr) {
+        all.add(core_.metrics.routes());
+        core_.loops->others(core_.loop, [&](const LoopReport& one) {
+            add(now, one.counters);
+            all.add(one.routes);
+            Metrics::add(addresses, one.addresses);
+        });
+    }
+    const Metrics& metrics = core_.loops == nullptr ? core_.metrics : all;
     answer_own(200, {{"Cache-Control", "no-store"}}, "text/plain; version=0.0.4; charset=utf-8",
-               core_.metrics.text(now, snapshot_ ? snapshot_->tier() : std::string_view{},
-                                  core_.upstreams.rows()));
+               metrics.text(now, snapshot_ ? snapshot_->tier() : std::string_view{}, addresses));
 }
 
 // The child makes this connection something else: its control stream, or one on which we are the

@@ -40,6 +40,9 @@ void Exchange::use_address(Peer& peer, bool fresh_only) {
             use(std::move(conn));
             return;
         }
+        if (!at.down && borrow_at(at)) {
+            return;
+        }
     }
     if (!at.down && !fresh_only && !at.may_connect() && at.wait(*this)) {
         wait_for_turn(at);

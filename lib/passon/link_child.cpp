@@ -4,6 +4,7 @@
 #include "control_stream.h"
 #include "core.h"
 #include "link_socket.h"
+#include "loop_group.h"
 #include "net/write_head.h"
 #include "server_conn.h"
 
@@ -356,8 +357,16 @@ void LinkChild::report(bool up, const std::string& why) {
     }
     reported_ = true;
     reported_up_ = up;
-    if (up && core_.cache) {
-        core_.cache->link_is_up(core_.wall_us() / 1'000'000);
+    if (up) {
+        const auto confirm = [now_s = core_.wall_us() / 1'000'000](Core& core) {
+            if (core.cache) {
+                core.cache->link_is_up(now_s);
+            }
+        };
+        confirm(core_);
+        if (core_.loops != nullptr) {
+            core_.loops->post_others(core_.loop, confirm);
+        }
     }
     reported_why_ = why;
     if (address_.empty() && !core_.credentials.parent_addresses.empty()) {

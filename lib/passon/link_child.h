@@ -30,6 +30,8 @@ class LinkChild {
     // For pools and for what is opened from now on; changes nothing else.
     void use_credentials();
     const std::string& parent() const { return parent_; }
+    // On a connection of the pool.
+    void met(const std::string& parent) { parent_ = parent; }
     // Changes with each control stream: behind the next one there may be another process of the
     // parent's, which has none of the connections that were parked before.
     std::uint64_t link() const { return link_; }

@@ -127,6 +127,39 @@ void Metrics::count(const AccessLine& line, bool known, bool tunnel) {
     route.duration_us += static_cast<std::uint64_t>(took_us);
 }
 
+void Metrics::add(const Routes& more) {
+    for (const auto& [key, one] : more) {
+        Route& sum = routes_[key];
+        for (std::size_t i = 0; i < sum.durations.size(); ++i) {
+            sum.durations[i] += one.durations[i];
+        }
+        for (std::size_t i = 0; i < sum.by_class.size(); ++i) {
+            sum.by_class[i] += one.by_class[i];
+        }
+        sum.duration_us += one.duration_us;
+        sum.bytes_in += one.bytes_in;
+        sum.bytes_out += one.bytes_out;
+    }
+}
+
+void Metrics::add(std::vector<AddressRow>& into, const std::vector<AddressRow>& more) {
+    for (const AddressRow& one : more) {
+        const auto known = std::find_if(into.begin(), into.end(), [&one](const AddressRow& row) {
+            return row.app == one.app && row.address == one.address;
+        });
+        if (known == into.end()) {
+            if (into.size() < addresses_max) {
+                into.push_back(one);
+            }
+            continue;
+        }
+        known->requests += one.requests;
+        known->failures += one.failures;
+        known->checks += one.checks;
+        known->checks_failed += one.checks_failed;
+    }
+}
+
 std::string Metrics::text(const EngineCounters& now, std::string_view tier,
                           const std::vector<AddressRow>& addresses) const {
     struct Row {

@@ -30,7 +30,7 @@ class Metrics {
     void count(const AccessLine& line, bool known, bool tunnel);
     // One address of an upstream app. Of these addresses_max are shown.
     struct AddressRow {
-        std::string_view app;
+        std::string app;
         std::string address;
         bool up;
         std::uint64_t requests, failures, checks, checks_failed;
@@ -38,8 +38,9 @@ class Metrics {
     static constexpr std::size_t addresses_max = 1'000;
     std::string text(const EngineCounters& now, std::string_view tier,
                      const std::vector<AddressRow>& addresses) const;
+    // What another loop counted of the same addresses; whether they are up is known here.
+    static void add(std::vector<AddressRow>& into, const std::vector<AddressRow>& more);
 
-  private:
     struct Route {
         std::array<std::uint64_t, bucket_us.size() + 1> durations{};
         std::array<std::uint64_t, 6> by_class{}; // index 2: 2xx; 0: no answer
@@ -53,10 +54,16 @@ class Metrics {
             return std::hash<std::string_view>()(text);
         }
     };
+    // "app\nserved"
+    using Routes = std::unordered_map<std::string, Route, Hash, std::equal_to<>>;
+    const Routes& routes() const { return routes_; }
+    // What another loop counted.
+    void add(const Routes& more);
+
+  private:
     Route& route_of(std::string_view app, std::string_view served);
 
-    // "app\nserved"
-    std::unordered_map<std::string, Route, Hash, std::equal_to<>> routes_;
+    Routes routes_;
     std::string key_;
     // Most requests are of the app of the one before.
     Route* last_ = nullptr;

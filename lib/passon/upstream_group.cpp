@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "core.h"
+#include "loop_group.h"
 
 #include <algorithm>
 #include <tuple>
@@ -83,19 +84,23 @@ void Peer::arm_after(std::int64_t ms) {
         1, ms - ms / 10 + static_cast<std::int64_t>(core_.random_u64() % spread)));
 }
 
+bool Peer::is_checked_here() const {
+    return group_.is_checked() && !core_.away();
+}
+
 void Peer::begin_checks() {
-    if (group_.is_checked()) {
+    if (is_checked_here()) {
         // The first ones are spread over an interval.
         timer_.arm(
             1 + static_cast<std::int64_t>(core_.random_u64() %
                                           static_cast<std::uint64_t>(group_.rules().interval_ms)));
-    } else if (at.down) {
+    } else if (at.down && !group_.is_checked()) {
         timer_.arm(std::max<std::int64_t>(1, at.retry_at_ms - core_.now_ms()));
     }
 }
 
 void Peer::on_timer() {
-    if (group_.is_checked()) {
+    if (is_checked_here()) {
         begin_check();
     } else if (at.down && !group_.was_asked()) {
         try_due_ = true;
@@ -162,13 +167,44 @@ void Peer::look_again() {
 
 void Peer::go_down(const std::string& why) {
     const bool was_down = at.down;
+    stand_down(why);
+    if (!was_down) {
+        group_.tell_keeper();
+        tell_loops();
+    }
+}
+
+void Peer::tell_loops() {
+    if (core_.loops == nullptr) {
+        return;
+    }
+    core_.loops->post_others(core_.loop, [app = group_.app(), key = at.key(),
+                                          why = at.down ? at.down_why : std::string()](Core& core) {
+        core.upstreams.find(app); // made where nobody has asked for it yet
+        Endpoint* const one = core.endpoints.find(key);
+        if (one != nullptr && one->peer != nullptr) {
+            one->peer->follow(why);
+        }
+    });
+}
+
+void Peer::follow(const std::string& why) {
+    if (!why.empty()) {
+        stand_down(why);
+    } else if (at.down) {
+        stand_up();
+    }
+}
+
+void Peer::stand_down(const std::string& why) {
+    const bool was_down = at.down;
     at.mark_down(why);
     errors_ = 0;
     good_in_a_row_ = 0;
     at.close_idle();
     if (!group_.is_checked()) {
         timer_.arm(std::max<std::int64_t>(1, at.retry_at_ms - core_.now_ms()));
-    } else if (check_ == nullptr) {
+    } else if (check_ == nullptr && is_checked_here()) {
         look_again();
     }
     if (!was_down) {
@@ -176,9 +212,15 @@ void Peer::go_down(const std::string& why) {
     }
 }
 
+void Peer::go_up() {
+    stand_up();
+    group_.tell_keeper();
+    tell_loops();
+}
+
 // The back-off stays until a request was served: what only takes connections is tried ever more
 // seldom.
-void Peer::go_up() {
+void Peer::stand_up() {
     at.down = false;
     at.down_why.clear();
     at.turn_free();
@@ -331,6 +373,9 @@ void UpstreamGroup::changed() {
     for (const auto& one : peers_) {
         one->current = 0;
     }
+}
+
+void UpstreamGroup::tell_keeper() const {
     core_.parts.keeper.upstream_changed(state());
 }
 
@@ -397,7 +442,7 @@ void Upstreams::follow(const registry::Snapshot& snapshot) {
         at = groups_.erase(at);
         const bool down = std::any_of(before.addresses.begin(), before.addresses.end(),
                                       [](const auto& one) { return !one.up; });
-        if (down) {
+        if (down && !core_.away()) {
             core_.parts.keeper.upstream_changed(is_ours(app) ? get(app).state()
                                                              : UpstreamState{before.app, {}});
         }
@@ -416,8 +461,9 @@ std::vector<Metrics::AddressRow> Upstreams::rows() const {
     for (const auto& [name, group] : groups_) {
         for (const auto& one : group->peers()) {
             if (out.size() < Metrics::addresses_max) {
-                out.push_back({name, one->at.addresses.front().to_string(), !one->at.down,
-                               one->requests, one->failures, one->checks, one->checks_failed});
+                out.push_back({std::string(name), one->at.addresses.front().to_string(),
+                               !one->at.down, one->requests, one->failures, one->checks,
+                               one->checks_failed});
             }
         }
     }

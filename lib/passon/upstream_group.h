@@ -4,7 +4,9 @@
 // the largest is taken and loses the sum of all weights. An address is down when it cannot be
 // connected to, when too many requests or checks of it failed; then the others take its share. What
 // brings it back is a check: the manifest's, or a connect. Without checks in the manifest nobody
-// knocks at an address of an app that nobody uses. One thread: the loop's.
+// knocks at an address of an app that nobody uses. Of several loops, the home alone makes the
+// manifest's checks, each counts the failures of its own requests, and what one finds out it tells
+// the others. One thread: the loop's.
 #pragma once
 
 #include "endpoint.h"
@@ -44,6 +46,9 @@ class Peer {
     void request_failed(const std::string& why); // counted: down with UpstreamHealth::errors
     void served() { at.backoff_ms = at.down ? at.backoff_ms : 0; }
 
+    // Another loop of this front has found that it is down, or up (why empty) again.
+    void follow(const std::string& why);
+
     // For HealthCheck, which is over. Empty: good.
     void checked(const std::string& why);
 
@@ -61,6 +66,10 @@ class Peer {
     void arm_after(std::int64_t ms);
     void go_down(const std::string& why);
     void go_up();
+    void stand_down(const std::string& why);
+    void stand_up();
+    void tell_loops();
+    bool is_checked_here() const;
 
     Core& core_;
     UpstreamGroup& group_;
@@ -97,6 +106,7 @@ class UpstreamGroup {
     std::string why() const;
     // An address has gone down or come up.
     void changed();
+    void tell_keeper() const;
 
     const std::string& app() const { return app_; }
     const std::string& fingerprint() const { return fingerprint_; }

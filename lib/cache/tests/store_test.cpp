@@ -7,6 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <thread>
+#include <vector>
+
 namespace hasp::cache {
 namespace {
 
@@ -231,6 +235,49 @@ TEST_F(StoredAnswers, WritersAreBounded) {
     EXPECT_EQ(store->writer(), nullptr);
     two.reset();
     EXPECT_NE(store->writer(), nullptr);
+}
+
+// For ThreadSanitizer, and so small that they push out each other's.
+TEST_F(StoredAnswers, ThreadsThatShareItFindWholeAnswersOrNone) {
+    const auto store = open();
+    store->share();
+    std::atomic<int> damaged{0};
+    std::atomic<int> found{0};
+    std::vector<std::thread> threads;
+    for (std::uint64_t thread = 0; thread < 4; ++thread) {
+        threads.emplace_back([&, thread] {
+            for (std::uint64_t n = 0; n < 200; ++n) {
+                const std::uint64_t group = (n * 7 + thread) % 16 + 1;
+                const std::string text(20'000 + group * 4'000, static_cast<char>('a' + group));
+                put(*store, group, "label " + std::to_string(group), text);
+                for (const EntryRef& one : store->find(group % 16 + 1)) {
+                    std::string label;
+                    if (!store->label(one, label)) {
+                        continue; // dropped by another meanwhile
+                    }
+                    const std::uint64_t of = group % 16 + 1;
+                    const std::string whole(20'000 + of * 4'000, static_cast<char>('a' + of));
+                    damaged += label == "label " + std::to_string(of) && body(*store, one) == whole
+                                   ? 0
+                                   : 1;
+                    ++found;
+                    store->used(one);
+                }
+                if (n % 10 == thread) {
+                    store->drop_group(group);
+                }
+            }
+        });
+    }
+    for (std::thread& one : threads) {
+        one.join();
+    }
+    EXPECT_EQ(damaged, 0);
+    EXPECT_GT(found, 0);
+    for (std::uint64_t group = 1; group <= 16; ++group) {
+        store->drop_group(group);
+    }
+    EXPECT_EQ(store->used_bytes(), block_bytes) << "every block came back but the first";
 }
 
 } // namespace

@@ -75,6 +75,8 @@ class Tier:
                     # No addresses: each invitation names the gate of its link.
                     "link": [f'listen = ["127.0.0.1:{self.link_port}"]', "reconnect_s_max = 1", "heartbeat_s = 1"],
                     "log": ["access_flush_ms = 10"]}
+        if loops := os.environ.get("HASP_LOOPS"):  # the same tests with fronts of several loops
+            sections["web"].append(f"loops = {loops}")
         if self.tls_port:
             sections["web"] += [f'tls_listen = ["127.0.0.1:{self.tls_port}"]', f'tls_cert = "{self.tree.tls_cert}"',
                                 f'tls_key = "{self.tree.tls_key}"']

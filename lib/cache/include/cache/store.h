@@ -9,10 +9,12 @@
 #include "base/fd.h"
 #include "base/result.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -76,8 +78,8 @@ struct StoreLimits {
     std::size_t writers_max = 256; // bodies on their way in at once, each with a piece in memory
 };
 
-// One thread. Calls read and write through the page cache, a piece at a time, and wait for the disk
-// only where the kernel does.
+// One thread, until share(). Calls read and write through the page cache, a piece at a time, and
+// wait for the disk only where the kernel does.
 class Store {
   public:
     // Of an answer that is on its way in. Destruction without commit() leaves nothing behind.
@@ -110,7 +112,13 @@ class Store {
     Store(const Store&) = delete;
     Store& operator=(const Store&) = delete;
 
-    // Looks at the next blocks of what an earlier process left. True: there is more to look at.
+    // From now on several threads use it, each a writer of its own. Before the second one does.
+    // What they look up and change waits for its turn; bodies and labels are read beside each
+    // other.
+    void share();
+
+    // Looks at the next blocks of what an earlier process left. True: there is more to look at. One
+    // thread's affair.
     // Until the end nothing is found, and writer() gives null.
     bool recover(std::size_t blocks);
     bool ready() const { return ready_; }
@@ -137,9 +145,9 @@ class Store {
     void drop(const EntryRef& entry);
     void drop_group(std::uint64_t group);
 
-    std::size_t entries() const { return order_.size(); }
+    std::size_t entries() const;
     std::uint64_t used_bytes() const;
-    std::uint64_t evicted() const { return evicted_; } // since the start
+    std::uint64_t evicted() const; // since the start
 
   private:
     Store(Fd file, StoreLimits limits);
@@ -154,7 +162,11 @@ class Store {
     void finish_recovery();
     bool read_record(std::uint32_t block, std::string& into) const;
     void wipe(std::uint32_t block);
+    using Lock = std::unique_lock<std::recursive_mutex>;
+    Lock lock() const { return shared_ ? Lock(mutex_) : Lock(mutex_, std::defer_lock); }
 
+    mutable std::recursive_mutex mutex_; // of all below, once it is shared
+    bool shared_ = false;
     Fd file_;
     StoreLimits limits_;
     std::uint64_t id_ = 0;
@@ -167,7 +179,7 @@ class Store {
     std::unordered_multimap<std::uint64_t, EntryRef> groups_;
     std::uint32_t looked_at_ = 1;
     std::unique_ptr<std::vector<Found>> found_;
-    bool ready_ = false;
+    std::atomic<bool> ready_{false};
 };
 
 } // namespace hasp::cache

@@ -1,4 +1,5 @@
-// The data plane of one loop: users' and neighbours' requests in, apps and neighbours out.
+// The data plane of one loop: users' and neighbours' requests in, apps and neighbours out. A front
+// with several loops has an engine for each.
 #pragma once
 
 #include "base/clock.h"
@@ -95,6 +96,20 @@ struct EngineCounters {
     CacheCounters cache;
 };
 
+// What the engines of a front with several loops share: limits that count for all of them, idle
+// connections that one has and another needs, what each knows of the places that requests go to.
+//
+// The first engine that is made with it is the home: it alone has listeners, control streams and
+// reversed connections, and gives users' connections to the loop that has the fewest.
+// All engines are made before the first of their threads runs, and none is destroyed before the
+// last thread has ended. What the keeper orders is told to the home's engine first, then to the
+// others on their own threads (but for add_listener(), set_listener_tls(), set_cache() and
+// control_*(), which are the home's alone).
+class LoopGroup;
+inline constexpr std::size_t loops_max = 64;
+// Null for fewer than two.
+std::shared_ptr<LoopGroup> make_loop_group(std::size_t loops);
+
 struct EngineParts {
     net::Reactor& reactor; // all of these outlive the engine
     Random& random;
@@ -102,6 +117,14 @@ struct EngineParts {
     AccessLog& access_log;
     const Log& log;
     billing::UsageLane lane;
+    std::shared_ptr<LoopGroup> loops{}; // null: this engine is alone
+};
+
+// What of the link to the parent an engine makes.
+enum class LinkPart : std::uint8_t {
+    pool,     // connections for requests upward
+    reversed, // also those that the parent's requests come on
+    control,  // also the control stream: one engine in all fronts
 };
 
 // One thread: its reactor's. Owns its listeners, connections and caches; the destructor closes all
@@ -146,10 +169,8 @@ class Engine {
     // Trust for `upstream` apps over HTTPS. Without it they are answered with 502.
     void set_upstream_tls(std::shared_ptr<const net::TlsContext> tls);
 
-    // Begins, changes or (client null) ends the link to the parent. Only one engine of a front
-    // calls it with a client context that opens the control stream: `control` false keeps pools and
-    // reversed connections alone.
-    void set_link(LinkCredentials credentials, bool control = true);
+    // Begins, changes or (client null) ends the link to the parent.
+    void set_link(LinkCredentials credentials, LinkPart part = LinkPart::control);
     // All peers that there are. One that is there no more is cut off as by close_link(); new
     // credentials count for new connections.
     void set_peers(std::vector<PeerLink> peers);
@@ -176,6 +197,8 @@ class Engine {
     void leave();
     bool left() const;
 
+    // At the home of several loops: of all of them, the others as they were a moment
+    // (Settings::access_flush_ms) ago.
     const EngineCounters& counters() const;
 
   private:

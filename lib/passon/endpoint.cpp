@@ -167,6 +167,30 @@ void Endpoint::close_idle() {
     }
 }
 
+void Endpoint::reach(std::vector<net::Address> now, std::shared_ptr<const net::TlsContext> by,
+                     std::string name) {
+    const auto listed = [&now](const net::Address& one) {
+        return std::find(now.begin(), now.end(), one) != now.end();
+    };
+    const bool same =
+        tls == by && verify_name == name && std::all_of(addresses.begin(), addresses.end(), listed);
+    const auto at = preferred < addresses.size()
+                        ? std::find(now.begin(), now.end(), addresses[preferred])
+                        : now.end();
+    preferred = at == now.end() ? 0 : static_cast<std::size_t>(at - now.begin());
+    addresses = std::move(now);
+    tls = std::move(by);
+    verify_name = std::move(name);
+    if (!same) {
+        renew();
+    }
+}
+
+void Endpoint::renew() {
+    ++generation_;
+    close_idle();
+}
+
 void Endpoint::retire(std::function<void()> done) {
     ++generation_;
     retired_.push_back({generation_, busy, std::move(done)});
@@ -294,6 +318,16 @@ void Endpoint::tell_keeper() {
         core_.parts.keeper.peer_changed({key_.substr(peer_key.size()), !down,
                                          down ? down_since_us : core_.wall_us(), down_why});
     }
+}
+
+std::vector<net::Address> parsed_addresses(const std::vector<std::string>& texts) {
+    std::vector<net::Address> out;
+    for (const std::string& text : texts) {
+        if (const Result<net::Address> address = net::Address::parse(text); address) {
+            out.push_back(*address);
+        }
+    }
+    return out;
 }
 
 Endpoint* Endpoints::find(std::string_view key) {

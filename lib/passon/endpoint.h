@@ -97,6 +97,12 @@ class Endpoint {
     std::size_t preferred = 0;
     std::shared_ptr<const net::TlsContext> tls;
     std::string verify_name;
+    // Of a neighbour: where it is now, by which certificate of ours, and under what name it shows
+    // itself. Kept connections are for one of each: with another certificate or name, or where an
+    // address is none any more, those that there are take no further request. The address that
+    // worked last stays the preferred one, if it is still there.
+    void reach(std::vector<net::Address> now, std::shared_ptr<const net::TlsContext> by,
+               std::string name);
     // Of an address of an upstream app (upstream_group.h): the peer that it belongs to, null when
     // the app has gone; whether it speaks TLS; Host, and what is put before the path.
     Peer* peer = nullptr;
@@ -121,6 +127,8 @@ class Endpoint {
     // Whoever is behind the key is replaced by another: connections that there are take no further
     // request, and `done` is called when the last of them has ended, perhaps in this call.
     void retire(std::function<void()> done);
+    // The same without a word at the end.
+    void renew();
     std::uint64_t generation() const { return generation_; }
     // One of them has ended.
     void gone(std::uint64_t generation);
@@ -152,6 +160,9 @@ class Endpoint {
     bool told_ = false; // of a peer: the keeper knows how it stands
     void tell_keeper();
 };
+
+// Of numeric "ip:port"; what is none is left out.
+std::vector<net::Address> parsed_addresses(const std::vector<std::string>& texts);
 
 class Endpoints {
   public:

@@ -187,24 +187,14 @@ void Engine::set_peers(std::vector<PeerLink> peers) {
             continue;
         }
         if (Endpoint* pool = core.endpoints.find(std::string(peer_key) + name)) {
-            pool->addresses.clear();
+            pool->reach({}, nullptr, {});
             pool->forget_state();
         }
         close_link(name);
     }
     for (const auto& [name, one] : core.peers) {
         Endpoint& pool = core.endpoints.get(EndpointKind::peer, std::string(peer_key) + name);
-        pool.addresses.clear();
-        pool.preferred = 0;
-        for (const std::string& text : one.addresses) {
-            if (const Result<net::Address> address = net::Address::parse(text); address) {
-                pool.addresses.push_back(*address);
-            }
-        }
-        if (pool.tls != one.client) {
-            pool.tls = one.client;
-            pool.close_idle();
-        }
+        pool.reach(parsed_addresses(one.addresses), one.client, {});
     }
 }
 

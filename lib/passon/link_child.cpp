@@ -176,24 +176,16 @@ void LinkChild::use_credentials() {
     const bool same = addresses_ == core_.credentials.parent_addresses;
     addresses_ = core_.credentials.parent_addresses;
     preferred_ = same ? preferred_ : 0;
-    pool.addresses.clear();
+    pool.reach(parsed_addresses(addresses_), core_.credentials.client,
+               core_.credentials.parent_name);
     pool.preferred = preferred_;
-    for (const std::string& text : core_.credentials.parent_addresses) {
-        if (const Result<net::Address> address = net::Address::parse(text); address) {
-            pool.addresses.push_back(*address);
-        }
-    }
-    pool.tls = core_.credentials.client;
-    pool.verify_name = core_.credentials.parent_name;
-    pool.close_idle();
 }
 
 void LinkChild::stop(const std::string& why) {
     leave();
     end_openings(true);
     if (Endpoint* pool = core_.endpoints.find(parent_key)) {
-        pool->close_idle();
-        pool->addresses.clear();
+        pool->reach({}, nullptr, {});
     }
     (void)why;
 }

@@ -120,6 +120,8 @@ class Tier {
     int listen_tls(const TestRealm& realm, const std::string& host);
     // Begins the link to a parent's link listener (or a gate before it).
     void join(int parent_link_port);
+    // The parent is at these ports from now on; all else stays as join() had it.
+    void move(const std::vector<int>& parent_link_ports);
     std::vector<billing::UsageRecord> usage();
     std::string access_log();
     EngineCounters counters();
@@ -138,6 +140,7 @@ class Tier {
     std::unique_ptr<billing::UsageRing> ring_;
     std::string log_path_;
     std::unique_ptr<AccessLog> access_log_;
+    LinkCredentials joined_;
     std::unique_ptr<Engine> engine_;
     std::thread thread_;
     int port_ = 0;

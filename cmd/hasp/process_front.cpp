@@ -509,6 +509,7 @@ class FrontProcess final : private net::Handler {
         const std::string chain = text_of(head, "chain");
         const std::string peers = dump(member(head, "peers"));
         if (chain == chain_pem_ && peers == peers_taken_) {
+            take_parent_addresses(head);
             return {};
         }
         auto name = trust::TierName::parse(text_of(head, "name"));
@@ -538,7 +539,8 @@ class FrontProcess final : private net::Handler {
         engine_->set_listener_tls(passon::ListenerKind::children, link_tls_);
         peers_taken_ = peers;
         if (chain == chain_pem_) {
-            return {}; // the link to the parent is as it was
+            take_parent_addresses(head);
+            return {}; // else the link to the parent is as it was
         }
         passon::LinkCredentials link;
         link.name_child = [this](const std::vector<std::string>& der) {
@@ -560,6 +562,14 @@ class FrontProcess final : private net::Handler {
         engine_->set_link(std::move(link), leads_);
         chain_pem_ = chain;
         return {};
+    }
+
+    void take_parent_addresses(const Json& head) {
+        std::vector<std::string> now = texts_of(head, "addresses");
+        if (link_.client != nullptr && now != link_.parent_addresses) {
+            link_.parent_addresses = std::move(now);
+            engine_->set_link(link_, leads_);
+        }
     }
 
     void make_engine(const std::string& cookie) {

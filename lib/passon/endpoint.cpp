@@ -140,7 +140,7 @@ void Endpoint::turn_free() {
 
 void Endpoint::give_turns() {
     // Each looks once: when nobody answers there it is told so, and does not wait again.
-    for (std::size_t left = waiting_.size(); left > 0 && (!idle_.empty() || may_connect());
+    for (std::size_t left = waiting_.size(); left > 0 && (down || !idle_.empty() || may_connect());
          --left) {
         if (Exchange* one = next_waiting(); one != nullptr) {
             one->on_turn();
@@ -174,16 +174,19 @@ void Endpoint::reach(std::vector<net::Address> now, std::shared_ptr<const net::T
     };
     const bool same =
         tls == by && verify_name == name && std::all_of(addresses.begin(), addresses.end(), listed);
-    const auto at = preferred < addresses.size()
-                        ? std::find(now.begin(), now.end(), addresses[preferred])
-                        : now.end();
-    preferred = at == now.end() ? 0 : static_cast<std::size_t>(at - now.begin());
+    const net::Address used = preferred < addresses.size() ? addresses[preferred] : net::Address{};
     addresses = std::move(now);
+    prefer(used);
     tls = std::move(by);
     verify_name = std::move(name);
     if (!same) {
         renew();
     }
+}
+
+void Endpoint::prefer(const net::Address& address) {
+    const auto at = std::find(addresses.begin(), addresses.end(), address);
+    preferred = at == addresses.end() ? 0 : static_cast<std::size_t>(at - addresses.begin());
 }
 
 void Endpoint::renew() {
@@ -286,10 +289,7 @@ void Endpoint::mark_down(std::string why) {
     backoff_ms = backoff_ms == 0 ? 500 : std::min(backoff_ms * 2, core_.settings.probe_ms_max);
     down = true;
     down_why = std::move(why);
-    // Half of it is chance, so that a thousand locals do not come back at the same moment.
-    retry_at_ms = now_ms + backoff_ms / 2 +
-                  static_cast<std::int64_t>(core_.random_u64() %
-                                            static_cast<std::uint64_t>(backoff_ms / 2 + 1));
+    retry_at_ms = now_ms + half_by_chance(backoff_ms, core_.random_u64());
     if (news || !told_) {
         tell_keeper();
     }
@@ -297,7 +297,7 @@ void Endpoint::mark_down(std::string why) {
 
 void Endpoint::mark_up() {
     const bool news = down;
-    down = false;
+    down = knocked = false;
     backoff_ms = 0;
     down_why.clear();
     if (news || !told_) {
@@ -306,7 +306,7 @@ void Endpoint::mark_up() {
 }
 
 void Endpoint::forget_state() {
-    down = told_ = false;
+    down = knocked = told_ = false;
     backoff_ms = 0;
     down_why.clear();
 }
@@ -318,6 +318,11 @@ void Endpoint::tell_keeper() {
         core_.parts.keeper.peer_changed({key_.substr(peer_key.size()), !down,
                                          down ? down_since_us : core_.wall_us(), down_why});
     }
+}
+
+std::int64_t half_by_chance(std::int64_t ms, std::uint64_t chance) {
+    const auto half = static_cast<std::uint64_t>(ms / 2);
+    return ms - static_cast<std::int64_t>(chance % (half + 1));
 }
 
 std::vector<net::Address> parsed_addresses(const std::vector<std::string>& texts) {

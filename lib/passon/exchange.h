@@ -269,6 +269,7 @@ class Exchange {
     // exchange_acquire.cpp
     void acquire(bool fresh_only);
     Endpoint* endpoint();
+    bool answered_for(Endpoint& at);
     void wait_for_turn(Endpoint& at);
     void connect_next();
     void dial();

@@ -222,7 +222,7 @@ void Tier::publish() {
     on_loop([&](Engine& engine) { engine.set_snapshot(*snapshot); });
 }
 
-void Tier::join(int parent_link_port) {
+void Tier::join(const std::vector<int>& parent_link_ports) {
     const TestRealm::Leaf leaf = realm_->issue(name_);
     net::ClientTls client;
     client.ca_pem = realm_->ca_pem;
@@ -236,7 +236,7 @@ void Tier::join(int parent_link_port) {
     credentials.name_parent = TestRealm::name_of;
     credentials.name_child = TestRealm::name_of;
     joined_ = credentials;
-    move({parent_link_port});
+    move(parent_link_ports);
 }
 
 void Tier::move(const std::vector<int>& parent_link_ports) {

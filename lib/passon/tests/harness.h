@@ -119,7 +119,8 @@ class Tier {
     // A second listener for users, over TLS, with a certificate for `host`; its port.
     int listen_tls(const TestRealm& realm, const std::string& host);
     // Begins the link to a parent's link listener (or a gate before it).
-    void join(int parent_link_port);
+    void join(int parent_link_port) { join(std::vector<int>{parent_link_port}); }
+    void join(const std::vector<int>& parent_link_ports);
     // The parent is at these ports from now on; all else stays as join() had it.
     void move(const std::vector<int>& parent_link_ports);
     std::vector<billing::UsageRecord> usage();

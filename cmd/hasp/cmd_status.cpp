@@ -69,6 +69,21 @@ std::string link_line(const Json& link) {
     return line;
 }
 
+// Where the parent is looked for, in order.
+std::string dials_line(const Json& addresses) {
+    static const std::map<std::string, std::string> words{{"config", "from the config"},
+                                                          {"parent", "told by the parent"},
+                                                          {"before", "told before"},
+                                                          {"invitation", "from the invitation"}};
+    std::string out;
+    for (const Json& one : addresses) {
+        const auto word = words.find(text_of(one, "from"));
+        out += (out.empty() ? "" : ", ") + text_of(one, "address") + " (" +
+               (word == words.end() ? text_of(one, "from") : word->second) + ")";
+    }
+    return out;
+}
+
 std::string leases_line(const Json& leases) {
     std::map<std::string, std::size_t> kinds;
     std::string first;
@@ -214,6 +229,10 @@ std::string peers_text(const Json& peers) {
 std::string render(const Json& s) {
     std::string out;
     out += "link       " + link_line(member(s, "link")) + "\n";
+    if (const std::string dials = dials_line(member(member(s, "link"), "addresses"));
+        !dials.empty()) {
+        out += "dials      " + dials + "\n";
+    }
     out += "leases     " + leases_line(member(s, "leases")) + "\n";
     out += "isolation  " + text_of(s, "isolation") + "\n";
     if (true_of(s, "certificates_late")) {

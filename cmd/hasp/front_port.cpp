@@ -79,7 +79,8 @@ void FrontPort::tell_states() {
           {"up", parent_.up},
           {"address", parent_.address},
           {"since_us", parent_.since_us},
-          {"why", parent_.why}});
+          {"why", parent_.why},
+          {"reached", parent_.reached}});
     for (const auto& [name, state] : peers_) {
         send_peer(state);
     }
@@ -293,7 +294,8 @@ void FrontPort::parent_changed(const passon::ParentState& state) {
           {"up", state.up},
           {"address", state.address},
           {"since_us", state.since_us},
-          {"why", state.why}});
+          {"why", state.why},
+          {"reached", state.reached}});
 }
 
 void FrontPort::upstream_changed(const passon::UpstreamState& state) {

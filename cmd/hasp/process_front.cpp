@@ -512,6 +512,7 @@ class FrontProcess final : private net::Handler {
         const std::string chain = text_of(head, "chain");
         const std::string peers = dump(member(head, "peers"));
         if (chain == chain_pem_ && peers == peers_taken_) {
+            take_parent_addresses(head);
             return {};
         }
         auto name = trust::TierName::parse(text_of(head, "name"));
@@ -550,7 +551,8 @@ class FrontProcess final : private net::Handler {
         engine_->set_listener_tls(passon::ListenerKind::children, link_tls_);
         peers_taken_ = peers;
         if (chain == chain_pem_) {
-            return {}; // the link to the parent is as it was
+            take_parent_addresses(head);
+            return {}; // else the link to the parent is as it was
         }
         passon::LinkCredentials link;
         link.name_child = [this](const std::vector<std::string>& der) {
@@ -567,13 +569,27 @@ class FrontProcess final : private net::Handler {
             }
             link.client = *client_context;
             link.parent_addresses = texts_of(head, "addresses");
+            link.parent_tier = known_->me.parent().leaf();
         }
-        link_ = link;
-        engine_->set_link(link, leads_ ? passon::LinkPart::control : passon::LinkPart::reversed);
-        link.name_child = nullptr; // who connects here is the home's affair
-        loops_->each([link](passon::Engine& one) { one.set_link(link, passon::LinkPart::pool); });
+        link_ = std::move(link);
+        tell_link();
         chain_pem_ = chain;
         return {};
+    }
+
+    void take_parent_addresses(const Json& head) {
+        std::vector<std::string> now = texts_of(head, "addresses");
+        if (link_.client != nullptr && now != link_.parent_addresses) {
+            link_.parent_addresses = std::move(now);
+            tell_link();
+        }
+    }
+
+    void tell_link() {
+        engine_->set_link(link_, leads_ ? passon::LinkPart::control : passon::LinkPart::reversed);
+        passon::LinkCredentials link = link_;
+        link.name_child = nullptr; // who connects here is the home's affair
+        loops_->each([link](passon::Engine& one) { one.set_link(link, passon::LinkPart::pool); });
     }
 
     // As many as there are lanes for: each writes its own.

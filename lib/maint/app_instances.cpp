@@ -347,7 +347,7 @@ void Apps::tick() {
         }
     }
     for (const auto& [key, entry] : resolved_) {
-        if (!entry.asking && now - entry.at_us > 60'000'000) {
+        if (entry.of_an_app && !entry.asking && now - entry.at_us > 60'000'000) {
             touch();
             break;
         }

@@ -16,6 +16,7 @@ namespace hasp::maint {
 namespace {
 
 constexpr std::int64_t resolve_again_us = 60'000'000;
+constexpr std::int64_t resolve_soon_us = 5'000'000; // while nothing is known of it
 constexpr std::size_t address_why_bytes_max = 500;
 
 const char* mount_name(run::Mount mount) {
@@ -150,7 +151,8 @@ std::vector<std::string> Apps::resolve(const std::string& host, std::uint16_t po
     const std::string key = host + ":" + std::to_string(port);
     Resolved& known = resolved_[key];
     const std::int64_t now = world_.clock.boot_us();
-    if (!known.asking && (known.at_us == 0 || now - known.at_us > resolve_again_us)) {
+    const std::int64_t pause_us = known.addresses.empty() ? resolve_soon_us : resolve_again_us;
+    if (!known.asking && (known.at_us == 0 || now - known.at_us > pause_us)) {
         known.asking = true;
         auto found = std::make_shared<std::vector<std::string>>();
         world_.ports.background([host, port, found] { *found = look_up(host, port, false); },
@@ -160,7 +162,9 @@ std::vector<std::string> Apps::resolve(const std::string& host, std::uint16_t po
                                     entry.at_us = world_.clock.boot_us();
                                     if (!found->empty() && *found != entry.addresses) {
                                         entry.addresses = *found;
-                                        touch();
+                                        if (entry.of_an_app) {
+                                            touch();
+                                        }
                                     }
                                 });
     }
@@ -186,7 +190,12 @@ registry::UpstreamSpec Apps::upstream_spec(const run::Manifest& m) {
         if (url.port != (url.tls ? 443 : 80)) {
             host += ":" + std::to_string(url.port);
         }
-        for (const std::string& address : resolve(url.host, url.port)) {
+        const std::vector<std::string> found = resolve(url.host, url.port);
+        if (const auto name = resolved_.find(url.host + ":" + std::to_string(url.port));
+            name != resolved_.end()) {
+            name->second.of_an_app = true;
+        }
+        for (const std::string& address : found) {
             if (out.addresses.size() < registry::upstream_addresses_max) {
                 out.addresses.push_back(
                     {address, url.tls, host, url.path, static_cast<std::uint32_t>(url.weight)});

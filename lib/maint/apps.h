@@ -129,7 +129,7 @@ class Apps {
     std::vector<std::pair<std::string, InstanceState>> instances() const;
 
     // Numeric addresses ("ip:port") of a host, as far as known: a name is looked up in the
-    // background, and again from time to time.
+    // background, and again from time to time, as long as it is asked for.
     std::vector<std::string> resolve(const std::string& host, std::uint16_t port);
 
     // By peer ("@west"): apps that are asked for there where nobody else has them.
@@ -329,6 +329,7 @@ class Apps {
         std::vector<std::string> addresses;
         std::int64_t at_us = 0;
         bool asking = false;
+        bool of_an_app = false; // so that the snapshot has it
     };
     std::map<std::string, Resolved> resolved_;
     bool stale_ = true;

@@ -336,8 +336,16 @@ std::vector<ConfigKey> make_keys() {
 
         list("link", "listen", Takes::keeper, HASP_AT(link.listen), check_listen, "IP:PORT",
              "Where tiers below connect. Empty: this tier has no children."),
-        list("link", "addresses", Takes::keeper, HASP_AT(link.addresses), check_peer, "HOST:PORT",
-             "How tiers below reach this one: what invitations and certificates carry."),
+        list(
+            "link", "addresses", Takes::keeper, HASP_AT(link.addresses), check_peer, "HOST:PORT",
+            "How tiers below reach this one, tried in this order: what invitations carry, and what "
+            "the tiers below are told at each connect. They keep it, and what they knew before "
+            "until one of these has answered. The first 8 count."),
+        list(
+            "link", "parent", Takes::keeper, HASP_AT(link.parent), check_peer, "HOST:PORT",
+            "Where the tier above is, tried in this order, in the place of all that the invitation "
+            "and that tier itself have said: for when it has moved and cannot be heard. Empty: "
+            "as they say."),
         number("link", "park_min", Takes::front, HASP_AT(link.park_min), "connections", 1, 1'000,
                "How many idle connections a tier keeps parked at its parent."),
         number("link", "park_max", Takes::front, HASP_AT(link.park_max), "connections", 1, 10'000,

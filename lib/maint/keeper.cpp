@@ -15,6 +15,7 @@
 #include "ledger.h"
 #include "links.h"
 #include "pages.h"
+#include "parent_addresses.h"
 #include "peers.h"
 #include "people.h"
 #include "renewal.h"
@@ -77,6 +78,7 @@ struct Keeper::Impl {
     std::unique_ptr<Delegation> delegation;
     std::unique_ptr<Files> files;
     Peers peers;
+    ParentAddresses parent_addresses;
     Enrolment enrolment;
     std::unique_ptr<Renewal> renewal;
     WebAuthority web_authority;
@@ -121,12 +123,12 @@ struct Keeper::Impl {
                  [this](const std::string& host, std::uint16_t port) {
                      return apps->resolve(host, port);
                  },
-                 [this] { peers_changed(); },
-                 [this] {
-                     if (front_there) {
-                         send_credentials();
-                     }
-                 }}),
+                 [this] { peers_changed(); }, [this] { addresses_moved(); }}),
+          parent_addresses({log, me, store, links, options.config,
+                            [this](const std::string& host, std::uint16_t port) {
+                                return apps->resolve(host, port);
+                            },
+                            [this] { addresses_moved(); }}),
           enrolment({clock, random, log, me, store, [this] { send_credentials(); }}),
           web_authority({time, random, log, options.config, me, options.state + "/keys"}),
           acme({ports, time, random, log, options.config, me, options.state + "/keys",
@@ -273,6 +275,9 @@ struct Keeper::Impl {
                          *delegation, rollouts, parent, pids, traffic, unsent(), options.daemon});
         out["usage"] = ledger_json(ledger.status());
         out["peers"] = peers.json();
+        if (me.has_parent()) {
+            out["link"]["addresses"] = parent_addresses.json();
+        }
         if (Json certificate = web_certificates->show(); !certificate.is_null()) {
             out["browser_certificate"] = std::move(certificate);
         }
@@ -280,6 +285,13 @@ struct Keeper::Impl {
             out["acme"] = acme.show();
         }
         return out;
+    }
+
+    void addresses_moved() {
+        report_stale = true;
+        if (front_there) {
+            send_credentials();
+        }
     }
 
     // Of a command too, which has no front.
@@ -322,6 +334,7 @@ struct Keeper::Impl {
         } else if (connected) {
             catalog_told.erase(neighbour);
             children_stale = true;
+            parent_addresses.child_connected(neighbour);
             delegation->child_connected(neighbour);
         } else {
             // Its last report may be old: it says nothing while nothing changes.
@@ -445,7 +458,7 @@ struct Keeper::Impl {
                                {"key", me.tls_key.pem()},
                                {"root", me.root_pem()},
                                {"parent", me.has_parent()},
-                               {"addresses", me.parent_addresses},
+                               {"addresses", parent_addresses.numeric()},
                                {"peers", peers.credentials()},
                                {"children", children}}),
                          {}, {});
@@ -560,6 +573,9 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
     if (Status loaded = impl->peers.load(); !loaded.ok()) {
         return loaded.error();
     }
+    if (Status loaded = impl->parent_addresses.load(); !loaded.ok()) {
+        return loaded.error();
+    }
     impl->apps->asked_at_peers(impl->peers.asked());
     return std::unique_ptr<Keeper>(new Keeper(std::move(impl)));
 }
@@ -638,6 +654,9 @@ void Keeper::on_front(const ipc::Frame& frame) {
     } else if (type == "parent") {
         impl_->parent = {true_of(head, "up"), text_of(head, "address"), int_of(head, "since_us"),
                          text_of(head, "why")};
+        if (const std::string at = text_of(head, "reached"); !at.empty()) {
+            impl_->parent_addresses.reached(at);
+        }
         impl_->report_stale = true;
     }
 }
@@ -691,6 +710,7 @@ void Keeper::tick() {
     impl_->web_certificates->tick();
     impl_->files->tick();
     impl_->peers.tick();
+    impl_->parent_addresses.tick();
     if (impl_->me.has_parent()) {
         impl_->time.tick();
     }

@@ -240,20 +240,7 @@ std::map<std::string, std::vector<std::string>> Peers::asked() const {
 }
 
 std::vector<std::string> Peers::numeric(const Peer& peer) const {
-    std::vector<std::string> out;
-    for (const std::string& address : peer.card.addresses) {
-        const std::size_t colon = address.rfind(':');
-        const auto port = parse_u64(std::string_view(address).substr(colon + 1));
-        std::string host = address.substr(0, colon);
-        if (host.starts_with('[')) {
-            host = host.substr(1, host.size() - 2);
-        }
-        // Resolvers give them in another order each time, which is no news.
-        std::vector<std::string> found = world_.resolve(host, static_cast<std::uint16_t>(*port));
-        std::sort(found.begin(), found.end());
-        std::move(found.begin(), found.end(), std::back_inserter(out));
-    }
-    return out;
+    return numeric_addresses(peer.card.addresses, world_.resolve);
 }
 
 Json Peers::credentials() const {

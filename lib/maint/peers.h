@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "dial_addresses.h"
 #include "json_tools.h"
 #include "maint/config.h"
 #include "maint/keeper_ports.h"
@@ -40,9 +41,8 @@ class Peers {
         const TierIdentity& me;
         TierStore& store;
         const Config& config;
-        // Numeric addresses of a host, as far as known; asked again with every tick.
-        std::function<std::vector<std::string>(const std::string& host, std::uint16_t port)>
-            resolve;
+        // Asked again with every tick.
+        ResolveHost resolve;
         // Front must know the peers anew, and apps must know what is asked for where.
         std::function<void()> changed;
         // Front must know the peers' addresses anew; all else is as it was.

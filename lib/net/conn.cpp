@@ -407,6 +407,11 @@ Status Conn::attach(Reactor& reactor, ConnOwner& owner) {
     owner_ = &owner;
     Status status = reactor.add(fd_.get(), *this);
     attached_ = status.ok();
+    // What came since detach() was told to nobody.
+    readable_ = true;
+    if (tls_ != nullptr) {
+        tls_->socket_readable();
+    }
     return status;
 }
 

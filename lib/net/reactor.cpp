@@ -108,7 +108,13 @@ void Reactor::run_once(int wait_ms) {
         fetched_[i] = static_cast<Handler*>(events[i].data.ptr);
         woken = woken || fetched_[i] == nullptr;
     }
-    for (fetched_at_ = 0; fetched_at_ < fetched_count_;) {
+    // Before the sockets: what another loop was told first counts first (a log-out, and the request
+    // behind it). A handler that a message removes is taken out of those fetched.
+    fetched_at_ = 0;
+    if (woken) {
+        drain_inbox();
+    }
+    while (fetched_at_ < fetched_count_) {
         const std::uint32_t bits = events[fetched_at_].events;
         Handler* const handler = fetched_[fetched_at_++];
         if (handler != nullptr) { // else removed by a handler before it
@@ -117,9 +123,6 @@ void Reactor::run_once(int wait_ms) {
         }
     }
     fetched_at_ = fetched_count_ = 0;
-    if (woken) {
-        drain_inbox();
-    }
     timers_.advance(timers_.now_ms());
     run_tasks();
 }

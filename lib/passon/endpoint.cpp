@@ -105,7 +105,7 @@ std::unique_ptr<UpstreamConn> Endpoint::take_idle() {
         }
         // Readable may only mean that nobody has looked yet: nothing there is what an idle
         // connection should have.
-        if (conn->wire.conn->open() &&
+        if (conn->era == era() && conn->wire.conn->open() &&
             (!conn->wire.conn->readable() || conn->wire.fill() == Wire::Fill::again)) {
             if (kind_ == EndpointKind::child) {
                 set_link_options(conn->wire.conn->fd(), core_.settings.link_silence_ms);
@@ -159,7 +159,7 @@ void Endpoint::turn_free() {
 
 void Endpoint::give_turns() {
     // Each looks once: when nobody answers there it is told so, and does not wait again.
-    for (std::size_t left = waiting_.size(); left > 0 && (!idle_.empty() || may_connect());
+    for (std::size_t left = waiting_.size(); left > 0 && (down || !idle_.empty() || may_connect());
          --left) {
         if (Exchange* one = next_waiting(); one != nullptr) {
             one->on_turn();
@@ -185,6 +185,34 @@ void Endpoint::close_idle() {
     while (!idle_.empty()) {
         drop_idle(*idle_.back());
     }
+}
+
+void Endpoint::reach(std::vector<net::Address> now, std::shared_ptr<const net::TlsContext> by,
+                     std::string name) {
+    const auto listed = [&now](const net::Address& one) {
+        return std::find(now.begin(), now.end(), one) != now.end();
+    };
+    const bool same =
+        tls == by && verify_name == name && std::all_of(addresses.begin(), addresses.end(), listed);
+    const net::Address used = preferred < addresses.size() ? addresses[preferred] : net::Address{};
+    addresses = std::move(now);
+    prefer(used);
+    tls = std::move(by);
+    verify_name = std::move(name);
+    if (!same) {
+        renew();
+    }
+}
+
+void Endpoint::prefer(const net::Address& address) {
+    const auto at = std::find(addresses.begin(), addresses.end(), address);
+    preferred = at == addresses.end() ? 0 : static_cast<std::size_t>(at - addresses.begin());
+}
+
+void Endpoint::renew() {
+    ++generation_;
+    core_.end_era(key_);
+    close_idle();
 }
 
 void Endpoint::retire(std::function<void()> done) {
@@ -286,10 +314,7 @@ void Endpoint::mark_down(std::string why) {
     backoff_ms = backoff_ms == 0 ? 500 : std::min(backoff_ms * 2, core_.settings.probe_ms_max);
     down = true;
     down_why = std::move(why);
-    // Half of it is chance, so that a thousand locals do not come back at the same moment.
-    retry_at_ms = now_ms + backoff_ms / 2 +
-                  static_cast<std::int64_t>(core_.random_u64() %
-                                            static_cast<std::uint64_t>(backoff_ms / 2 + 1));
+    retry_at_ms = now_ms + half_by_chance(backoff_ms, core_.random_u64());
     if (news || !told_) {
         tell_keeper();
     }
@@ -298,7 +323,7 @@ void Endpoint::mark_down(std::string why) {
 
 void Endpoint::mark_up() {
     const bool news = down;
-    down = false;
+    down = knocked = false;
     backoff_ms = 0;
     down_why.clear();
     const bool first = !told_;
@@ -311,7 +336,7 @@ void Endpoint::mark_up() {
 }
 
 void Endpoint::forget_state() {
-    down = told_ = false;
+    down = knocked = told_ = false;
     backoff_ms = 0;
     down_why.clear();
 }
@@ -323,6 +348,21 @@ void Endpoint::tell_keeper() {
         core_.parts.keeper.peer_changed({key_.substr(peer_key.size()), !down,
                                          down ? down_since_us : core_.wall_us(), down_why});
     }
+}
+
+std::int64_t half_by_chance(std::int64_t ms, std::uint64_t chance) {
+    const auto half = static_cast<std::uint64_t>(ms / 2);
+    return ms - static_cast<std::int64_t>(chance % (half + 1));
+}
+
+std::vector<net::Address> parsed_addresses(const std::vector<std::string>& texts) {
+    std::vector<net::Address> out;
+    for (const std::string& text : texts) {
+        if (const Result<net::Address> address = net::Address::parse(text); address) {
+            out.push_back(*address);
+        }
+    }
+    return out;
 }
 
 Endpoint* Endpoints::find(std::string_view key) {

@@ -114,6 +114,7 @@ class Endpoint {
         std::string why;
         std::int64_t due_ms = 0;
         bool linked = false;
+        bool knocked = false;
     };
     void tell_loops();
     void follow(const Standing& standing);
@@ -128,6 +129,14 @@ class Endpoint {
     std::size_t preferred = 0;
     std::shared_ptr<const net::TlsContext> tls;
     std::string verify_name;
+    // Of a neighbour: where it is now, by which certificate of ours, and under what name it shows
+    // itself. Kept connections are for one of each: with another certificate or name, or where an
+    // address is none any more, those that there are take no further request. The address that
+    // worked last stays the preferred one, if it is still there.
+    void reach(std::vector<net::Address> now, std::shared_ptr<const net::TlsContext> by,
+               std::string name);
+    // It has answered there.
+    void prefer(const net::Address& address);
     // Of an address of an upstream app (upstream_group.h): the peer that it belongs to, null when
     // the app has gone; whether it speaks TLS; Host, and what is put before the path.
     Peer* peer = nullptr;
@@ -141,6 +150,9 @@ class Endpoint {
     std::int64_t retry_at_ms = 0;
     std::int64_t backoff_ms = 0;
     std::string down_why;
+    // Somebody else finds out when it is back (LinkChild), and no request waits for an answer to
+    // that. Ends with mark_up().
+    bool knocked = false;
     void mark_down(std::string why);
     void mark_up();
     std::int64_t due_ms = 0; // of a child that went in order: until then it counts as on its way
@@ -152,6 +164,8 @@ class Endpoint {
     // Whoever is behind the key is replaced by another: connections that there are take no further
     // request, and `done` is called when the last of them has ended, perhaps in this call.
     void retire(std::function<void()> done);
+    // The same without a word at the end.
+    void renew();
     std::uint64_t generation() const { return generation_; }
     // One of them has ended.
     void gone(std::uint64_t generation);
@@ -193,6 +207,13 @@ class Endpoint {
     bool told_ = false; // of a peer: the keeper knows how it stands
     void tell_keeper();
 };
+
+// A pause of at least half of `ms`, and at most all of it: `chance` is a random number, so that a
+// thousand locals do not come back at the same moment.
+std::int64_t half_by_chance(std::int64_t ms, std::uint64_t chance);
+
+// Of numeric "ip:port"; what is none is left out.
+std::vector<net::Address> parsed_addresses(const std::vector<std::string>& texts);
 
 class Endpoints {
   public:

@@ -107,8 +107,8 @@ void Endpoint::tell_loops() {
     }
     const bool has_link =
         kind_ == EndpointKind::child && core_.has_control_of(key_.substr(2)); // behind "c:"
-    Standing now{down,       down_since_us, retry_at_ms, marked_down_ms_,
-                 backoff_ms, down_why,      due_ms,      has_link};
+    Standing now{down,     down_since_us, retry_at_ms, marked_down_ms_, backoff_ms,
+                 down_why, due_ms,        has_link,    knocked};
     core_.loops->post_others(core_.loop, [kind = kind_, key = key_, now](Core& core) {
         core.endpoints.get(kind, key).follow(now);
     });
@@ -123,6 +123,7 @@ void Endpoint::follow(const Standing& standing) {
     marked_down_ms_ = standing.marked_down_ms;
     backoff_ms = standing.backoff_ms;
     down_why = standing.why;
+    knocked = standing.knocked;
     told_ = true;
     if (kind_ == EndpointKind::child && core_.away()) {
         due_ms = standing.due_ms;

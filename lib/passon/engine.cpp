@@ -169,6 +169,7 @@ void Engine::set_upstream_tls(std::shared_ptr<const net::TlsContext> tls) {
 void Engine::set_link(LinkCredentials credentials, LinkPart part) {
     Core& core = state_->core;
     const bool ends = credentials.client == nullptr && core.link_child != nullptr;
+    const std::string before = core.credentials.parent_tier;
     core.credentials = std::move(credentials);
     if (!core.link_child && core.credentials.client) {
         core.link_child = std::make_unique<LinkChild>(core);
@@ -179,6 +180,9 @@ void Engine::set_link(LinkCredentials credentials, LinkPart part) {
         core.link_child->start(part == LinkPart::control);
     }
     if (ends) {
+        if (core.link_child->parent().empty()) {
+            core.link_child->met(before); // of a loop that only had others' connections
+        }
         const std::string parent = core.link_child->parent();
         close_link(parent);
     }
@@ -197,31 +201,25 @@ void Engine::set_peers(std::vector<PeerLink> peers) {
             continue;
         }
         if (Endpoint* pool = core.endpoints.find(std::string(peer_key) + name)) {
-            pool->addresses.clear();
+            pool->reach({}, nullptr, {});
             pool->forget_state();
         }
         close_link(name);
     }
     for (const auto& [name, one] : core.peers) {
         Endpoint& pool = core.endpoints.get(EndpointKind::peer, std::string(peer_key) + name);
-        pool.addresses.clear();
-        pool.preferred = 0;
-        for (const std::string& text : one.addresses) {
-            if (const Result<net::Address> address = net::Address::parse(text); address) {
-                pool.addresses.push_back(*address);
-            }
-        }
-        if (pool.tls != one.client) {
-            pool.tls = one.client;
-            pool.close_idle();
-        }
+        pool.reach(parsed_addresses(one.addresses), one.client, {});
     }
 }
 
 void Engine::close_link(std::string_view peer_view) {
     Core& core = state_->core;
     const std::string peer(peer_view);
-    const bool parent = core.link_child && core.link_child->parent() == peer;
+    if (peer.empty()) {
+        return; // of users' connections nobody has a name
+    }
+    const bool parent = core.link_child &&
+                        (core.link_child->parent() == peer || core.credentials.parent_tier == peer);
     for (const std::string& key : {"c:" + peer, std::string(peer_key) + peer}) {
         core.end_era(key);
     }

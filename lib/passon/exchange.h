@@ -279,6 +279,7 @@ class Exchange {
     void acquire(bool fresh_only);
     Endpoint* endpoint();
     bool borrow_at(Endpoint& at);
+    bool answered_for(Endpoint& at);
     void wait_for_turn(Endpoint& at);
     void connect_next();
     void dial();

@@ -88,12 +88,12 @@ void Exchange::acquire(bool fresh_only) {
     case EndpointKind::parent:
     case EndpointKind::peer:
         if (at->down) {
-            if (core_.now_ms() < at->retry_at_ms) {
-                unreachable(at->down_why);
+            if (answered_for(*at)) {
                 return;
             }
-            // This request is the probe; the others need not wait for it.
-            at->retry_at_ms = core_.now_ms() + core_.settings.connect_ms;
+        } else if (at->kind() == EndpointKind::parent && at->addresses.empty() && at->wait(*this)) {
+            wait_for_turn(*at); // its name is being looked up
+            return;
         } else if (!fresh_only && !at->may_connect() && at->wait(*this)) {
             wait_for_turn(*at);
             return;
@@ -113,6 +113,21 @@ bool Exchange::borrow_at(Endpoint& at) {
     return true;
 }
 
+// Where nobody answered last. False: this request is to find out whether that is still so; the
+// others need not wait for it.
+bool Exchange::answered_for(Endpoint& at) {
+    const bool due = core_.now_ms() >= at.retry_at_ms;
+    if (due && !at.knocked) {
+        at.retry_at_ms = core_.now_ms() + core_.settings.connect_ms;
+        return false;
+    }
+    if (due && core_.link_child) {
+        core_.link_child->knock();
+    }
+    unreachable(at.down_why);
+    return true;
+}
+
 void Exchange::wait_for_turn(Endpoint& at) {
     at_ = At::waiting;
     waiting_at_ = &at;
@@ -121,6 +136,11 @@ void Exchange::wait_for_turn(Endpoint& at) {
 
 void Exchange::connect_next() {
     Endpoint* at = endpoint();
+    // Found out elsewhere meanwhile: the addresses that are left are tried there.
+    if (at != nullptr && at->knocked) {
+        unreachable(at->down_why);
+        return;
+    }
     while (at != nullptr && tries_ < at->addresses.size()) {
         const net::Address& address =
             at->addresses[(at->preferred + tries_) % at->addresses.size()];

@@ -19,18 +19,23 @@ constexpr std::int64_t calm_ms = 30'000;
 // One connection on its way to become a control stream or a reversed connection.
 class LinkChild::Opening final : public Mortal, public net::ConnOwner {
   public:
-    Opening(LinkChild& link, bool control)
-        : number_(link.link()), link_(link), control_(control),
+    enum class For : std::uint8_t { control, parked, trial };
+    // Tries the addresses that there are now, from `first` on; a trial only those before the
+    // preferred one.
+    Opening(LinkChild& link, For what)
+        : number_(link.link()), link_(link), for_(what), addresses_(link.addresses_),
+          first_(what == For::trial ? 0 : link.preferred_),
+          tries_max_(what == For::trial ? link.preferred_ : addresses_.size()),
           timer_(link.core_.reactor().timers(), net::timer_call<&Opening::on_time>, this) {}
-    bool control() const { return control_; }
+    bool control() const { return for_ == For::control; }
+    bool trial() const { return for_ == For::trial; }
     std::uint64_t number() const { return number_; } // of the link that it was begun for
 
     // False: there is nobody to try (any more).
     bool next() {
-        const std::vector<std::string>& addresses = link_.core_.credentials.parent_addresses;
-        while (tries_ < addresses.size()) {
-            at_ = (link_.preferred_ + tries_++) % addresses.size();
-            const Result<net::Address> address = net::Address::parse(addresses[at_]);
+        while (tries_ < tries_max_) {
+            at_ = (first_ + tries_++) % addresses_.size();
+            const Result<net::Address> address = net::Address::parse(addresses_[at_]);
             if (!address) {
                 note(address.error().message);
                 continue;
@@ -58,7 +63,7 @@ class LinkChild::Opening final : public Mortal, public net::ConnOwner {
     }
 
   private:
-    std::string_view word() const { return control_ ? "hasp-control" : "hasp-reverse"; }
+    std::string_view word() const { return control() ? "hasp-control" : "hasp-reverse"; }
 
     void on_open(net::Conn& conn) override {
         const LinkCredentials& credentials = link_.core_.credentials;
@@ -72,9 +77,9 @@ class LinkChild::Opening final : public Mortal, public net::ConnOwner {
         }
         peer_ = std::move(*name);
         set_waiting_link_options(conn.fd(), link_.core_.settings.link_silence_ms,
-                                 control_ ? 0 : parked_test_s);
+                                 control() ? 0 : parked_test_s);
         std::string text = "POST /hasp/link/";
-        text.append(control_ ? "control" : "park")
+        text.append(control() ? "control" : "park")
             .append(" HTTP/1.1\r\nHost: parent\r\nConnection: upgrade\r\nUpgrade: ");
         text.append(word()).append("\r\n\r\n");
         timer_.arm(link_.core_.settings.head_ms);
@@ -118,15 +123,14 @@ class LinkChild::Opening final : public Mortal, public net::ConnOwner {
             }
             wire_.in.consume(parsed.consumed);
             timer_.cancel();
-            link_.opened(*this, std::move(wire_.conn), std::move(wire_.in), peer_, at_);
+            link_.opened(*this, std::move(wire_.conn), std::move(wire_.in), peer_, addresses_[at_]);
             return;
         }
     }
 
     void note(const std::string& why) {
-        const std::vector<std::string>& addresses = link_.core_.credentials.parent_addresses;
         why_ += why_.empty() ? "" : "; ";
-        why_ += addresses.size() > 1 && at_ < addresses.size() ? addresses[at_] + ": " + why : why;
+        why_ += addresses_.size() > 1 ? addresses_[at_] + ": " + why : why;
     }
 
     void fail_with(const std::string& why) {
@@ -139,7 +143,10 @@ class LinkChild::Opening final : public Mortal, public net::ConnOwner {
 
     const std::uint64_t number_;
     LinkChild& link_;
-    bool control_;
+    const For for_;
+    const std::vector<std::string> addresses_;
+    const std::size_t first_;
+    const std::size_t tries_max_;
     net::Timer timer_;
     Wire wire_;
     std::string peer_;
@@ -166,35 +173,52 @@ void LinkChild::start(bool control) {
         return;
     }
     target_ = std::max(target_, core_.settings.parked_min);
+    const std::vector<std::string> before = addresses_;
     use_credentials();
     calm_.arm(calm_ms);
+    if (addresses_.empty() && !reported_) {
+        retry_.arm(core_.settings.connect_ms); // the keeper is still looking its name up
+        return;
+    }
     on_retry();
+    if (control_up_ && addresses_ != before) {
+        try_first_ones();
+    }
+}
+
+// Where the link runs already, nobody waits for addresses that may be a mistake: the one that works
+// stays the preferred one until one that comes before it has answered.
+void LinkChild::try_first_ones() {
+    if (preferred_ == 0) {
+        return;
+    }
+    openings_.push_back(std::make_unique<Opening>(*this, Opening::For::trial));
+    Opening& made = *openings_.back();
+    if (!made.next()) {
+        failed(made, made.why());
+    }
+}
+
+void LinkChild::prefer(const std::string& address) {
+    const auto at = std::find(addresses_.begin(), addresses_.end(), address);
+    preferred_ = at == addresses_.end() ? 0 : static_cast<std::size_t>(at - addresses_.begin());
 }
 
 void LinkChild::use_credentials() {
     Endpoint& pool = core_.endpoints.get(EndpointKind::parent, parent_key);
-    // New certificates alone leave the link on the address that it runs over.
-    const bool same = addresses_ == core_.credentials.parent_addresses;
+    const std::string used = preferred_ < addresses_.size() ? addresses_[preferred_] : "";
     addresses_ = core_.credentials.parent_addresses;
-    preferred_ = same ? preferred_ : 0;
-    pool.addresses.clear();
-    pool.preferred = preferred_;
-    for (const std::string& text : core_.credentials.parent_addresses) {
-        if (const Result<net::Address> address = net::Address::parse(text); address) {
-            pool.addresses.push_back(*address);
-        }
-    }
-    pool.tls = core_.credentials.client;
-    pool.verify_name = core_.credentials.parent_name;
-    pool.close_idle();
+    prefer(used);
+    pool.reach(parsed_addresses(addresses_), core_.credentials.client,
+               core_.credentials.parent_name);
+    pool.turn_free();
 }
 
 void LinkChild::stop(const std::string& why) {
     leave();
     end_openings(true);
     if (Endpoint* pool = core_.endpoints.find(parent_key)) {
-        pool->close_idle();
-        pool->addresses.clear();
+        pool->reach({}, nullptr, {});
     }
     (void)why;
 }
@@ -204,6 +228,9 @@ void LinkChild::leave() {
     retry_.cancel();
     calm_.cancel();
     end_openings(false);
+    if (Endpoint* pool = core_.endpoints.find(parent_key)) {
+        pool->knocked = false;
+    }
 }
 
 void LinkChild::end_openings(bool all) {
@@ -220,18 +247,13 @@ void LinkChild::end_openings(bool all) {
     opening_control_ = false;
 }
 
-std::int64_t LinkChild::jittered(std::int64_t ms) {
-    return ms / 2 +
-           static_cast<std::int64_t>(core_.random_u64() % static_cast<std::uint64_t>(ms / 2 + 1));
-}
-
 void LinkChild::retry_later() {
     if (!running_ || retry_.armed()) {
         return;
     }
     backoff_ms_ = backoff_ms_ == 0 ? first_backoff_ms
                                    : std::min(backoff_ms_ * 2, core_.settings.reconnect_ms_max);
-    retry_.arm(jittered(backoff_ms_));
+    retry_.arm(half_by_chance(backoff_ms_, core_.random_u64()));
 }
 
 void LinkChild::on_retry() {
@@ -251,7 +273,7 @@ void LinkChild::open_control() {
         return;
     }
     opening_control_ = true;
-    openings_.push_back(std::make_unique<Opening>(*this, true));
+    openings_.push_back(std::make_unique<Opening>(*this, Opening::For::control));
     Opening& made = *openings_.back();
     if (!made.next()) {
         failed(made, made.why());
@@ -265,7 +287,7 @@ void LinkChild::open_parked() {
     }
     while (running_ && idle_ + under_way < target_) {
         ++under_way;
-        openings_.push_back(std::make_unique<Opening>(*this, false));
+        openings_.push_back(std::make_unique<Opening>(*this, Opening::For::parked));
         Opening& made = *openings_.back();
         if (!made.next()) {
             failed(made, made.why());
@@ -284,18 +306,21 @@ void LinkChild::forget(Opening& opening) {
 }
 
 void LinkChild::opened(Opening& opening, std::unique_ptr<net::Conn> conn, net::Buffer rest,
-                       std::string peer, std::size_t address) {
+                       std::string peer, const std::string& address) {
     const bool control = opening.control();
     const std::uint64_t number = opening.number();
-    preferred_ = address;
+    prefer(address);
+    reached_ = address;
     backoff_ms_ = 0;
     parent_ = peer;
-    address_ = conn->peer().to_string();
     forget(opening);
     Endpoint& pool = core_.endpoints.get(EndpointKind::parent, parent_key);
     pool.mark_up();
-    pool.preferred = address < pool.addresses.size() ? address : 0;
+    if (const Result<net::Address> at = net::Address::parse(reached_); at) {
+        pool.prefer(*at);
+    }
     if (control) {
+        address_ = conn->peer().to_string();
         opening_control_ = false;
         control_up_ = true;
         if (std::exchange(had_control_, true)) {
@@ -310,6 +335,9 @@ void LinkChild::opened(Opening& opening, std::unique_ptr<net::Conn> conn, net::B
         }
         return;
     }
+    if (control_up_) {
+        report(true, {});
+    }
     idle_ += number == link_ ? 1 : 0;
     auto parked = std::make_unique<ServerConn>(core_, From::parent, true);
     ServerConn& made = *parked;
@@ -323,12 +351,15 @@ void LinkChild::opened(Opening& opening, std::unique_ptr<net::Conn> conn, net::B
 
 void LinkChild::failed(Opening& opening, const std::string& why) {
     const bool control = opening.control();
+    const bool trial = opening.trial();
     forget(opening);
+    if (trial) {
+        return; // tried again when the address in use fails
+    }
     if (control) {
         opening_control_ = false;
         report(false, why);
-        Endpoint& pool = core_.endpoints.get(EndpointKind::parent, parent_key);
-        pool.mark_down(why);
+        is_down(why);
     }
     retry_later();
 }
@@ -339,17 +370,32 @@ void LinkChild::on_control_closed(const std::string& why, bool lost) {
         return;
     }
     if (lost) {
-        Endpoint& pool = core_.endpoints.get(EndpointKind::parent, parent_key);
-        pool.mark_down(why);
-        pool.close_idle();
+        is_down(why).close_idle();
     }
     report(false, why);
     retry_later();
 }
 
+Endpoint& LinkChild::is_down(const std::string& why) {
+    Endpoint& pool = core_.endpoints.get(EndpointKind::parent, parent_key);
+    pool.knocked = running_ && wants_control_;
+    pool.mark_down(why); // tells the other loops, too
+    pool.turn_free();    // who waits there is told so
+    return pool;
+}
+
+void LinkChild::knock() {
+    if (running_ && wants_control_ && !control_up_ && !opening_control_) {
+        retry_.cancel();
+        open_control();
+    }
+}
+
 void LinkChild::report(bool up, const std::string& why) {
-    // While it is down, a new reason is news, but not a new beginning.
-    if (!wants_control_ || (reported_ && reported_up_ == up && (up || reported_why_ == why))) {
+    // While it is down, a new reason is news, but not a new beginning; while it is up, an address
+    // that answers.
+    if (!wants_control_ || (reported_ && reported_up_ == up &&
+                            (up ? reported_reached_ == reached_ : reported_why_ == why))) {
         return;
     }
     if (!reported_ || reported_up_ != up) {
@@ -369,10 +415,11 @@ void LinkChild::report(bool up, const std::string& why) {
         }
     }
     reported_why_ = why;
+    reported_reached_ = reached_;
     if (address_.empty() && !core_.credentials.parent_addresses.empty()) {
         address_ = core_.credentials.parent_addresses.front();
     }
-    core_.parts.keeper.parent_changed({up, address_, since_us_, why});
+    core_.parts.keeper.parent_changed({up, address_, since_us_, why, reached_});
 }
 
 void LinkChild::on_parked_used(std::uint64_t link) {

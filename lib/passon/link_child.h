@@ -32,6 +32,8 @@ class LinkChild {
     const std::string& parent() const { return parent_; }
     // On a connection of the pool.
     void met(const std::string& parent) { parent_ = parent; }
+    // Somebody would have a use for the link: tries now what would be tried later.
+    void knock();
     // Changes with each control stream: behind the next one there may be another process of the
     // parent's, which has none of the connections that were parked before.
     std::uint64_t link() const { return link_; }
@@ -48,8 +50,10 @@ class LinkChild {
     friend class Opening;
     void open_control();
     void open_parked();
+    void try_first_ones();
+    void prefer(const std::string& address);
     void opened(Opening& opening, std::unique_ptr<net::Conn> conn, net::Buffer rest,
-                std::string peer, std::size_t address);
+                std::string peer, const std::string& address);
     void failed(Opening& opening, const std::string& why);
     void forget(Opening& opening);
     void end_openings(bool all); // else those of control streams
@@ -57,14 +61,15 @@ class LinkChild {
     void on_retry();
     void on_calm();
     void report(bool up, const std::string& why);
-    std::int64_t jittered(std::int64_t ms);
+    Endpoint& is_down(const std::string& why);
 
     Core& core_;
     std::vector<std::unique_ptr<Opening>> openings_;
     net::Timer retry_;
     net::Timer calm_;
     std::string parent_;
-    std::string address_;
+    std::string address_;                // of the control stream
+    std::string reached_;                // of the last connection
     std::vector<std::string> addresses_; // as credentials last had them
     std::int64_t backoff_ms_ = 0;
     std::size_t preferred_ = 0;
@@ -79,6 +84,7 @@ class LinkChild {
     bool reported_ = false;
     bool reported_up_ = false;
     std::string reported_why_;
+    std::string reported_reached_;
     std::int64_t since_us_ = 0;
 };
 

@@ -117,6 +117,51 @@ class SeveralAddresses(unittest.TestCase):
         second.restore()
         self.wait_used(tokyo, self.address_of(second))
 
+    def tell(self, *addresses):
+        """The center's config says that it is there, and a reload makes it so."""
+        top = self.tree.top
+        listed = ", ".join(f'"{one}"' for one in addresses)
+        top.write_config(CONFIG + f"[link]\naddresses = [{listed}]\n")
+        top.run("reload")
+
+    def dialled(self, tier) -> list:
+        return [(one["from"], one["address"]) for one in tier.status()["link"]["addresses"]]
+
+    def wait_dialled(self, tier, *wanted):
+        until(lambda: self.dialled(tier) == list(wanted), f"{list(wanted)} are dialled: {self.dialled(tier)}", 20)
+
+    def test_the_parent_says_where_it_is_and_the_child_follows_it_and_keeps_that_after_a_restart(self):
+        """A8, and by a name: nobody at the child is told."""
+        first, second = self.gate(), self.gate()
+        tokyo = self.local(f"localhost:{first.port}")
+        self.wait_used(tokyo, self.address_of(first))
+        self.assertEqual(self.dialled(tokyo), [("invitation", f"localhost:{first.port}")])
+        # Nobody answers at the address of a mistake, and the one that works stays.
+        nowhere = f"127.0.0.1:{free_port()}"
+        self.tell(nowhere)
+        self.wait_dialled(tokyo, ("parent", nowhere), ("invitation", f"localhost:{first.port}"))
+        tokyo.restart()
+        self.wait_used(tokyo, self.address_of(first))
+        tokyo.wait_reaches("/apps/far/x")
+        # The right one is tried while the link stands, and what was known before is forgotten.
+        self.tell(f"localhost:{second.port}", "[::1]:1")
+        self.wait_dialled(tokyo, ("parent", f"localhost:{second.port}"), ("parent", "[::1]:1"))
+        first.cut()
+        self.wait_used(tokyo, self.address_of(second))
+        tokyo.wait_reaches("/apps/far/x")
+        tokyo.restart()
+        self.wait_used(tokyo, self.address_of(second))
+        tokyo.wait_reaches("/apps/far/x")
+        self.assertIn(f"dials      localhost:{second.port} (told by the parent), [::1]:1 (told by the parent)",
+                      tokyo.run("status"))
+        # What an operator says at the child wins.
+        third = self.gate()
+        tokyo.write_config(CONFIG + f'[link]\nparent = ["{self.address_of(third)}"]\n')
+        tokyo.run("reload")
+        self.wait_dialled(tokyo, ("config", self.address_of(third)))
+        second.cut()
+        self.wait_used(tokyo, self.address_of(third))
+
 
 if __name__ == "__main__":
     main()

@@ -77,7 +77,7 @@ class Workshop final : public Surroundings {
 
     Machine& join(Machine& parent, const std::string& name, const std::string& files) {
         const Json line =
-            order(parent, "local.invite", {{"name", name}, {"addresses", {"parent.example:8490"}}});
+            order(parent, "local.invite", {{"name", name}, {"addresses", {"192.0.2.1:8490"}}});
         const auto invitation =
             must(trust::parse_invitation(text_of(line, "invitation")), "the invitation");
         const auto keys = must(maint::prepare_join_keys(files + "/keys", engine.random()), "keys");

@@ -197,6 +197,7 @@ class Talk {
         center.config.web_ca.names = {"clinic.lan"};
         center.config.acme.directory = "https://acme.example/directory";
         center.config.acme.names = {"clinic.lan"};
+        center.config.link.addresses = {"center.example:8490", "[2001:db8::5]:8490"};
         tokyo.config.web.tls_from = Config::TlsFrom::acme;
         tokyo.config.web.tls_names = {"tokyo.clinic.lan"};
         center.whole_levels = tokyo.whole_levels = false;

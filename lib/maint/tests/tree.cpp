@@ -314,8 +314,7 @@ Node& Tree::top(const std::string& name, Config config) {
 }
 
 std::string Tree::invite(Node& parent, const std::string& name) {
-    auto line =
-        parent.admin("local.invite", {{"name", name}, {"addresses", {"parent.example:8490"}}});
+    auto line = parent.admin("local.invite", {{"name", name}, {"addresses", {"192.0.2.1:8490"}}});
     EXPECT_TRUE(line.ok()) << line.error().message;
     return line.ok() ? text_of(*line, "invitation") : "";
 }
@@ -448,7 +447,7 @@ bool Tree::link(Node& child) {
     next_link_ += 2;
     give(child, {{"t", "parent"},
                  {"up", true},
-                 {"address", "parent.example:8490"},
+                 {"address", "192.0.2.1:8490"},
                  {"since_us", clock.wall_us()},
                  {"why", ""}});
     give(parent, {{"t", "link.open"}, {"link", wire->parent_link}, {"neighbour", child.name}});

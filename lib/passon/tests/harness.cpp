@@ -225,7 +225,7 @@ void Tier::publish() {
     on_loop([&](Engine& engine) { engine.set_snapshot(*snapshot); });
 }
 
-void Tier::join(int parent_link_port) {
+void Tier::join(const std::vector<int>& parent_link_ports) {
     const TestRealm::Leaf leaf = realm_->issue(name_);
     net::ClientTls client;
     client.ca_pem = realm_->ca_pem;
@@ -238,8 +238,16 @@ void Tier::join(int parent_link_port) {
     credentials.client = *context;
     credentials.name_parent = TestRealm::name_of;
     credentials.name_child = TestRealm::name_of;
-    credentials.parent_addresses = {"127.0.0.1:" + std::to_string(parent_link_port)};
-    on_loop([&](Engine& engine) { engine.set_link(credentials); });
+    joined_ = credentials;
+    move(parent_link_ports);
+}
+
+void Tier::move(const std::vector<int>& parent_link_ports) {
+    joined_.parent_addresses.clear();
+    for (const int port : parent_link_ports) {
+        joined_.parent_addresses.push_back("127.0.0.1:" + std::to_string(port));
+    }
+    on_loop([&](Engine& engine) { engine.set_link(joined_); });
 }
 
 int Tier::listen_tls(const TestRealm& realm, const std::string& host) {

@@ -122,7 +122,10 @@ class Tier {
     // One whose connections have a send buffer of so many bytes, before the kernel doubles them.
     int listen_with_buffer(int send_bytes);
     // Begins the link to a parent's link listener (or a gate before it).
-    void join(int parent_link_port);
+    void join(int parent_link_port) { join(std::vector<int>{parent_link_port}); }
+    void join(const std::vector<int>& parent_link_ports);
+    // The parent is at these ports from now on; all else stays as join() had it.
+    void move(const std::vector<int>& parent_link_ports);
     std::vector<billing::UsageRecord> usage();
     std::string access_log();
     // Its lines go to another file from now on.
@@ -145,6 +148,7 @@ class Tier {
     std::unique_ptr<billing::UsageRing> ring_;
     std::string log_path_;
     std::unique_ptr<AccessLog> access_log_;
+    LinkCredentials joined_;
     std::unique_ptr<Engine> engine_;
     std::thread thread_;
     int port_ = 0;

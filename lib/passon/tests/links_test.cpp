@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <set>
 #include <thread>
@@ -357,6 +358,60 @@ TEST_F(SilentLinks, WhoWaitsOverALinkThatIsGivenUpIsToldSinceWhen) {
     const Answer answer = client.read();
     EXPECT_EQ(answer.status, 503);
     EXPECT_THAT(answer.body, HasSubstr("Since 20"));
+}
+
+// The app answers when it is told to.
+class HeldLinks : public Links {
+  protected:
+    HeldLinks() : HeldLinks(std::make_shared<std::atomic<bool>>(false)) {}
+    explicit HeldLinks(const std::shared_ptr<std::atomic<bool>>& go)
+        : Links([go](Backend::Peer& peer) {
+              for (std::string head, body; peer.request(head, body);) {
+                  while (!*go) {
+                      ::poll(nullptr, 0, 1);
+                  }
+                  peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+              }
+          }),
+          go_(go) {}
+    ~HeldLinks() override { *go_ = true; }
+
+    // What `change` makes of the connection to the parent that a request is on meanwhile: those
+    // that the next request opened.
+    std::uint64_t opened_after(const std::function<void()>& change) {
+        Client client(tokyo_.port());
+        client.send("GET /apps/top/ HTTP/1.1\r\nHost: localhost\r\n" + session_cookie + "\r\n");
+        while (backend_.connections == 0) {
+            ::poll(nullptr, 0, 1);
+        }
+        change();
+        *go_ = true;
+        EXPECT_EQ(client.read().status, 200);
+        const std::uint64_t before = tokyo_.counters().upstream_opened;
+        EXPECT_EQ(client.get("/apps/top/", session_cookie).status, 200);
+        return tokyo_.counters().upstream_opened - before;
+    }
+
+  private:
+    std::shared_ptr<std::atomic<bool>> go_;
+};
+
+TEST_F(HeldLinks, AConnectionIsReusedWhileAllIsAsItWas) {
+    EXPECT_EQ(opened_after([] {}), 0U);
+}
+
+TEST_F(HeldLinks, AConnectionUnderAnOlderCertificateTakesNoFurtherRequest) {
+    EXPECT_EQ(opened_after([this] { tokyo_.join(gate_.port()); }), 1U);
+}
+
+TEST_F(HeldLinks, AConnectionToAnAddressThatIsNoneAnyMoreTakesNoFurtherRequest) {
+    Gate other(center_.link_port());
+    EXPECT_EQ(opened_after([&] { tokyo_.move({other.port()}); }), 1U);
+}
+
+TEST_F(HeldLinks, AFurtherAddressCostsNoConnection) {
+    Gate other(center_.link_port());
+    EXPECT_EQ(opened_after([&] { tokyo_.move({other.port(), gate_.port()}); }), 0U);
 }
 
 class LargeLinks : public Links {

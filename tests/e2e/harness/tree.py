@@ -67,9 +67,9 @@ class Tier:
         self.gate = None  # on the link to the parent
         self.process = None
         self.state.mkdir(mode=0o755)
-        self._write_config(config)
+        self.write_config(config)
 
-    def _write_config(self, extra: str):
+    def write_config(self, extra: str):
         # `extra` holds further lines, each group beginning with its [section]; sections of ours are merged by name.
         sections = {"web": [f'listen = ["127.0.0.1:{self.web_port}"]'],
                     # No addresses: each invitation names the gate of its link.

@@ -85,7 +85,8 @@ struct Config {
     } cache;
     struct Link {
         std::vector<std::string> listen;    // IP:PORT where children connect
-        std::vector<std::string> addresses; // HOST:PORT that invitations and certificates carry
+        std::vector<std::string> addresses; // HOST:PORT, in invitations and told to children
+        std::vector<std::string> parent;    // HOST:PORT, in the place of all that is known
         std::int64_t park_min = 2;
         std::int64_t park_max = 64;
         std::int64_t reconnect_s_max = 60;

@@ -37,6 +37,7 @@ struct LinkCredentials {
     NamePeer name_parent;
     std::vector<std::string> parent_addresses; // numeric "ip:port", tried in order
     std::string parent_name; // DNS name in its certificate; empty: name_parent alone decides
+    std::string parent_tier; // what name_parent says of the right one
     NamePeer name_child;     // for connections of link listeners; also of peers
 };
 

@@ -90,6 +90,9 @@ struct ParentState {
     std::string address;       // in use, or tried last
     std::int64_t since_us = 0; // wall clock of the last change
     std::string why;           // of being down, for people
+    // Of LinkCredentials::parent_addresses, where it answered last, in its name; empty: nowhere
+    // yet.
+    std::string reached;
 };
 
 // Which addresses of an upstream app may be used.
@@ -128,8 +131,8 @@ class KeeperPort {
     virtual void ask_assertion(AssertionQuestion question,
                                std::function<void(Result<AssertionAnswer>)> answer) = 0;
 
-    // The link came up or went down; or it is down and another reason is known, with the same
-    // since.
+    // The link came up or went down; or, with the same since, it is down and another reason is
+    // known, or up and the parent was reached at another address.
     virtual void parent_changed(const ParentState& state) = 0;
     // An address went down or came up. Of an app whose addresses were up all along nothing is said.
     virtual void upstream_changed(const UpstreamState& state) = 0;

@@ -25,13 +25,13 @@ constexpr std::array<Budgeted, 3> budgeted{
      {Purpose::files, "people's files", "budget_files_mib", &Config::Link::budget_files_mib},
      {Purpose::packs, "releases", "budget_releases_mib", &Config::Link::budget_releases_mib}}};
 
-const Budgeted& of(Purpose purpose) {
+const Budgeted& budget_row(Purpose purpose) {
     return *std::find_if(budgeted.begin(), budgeted.end(),
                          [&](const Budgeted& one) { return one.purpose == purpose; });
 }
 
-std::string setting(Purpose purpose) {
-    return std::string("[link] ") + of(purpose).key;
+std::string setting_of(Purpose purpose) {
+    return std::string("[link] ") + budget_row(purpose).key;
 }
 
 } // namespace
@@ -74,7 +74,7 @@ void LinkGate::keep() {
 }
 
 std::uint64_t LinkGate::budget(Purpose purpose) const {
-    return static_cast<std::uint64_t>(world_.config.link.*of(purpose).mib_a_month) * mib;
+    return static_cast<std::uint64_t>(world_.config.link.*budget_row(purpose).mib_a_month) * mib;
 }
 
 std::uint64_t LinkGate::left(Purpose purpose) const {
@@ -93,10 +93,10 @@ std::optional<Error> LinkGate::over(Purpose purpose) const {
     const std::string day = day_after_month(world_.traffic.month());
     return fail(
         Code::try_later,
-        "the link's budget of this month for " + std::string(of(purpose).name) + ", " +
+        "the link's budget of this month for " + std::string(budget_row(purpose).name) + ", " +
             std::to_string(budget(purpose) / mib) + " MiB, is used up",
         (day.empty() ? "it goes on with the next month" : "it goes on on " + day + " (UTC)") +
-            ", or at once with a larger " + setting(purpose) + " and hasp reload");
+            ", or at once with a larger " + setting_of(purpose) + " and hasp reload");
 }
 
 void LinkGate::hold(Purpose purpose) {
@@ -166,7 +166,7 @@ void LinkGate::look_at_users() {
         world_.log.warn("link.budget", "users' requests have moved " + std::to_string(percent) +
                                            " % of this month's budget of " +
                                            std::to_string(all / mib) + " MiB (" +
-                                           setting(Purpose::requests) + "); they go on");
+                                           setting_of(Purpose::requests) + "); they go on");
     }
     users_told_ = level;
 }

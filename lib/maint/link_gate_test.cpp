@@ -12,12 +12,10 @@
 namespace hasp::maint {
 namespace {
 
-constexpr std::int64_t second = 1'000'000;
-constexpr std::int64_t day = 24LL * 3600 * second;
-constexpr std::int64_t in_november = 1'796'000'000 * second; // 2026-11-30T00:53:20Z
+constexpr std::int64_t in_november = 1'796'000'000 * second_us; // 2026-11-30T00:53:20Z
 constexpr std::int64_t mib = 1 << 20;
 
-class NoPorts final : public KeeperPorts {
+class GatePorts final : public KeeperPorts {
   public:
     void send_front(std::string_view head, std::string_view, std::span<const int>) override {
         said.emplace_back(head);
@@ -74,7 +72,7 @@ class Budgets : public testing::Test {
 
     std::unique_ptr<store::Db> db_;
     TierStore rows_;
-    NoPorts ports_;
+    GatePorts ports_;
     ManualClock clock_;
     Log log_{-1, clock_, "test", false};
     Config config_;
@@ -92,7 +90,7 @@ TEST_F(Budgets, WhatIsInItMovesAndWhatIsMoreWaitsForTheNextMonth) {
     EXPECT_NE(text_of(waits, "next").find("budget_releases_mib"), std::string::npos);
     EXPECT_FALSE(text_of(waits, "since").empty());
     EXPECT_FALSE(gate_->over(Purpose::files)) << "another purpose";
-    clock_.advance_us(day);
+    clock_.advance_us(day_us);
     gate_->tick(true);
     EXPECT_FALSE(gate_->over(Purpose::packs));
     EXPECT_FALSE(releases().contains("waits"));
@@ -101,19 +99,19 @@ TEST_F(Budgets, WhatIsInItMovesAndWhatIsMoreWaitsForTheNextMonth) {
 
 TEST_F(Budgets, AMonthIsBegunByNoGuessOfTheTime) {
     move_all(Purpose::packs);
-    clock_.advance_us(400 * day);
+    clock_.advance_us(400 * day_us);
     gate_->tick(false);
     EXPECT_TRUE(gate_->over(Purpose::packs));
-    clock_.advance_us(-400 * day);
+    clock_.advance_us(-400 * day_us);
     gate_->tick(true);
     EXPECT_TRUE(gate_->over(Purpose::packs));
 }
 
 TEST_F(Budgets, AClockThatIsSetBackGivesNothingBack) {
-    clock_.advance_us(day);
+    clock_.advance_us(day_us);
     gate_->tick(true);
     move_all(Purpose::packs);
-    clock_.wall -= 10 * day;
+    clock_.wall -= 10 * day_us;
     gate_->tick(true);
     EXPECT_TRUE(gate_->over(Purpose::packs));
     gate_->keep();
@@ -125,7 +123,7 @@ TEST_F(Budgets, AKeeperThatEndsInOrderForgetsNothing) {
     move_all(Purpose::packs);
     const std::string since = text_of(member(releases(), "waits"), "since");
     gate_->keep();
-    clock_.advance_us(second);
+    clock_.advance_us(second_us);
     begin();
     EXPECT_TRUE(gate_->over(Purpose::packs));
     EXPECT_EQ(text_of(member(releases(), "waits"), "since"), since);
@@ -195,7 +193,7 @@ TEST_F(Budgets, FilesGoBeforeReleasesAndFrontIsAskedToTellOftenMeanwhile) {
     ask(Purpose::packs);
     ask(Purpose::files);
     EXPECT_EQ(went, (std::vector{Purpose::packs, Purpose::files}))
-        << "the second is beyond the cap";
+        << "the second_us is beyond the cap";
     for (int i = 0; i < 20 && went.size() < 3; ++i) {
         for (const LinkPace::Piece& piece : std::exchange(pieces, {})) {
             gate_->done(piece, true);

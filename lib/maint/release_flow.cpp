@@ -9,7 +9,7 @@
 namespace hasp::maint {
 
 namespace {
-constexpr std::int64_t retry_us = 10'000'000;
+constexpr std::int64_t retry_release_us = 10'000'000;
 constexpr std::int64_t sign_all_every_us = 3600LL * 1'000'000;
 } // namespace
 
@@ -212,7 +212,7 @@ void Delegation::round_done() {
                 world_.store.add_error({world_.clock.wall_us(), "desired.delayed", why});
         }
         failed_.clear();
-        retry_at_us_ = world_.clock.boot_us() + retry_us;
+        retry_at_us_ = world_.clock.boot_us() + retry_release_us;
         return;
     }
     if (std::any_of(desired_.begin(), desired_.end(),

@@ -1,13 +1,13 @@
 #include "traffic.h"
 
+#include "base/clock.h"
+
 #include <gtest/gtest.h>
 
 namespace hasp::maint {
 namespace {
 
-constexpr std::int64_t second = 1'000'000;
-constexpr std::int64_t day = 24LL * 3600 * second;
-constexpr std::int64_t last_of_november = 1'796'083'199 * second; // 2026-11-30T23:59:59Z
+constexpr std::int64_t last_of_november = 1'796'083'199 * second_us; // 2026-11-30T23:59:59Z
 
 std::uint64_t packs(const Traffic& traffic) {
     return traffic.month_to_parent(Purpose::packs);
@@ -23,7 +23,7 @@ TEST(Traffic, AMonthEndsAtMidnightOfItsLastDayAndIsShownAsTheLast) {
     EXPECT_FALSE(traffic.in_month(last_of_november)) << "the first is no change";
     traffic.frame(true, "pack.get", 1000, 24);
     EXPECT_EQ(packs(traffic), 1024U);
-    EXPECT_TRUE(traffic.in_month(last_of_november + second));
+    EXPECT_TRUE(traffic.in_month(last_of_november + second_us));
     EXPECT_EQ(traffic.month(), "2026-12");
     EXPECT_EQ(packs(traffic), 0U);
     const Json json = traffic.json(true);
@@ -34,12 +34,12 @@ TEST(Traffic, AMonthEndsAtMidnightOfItsLastDayAndIsShownAsTheLast) {
 
 TEST(Traffic, AClockThatJumpsBackGivesNoMonthBack) {
     Traffic traffic(0);
-    traffic.in_month(last_of_november + second);
+    traffic.in_month(last_of_november + second_us);
     traffic.frame(true, "pack.get", 1000, 0);
-    EXPECT_FALSE(traffic.in_month(last_of_november - 40 * day));
+    EXPECT_FALSE(traffic.in_month(last_of_november - 40 * day_us));
     EXPECT_EQ(traffic.month(), "2026-12");
     EXPECT_EQ(packs(traffic), 1000U);
-    EXPECT_FALSE(traffic.in_month(last_of_november + 2 * second));
+    EXPECT_FALSE(traffic.in_month(last_of_november + 2 * second_us));
     EXPECT_EQ(packs(traffic), 1000U) << "nor does it take them when it comes back";
 }
 
@@ -63,7 +63,7 @@ TEST(Traffic, WhatWasKeptGoesOnAfterARestart) {
     Traffic before(0);
     before.in_month(last_of_november);
     before.frame(true, "files.push", 10, 1000);
-    before.in_month(last_of_november + second);
+    before.in_month(last_of_november + second_us);
     before.frame(true, "pack.get", 500, 20);
     before.frame(false, "report", 30, 0);
     before.requests(said(7, 700, 70));
@@ -76,7 +76,7 @@ TEST(Traffic, WhatWasKeptGoesOnAfterARestart) {
     after.frame(true, "pack.get", 1, 0);
     EXPECT_EQ(packs(after), 521U);
     EXPECT_EQ(int_of(after.json(true)["parent"]["packs"], "in"), 1) << "since the start";
-    EXPECT_TRUE(after.in_month(last_of_november + 40 * day));
+    EXPECT_TRUE(after.in_month(last_of_november + 40 * day_us));
     EXPECT_EQ(after.waits_since_us(Purpose::packs), 0) << "what waited goes on in another month";
 }
 

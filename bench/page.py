@@ -111,8 +111,8 @@ class App:
 class Line:
     """bench/tools/line: the namespace behind it, and what has passed."""
 
-    def __init__(self, queue_kb: int):
-        self.process = subprocess.Popen([ROOT / "build/bench/line", str(RATE_BITS), str(DELAY_MS), str(queue_kb * 1000)],
+    def __init__(self, queue_kb: int, rate_bits: int = RATE_BITS, delay_ms: int = DELAY_MS):
+        self.process = subprocess.Popen([ROOT / "build/bench/line", str(rate_bits), str(delay_ms), str(queue_kb * 1000)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self.process.stdout.readline() != "ready\n":
             raise SystemExit("bench/tools/line does not start")

@@ -147,6 +147,43 @@ std::string wan_words(const Json& side) {
     return out.empty() ? "nothing" : out + " KB in / out";
 }
 
+std::string wan_lines(const Json& wan) {
+    if (!member(wan, "parent").is_object()) {
+        return "";
+    }
+    std::string out = "to parent  " + wan_words(member(wan, "parent")) + " since " +
+                      short_time(text_of(wan, "since")) + "\n";
+    for (const char* which : {"month", "last_month"}) {
+        const Json& month = member(wan, which);
+        if (member(month, "parent").is_object()) {
+            out += "           " + text_of(month, "month") + ": " +
+                   wan_words(member(month, "parent")) + "\n";
+        }
+    }
+    return out;
+}
+
+// "budget     releases: 12 of 50 MiB in this month", and what waits for it.
+std::string budget_lines(const Json& budgets) {
+    std::string out;
+    for (const Json& one : budgets) {
+        const std::string state = text_of(one, "state");
+        out += "budget     " + text_of(one, "purpose") + ": " +
+               std::to_string(int_of(one, "month_bytes") >> 20) + " of " +
+               std::to_string(int_of(one, "budget_mib")) + " MiB of this month" +
+               (state == "used_up" ? ", used up"
+                : state == "near"  ? ", nearly used up"
+                                   : "") +
+               "\n";
+        if (const Json& waits = member(one, "waits"); waits.is_object()) {
+            out += "           " + std::to_string((int_of(waits, "bytes") + 1023) / 1024) +
+                   " KiB wait since " + short_time(text_of(waits, "since")) + ": " +
+                   text_of(waits, "next") + "\n";
+        }
+    }
+    return out;
+}
+
 // Only what is not plainly serving: a line each, with the app's last words.
 std::string rollouts_text(const Json& rollouts) {
     std::string out;
@@ -256,11 +293,8 @@ std::string render(const Json& s) {
     if (const std::string unsent = unsent_words(member(s, "unsent")); !unsent.empty()) {
         out += "unsent     " + unsent + "\n";
     }
-    const Json& wan = member(s, "wan");
-    if (member(wan, "parent").is_object()) {
-        out += "to parent  " + wan_words(member(wan, "parent")) + " since " +
-               short_time(text_of(wan, "since")) + "\n";
-    }
+    out += wan_lines(member(s, "wan"));
+    out += budget_lines(member(s, "budgets"));
     out += errors_text(member(s, "errors"));
     if (!member(s, "children").empty()) {
         out += "below\n" + indent(children_text(member(s, "children")), "  ");
@@ -284,7 +318,8 @@ Command status_command() {
             .description =
                 "Shows the link to the parent, what is leased, the apps and their state, peers, "
                 "releases that are on their way or were rolled back, what keeps them apart, what "
-                "was not yet sent upward, what the links carried, the newest "
+                "was not yet sent upward, what the links carried, in this month and the last too, "
+                "what is left of the link's budgets and what waits for it, the newest "
                 "errors with an app's last lines, and each tier below as it "
                 "last told: every part says how old it is, and a tier that cannot be reached is "
                 "shown as dark. Without a running tier it shows what the disk says, and says so.",

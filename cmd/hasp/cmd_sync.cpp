@@ -2,6 +2,8 @@
 #include "commands.h"
 #include "state.h"
 
+#include <map>
+
 namespace hasp::cmd {
 
 namespace {
@@ -50,6 +52,20 @@ void draw_progress(Env& env, const Json& seen) {
             std::to_string(done) + "/" + std::to_string(all) + " folders ");
 }
 
+// With --wait: what a folder waits for, when that changes.
+void tell_waits(const Args& args, Env& env, const Json& seen,
+                std::map<std::string, std::string>& told) {
+    for (const Json& folder : member(seen, "folders")) {
+        const std::string why = text_of(folder, "waits");
+        std::string& before = told[folder_name(folder)];
+        if (why != before && !why.empty() && !args.quiet()) {
+            env.err((env.err_is_tty ? "\r\033[K" : "") + folder_name(folder) + " waits: " + why +
+                    "\n");
+        }
+        before = why;
+    }
+}
+
 // One round, to its end.
 Result<Json> one_round(const Args& args, Env& env, const Json& wish) {
     auto begun = run_at_state(args, env, "sync.begin", wish);
@@ -58,6 +74,7 @@ Result<Json> one_round(const Args& args, Env& env, const Json& wish) {
     }
     bool drawn = false;
     std::int64_t done = 0;
+    std::map<std::string, std::string> told;
     for (;;) { // each question is answered when there is something new, or after a second
         auto seen = run_at_state(args, env, "sync.look",
                                  {{"round", int_of(*begun, "round")}, {"seen", done}});
@@ -67,6 +84,7 @@ Result<Json> one_round(const Args& args, Env& env, const Json& wish) {
             }
             return seen;
         }
+        tell_waits(args, env, *seen, told);
         if (env.err_is_tty && !args.quiet() && !args.json()) {
             drawn = true;
             draw_progress(env, *seen);

@@ -158,6 +158,13 @@ std::string report_text(const Json& r) {
     out += "\nNobody else can log in until the link is back.\n";
     out += certificate_text(member(r, "certificate"));
     out += "Not yet sent upward: " + unsent_words(member(r, "unsent")) + ".\n";
+    for (const Json& budget : member(r, "budgets")) {
+        if (const Json& waits = member(budget, "waits"); waits.is_object()) {
+            out += "Not moved even with a link: " + text_of(waits, "text") + "; " +
+                   std::to_string((int_of(waits, "bytes") + 1023) / 1024) + " KiB wait since " +
+                   minute(member(waits, "since")) + ". " + text_of(waits, "next") + ".\n";
+        }
+    }
     return out;
 }
 

@@ -164,6 +164,16 @@ std::vector<Finding> examine_status(const Json& status, std::int64_t now_us) {
                            text_of(member(status, "unsent"), "since"),
                        "hasp status says what; it is sent by itself when the link is up"});
     }
+    for (const Json& budget : member(status, "budgets")) {
+        const Json& waits = member(budget, "waits");
+        if (waits.is_object()) {
+            out.push_back({"budget", Health::warning,
+                           text_of(waits, "text") + ": " +
+                               std::to_string((int_of(waits, "bytes") + 1023) / 1024) +
+                               " KiB wait since " + text_of(waits, "since"),
+                           text_of(waits, "next")});
+        }
+    }
     look_at_errors(out, status, now_us);
     return out;
 }

@@ -32,6 +32,10 @@ namespace {
 
 constexpr std::size_t pem_bytes_max = 1 << 20;
 constexpr std::int64_t traffic_ms = 5'000;
+// While something bulky moves on the link to the parent: so often, for so long after the keeper has
+// said so.
+constexpr std::int64_t traffic_often_ms = 100;
+constexpr int traffic_often_times = 30;
 constexpr std::int64_t drain_poll_ms = 100;
 constexpr std::int64_t drain_ms_max = 10'000;
 constexpr std::size_t failed_bytes_max = 2'000;
@@ -448,6 +452,11 @@ class FrontProcess final : private net::Handler {
             if (const Status sent = engine_->control_send(id, frame.body); !sent.ok()) {
                 engine_->control_close(id);
             }
+        } else if (type == "traffic.often") {
+            if (traffic_often_left_ == 0) {
+                traffic_timer_->arm(traffic_often_ms);
+            }
+            traffic_often_left_ = traffic_often_times;
         } else if (type == "link.cut") {
             std::string neighbour = text_of(head, "neighbour");
             if (neighbour.empty()) {
@@ -636,6 +645,7 @@ class FrontProcess final : private net::Handler {
         traffic_timer_ = std::make_unique<net::Timer>(
             reactor_->timers(), net::timer_call<&FrontProcess::tell_traffic>, this);
         traffic_timer_->arm(traffic_ms);
+        traffic_since_us_ = clock_.boot_us();
         if (upstream_tls_ != nullptr) {
             everywhere([tls = upstream_tls_](passon::Engine& one) { one.set_upstream_tls(tls); });
         }
@@ -657,13 +667,15 @@ class FrontProcess final : private net::Handler {
     }
 
     void tell_traffic() {
-        traffic_timer_->arm(traffic_ms);
+        traffic_often_left_ = std::max(0, traffic_often_left_ - 1);
+        traffic_timer_->arm(traffic_often_left_ > 0 ? traffic_often_ms : traffic_ms);
         const passon::EngineCounters& now = engine_->counters();
         const std::uint64_t sum =
             now.parent.in + now.parent.out + now.children.in + now.children.out;
         if (sum != traffic_told_) {
             traffic_told_ = sum;
             port_->send({{"t", "traffic"},
+                         {"since_us", traffic_since_us_},
                          {"parent", {{"in", now.parent.in}, {"out", now.parent.out}}},
                          {"children", {{"in", now.children.in}, {"out", now.children.out}}}});
         }
@@ -734,6 +746,8 @@ class FrontProcess final : private net::Handler {
     std::unique_ptr<net::Timer> drain_timer_;
     std::unique_ptr<net::Timer> traffic_timer_;
     std::uint64_t traffic_told_ = 0;
+    std::int64_t traffic_since_us_ = 0; // when this front began to count, boot clock
+    int traffic_often_left_ = 0;
     std::int64_t drain_until_ms_ = 0;
     std::int64_t gone_ms_ = 0; // since when no connection is left
     std::shared_ptr<const Neighbours> known_ = std::make_shared<const Neighbours>();

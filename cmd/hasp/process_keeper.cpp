@@ -62,6 +62,7 @@ class KeeperProcess final : public maint::KeeperPorts {
             turn();
         }
         take_usage();
+        keeper_->finish();
         ::unlink((options_.state + "/admin.sock").c_str());
         return 0;
     }

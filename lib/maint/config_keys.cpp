@@ -10,6 +10,8 @@ namespace hasp::maint {
 namespace {
 
 constexpr std::int64_t day_s = 86'400;
+constexpr std::int64_t rate_kib_s_max = 1'048'576; // 1 GiB a second
+constexpr std::int64_t budget_mib_max = 1'048'576; // 1 TiB a month
 
 std::string check_listen(std::string_view text) {
     return valid_listen_address(text) ? ""
@@ -361,6 +363,28 @@ std::vector<ConfigKey> make_keys() {
                "How often a link is tested. While nothing else goes over it, every eighth time "
                "only: an idle "
                "tier is to cost little. It is given up when two tests in a row had no answer."),
+        toggle(
+            "link", "yield", Takes::keeper, HASP_AT(link.yield),
+            "Whether releases and people's files make way for users' requests on the link to the "
+            "parent. False: they take what it gives."),
+        number("link", "files_kib_s", Takes::keeper, HASP_AT(link.files_kib_s), "KiB a second", 0,
+               rate_kib_s_max,
+               "How fast people's files move over the link to the parent at most, both ways "
+               "together. 0: as fast as the link lets them."),
+        number("link", "releases_kib_s", Takes::keeper, HASP_AT(link.releases_kib_s),
+               "KiB a second", 0, rate_kib_s_max,
+               "How fast releases come over that link at most. 0: as fast as it lets them."),
+        number("link", "budget_files_mib", Takes::keeper, HASP_AT(link.budget_files_mib), "MiB", 0,
+               budget_mib_max,
+               "How much people's files may move over the link to the parent in a calendar month "
+               "(UTC), both ways together. What is more waits for the next month, or for a larger "
+               "value and `hasp reload`. 0: any."),
+        number("link", "budget_releases_mib", Takes::keeper, HASP_AT(link.budget_releases_mib),
+               "MiB", 0, budget_mib_max, "The same for releases."),
+        number("link", "budget_users_mib", Takes::keeper, HASP_AT(link.budget_users_mib), "MiB", 0,
+               budget_mib_max,
+               "How much users' requests are expected to move in a month. They are never held: "
+               "`hasp status` and the log tell of 80 % and of all of it. 0: nothing is told."),
 
         number("session", "hours", Takes::keeper, HASP_AT(session.hours), "hours", 1, 720,
                "How long a log-in lasts without being used."),

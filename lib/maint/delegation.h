@@ -6,6 +6,7 @@
 
 #include "apps.h"
 #include "lent_login.h"
+#include "link_gate.h"
 #include "links.h"
 #include "maint/release_store.h"
 #include "maint/tier_identity.h"
@@ -27,6 +28,7 @@
 namespace hasp::maint {
 
 inline constexpr std::int64_t extend_days_max = 366;
+inline constexpr std::size_t release_bases_max = 4; // that a child names in its question
 inline constexpr std::size_t extensions_max = 1000; // of one child
 
 // A grant for people: one line of `hasp lease show`.
@@ -48,6 +50,7 @@ class Delegation {
     struct World {
         KeeperPorts& ports;
         Links& links;
+        LinkGate& gate;
         const Clock& clock;
         const TrustedClock& time;
         Random& random;
@@ -75,6 +78,8 @@ class Delegation {
     std::optional<LentLogin> lent_login(const std::string& user) const;
     // Why an app that this tier is to hold is not there yet; nothing when none is wanted.
     std::optional<std::string> waits_for(const std::string& app) const;
+    // Of the packs that wait for the link's budget.
+    std::uint64_t held_bytes() const;
     trust::Counter held_lease() const { return lease_ ? lease_->header.counter : trust::Counter{}; }
     trust::Counter reached() const { return reached_; }
 
@@ -175,7 +180,15 @@ class Delegation {
     void held_now(const AssignmentRow& wanted, const ReleaseRow& proof,
                   const std::string& statement);
     struct Download;
-    void fetch_pack(const std::shared_ptr<Download>& download);
+    using DownloadPtr = std::shared_ptr<Download>;
+    void begin_download(const AssignmentRow& wanted, ReleaseAnswer answer);
+    // One piece after another, several under way (link_pace.h).
+    void fetch_pack(const DownloadPtr& download);
+    void ask_piece(const DownloadPtr& download, const LinkPace::Piece& piece);
+    void take_piece(const DownloadPtr& download, std::size_t asked, const Result<Message>& answer);
+    // The link's budget is used up: it waits, the others go on.
+    void hold(const DownloadPtr& download, const Error& why);
+    bool is_held(const AssignmentRow& row) const;
     void import(const std::shared_ptr<Download>& download);
     Status reach(const AssignmentRow& row);
     Status put_in_place(const AssignmentRow& wanted);
@@ -214,6 +227,8 @@ class Delegation {
     trust::Counter reached_;
     bool working_ = false;                      // one step at a time: a download, then its import
     std::map<std::string, std::string> failed_; // APP/RELEASE → why, in this round
+    // APP/RELEASE → bytes still to come, of those that wait for the link's budget.
+    std::map<std::string, std::uint64_t> held_;
     std::int64_t retry_at_us_ = 0;
     std::function<void()> on_reached_;
     OnKeeps on_keeps_;

@@ -402,7 +402,8 @@ void Explain::offline_report(const trust::TierName& at, const Answer& answer) {
             // Dark: what it holds by the lease that it was given, and what it said last.
             Json out{{"link", {{"state", "down"}, {"since", rfc3339(child.seen_us)}}},
                      {"certificate", member(status, "browser_certificate")},
-                     {"unsent", member(status, "unsent")}};
+                     {"unsent", member(status, "unsent")},
+                     {"budgets", member(status, "budgets")}};
             Json holds = Json::array();
             for (const Json& app : member(status, "apps")) {
                 holds.push_back({{"app", text_of(app, "name")},
@@ -511,7 +512,8 @@ Json Explain::report_here() const {
             {"only_session", in_session},
             {"own_accounts", own.ok() ? own->size() : 0},
             {"certificate", world_.certificate()},
-            {"unsent", world_.unsent()}};
+            {"unsent", world_.unsent()},
+            {"budgets", world_.budgets()}};
 }
 
 } // namespace hasp::maint

@@ -35,6 +35,7 @@ class Explain {
         const Peers& peers;
         const ParentLink& parent;
         std::function<Json()> unsent;      // StatusSources::unsent
+        std::function<Json()> budgets;     // LinkGate::json
         std::function<Json()> certificate; // WebCertificates::show()
     };
     explicit Explain(World world);

@@ -141,6 +141,9 @@ Json Files::Wanted::json() const {
     Json list = Json::array();
     for (const auto& [id, result] : folders) {
         list.push_back(result.is_null() ? Json{{"user", id.user}, {"app", id.app}} : result);
+        if (const auto why = waits.find(id); result.is_null() && why != waits.end()) {
+            list.back()["waits"] = why->second;
+        }
     }
     return {{"done", done() == folders.size()}, {"folders_done", done()}, {"folders", list}};
 }

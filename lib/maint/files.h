@@ -9,6 +9,7 @@
 #include "apps.h"
 #include "delegation.h"
 #include "files_keeps.h"
+#include "link_gate.h"
 #include "links.h"
 #include "signon/account_store.h"
 #include "signon/session_store.h"
@@ -20,6 +21,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -39,6 +41,7 @@ class Files {
     struct World {
         KeeperPorts& ports;
         Links& links;
+        LinkGate& gate;
         const Clock& clock;
         Random& random;
         const Log& log;
@@ -128,11 +131,24 @@ class Files {
     void start_due();
     void start(const FolderId& id);
     using RoundPtr = std::shared_ptr<Round>;
+    // Leave to move a piece over the link to the parent; nothing where no such link is used.
+    using Turn = std::optional<LinkPace::Piece>;
+    static std::size_t bytes_of(const Turn& turn) {
+        return turn ? turn->bytes : file_chunk_bytes_max;
+    }
     void prepare(const RoundPtr& round);
     void look_only(const RoundPtr& round, const Error& why);
+    // files_link.cpp: what of it crosses a link.
     void push(const RoundPtr& round);
+    void push_piece(const RoundPtr& round, const Turn& turn);
     void pushed(const RoundPtr& round, Result<Message> answer, std::size_t asked_bytes);
     void fetch(const RoundPtr& round);
+    void fetch_piece(const RoundPtr& round, const Turn& turn);
+    // Calls `go` when the link lets a piece through; ends the round when its budget is used up.
+    void wait_turn(const RoundPtr& round, LinkWay way, std::uint64_t most_bytes,
+                   std::function<void(const Turn&)> go);
+    void over_budget(const RoundPtr& round, const Error& why);
+    void go_on_with_held();
     void take(const RoundPtr& round, std::string bytes);
     void judge(const RoundPtr& round);
     void stop_app(const RoundPtr& round);
@@ -149,6 +165,7 @@ class Files {
     Strand client_work_;
     std::map<FolderId, std::unique_ptr<Folder>> folders_;
     std::set<std::pair<std::int64_t, FolderId>> due_; // boot clock
+    std::set<FolderId> held_;                         // by the budget of the link to the parent
     std::size_t running_ = 0;
     std::vector<RoundPtr> stopping_; // rounds that wait for an app to end
     std::map<FolderId, std::set<std::string>> holders_;
@@ -166,7 +183,8 @@ class Files {
     // took too long, waits for the same work.
     std::map<std::string, std::vector<Links::Answer>> asking_;
     struct Wanted {
-        std::map<FolderId, Json> folders; // null: not done yet
+        std::map<FolderId, Json> folders;      // null: not done yet
+        std::map<FolderId, std::string> waits; // why not, of those
         bool wait = false;
         struct Looking {
             std::size_t seen = 0;

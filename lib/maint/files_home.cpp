@@ -19,6 +19,12 @@ std::uint64_t count_of(const Json& json, const char* key) {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(json, key)));
 }
 
+// How much of an answer goes into one message.
+std::size_t piece_wanted(const Json& head) {
+    constexpr auto most = static_cast<std::int64_t>(file_chunk_bytes_max);
+    return static_cast<std::size_t>(std::clamp<std::int64_t>(int_of(head, "bytes", most), 1, most));
+}
+
 } // namespace
 
 Result<Files::Way> Files::way_to(const std::string& user) {
@@ -200,7 +206,8 @@ void Files::serve_push(const FolderId& folder, const Message& message,
     home_work_.run(
         [this, served, folder, batch, total, tier, offset = count_of(message.head, "offset"),
          since = revision_of(member(message.head, "since")), whole = true_of(message.head, "whole"),
-         only = true_of(message.head, verdicts_only), body = message.body] {
+         only = true_of(message.head, verdicts_only), most = piece_wanted(message.head),
+         body = message.body] {
             sync::Home& home = *engine_->home;
             if (total > 0) {
                 served->have = home.receive(folder, batch, offset, total, body);
@@ -211,7 +218,7 @@ void Files::serve_push(const FolderId& folder, const Message& message,
             served->exchanged = home.exchange(
                 {folder, total > 0 ? batch : "", since, folder.user + "@" + tier, whole, only});
             if (served->exchanged->ok()) {
-                auto first = home.read((*served->exchanged)->file, 0, file_chunk_bytes_max);
+                auto first = home.read((*served->exchanged)->file, 0, most);
                 if (first.ok()) {
                     served->first = *std::move(first);
                 }
@@ -272,8 +279,8 @@ void Files::serve_fetch(const FolderId& folder, const Message& message,
     open->second.until_us = world_.clock.boot_us() + answer_kept_us;
     auto bytes = std::make_shared<Result<std::string>>(std::string());
     home_work_.run(
-        [this, bytes, name, offset, total = open->second.bytes] {
-            *bytes = engine_->home->read(name, offset, file_chunk_bytes_max);
+        [this, bytes, name, offset, total = open->second.bytes, most = piece_wanted(message.head)] {
+            *bytes = engine_->home->read(name, offset, most);
             if (bytes->ok() && offset + (*bytes)->size() >= total) {
                 engine_->home->forget(name);
             }

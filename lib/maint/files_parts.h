@@ -54,6 +54,8 @@ struct Files::Round {
     std::uint64_t wire_up = 0;
     std::uint64_t wire_down = 0;
     bool over_a_link = false;
+    bool over_parent = false; // that link is the one to the parent
+    bool held = false;        // by that link's budget
     bool again = false;
 };
 

@@ -102,6 +102,7 @@ void Files::start(const FolderId& id) {
         return;
     }
     round->over_a_link = !way->here;
+    round->over_parent = !way->here && way->neighbour == to_parent;
     if (!way->here && !world_.links.connected(way->neighbour)) {
         look_only(round, fail(Code::unreachable,
                               "the home of " + id.user +
@@ -109,6 +110,10 @@ void Files::start(const FolderId& id) {
                                   "to '" +
                                   way->name + "'",
                               "work goes on; what changes is sent when the link is back"));
+        return;
+    }
+    if (const auto over = world_.gate.over(Purpose::files); over && round->over_parent) {
+        over_budget(round, *over);
         return;
     }
     prepare(round);
@@ -138,125 +143,6 @@ void Files::prepare(const RoundPtr& round) {
                          round->tries = 0;
                          push(round);
                      });
-}
-
-void Files::push(const RoundPtr& round) {
-    auto bytes = std::make_shared<Result<std::string>>(std::string());
-    const auto send = [this, round, bytes] {
-        if (!bytes->ok()) {
-            finish(round, bytes->error());
-            return;
-        }
-        Message message{{{"t", "files.push"},
-                         {"user", round->id.user},
-                         {"app", round->id.app},
-                         {"tier", world_.me.name.leaf()},
-                         {"batch", round->out.batch},
-                         {"offset", round->offset},
-                         {"total", round->out.bytes},
-                         {"since", revision_json(round->out.since)},
-                         {"whole", round->out.whole}},
-                        **bytes};
-        const std::size_t asked = dump(message.head).size() + message.body.size();
-        pass_on("-", round->id, std::move(message), [this, round, asked](Result<Message> answer) {
-            pushed(round, std::move(answer), asked);
-        });
-    };
-    if (round->out.batch.empty()) {
-        send();
-        return;
-    }
-    client_work_.run(
-        [this, round, bytes] {
-            *bytes = engine_->client->read(round->id, round->offset, file_chunk_bytes_max);
-        },
-        send);
-}
-
-void Files::pushed(const RoundPtr& round, Result<Message> answer, std::size_t asked_bytes) {
-    if (round->over_a_link) {
-        round->wire_up += asked_bytes + ipc::frame_prefix_bytes;
-        if (answer.ok()) {
-            round->wire_down +=
-                dump(answer->head).size() + answer->body.size() + ipc::frame_prefix_bytes;
-        }
-    }
-    if (!answer.ok()) {
-        if (answer.error().code == Code::timed_out && ++round->tries < tries_max) {
-            push(round); // the home is still at it: the same again changes nothing
-            return;
-        }
-        finish(round, answer.error());
-        return;
-    }
-    const Json& made = member(answer->head, "answer");
-    if (!made.is_object()) {
-        const auto have =
-            static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(answer->head, "have")));
-        if (have > round->out.bytes || (have <= round->offset && ++round->tries >= tries_max)) {
-            finish(round, fail(Code::failed, "the home takes no more of the batch"));
-            return;
-        }
-        round->offset = have;
-        push(round);
-        return;
-    }
-    round->answer = text_of(made, "name");
-    round->answer_bytes =
-        static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(made, "bytes")));
-    round->answer_offset = 0;
-    round->tries = 0;
-    take(round, std::move(answer->body));
-}
-
-void Files::take(const RoundPtr& round, std::string bytes) {
-    const std::uint64_t size = bytes.size();
-    if (size == 0 || round->answer_bytes > sync::batch_bytes_max ||
-        size > round->answer_bytes - round->answer_offset) {
-        finish(round, fail(Code::refused, "the home's answer is not as long as it says"));
-        return;
-    }
-    auto taken = std::make_shared<Status>();
-    client_work_.run(
-        [this, round, taken, bytes = std::move(bytes)] {
-            *taken = engine_->client->take(round->id, round->answer_offset, bytes);
-        },
-        [this, round, taken, size] {
-            if (!taken->ok()) {
-                finish(round, taken->error());
-                return;
-            }
-            round->answer_offset += size;
-            if (round->answer_offset < round->answer_bytes) {
-                fetch(round);
-            } else {
-                judge(round);
-            }
-        });
-}
-
-void Files::fetch(const RoundPtr& round) {
-    Message message{{{"t", "files.fetch"},
-                     {"user", round->id.user},
-                     {"app", round->id.app},
-                     {"answer", round->answer},
-                     {"offset", round->answer_offset}},
-                    {}};
-    const std::size_t asked = dump(message.head).size();
-    pass_on("-", round->id, std::move(message), [this, round, asked](Result<Message> answer) {
-        if (round->over_a_link) {
-            round->wire_up += asked + ipc::frame_prefix_bytes;
-            round->wire_down += answer.ok() ? answer->body.size() + 2 * ipc::frame_prefix_bytes : 0;
-        }
-        if (answer.ok()) {
-            round->tries = 0;
-            take(round, std::move(answer->body));
-        } else if (answer.error().code == Code::timed_out && ++round->tries < tries_max) {
-            fetch(round);
-        } else {
-            finish(round, answer.error());
-        }
-    });
 }
 
 void Files::judge(const RoundPtr& round) {
@@ -347,7 +233,8 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
     // What is unsent now, and what is held, for those who ask.
     auto statuses = std::make_shared<Result<sync::FolderStatus>>(sync::FolderStatus{});
     const bool unreachable =
-        error && (error->code == Code::unreachable || error->code == Code::timed_out);
+        round->held ||
+        (error && (error->code == Code::unreachable || error->code == Code::timed_out));
     client_work_.run(
         [this, round, statuses, error] {
             if (Status noted = engine_->client->note_error(round->id, error ? error->message : "");
@@ -408,6 +295,8 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
                 }
                 if (wanted.wait && may_pass) {
                     again = true;
+                    wanted.waits[round->id] =
+                        error ? error->message + "; " + error->hint : std::string();
                     continue;
                 }
                 one->second = at.last;
@@ -504,6 +393,7 @@ void Files::tick() {
         return;
     }
     wait_for_apps();
+    go_on_with_held();
     const std::int64_t now = world_.clock.boot_us();
     for (auto& [number, wanted] : wanted_) {
         wanted.tell(now);

@@ -13,6 +13,7 @@
 #include "explain.h"
 #include "files.h"
 #include "ledger.h"
+#include "link_gate.h"
 #include "links.h"
 #include "pages.h"
 #include "parent_addresses.h"
@@ -73,6 +74,7 @@ struct Keeper::Impl {
     Traffic traffic;
     Rollouts rollouts;
     Links links;
+    LinkGate gate;
     People people;
     std::unique_ptr<Apps> apps;
     std::unique_ptr<Delegation> delegation;
@@ -117,6 +119,7 @@ struct Keeper::Impl {
           traffic(clock.wall_us()), rollouts(store, me.name.text()),
           links(ports, time, log, me.name, options.version, options.config.link.heartbeat_s,
                 options.whole_levels),
+          gate({ports, time, log, options.config, store, traffic, me.has_parent()}),
           people({store, *accounts, *sessions, *tokens},
                  {ports, links, time, random, log, options.config}, secret, me.has_parent()),
           peers({ports, clock, time, log, me, store, options.config,
@@ -142,9 +145,9 @@ struct Keeper::Impl {
                 report_stale = true;
                 children_stale = true;
             });
-        delegation = std::make_unique<Delegation>(
-            Delegation::World{ports, links, clock, time, random, log, options.config, me, store,
-                              *accounts, *apps, releases, publishing, rollouts, options.state});
+        delegation = std::make_unique<Delegation>(Delegation::World{
+            ports, links, gate, clock, time, random, log, options.config, me, store, *accounts,
+            *apps, releases, publishing, rollouts, options.state});
         renewal = std::make_unique<Renewal>(Renewal::World{
             links, clock, random, log, me, enrolment, options.state + "/keys",
             [this] { return delegation->now().now_us; }, [this] { send_credentials(); }});
@@ -153,7 +156,7 @@ struct Keeper::Impl {
             options.state + "/keys", [this] { return delegation->now().now_us; },
             [this] { return lent_us(); }, [this] { report_stale = true; }});
         files = std::make_unique<Files>(Files::World{
-            ports, links, clock, random, log, me, store, *db, *accounts, *sessions, *apps,
+            ports, links, gate, clock, random, log, me, store, *db, *accounts, *sessions, *apps,
             *delegation, *copies, options.files.disk, options.state, options.daemon});
         apps->before_start(
             [this](const std::string& app, const std::string& user, std::function<void()> go) {
@@ -178,7 +181,8 @@ struct Keeper::Impl {
                          [this](const auto&... push) { admin->run_push(push...); }});
         explain = std::make_unique<Explain>(Explain::World{
             clock, time, me, store, *accounts, *sessions, links, *apps, *delegation, peers, parent,
-            [this] { return to_json(unsent()); }, [this] { return web_certificates->show(); }});
+            [this] { return to_json(unsent()); }, [this] { return budgets(); },
+            [this] { return web_certificates->show(); }});
         admin = std::make_unique<Admin>(
             Admin::World{ports,
                          clock,
@@ -269,11 +273,16 @@ struct Keeper::Impl {
         return out;
     }
 
+    Json budgets() const { return gate.json(delegation->held_bytes(), files->unsent().bytes); }
+
     Json status() {
         Json out =
             status_json({clock, time, options.config, options.version, me, store, links, *apps,
                          *delegation, rollouts, parent, pids, traffic, unsent(), options.daemon});
         out["usage"] = ledger_json(ledger.status());
+        if (Json said = budgets(); !said.empty()) {
+            out["budgets"] = std::move(said);
+        }
         out["peers"] = peers.json();
         if (me.has_parent()) {
             out["link"]["addresses"] = parent_addresses.json();
@@ -551,6 +560,9 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
         std::make_unique<Impl>(std::move(options), ports, clock, random, log, *std::move(me),
                                *std::move(db), *std::move(ledger_db), *std::move(usage),
                                *std::move(store), from_base64url(*secret).value_or(*secret));
+    if (Status loaded = impl->gate.load(); !loaded.ok()) {
+        return loaded.error();
+    }
     if (Status loaded = impl->delegation->load(); !loaded.ok()) {
         return loaded.error();
     }
@@ -590,7 +602,6 @@ const TierIdentity& Keeper::identity() const {
 void Keeper::front_connected() {
     impl_->front_there = true;
     impl_->apps->front_connected();
-    impl_->traffic.front_started();
     impl_->send_credentials();
     impl_->web_certificates->front_connected();
     impl_->apps->touch();
@@ -651,6 +662,7 @@ void Keeper::on_front(const ipc::Frame& frame) {
         impl_->apps->upstream_said(head);
     } else if (type == "traffic") {
         impl_->traffic.requests(head);
+        impl_->gate.front_said();
     } else if (type == "parent") {
         impl_->parent = {true_of(head, "up"), text_of(head, "address"), int_of(head, "since_us"),
                          text_of(head, "why")};
@@ -703,6 +715,7 @@ void Keeper::set_pids(const std::map<std::string, std::int64_t>& pids) {
 
 void Keeper::tick() {
     impl_->links.tick();
+    impl_->gate.tick(!impl_->me.has_parent() || impl_->time.now().anchored);
     impl_->apps->tick();
     impl_->delegation->tick();
     impl_->renewal->tick();
@@ -724,6 +737,10 @@ void Keeper::tick() {
     if (now - impl_->looked_us >= report_look_us) {
         impl_->report_stale = true;
     }
+}
+
+void Keeper::finish() {
+    impl_->gate.keep();
 }
 
 void Keeper::flush() {

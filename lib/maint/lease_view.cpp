@@ -103,6 +103,10 @@ std::optional<std::string> Delegation::waits_for(const std::string& app) const {
         if (row.app != app || !row.wanted || row.target != world_.me.name.text()) {
             continue;
         }
+        if (is_held(row)) {
+            const auto over = world_.gate.over(Purpose::packs);
+            return over ? over->message : "its release is about to come";
+        }
         const auto failed = failed_.find(row.app + "/" + row.release_id);
         return failed == failed_.end()
                    ? "release " + row.release_id.substr(0, 12) + " is on its way"

@@ -71,7 +71,8 @@ void PackShelf::build(const Release& release, std::vector<std::string> have, Don
 }
 
 Result<std::string> PackShelf::read(const std::string& key, const std::string& app,
-                                    const std::string& release_id, std::int64_t offset) {
+                                    const std::string& release_id, std::int64_t offset,
+                                    std::int64_t bytes) {
     const auto at = entries_.find(key);
     if (at == entries_.end() || !at->second.made || at->second.app != app ||
         at->second.release_id != release_id) {
@@ -79,7 +80,9 @@ Result<std::string> PackShelf::read(const std::string& key, const std::string& a
     }
     at->second.used_us = clock_.boot_us();
     const Fd fd(::open(path(key).c_str(), O_RDONLY | O_CLOEXEC));
-    std::string chunk(pack_chunk_bytes, '\0');
+    std::string chunk(static_cast<std::size_t>(std::clamp<std::int64_t>(
+                          bytes, 1, static_cast<std::int64_t>(pack_chunk_bytes))),
+                      '\0');
     const ssize_t n = fd ? ::pread(fd.get(), chunk.data(), chunk.size(), offset) : -1;
     if (n < 0) {
         return fail(Code::try_later, "the pack cannot be read: ask for the release again");

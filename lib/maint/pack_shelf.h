@@ -34,10 +34,11 @@ class PackShelf {
     using Done = std::function<void(Result<Pack>)>;
     void build(const Release& release, std::vector<std::string> have, Done done);
 
-    // Up to pack_chunk_bytes from `offset`; empty at the end. Code::try_later when it is not on the
-    // shelf, or is of another release.
+    // Up to `bytes` from `offset`, and pack_chunk_bytes at most; empty at the end. Code::try_later
+    // when it is not on the shelf, or is of another release.
     Result<std::string> read(const std::string& key, const std::string& app,
-                             const std::string& release_id, std::int64_t offset);
+                             const std::string& release_id, std::int64_t offset,
+                             std::int64_t bytes = static_cast<std::int64_t>(pack_chunk_bytes));
     // Throws away what nobody has used for long.
     void tick();
 

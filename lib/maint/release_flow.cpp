@@ -9,20 +9,9 @@
 namespace hasp::maint {
 
 namespace {
-constexpr std::int64_t retry_us = 10'000'000;
-constexpr std::size_t release_bases_max = 4;
+constexpr std::int64_t retry_release_us = 10'000'000;
 constexpr std::int64_t sign_all_every_us = 3600LL * 1'000'000;
 } // namespace
-
-// A release on its way here.
-struct Delegation::Download {
-    AssignmentRow wanted;
-    Release release;
-    ReleaseRow proof;      // whose signature it carries
-    std::string statement; // of the app's publishers
-    std::string pack;      // its name at the parent
-    PackSpool spool;
-};
 
 std::optional<AssignmentRow> Delegation::assigned(const std::string& child, const std::string& app,
                                                   const std::string& release_id) {
@@ -87,7 +76,8 @@ void Delegation::on_release_get(const std::string& child, const Message& message
                      said.pack_name = pack->key;
                      said.pack_bytes = pack->info.size;
                      said.pack_sha256 = pack->info.sha256;
-                     if (pack->info.size <= pack_inline_bytes_max) {
+                     if (pack->info.size <= pack_inline_bytes_max &&
+                         !true_of(message.head, "named")) {
                          // What fails here is asked for piece by piece.
                          said.pack = packs_.read(pack->key, app, id, 0).value_or("");
                      }
@@ -156,7 +146,8 @@ void Delegation::on_pack_get(const std::string& child, const Message& message,
         return;
     }
     auto chunk =
-        packs_.read(text_of(message.head, "pack"), app, id, int_of(message.head, "offset"));
+        packs_.read(text_of(message.head, "pack"), app, id, int_of(message.head, "offset"),
+                    int_of(message.head, "bytes", static_cast<std::int64_t>(pack_chunk_bytes)));
     answer(chunk.ok() ? Result<Message>(Message{Json::object(), *std::move(chunk)})
                       : Result<Message>(chunk.error()));
 }
@@ -168,7 +159,7 @@ void Delegation::work() {
         return;
     }
     for (const AssignmentRow& row : desired_) {
-        if (failed_.contains(row.app + "/" + row.release_id)) {
+        if (failed_.contains(row.app + "/" + row.release_id) || is_held(row)) {
             continue;
         }
         if (row.wanted &&
@@ -221,8 +212,12 @@ void Delegation::round_done() {
                 world_.store.add_error({world_.clock.wall_us(), "desired.delayed", why});
         }
         failed_.clear();
-        retry_at_us_ = world_.clock.boot_us() + retry_us;
+        retry_at_us_ = world_.clock.boot_us() + retry_release_us;
         return;
+    }
+    if (std::any_of(desired_.begin(), desired_.end(),
+                    [this](const AssignmentRow& row) { return is_held(row); })) {
+        return; // tick() sees when they may go on
     }
     if (reached_ != desired_counter_) {
         reached_ = desired_counter_;
@@ -263,147 +258,6 @@ Status Delegation::put_in_place(const AssignmentRow& row) {
         {row.app, row.release_id, row.origin, *manifest, row.data_home, world_.clock.wall_us()});
 }
 
-// The release's text with its signature; then, unless its content is here already, its pack.
-void Delegation::fetch_release(const AssignmentRow& wanted) {
-    const AppRow* here = world_.apps.row(wanted.app);
-    if (here != nullptr && wanted.target == world_.me.name.text() &&
-        here->origin != wanted.origin) {
-        failed_with(wanted, "'" + wanted.app + "' is here by order of " + here->origin + ", and " +
-                                wanted.origin + " cannot put another in its place");
-        return;
-    }
-    std::vector<std::string> have;
-    std::vector<std::string> bases;
-    if (auto held = world_.releases.list(wanted.app); held.ok()) {
-        for (const HeldRelease& release : *held) {
-            have.push_back(release.commit);
-            bases.insert(bases.begin(), release.id); // the newest first
-        }
-        bases.resize(std::min(bases.size(), release_bases_max));
-    }
-    if (!world_.releases.holds(wanted.app, wanted.release_id)) {
-        said(wanted, RolloutState::fetching);
-    }
-    Json question{{"t", "release.get"}, {"app", wanted.app}, {"release", wanted.release_id}};
-    if (world_.links.has_feature(to_parent, "patch")) {
-        question["bases"] = bases;
-    } else {
-        question["have"] = have;
-    }
-    if (world_.releases.holds(wanted.app, wanted.release_id)) {
-        question["held"] = true;
-    }
-    world_.links.ask(to_parent, question, {}, [this, wanted](Result<Message> answer) {
-        if (!answer.ok()) {
-            failed_with(wanted, answer.error().message);
-            return;
-        }
-        auto got = decode_release_answer(
-            *answer, [&](const std::string& id) { return base_text_of(wanted.app, id); });
-        if (!got.ok()) {
-            failed_with(wanted, got.error().message);
-            return;
-        }
-        auto release = decode_release(got->text);
-        if (!release.ok() || release->app != wanted.app ||
-            release_id(*release) != wanted.release_id) {
-            failed_with(wanted, "the parent sent another release than it had assigned");
-            return;
-        }
-        auto proof = world_.publishing.prove(wanted, *release, got->signature, got->statement);
-        if (!proof.ok()) {
-            failed_with(wanted, proof.error().message);
-            return;
-        }
-        if (world_.releases.holds(wanted.app, wanted.release_id)) {
-            held_now(wanted, *proof, got->statement);
-            return;
-        }
-        if (Status made = make_folders(world_.state + "/spool"); !made.ok()) {
-            failed_with(wanted, made.error().message);
-            return;
-        }
-        PackSpool spool(world_.state + "/spool/" + wanted.app + "-" + wanted.release_id + ".pack",
-                        got->pack_bytes, got->pack_sha256);
-        Status opened = got->pack.empty() ? Status() : spool.remove();
-        opened = opened.ok() ? spool.open() : opened;
-        if (opened.ok() && !got->pack.empty()) {
-            opened = spool.append(0, got->pack);
-        }
-        if (!opened.ok()) {
-            failed_with(wanted, opened.error().message);
-            return;
-        }
-        fetch_pack(
-            std::make_shared<Download>(Download{wanted, *std::move(release), *std::move(proof),
-                                                got->statement, got->pack_name, std::move(spool)}));
-    });
-}
-
-void Delegation::held_now(const AssignmentRow& wanted, const ReleaseRow& proof,
-                          const std::string& statement) {
-    if (const Status put = world_.publishing.took(wanted, proof, statement); !put.ok()) {
-        failed_with(wanted, put.error().message);
-        return;
-    }
-    working_ = false;
-    work();
-}
-
-void Delegation::fetch_pack(const std::shared_ptr<Download>& download) {
-    if (download->spool.complete()) {
-        import(download);
-        return;
-    }
-    const Json question{{"t", "pack.get"},
-                        {"app", download->wanted.app},
-                        {"release", download->wanted.release_id},
-                        {"pack", download->pack},
-                        {"offset", download->spool.have_bytes()}};
-    world_.links.ask(to_parent, question, {}, [this, download](Result<Message> answer) {
-        if (!answer.ok() || answer->body.empty()) {
-            failed_with(download->wanted,
-                        answer.ok() ? "the pack ended early" : answer.error().message);
-            return;
-        }
-        PackSpool& spool = download->spool;
-        if (Status appended = spool.append(spool.have_bytes(), answer->body); !appended.ok()) {
-            failed_with(download->wanted, appended.error().message);
-            return;
-        }
-        fetch_pack(download);
-    });
-}
-
-void Delegation::import(const std::shared_ptr<Download>& download) {
-    const AssignmentRow& wanted = download->wanted;
-    if (!world_.apps.begin_import(wanted.app)) {
-        failed_with(wanted, "another release of '" + wanted.app + "' is being taken in");
-        return;
-    }
-    auto result = std::make_shared<Status>();
-    world_.ports.background(
-        [releases = &world_.releases, download, result] {
-            *result = download->spool.finish();
-            if (result->ok()) {
-                auto imported = releases->import_pack(download->spool.path(), download->release);
-                *result = imported.ok() ? download->spool.remove() : Status{imported.error()};
-            }
-        },
-        [this, download, result] {
-            const AssignmentRow& done = download->wanted;
-            world_.apps.end_import(done.app);
-            if (!result->ok()) {
-                failed_with(done, "the release of '" + done.app +
-                                      "' was refused: " + result->error().message);
-                return;
-            }
-            world_.log.info("release.held", "a release has arrived",
-                            {{"app", done.app}, {"release", done.release_id}});
-            held_now(done, download->proof, download->statement);
-        });
-}
-
 void Delegation::failed_with(const AssignmentRow& wanted, const std::string& problem) {
     working_ = false;
     failed_[wanted.app + "/" + wanted.release_id] = problem;
@@ -430,6 +284,10 @@ void Delegation::said(const AssignmentRow& wanted, RolloutState state, const std
 
 void Delegation::tick() {
     packs_.tick();
+    if (!held_.empty() && !world_.gate.over(Purpose::packs)) {
+        held_.clear();
+        work();
+    }
     const std::int64_t boot_us = world_.clock.boot_us();
     if (retry_at_us_ != 0 && boot_us >= retry_at_us_) {
         retry_at_us_ = 0;

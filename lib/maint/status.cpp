@@ -169,7 +169,7 @@ Json to_json(const Unsent& unsent) {
 std::string what_matters(Json report) {
     const std::function<void(Json&)> leave_out = [&](Json& value) {
         if (value.is_object()) {
-            for (const char* name : {"as_of", "last_seen", "rtt_ms", "wan"}) {
+            for (const char* name : {"as_of", "last_seen", "rtt_ms", "wan", "month_bytes"}) {
                 value.erase(name);
             }
         }

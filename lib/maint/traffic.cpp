@@ -6,6 +6,11 @@
 
 namespace hasp::maint {
 
+namespace {
+constexpr std::size_t month_bytes = 7; // "2026-11"
+constexpr std::array<const char*, 2> side_names{"parent", "children"};
+} // namespace
+
 Purpose purpose_of(std::string_view type) {
     if (type == "release.get" || type == "pack.get" || type.starts_with("push.")) {
         return Purpose::packs;
@@ -16,51 +21,164 @@ Purpose purpose_of(std::string_view type) {
     return type == "usage" || type.starts_with("ledger.") ? Purpose::ledger : Purpose::control;
 }
 
-void Traffic::frame(bool upward, std::string_view type, std::uint64_t in, std::uint64_t out) {
-    Bytes& bytes = bytes_[upward ? 0 : 1][static_cast<std::size_t>(purpose_of(type))];
-    bytes.in += in;
-    bytes.out += out;
+std::string month_of(std::int64_t wall_us) {
+    return rfc3339(wall_us).substr(0, month_bytes);
 }
 
-void Traffic::requests(const Json& head) {
-    const auto count = [](const Json& side, const char* key) {
-        return static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(side, key)));
-    };
-    for (std::size_t side = 0; side < bytes_.size(); ++side) {
-        const Json& said = member(head, side == 0 ? "parent" : "children");
-        bytes_[side][0] = {earlier_fronts_[side].in + count(said, "in"),
-                           earlier_fronts_[side].out + count(said, "out")};
+std::string day_after_month(std::string_view month) {
+    if (month.size() != month_bytes || month[4] != '-') {
+        return "";
+    }
+    const auto year = parse_u64(month.substr(0, 4));
+    const auto number = parse_u64(month.substr(5));
+    if (!year || !number || *number < 1 || *number > 12) {
+        return "";
+    }
+    const std::string next = std::to_string(*number % 12 + 1);
+    return std::to_string(*year + *number / 12) + (next.size() == 1 ? "-0" : "-") + next + "-01";
+}
+
+void Traffic::restore(const Json& kept) {
+    month_ = month_in(member(kept, "month"));
+    last_ = month_in(member(kept, "last_month"));
+    const Json& front = member(kept, "front");
+    front_.since_us = int_of(front, "since_us");
+    for (std::size_t side = 0; side < side_names.size(); ++side) {
+        front_.said[side] = bytes_of(member(front, side_names[side]));
+    }
+    for (std::size_t i = 0; i < purpose_names.size(); ++i) {
+        waits_since_us_[i] = int_of(member(kept, "waits_since_us"), purpose_names[i]);
     }
 }
 
-void Traffic::front_started() {
-    for (std::size_t side = 0; side < bytes_.size(); ++side) {
-        earlier_fronts_[side] = bytes_[side][0];
+Json Traffic::kept() const {
+    Json waits = Json::object();
+    for (std::size_t i = 0; i < purpose_names.size(); ++i) {
+        if (waits_since_us_[i] != 0) {
+            waits[purpose_names[i]] = waits_since_us_[i];
+        }
+    }
+    return {{"month", json_of(month_, true)},
+            {"last_month", json_of(last_, true)},
+            {"front",
+             {{"since_us", front_.since_us},
+              {side_names[0], json_of(front_.said[0])},
+              {side_names[1], json_of(front_.said[1])}}},
+            {"waits_since_us", waits}};
+}
+
+bool Traffic::in_month(std::int64_t trusted_us) {
+    std::string name = month_of(trusted_us);
+    if (name <= month_.name) {
+        return false;
+    }
+    const bool another = !month_.name.empty();
+    if (another) {
+        last_ = std::move(month_);
+        month_ = {};
+        waits_since_us_ = {};
+    }
+    month_.name = std::move(name);
+    return another;
+}
+
+void Traffic::add(std::size_t side, Purpose purpose, const Bytes& bytes) {
+    for (Sides* sides : {&since_start_, &month_.bytes}) {
+        Bytes& sum = (*sides)[side][static_cast<std::size_t>(purpose)];
+        sum.in += bytes.in;
+        sum.out += bytes.out;
+    }
+}
+
+void Traffic::frame(bool upward, std::string_view type, std::uint64_t in, std::uint64_t out) {
+    add(upward ? 0 : 1, purpose_of(type), {in, out});
+}
+
+void Traffic::requests(const Json& head) {
+    const std::int64_t since_us = int_of(head, "since_us");
+    if (since_us != front_.since_us) {
+        front_ = {since_us, {}};
+    }
+    for (std::size_t side = 0; side < side_names.size(); ++side) {
+        const Bytes now = bytes_of(member(head, side_names[side]));
+        Bytes& said = front_.said[side];
+        // Only what is more: a front whose counters fell would be another, and says so.
+        add(side, Purpose::requests,
+            {now.in - std::min(now.in, said.in), now.out - std::min(now.out, said.out)});
+        said = now;
     }
 }
 
 std::uint64_t Traffic::useful_to_parent() const {
     std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < bytes_[0].size(); ++i) {
+    for (std::size_t i = 0; i < purpose_names.size(); ++i) {
         if (i != static_cast<std::size_t>(Purpose::control)) {
-            sum += bytes_[0][i].in + bytes_[0][i].out;
+            sum += both(since_start_[0][i]);
         }
     }
     return sum;
 }
 
+std::uint64_t Traffic::month_to_parent(Purpose purpose) const {
+    return both(month_.bytes[0][static_cast<std::size_t>(purpose)]);
+}
+
+std::int64_t Traffic::waits_since_us(Purpose purpose) const {
+    return waits_since_us_[static_cast<std::size_t>(purpose)];
+}
+
+void Traffic::set_waits_since(Purpose purpose, std::int64_t wall_us) {
+    waits_since_us_[static_cast<std::size_t>(purpose)] = wall_us;
+}
+
+Json Traffic::json_of(const Bytes& bytes) {
+    return {{"in", bytes.in}, {"out", bytes.out}};
+}
+
 Json Traffic::json_of(const ByPurpose& bytes) {
     Json out = Json::object();
     for (std::size_t i = 0; i < bytes.size(); ++i) {
-        out[purpose_names[i]] = {{"in", bytes[i].in}, {"out", bytes[i].out}};
+        out[purpose_names[i]] = json_of(bytes[i]);
+    }
+    return out;
+}
+
+Json Traffic::json_of(const Month& month, bool has_parent) {
+    if (month.name.empty()) {
+        return nullptr;
+    }
+    return {{"month", month.name},
+            {side_names[0], has_parent ? json_of(month.bytes[0]) : Json()},
+            {side_names[1], json_of(month.bytes[1])}};
+}
+
+Traffic::Bytes Traffic::bytes_of(const Json& json) {
+    const auto count = [&](const char* key) {
+        return static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(json, key)));
+    };
+    return {count("in"), count("out")};
+}
+
+Traffic::Month Traffic::month_in(const Json& json) {
+    Month out;
+    if (!day_after_month(text_of(json, "month")).empty()) {
+        out.name = text_of(json, "month");
+        for (std::size_t side = 0; side < side_names.size(); ++side) {
+            for (std::size_t i = 0; i < purpose_names.size(); ++i) {
+                out.bytes[side][i] =
+                    bytes_of(member(member(json, side_names[side]), purpose_names[i]));
+            }
+        }
     }
     return out;
 }
 
 Json Traffic::json(bool has_parent) const {
     return {{"since", rfc3339(since_us_)},
-            {"parent", has_parent ? json_of(bytes_[0]) : Json()},
-            {"children", json_of(bytes_[1])}};
+            {side_names[0], has_parent ? json_of(since_start_[0]) : Json()},
+            {side_names[1], json_of(since_start_[1])},
+            {"month", json_of(month_, has_parent)},
+            {"last_month", json_of(last_, has_parent)}};
 }
 
 } // namespace hasp::maint

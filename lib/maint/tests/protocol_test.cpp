@@ -157,6 +157,18 @@ class Talk {
         tree.pass_s(5);
         EXPECT_TRUE(center.admin("app.rollback", {{"app", "leaflets"}}).ok());
         tree.pass_s(5);
+        set_budget(1);
+        tree.add_app(center, "atlas", {"tokyo"}, Json::object(), 2 << 20);
+        tree.pass_s(5);
+        tree.add_app(center, "cards", {"tokyo"});
+        tree.pass_s(5);
+        set_budget(0);
+    }
+    void set_budget(std::int64_t mib) {
+        tokyo.config.link.budget_releases_mib = mib;
+        tree.restart(tokyo);
+        EXPECT_TRUE(tree.linked(tokyo) || tree.link(tokyo));
+        tree.pass_s(5);
     }
 
     // A browser that reaches the center opens an app there.

@@ -92,6 +92,13 @@ struct Config {
         std::int64_t reconnect_s_max = 60;
         std::int64_t max_unverified_per_address = 256;
         std::int64_t heartbeat_s = 15;
+        bool yield = true; // bulk makes way for users' requests
+        // On the link to the parent, both ways. 0: none.
+        std::int64_t files_kib_s = 0;
+        std::int64_t releases_kib_s = 0;
+        std::int64_t budget_files_mib = 0; // a calendar month, as the next
+        std::int64_t budget_releases_mib = 0;
+        std::int64_t budget_users_mib = 0; // told, never held
     } link;
     struct Session {
         std::int64_t hours = 12;

@@ -8,7 +8,7 @@
 //                link.open {link, neighbour} · link.data {link}+bytes · link.close {link, why}
 //                retired {ask} · assertion {peer, app, user} · peer {name, up, since_us, why}
 //   to front     who, page, start, assertion (answers) · snapshot +fd · credentials {…} · drop
-//   {users | sids | all} · link.data · link.cut · retire {ask, path, cut_tunnels}
+//   {users | sids | all} · link.data · link.cut · retire {ask, path, cut_tunnels} · traffic.often
 // with spawner: start {…}+manifest · stop {instance, reason} → event {…} · refused {instance,
 // error} · isolation {text} with commands: {cmd, args} → {result} or {error}
 #pragma once
@@ -82,6 +82,8 @@ class Keeper {
     void tick();
     // After each batch of the calls above: sends what they made necessary.
     void flush();
+    // Before it is closed in order: writes what is else written seldom.
+    void finish();
 
   private:
     struct Impl;

@@ -1,0 +1,193 @@
+// Files: what of a round crosses a link, piece by piece, as the gate of the link to the parent lets
+// it.
+#include "files_parts.h"
+
+#include <algorithm>
+
+namespace hasp::maint {
+
+void Files::wait_turn(const RoundPtr& round, LinkWay way, std::uint64_t most_bytes,
+                      std::function<void(const Turn&)> go) {
+    if (!round->over_parent) {
+        go(std::nullopt);
+        return;
+    }
+    const auto most = static_cast<std::size_t>(
+        std::min<std::uint64_t>(std::max<std::uint64_t>(most_bytes, 1), file_chunk_bytes_max));
+    world_.gate.wait_turn(Purpose::files, way, most,
+                          [this, round, go = std::move(go)](Result<LinkPace::Piece> piece) {
+                              if (piece.ok()) {
+                                  go(*piece);
+                              } else {
+                                  over_budget(round, piece.error());
+                              }
+                          });
+}
+
+// What changed here is looked at all the same: its operator sees how much waits.
+void Files::over_budget(const RoundPtr& round, const Error& why) {
+    round->held = true;
+    held_.insert(round->id);
+    look_only(round, why);
+}
+
+void Files::go_on_with_held() {
+    if (held_.empty() || world_.gate.over(Purpose::files)) {
+        return;
+    }
+    for (const FolderId& id : held_) {
+        schedule(id, 0);
+    }
+    held_.clear();
+}
+
+void Files::push(const RoundPtr& round) {
+    if (round->out.batch.empty()) {
+        push_piece(round, std::nullopt); // a question, and nothing to move
+        return;
+    }
+    wait_turn(round, LinkWay::up, round->out.bytes - round->offset,
+              [this, round](const Turn& turn) { push_piece(round, turn); });
+}
+
+void Files::push_piece(const RoundPtr& round, const Turn& turn) {
+    auto bytes = std::make_shared<Result<std::string>>(std::string());
+    const auto send = [this, round, bytes, turn] {
+        if (!bytes->ok()) {
+            if (turn) {
+                world_.gate.done(*turn, false);
+            }
+            finish(round, bytes->error());
+            return;
+        }
+        Message message{{{"t", "files.push"},
+                         {"user", round->id.user},
+                         {"app", round->id.app},
+                         {"tier", world_.me.name.leaf()},
+                         {"batch", round->out.batch},
+                         {"offset", round->offset},
+                         {"total", round->out.bytes},
+                         {"since", revision_json(round->out.since)},
+                         {"whole", round->out.whole}},
+                        **bytes};
+        message.head["bytes"] = round->over_parent
+                                    ? world_.gate.piece_bytes(Purpose::files, LinkWay::down)
+                                    : file_chunk_bytes_max;
+        const std::size_t asked = dump(message.head).size() + message.body.size();
+        // With the last piece the home has its work to do.
+        const bool tells = round->offset + message.body.size() < round->out.bytes;
+        pass_on("-", round->id, std::move(message),
+                [this, round, asked, turn, tells](Result<Message> answer) {
+                    if (turn) {
+                        world_.gate.done(*turn, tells && answer.ok());
+                    }
+                    pushed(round, std::move(answer), asked);
+                });
+    };
+    if (round->out.batch.empty()) {
+        send();
+        return;
+    }
+    client_work_.run(
+        [this, round, bytes, most = bytes_of(turn)] {
+            *bytes = engine_->client->read(round->id, round->offset, most);
+        },
+        send);
+}
+
+void Files::pushed(const RoundPtr& round, Result<Message> answer, std::size_t asked_bytes) {
+    if (round->over_a_link) {
+        round->wire_up += asked_bytes + ipc::frame_prefix_bytes;
+        if (answer.ok()) {
+            round->wire_down +=
+                dump(answer->head).size() + answer->body.size() + ipc::frame_prefix_bytes;
+        }
+    }
+    if (!answer.ok()) {
+        if (answer.error().code == Code::timed_out && ++round->tries < tries_max) {
+            push(round); // the home is still at it: the same again changes nothing
+            return;
+        }
+        finish(round, answer.error());
+        return;
+    }
+    const Json& made = member(answer->head, "answer");
+    if (!made.is_object()) {
+        const auto have =
+            static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(answer->head, "have")));
+        if (have > round->out.bytes || (have <= round->offset && ++round->tries >= tries_max)) {
+            finish(round, fail(Code::failed, "the home takes no more of the batch"));
+            return;
+        }
+        round->offset = have;
+        push(round);
+        return;
+    }
+    round->answer = text_of(made, "name");
+    round->answer_bytes =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(made, "bytes")));
+    round->answer_offset = 0;
+    round->tries = 0;
+    take(round, std::move(answer->body));
+}
+
+void Files::take(const RoundPtr& round, std::string bytes) {
+    const std::uint64_t size = bytes.size();
+    if (size == 0 || round->answer_bytes > sync::batch_bytes_max ||
+        size > round->answer_bytes - round->answer_offset) {
+        finish(round, fail(Code::refused, "the home's answer is not as long as it says"));
+        return;
+    }
+    auto taken = std::make_shared<Status>();
+    client_work_.run(
+        [this, round, taken, bytes = std::move(bytes)] {
+            *taken = engine_->client->take(round->id, round->answer_offset, bytes);
+        },
+        [this, round, taken, size] {
+            if (!taken->ok()) {
+                finish(round, taken->error());
+                return;
+            }
+            round->answer_offset += size;
+            if (round->answer_offset < round->answer_bytes) {
+                fetch(round);
+            } else {
+                judge(round);
+            }
+        });
+}
+
+void Files::fetch(const RoundPtr& round) {
+    wait_turn(round, LinkWay::down, round->answer_bytes - round->answer_offset,
+              [this, round](const Turn& turn) { fetch_piece(round, turn); });
+}
+
+void Files::fetch_piece(const RoundPtr& round, const Turn& turn) {
+    Message message{{{"t", "files.fetch"},
+                     {"user", round->id.user},
+                     {"app", round->id.app},
+                     {"answer", round->answer},
+                     {"offset", round->answer_offset},
+                     {"bytes", bytes_of(turn)}},
+                    {}};
+    const std::size_t asked = dump(message.head).size();
+    pass_on("-", round->id, std::move(message), [this, round, asked, turn](Result<Message> answer) {
+        if (turn) {
+            world_.gate.done(*turn, answer.ok());
+        }
+        if (round->over_a_link) {
+            round->wire_up += asked + ipc::frame_prefix_bytes;
+            round->wire_down += answer.ok() ? answer->body.size() + 2 * ipc::frame_prefix_bytes : 0;
+        }
+        if (answer.ok()) {
+            round->tries = 0;
+            take(round, std::move(answer->body));
+        } else if (answer.error().code == Code::timed_out && ++round->tries < tries_max) {
+            fetch(round);
+        } else {
+            finish(round, answer.error());
+        }
+    });
+}
+
+} // namespace hasp::maint

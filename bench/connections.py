@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 from compare import BROWSER_HEADERS, LOAD_CORE, SERVER_CORE
+from many_apps import measure_many_apps
 from measure import Figure, finish
 from peers import load
 from servers import Servers
@@ -186,8 +187,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/run connections")
     parser.add_argument("--json", default="", metavar="FILE")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", choices=("", "idle", "reuse"))
+    parser.add_argument("--only", default="", choices=("", "idle", "reuse", "apps"))
     chosen = parser.parse_args()
+    many = [] if chosen.only not in ("", "apps") else [measure_many_apps()]
+    if chosen.only == "apps":
+        return finish(many, chosen.json)
     need = IDLE + 500
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < need:
@@ -210,7 +214,7 @@ def main() -> int:
             if chosen.only != "idle":
                 port = free_port()
                 figures += measure_reuse(folder, servers.looped_hasp(LOOPS, port), port, chosen.rounds)
-            return finish(figures, chosen.json)
+            return finish(figures + many, chosen.json)
         finally:
             servers.close()
 

@@ -579,6 +579,9 @@ class FrontProcess final : private net::Handler {
             link.client = *client_context;
             link.parent_addresses = texts_of(head, "addresses");
             link.parent_tier = known_->me.parent().leaf();
+            if (link.parent_addresses.empty() && link.parent_tier == link_.parent_tier) {
+                link.parent_addresses = link_.parent_addresses;
+            }
         }
         link_ = std::move(link);
         tell_link();
@@ -588,7 +591,8 @@ class FrontProcess final : private net::Handler {
 
     void take_parent_addresses(const Json& head) {
         std::vector<std::string> now = texts_of(head, "addresses");
-        if (link_.client != nullptr && now != link_.parent_addresses) {
+        // None: a keeper that was started again is still looking names up.
+        if (link_.client != nullptr && !now.empty() && now != link_.parent_addresses) {
             link_.parent_addresses = std::move(now);
             tell_link();
         }

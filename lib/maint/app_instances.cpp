@@ -9,6 +9,7 @@ namespace hasp::maint {
 namespace {
 // Smaller changes of trusted time than this are the link's jitter.
 constexpr std::int64_t offset_step_us = 200'000;
+constexpr std::int64_t unasked_us = 3'600'000'000; // a name is forgotten after that
 
 } // namespace
 
@@ -346,6 +347,9 @@ void Apps::tick() {
                   [] {});
         }
     }
+    std::erase_if(resolved_, [now](const auto& one) {
+        return !one.second.asking && now - one.second.asked_us > unasked_us;
+    });
     for (const auto& [key, entry] : resolved_) {
         if (entry.of_an_app && !entry.asking && now - entry.at_us > 60'000'000) {
             touch();

@@ -151,6 +151,7 @@ std::vector<std::string> Apps::resolve(const std::string& host, std::uint16_t po
     const std::string key = host + ":" + std::to_string(port);
     Resolved& known = resolved_[key];
     const std::int64_t now = world_.clock.boot_us();
+    known.asked_us = now;
     const std::int64_t pause_us = known.addresses.empty() ? resolve_soon_us : resolve_again_us;
     if (!known.asking && (known.at_us == 0 || now - known.at_us > pause_us)) {
         known.asking = true;

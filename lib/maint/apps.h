@@ -328,6 +328,7 @@ class Apps {
     struct Resolved {
         std::vector<std::string> addresses;
         std::int64_t at_us = 0;
+        std::int64_t asked_us = 0; // last, by whoever has a use for it
         bool asking = false;
         bool of_an_app = false; // so that the snapshot has it
     };

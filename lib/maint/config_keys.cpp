@@ -213,11 +213,14 @@ std::vector<ConfigKey> make_keys() {
             "each request; several are for a machine with that many cores where one is busy. "
             "What comes over links from tiers below or beside is the first thread's alone."),
         number("web", "max_connections", Takes::front, HASP_AT(web.max_connections), "connections",
-               16, 1'000'000, "How many connections of users are open at most."),
+               16, 1'000'000,
+               "How many connections are open at most. Users get no more than seven eighths of "
+               "them: the rest is for links."),
         number("web", "max_connections_per_address", Takes::front,
                HASP_AT(web.max_connections_per_address), "connections", 1, 1'000'000,
-               "How many of them one address may hold; a /64 of IPv6 may hold half of them all. "
-               "Addresses of this machine are not counted."),
+               "How many of them one address may hold; a /64 of IPv6 four times as many, and at "
+               "most half of them all. Raise it where many users come from behind one address "
+               "(NAT). Addresses of this machine are not counted."),
         number("web", "http2_streams", Takes::front, HASP_AT(web.http2_streams), "requests", 0,
                1'000,
                "How many requests of one HTTP/2 connection are under way at most. 0: browsers are "
@@ -358,7 +361,10 @@ std::vector<ConfigKey> make_keys() {
                HASP_AT(link.max_unverified_per_address), "connections", 1, 100'000,
                "How many connections to listen one address may hold that have not shown a "
                "certificate of a tier: during their handshake, or of boxes that want to join. At "
-               "most a quarter of max_connections. Of IPv6, a /64 counts as one address."),
+               "most a quarter of max_connections, and all of them half of it. Of IPv6, a /64 "
+               "counts as one address. Beyond that the one that came first is closed for the one "
+               "that comes, so that silent ones keep no tier out: where many tiers come from "
+               "behind one address (NAT) and all connect at once, more is better."),
         number("link", "heartbeat_s", Takes::keeper, HASP_AT(link.heartbeat_s), "seconds", 1, 300,
                "How often a link is tested. While nothing else goes over it, every eighth time "
                "only: an idle "

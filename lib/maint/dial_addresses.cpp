@@ -12,6 +12,9 @@ std::vector<std::string> numeric_addresses(const std::vector<std::string>& addre
     for (const std::string& address : addresses) {
         const std::size_t colon = address.rfind(':');
         const auto port = parse_u64(std::string_view(address).substr(colon + 1));
+        if (colon == std::string::npos || !port) {
+            continue;
+        }
         std::string host = address.substr(0, colon);
         if (host.starts_with('[')) {
             host = host.substr(1, host.size() - 2);

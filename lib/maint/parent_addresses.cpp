@@ -21,6 +21,21 @@ std::string listed(const std::vector<std::string>& list) {
     }
     return out;
 }
+// What was kept may be damaged.
+std::vector<std::string> valid_ones(const Json& fact, const char* name) {
+    std::vector<std::string> out = texts_of(fact, name);
+    std::erase_if(out, [](const std::string& one) { return !trust::valid_address(one); });
+    out.resize(std::min(out.size(), trust::invitation_addresses_max));
+    return out;
+}
+
+void add(std::vector<std::string>& list, const std::vector<std::string>& more, std::size_t most) {
+    for (const std::string& one : more) {
+        if (list.size() < most && !among(list, one)) {
+            list.push_back(one);
+        }
+    }
+}
 } // namespace
 
 bool AddressBook::take(std::vector<std::string> now) {
@@ -83,7 +98,10 @@ Status ParentAddresses::load() {
     const Json fact = parse_object(*text);
     // What was learnt after another invitation than the one that counts is of another time.
     if (texts_of(fact, "invitation") == world_.me.parent_addresses) {
-        book_ = {texts_of(fact, "told"), texts_of(fact, "before")};
+        book_ = {valid_ones(fact, "told"), valid_ones(fact, "before")};
+        if (const std::string last = text_of(fact, "reached"); trust::valid_address(last)) {
+            answered_ = last;
+        }
     }
     return {};
 }
@@ -116,26 +134,31 @@ void ParentAddresses::take(const Json& head) {
 
 void ParentAddresses::reached(const std::string& address) {
     reached_ = address;
-    if (prove()) {
+    const bool moved =
+        !address.empty() && world_.config.link.parent.empty() && answered_ != address;
+    if (moved) {
+        answered_ = address;
+    }
+    if (prove() || moved) {
         keep();
         tick();
     }
 }
 
 bool ParentAddresses::prove() {
-    const std::string gone = listed(book_.before);
     if (reached_.empty() || !among(numeric_addresses(book_.told, world_.resolve), reached_) ||
         !book_.proved()) {
         return false;
     }
-    world_.log.info("parent.addresses",
-                    "the parent answers at " + reached_ + ", as it told; forgotten: " + gone);
+    world_.log.info("parent.addresses", "the parent answers at " + reached_ + ", as it told");
     return true;
 }
 
 void ParentAddresses::keep() {
-    const Json fact{
-        {"invitation", world_.me.parent_addresses}, {"told", book_.told}, {"before", book_.before}};
+    const Json fact{{"invitation", world_.me.parent_addresses},
+                    {"told", book_.told},
+                    {"before", book_.before},
+                    {"reached", answered_}};
     if (const Status kept = world_.store.set_fact(addresses_fact, dump(fact)); !kept.ok()) {
         world_.log.error("parent.addresses", kept.error().message);
     }
@@ -158,11 +181,28 @@ void ParentAddresses::tick() {
 }
 
 std::vector<std::string> ParentAddresses::in_order() const {
-    return world_.config.link.parent.empty() ? book_.in_order() : world_.config.link.parent;
+    if (!world_.config.link.parent.empty()) {
+        return world_.config.link.parent;
+    }
+    std::vector<std::string> out = book_.in_order();
+    add(out, world_.me.parent_addresses, SIZE_MAX);
+    return out;
 }
 
 std::vector<std::string> ParentAddresses::numeric() const {
-    return numeric_addresses(in_order(), world_.resolve);
+    if (!world_.config.link.parent.empty()) {
+        return numeric_addresses(world_.config.link.parent, world_.resolve);
+    }
+    // Names with many addresses leave room for those that come last.
+    std::vector<std::string> last;
+    add(last, numeric_addresses(world_.me.parent_addresses, world_.resolve), dialled_max / 4);
+    if (!answered_.empty()) {
+        add(last, {answered_}, SIZE_MAX);
+    }
+    std::vector<std::string> out;
+    add(out, numeric_addresses(book_.in_order(), world_.resolve), dialled_max - last.size());
+    add(out, last, dialled_max);
+    return out;
 }
 
 Json ParentAddresses::json() const {
@@ -173,6 +213,10 @@ Json ParentAddresses::json() const {
                            : among(world_.me.parent_addresses, one) ? "invitation"
                                                                     : "before";
         out.push_back({{"address", one}, {"from", from}});
+    }
+    if (world_.config.link.parent.empty() && !answered_.empty() &&
+        !among(numeric_addresses(in_order(), world_.resolve), answered_)) {
+        out.push_back({{"address", answered_}, {"from", "before"}});
     }
     return out;
 }

@@ -3,8 +3,12 @@
 // A tier knows its parent's addresses from its invitation. At each connect the parent says those
 // that it has now ([link] addresses at the parent): they are tried first from then on, in its
 // order. What was known before stays behind them until the parent has answered at one of the new
-// ones, so that a mistake in its config strands nobody; then it is dropped. [link] parent in this
-// tier's own config is an operator's word and stands in the place of all. One thread.
+// ones, so that a mistake in its config strands nobody; then it is dropped. What never goes, and is
+// tried last: the invitation's addresses, since a box may be where none of the parent's words lead
+// (outside its LAN, behind a VPN), and the one where the parent answered last, numeric, since names
+// may not be found after a start. TLS says who the parent is, so these cost a late try and no more.
+// [link] parent in this tier's own config is an operator's word and stands in the place of all. One
+// thread.
 #pragma once
 
 #include "base/log.h"
@@ -72,6 +76,7 @@ class ParentAddresses {
     World world_;
     AddressBook book_;
     std::string reached_;              // last, in this run
+    std::string answered_;             // last, kept: numeric; empty: nowhere yet
     std::vector<std::string> dialled_; // numeric, as front last got them
 };
 

@@ -1,5 +1,5 @@
 // Connections of users by address. A LAN may share one network of IPv6, and a stranger has one to
-// himself: it gets more than an address does, and not all there is. One thread, or a lock around
+// himself, or thousands: it gets a little more than an address does. One thread, or a lock around
 // it.
 #pragma once
 

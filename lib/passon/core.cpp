@@ -194,7 +194,7 @@ void Core::remove_server_conn(ServerConn& conn) {
         uncount(conn.address());
     }
     if (conn.unverified) {
-        uncount_unverified(conn.address());
+        strangers.leave(conn.address(), conn.stranger_place);
     }
     bury(std::move(*conn.place));
     conns.erase(conn.place);
@@ -232,14 +232,16 @@ bool Core::count(const net::Address& peer) {
     const bool limited = !peer.is_loopback() && !peer.is_unix();
     const AddressLimits most =
         limited ? AddressLimits{settings.connections_an_address_max,
-                                std::max<std::size_t>(1, settings.connections_max / 2)}
+                                std::max<std::size_t>(
+                                    1, std::min(4 * settings.connections_an_address_max,
+                                                settings.connections_max / 2))}
                 : AddressLimits{SIZE_MAX, SIZE_MAX};
     if (loops != nullptr) {
-        const bool entered = loops->enter(peer.host(), most, settings.connections_max);
+        const bool entered = loops->enter(peer.host(), most, users_max());
         told_connections_ += entered ? 1 : 0;
         return entered;
     }
-    return all_connections() < settings.connections_max && addresses.enter(peer.host(), most);
+    return all_connections() < users_max() && addresses.enter(peer.host(), most);
 }
 
 void Core::uncount(const std::string& address) {
@@ -250,31 +252,25 @@ void Core::uncount(const std::string& address) {
     }
 }
 
-bool Core::count_unverified(const net::Address& peer) {
-    if (all_connections() >= settings.connections_max ||
-        unverified >= std::max<std::size_t>(1, settings.connections_max / 2)) {
-        return false;
+bool Core::make_room_for_stranger(const net::Address& peer) {
+    const auto busy = [](const ServerConn& one) { return one.in_request(); };
+    const std::size_t half = std::max<std::size_t>(1, settings.connections_max / 2);
+    const std::size_t most = std::max<std::size_t>(
+        1, std::min(settings.unverified_an_address_max, settings.connections_max / 4));
+    const std::string host = peer.host();
+    if (!peer.is_loopback() && !peer.is_unix() && strangers.of(host) >= most) {
+        ++counters.refused_connections;
+        strangers.first_of(host, busy)->close();
     }
-    const std::size_t most = std::min(settings.unverified_an_address_max,
-                                      std::max<std::size_t>(1, settings.connections_max / 4));
-    std::size_t& count = unverified_by_address[net::site_of(peer.host())];
-    if (!peer.is_loopback() && !peer.is_unix() && count >= most) {
-        return false;
+    if (strangers.count() >= half || all_connections() >= settings.connections_max) {
+        ServerConn* one = strangers.first_of_most(busy);
+        if (one == nullptr) {
+            return false;
+        }
+        ++counters.refused_connections;
+        one->close();
     }
-    ++count;
-    ++unverified;
     return true;
-}
-
-void Core::uncount_unverified(const std::string& address) {
-    const auto at = unverified_by_address.find(net::site_of(address));
-    if (at == unverified_by_address.end()) {
-        return;
-    }
-    --unverified;
-    if (--at->second == 0) {
-        unverified_by_address.erase(at);
-    }
 }
 
 ControlStream* Core::control(ControlId id) {
@@ -368,7 +364,7 @@ void Core::begin_user(Fd socket, const net::Address& peer,
         admit(ListenerKind::users, tls, std::move(socket), peer);
         return;
     }
-    if (draining || all_connections() >= settings.connections_max) {
+    if (draining || all_connections() >= users_max()) {
         ++counters.refused_connections;
         return;
     }
@@ -388,7 +384,7 @@ void Core::admit(ListenerKind kind, const std::shared_ptr<const net::TlsContext>
     const bool full = all_connections() >= settings.connections_max;
     // Who waited at a gate when all were told to leave was here before: it has its one answer.
     if ((draining && !leaving) || (users        ? !count(peer)
-                                   : neighbours ? !count_unverified(peer)
+                                   : neighbours ? !make_room_for_stranger(peer)
                                                 : full)) {
         ++counters.refused_connections;
         return;
@@ -400,7 +396,10 @@ void Core::admit(ListenerKind kind, const std::shared_ptr<const net::TlsContext>
         std::make_unique<ServerConn>(*this, neighbours ? From::child : From::user, tls != nullptr);
     ServerConn& one = *conn;
     one.counted = users;
-    one.unverified = neighbours;
+    if (neighbours) {
+        one.unverified = true;
+        one.stranger_place = strangers.enter(peer.host(), one);
+    }
     one.metrics = kind == ListenerKind::metrics;
     add_server_conn(std::move(conn));
     if (leaving) {

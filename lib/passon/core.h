@@ -9,6 +9,7 @@
 #include "net/listener.h"
 #include "passon/engine.h"
 #include "peer_words.h"
+#include "strangers.h"
 #include "upstream_group.h"
 
 #include <array>
@@ -87,9 +88,9 @@ class Core {
     // counted.
     bool count(const net::Address& peer);
     void uncount(const std::string& address);
-    // The same of a connection of a neighbour who has not shown its name yet.
-    bool count_unverified(const net::Address& peer);
-    void uncount_unverified(const std::string& address);
+    // For one more at the listener for neighbours, where nobody has shown its name at first: where
+    // a limit is reached, another stranger is closed. False: there is none.
+    bool make_room_for_stranger(const net::Address& peer);
     // The requests of this peer say whose they are.
     bool believes(const net::Address& peer) const;
     // An accepted connection, of `peer` or of the client that a proxy named.
@@ -133,8 +134,7 @@ class Core {
     std::list<std::unique_ptr<Http2Conn>> http2_conns;
     std::list<std::unique_ptr<ProxyGate>> gates;
     AddressCounts addresses; // where there are no other loops
-    std::unordered_map<std::string, std::size_t> unverified_by_address;
-    std::size_t unverified = 0;
+    Strangers strangers;
     bool draining = false;              // nothing new is begun; also when leaving
     bool leaving = false;               // Engine::leave(): what is here already gets its answers
     const std::int64_t children_due_ms; // until then, children that are not here are on their way
@@ -163,6 +163,10 @@ class Core {
   private:
     std::size_t own_connections() const { return conns.size() + http2_conns.size() + gates.size(); }
     std::size_t all_connections() const; // of all loops
+    // Users leave a share of all to links: no flood of theirs keeps a tier out.
+    std::size_t users_max() const {
+        return settings.connections_max - settings.connections_max / 8;
+    }
     void connections_changed();
     void report();
     void empty_graveyard();

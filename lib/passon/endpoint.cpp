@@ -32,6 +32,12 @@ Status UpstreamConn::connect(const net::Address& address,
     return begun;
 }
 
+bool UpstreamConn::is_to_neighbour() const {
+    const EndpointKind kind = endpoint.kind();
+    return kind == EndpointKind::parent || kind == EndpointKind::child ||
+           kind == EndpointKind::peer;
+}
+
 void UpstreamConn::settled() {
     if (connecting_) {
         connecting_ = false;
@@ -207,6 +213,11 @@ void Endpoint::reach(std::vector<net::Address> now, std::shared_ptr<const net::T
 void Endpoint::prefer(const net::Address& address) {
     const auto at = std::find(addresses.begin(), addresses.end(), address);
     preferred = at == addresses.end() ? 0 : static_cast<std::size_t>(at - addresses.begin());
+}
+
+void Endpoint::answers_at(const net::Address& address) {
+    answered_at = address;
+    prefer(address);
 }
 
 void Endpoint::renew() {

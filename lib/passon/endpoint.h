@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -51,6 +52,7 @@ class UpstreamConn final : public Mortal, public net::ConnOwner {
     const std::uint64_t generation; // of its endpoint, when it was made
     std::uint64_t era;              // of the endpoint at all loops, likewise
     std::int64_t idle_since_ms = 0;
+    bool is_to_neighbour() const;
     // It is open, failed or given up: another may be dialled in its place.
     void settled();
 
@@ -136,7 +138,8 @@ class Endpoint {
     void reach(std::vector<net::Address> now, std::shared_ptr<const net::TlsContext> by,
                std::string name);
     // It has answered there.
-    void prefer(const net::Address& address);
+    void answers_at(const net::Address& address);
+    std::optional<net::Address> answered_at; // last
     // Of an address of an upstream app (upstream_group.h): the peer that it belongs to, null when
     // the app has gone; whether it speaks TLS; Host, and what is put before the path.
     Peer* peer = nullptr;
@@ -179,6 +182,7 @@ class Endpoint {
 
   private:
     void give_turns();
+    void prefer(const net::Address& address);
     void idle_changed() {
         if (shelf_ != nullptr) {
             tell_idle();

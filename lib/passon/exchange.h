@@ -143,6 +143,7 @@ class Exchange {
     Handle handle();
     void end(bool keep);
     void due(Due what);
+    bool is_for_neighbour() const; // who asks is another tier
     void on_time();
     void on_whole_time();
     std::int64_t left_ms() const;

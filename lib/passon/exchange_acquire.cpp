@@ -202,9 +202,7 @@ void Exchange::on_up_open() {
             at.peer->connected();
         }
     } else {
-        if (!at.addresses.empty()) {
-            at.preferred = (at.preferred + tries_ - 1) % at.addresses.size();
-        }
+        at.answers_at(up_->wire.conn->peer()); // the list may be another one by now
         if (at.kind() != EndpointKind::peer) {
             at.mark_up();
         }

@@ -63,10 +63,20 @@ std::uint64_t Exchange::progress() const {
                                    : request_.moved() + answer_.moved() + own_bytes_;
 }
 
+bool Exchange::is_for_neighbour() const {
+    return down_->from() != From::user && !down_->beside;
+}
+
 void Exchange::due(Due what) {
     const bool same = due_ == what;
     due_ = what;
     const Settings& s = core_.settings;
+    if (is_for_neighbour()) {
+        down_->wire.may_stand_still(what == Due::client_out, s.link_silence_ms);
+    }
+    if (up_ && up_->is_to_neighbour()) {
+        up_->wire.may_stand_still(what == Due::app_in, s.link_silence_ms);
+    }
     switch (what) {
     case Due::nothing:
         break; // on_time() finds nothing to do
@@ -159,8 +169,15 @@ void Exchange::on_time() {
         release_up(false);
         notice(Notice::too_slow);
         return;
-    case Due::client_in:
-    case Due::client_out: {
+    case Due::client_out:
+        // It reads as its own reader does, in lumps as large as the buffers between, and how fast
+        // that has to be is for the tier at the user to say.
+        if (is_for_neighbour() && !is_silent(down_->wire.conn->fd())) {
+            timer_.arm(core_.settings.body_idle_ms);
+            return;
+        }
+        [[fallthrough]];
+    case Due::client_in: {
         const std::uint64_t now = progress();
         const bool others = due_ == Due::client_out && down_->wire.conn->waits_for_others();
         if (others || now - window_from_ >= core_.settings.slow_bytes_min) {

@@ -14,6 +14,7 @@ namespace hasp::passon {
 namespace {
 constexpr std::int64_t first_backoff_ms = 250;
 constexpr std::int64_t calm_ms = 30'000;
+constexpr std::uint32_t trial_calms_max = 64; // half an hour
 } // namespace
 
 // One connection on its way to become a control stream or a reversed connection.
@@ -182,6 +183,9 @@ void LinkChild::start(bool control) {
     }
     on_retry();
     if (control_up_ && addresses_ != before) {
+        calms_ = 0;
+        next_trial_ = 1;
+        end_openings([](const Opening& one) { return one.trial(); }); // of another list
         try_first_ones();
     }
 }
@@ -189,7 +193,8 @@ void LinkChild::start(bool control) {
 // Where the link runs already, nobody waits for addresses that may be a mistake: the one that works
 // stays the preferred one until one that comes before it has answered.
 void LinkChild::try_first_ones() {
-    if (preferred_ == 0) {
+    if (preferred_ == 0 || std::any_of(openings_.begin(), openings_.end(),
+                                       [](const auto& one) { return one->trial(); })) {
         return;
     }
     openings_.push_back(std::make_unique<Opening>(*this, Opening::For::trial));
@@ -206,9 +211,20 @@ void LinkChild::prefer(const std::string& address) {
 
 void LinkChild::use_credentials() {
     Endpoint& pool = core_.endpoints.get(EndpointKind::parent, parent_key);
-    const std::string used = preferred_ < addresses_.size() ? addresses_[preferred_] : "";
+    const std::string used = !reached_.empty()  ? reached_
+                             : pool.answered_at ? pool.answered_at->to_string()
+                                                : std::string();
     addresses_ = core_.credentials.parent_addresses;
+    // Where it answers it stays in use until another does: a keeper that has just begun does not
+    // know yet what a name stands for, and a list may be a mistake.
+    if (!used.empty() && !pool.down &&
+        std::find(addresses_.begin(), addresses_.end(), used) == addresses_.end()) {
+        addresses_.push_back(used);
+    }
     prefer(used);
+    if (pool.addresses.empty() && !addresses_.empty() && !pool.knocked) {
+        pool.retry_at_ms = 0; // what nobody could try says nothing of these
+    }
     pool.reach(parsed_addresses(addresses_), core_.credentials.client,
                core_.credentials.parent_name);
     pool.turn_free();
@@ -216,27 +232,35 @@ void LinkChild::use_credentials() {
 
 void LinkChild::stop(const std::string& why) {
     leave();
-    end_openings(true);
+    end_openings([](const Opening&) { return true; });
+    addresses_.clear();
+    reached_.clear();
+    preferred_ = 0;
     if (Endpoint* pool = core_.endpoints.find(parent_key)) {
         pool->reach({}, nullptr, {});
+        pool->answered_at.reset();
+        if (core_.alive) {
+            pool->mark_down(why);
+            pool->turn_free(); // who waits there is told so
+        }
     }
-    (void)why;
 }
 
 void LinkChild::leave() {
     running_ = false;
     retry_.cancel();
     calm_.cancel();
-    end_openings(false);
+    end_openings([](const Opening& one) { return one.control(); });
+    opening_control_ = false;
     if (Endpoint* pool = core_.endpoints.find(parent_key)) {
         pool->knocked = false;
     }
 }
 
-void LinkChild::end_openings(bool all) {
+void LinkChild::end_openings(bool (*which)(const Opening&)) {
     std::vector<Opening*> ended;
     for (const auto& one : openings_) {
-        if (all || one->control()) {
+        if (which(*one)) {
             ended.push_back(one.get());
         }
     }
@@ -244,7 +268,6 @@ void LinkChild::end_openings(bool all) {
         one->close();
         forget(*one);
     }
-    opening_control_ = false;
 }
 
 void LinkChild::retry_later() {
@@ -310,14 +333,27 @@ void LinkChild::opened(Opening& opening, std::unique_ptr<net::Conn> conn, net::B
     const bool control = opening.control();
     const std::uint64_t number = opening.number();
     prefer(address);
+    if (reached_ != address && core_.loops != nullptr) {
+        core_.loops->post_others(core_.loop, [address](Core& core) {
+            const Result<net::Address> at = net::Address::parse(address);
+            Endpoint* pool = core.endpoints.find(parent_key);
+            if (at && pool != nullptr && core.link_child) {
+                pool->answers_at(*at);
+                core.link_child->use_credentials();
+            }
+        });
+    }
     reached_ = address;
+    if (addresses_ != core_.credentials.parent_addresses) {
+        use_credentials(); // the one that was kept beside them is needed no more, or still
+    }
     backoff_ms_ = 0;
     parent_ = peer;
     forget(opening);
     Endpoint& pool = core_.endpoints.get(EndpointKind::parent, parent_key);
     pool.mark_up();
     if (const Result<net::Address> at = net::Address::parse(reached_); at) {
-        pool.prefer(*at);
+        pool.answers_at(*at);
     }
     if (control) {
         address_ = conn->peer().to_string();
@@ -359,6 +395,8 @@ void LinkChild::failed(Opening& opening, const std::string& why) {
     if (control) {
         opening_control_ = false;
         report(false, why);
+    }
+    if (control || (addresses_.empty() && !control_up_)) {
         is_down(why);
     }
     retry_later();
@@ -457,6 +495,12 @@ void LinkChild::on_parked_closed(bool was_idle, std::uint64_t link) {
 void LinkChild::on_calm() {
     target_ = std::max(core_.settings.parked_min, target_ / 2);
     calm_.arm(calm_ms);
+    // Again and again, since a mistake may be mended, but seldom: an idle link is to cost little.
+    if (control_up_ && ++calms_ >= next_trial_) {
+        calms_ = 0;
+        next_trial_ = std::min(2 * next_trial_, trial_calms_max);
+        try_first_ones();
+    }
 }
 
 } // namespace hasp::passon

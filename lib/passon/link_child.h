@@ -56,7 +56,7 @@ class LinkChild {
                 std::string peer, const std::string& address);
     void failed(Opening& opening, const std::string& why);
     void forget(Opening& opening);
-    void end_openings(bool all); // else those of control streams
+    void end_openings(bool (*which)(const Opening&));
     void retry_later();
     void on_retry();
     void on_calm();
@@ -72,6 +72,8 @@ class LinkChild {
     std::string reached_;                // of the last connection
     std::vector<std::string> addresses_; // as credentials last had them
     std::int64_t backoff_ms_ = 0;
+    std::uint32_t calms_ = 0; // since the first ones were tried last
+    std::uint32_t next_trial_ = 1;
     std::size_t preferred_ = 0;
     std::uint64_t link_ = 0;
     std::size_t idle_ = 0; // of this link

@@ -40,6 +40,22 @@ inline void set_waiting_link_options(int fd, std::int64_t silence_ms, int every_
     }
 }
 
+// While a neighbour's own reader makes it wait, it takes nothing for as long as that needs, and it
+// is no silence: but TCP_USER_TIMEOUT also ends a connection whose window stays closed, though each
+// probe of it is answered.
+inline void set_window_may_close(int fd, bool may, std::int64_t silence_ms) {
+    const auto timeout = static_cast<unsigned>(may ? 0 : silence_ms);
+    ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
+}
+
+// The kernel has sent, or has probed a closed window, several times since it heard anything.
+inline bool is_silent(int fd) {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+           (info.tcpi_probes >= 3 || info.tcpi_retransmits >= 5);
+}
+
 // A parked connection is tested by its child, often enough for a router between to remember it
 // (RFC 5382, REQ-5: not less than two hours and four minutes; many keep them for five minutes).
 inline constexpr int parked_test_s = 280;

@@ -73,7 +73,7 @@ void ServerConn::on_open(net::Conn& conn) {
         }
         peer_ = std::move(*name);
         if (std::exchange(unverified, false)) {
-            core_.uncount_unverified(address_);
+            core_.strangers.leave(address_, stranger_place);
         }
         from_ = is_peer_name(peer_) ? From::peer : From::child;
         if (from_ == From::peer &&
@@ -137,7 +137,9 @@ void ServerConn::on_time() {
 // reset, so that it takes what it has for no whole answer.
 void ServerConn::see_rest() {
     const std::uint64_t now = wire.conn->delivered();
-    if (wire.conn->waits_for_others() || now - rest_from_ >= core_.settings.slow_bytes_min) {
+    const bool neighbour = from_ != From::user && !is_silent(wire.conn->fd());
+    if (neighbour || wire.conn->waits_for_others() ||
+        now - rest_from_ >= core_.settings.slow_bytes_min) {
         rest_from_ = now;
         timer_.arm(core_.settings.body_idle_ms);
         return;
@@ -159,6 +161,9 @@ void ServerConn::advance() {
             }
             if (wire.blocked()) {
                 break; // the last answer is not taken yet: no further request until then
+            }
+            if (from_ != From::user) {
+                wire.may_stand_still(false, core_.settings.link_silence_ms);
             }
             if (from_ != From::parent) {
                 timer_.arm(idle_ms()); // its rest had another limit
@@ -246,6 +251,9 @@ void ServerConn::finish(bool keep) {
     }
     if (wire.blocked()) {
         rest_from_ = wire.conn->delivered();
+    }
+    if (from_ != From::user) {
+        wire.may_stand_still(wire.blocked(), core_.settings.link_silence_ms);
     }
     // Who leaves has told it with this answer, or will with the next.
     if (!keep || retired_ || single_) {

@@ -4,6 +4,7 @@
 
 #include "endpoint.h"
 #include "net/timer.h"
+#include "strangers.h"
 #include "wire.h"
 
 #include <list>
@@ -42,6 +43,7 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     bool last_request() const;
     bool is_stream() const { return single_; } // of HTTP/2
     bool busy() const { return exchange_ != nullptr; }
+    bool in_request() const { return exchange_ != nullptr && !reading_head_; }
     Exchange* exchange() const { return exchange_; }
 
     Wire wire;
@@ -50,6 +52,7 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     // For Core: among the connections of its address; and of those whose names are not known.
     bool counted = false;
     bool unverified = false;
+    Strangers::Place stranger_place; // while it is unverified
 
     // The exchange ended. `keep`: the connection stands at the end of the request and may take
     // another.

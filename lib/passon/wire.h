@@ -1,6 +1,7 @@
 // One connection's bytes: what was read and not yet used, what was written and not yet taken.
 #pragma once
 
+#include "link_socket.h"
 #include "net/buffer.h"
 #include "net/conn.h"
 
@@ -35,6 +36,14 @@ class Wire {
     bool send_file(std::string_view head, int file, std::uint64_t offset, std::size_t bytes,
                    std::size_t& sent);
 
+    // Of a connection to a neighbour, see set_window_may_close().
+    void may_stand_still(bool may, std::int64_t silence_ms) {
+        if (may != may_stand_still_ && conn) {
+            may_stand_still_ = may;
+            set_window_may_close(conn->fd(), may, silence_ms);
+        }
+    }
+
     enum class Fill : unsigned char { got, again, end, cut, failed, full };
     // Reads what is there into `in`, lending a buffer when it has none; gives an empty buffer back.
     Fill fill();
@@ -47,6 +56,7 @@ class Wire {
   private:
     std::string out_;
     std::size_t out_at_ = 0;
+    bool may_stand_still_ = false;
 };
 
 } // namespace hasp::passon

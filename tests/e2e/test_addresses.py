@@ -143,9 +143,10 @@ class SeveralAddresses(unittest.TestCase):
         tokyo.restart()
         self.wait_used(tokyo, self.address_of(first))
         tokyo.wait_reaches("/apps/far/x")
-        # The right one is tried while the link stands, and what was known before is forgotten.
+        # The right one is tried while the link stands; the invitation's stays behind it.
         self.tell(f"localhost:{second.port}", "[::1]:1")
-        self.wait_dialled(tokyo, ("parent", f"localhost:{second.port}"), ("parent", "[::1]:1"))
+        self.wait_dialled(tokyo, ("parent", f"localhost:{second.port}"), ("parent", "[::1]:1"),
+                          ("invitation", f"localhost:{first.port}"))
         first.cut()
         self.wait_used(tokyo, self.address_of(second))
         tokyo.wait_reaches("/apps/far/x")

@@ -4,6 +4,7 @@
 #include "tree.h"
 
 #include "base/text.h"
+#include "store/db.h"
 
 #include <gmock/gmock.h>
 
@@ -64,13 +65,46 @@ TEST_F(Learnt, WhatTheParentSaysIsTriedFirstAndWhatWasKnownStaysBehindIt) {
     EXPECT_EQ(dialled(tokyo).size(), 3U) << "none of the new ones has answered";
 }
 
-TEST_F(Learnt, WhatWasKnownIsForgottenOnceTheParentHasAnsweredWhereItSaid) {
+TEST_F(Learnt, WhatWasKnownIsForgottenOnceTheParentHasAnsweredWhereItSaidButNotTheInvitations) {
     tell({"192.0.2.7:8490", "[2001:db8::7]:8490"});
     reached("[2001:db8::7]:8490");
-    EXPECT_THAT(dialled(tokyo), ElementsAre("192.0.2.7:8490", "[2001:db8::7]:8490"));
+    EXPECT_THAT(dialled(tokyo), ElementsAre("192.0.2.7:8490", "[2001:db8::7]:8490", invited));
     tell({"192.0.2.9:8490"});
     EXPECT_THAT(from(), ElementsAre("parent 192.0.2.9:8490", "before 192.0.2.7:8490",
-                                    "before [2001:db8::7]:8490"));
+                                    "before [2001:db8::7]:8490", "invitation " + invited));
+    reached("192.0.2.9:8490");
+    EXPECT_THAT(from(), ElementsAre("parent 192.0.2.9:8490", "invitation " + invited));
+}
+
+TEST_F(Learnt, WhereTheParentAnsweredLastIsTriedAfterAllElseWhateverElseIsKnown) {
+    reached("198.51.100.77:8490"); // what a name stood for
+    tell({"192.0.2.7:8490"});
+    EXPECT_THAT(dialled(tokyo), ElementsAre("192.0.2.7:8490", invited, "198.51.100.77:8490"));
+    EXPECT_THAT(from(), ElementsAre("parent 192.0.2.7:8490", "invitation " + invited,
+                                    "before 198.51.100.77:8490"));
+    tell({"no-such-name.invalid:8490"});
+    tree.power_cut();
+    EXPECT_THAT(dialled(tokyo), ElementsAre(invited, "198.51.100.77:8490"))
+        << "names that are not found leave numbers to dial";
+}
+
+TEST_F(Learnt, WhatWasKeptAndIsDamagedIsLeftOut) {
+    tell({"192.0.2.7:8490"});
+    tokyo.close();
+    {
+        auto db = store::Db::open(tokyo.state + "/keeper.db");
+        ASSERT_TRUE(db.ok());
+        auto facts = TierStore::open(**db, "clinics");
+        ASSERT_TRUE(facts.ok());
+        const Json damaged{{"invitation", {invited}},
+                           {"told", {"192.0.2.7:8490", "host", "host:", ":1", "[::1:5", ""}},
+                           {"before", {"192.0.2.8:99999"}},
+                           {"reached", "nowhere"}};
+        ASSERT_TRUE(facts->set_fact("parent.addresses", dump(damaged)).ok());
+    }
+    tokyo.open();
+    tree.settle();
+    EXPECT_THAT(dialled(tokyo), ElementsAre("192.0.2.7:8490", invited));
 }
 
 TEST_F(Learnt, ItIsKeptOverARestartAndAPowerCut) {
@@ -83,7 +117,7 @@ TEST_F(Learnt, ItIsKeptOverARestartAndAPowerCut) {
     EXPECT_TRUE(tree.link(tokyo));
     reached("192.0.2.7:8490");
     tree.power_cut();
-    EXPECT_THAT(dialled(tokyo), ElementsAre("192.0.2.7:8490"));
+    EXPECT_THAT(dialled(tokyo), ElementsAre("192.0.2.7:8490", invited));
 }
 
 TEST_F(Learnt, OneMistakeAfterAnotherLeavesTheAddressThatWorks) {
@@ -101,7 +135,7 @@ TEST_F(Learnt, AParentThatSaysNothingMoreChangesNothing) {
     tell({"192.0.2.7:8490"});
     reached("192.0.2.7:8490");
     tell({});
-    EXPECT_THAT(dialled(tokyo), ElementsAre("192.0.2.7:8490"));
+    EXPECT_THAT(dialled(tokyo), ElementsAre("192.0.2.7:8490", invited));
 }
 
 TEST_F(Learnt, WhatIsNoAddressIsRefusedWithAllThatComesWithIt) {
@@ -142,7 +176,7 @@ TEST_F(Learnt, ANameIsDialledByWhatItStandsFor) {
     tree.pass_s(1);
     EXPECT_THAT(dialled(tokyo), ::testing::Contains("127.0.0.1:8490"));
     reached("127.0.0.1:8490");
-    EXPECT_THAT(from(), ElementsAre("parent localhost:8490"));
+    EXPECT_THAT(from(), ElementsAre("parent localhost:8490", "invitation " + invited));
 }
 
 TEST(AddressBook, HasEachAddressOnceAndNoMoreThanTwoLists) {

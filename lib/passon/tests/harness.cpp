@@ -247,7 +247,7 @@ void Tier::move(const std::vector<int>& parent_link_ports) {
     for (const int port : parent_link_ports) {
         joined_.parent_addresses.push_back("127.0.0.1:" + std::to_string(port));
     }
-    on_loop([&](Engine& engine) { engine.set_link(joined_); });
+    on_loop([&](Engine& engine) { engine.set_link(joined_, part); });
 }
 
 int Tier::listen_tls(const TestRealm& realm, const std::string& host) {

@@ -124,6 +124,7 @@ class Tier {
     // Begins the link to a parent's link listener (or a gate before it).
     void join(int parent_link_port) { join(std::vector<int>{parent_link_port}); }
     void join(const std::vector<int>& parent_link_ports);
+    LinkPart part = LinkPart::control; // of the link, that the engine has from the next join() on
     // The parent is at these ports from now on; all else stays as join() had it.
     void move(const std::vector<int>& parent_link_ports);
     std::vector<billing::UsageRecord> usage();

@@ -406,7 +406,13 @@ TEST_F(HeldLinks, AConnectionUnderAnOlderCertificateTakesNoFurtherRequest) {
 
 TEST_F(HeldLinks, AConnectionToAnAddressThatIsNoneAnyMoreTakesNoFurtherRequest) {
     Gate other(center_.link_port());
-    EXPECT_EQ(opened_after([&] { tokyo_.move({other.port()}); }), 1U);
+    EXPECT_EQ(opened_after([&] {
+                  tokyo_.move({other.port()});
+                  EXPECT_TRUE(tokyo_.keeper.wait([&](FakeKeeper& k) {
+                      return k.parent.back().reached == "127.0.0.1:" + std::to_string(other.port());
+                  })) << "until then the old one is better than none";
+              }),
+              1U);
 }
 
 TEST_F(HeldLinks, AFurtherAddressCostsNoConnection) {

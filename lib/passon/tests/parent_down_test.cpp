@@ -182,6 +182,69 @@ TEST_F(Moves, AListInWhichTheAddressInUseIsNotEndsNoLink) {
     EXPECT_TRUE(reached(other_.port()));
 }
 
+TEST_F(Moves, AddressesThatAllAreMistakesDisturbNothingWhereTheLinkStands) {
+    EXPECT_EQ(Client(tokyo_.port()).get("/apps/all/").status, 200);
+    const std::uint64_t opened = tokyo_.counters().upstream_opened;
+    SilentAddress mistake;
+    // As a keeper says that was started again: what its names stand for comes later.
+    const std::vector<int> lists[] = {
+        {}, {mistake.port()}, {mistake.port(), gate_.port()}, {mistake.port()}};
+    const std::int64_t took = took_ms([&] {
+        for (const std::vector<int>& list : lists) {
+            tokyo_.move(list);
+            EXPECT_EQ(Client(tokyo_.port()).get("/apps/all/").status, 200);
+        }
+        // More at once than are kept idle.
+        std::vector<std::unique_ptr<Client>> clients;
+        for (int i = 0; i < 5; ++i) {
+            clients.push_back(std::make_unique<Client>(tokyo_.port()));
+            clients.back()->send("GET /apps/all/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        }
+        for (const auto& one : clients) {
+            EXPECT_EQ(one->read().status, 200);
+        }
+    });
+    EXPECT_LT(took, 5'000) << "less than one try of that address takes";
+    EXPECT_LE(tokyo_.counters().upstream_opened, opened + 4) << "kept connections stay in use";
+    EXPECT_EQ(ups(), 1U);
+    EXPECT_TRUE(reached(gate_.port()));
+}
+
+TEST_F(TwoTiers, WithoutAControlStreamOfItsOwnALoopSaysSoTooWhenNoAddressIsFound) {
+    Tier osaka("osaka", soon_probed(200), &realm_);
+    osaka.part = LinkPart::reversed;
+    osaka.spec.has_parent = true;
+    osaka.publish();
+    osaka.join(std::vector<int>{});
+    const std::int64_t first = took_ms([&] {
+        const Answer answer = Client(osaka.port()).get("/apps/all/");
+        EXPECT_EQ(answer.status, 503);
+        EXPECT_THAT(answer.body, HasSubstr("no address of the parent is known"));
+    });
+    EXPECT_LT(first, 2'000) << "as long as a connect may take, and not as a start";
+    EXPECT_LT(took_ms([&] {
+                  for (int i = 0; i < 10; ++i) {
+                      EXPECT_EQ(Client(osaka.port()).get("/apps/all/").status, 503);
+                  }
+              }),
+              1'000);
+    osaka.move({gate_.port()});
+    EXPECT_EQ(Client(osaka.port()).get("/apps/all/").status, 200) << "it is tried at once";
+}
+
+TEST_F(TwoTiers, WhoWaitsForAParentThatIsTakenAwayIsToldSo) {
+    tokyo_.join(std::vector<int>{});
+    Client client(tokyo_.port());
+    client.send("GET /apps/all/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    pollfd answered{client.fd(), POLLIN, 0};
+    EXPECT_EQ(::poll(&answered, 1, 100), 0);
+    const std::int64_t took = took_ms([&] {
+        tokyo_.on_loop([](Engine& engine) { engine.set_link({}); });
+        EXPECT_EQ(client.read().status, 503);
+    });
+    EXPECT_LT(took, 2'000);
+}
+
 // Of `count` pauses up to `ms`: none is shorter than half of it, and each fifth of what is left to
 // chance has its share.
 void expect_spread(const std::vector<std::int64_t>& pauses, std::int64_t ms) {

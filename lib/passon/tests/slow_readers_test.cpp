@@ -20,6 +20,7 @@ using ::testing::Not;
 
 constexpr std::int64_t window_ms = 400;
 constexpr std::size_t body_bytes = 4'000'000;
+constexpr std::size_t huge_bytes = 24'000'000; // more than all buffers between two tiers hold
 // A third of it is read in seconds, at the pace below.
 constexpr int large_buffer = 1'500'000;
 constexpr std::size_t bite_bytes = 6'000;
@@ -84,7 +85,8 @@ void give_much(Backend::Peer& peer) {
     std::string head;
     while (peer.head(head)) {
         const bool small = head.find("/small ") != std::string::npos;
-        const std::string body(small ? 60'000 : body_bytes, 'b');
+        const bool huge = head.find("/huge ") != std::string::npos;
+        const std::string body(small ? 60'000 : huge ? huge_bytes : body_bytes, 'b');
         peer.send("HTTP/1.1 200 OK\r\nCache-Control: public, max-age=600\r\nContent-Length: " +
                   std::to_string(body.size()) + "\r\n\r\n" + body);
     }
@@ -157,6 +159,39 @@ TEST_F(SlowReader, OfAStoredAnswerGetsAllWhileItReadsAndIsCutWhenItStops) {
     keep_answers();
     gets_all_or_is_cut("/apps/open/x");
     EXPECT_EQ(backend_.connections, 1);
+}
+
+// The tier that serves has another tier for its client, which takes nothing while its own client
+// reads what is in its buffers.
+TEST(SlowReaderBehindAnotherTier, GetsAllWhileItReadsAndIsCutByItsOwnTierWhenItStops) {
+    Settings hasty;
+    hasty.body_idle_ms = window_ms;
+    hasty.link_silence_ms = window_ms;
+    TestRealm realm;
+    Backend backend(give_much);
+    Tier center("center", hasty, &realm);
+    Tier tokyo("tokyo", hasty, &realm);
+    tokyo.spec.has_parent = true;
+    center.add_upstream("all", backend.port(), registry::Access::open);
+    center.publish();
+    tokyo.publish();
+    tokyo.join(center.link_port());
+    ASSERT_TRUE(tokyo.keeper.wait([](FakeKeeper& k) { return k.up(); }));
+    const int port = tokyo.listen_with_buffer(large_buffer);
+    Reader stops(port);
+    stops.ask("/apps/all/huge");
+    Reader steady(port);
+    steady.ask("/apps/all/huge");
+    ASSERT_TRUE(stops.bite(100));
+    EXPECT_TRUE(steady.steadily(2 * steady_bites));
+    EXPECT_EQ(steady.rest(huge_bytes), huge_bytes);
+    for (int i = 0; i < wait_ms / 10 && center.counters().exchanges > 0; ++i) {
+        ::poll(nullptr, 0, 10);
+    }
+    EXPECT_EQ(center.counters().exchanges, 0U);
+    EXPECT_THAT(center.access_log(), Not(HasSubstr("too slowly")));
+    EXPECT_THAT(tokyo.access_log(), HasSubstr("the client reads or writes too slowly"));
+    EXPECT_LT(stops.rest(huge_bytes), huge_bytes);
 }
 
 // The exchange is over when its last bytes wait for the socket.

@@ -35,12 +35,12 @@ struct Settings {
     std::size_t requests_a_connection_max = 100'000;
     std::uint32_t http2_streams_max = 100; // requests under way on one HTTP/2 connection
     // Limits of the engine (one per loop).
-    std::size_t connections_max = 20'000;
-    // Loopback is not counted. A /64 of IPv6 has at most half of connections_max.
+    std::size_t connections_max = 20'000; // an eighth of them for links alone
+    // Loopback is not counted. A /64 of IPv6 has four times as many, at most half of all.
     std::size_t connections_an_address_max = 2'000;
     // On a listener for neighbours, of those that have not shown whose they are: in their
     // handshake, or boxes that want to join. At most a quarter of connections_max, and all of them
-    // half of it.
+    // half of it. Beyond that the first is closed for the next.
     std::size_t unverified_an_address_max = 256;
     std::size_t connections_a_peer_max = 1'000;  // that a center beside this one opens
     std::size_t identities_max = 50'000;         // cached; the least recently used goes first

@@ -398,8 +398,8 @@ Handover Supervisor::handover(Door::Client client) const {
     const auto add = [&out](const Process& one, bool leaving) {
         if (one.pid >= 0 && one.control) {
             out.processes.push_back({role_names[one.role], one.pid, one.control.get(), one.number,
-                                     one.lane, leaving, std::max<std::int64_t>(0, one.until_us),
-                                     one.more_lanes, one.more_count});
+                                     one.lanes.lane, leaving,
+                                     std::max<std::int64_t>(0, one.until_us), one.lanes.more});
         }
     };
     for (const Process& one : processes_) {

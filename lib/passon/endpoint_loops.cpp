@@ -13,7 +13,7 @@ void Endpoint::tell_idle() {
 // Who waits for anything but a child's connection gets it from this loop, or dials.
 void Endpoint::waiting_changed() {
     if (shelf_ != nullptr && kind_ == EndpointKind::child) {
-        shelf_->set_waiting(core_.loop, waiting_.size());
+        shelf_->set_waiting(core_.loop, waiting_.empty() ? 0 : waiting_.front().since_ms);
     }
 }
 

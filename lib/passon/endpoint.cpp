@@ -340,10 +340,11 @@ void Endpoint::forget_state() {
     down_why.clear();
 }
 
-// Of a peer nobody else would know: there is no control stream to it.
+// Of a peer nobody else would know: there is no control stream to it. The home says it for all
+// loops: what two of them say would come in any order.
 void Endpoint::tell_keeper() {
     told_ = true;
-    if (kind_ == EndpointKind::peer) {
+    if (kind_ == EndpointKind::peer && !core_.away()) {
         core_.parts.keeper.peer_changed({key_.substr(peer_key.size()), !down,
                                          down ? down_since_us : core_.wall_us(), down_why});
     }

@@ -117,6 +117,7 @@ void Endpoint::tell_loops() {
 // All clocks are the boot's, so times hold at every loop.
 void Endpoint::follow(const Standing& standing) {
     const bool goes_down = standing.down && !down;
+    const bool news = standing.down != down || !told_;
     down = standing.down;
     down_since_us = standing.down_since_us;
     retry_at_ms = standing.retry_at_ms;
@@ -124,7 +125,9 @@ void Endpoint::follow(const Standing& standing) {
     backoff_ms = standing.backoff_ms;
     down_why = standing.why;
     knocked = standing.knocked;
-    told_ = true;
+    if (news) {
+        tell_keeper();
+    }
     if (kind_ == EndpointKind::child && core_.away()) {
         due_ms = standing.due_ms;
         linked = standing.linked;

@@ -25,5 +25,41 @@ TEST(LoopTurns, AConnectionGoesToTheLoopWhereSomebodyHasWaitedLongest) {
     EXPECT_EQ(shelf.longest_waiting(3), 2U);
 }
 
+// Bound and not listened on: nobody answers, and nobody else gets the port.
+struct DeadPort {
+    DeadPort() : socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof address;
+        EXPECT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size), 0);
+        EXPECT_EQ(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+        port = ntohs(address.sin_port);
+    }
+    Fd socket;
+    int port = 0;
+};
+
+// Each loop finds one address down by itself; what any of them knows alone would be wrong.
+TEST(LoopTurns, TheKeeperIsToldWhatAllLoopsKnowOfAnAppByTheHomeAlone) {
+    const DeadPort one;
+    const DeadPort two;
+    Looped front;
+    front.add_app("wiki", {one.port, two.port});
+    auto clients = front.clients(2 * loops);
+    std::vector<std::thread> users;
+    for (const auto& client : clients) {
+        users.emplace_back([&] { client->get("/apps/wiki/x", session_cookie); });
+    }
+    for (std::thread& user : users) {
+        user.join();
+    }
+    front.settle();
+    ASSERT_TRUE(front.keeper.upstreams.contains("wiki"));
+    const auto& told = front.keeper.upstreams["wiki"].addresses;
+    ASSERT_EQ(told.size(), 2U);
+    EXPECT_FALSE(told[0].up || told[1].up);
+}
+
 } // namespace
 } // namespace hasp::passon::testing

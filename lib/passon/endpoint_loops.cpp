@@ -51,19 +51,20 @@ void Core::call_for(const Endpoint& endpoint, std::size_t at) {
         if (Endpoint* one = core.endpoints.find(key); one != nullptr) {
             one->give(from);
         } else {
-            core.hand_over(from, key, nullptr, 0);
+            core.hand_over(from, key, nullptr, 0, nullptr);
         }
     });
 }
 
 void Core::hand_over(std::size_t to, const std::string& key, std::unique_ptr<net::Conn> conn,
-                     std::uint64_t era) {
-    loops->post(to, [key, era, box = std::make_shared<std::unique_ptr<net::Conn>>(std::move(conn))](
-                        Core& core) {
-        if (Endpoint* one = core.endpoints.find(key); one != nullptr) {
-            one->arrive(std::move(*box), era);
-        }
-    });
+                     std::uint64_t era, std::shared_ptr<Shelf> shelf) {
+    loops->post(to,
+                [key, era, shelf = std::move(shelf),
+                 box = std::make_shared<std::unique_ptr<net::Conn>>(std::move(conn))](Core& core) {
+                    if (Endpoint* one = core.endpoints.find(key); one != nullptr) {
+                        one->arrive(std::move(*box), era);
+                    }
+                });
 }
 
 void Endpoint::give(std::size_t to) {
@@ -75,7 +76,7 @@ void Endpoint::give(std::size_t to) {
         conn = std::move(idle->wire.conn);
         conn->detach();
     }
-    core_.hand_over(to, key_, std::move(conn), from_era);
+    core_.hand_over(to, key_, std::move(conn), from_era, shelf_);
     if (idle != nullptr) {
         core_.bury(std::move(idle));
     }

@@ -213,8 +213,8 @@ void Core::begin_http2(ServerConn& conn) {
     http2_conns.push_front(std::make_unique<Http2Conn>(*this, conn.give_up(), conn.address()));
     Http2Conn& one = *http2_conns.front();
     one.place = http2_conns.begin();
-    connections_changed();
     conn.close();
+    connections_changed(); // one for the other: in between it would count twice
     if (leaving) {
         one.leave(); // its handshake began before
     }
@@ -242,6 +242,15 @@ bool Core::count(const net::Address& peer) {
     return all_connections() < settings.connections_max && addresses.enter(peer.host(), most);
 }
 
+bool Core::count_any() {
+    if (loops == nullptr) {
+        return all_connections() < settings.connections_max;
+    }
+    const bool entered = loops->enter(settings.connections_max);
+    told_connections_ += entered ? 1 : 0;
+    return entered;
+}
+
 void Core::uncount(const std::string& address) {
     if (loops != nullptr) {
         loops->leave_address(address);
@@ -251,17 +260,19 @@ void Core::uncount(const std::string& address) {
 }
 
 bool Core::count_unverified(const net::Address& peer) {
-    if (all_connections() >= settings.connections_max ||
-        unverified >= std::max<std::size_t>(1, settings.connections_max / 2)) {
+    if (unverified >= std::max<std::size_t>(1, settings.connections_max / 2)) {
         return false;
     }
     const std::size_t most = std::min(settings.unverified_an_address_max,
                                       std::max<std::size_t>(1, settings.connections_max / 4));
-    std::size_t& count = unverified_by_address[net::site_of(peer.host())];
-    if (!peer.is_loopback() && !peer.is_unix() && count >= most) {
+    const std::string site = net::site_of(peer.host());
+    const auto known = unverified_by_address.find(site);
+    const bool limited = !peer.is_loopback() && !peer.is_unix();
+    if ((limited && known != unverified_by_address.end() && known->second >= most) ||
+        !count_any()) {
         return false;
     }
-    ++count;
+    ++unverified_by_address[site];
     ++unverified;
     return true;
 }
@@ -368,7 +379,7 @@ void Core::begin_user(Fd socket, const net::Address& peer,
         admit(ListenerKind::users, tls, std::move(socket), peer);
         return;
     }
-    if (draining || all_connections() >= settings.connections_max) {
+    if (draining || !count_any()) {
         ++counters.refused_connections;
         return;
     }
@@ -385,11 +396,10 @@ void Core::admit(ListenerKind kind, const std::shared_ptr<const net::TlsContext>
                  const net::Address& peer) {
     const bool users = kind == ListenerKind::users;
     const bool neighbours = kind == ListenerKind::children;
-    const bool full = all_connections() >= settings.connections_max;
     // Who waited at a gate when all were told to leave was here before: it has its one answer.
     if ((draining && !leaving) || (users        ? !count(peer)
                                    : neighbours ? !count_unverified(peer)
-                                                : full)) {
+                                                : !count_any())) {
         ++counters.refused_connections;
         return;
     }

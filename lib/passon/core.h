@@ -89,6 +89,8 @@ class Core {
     // counted.
     bool count(const net::Address& peer);
     void uncount(const std::string& address);
+    // The same of one that is no user's, or not yet.
+    bool count_any();
     // The same of a connection of a neighbour who has not shown its name yet.
     bool count_unverified(const net::Address& peer);
     void uncount_unverified(const std::string& address);

@@ -111,6 +111,15 @@ bool LoopGroup::enter(const std::string& address, const AddressLimits& most, std
     return true;
 }
 
+bool LoopGroup::enter(std::size_t all_max) {
+    const std::lock_guard lock(addresses_mutex_);
+    if (connections() >= all_max) {
+        return false;
+    }
+    connections_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+}
+
 void LoopGroup::leave_address(const std::string& address) {
     const std::lock_guard lock(addresses_mutex_);
     addresses_.leave(address);

@@ -95,6 +95,8 @@ class LoopGroup {
     // One more of a user; false: a limit is reached, and nothing is counted. It counts among
     // connections() already.
     bool enter(const std::string& address, const AddressLimits& most, std::size_t all_max);
+    // The same of one that is no user's, or not yet.
+    bool enter(std::size_t all_max);
     void leave_address(const std::string& address);
     // The loop with the fewest connections, those on their way to it included. Counts one more on
     // its way, until arrived(). Home's thread.

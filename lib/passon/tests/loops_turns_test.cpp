@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <arpa/inet.h>
+#include <atomic>
+#include <future>
 #include <sys/socket.h>
 #include <thread>
 #include <vector>
@@ -23,6 +25,27 @@ TEST(LoopTurns, AConnectionGoesToTheLoopWhereSomebodyHasWaitedLongest) {
     EXPECT_EQ(shelf.longest_waiting(3), 3U) << "none is moved for one that waits no longer";
     shelf.set_waiting(3, 0);
     EXPECT_EQ(shelf.longest_waiting(3), 2U);
+}
+
+TEST(LoopTurns, AsManyConnectionsAsMayBeAreTakenAndNotOneMoreWhenAllLoopsAskAtOnce) {
+    constexpr std::size_t most = 50;
+    LoopGroup group(loops);
+    std::atomic<std::size_t> taken{0};
+    std::vector<std::thread> askers;
+    for (std::size_t i = 0; i < loops; ++i) {
+        askers.emplace_back([&, i] {
+            for (int n = 0; n < 100; ++n) {
+                const bool in = i % 2 == 0 ? group.enter(most)
+                                           : group.enter("192.0.2.1", {SIZE_MAX, SIZE_MAX}, most);
+                taken += in ? 1 : 0;
+            }
+        });
+    }
+    for (std::thread& one : askers) {
+        one.join();
+    }
+    EXPECT_EQ(taken, most);
+    EXPECT_EQ(group.connections(), most);
 }
 
 // Bound and not listened on: nobody answers, and nobody else gets the port.

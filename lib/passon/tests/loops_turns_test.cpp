@@ -27,6 +27,39 @@ TEST(LoopTurns, AConnectionGoesToTheLoopWhereSomebodyHasWaitedLongest) {
     EXPECT_EQ(shelf.longest_waiting(3), 2U);
 }
 
+// It may be in the middle of something long: the others have a way of their own.
+TEST(LoopTurns, ALoopThatDoesNotAnswerKeepsNoRequestOfAnotherFromDialling) {
+    Backend backend(echo_head());
+    Settings settings;
+    settings.connect_ms = 500;
+    settings.park_wait_ms = 500;
+    Looped front(settings);
+    front.add_app("open", {backend.port()}, registry::Access::open);
+    auto clients = front.clients(2 * loops);
+    ASSERT_EQ(clients[0]->get("/apps/open/x").status, 200);
+    front.settle();
+    std::size_t holder = 0;
+    for (std::size_t i = 1; i < loops; ++i) {
+        holder = front.counters(i).requests > 0 ? i : holder;
+    }
+    std::promise<void> go_on;
+    std::promise<void> is_stuck;
+    std::thread stuck([&] {
+        front.on_loop(holder, [&](Engine&) {
+            is_stuck.set_value();
+            go_on.get_future().wait();
+        });
+    });
+    is_stuck.get_future().wait();
+    std::vector<int> answers;
+    for (std::size_t i = 1; i < loops; ++i) { // each at a loop of its own
+        answers.push_back(clients[i]->get("/apps/open/x").status);
+    }
+    go_on.set_value();
+    stuck.join();
+    EXPECT_EQ(answers, std::vector<int>(loops - 1, 200));
+}
+
 TEST(LoopTurns, AsManyConnectionsAsMayBeAreTakenAndNotOneMoreWhenAllLoopsAskAtOnce) {
     constexpr std::size_t most = 50;
     LoopGroup group(loops);

@@ -192,8 +192,12 @@ void Supervisor::succeed() {
     }
     const std::string failure = options_.from ? options_.from->failure : std::string();
     if (failure.empty()) {
-        door_->answer(succession_->client,
-                      Json{{"changed", changed}, {"at_start", waits}, {"version", hasp_version}});
+        Json answer{{"changed", changed}, {"at_start", waits}, {"version", hasp_version}};
+        const std::uint32_t loops = processes_[front].lanes.more.value_or(MoreLanes{}).count + 1;
+        if (loops < static_cast<std::uint32_t>(setup_.config.web.loops)) {
+            answer["loops"] = loops;
+        }
+        door_->answer(succession_->client, answer);
     } else {
         door_->answer(succession_->client,
                       fail(Code::failed, failure, "the program that ran before serves on"));

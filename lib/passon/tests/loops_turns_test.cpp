@@ -81,6 +81,20 @@ TEST(LoopTurns, AsManyConnectionsAsMayBeAreTakenAndNotOneMoreWhenAllLoopsAskAtOn
     EXPECT_EQ(group.connections(), most);
 }
 
+TEST(LoopTurns, TheEndOfALinkToNobodyEndsNoConnectionOfAUser) {
+    Backend backend(echo_head());
+    Looped front;
+    front.add_app("open", {backend.port()}, registry::Access::open);
+    auto clients = front.clients(loops);
+    for (const auto& one : clients) {
+        ASSERT_EQ(one->get("/apps/open/x").status, 200);
+    }
+    front.everywhere([](Engine& engine) { engine.close_link(""); });
+    for (const auto& one : clients) {
+        EXPECT_EQ(one->get("/apps/open/x").status, 200);
+    }
+}
+
 // Bound and not listened on: nobody answers, and nobody else gets the port.
 struct DeadPort {
     DeadPort() : socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {

@@ -38,7 +38,12 @@ std::string told(const Json& result) {
     const std::string changed = listed(texts_of(result, "changed"));
     const std::string waits = listed(texts_of(result, "at_start"));
     return (changed.empty() ? "no setting has changed" : "changed: " + changed) + "\n" +
-           (waits.empty() ? "" : "needs a new start of the tier: " + waits + "\n");
+           (waits.empty() ? "" : "needs a new start of the tier: " + waits + "\n") +
+           (result.contains("loops")
+                ? "fewer loops than web.loops serve: " + std::to_string(int_of(result, "loops")) +
+                      "; fronts of before that finish what they have hold the rest: reload again "
+                      "when they have ended\n"
+                : "");
 }
 
 int run_reload(const Args& args, Env& env) {

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <system_error>
 #include <thread>
@@ -22,9 +24,12 @@ struct FrontLoops::Loop {
           watcher(reactor->timers(), net::timer_call<&Loop::look>, this) {}
 
     void look() {
+        see();
+        watcher.arm(watch_ms);
+    }
+    void see() {
         ended = (*engine.*is)();
         left_cache = leaves_cache && engine->leave_cache();
-        watcher.arm(watch_ms);
     }
 
     std::unique_ptr<net::Reactor> reactor;
@@ -98,6 +103,12 @@ void FrontLoops::each(const std::function<void(passon::Engine&)>& what) {
 void FrontLoops::reopen_log(int fd) {
     for (const auto& one : loops_) {
         auto own = std::make_shared<Fd>(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+        if (!*own) {
+            log_.error("front.access-log",
+                       std::string("a loop writes on to the access log that was: ") +
+                           std::strerror(errno));
+            continue;
+        }
         one->reactor->post_from_any_thread(
             [loop = one.get(), own] { loop->access_log->reopen(std::move(*own)); });
     }
@@ -120,6 +131,25 @@ void FrontLoops::watch(bool (passon::Engine::*is)() const, bool cache) {
             loop->is = is;
             loop->leaves_cache = cache;
             loop->watcher.arm(1);
+        });
+    }
+}
+
+void FrontLoops::look_now(const std::function<void()>& then) {
+    if (loops_.empty()) {
+        then();
+        return;
+    }
+    const auto left = std::make_shared<std::size_t>(loops_.size()); // the home's
+    const auto seen = [left, then] {
+        if (--*left == 0) {
+            then();
+        }
+    };
+    for (const auto& one : loops_) {
+        one->reactor->post_from_any_thread([loop = one.get(), home = &home_, seen] {
+            loop->see();
+            home->post_from_any_thread(seen);
         });
     }
 }

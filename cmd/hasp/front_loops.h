@@ -37,11 +37,14 @@ class FrontLoops {
 
     // On each loop's thread, in the order of the calls.
     void each(const std::function<void(passon::Engine&)>& what);
-    void reopen_log(int fd); // each gets a descriptor of its own
+    void reopen_log(int fd); // each gets a descriptor of its own, or keeps what it has
     // Each drains, or leaves and leaves the cache; from then on these say how far all of them were
     // within a tenth of a second.
     void drain();
     void leave();
+    // Has each look at once, and calls `then` when all have: ended() is what they saw. Once they
+    // drain or leave.
+    void look_now(const std::function<void()>& then);
     bool ended() const; // what is to end: Engine::idle(), left()
     bool left_cache() const;
 

@@ -36,9 +36,11 @@ bool take_text(const Json& json, const char* key, std::string& into) {
 bool take_process(const Json& json, Handover::Process& into) {
     constexpr auto number_max = std::numeric_limits<std::uint32_t>::max() - 1;
     into.leaving = true_of(json, "leaving");
-    if (json.contains("more_lanes") &&
-        (!take<std::uint32_t>(json, "more_lanes", 0, 63, into.more_lanes) ||
-         !take<std::uint32_t>(json, "more_count", 0, 64 - into.more_lanes, into.more_count))) {
+    if (!json.contains("more_lanes")) {
+        into.more.reset();
+    } else if (!take<std::uint32_t>(json, "more_lanes", 0, lanes_all - 1, into.more->first) ||
+               !take<std::uint32_t>(json, "more_count", 0, lanes_all - into.more->first,
+                                    into.more->count)) {
         return false;
     }
     return take_text(json, "role", into.role) &&
@@ -96,15 +98,14 @@ std::string pack(const Handover& all) {
     }
     Json processes = Json::array();
     for (const Handover::Process& one : all.processes) {
-        processes.push_back({{"role", one.role},
-                             {"pid", one.pid},
-                             {"control", one.control},
-                             {"number", one.number},
-                             {"lane", one.lane},
-                             {"leaving", one.leaving},
-                             {"until_us", one.until_us},
-                             {"more_lanes", one.more_lanes},
-                             {"more_count", one.more_count}});
+        Json process = {{"role", one.role},        {"pid", one.pid},   {"control", one.control},
+                        {"number", one.number},    {"lane", one.lane}, {"leaving", one.leaving},
+                        {"until_us", one.until_us}};
+        if (one.more) { // what is not known stays so
+            process["more_lanes"] = one.more->first;
+            process["more_count"] = one.more->count;
+        }
+        processes.push_back(std::move(process));
     }
     return dump({{"format", handover_format},
                  {"lock", all.lock},

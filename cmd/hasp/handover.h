@@ -6,9 +6,11 @@
 #pragma once
 
 #include "base/result.h"
+#include "lanes.h"
 #include "listening.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <sys/types.h>
@@ -29,10 +31,9 @@ struct Handover {
         std::uint32_t lane = 0;    // of a front
         bool leaving = false;      // a front that another has followed
         std::int64_t until_us = 0; // boot clock: when a leaving one is to end
-        // Of a front with several loops: further lanes. A program from before them leaves them out,
-        // and leaves them alone.
-        std::uint32_t more_lanes = 0;
-        std::uint32_t more_count = 0;
+        // Of a front with several loops. nullopt: a program from before them left it out, also of a
+        // front that has some, from the program before that one.
+        std::optional<MoreLanes> more = MoreLanes{};
         bool operator==(const Process&) const = default;
     };
     struct Socket {

@@ -18,7 +18,7 @@ Handover whole() {
     all.config = "[web]\nkeepalive_s = 5\n";
     all.listening = {{"web", "127.0.0.1:0", "127.0.0.1:4711", 8},
                      {"link", "[::]:8490", "[::]:8490", 9}};
-    all.processes = {{"front", 100, 10, 11, 1, false, 0, 8, 3},
+    all.processes = {{"front", 100, 10, 11, 1, false, 0, MoreLanes{8, 3}},
                      {"front", 90, 13, 10, 0, true, 77},
                      {"keeper", 101, 11, 0, 0, false, 0},
                      {"spawner", 102, 12, 0, 0, false, 0}};
@@ -45,7 +45,7 @@ TEST(Handover, IsReadAsItWasWritten) {
     EXPECT_EQ(*again, little);
 }
 
-TEST(Handover, OfAProgramWithoutSeveralLoopsHasNoLanesForThem) {
+TEST(Handover, OfAProgramWithoutSeveralLoopsDoesNotSayWhichLanesAreTheirs) {
     std::string text = pack(whole());
     for (const char* key : {"\"more_lanes\"", "\"more_count\""}) {
         for (std::size_t at = text.find(key); at != std::string::npos;
@@ -55,7 +55,11 @@ TEST(Handover, OfAProgramWithoutSeveralLoopsHasNoLanesForThem) {
     }
     const auto read = unpack_handover(text);
     ASSERT_TRUE(read.ok()) << read.error().message;
-    EXPECT_EQ(read->processes.front().more_count, 0U);
+    EXPECT_FALSE(read->processes.front().more.has_value())
+        << "a front that was adopted from there may have some";
+    const auto again = unpack_handover(pack(*read));
+    ASSERT_TRUE(again.ok());
+    EXPECT_EQ(*again, *read) << "and the next program does not know it either";
     EXPECT_FALSE(unpack_handover(with(pack(whole()), "\"more_lanes\":8", "\"more_lanes\":62")).ok())
         << "lanes behind the end";
 }

@@ -124,7 +124,7 @@ class FrontProcess final : private net::Handler {
         engine_.reset();
         loops_.reset();
         port_.reset();
-        return 0;
+        return exit_code_;
     }
 
   private:
@@ -418,15 +418,32 @@ class FrontProcess final : private net::Handler {
     }
 
     void drain_step() {
-        if ((engine_->idle() && loops_->ended()) || reactor_->now_ms() >= drain_until_ms_) {
-            [[maybe_unused]] const Status said = send_control(control_fd, "drained");
-            reactor_->stop();
+        if (reactor_->now_ms() >= drain_until_ms_) {
+            drained();
             return;
         }
         drain_timer_->arm(drain_poll_ms);
+        if (engine_->idle() && loops_->ended()) {
+            // As of a while ago: a request may have begun at another loop since.
+            loops_->look_now([this] {
+                if (engine_->idle() && loops_->ended()) {
+                    drained();
+                }
+            });
+        }
+    }
+
+    void drained() {
+        if (!ended_) {
+            [[maybe_unused]] const Status said = send_control(control_fd, "drained");
+            end();
+        }
     }
 
     void obey(const Json& head, ipc::Frame&& frame) {
+        if (ended_) {
+            return; // what makes it serve may follow what made it end
+        }
         const std::string type = text_of(head, "t");
         if (type == "snapshot" && frame.fds.size() == 1) {
             take_snapshot(frame.fds.front().get());
@@ -539,7 +556,9 @@ class FrontProcess final : private net::Handler {
         }
         if (engine_ == nullptr) {
             if (Status made = make_engine(text_of(head, "cookie")); !made.ok()) {
-                return made;
+                exit_code_ = fail_start(made.error());
+                end(); // some loops without a thread would get connections
+                return {};
             }
         }
         if (Status taken = take_peers(member(head, "peers"), chain, text_of(head, "key"));
@@ -627,6 +646,9 @@ class FrontProcess final : private net::Handler {
         std::vector<Fd> logs(count - 1);
         for (Fd& one : logs) {
             one.reset(access_fd_ ? ::fcntl(access_fd_.get(), F_DUPFD_CLOEXEC, 0) : -1);
+            if (access_fd_ && !one) {
+                return fail(Code::failed, "not each loop gets a descriptor of the access log");
+            }
         }
         access_log_ = std::make_unique<passon::AccessLog>(std::move(access_fd_), tier);
         engine_ = std::make_unique<passon::Engine>(passon::EngineParts{*reactor_, random_, *port_,
@@ -765,6 +787,7 @@ class FrontProcess final : private net::Handler {
     bool leads_ = false;   // opens the control stream to the parent
     bool leaving_ = false; // another leads, for good
     bool ended_ = false;
+    int exit_code_ = 0;
     bool cache_left_ = false;
     bool serving_ = false;
 };

@@ -161,9 +161,7 @@ void Supervisor::adopt(maint::Config was) {
         made.pid = one.pid;
         made.control.reset(one.control);
         made.number = one.number;
-        made.lane = one.lane;
-        made.more_lanes = one.more_lanes;
-        made.more_count = one.more_count;
+        made.lanes = {one.lane, one.more};
         made.started_us = clock_.boot_us();
         made.until_us = one.leaving ? one.until_us : -1;
         if (one.leaving) {

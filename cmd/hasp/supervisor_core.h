@@ -4,9 +4,9 @@
 #pragma once
 
 #include "base/clock.h"
-#include "billing/usage_ring.h"
 #include "control.h"
 #include "door.h"
+#include "lanes.h"
 #include "listening.h"
 #include "supervisor.h"
 
@@ -22,11 +22,6 @@ namespace hasp::cmd {
 
 enum Role : std::size_t { front, keeper, spawner, roles };
 inline constexpr std::array<const char*, roles> role_names{"front", "keeper", "spawner"};
-// The front that serves, the one that is to follow it, and those that finish what they have. Each
-// has a lane of the usage ring.
-inline constexpr std::size_t fronts_max = 8;
-// The lanes behind those are for fronts with several loops, as many as each has beyond the first.
-inline constexpr std::uint32_t lanes_all = billing::UsageRing::lanes_max;
 // From its start to "ready": opening the stores may bring them up to date.
 inline constexpr std::int64_t keeper_us_max = 60'000'000;
 
@@ -43,9 +38,7 @@ class Supervisor {
         pid_t pid = -1;
         Fd control;
         std::uint32_t number = 0; // of a front
-        std::uint32_t lane = 0;
-        std::uint32_t more_lanes = 0; // the first of those beyond fronts_max
-        std::uint32_t more_count = 0;
+        FrontLanes lanes;
         std::int64_t started_us = 0;
         std::int64_t restart_at_us = -1; // >= 0: to be started then
         std::int64_t delay_us = 0;
@@ -117,7 +110,7 @@ class Supervisor {
     void hear_last_words(pid_t pid);
     void on_death(Process& process, int status);
     void on_other_death(pid_t pid, int status);
-    void choose_lanes(Process& process, std::uint32_t more) const;
+    FrontLanes lanes_for(const Process& process, std::uint32_t more) const;
     std::vector<Process*> fronts();
     std::vector<Process*> all();
     void look_at_leaving(std::int64_t now);

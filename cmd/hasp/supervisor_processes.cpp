@@ -104,7 +104,7 @@ bool Supervisor::spawn(Process& p, const maint::Config& config) {
 }
 
 void Supervisor::start_front(Process& p, const Setup& setup) {
-    choose_lanes(p, static_cast<std::uint32_t>(setup.config.web.loops) - 1);
+    p.lanes = lanes_for(p, static_cast<std::uint32_t>(setup.config.web.loops) - 1);
     p.number = next_number_++;
     for (const Listening& l : setup.listening) {
         say(p, "listen " + l.spec.kind + " " + l.address, l.fd.get());
@@ -116,9 +116,10 @@ void Supervisor::start_front(Process& p, const Setup& setup) {
         cache_holder_ = p.number;
         say(p, "cache", setup.cache.get());
     }
+    const MoreLanes more = p.lanes.more.value_or(MoreLanes{});
     say(p,
-        "ring " + std::to_string(p.lane) + " " + std::to_string(p.more_lanes) + " " +
-            std::to_string(p.more_count),
+        "ring " + std::to_string(p.lanes.lane) + " " + std::to_string(more.first) + " " +
+            std::to_string(more.count),
         ring_.get());
     join(p);
     tell_pids();
@@ -183,16 +184,11 @@ void Supervisor::say(Process& process, const std::string& text, int fd) {
     }
 }
 
-// One of the first, and as many of the others in a row as there are, up to `more`.
-void Supervisor::choose_lanes(Process& process, std::uint32_t more) const {
-    std::array<bool, lanes_all> used{};
+FrontLanes Supervisor::lanes_for(const Process& process, std::uint32_t more) const {
+    std::vector<FrontLanes> used;
     const auto take = [&used, &process](const Process& one) {
-        if (&one == &process || one.pid < 0 || one.number == 0) {
-            return;
-        }
-        used.at(one.lane) = true;
-        for (std::uint32_t i = 0; i < one.more_count; ++i) {
-            used.at(one.more_lanes + i) = true;
+        if (&one != &process && one.pid >= 0 && one.number != 0) {
+            used.push_back(one.lanes);
         }
     };
     take(processes_[front]);
@@ -200,19 +196,8 @@ void Supervisor::choose_lanes(Process& process, std::uint32_t more) const {
     if (next_) {
         take(*next_);
     }
-    process.lane = static_cast<std::uint32_t>(
-        std::find(used.begin(), used.begin() + fronts_max, false) - used.begin());
-    process.more_lanes = process.more_count = 0;
     const auto ring = billing::UsageRing::map(ring_.get());
-    const std::uint32_t lanes = ring.ok() ? ring->lanes() : 0; // that of an older program has fewer
-    std::uint32_t row = 0;
-    for (std::uint32_t at = fronts_max; at < lanes && process.more_count < more; ++at) {
-        row = used.at(at) ? 0 : row + 1;
-        if (row > process.more_count) {
-            process.more_lanes = at + 1 - row;
-            process.more_count = row;
-        }
-    }
+    return choose_lanes(used, ring.ok() ? ring->lanes() : 0, more); // an older program's has fewer
 }
 
 // That run, the serving one last.

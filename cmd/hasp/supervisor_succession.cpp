@@ -192,8 +192,12 @@ void Supervisor::succeed() {
     }
     const std::string failure = options_.from ? options_.from->failure : std::string();
     if (failure.empty()) {
-        door_->answer(succession_->client,
-                      Json{{"changed", changed}, {"at_start", waits}, {"version", hasp_version}});
+        Json answer{{"changed", changed}, {"at_start", waits}, {"version", hasp_version}};
+        const std::uint32_t loops = processes_[front].lanes.more.value_or(MoreLanes{}).count + 1;
+        if (loops < static_cast<std::uint32_t>(setup_.config.web.loops)) {
+            answer["loops"] = loops;
+        }
+        door_->answer(succession_->client, answer);
     } else {
         door_->answer(succession_->client,
                       fail(Code::failed, failure, "the program that ran before serves on"));
@@ -398,8 +402,8 @@ Handover Supervisor::handover(Door::Client client) const {
     const auto add = [&out](const Process& one, bool leaving) {
         if (one.pid >= 0 && one.control) {
             out.processes.push_back({role_names[one.role], one.pid, one.control.get(), one.number,
-                                     one.lane, leaving, std::max<std::int64_t>(0, one.until_us),
-                                     one.more_lanes, one.more_count});
+                                     one.lanes.lane, leaving,
+                                     std::max<std::int64_t>(0, one.until_us), one.lanes.more});
         }
     };
     for (const Process& one : processes_) {

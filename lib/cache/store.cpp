@@ -263,10 +263,10 @@ void Store::finish_recovery() {
         kept.push_back(entry);
     }
     found_.reset();
-    ready_ = true;
     for (auto entry = kept.rbegin(); entry != kept.rend(); ++entry) {
         index(*entry);
     }
+    ready_ = true; // last: until then others do not wait for the lock
 }
 
 std::uint64_t Store::group_of(std::string_view app, std::string_view target,
@@ -282,8 +282,15 @@ std::uint64_t Store::group_of(std::uint64_t shared, std::string_view owner) cons
 }
 
 std::vector<EntryRef> Store::find(std::uint64_t group) const {
-    std::vector<EntryRef> out;
+    if (!ready_) {
+        return {};
+    }
     const Lock guard = lock();
+    return in_group(group);
+}
+
+std::vector<EntryRef> Store::in_group(std::uint64_t group) const {
+    std::vector<EntryRef> out;
     const auto [from, to] = groups_.equal_range(group);
     for (auto one = from; one != to; ++one) {
         out.push_back(one->second);
@@ -326,15 +333,18 @@ void Store::used(const EntryRef& entry) {
 }
 
 std::unique_ptr<Store::Writer> Store::writer() {
+    if (!ready_) {
+        return nullptr;
+    }
     const Lock guard = lock();
-    if (!ready_ || writers_ >= limits_.writers_max) {
+    if (writers_ >= limits_.writers_max) {
         return nullptr;
     }
     return std::unique_ptr<Writer>(new Writer(*this));
 }
 
 void Store::index(EntryRef entry) {
-    const std::vector<EntryRef> same = find(entry->group());
+    const std::vector<EntryRef> same = in_group(entry->group());
     if (same.size() >= limits_.group_max) {
         drop(same.back());
     }
@@ -344,6 +354,7 @@ void Store::index(EntryRef entry) {
     order_.push_front(entry);
     places_[entry.get()] = order_.begin();
     groups_.emplace(entry->group(), std::move(entry));
+    entries_ = order_.size();
 }
 
 bool Store::evict_one() {
@@ -375,9 +386,10 @@ bool Store::room_for(std::size_t blocks, std::size_t at_once) {
     }
 }
 
-EntryRef Store::keep(std::uint64_t group, std::shared_ptr<const Entry::Body> body,
-                     std::string_view label) {
-    const Lock guard = lock();
+// Its record is in the file, and it is not found yet. Null: it could not be written.
+EntryRef Store::write(std::uint64_t group, std::shared_ptr<const Entry::Body> body,
+                      std::string_view label) {
+    Lock guard = lock();
     const std::size_t pieces_bytes = body->pieces.size() * sizeof(Entry::Piece);
     const std::size_t bytes = sizeof(RecordHead) + pieces_bytes + label.size();
     const std::uint32_t wanted = blocks_of(bytes);
@@ -394,6 +406,9 @@ EntryRef Store::keep(std::uint64_t group, std::shared_ptr<const Entry::Body> bod
     entry->sequence_ = ++sequence_;
     entry->record_block_ = run.first;
     entry->record_bytes_ = static_cast<std::uint32_t>(bytes);
+    if (guard.owns_lock()) {
+        guard.unlock(); // nobody else has the blocks
+    }
     RecordHead head{record_magic,
                     id_,
                     entry->sequence_,
@@ -410,16 +425,31 @@ EntryRef Store::keep(std::uint64_t group, std::shared_ptr<const Entry::Body> bod
         wipe(run.first);
         return nullptr;
     }
-    index(entry);
+    return entry;
+}
+
+EntryRef Store::keep(std::uint64_t group, std::shared_ptr<const Entry::Body> body,
+                     std::string_view label) {
+    const EntryRef entry = write(group, std::move(body), label);
+    if (entry != nullptr) {
+        const Lock guard = lock();
+        index(entry);
+    }
     return entry;
 }
 
 EntryRef Store::relabel(const EntryRef& entry, std::string_view label) {
-    const Lock guard = lock();
-    EntryRef out = keep(entry->group(), entry->body_, label);
-    if (out != nullptr) {
-        drop(entry);
+    EntryRef out = write(entry->group(), entry->body_, label);
+    if (out == nullptr) {
+        return nullptr;
     }
+    const Lock guard = lock();
+    if (places_.find(entry.get()) == places_.end()) { // dropped meanwhile: so is this one
+        wipe(out->record_block_);
+        return nullptr;
+    }
+    index(out);
+    drop(entry);
     return out;
 }
 
@@ -438,6 +468,7 @@ void Store::drop(const EntryRef& given) {
     wipe(entry->record_block_);
     order_.erase(place->second);
     places_.erase(place);
+    entries_ = order_.size();
     const auto [from, to] = groups_.equal_range(entry->group());
     const auto same =
         std::find_if(from, to, [&entry](const auto& one) { return one.second == entry; });
@@ -450,16 +481,6 @@ void Store::drop_group(std::uint64_t group) {
     for (const EntryRef& one : find(group)) {
         drop(one);
     }
-}
-
-std::size_t Store::entries() const {
-    const Lock guard = lock();
-    return order_.size();
-}
-
-std::uint64_t Store::evicted() const {
-    const Lock guard = lock();
-    return evicted_;
 }
 
 std::uint64_t Store::used_bytes() const {

@@ -213,8 +213,8 @@ void Core::begin_http2(ServerConn& conn) {
     http2_conns.push_front(std::make_unique<Http2Conn>(*this, conn.give_up(), conn.address()));
     Http2Conn& one = *http2_conns.front();
     one.place = http2_conns.begin();
-    connections_changed();
     conn.close();
+    connections_changed(); // one for the other: in between it would count twice
     if (leaving) {
         one.leave(); // its handshake began before
     }
@@ -242,6 +242,15 @@ bool Core::count(const net::Address& peer) {
         return entered;
     }
     return all_connections() < users_max() && addresses.enter(peer.host(), most);
+}
+
+bool Core::count_any() {
+    if (loops == nullptr) {
+        return all_connections() < settings.connections_max;
+    }
+    const bool entered = loops->enter(settings.connections_max);
+    told_connections_ += entered ? 1 : 0;
+    return entered;
 }
 
 void Core::uncount(const std::string& address) {
@@ -364,7 +373,7 @@ void Core::begin_user(Fd socket, const net::Address& peer,
         admit(ListenerKind::users, tls, std::move(socket), peer);
         return;
     }
-    if (draining || all_connections() >= users_max()) {
+    if (draining || all_connections() >= users_max() || !count_any()) {
         ++counters.refused_connections;
         return;
     }
@@ -381,11 +390,10 @@ void Core::admit(ListenerKind kind, const std::shared_ptr<const net::TlsContext>
                  const net::Address& peer) {
     const bool users = kind == ListenerKind::users;
     const bool neighbours = kind == ListenerKind::children;
-    const bool full = all_connections() >= settings.connections_max;
     // Who waited at a gate when all were told to leave was here before: it has its one answer.
     if ((draining && !leaving) || (users        ? !count(peer)
-                                   : neighbours ? !make_room_for_stranger(peer)
-                                                : full)) {
+                                   : neighbours ? !(make_room_for_stranger(peer) && count_any())
+                                                : !count_any())) {
         ++counters.refused_connections;
         return;
     }

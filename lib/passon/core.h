@@ -31,6 +31,7 @@ class LinkChild;
 class LoopGroup;
 class ProxyGate;
 class ServerConn;
+class Shelf;
 class StaticRoots;
 
 // Room for any head that is written: the largest head that is read, and what we add to it.
@@ -48,10 +49,11 @@ class Core {
     bool away() const { return loops != nullptr && loop != 0; }
     // See LoopGroup; nothing where this loop is alone, or away.
     void end_era(const std::string& key);
-    // Between loops: asks that one for an idle connection; gives one, or null.
+    // Between loops: asks that one for an idle connection; gives one, or null. The shelf outlives
+    // the way there, or an era that is counted anew could be taken for the connection's.
     void call_for(const Endpoint& endpoint, std::size_t at);
     void hand_over(std::size_t to, const std::string& key, std::unique_ptr<net::Conn> conn,
-                   std::uint64_t era);
+                   std::uint64_t era, std::shared_ptr<Shelf> shelf);
     std::int64_t wall_us() const { return parts.reactor.clock().wall_us(); }
     std::int64_t boot_us() const { return parts.reactor.clock().boot_us(); }
     // By which sessions and leases end. Precondition: there is a snapshot.
@@ -88,6 +90,8 @@ class Core {
     // counted.
     bool count(const net::Address& peer);
     void uncount(const std::string& address);
+    // The same of one that is no user's, or not yet.
+    bool count_any();
     // For one more at the listener for neighbours, where nobody has shown its name at first: where
     // a limit is reached, another stranger is closed. False: there is none.
     bool make_room_for_stranger(const net::Address& peer);

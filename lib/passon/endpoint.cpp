@@ -140,12 +140,11 @@ void Endpoint::put_idle(std::unique_ptr<UpstreamConn> conn) {
     if (kind_ == EndpointKind::child) {
         set_waiting_link_options(idle_.back()->wire.conn->fd(), core_.settings.link_silence_ms, 0);
         ++core_.counters.parked;
-        if (Exchange* waiting = next_waiting(); waiting != nullptr) {
+        const auto longest = shelf_ == nullptr ? core_.loop : shelf_->longest_waiting(core_.loop);
+        if (longest && *longest != core_.loop) {
+            give(*longest); // also where somebody waits here: it comes back if it is too late there
+        } else if (Exchange* waiting = next_waiting(); waiting != nullptr) {
             waiting->on_turn();
-        } else if (shelf_ != nullptr) {
-            if (const auto other = shelf_->waiting_elsewhere(core_.loop)) {
-                give(*other);
-            }
         }
     } else {
         turn_free();
@@ -262,13 +261,13 @@ bool Endpoint::wait(Exchange& exchange) {
     if (waiting_.size() >= core_.settings.waiting_an_endpoint_max) {
         return false;
     }
-    waiting_.push_back(&exchange);
+    waiting_.push_back({&exchange, std::max<std::int64_t>(1, core_.now_ms())});
     waiting_changed();
     return true;
 }
 
 void Endpoint::forget(Exchange& exchange) {
-    std::erase(waiting_, &exchange);
+    std::erase_if(waiting_, [&exchange](const Waiter& one) { return one.exchange == &exchange; });
     std::erase(borrowing_, &exchange);
     waiting_changed();
 }
@@ -277,7 +276,7 @@ Exchange* Endpoint::next_waiting() {
     if (waiting_.empty()) {
         return nullptr;
     }
-    Exchange* first = waiting_.front();
+    Exchange* first = waiting_.front().exchange;
     waiting_.erase(waiting_.begin());
     waiting_changed();
     return first;
@@ -352,10 +351,11 @@ void Endpoint::forget_state() {
     down_why.clear();
 }
 
-// Of a peer nobody else would know: there is no control stream to it.
+// Of a peer nobody else would know: there is no control stream to it. The home says it for all
+// loops: what two of them say would come in any order.
 void Endpoint::tell_keeper() {
     told_ = true;
-    if (kind_ == EndpointKind::peer) {
+    if (kind_ == EndpointKind::peer && !core_.away()) {
         core_.parts.keeper.peer_changed({key_.substr(peer_key.size()), !down,
                                          down ? down_since_us : core_.wall_us(), down_why});
     }

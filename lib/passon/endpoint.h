@@ -202,7 +202,11 @@ class Endpoint {
     };
     std::vector<Retired> retired_; // outlives the idle ones, which count themselves out
     std::vector<std::unique_ptr<UpstreamConn>> idle_;
-    std::vector<Exchange*> waiting_;
+    struct Waiter {
+        Exchange* exchange;
+        std::int64_t since_ms; // more than 0
+    };
+    std::vector<Waiter> waiting_;      // who waits longest first
     std::vector<Exchange*> borrowing_; // wait for the answer of another loop
     std::shared_ptr<Shelf> shelf_;     // null: there are no other loops
     net::Task turns_;

@@ -13,7 +13,7 @@ void Endpoint::tell_idle() {
 // Who waits for anything but a child's connection gets it from this loop, or dials.
 void Endpoint::waiting_changed() {
     if (shelf_ != nullptr && kind_ == EndpointKind::child) {
-        shelf_->set_waiting(core_.loop, waiting_.size());
+        shelf_->set_waiting(core_.loop, waiting_.empty() ? 0 : waiting_.front().since_ms);
     }
 }
 
@@ -51,19 +51,20 @@ void Core::call_for(const Endpoint& endpoint, std::size_t at) {
         if (Endpoint* one = core.endpoints.find(key); one != nullptr) {
             one->give(from);
         } else {
-            core.hand_over(from, key, nullptr, 0);
+            core.hand_over(from, key, nullptr, 0, nullptr);
         }
     });
 }
 
 void Core::hand_over(std::size_t to, const std::string& key, std::unique_ptr<net::Conn> conn,
-                     std::uint64_t era) {
-    loops->post(to, [key, era, box = std::make_shared<std::unique_ptr<net::Conn>>(std::move(conn))](
-                        Core& core) {
-        if (Endpoint* one = core.endpoints.find(key); one != nullptr) {
-            one->arrive(std::move(*box), era);
-        }
-    });
+                     std::uint64_t era, std::shared_ptr<Shelf> shelf) {
+    loops->post(to,
+                [key, era, shelf = std::move(shelf),
+                 box = std::make_shared<std::unique_ptr<net::Conn>>(std::move(conn))](Core& core) {
+                    if (Endpoint* one = core.endpoints.find(key); one != nullptr) {
+                        one->arrive(std::move(*box), era);
+                    }
+                });
 }
 
 void Endpoint::give(std::size_t to) {
@@ -75,7 +76,7 @@ void Endpoint::give(std::size_t to) {
         conn = std::move(idle->wire.conn);
         conn->detach();
     }
-    core_.hand_over(to, key_, std::move(conn), from_era);
+    core_.hand_over(to, key_, std::move(conn), from_era, shelf_);
     if (idle != nullptr) {
         core_.bury(std::move(idle));
     }
@@ -117,6 +118,7 @@ void Endpoint::tell_loops() {
 // All clocks are the boot's, so times hold at every loop.
 void Endpoint::follow(const Standing& standing) {
     const bool goes_down = standing.down && !down;
+    const bool news = standing.down != down || !told_;
     down = standing.down;
     down_since_us = standing.down_since_us;
     retry_at_ms = standing.retry_at_ms;
@@ -124,7 +126,9 @@ void Endpoint::follow(const Standing& standing) {
     backoff_ms = standing.backoff_ms;
     down_why = standing.why;
     knocked = standing.knocked;
-    told_ = true;
+    if (news) {
+        tell_keeper();
+    }
     if (kind_ == EndpointKind::child && core_.away()) {
         due_ms = standing.due_ms;
         linked = standing.linked;

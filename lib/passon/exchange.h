@@ -126,6 +126,7 @@ class Exchange {
         nothing,
         keeper,
         start,
+        borrow,
         restart,
         connect,
         client_in,

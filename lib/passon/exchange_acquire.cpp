@@ -110,6 +110,7 @@ bool Exchange::borrow_at(Endpoint& at) {
     }
     borrowed_ = true;
     wait_for_turn(at);
+    due(Due::borrow);
     return true;
 }
 

@@ -7,6 +7,7 @@
 namespace hasp::passon {
 namespace {
 constexpr std::int64_t keeper_ms = 30'000;
+constexpr std::int64_t borrow_ms = 250;       // for the word of another loop, which may be busy
 constexpr std::int64_t first_restart_ms = 20; // doubled each time: 0.6 s in all
 } // namespace
 
@@ -26,6 +27,7 @@ bool Exchange::is_out_of_time() const {
     case Due::keeper:
         return at_ != At::page && core_.now_ms() >= deadline_ms_;
     case Due::start:
+    case Due::borrow:
     case Due::restart:
     case Due::connect:
     case Due::collapsed:
@@ -89,6 +91,9 @@ void Exchange::due(Due what) {
                                ? s.park_wait_ms
                                : s.connect_ms + s.park_wait_ms));
         break;
+    case Due::borrow:
+        timer_.arm(in_time(borrow_ms));
+        break;
     case Due::restart:
         timer_.arm(in_time(first_restart_ms << (starts_ - 1)));
         break;
@@ -148,6 +153,10 @@ void Exchange::on_time() {
         }
         return;
     }
+    case Due::borrow:
+        waiting_at_->forget(*this);
+        on_turn(); // as if no other loop had one
+        return;
     case Due::restart:
         start_app();
         return;

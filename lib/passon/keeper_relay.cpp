@@ -12,14 +12,15 @@ void KeeperRelay::ask(Question question, std::function<void(Answer)> answer,
     const std::uint64_t id = next_++;
     waiting.emplace(id, std::move(answer));
     const auto come_back = [this, id, &waiting](Answer said) {
-        own_.post_from_any_thread([id, &waiting, said = std::move(said)] {
+        own_.post_from_any_thread([id, &waiting, said = std::move(said)]() mutable {
             if (auto at = waiting.extract(id); !at.empty()) {
-                at.mapped()(said);
+                at.mapped()(std::move(said));
             }
         });
     };
-    at_home([question = std::move(question), come_back, asks](KeeperPort& port) {
-        (port.*asks)(question, come_back);
+    // Asked once: a page's body is handed on, not copied.
+    at_home([question = std::move(question), come_back, asks](KeeperPort& port) mutable {
+        (port.*asks)(std::move(question), come_back);
     });
 }
 

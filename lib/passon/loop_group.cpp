@@ -18,13 +18,18 @@ std::optional<std::size_t> Shelf::idle_elsewhere(std::size_t than) const {
     return {};
 }
 
-std::optional<std::size_t> Shelf::waiting_elsewhere(std::size_t than) const {
-    for (std::size_t i = 0; i < cells_.size(); ++i) {
-        if (i != than && cells_[i].waiting.load() > 0) {
-            return i;
+std::optional<std::size_t> Shelf::longest_waiting(std::size_t asking) const {
+    std::optional<std::size_t> longest;
+    std::int64_t since_ms = 0;
+    for (std::size_t n = 0; n < cells_.size(); ++n) {
+        const std::size_t i = (asking + n) % cells_.size();
+        const std::int64_t its_ms = cells_[i].waiting_since_ms.load();
+        if (its_ms > 0 && (!longest || its_ms < since_ms)) {
+            longest = i;
+            since_ms = its_ms;
         }
     }
-    return {};
+    return longest;
 }
 
 void add(EngineCounters& into, const EngineCounters& more) {
@@ -100,6 +105,15 @@ void LoopGroup::change_connections(std::size_t loop, std::size_t now, std::size_
 bool LoopGroup::enter(const std::string& address, const AddressLimits& most, std::size_t all_max) {
     const std::lock_guard lock(addresses_mutex_);
     if (connections() >= all_max || !addresses_.enter(address, most)) {
+        return false;
+    }
+    connections_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+}
+
+bool LoopGroup::enter(std::size_t all_max) {
+    const std::lock_guard lock(addresses_mutex_);
+    if (connections() >= all_max) {
         return false;
     }
     connections_.fetch_add(1, std::memory_order_relaxed);

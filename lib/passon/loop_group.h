@@ -30,8 +30,10 @@ namespace hasp::passon {
 
 class Core;
 
-// Idle connections to one endpoint, and requests that wait for one: how many at each loop. A loop
-// writes its own cell; another that needs a connection reads them all before it dials.
+// Idle connections to one endpoint, and requests that wait for one: how many at each loop, and
+// since when. A loop writes its own cell; another that needs a connection reads them all before it
+// dials, and one that has a connection to give gives it where somebody has waited longest, so that
+// the users of no loop wait while those of another are served in turn.
 class Shelf {
   public:
     explicit Shelf(std::size_t loops) : cells_(loops) {}
@@ -42,12 +44,15 @@ class Shelf {
         cells_[loop].idle.store(static_cast<std::uint32_t>(count),
                                 ordered ? std::memory_order_seq_cst : std::memory_order_relaxed);
     }
-    void set_waiting(std::size_t loop, std::size_t count) {
-        cells_[loop].waiting.store(static_cast<std::uint32_t>(count));
+    // Since when the one that waits longest does, boot clock; 0: nobody waits.
+    void set_waiting(std::size_t loop, std::int64_t since_ms) {
+        cells_[loop].waiting_since_ms.store(since_ms);
     }
-    // Another loop that has one idle, or where one is waited for.
+    // Another loop that has one idle.
     std::optional<std::size_t> idle_elsewhere(std::size_t than) const;
-    std::optional<std::size_t> waiting_elsewhere(std::size_t than) const;
+    // Of all loops the one where somebody waits longest; equals: the one that asks. nullopt: nobody
+    // waits.
+    std::optional<std::size_t> longest_waiting(std::size_t asking) const;
 
     // Connections from before a change of it are not used again: see LoopGroup::end_era().
     std::atomic<std::uint64_t> era{0};
@@ -55,7 +60,7 @@ class Shelf {
   private:
     struct alignas(64) Cell {
         std::atomic<std::uint32_t> idle{0};
-        std::atomic<std::uint32_t> waiting{0};
+        std::atomic<std::int64_t> waiting_since_ms{0};
     };
     std::vector<Cell> cells_;
 };
@@ -90,6 +95,8 @@ class LoopGroup {
     // One more of a user; false: a limit is reached, and nothing is counted. It counts among
     // connections() already.
     bool enter(const std::string& address, const AddressLimits& most, std::size_t all_max);
+    // The same of one that is no user's, or not yet.
+    bool enter(std::size_t all_max);
     void leave_address(const std::string& address);
     // The loop with the fewest connections, those on their way to it included. Counts one more on
     // its way, until arrived(). Home's thread.

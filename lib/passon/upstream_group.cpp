@@ -189,10 +189,14 @@ void Peer::tell_loops() {
 }
 
 void Peer::follow(const std::string& why) {
+    const bool was_down = at.down;
     if (!why.empty()) {
         stand_down(why);
-    } else if (at.down) {
+    } else if (was_down) {
         stand_up();
+    }
+    if (at.down != was_down) {
+        group_.tell_keeper();
     }
 }
 
@@ -376,7 +380,9 @@ void UpstreamGroup::changed() {
 }
 
 void UpstreamGroup::tell_keeper() const {
-    core_.parts.keeper.upstream_changed(state());
+    if (!core_.away()) {
+        core_.parts.keeper.upstream_changed(state());
+    }
 }
 
 std::string UpstreamGroup::why() const {

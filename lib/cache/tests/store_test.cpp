@@ -126,6 +126,20 @@ TEST_F(StoredAnswers, ANewLabelKeepsTheBody) {
     EXPECT_EQ(body(*store, renewed), "body");
 }
 
+// Another loop may have changed the page while the app was asked whether this answer still holds.
+TEST_F(StoredAnswers, WhatWasDroppedMeanwhileIsNotKeptUnderANewLabel) {
+    const auto store = open();
+    const std::uint64_t before = store->used_bytes();
+    EntryRef old = put(*store, 1, "old", "page");
+    store->drop_group(1);
+    EXPECT_EQ(store->relabel(old, "new"), nullptr);
+    EXPECT_TRUE(store->find(1).empty());
+    EXPECT_EQ(store->entries(), 0U);
+    old.reset();
+    EXPECT_EQ(store->used_bytes(), before);
+    EXPECT_EQ(open()->entries(), 0U) << "nor by the process after this one";
+}
+
 TEST_F(StoredAnswers, AGroupIsBoundedAndDroppedAsAWhole) {
     limits_.group_max = 3;
     const auto store = open();

@@ -5,6 +5,7 @@
 #include "net/listener.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -260,6 +261,23 @@ TEST_F(ConnTest, MovesToAnotherLoop) {
     client.to_send = "hello";
     client.go();
     EXPECT_TRUE(run_until(*second, [this] { return server.received == "hello"; }));
+    server.conn.close();
+}
+
+TEST_F(ConnTest, WhatCameWhileItMovedIsSeenAtOnce) {
+    join(nullptr, nullptr);
+    ASSERT_TRUE(until([this] { return server.conn.open() && client.conn.open(); }));
+    reactor->run_once(0);
+    auto second = std::move(Reactor::create(clock)).value();
+    server.conn.detach();
+    client.to_send = "hello";
+    client.go();
+    ASSERT_TRUE(until([this] {
+        pollfd one{server.conn.fd(), POLLIN, 0};
+        return ::poll(&one, 1, 0) == 1;
+    }));
+    ASSERT_TRUE(server.conn.attach(*second, server).ok());
+    EXPECT_TRUE(server.conn.readable()) << "before its loop has looked";
     server.conn.close();
 }
 

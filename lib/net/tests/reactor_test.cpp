@@ -138,6 +138,28 @@ TEST_F(ReactorTest, DoesNotCallAHandlerThatAnotherRemovedInTheSameRound) {
     reactor->remove(left.fd.get(), left);
 }
 
+TEST_F(ReactorTest, ReadsWhatOtherThreadsSaidBeforeTheSocketsOfTheSameRound) {
+    Closer kept, removed;
+    SocketPair pk = make_pair_of_sockets(), pr = make_pair_of_sockets();
+    kept.fd = std::move(pk.a);
+    removed.fd = std::move(pr.a);
+    ASSERT_TRUE(reactor->add(kept.fd.get(), kept).ok());
+    ASSERT_TRUE(reactor->add(removed.fd.get(), removed).ok());
+    reactor->run_once(0); // the first edges: writable
+    ASSERT_EQ(write(pk.b.get(), "x", 1), 1);
+    ASSERT_EQ(write(pr.b.get(), "x", 1), 1);
+    int calls_before = -1;
+    reactor->post_from_any_thread([&] {
+        calls_before = kept.calls + removed.calls;
+        reactor->remove(removed.fd.get(), removed);
+    });
+    reactor->run_once(1'000);
+    EXPECT_EQ(calls_before, 0);
+    EXPECT_EQ(kept.calls, 1);
+    EXPECT_EQ(removed.calls, 0) << "a message may end what the round had fetched";
+    reactor->remove(kept.fd.get(), kept);
+}
+
 TEST_F(ReactorTest, TakesCallbacksAndStopFromOtherThreads) {
     int sum = 0;
     std::thread other([this, &sum] {

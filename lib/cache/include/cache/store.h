@@ -113,8 +113,8 @@ class Store {
     Store& operator=(const Store&) = delete;
 
     // From now on several threads use it, each a writer of its own. Before the second one does.
-    // What they look up and change waits for its turn; bodies and labels are read beside each
-    // other.
+    // What they look up and change waits for its turn; bodies and labels are read, and written,
+    // beside each other.
     void share();
 
     // Looks at the next blocks of what an earlier process left. True: there is more to look at. One
@@ -140,19 +140,22 @@ class Store {
     // Null: not ready, or too many at once.
     std::unique_ptr<Writer> writer();
     // The same body under another label; the old entry is dropped. Null: it could not be written,
-    // and the old one stands.
+    // and the old one stands; or that was dropped before.
     EntryRef relabel(const EntryRef& entry, std::string_view label);
     void drop(const EntryRef& entry);
     void drop_group(std::uint64_t group);
 
-    std::size_t entries() const;
+    std::size_t entries() const { return entries_; }
     std::uint64_t used_bytes() const;
-    std::uint64_t evicted() const; // since the start
+    std::uint64_t evicted() const { return evicted_; } // since the start
 
   private:
     Store(Fd file, StoreLimits limits);
     using Order = std::list<EntryRef>;
     struct Found;
+    EntryRef write(std::uint64_t group, std::shared_ptr<const Entry::Body> body,
+                   std::string_view label);
+    std::vector<EntryRef> in_group(std::uint64_t group) const; // with the lock
     EntryRef keep(std::uint64_t group, std::shared_ptr<const Entry::Body> body,
                   std::string_view label);
     void index(EntryRef entry);
@@ -171,7 +174,8 @@ class Store {
     StoreLimits limits_;
     std::uint64_t id_ = 0;
     std::uint64_t sequence_ = 0;
-    std::uint64_t evicted_ = 0;
+    std::atomic<std::uint64_t> evicted_{0};
+    std::atomic<std::size_t> entries_{0}; // in order_, for who only counts
     std::size_t writers_ = 0;
     std::shared_ptr<Blocks> blocks_;
     Order order_; // the last used first

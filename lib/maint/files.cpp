@@ -54,6 +54,9 @@ Status Files::load() {
         return known.error();
     }
     engine_ = std::move(engine);
+    if (Status settling = settle_folders(); !settling.ok()) {
+        return settling;
+    }
     for (const sync::FolderStatus& status : *known) {
         folder(status.folder).status = status;
         schedule(status.folder, first_look_us);
@@ -68,6 +71,29 @@ Status Files::load() {
                 schedule({user.name, app.name}, first_look_us);
             }
         }
+    }
+    return {};
+}
+
+// The first work of all, before anybody's app is there to change something.
+Status Files::settle_folders() {
+    auto unsettled = engine_->client->unsettled();
+    if (!unsettled.ok()) {
+        return unsettled.error();
+    }
+    for (const FolderId& id : *unsettled) {
+        auto at = working_folder(id);
+        if (!at.ok()) {
+            world_.log.warn("files.settle", at.error().message);
+            continue;
+        }
+        auto settled = std::make_shared<Status>();
+        client_work_.run([this, at = *at, settled] { *settled = engine_->client->settle(at); },
+                         [this, settled] {
+                             if (!settled->ok()) { // the first look tries it again
+                                 world_.log.warn("files.settle", settled->error().message);
+                             }
+                         });
     }
     return {};
 }

@@ -128,6 +128,8 @@ class Files {
     // files_rounds.cpp: this tier's working copies.
     bool holds(const std::string& app) const; // are users' folders of this app here
     void schedule(const FolderId& id, std::int64_t delay_us);
+    Result<sync::WorkingFolder> working_folder(const FolderId& id); // made, if it is not there
+    Status settle_folders();
     void start_due();
     void start(const FolderId& id);
     using RoundPtr = std::shared_ptr<Round>;

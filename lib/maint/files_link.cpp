@@ -28,6 +28,7 @@ void Files::wait_turn(const RoundPtr& round, LinkWay way, std::uint64_t most_byt
 void Files::over_budget(const RoundPtr& round, const Error& why) {
     round->held = true;
     held_.insert(round->id);
+    world_.gate.hold(Purpose::files);
     look_only(round, why);
 }
 

@@ -34,6 +34,14 @@ std::string leaf_path(const std::string& state, const std::string& absolute) {
 
 } // namespace
 
+Result<sync::WorkingFolder> Files::working_folder(const FolderId& id) {
+    auto copy = world_.copies.ensure(sync::Scope::user, id.user, id.app);
+    if (!copy.ok()) {
+        return copy.error();
+    }
+    return sync::WorkingFolder{id, leaf_path(world_.state, copy->path), {copy->uid, copy->gid}};
+}
+
 bool Files::holds(const std::string& app) const {
     const auto manifest = world_.apps.manifests().find(app);
     return manifest != world_.apps.manifests().end() &&
@@ -90,12 +98,12 @@ void Files::start(const FolderId& id) {
         finish(round, fail(Code::not_found, "'" + id.app + "' is not held at this tier"));
         return;
     }
-    auto copy = world_.copies.ensure(sync::Scope::user, id.user, id.app);
-    if (!copy.ok()) {
-        finish(round, copy.error());
+    auto at_disk = working_folder(id);
+    if (!at_disk.ok()) {
+        finish(round, at_disk.error());
         return;
     }
-    round->folder = {id, leaf_path(world_.state, copy->path), {copy->uid, copy->gid}};
+    round->folder = *std::move(at_disk);
     auto way = way_to(id.user);
     if (!way.ok()) {
         look_only(round, way.error());

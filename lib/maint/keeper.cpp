@@ -213,7 +213,10 @@ struct Keeper::Impl {
         links.on_bytes(
             [this](const std::string& neighbour, const std::string& type, std::size_t in,
                    std::size_t out) { traffic.frame(neighbour == to_parent, type, in, out); });
-        delegation->on_reached([this] { report_stale = true; });
+        delegation->on_reached([this] {
+            report_stale = true;
+            reported.clear(); // said again, even if nothing is new: the parent may have lost it
+        });
         links.on_parent_time([this](std::int64_t wall_us) { time.heard_parent_time(wall_us); });
         // A tier that has not heard what time it is, in this boot, tells nobody: its clock may be
         // wrong, and a signed time is believed for good.

@@ -63,6 +63,8 @@ class LinkGate {
     // Nothing while the budget of that purpose (packs or files) leaves something; else try_later,
     // with when it goes on and what to do.
     std::optional<Error> over(Purpose purpose) const;
+    // Something of that purpose waits for its budget from now on: status and the log say so.
+    void hold(Purpose purpose);
     // Of each budget that is set: {purpose, budget_mib, month_bytes, state: ok | near | used_up}
     // and where it is used up waits: {since, bytes, text, next}, while something does.
     // `waiting_bytes` by purpose: what is known to wait.
@@ -83,7 +85,6 @@ class LinkGate {
     std::uint64_t left(Purpose purpose) const;
     bool pass_first(Purpose purpose);
     void pump();
-    void hold(Purpose purpose);
     void look_at_users();
     void forget_waits();
 

@@ -123,6 +123,10 @@ void LinkPace::end(const Piece& piece, bool tells, std::int64_t now_us) {
         direction.looks_since_us = 0;
         direction.window = std::max(direction.window, direction.window_before);
         direction.window_before = 0;
+        if (now_us - piece.began_us >= lost_slowly_us) {
+            direction.window = window_min;
+            direction.starts = true;
+        }
     }
 }
 

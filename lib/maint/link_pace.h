@@ -40,6 +40,9 @@ inline constexpr std::int64_t releases_behind_us = 1'000'000;
 inline constexpr std::size_t quickest_spans = 10;
 inline constexpr std::int64_t quickest_span_us = 60'000'000;
 inline constexpr std::int64_t ask_again_us = 200'000;
+// A piece that was given up after so long was too large for the link as it has become: the next one
+// is the smallest.
+inline constexpr std::int64_t lost_slowly_us = 5'000'000;
 
 enum class LinkWay : unsigned char { down, up };
 

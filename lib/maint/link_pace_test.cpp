@@ -210,10 +210,33 @@ TEST(LinkPace, WhatWasLostMakesRoomAndSaysNothingOfTheLink) {
     EXPECT_GT(pieces.size(), 1U);
     EXPECT_EQ(pace.under_way(Purpose::packs), pieces.size() * bytes);
     for (const LinkPace::Piece& piece : pieces) {
-        pace.end(piece, false, 20 * second_us);
+        pace.end(piece, false, 2 * second_us);
     }
     EXPECT_EQ(pace.under_way(Purpose::packs), 0U);
     EXPECT_EQ(pace.piece_bytes(Purpose::packs, LinkWay::down), bytes);
+}
+
+// Else the same large piece would be asked for, and given up, for ever.
+TEST(LinkPace, APieceThatDidNotComeInItsTimeIsFollowedByASmallOne) {
+    LinkPace pace({});
+    std::int64_t now = second_us;
+    while (pace.piece_bytes(Purpose::packs, LinkWay::down) < piece_bytes_max) {
+        std::vector<LinkPace::Piece> pieces;
+        while (pace.may_send_after_us(Purpose::packs, LinkWay::down, now) == 0) {
+            pieces.push_back(pace.begin(Purpose::packs, LinkWay::down,
+                                        pace.piece_bytes(Purpose::packs, LinkWay::down), now));
+        }
+        now += 5'000; // a quick line
+        for (const LinkPace::Piece& piece : pieces) {
+            pace.end(piece, true, now);
+        }
+        ASSERT_LT(now, 60 * second_us);
+    }
+    const LinkPace::Piece late = pace.begin(Purpose::packs, LinkWay::down, piece_bytes_max, now);
+    now += 15 * second_us; // which has become a slow one
+    pace.end(late, false, now);
+    EXPECT_EQ(pace.piece_bytes(Purpose::packs, LinkWay::down), piece_bytes_min);
+    EXPECT_EQ(pace.may_send_after_us(Purpose::packs, LinkWay::down, now), 0);
 }
 
 TEST(LinkPace, WithoutYieldingOnePieceOfAReleaseIsUnderWayAsLargeAsItMayBe) {

@@ -46,6 +46,10 @@ Result<std::unique_ptr<Client>> Client::open(store::Db& db, Disk& disk, std::str
         new Client(disk, clock, random, std::move(store), std::move(settle)));
 }
 
+Result<std::vector<FolderId>> Client::unsettled() {
+    return store_->folders_placing();
+}
+
 // One look at a folder: what is there, what was agreed, and what follows.
 struct Client::Look {
     FolderRow row;

@@ -206,6 +206,20 @@ Status ClientStore::drop_placing(const FolderId& folder) {
                     tenant_, folder.user, folder.app));
 }
 
+Result<std::vector<FolderId>> ClientStore::folders_placing() {
+    std::vector<FolderId> out;
+    Status read = db_.each(
+        "SELECT DISTINCT user, app FROM sync_placing WHERE tenant = ?1 ORDER BY user, app",
+        [&](const store::Statement& s) {
+            out.push_back({s.text(0), s.text(1)});
+        },
+        tenant_);
+    if (!read) {
+        return read.error();
+    }
+    return out;
+}
+
 Result<std::optional<BatchRow>> ClientStore::batch(const FolderId& folder) {
     return db_.first(
         "SELECT batch, bytes, content, more FROM sync_batches WHERE tenant = ?1 AND user = ?2 AND "

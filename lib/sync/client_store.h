@@ -64,6 +64,7 @@ class ClientStore {
     Status put_placing(const FolderId& folder, const std::string& path, const BaseRow& row);
     Result<std::map<std::string, BaseRow>> placing(const FolderId& folder);
     Status drop_placing(const FolderId& folder);
+    Result<std::vector<FolderId>> folders_placing();
 
     Result<std::optional<BatchRow>> batch(const FolderId& folder);
     Result<std::vector<OperationRow>> operations(const FolderId& folder);

@@ -789,6 +789,29 @@ TEST_F(Engine, SendsWhatAnAppMadeOfAFileThatWasPutInPlaceAndCouldNotBeNoted) {
     EXPECT_TRUE(kept);
 }
 
+TEST_F(Engine, SendsAsDeletedWhatWasPutInPlaceBeforeACrashAndRenamedBehindIt) {
+    tokyo_->write("note", "hello");
+    sync(*tokyo_);
+    osaka_->note_nothing(true);
+    full_ = true;
+    bool again = false;
+    EXPECT_FALSE(exchange(*osaka_, again).has_value());
+    full_ = false;
+    osaka_->note_nothing(false);
+    osaka_->start();
+    const auto unsettled = osaka_->client->unsettled();
+    ASSERT_TRUE(unsettled.ok());
+    ASSERT_EQ(unsettled->size(), 1U);
+    ASSERT_TRUE(osaka_->client->settle(osaka_->folder).ok());
+    EXPECT_TRUE(osaka_->client->unsettled()->empty());
+    ASSERT_EQ(::rename(osaka_->path("note").c_str(), osaka_->path("renamed").c_str()), 0);
+    sync(*osaka_);
+    EXPECT_EQ(osaka_->content("note"), "(not_found)") << "it does not come back";
+    sync(*tokyo_);
+    EXPECT_EQ(tokyo_->content("note"), "(not_found)");
+    EXPECT_EQ(tokyo_->content("renamed"), "hello");
+}
+
 TEST_F(Engine, PutsNothingInPlaceOfAnAnswerThatCannotBeRead) {
     tokyo_->write("note", "hello");
     sync(*tokyo_);

@@ -66,6 +66,12 @@ class Client {
                                                 SettleDatabase settle = {});
     ~Client();
 
+    // Folders in which an apply() was cut short by a crash, and their settling: what stands there
+    // of it is agreed from then on. Before an app or a user changes anything there, since a file
+    // that came from the home and is gone then was deleted.
+    Result<std::vector<FolderId>> unsettled();
+    Status settle(const WorkingFolder& folder) { return settle_placing(folder); }
+
     // Looks at the folder and notes what is unsent.
     Result<FolderStatus> look(const WorkingFolder& folder);
 

@@ -48,7 +48,9 @@ class Moving {
             while (wants[purpose] && pace.may_send_after_us(purpose, LinkWay::down, now) == 0) {
                 const LinkPace::Piece piece = pace.begin(
                     purpose, LinkWay::down, pace.piece_bytes(purpose, LinkWay::down), now);
-                arriving_.emplace(line.arrives(now, static_cast<std::int64_t>(piece.bytes)), piece);
+                const std::int64_t late = ++begun_ % 3 == 0 ? late_us : 0;
+                arriving_.emplace(line.arrives(now, static_cast<std::int64_t>(piece.bytes)) + late,
+                                  piece);
             }
         }
         now += ms;
@@ -130,7 +132,7 @@ TEST(LinkPace, AUsersRequestsWaitBehindBulkForTensOfMilliseconds) {
 
 TEST(LinkPace, AMachineThatIsBusyNowAndThenIsNotTakenForAFullLink) {
     Moving link({}, 1'000'000, 40 * ms);
-    link.late_us = 60 * ms;
+    link.late_us = 300 * ms;
     link.wants[Purpose::packs] = true;
     link.pass(5 * second_us);
     const std::int64_t before = link.moved[Purpose::packs];

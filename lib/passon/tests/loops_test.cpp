@@ -21,6 +21,22 @@ namespace {
 
 using ::testing::HasSubstr;
 
+// The child holds the app "low", which the front passes on to it.
+void join_child(Looped& front, Tier& child, Backend& backend) {
+    child.spec.has_parent = true;
+    child.add_upstream("low", backend.port(), registry::Access::users);
+    child.publish();
+    child.keeper.know("cookie:secret", person("anna", {"low"}));
+    registry::AppSpec low;
+    low.name = "low";
+    low.route = registry::Route::child;
+    low.child = "tokyo";
+    front.spec.apps.push_back(low);
+    front.publish();
+    child.join(front.link_port());
+    EXPECT_TRUE(child.keeper.wait([](FakeKeeper& k) { return k.up(); }));
+}
+
 TEST(Loops, EachGetsItsShareOfTheConnectionsAndAnswersThem) {
     Backend backend(echo_head());
     Looped front;
@@ -56,18 +72,7 @@ TEST(Loops, NoneKeepsAConnectionOfANeighbourThatWasCutOff) {
     Backend backend(echo_head());
     Looped front({}, &realm);
     Tier child("tokyo", {}, &realm);
-    child.spec.has_parent = true;
-    child.add_upstream("low", backend.port(), registry::Access::users);
-    child.publish();
-    child.keeper.know("cookie:secret", person("anna", {"low"}));
-    registry::AppSpec low;
-    low.name = "low";
-    low.route = registry::Route::child;
-    low.child = "tokyo";
-    front.spec.apps.push_back(low);
-    front.publish();
-    child.join(front.link_port());
-    ASSERT_TRUE(child.keeper.wait([](FakeKeeper& k) { return k.up(); }));
+    join_child(front, child, backend);
     auto clients = front.clients(loops);
     for (const auto& one : clients) {
         EXPECT_EQ(one->get("/apps/low/x", session_cookie).status, 200);
@@ -132,18 +137,7 @@ TEST(Loops, EveryLoopReachesAChildByTheConnectionsThatItHasParkedAtTheHome) {
     settings.parked_max = 2;
     Looped front(settings, &realm);
     Tier child("tokyo", settings, &realm);
-    child.spec.has_parent = true;
-    child.add_upstream("low", backend.port(), registry::Access::users);
-    child.publish();
-    child.keeper.know("cookie:secret", person("anna", {"low"}));
-    registry::AppSpec low;
-    low.name = "low";
-    low.route = registry::Route::child;
-    low.child = "tokyo";
-    front.spec.apps.push_back(low);
-    front.publish();
-    child.join(front.link_port());
-    ASSERT_TRUE(child.keeper.wait([](FakeKeeper& k) { return k.up(); }));
+    join_child(front, child, backend);
 
     std::vector<std::thread> users;
     std::atomic<int> failures{0};

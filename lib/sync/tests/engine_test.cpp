@@ -110,6 +110,16 @@ class Engine : public ::testing::Test {
         std::uint64_t files = 0;
     };
 
+    // What comes from the home is put in place, and cannot be noted as agreed.
+    void place_without_noting(Machine& at) {
+        at.note_nothing(true);
+        full_ = true;
+        bool again = false;
+        EXPECT_FALSE(exchange(at, again).has_value());
+        full_ = false;
+        at.note_nothing(false);
+    }
+
     // False: the link was cut by `messages_left_`.
     bool message() { return messages_left_ < 0 || messages_left_-- > 0; }
 
@@ -745,12 +755,7 @@ TEST_F(Engine, SendsNothingBackThatWasPutInPlaceAndCouldNotBeNoted) {
     tokyo_->write("changed", "first");
     sync(*tokyo_);
     for (const bool killed : {false, true}) {
-        osaka_->note_nothing(true);
-        full_ = true;
-        bool again = false;
-        EXPECT_FALSE(exchange(*osaka_, again).has_value());
-        full_ = false;
-        osaka_->note_nothing(false);
+        place_without_noting(*osaka_);
         EXPECT_EQ(osaka_->content("changed"), tokyo_->content("changed"));
         if (killed) {
             osaka_->start();
@@ -771,12 +776,7 @@ TEST_F(Engine, SendsNothingBackThatWasPutInPlaceAndCouldNotBeNoted) {
 TEST_F(Engine, SendsWhatAnAppMadeOfAFileThatWasPutInPlaceAndCouldNotBeNoted) {
     tokyo_->write("note", "hello");
     sync(*tokyo_);
-    osaka_->note_nothing(true);
-    full_ = true;
-    bool again = false;
-    EXPECT_FALSE(exchange(*osaka_, again).has_value());
-    full_ = false;
-    osaka_->note_nothing(false);
+    place_without_noting(*osaka_);
     osaka_->write("note", "hello, and more");
     sync(*osaka_);
     sync(*osaka_);
@@ -792,12 +792,7 @@ TEST_F(Engine, SendsWhatAnAppMadeOfAFileThatWasPutInPlaceAndCouldNotBeNoted) {
 TEST_F(Engine, SendsAsDeletedWhatWasPutInPlaceBeforeACrashAndRenamedBehindIt) {
     tokyo_->write("note", "hello");
     sync(*tokyo_);
-    osaka_->note_nothing(true);
-    full_ = true;
-    bool again = false;
-    EXPECT_FALSE(exchange(*osaka_, again).has_value());
-    full_ = false;
-    osaka_->note_nothing(false);
+    place_without_noting(*osaka_);
     osaka_->start();
     const auto unsettled = osaka_->client->unsettled();
     ASSERT_TRUE(unsettled.ok());

@@ -73,7 +73,7 @@ std::string link_line(const Json& link) {
 std::string dials_line(const Json& addresses) {
     static const std::map<std::string, std::string> words{{"config", "from the config"},
                                                           {"parent", "told by the parent"},
-                                                          {"before", "told before"},
+                                                          {"before", "known before"},
                                                           {"invitation", "from the invitation"}};
     std::string out;
     for (const Json& one : addresses) {
@@ -163,7 +163,7 @@ std::string wan_lines(const Json& wan) {
     return out;
 }
 
-// "budget     releases: 12 of 50 MiB in this month", and what waits for it.
+// "budget     packs: 12 of 50 MiB of this month", and what waits for it.
 std::string budget_lines(const Json& budgets) {
     std::string out;
     for (const Json& one : budgets) {

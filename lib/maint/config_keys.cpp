@@ -211,11 +211,11 @@ std::vector<ConfigKey> make_keys() {
             "web", "loops", Takes::front, HASP_AT(web.loops), "threads", 1, 32,
             "How many threads serve users. One carries what most sites have, and costs least for "
             "each request; several are for a machine with that many cores where one is busy. "
-            "What comes over links from tiers below or beside is the first thread's alone."),
+            "What other tiers ask for over links is the first thread's alone."),
         number("web", "max_connections", Takes::front, HASP_AT(web.max_connections), "connections",
                16, 1'000'000,
-               "How many connections are open at most. Users get no more than seven eighths of "
-               "them: the rest is for links."),
+               "How many connections from users and other tiers are open at most. Users get no "
+               "more than seven eighths of them: the rest is for links."),
         number("web", "max_connections_per_address", Takes::front,
                HASP_AT(web.max_connections_per_address), "connections", 1, 1'000'000,
                "How many of them one address may hold; a /64 of IPv6 four times as many, and at "
@@ -344,13 +344,14 @@ std::vector<ConfigKey> make_keys() {
         list(
             "link", "addresses", Takes::keeper, HASP_AT(link.addresses), check_peer, "HOST:PORT",
             "How tiers below reach this one, tried in this order: what invitations carry, and what "
-            "the tiers below are told at each connect. They keep it, and what they knew before "
-            "until one of these has answered. The first 8 count."),
+            "the tiers below are told at each connect. They keep it; what they knew before until "
+            "one of these has answered, and the invitation's for good. The first 8 count."),
         list(
             "link", "parent", Takes::keeper, HASP_AT(link.parent), check_peer, "HOST:PORT",
             "Where the tier above is, tried in this order, in the place of all that the invitation "
-            "and that tier itself have said: for when it has moved and cannot be heard. Empty: "
-            "as they say."),
+            "and that tier itself have said: for when it has moved and cannot be heard. While a "
+            "link stands, its address stays in use until one of these answers. Empty: as they "
+            "say."),
         number("link", "park_min", Takes::front, HASP_AT(link.park_min), "connections", 1, 1'000,
                "How many idle connections a tier keeps parked at its parent."),
         number("link", "park_max", Takes::front, HASP_AT(link.park_max), "connections", 1, 10'000,

@@ -2,12 +2,13 @@
 //
 // A tier knows its parent's addresses from its invitation. At each connect the parent says those
 // that it has now ([link] addresses at the parent): they are tried first from then on, in its
-// order. What was known before stays behind them until the parent has answered at one of the new
-// ones, so that a mistake in its config strands nobody; then it is dropped. What never goes, and is
-// tried last: the invitation's addresses, since a box may be where none of the parent's words lead
-// (outside its LAN, behind a VPN), and the one where the parent answered last, numeric, since names
-// may not be found after a start. TLS says who the parent is, so these cost a late try and no more.
-// [link] parent in this tier's own config is an operator's word and stands in the place of all. One
+// order (while a link stands, beside the address in use: passon/link_child.h). What was known
+// before stays behind them until the parent has answered at one of the new ones, so that a mistake
+// in its config strands nobody; then it is dropped. What never goes, and is tried last: the
+// invitation's addresses, since a box may be where none of the parent's words lead (outside its
+// LAN, behind a VPN), and the one where the parent answered last, numeric, since names may not be
+// found after a start. TLS says who the parent is, so these cost a late try and no more. [link]
+// parent in this tier's own config is an operator's word and stands in the place of all. One
 // thread.
 #pragma once
 
@@ -25,8 +26,8 @@
 
 namespace hasp::maint {
 
-// What is known of the parent's addresses: pure. The address at which it answered last is always
-// among them.
+// What the parent told, and what was known before: pure. The invitation's addresses and the one
+// that answered last are ParentAddresses' own.
 struct AddressBook {
     std::vector<std::string> told;   // by the parent, in its order; empty: it has told none
     std::vector<std::string> before; // what was known when it did, until one of `told` answers

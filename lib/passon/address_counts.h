@@ -1,6 +1,5 @@
 // Connections of users by address. A LAN may share one network of IPv6, and a stranger has one to
-// himself, or thousands: it gets a little more than an address does. One thread, or a lock around
-// it.
+// himself, or thousands: it gets a few times what an address does. One thread, or a lock around it.
 #pragma once
 
 #include "net/address.h"

@@ -45,7 +45,7 @@ class Core {
     Core& operator=(const Core&) = delete;
 
     net::Reactor& reactor() { return parts.reactor; }
-    // Of several loops this is not the one with the cache, the listeners and the control streams.
+    // Of several loops this is not the home, which has the listeners and the control streams.
     bool away() const { return loops != nullptr && loop != 0; }
     // See LoopGroup; nothing where this loop is alone, or away.
     void end_era(const std::string& key);

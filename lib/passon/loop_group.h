@@ -1,10 +1,11 @@
 // What the engines of one front have in common when it has several loops: each engine lives on its
 // own thread, and what passes between two of them is a message to the other's reactor.
 //
-// The first engine that joins is the home: it has the listeners, the control streams, the reversed
-// connections and the cache. All engines join before the first of the threads runs, and all threads
-// have ended before the first engine is destroyed: so a message that is run finds its engine, and
-// one that comes too late is destroyed with its reactor. Any thread, unless a call says otherwise.
+// The first engine that joins is the home: it has the listeners, the control streams and the
+// reversed connections; the cache's store is shared, and the home recovers it. All engines join
+// before the first of the threads runs, and all threads have ended before the first engine is
+// destroyed: so a message that is run finds its engine, and one that comes too late is destroyed
+// with its reactor. Any thread, unless a call says otherwise.
 //
 // Messages are not counted: each stands for something that has its limit, a connection, a request
 // that waits, an order of the keeper, a change of a state.

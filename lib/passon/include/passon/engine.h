@@ -35,7 +35,8 @@ using NamePeer = std::function<Result<std::string>(const std::vector<std::string
 struct LinkCredentials {
     std::shared_ptr<const net::TlsContext> client; // toward the parent; null: no parent
     NamePeer name_parent;
-    std::vector<std::string> parent_addresses; // numeric "ip:port", tried in order
+    // Numeric "ip:port"; tried in order, from the one that answered last on.
+    std::vector<std::string> parent_addresses;
     std::string parent_name; // DNS name in its certificate; empty: name_parent alone decides
     std::string parent_tier; // what name_parent says of the right one
     NamePeer name_child;     // for connections of link listeners; also of peers

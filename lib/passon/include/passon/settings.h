@@ -34,7 +34,8 @@ struct Settings {
     std::size_t push_body_bytes_max = 320 * 1024;
     std::size_t requests_a_connection_max = 100'000;
     std::uint32_t http2_streams_max = 100; // requests under way on one HTTP/2 connection
-    // Limits of the engine (one per loop).
+    // Limits of the engine. Of several loops the first two hold for all together,
+    // unverified_an_address_max is the home's, and the others are each loop's own.
     std::size_t connections_max = 20'000; // an eighth of them for links alone
     // Loopback is not counted. A /64 of IPv6 has four times as many, at most half of all.
     std::size_t connections_an_address_max = 2'000;
@@ -65,8 +66,8 @@ struct Settings {
     std::int64_t park_wait_ms =
         5'000; // how long a request waits for a reversed connection of a child
     std::int64_t access_flush_ms = 1'000; // between two writes of the access log
-    // In a window of body_idle_ms at least this many bytes must move, or the peer is cut as too
-    // slow.
+    // In a window of body_idle_ms at least this many bytes must move, or the client is cut as too
+    // slow. A tier that reads is not: the one where the user is judges him.
     std::size_t slow_bytes_min = 1'024;
     // Identities.
     std::int64_t identity_fresh_ms = 60'000; // then the keeper is asked again

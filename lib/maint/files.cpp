@@ -75,7 +75,8 @@ Status Files::load() {
     return {};
 }
 
-// The first work of all, before anybody's app is there to change something.
+// The first work of all: where the whole tier starts, before anybody's app is there to change
+// something. Apps that run on while the keeper alone is started again have the moment until then.
 Status Files::settle_folders() {
     auto unsettled = engine_->client->unsettled();
     if (!unsettled.ok()) {

@@ -303,8 +303,11 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
                 }
                 if (wanted.wait && may_pass) {
                     again = true;
-                    wanted.waits[round->id] =
-                        error ? error->message + "; " + error->hint : std::string();
+                    std::string& why = wanted.waits[round->id];
+                    why = error ? error->message : std::string();
+                    if (error && !error->hint.empty()) {
+                        why += "; " + error->hint;
+                    }
                     continue;
                 }
                 one->second = at.last;

@@ -122,24 +122,24 @@ void LinkGate::done(const LinkPace::Piece& piece, bool tells) {
 
 bool LinkGate::pass_first(Purpose purpose) {
     std::deque<Waiting>& queue = purpose == Purpose::files ? files_ : packs_;
-    if (queue.empty()) {
-        return false;
-    }
-    const LinkWay way = queue.front().way;
     const std::optional<Error> held = over(purpose);
-    if (!held && pace_.may_send_after_us(purpose, way, now()) > 0) {
+    // A way that is full does not hold up the other.
+    const auto next = std::find_if(queue.begin(), queue.end(), [&](const Waiting& one) {
+        return held || pace_.may_send_after_us(purpose, one.way, now()) == 0;
+    });
+    if (next == queue.end()) {
         return false;
     }
-    const Waiting first = std::move(queue.front());
-    queue.pop_front();
+    const Waiting first = std::move(*next);
+    queue.erase(next);
     if (held) {
         hold(purpose);
         first.go(*held);
         return true;
     }
-    const std::uint64_t bytes =
-        std::min<std::uint64_t>({first.most_bytes, pace_.piece_bytes(purpose, way), left(purpose)});
-    first.go(pace_.begin(purpose, way, static_cast<std::size_t>(bytes), now()));
+    const std::uint64_t bytes = std::min<std::uint64_t>(
+        {first.most_bytes, pace_.piece_bytes(purpose, first.way), left(purpose)});
+    first.go(pace_.begin(purpose, first.way, static_cast<std::size_t>(bytes), now()));
     return true;
 }
 

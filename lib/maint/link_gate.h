@@ -46,9 +46,9 @@ class LinkGate {
     // Writes what was counted. By tick() each traffic_keep_us, and before the keeper ends in order.
     void keep();
 
-    // Called once, at once or later, in the order in which it was asked, files before releases:
-    // with leave to move a piece of at most `most_bytes`, to be given back by done(), or with what
-    // over() says. Whoever waits here must live as long as this.
+    // Called once, at once or later, in the order in which it was asked for that way, files before
+    // releases: with leave to move a piece of at most `most_bytes`, to be given back by done(), or
+    // with what over() says. Whoever waits here must live as long as this.
     using Go = std::function<void(Result<LinkPace::Piece>)>;
     void wait_turn(Purpose purpose, LinkWay way, std::size_t most_bytes, Go go);
     // `tells`: see LinkPace::end().

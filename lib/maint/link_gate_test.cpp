@@ -206,6 +206,20 @@ TEST_F(Budgets, FilesGoBeforeReleasesAndFrontIsAskedToTellOftenMeanwhile) {
               ports_.said.end());
 }
 
+TEST_F(Budgets, AFullWayDownHoldsUpNothingThatGoesUp) {
+    std::vector<LinkPace::Piece> down;
+    for (int i = 0; i < 1'000; ++i) {
+        gate_->wait_turn(Purpose::files, LinkWay::down, piece_bytes_max,
+                         [&](Result<LinkPace::Piece> piece) { down.push_back(*piece); });
+    }
+    ASSERT_FALSE(down.empty());
+    ASSERT_LT(down.size(), 1'000U) << "it is full";
+    bool up = false;
+    gate_->wait_turn(Purpose::files, LinkWay::up, piece_bytes_max,
+                     [&](Result<LinkPace::Piece> piece) { up = piece.ok(); });
+    EXPECT_TRUE(up);
+}
+
 TEST_F(Budgets, WithoutAParentThereIsNone) {
     gate_.emplace(LinkGate::World{ports_, clock_, log_, config_, rows_, *traffic_, false});
     EXPECT_TRUE(gate_->json(0, 0).empty());

@@ -213,8 +213,7 @@ void Core::begin_http2(ServerConn& conn) {
     http2_conns.push_front(std::make_unique<Http2Conn>(*this, conn.give_up(), conn.address()));
     Http2Conn& one = *http2_conns.front();
     one.place = http2_conns.begin();
-    conn.close();
-    connections_changed(); // one for the other: in between it would count twice
+    conn.close(); // counts: one for the other, and in between there were two
     if (leaving) {
         one.leave(); // its handshake began before
     }
@@ -244,13 +243,21 @@ bool Core::count(const net::Address& peer) {
     return all_connections() < users_max() && addresses.enter(peer.host(), most);
 }
 
-bool Core::count_any() {
+bool Core::count_any(std::size_t most) {
     if (loops == nullptr) {
-        return all_connections() < settings.connections_max;
+        return all_connections() < most;
     }
-    const bool entered = loops->enter(settings.connections_max);
+    const bool entered = loops->enter(most);
     told_connections_ += entered ? 1 : 0;
     return entered;
+}
+
+bool Core::may_enter(ListenerKind kind, const net::Address& peer) {
+    if (kind == ListenerKind::users) {
+        return count(peer);
+    }
+    return (kind != ListenerKind::children || make_room_for_stranger(peer)) &&
+           count_any(settings.connections_max);
 }
 
 void Core::uncount(const std::string& address) {
@@ -373,7 +380,7 @@ void Core::begin_user(Fd socket, const net::Address& peer,
         admit(ListenerKind::users, tls, std::move(socket), peer);
         return;
     }
-    if (draining || all_connections() >= users_max() || !count_any()) {
+    if (draining || !count_any(users_max())) {
         ++counters.refused_connections;
         return;
     }
@@ -391,9 +398,7 @@ void Core::admit(ListenerKind kind, const std::shared_ptr<const net::TlsContext>
     const bool users = kind == ListenerKind::users;
     const bool neighbours = kind == ListenerKind::children;
     // Who waited at a gate when all were told to leave was here before: it has its one answer.
-    if ((draining && !leaving) || (users        ? !count(peer)
-                                   : neighbours ? !(make_room_for_stranger(peer) && count_any())
-                                                : !count_any())) {
+    if ((draining && !leaving) || !may_enter(kind, peer)) {
         ++counters.refused_connections;
         return;
     }

@@ -90,8 +90,10 @@ class Core {
     // counted.
     bool count(const net::Address& peer);
     void uncount(const std::string& address);
-    // The same of one that is no user's, or not yet.
-    bool count_any();
+    // The same of one that is no user's, or not yet: there may be so many in all.
+    bool count_any(std::size_t most);
+    // One more at that listener, counted; false: a limit is reached.
+    bool may_enter(ListenerKind kind, const net::Address& peer);
     // For one more at the listener for neighbours, where nobody has shown its name at first: where
     // a limit is reached, another stranger is closed. False: there is none.
     bool make_room_for_stranger(const net::Address& peer);

@@ -115,7 +115,7 @@ void Endpoint::tell_loops() {
     });
 }
 
-// All clocks are the boot's, so times hold at every loop.
+// The clocks are the machine's, so times hold at every loop.
 void Endpoint::follow(const Standing& standing) {
     const bool goes_down = standing.down && !down;
     const bool news = standing.down != down || !told_;
@@ -125,7 +125,9 @@ void Endpoint::follow(const Standing& standing) {
     marked_down_ms_ = standing.marked_down_ms;
     backoff_ms = standing.backoff_ms;
     down_why = standing.why;
-    knocked = standing.knocked;
+    if (core_.away()) { // the home's link knocks, and it knows
+        knocked = standing.knocked;
+    }
     if (news) {
         tell_keeper();
     }
@@ -135,6 +137,7 @@ void Endpoint::follow(const Standing& standing) {
     }
     if (goes_down && (kind_ == EndpointKind::parent || kind_ == EndpointKind::peer)) {
         close_idle();
+        turn_free(); // who waits there is told so
     }
 }
 

@@ -123,6 +123,9 @@ bool Exchange::answered_for(Endpoint& at) {
         return false;
     }
     if (due && core_.link_child) {
+        if (core_.away()) { // one word to the home, not one for each request
+            at.retry_at_ms = core_.now_ms() + core_.settings.connect_ms;
+        }
         core_.link_child->knock();
     }
     unreachable(at.down_why);

@@ -417,12 +417,21 @@ void LinkChild::on_control_closed(const std::string& why, bool lost) {
 Endpoint& LinkChild::is_down(const std::string& why) {
     Endpoint& pool = core_.endpoints.get(EndpointKind::parent, parent_key);
     pool.knocked = running_ && wants_control_;
-    pool.mark_down(why); // tells the other loops, too
-    pool.turn_free();    // who waits there is told so
+    pool.mark_down(why);
+    pool.tell_loops(); // that somebody knocks, too
+    pool.turn_free();  // who waits there is told so
     return pool;
 }
 
 void LinkChild::knock() {
+    if (core_.away()) {
+        core_.loops->post(LoopGroup::home, [](Core& home) {
+            if (home.link_child) {
+                home.link_child->knock();
+            }
+        });
+        return;
+    }
     if (running_ && wants_control_ && !control_up_ && !opening_control_) {
         retry_.cancel();
         open_control();

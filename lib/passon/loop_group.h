@@ -84,7 +84,6 @@ class LoopGroup {
     // Of the engine's constructor and destructor. The loop's number.
     std::size_t join(net::Reactor& reactor, Core& core);
     void leave(std::size_t loop);
-    std::size_t size() const { return members_.size(); }
 
     // Runs `what` on that loop's thread. Order is kept between two loops.
     void post(std::size_t to, std::function<void(Core&)> what);

@@ -98,6 +98,24 @@ class Looped {
         on_loop(loop, [&](Engine& engine) { out = engine.counters(); });
         return out;
     }
+    // The link to a parent: the home opens it, the others have pools.
+    void join(const TestRealm& realm, int parent_link_port) {
+        const TestRealm::Leaf leaf = realm.issue("front");
+        net::ClientTls client;
+        client.ca_pem = realm.ca_pem;
+        client.chain_pem = leaf.chain_pem;
+        client.key_pem = leaf.key_pem;
+        client.between_tiers = true;
+        LinkCredentials link;
+        link.client = *net::TlsContext::client(client);
+        link.name_parent = TestRealm::name_of;
+        link.parent_addresses = {"127.0.0.1:" + std::to_string(parent_link_port)};
+        for (std::size_t i = 0; i < loops; ++i) {
+            on_loop(i, [&](Engine& engine) {
+                engine.set_link(link, i == 0 ? LinkPart::control : LinkPart::pool);
+            });
+        }
+    }
     void publish() {
         const Result<std::string> bytes = registry::build_snapshot_bytes(spec);
         ASSERT_TRUE(bytes.ok());

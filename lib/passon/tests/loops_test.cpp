@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -27,14 +28,7 @@ void join_child(Looped& front, Tier& child, Backend& backend) {
     child.add_upstream("low", backend.port(), registry::Access::users);
     child.publish();
     child.keeper.know("cookie:secret", person("anna", {"low"}));
-    registry::AppSpec low;
-    low.name = "low";
-    low.route = registry::Route::child;
-    low.child = "tokyo";
-    front.spec.apps.push_back(low);
-    front.publish();
-    child.join(front.link_port());
-    EXPECT_TRUE(child.keeper.wait([](FakeKeeper& k) { return k.up(); }));
+    front.route_to(child, "low");
 }
 
 TEST(Loops, EachGetsItsShareOfTheConnectionsAndAnswersThem) {
@@ -126,6 +120,43 @@ TEST(Loops, NoneUsesAConnectionToAProcessThatWasReplacedAndAllSayWhenTheyAreDone
     }
     EXPECT_EQ(old.connections, 1);
     EXPECT_EQ(young.connections, 1);
+}
+
+// The home opens the link; who asks elsewhere need not wait for its pauses.
+TEST(Loops, ARequestAtAnotherLoopMakesTheHomesLinkKnock) {
+    TestRealm realm;
+    Backend backend(echo_head());
+    Tier center("center", {}, &realm);
+    center.add_upstream("all", backend.port(), registry::Access::open);
+    center.publish();
+    Gate gate(center.link_port());
+    Settings settings;
+    settings.probe_ms_max = 10; // a probe is due at once
+    Looped front(settings);
+    front.spec.has_parent = true;
+    front.publish();
+    front.join(realm, gate.port());
+    ASSERT_TRUE(front.keeper.wait([](FakeKeeper& k) { return k.up(); }));
+    auto clients = front.clients(loops);
+    Client* away = nullptr;
+    for (const auto& one : clients) {
+        const std::uint64_t at_home = front.counters(0).requests;
+        EXPECT_EQ(one->get("/apps/all/").status, 200);
+        away = front.counters(0).requests == at_home ? one.get() : away;
+    }
+    ASSERT_NE(away, nullptr);
+    gate.cut();
+    ASSERT_TRUE(front.keeper.wait([](FakeKeeper& k) { return k.down(); }));
+    ::poll(nullptr, 0, 3'000); // the link's pauses are a second and more by then
+    gate.open();
+    int status = 0;
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 1'000 && status != 200; ++i) {
+        ::poll(nullptr, 0, 5);
+        status = away->get("/apps/all/").status;
+    }
+    EXPECT_EQ(status, 200);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(900));
 }
 
 // More requests at once than the child has parked, from every loop: each waits for its turn.

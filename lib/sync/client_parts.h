@@ -2,7 +2,10 @@
 #pragma once
 
 #include "client_store.h"
+#include "scan.h"
+#include "sync/batch.h"
 #include "sync/client.h"
+#include "sync/plan.h"
 
 #include <map>
 #include <set>
@@ -31,6 +34,14 @@ struct Touched {
 };
 Status make_durable(Disk& disk, Reader& reader, const WorkingFolder& folder,
                     const std::vector<Touched>& touched);
+
+// One look at a folder: what is there, what was agreed, and what follows.
+struct Client::Look {
+    FolderRow row;
+    std::map<std::string, BaseRow> base;
+    Scan scan;
+    std::vector<Operation> operations; // to be sent
+};
 
 // Writes operations into a batch, each with its content in the cheapest form.
 struct BatchFiller {

@@ -1,0 +1,172 @@
+// Client: operations and their contents as a batch.
+#include "sync/client.h"
+
+#include "base/text.h"
+#include "client_parts.h"
+#include "client_store.h"
+
+#include <set>
+
+namespace hasp::sync {
+
+Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& look) {
+    Outgoing out;
+    BatchRow row;
+    std::vector<OperationRow> operations;
+    const std::string path = client_batch_path(folder.id);
+    if (!look.operations.empty()) {
+        [[maybe_unused]] const Status old = disk_.remove(path);
+        auto file = disk_.create(path, 0600, {});
+        if (!file) {
+            return file.error();
+        }
+        BatchWriter writer(
+            {Direction::up, look.row.status.revision.epoch, look.row.status.revision.number},
+            [&](std::string_view bytes) {
+                row.bytes += bytes.size();
+                return (*file)->write(bytes);
+            });
+        std::vector<Touched> touched;
+        std::set<std::string> agreed_hashes;
+        for (const auto& [base_path, agreed] : look.base) {
+            agreed_hashes.insert(agreed.entry.hash);
+        }
+        BatchFiller filler{folder, *store_, *reader_, look.base, agreed_hashes, look.row.whole};
+        for (const Operation& op : look.operations) {
+            if (operations.size() >= batch_operations_max || row.content >= batch_content_bytes) {
+                row.more = true;
+                break;
+            }
+            auto added = filler.add(op, writer);
+            if (!added &&
+                (added.error().code == Code::try_later || added.error().code == Code::not_found)) {
+                continue; // it changes, or is gone again: the next round sees it
+            }
+            if (!added) {
+                file->reset();
+                [[maybe_unused]] const Status gone = disk_.remove(path);
+                return added.error();
+            }
+            row.content += added->remove ? 0 : added->row.entry.size;
+            touched.push_back({op.path, !added->remove && added->row.entry.kind == FileKind::file});
+            operations.push_back(*std::move(added));
+        }
+        Status written = writer.finish();
+        if (written) {
+            written = make_durable(disk_, *reader_, folder, touched);
+        }
+        if (written) {
+            written = (*file)->sync();
+        }
+        file->reset();
+        if (written) {
+            written = disk_.sync_folder(client_outgoing);
+        }
+        if (!written || operations.empty()) {
+            [[maybe_unused]] const Status gone = disk_.remove(path);
+        }
+        if (!written) {
+            return written.error();
+        }
+    }
+    auto transaction = store::Transaction::begin(store_->db());
+    if (!transaction) {
+        return transaction.error();
+    }
+    Status put = store_->put_folder(look.row);
+    if (put && !operations.empty()) {
+        row.batch = to_hex(random_.bytes(batch_id_bytes / 2));
+        out = {row.batch, row.bytes, operations.size(), row.content, {}, false, row.more};
+        put = store_->put_batch(folder.id, row, operations, clock_.wall_us());
+    }
+    if (put) {
+        put = transaction->commit();
+    }
+    if (!put) {
+        return put.error();
+    }
+    return out;
+}
+
+Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) {
+    OperationRow out;
+    out.path = op.path;
+    const auto agreed = base.find(op.path);
+    const std::uint64_t revision = agreed == base.end() ? 0 : agreed->second.entry.revision;
+    Record record;
+    record.path = op.path;
+    if (op.act == Act::remove) {
+        out.remove = true;
+        out.row.entry.revision = revision;
+        record.type = Record::Type::remove;
+        record.revision = revision;
+        Status added = writer.add(record);
+        return added ? Result<OperationRow>(std::move(out)) : added.error();
+    }
+    record.entry = op.entry;
+    record.entry.revision = revision;
+    std::optional<Frozen> content;
+    std::string old_signature;
+    if (op.entry.kind == FileKind::file) {
+        auto before = store.base_row(folder.id, op.path);
+        if (!before) {
+            return before.error();
+        }
+        if (*before) {
+            old_signature = (*before)->signature;
+        }
+        const bool same_here = agreed != base.end() && agreed->second.entry.hash == op.entry.hash;
+        if (same_here && !whole) {
+            out.row.signature = old_signature;
+            out.row.seen = agreed->second.seen;
+        } else {
+            auto frozen = reader.freeze(folder.path + "/" + op.path);
+            if (!frozen) {
+                return frozen.error();
+            }
+            // It may have changed since it was looked at: what is sent is what was read now.
+            record.entry.hash = frozen->digest.hash;
+            record.entry.size = frozen->digest.size;
+            record.entry.mtime_us = entry_of(frozen->seen.stat).mtime_us;
+            out.row.seen = frozen->seen;
+            if (frozen->digest.size >= signature_worth_bytes) {
+                auto made = signature(*frozen->file);
+                if (!made) {
+                    return made.error();
+                }
+                out.row.signature = *std::move(made);
+            }
+            if (whole || !hashes.contains(frozen->digest.hash)) {
+                content = *std::move(frozen);
+            }
+        }
+    }
+    if (content) {
+        const bool delta = !whole && !old_signature.empty();
+        record.codec = delta ? Codec::delta : Codec::whole;
+        record.basis = delta ? agreed->second.entry.hash : "";
+    }
+    if (Status added = writer.add(record); !added) {
+        return added.error();
+    }
+    if (content) {
+        const Sink sink = [&writer](std::string_view bytes) { return writer.content(bytes); };
+        Status sent;
+        if (record.codec == Codec::delta) {
+            sent = delta_from_signature(old_signature, *content->file, sink);
+        } else if (auto read = digest(*content->file, sink); !read) {
+            sent = read.error();
+        }
+        if (sent) {
+            sent = writer.end_content();
+        }
+        if (!sent) {
+            return sent.error().code == Code::try_later ? fail(Code::failed, sent.error().message)
+                                                        : sent.error();
+        }
+    }
+    out.row.entry = record.entry;
+    return out;
+}
+
+} // namespace hasp::sync

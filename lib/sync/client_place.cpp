@@ -1,0 +1,260 @@
+// Client: putting in place what was staged.
+#include "client_staging.h"
+
+#include <algorithm>
+
+namespace hasp::sync {
+
+Result<Client::Applied> Client::apply(const WorkingFolder& folder, bool in_use) {
+    Staging staging;
+    Status done = stage(folder, staging);
+    if (done) {
+        done = make_durable(disk_, *reader_, folder, staging.standing);
+    }
+    if (done) {
+        done = note_placing(folder, staging);
+    }
+    if (done) {
+        done = put_in_place(folder, staging, in_use);
+    }
+    for (const auto& [path, change] : staging.changes) {
+        if (!change.staged.empty()) {
+            [[maybe_unused]] const Status gone = disk_.remove(change.staged);
+        }
+    }
+    if (!done) {
+        return done.error();
+    }
+    Applied applied;
+    if (Status noted = note_base(folder, staging, applied); !noted) {
+        return noted.error();
+    }
+    [[maybe_unused]] const Status gone = disk_.remove(client_answer_path(folder.id));
+    return applied;
+}
+
+// Without this, what was put in place when the power went or the disk was full would look like new
+// files of an app, and would go up again though they were removed at the home meanwhile.
+Status Client::note_placing(const WorkingFolder& folder, const Staging& staging) {
+    if (staging.changes.empty()) {
+        return {};
+    }
+    auto transaction = store::Transaction::begin(store_->db());
+    if (!transaction) {
+        return transaction.error();
+    }
+    for (const auto& [path, change] : staging.changes) {
+        const BaseRow row{change.op.entry, change.signature, {}};
+        if (Status put = store_->put_placing(folder.id, path, row); !put) {
+            return put;
+        }
+    }
+    return transaction->commit();
+}
+
+Status Client::settle_placing(const WorkingFolder& folder) {
+    auto placing = store_->placing(folder.id);
+    if (!placing || placing->empty()) {
+        return placing ? Status{} : Status{placing.error()};
+    }
+    std::map<std::string, BaseRow> standing;
+    for (auto& [path, row] : *placing) {
+        auto now = reader_->entry(folder.path + "/" + path, nullptr, &row.seen);
+        const bool gone =
+            !now && (now.error().code == Code::not_found || now.error().code == Code::refused);
+        // An app is changing it: so it is the app's now.
+        const bool changes = !now && now.error().code == Code::try_later;
+        if (!now && !gone && !changes) {
+            return now.error();
+        }
+        if (now && same(*now, row.entry)) {
+            standing.emplace(path, std::move(row));
+        }
+    }
+    // From here on it counts as agreed, and only what is on the disk may.
+    std::vector<Touched> touched;
+    for (const auto& [path, row] : standing) {
+        touched.push_back({path, row.entry.kind == FileKind::file});
+    }
+    if (Status durable = make_durable(disk_, *reader_, folder, touched); !durable) {
+        return durable;
+    }
+    auto transaction = store::Transaction::begin(store_->db());
+    if (!transaction) {
+        return transaction.error();
+    }
+    for (const auto& [path, row] : standing) {
+        if (Status put = store_->put_base(folder.id, path, row); !put) {
+            return put;
+        }
+    }
+    if (Status dropped = store_->drop_placing(folder.id); !dropped) {
+        return dropped;
+    }
+    return transaction->commit();
+}
+
+Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool in_use) {
+    std::set<std::string> folders;
+    const auto busy = [&](const std::string& path) -> Result<bool> {
+        auto parts = reader_->companions(path);
+        if (!parts) {
+            return parts.error().code == Code::not_found || parts.error().code == Code::refused
+                       ? Result<bool>(false)
+                       : parts.error();
+        }
+        if (!parts->empty() && in_use) {
+            return true; // a database that an app has open
+        }
+        for (const std::string& part : *parts) {
+            if (Status gone = disk_.remove(part); !gone) {
+                return gone.error();
+            }
+        }
+        return false;
+    };
+    const auto as_before = [&](const std::string& path, const std::optional<FileStat>& before) {
+        auto now = disk_.stat(path);
+        if (!before || !now) {
+            return !before && !now && now.error().code == Code::not_found;
+        }
+        // Of a folder, what is in it changes its stamps.
+        return now->kind == before->kind &&
+               (now->kind == FileKind::folder ||
+                (now->mtime_ns == before->mtime_ns && now->ctime_ns == before->ctime_ns &&
+                 now->size == before->size && now->inode == before->inode));
+    };
+    std::set<std::string> left; // what could not be removed keeps its place
+    for (const Operation& op : staging.removals) {
+        const std::string path = folder.path + "/" + op.path;
+        const auto seen = staging.seen.find(op.path);
+        auto stat = disk_.stat(path);
+        bool may = !stat ? stat.error().code == Code::not_found : true;
+        if (stat && stat->kind == FileKind::file && seen != staging.seen.end()) {
+            may = stat->mtime_ns <= seen->second.stat.mtime_ns &&
+                  stat->ctime_ns <= seen->second.stat.ctime_ns &&
+                  stat->inode == seen->second.stat.inode;
+        }
+        Result<bool> used =
+            may && stat && stat->kind == FileKind::file ? busy(path) : Result<bool>(false);
+        if (!used) {
+            return used.error();
+        }
+        Status removed;
+        if (!may || *used) {
+            removed = fail(Code::conflict, path + " was changed meanwhile");
+        } else if (stat) {
+            removed =
+                stat->kind == FileKind::folder ? disk_.remove_folder(path) : disk_.remove(path);
+        }
+        if (removed) {
+            folders.insert(parent_path(path));
+            staging.gone.insert(op.path);
+            ++staging.files;
+            if (const auto change = staging.changes.find(op.path);
+                change != staging.changes.end()) {
+                change->second.before.reset();
+            }
+        } else if (removed.error().code == Code::conflict ||
+                   removed.error().code == Code::refused) {
+            // A folder with something new in it stays, and goes up again.
+            left.insert(op.path);
+            if (op.entry.kind == FileKind::folder) {
+                staging.gone.insert(op.path);
+            } else {
+                staging.skip(op.path);
+            }
+        } else {
+            return removed;
+        }
+    }
+    for (auto& [name, change] : staging.changes) {
+        const std::string path = folder.path + "/" + name;
+        const Entry& entry = change.op.entry;
+        Status put;
+        Result<bool> used = entry.kind == FileKind::file && change.content && change.before
+                                ? busy(path)
+                                : Result<bool>(false);
+        if (!used) {
+            return used.error();
+        }
+        if (*used || left.contains(name) || !as_before(path, change.before)) {
+            put = fail(Code::conflict, path + " was changed meanwhile");
+        } else if (entry.kind == FileKind::folder) {
+            put = change.before ? disk_.set_meta(path, entry.mode, change.before->mtime_ns / 1000)
+                                : disk_.make_folder(path, entry.mode, folder.owner);
+        } else if (!change.content) {
+            put = disk_.set_meta(path, entry.mode, entry.mtime_us);
+        } else {
+            put = disk_.rename(change.staged, path);
+            if (put) {
+                change.staged.clear();
+            }
+        }
+        if (!put && (put.error().code == Code::conflict || put.error().code == Code::refused ||
+                     put.error().code == Code::not_found)) {
+            staging.skip(name);
+            continue;
+        }
+        if (!put) {
+            return put;
+        }
+        folders.insert(parent_path(path));
+        ++staging.files;
+        BaseRow row{entry, change.signature, {}};
+        if (auto stat = disk_.stat(path); stat && entry.kind == FileKind::file) {
+            row.seen = {*stat, clock_.wall_us(), entry.hash, entry.size};
+        }
+        staging.agreed[name] = std::move(row);
+        staging.gone.erase(name);
+    }
+    if (folders.size() > syncs_one_by_one) {
+        return disk_.sync_all();
+    }
+    for (const std::string& touched : folders) {
+        if (Status synced = disk_.sync_folder(touched);
+            !synced && synced.error().code != Code::not_found) {
+            return synced;
+        }
+    }
+    return {};
+}
+
+Status Client::note_base(const WorkingFolder& folder, Staging& staging, Applied& applied) {
+    auto transaction = store::Transaction::begin(store_->db());
+    if (!transaction) {
+        return transaction.error();
+    }
+    auto row = store_->folder(folder.id);
+    if (!row) {
+        return row.error();
+    }
+    for (const std::string& path : staging.gone) {
+        if (Status dropped = store_->drop_base(folder.id, path); !dropped) {
+            return dropped;
+        }
+    }
+    for (const auto& [path, agreed] : staging.agreed) {
+        if (Status put = store_->put_base(folder.id, path, agreed); !put) {
+            return put;
+        }
+    }
+    if (Status dropped = store_->drop_placing(folder.id); !dropped) {
+        return dropped;
+    }
+    row->whole = row->whole || staging.whole;
+    row->status.revision.epoch = staging.head.epoch;
+    // What could not be put in place comes again, and what came before it does not.
+    row->status.revision.number =
+        std::max(row->status.revision.number, std::min(staging.complete, staging.head.number));
+    if (staging.skipped == 0) {
+        row->status.synced_us = clock_.wall_us();
+    }
+    if (Status put = store_->put_folder(*row); !put) {
+        return put;
+    }
+    applied = {staging.files, staging.skipped, staging.whole};
+    return transaction->commit();
+}
+
+} // namespace hasp::sync

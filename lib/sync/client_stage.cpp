@@ -1,0 +1,267 @@
+// Client: what of an answer is to be put in place, with its contents complete on the disk.
+#include "client_staging.h"
+
+#include "trust/hash.h"
+
+#include <algorithm>
+
+namespace hasp::sync {
+
+namespace {
+
+// What stands at `path` may be replaced: it is what was last agreed.
+bool untouched(const std::map<std::string, Entry>& mine, const std::map<std::string, BaseRow>& base,
+               const std::string& path) {
+    const auto now = mine.find(path);
+    const auto then = base.find(path);
+    if (now == mine.end() || then == base.end()) {
+        return now == mine.end() && then == base.end();
+    }
+    return same(now->second, then->second.entry);
+}
+
+} // namespace
+
+// Two passes over the answer: what is to change, then the contents of what will.
+Status Client::stage(const WorkingFolder& folder, Staging& staging) {
+    const std::string answer = client_answer_path(folder.id);
+    {
+        auto file = disk_.open(answer);
+        if (!file) {
+            return file.error();
+        }
+        BatchReader reader(pull_from(**file));
+        auto head = reader.head();
+        if (!head) {
+            return head.error();
+        }
+        staging.head = *head;
+        for (Record record;;) {
+            auto more = reader.next(record);
+            if (!more) {
+                return more.error();
+            }
+            if (!*more) {
+                break;
+            }
+            if (record.type == Record::Type::put) {
+                staging.theirs[record.path] = record.entry;
+            } else if (record.type == Record::Type::remove) {
+                staging.removed[record.path] = record.revision;
+            }
+        }
+    }
+    Tree base_tree;
+    Tree mine;
+    std::set<std::string> paths;
+    for (const auto& [path, revision] : staging.removed) {
+        paths.insert(path);
+    }
+    for (const auto& [path, entry] : staging.theirs) {
+        paths.insert(path);
+    }
+    Tree theirs = staging.theirs;
+    for (const std::string& path : paths) {
+        auto row = store_->base_row(folder.id, path);
+        if (!row) {
+            return row.error();
+        }
+        if (*row) {
+            staging.base[path] = **row;
+        }
+        Seen seen;
+        auto now = reader_->entry(folder.path + "/" + path, *row ? &(*row)->seen : nullptr, &seen);
+        if (now) {
+            staging.mine[path] = *now;
+            staging.seen[path] = seen;
+        } else if (now.error().code != Code::not_found && now.error().code != Code::refused) {
+            // It changes all the time, or cannot be read: it stays for the next round.
+            theirs.erase(path);
+            staging.skip(path);
+            continue;
+        }
+        const auto coming = theirs.find(path);
+        const bool equal_now = coming == theirs.end() ? !staging.mine.contains(path)
+                                                      : now && same(*now, coming->second);
+        if (equal_now) {
+            staging.standing.push_back(
+                {path, coming != theirs.end() && coming->second.kind == FileKind::file});
+            if (coming == theirs.end()) {
+                staging.gone.insert(path);
+            } else {
+                staging.agreed[path] = {coming->second, *row ? (*row)->signature : "", seen};
+            }
+            theirs.erase(path);
+            continue;
+        }
+        if (!untouched(staging.mine, staging.base, path)) {
+            // Changed here as well: ours goes up first, and the home decides.
+            staging.skip(path);
+            theirs.erase(path);
+            continue;
+        }
+        if (*row) {
+            base_tree[path] = (*row)->entry;
+            mine[path] = (*row)->entry;
+        }
+    }
+    const Plan planned =
+        plan(base_tree, mine, theirs, [](const std::string& path, unsigned) { return path; });
+    for (const Operation& op : planned.operations) {
+        if (op.at != Side::mine) {
+            continue;
+        }
+        if (op.act == Act::remove) {
+            staging.removals.push_back(op);
+            continue;
+        }
+        StagedChange change{op, "", "", std::nullopt, true};
+        auto stat = disk_.stat(folder.path + "/" + op.path);
+        if (stat) {
+            change.before = *stat;
+        } else if (stat.error().code != Code::not_found && stat.error().code != Code::refused) {
+            return stat.error();
+        }
+        const auto now = staging.mine.find(op.path);
+        change.content = now == staging.mine.end() || !same_content(now->second, op.entry) ||
+                         op.entry.kind != FileKind::file;
+        if (!change.content) {
+            change.signature = staging.base[op.path].signature;
+        }
+        staging.changes[op.path] = std::move(change);
+    }
+    auto file = disk_.open(answer);
+    if (!file) {
+        return file.error();
+    }
+    BatchReader reader(pull_from(**file));
+    auto head = reader.head();
+    if (!head) {
+        return head.error();
+    }
+    for (Record record;;) {
+        auto more = reader.next(record);
+        if (!more) {
+            return more.error();
+        }
+        if (!*more) {
+            break;
+        }
+        const auto change = staging.changes.find(record.path);
+        if (record.type != Record::Type::put || change == staging.changes.end() ||
+            !change->second.content) {
+            continue;
+        }
+        if (Status staged = stage_file(folder, reader, record, staging); !staged) {
+            return staged;
+        }
+    }
+    std::size_t contents = 0;
+    for (const auto& [path, change] : staging.changes) {
+        contents += change.staged.empty() ? 0 : 1;
+    }
+    if (contents > syncs_one_by_one) {
+        return disk_.sync_all();
+    }
+    for (const auto& [path, change] : staging.changes) {
+        if (change.op.entry.kind == FileKind::file && !change.staged.empty()) {
+            auto written = disk_.append(change.staged, change.op.entry.size);
+            if (!written) {
+                return written.error();
+            }
+            if (Status synced = (*written)->sync(); !synced) {
+                return synced;
+            }
+        }
+    }
+    return {};
+}
+
+Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, const Record& record,
+                          Staging& staging) {
+    StagedChange& change = staging.changes[record.path];
+    const std::string path = reader_->temporary_path();
+    if (record.entry.kind == FileKind::symlink) {
+        change.staged = path;
+        return disk_.make_symlink(path, record.entry.target, folder.owner);
+    }
+    if (record.entry.kind != FileKind::file) {
+        return {};
+    }
+    auto made = disk_.create(path, 0600, folder.owner);
+    if (!made) {
+        return made.error();
+    }
+    change.staged = path;
+    trust::Sha256 sum;
+    const Sink keep = [&](std::string_view bytes) {
+        sum.update(bytes);
+        return (*made)->write(bytes);
+    };
+    const Pull content = [&reader](std::span<char> into) { return reader.content(into); };
+    Status written;
+    const std::string& wanted = record.codec == Codec::delta ? record.basis : record.entry.hash;
+    if (record.codec == Codec::whole) {
+        std::vector<char> buffer(std::size_t{64} * 1024);
+        while (written) {
+            auto got = content(buffer);
+            written = !got       ? Status(got.error())
+                      : *got > 0 ? keep({buffer.data(), *got})
+                                 : Status();
+            if (got && *got == 0) {
+                break;
+            }
+        }
+    } else {
+        // The home says that we have it: at this path, or at another of the folder.
+        auto paths = store_->paths_with(folder.id, wanted);
+        if (!paths) {
+            return paths.error();
+        }
+        const auto here = std::find(paths->begin(), paths->end(), record.path);
+        if (here != paths->end()) {
+            std::rotate(paths->begin(), here, here + 1);
+        }
+        std::optional<Frozen> basis;
+        for (const std::string& from : *paths) {
+            auto frozen = reader_->freeze(folder.path + "/" + from);
+            if (frozen && frozen->digest.hash == wanted) {
+                basis = *std::move(frozen);
+                break;
+            }
+        }
+        if (!basis) {
+            written = fail(Code::refused, "the content that a difference is made from is gone");
+        } else if (record.codec == Codec::delta) {
+            written = patch(*basis->file, content, record.entry.size, keep);
+        } else if (auto copied = digest(*basis->file, keep); !copied) {
+            written = copied.error();
+        }
+    }
+    if (written && sum.finish() != record.entry.hash) {
+        written = fail(Code::refused, "a file did not come out as it was at the home");
+    }
+    made->reset();
+    if (!written) {
+        [[maybe_unused]] const Status gone = disk_.remove(path);
+        staging.changes.erase(record.path);
+        if (written.error().code != Code::refused || record.codec == Codec::whole) {
+            return written;
+        }
+        // Asked for again, whole.
+        staging.whole = true;
+        staging.skip(record.path);
+        return {};
+    }
+    if (record.entry.size >= signature_worth_bytes) {
+        auto file = disk_.open(path);
+        auto signed_file = file ? signature(**file) : Result<std::string>(file.error());
+        if (!signed_file) {
+            return signed_file.error();
+        }
+        change.signature = *std::move(signed_file);
+    }
+    return disk_.set_meta(path, record.entry.mode, record.entry.mtime_us);
+}
+
+} // namespace hasp::sync

@@ -1,0 +1,55 @@
+// What goes between reading an answer and having it in its place.
+#pragma once
+
+#include "client_parts.h"
+#include "sync/client.h"
+
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace hasp::sync {
+
+// What was staged, and what the file that it replaces was when it was looked at.
+struct StagedChange {
+    Operation op;
+    std::string staged; // files and symlinks: beneath client_temporary
+    std::string signature;
+    std::optional<FileStat> before; // nothing: nothing stood there
+    bool content = true;            // false: the content stands there already, only metadata change
+};
+
+struct Client::Staging {
+    BatchHead head;
+    std::map<std::string, BaseRow> base; // of the paths that are touched
+    Tree theirs;
+    std::map<std::string, std::uint64_t> removed; // and at which revision
+    std::map<std::string, Entry> mine;            // as they stand now
+    std::map<std::string, Seen> seen;
+    std::map<std::string, StagedChange> changes; // puts, by path
+    std::vector<Operation> removals;
+    std::map<std::string, BaseRow> agreed; // both sides have it already, or had it put in place
+    std::set<std::string> gone;            // the same for removals
+    std::vector<Touched> standing;         // of these, what was here already
+    std::uint64_t skipped = 0;
+    // Up to which revision nothing was left out.
+    std::uint64_t complete = std::numeric_limits<std::uint64_t>::max();
+    std::uint64_t files = 0;
+    bool whole = false; // a difference did not fit
+
+    // It stays for the next round.
+    void skip(const std::string& path) {
+        ++skipped;
+        const auto put = theirs.find(path);
+        const auto gone_there = removed.find(path);
+        const std::uint64_t revision = put != theirs.end()           ? put->second.revision
+                                       : gone_there != removed.end() ? gone_there->second
+                                                                     : 0;
+        complete = std::min(complete, revision == 0 ? 0 : revision - 1);
+    }
+};
+
+} // namespace hasp::sync

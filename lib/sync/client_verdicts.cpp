@@ -1,0 +1,115 @@
+// Client: the home's verdicts about what was sent.
+#include "sync/client.h"
+
+#include "client_parts.h"
+#include "client_store.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace hasp::sync {
+
+Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
+    auto file = disk_.open(client_answer_path(folder.id));
+    if (!file) {
+        return file.error();
+    }
+    BatchReader reader(pull_from(**file));
+    auto head = reader.head();
+    auto operations =
+        head ? store_->operations(folder.id) : Result<std::vector<OperationRow>>(head.error());
+    auto row = operations ? store_->folder(folder.id) : Result<FolderRow>(operations.error());
+    auto batch = row ? store_->batch(folder.id) : Result<std::optional<BatchRow>>(row.error());
+    if (!batch) {
+        return batch.error();
+    }
+    if (head->direction != Direction::down ||
+        (row->status.revision.epoch != 0 && head->epoch != row->status.revision.epoch)) {
+        return fail(Code::refused, "the answer is not one to this question");
+    }
+    auto transaction = store::Transaction::begin(store_->db());
+    if (!transaction) {
+        return transaction.error();
+    }
+    Arrived out;
+    bool whole = false;
+    std::uint64_t verdicts = 0;
+    std::uint64_t overruled = std::numeric_limits<std::uint64_t>::max(); // the oldest such revision
+    for (Record record;;) {
+        auto more = reader.next(record);
+        if (!more) {
+            return more.error();
+        }
+        if (!*more) {
+            break;
+        }
+        if (record.type != Record::Type::verdict) {
+            ++out.changes;
+            continue;
+        }
+        if (record.index != verdicts++ || record.index >= operations->size()) {
+            return fail(Code::refused, "the answer judges what was not asked");
+        }
+        OperationRow& op = (*operations)[record.index];
+        Status noted;
+        switch (record.verdict) {
+        case Verdict::taken:
+            op.row.entry.revision = record.revision;
+            noted = op.remove ? store_->drop_base(folder.id, op.path)
+                              : store_->put_base(folder.id, op.path, op.row);
+            ++out.taken;
+            break;
+        case Verdict::copied:
+            ++out.conflicts;
+            [[fallthrough]];
+        case Verdict::superseded:
+            // The home's state comes in its place: as far as we go, ours is told.
+            overruled = std::min(overruled, record.revision);
+            noted = op.remove ? store_->drop_base(folder.id, op.path)
+                              : store_->put_base(folder.id, op.path, op.row);
+            break;
+        case Verdict::send_whole:
+            whole = true;
+            break;
+        }
+        if (!noted) {
+            return noted.error();
+        }
+    }
+    if (*batch && verdicts != operations->size()) {
+        return fail(Code::refused, "the answer leaves out verdicts");
+    }
+    out.again = whole || (*batch && (*batch)->more);
+    row->whole = whole;
+    row->status.revision.epoch = head->epoch;
+    if (overruled <= row->status.revision.number) {
+        // It comes with this answer, though it is older than what we have. If this one is not put
+        // in place, the next must bring it too: apply() goes forward again.
+        row->status.revision.number = overruled == 0 ? 0 : overruled - 1;
+    }
+    row->status.conflicts += out.conflicts;
+    if (*batch) {
+        FolderStatus& s = row->status;
+        s.unsent_files -= std::min<std::uint64_t>(s.unsent_files, operations->size());
+        s.unsent_bytes -= std::min(s.unsent_bytes, (*batch)->content);
+        if (s.unsent_files == 0) {
+            s.unsent_bytes = 0;
+            s.unsent_since_us = 0;
+        }
+    }
+    row->status.error.clear();
+    Status put = store_->put_folder(*row);
+    if (put) {
+        put = store_->drop_batch(folder.id);
+    }
+    if (put) {
+        put = transaction->commit();
+    }
+    if (!put) {
+        return put.error();
+    }
+    [[maybe_unused]] const Status gone = disk_.remove(client_batch_path(folder.id));
+    return out;
+}
+
+} // namespace hasp::sync

@@ -117,8 +117,7 @@ Status send_file(PushTransport& transport, Env& env, const Json& upload, int fd,
                  std::uint64_t bytes) {
     const auto ask = [&] {
         const auto have = transport.call("push.chunk", upload);
-        return have.ok() ? Result<std::uint64_t>(static_cast<std::uint64_t>(
-                               std::max<std::int64_t>(0, int_of(*have, "have"))))
+        return have.ok() ? Result<std::uint64_t>(count_of(*have, "have"))
                          : Result<std::uint64_t>(have.error());
     };
     auto have = ask();

@@ -176,9 +176,8 @@ std::string budget_lines(const Json& budgets) {
                                    : "") +
                "\n";
         if (const Json& waits = member(one, "waits"); waits.is_object()) {
-            out += "           " + std::to_string((int_of(waits, "bytes") + 1023) / 1024) +
-                   " KiB wait since " + short_time(text_of(waits, "since")) + ": " +
-                   text_of(waits, "next") + "\n";
+            out += "           " + kib_waiting(waits) + " since " +
+                   short_time(text_of(waits, "since")) + ": " + text_of(waits, "next") + "\n";
         }
     }
     return out;

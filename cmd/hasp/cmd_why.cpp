@@ -161,8 +161,8 @@ std::string report_text(const Json& r) {
     for (const Json& budget : member(r, "budgets")) {
         if (const Json& waits = member(budget, "waits"); waits.is_object()) {
             out += "Not moved even with a link: " + text_of(waits, "text") + "; " +
-                   std::to_string((int_of(waits, "bytes") + 1023) / 1024) + " KiB wait since " +
-                   minute(member(waits, "since")) + ". " + text_of(waits, "next") + ".\n";
+                   kib_waiting(waits) + " since " + minute(member(waits, "since")) + ". " +
+                   text_of(waits, "next") + ".\n";
         }
     }
     return out;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "state.h"
 
 #include <algorithm>
 #include <map>
@@ -168,9 +169,8 @@ std::vector<Finding> examine_status(const Json& status, std::int64_t now_us) {
         const Json& waits = member(budget, "waits");
         if (waits.is_object()) {
             out.push_back({"budget", Health::warning,
-                           text_of(waits, "text") + ": " +
-                               std::to_string((int_of(waits, "bytes") + 1023) / 1024) +
-                               " KiB wait since " + text_of(waits, "since"),
+                           text_of(waits, "text") + ": " + kib_waiting(waits) + " since " +
+                               text_of(waits, "since"),
                            text_of(waits, "next")});
         }
     }

@@ -201,4 +201,8 @@ Result<std::string> read_secret(const std::string& file, Env& env) {
     return text;
 }
 
+std::string kib_waiting(const Json& waits) {
+    return std::to_string((count_of(waits, "bytes") + 1023) / 1024) + " KiB wait";
+}
+
 } // namespace hasp::cmd

@@ -37,6 +37,9 @@ std::string columns(const std::vector<std::vector<std::string>>& rows);
 // The same as a command's answer: with --quiet, nothing when there is only the heading.
 std::string listing(const Args& args, const std::vector<std::vector<std::string>>& rows);
 
+// "12 KiB wait", of what the keeper says that waits for a budget.
+std::string kib_waiting(const Json& waits);
+
 // One line a field of the object, for people.
 std::string fields(const Json& object);
 

@@ -14,9 +14,7 @@ void Admin::file_commands() {
                            });
     };
     commands_["sync.look"] = [this](const Json& args, const Answer& answer) {
-        world_.files.look(int_of(args, "round"),
-                          static_cast<std::size_t>(std::max<std::int64_t>(0, int_of(args, "seen"))),
-                          answer);
+        world_.files.look(int_of(args, "round"), count_of(args, "seen"), answer);
     };
     commands_["sync.status"] = [this](const Json&, const Answer& answer) {
         answer(world_.files.status());

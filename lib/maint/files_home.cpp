@@ -15,10 +15,6 @@ constexpr std::int64_t answer_again_us = 60'000'000;
 // In a question: the asker may give and not get.
 constexpr const char* verdicts_only = "verdicts";
 
-std::uint64_t count_of(const Json& json, const char* key) {
-    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(json, key)));
-}
-
 // How much of an answer goes into one message.
 std::size_t piece_wanted(const Json& head) {
     constexpr auto most = static_cast<std::int64_t>(file_chunk_bytes_max);

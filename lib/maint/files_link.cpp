@@ -114,8 +114,7 @@ void Files::pushed(const RoundPtr& round, Result<Message> answer, std::size_t as
     }
     const Json& made = member(answer->head, "answer");
     if (!made.is_object()) {
-        const auto have =
-            static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(answer->head, "have")));
+        const std::uint64_t have = count_of(answer->head, "have");
         if (have > round->out.bytes || (have <= round->offset && ++round->tries >= tries_max)) {
             finish(round, fail(Code::failed, "the home takes no more of the batch"));
             return;
@@ -125,8 +124,7 @@ void Files::pushed(const RoundPtr& round, Result<Message> answer, std::size_t as
         return;
     }
     round->answer = text_of(made, "name");
-    round->answer_bytes =
-        static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(made, "bytes")));
+    round->answer_bytes = count_of(made, "bytes");
     round->answer_offset = 0;
     round->tries = 0;
     take(round, std::move(answer->body));

@@ -149,8 +149,7 @@ void Delegation::parent_connected() {
 }
 
 void Delegation::take_lease(const Message& message) {
-    const auto envelope_bytes =
-        static_cast<std::size_t>(std::max<std::int64_t>(0, int_of(message.head, "envelope_bytes")));
+    const std::size_t envelope_bytes = count_of(message.head, "envelope_bytes");
     if (fetching_lease_) {
         next_lease_ = message;
         return;

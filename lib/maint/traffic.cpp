@@ -153,10 +153,7 @@ Json Traffic::json_of(const Month& month, bool has_parent) {
 }
 
 Traffic::Bytes Traffic::bytes_of(const Json& json) {
-    const auto count = [&](const char* key) {
-        return static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(json, key)));
-    };
-    return {count("in"), count("out")};
+    return {count_of(json, "in"), count_of(json, "out")};
 }
 
 Traffic::Month Traffic::month_in(const Json& json) {

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -80,6 +81,11 @@ inline std::string text_of(const Json& json, const char* key) {
 inline std::int64_t int_of(const Json& json, const char* key, std::int64_t otherwise = 0) {
     const Json& value = member(json, key);
     return value.is_number_integer() ? value.get<std::int64_t>() : otherwise;
+}
+
+// What can be no less than nothing: 0 where it is, or is no number.
+inline std::uint64_t count_of(const Json& json, const char* key) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, int_of(json, key)));
 }
 
 inline bool true_of(const Json& json, const char* key, bool otherwise = false) {

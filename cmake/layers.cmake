@@ -46,6 +46,15 @@ function(hasp_library NAME)
   endif()
 endfunction()
 
+# What a test takes of the machine, in sixths of a processor (scripts/test): one that computes, and an end-to-end test, which
+# mostly waits; the sanitizers' tests wait less.
+set(HASP_TEST_BUSY 6)
+if(HASP_SANITIZE)
+  set(HASP_TEST_WAITS 4)
+else()
+  set(HASP_TEST_WAITS 3)
+endif()
+
 # hasp_test(NAME SOURCES … DEPS lib… [PACKAGES …] [TIMEOUT s] [LOCK name]): one GoogleTest binary a library, built beside it.
 #   LOCK   tests with the same one never run at the same time
 function(hasp_test NAME)
@@ -67,7 +76,7 @@ function(hasp_test NAME)
   if(ARG_LOCK)
     set(lock RESOURCE_LOCK ${ARG_LOCK})
   endif()
-  gtest_discover_tests(${NAME}_test PROPERTIES PROCESSORS 3 TIMEOUT ${ARG_TIMEOUT} LABELS unit ${lock})
+  gtest_discover_tests(${NAME}_test PROPERTIES PROCESSORS ${HASP_TEST_BUSY} TIMEOUT ${ARG_TIMEOUT} LABELS unit ${lock})
 endfunction()
 
 # hasp_fuzz(NAME SOURCES … DEPS lib… CORPUS dir): a libFuzzer target under the preset fuzz; under the other presets the same
@@ -105,6 +114,6 @@ static const hasp::fuzz::Replayed replayed_@NAME@{"@NAME@", fuzz_@NAME@};
     target_include_directories(fuzz_replay PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
     target_link_libraries(fuzz_replay PRIVATE ${ARG_DEPS} ${ARG_PACKAGES})
     add_test(NAME fuzz_corpus.${NAME} COMMAND fuzz_replay ${NAME} ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_CORPUS})
-    set_tests_properties(fuzz_corpus.${NAME} PROPERTIES PROCESSORS 3 LABELS unit TIMEOUT 120)
+    set_tests_properties(fuzz_corpus.${NAME} PROPERTIES PROCESSORS ${HASP_TEST_BUSY} LABELS unit TIMEOUT 120)
   endif()
 endfunction()

@@ -250,6 +250,7 @@ void FrontProcess::drain_step() {
 
 void FrontProcess::drained() {
     if (!ended_) {
+        tell_traffic(); // what was moved last
         [[maybe_unused]] const Status said = send_control(control_fd, "drained");
         end();
     }

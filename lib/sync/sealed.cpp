@@ -50,7 +50,7 @@ std::uint64_t entry_in(std::string_view bytes) {
     return end;
 }
 
-Error damaged(const std::string& hash) {
+Error damaged_content(const std::string& hash) {
     return fail(Code::refused, "the stored content " + to_hex(hash) + " is damaged",
                 "`hasp sync versions` shows what is kept of the file; else restore it from a "
                 "backup");
@@ -70,7 +70,7 @@ class SealedFile final : public ReadFile {
             return got;
         }
         if (!head.starts_with(magic)) {
-            return damaged(hash_);
+            return damaged_content(hash_);
         }
         std::string key = content_key(user_key, std::string_view(head).substr(magic.size()));
         aead_ = std::make_unique<trust::Aead>(key);
@@ -107,13 +107,13 @@ class SealedFile final : public ReadFile {
     // All of `into`, from `at` of what is sealed.
     Status exact(std::uint64_t at, std::string& into) {
         if (at > place_.bytes || into.size() > place_.bytes - at) {
-            return damaged(hash_);
+            return damaged_content(hash_);
         }
         auto got = file_->read(place_.offset + at, into);
         if (!got) {
             return got.error();
         }
-        return *got == into.size() ? Status{} : Status{damaged(hash_)};
+        return *got == into.size() ? Status{} : Status{damaged_content(hash_)};
     }
     struct Range {
         std::uint64_t from = 0;
@@ -124,7 +124,7 @@ class SealedFile final : public ReadFile {
             return Range{sealed_head_bytes, place_.bytes};
         }
         if (frames_ > place_.bytes / table_entry_bytes) {
-            return damaged(hash_);
+            return damaged_content(hash_);
         }
         const std::uint64_t table = place_.bytes - frames_ * table_entry_bytes;
         std::string entry(table_entry_bytes, '\0');
@@ -152,7 +152,7 @@ class SealedFile final : public ReadFile {
         }
         if (range->from > range->to || range->to > place_.bytes ||
             range->to - range->from > sealed_frame_bytes + sealed_frame_overhead) {
-            return damaged(hash_);
+            return damaged_content(hash_);
         }
         sealed_.resize(static_cast<std::size_t>(range->to - range->from));
         if (Status got = exact(range->from, sealed_); !got) {
@@ -160,7 +160,7 @@ class SealedFile final : public ReadFile {
         }
         const bool last = position + 1 == frames_;
         if (!aead_->open(nonce_of(position, last), hash_, sealed_, body_) || body_.empty()) {
-            return damaged(hash_);
+            return damaged_content(hash_);
         }
         const auto size = static_cast<std::size_t>(
             last ? place_.size - position * sealed_frame_bytes : sealed_frame_bytes);
@@ -176,7 +176,7 @@ class SealedFile final : public ReadFile {
             plain_.resize(ZSTD_isError(made) != 0 || made > size ? 0 : made);
         }
         if (plain_.size() != size) {
-            return damaged(hash_);
+            return damaged_content(hash_);
         }
         have_ = position;
         return {};
@@ -279,7 +279,7 @@ Status Sealer::frame(std::string_view plain, bool last) {
 Result<std::unique_ptr<ReadFile>> open_sealed(std::unique_ptr<ReadFile> file, SealedPlace place,
                                               std::string_view user_key, std::string hash) {
     if (place.size > file_bytes_max) {
-        return damaged(hash);
+        return damaged_content(hash);
     }
     auto out = std::make_unique<SealedFile>(std::move(file), place, std::move(hash));
     if (Status opened = out->open(user_key); !opened) {

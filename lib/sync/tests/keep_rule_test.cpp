@@ -9,10 +9,10 @@ namespace hasp::sync {
 namespace {
 
 constexpr std::int64_t monday = 20'787 * day_us; // 30 November 2026
-const KeepRule rule{30, 90, 365, 30};
+const KeepRule usual{30, 90, 365, 30};
 
 bool after(const Stood& stood, std::int64_t days) {
-    return keeps(rule, stood, stood.until_us + days * day_us);
+    return keeps(usual, stood, stood.until_us + days * day_us);
 }
 
 TEST(KeepRule, KeepsEverythingForAWhile) {
@@ -41,8 +41,8 @@ TEST(KeepRule, KeepsWhatWasRemovedForAsLongAsItsTrash) {
 }
 
 TEST(KeepRule, KeepsWhatAClockThatWentBackPutsIntoTheFuture) {
-    EXPECT_TRUE(keeps(rule, {monday, monday + second_us, false}, monday - 900 * day_us));
-    EXPECT_TRUE(keeps(rule, {-day_us, -hour_us, false}, 0));
+    EXPECT_TRUE(keeps(usual, {monday, monday + second_us, false}, monday - 900 * day_us));
+    EXPECT_TRUE(keeps(usual, {-day_us, -hour_us, false}, 0));
 }
 
 TEST(KeepRule, LeavesOneVersionForEachDayAndEachWeekHoweverManyThereWere) {
@@ -57,7 +57,7 @@ TEST(KeepRule, LeavesOneVersionForEachDayAndEachWeekHoweverManyThereWere) {
         const auto stands = [&](std::int64_t at, bool kept_only) {
             for (std::size_t i = 0; i + 1 < times.size(); ++i) {
                 if (times[i] < at && at <= times[i + 1]) {
-                    return !kept_only || keeps(rule, {times[i], times[i + 1], false}, now);
+                    return !kept_only || keeps(usual, {times[i], times[i + 1], false}, now);
                 }
             }
             return false;
@@ -73,7 +73,7 @@ TEST(KeepRule, LeavesOneVersionForEachDayAndEachWeekHoweverManyThereWere) {
             bool kept = true;
             for (std::int64_t later = 0; later < 400; later += 13) {
                 const bool now_kept =
-                    keeps(rule, {times[i], times[i + 1], false}, now + later * day_us);
+                    keeps(usual, {times[i], times[i + 1], false}, now + later * day_us);
                 EXPECT_FALSE(now_kept && !kept);
                 kept = now_kept;
             }

@@ -39,7 +39,7 @@ Status ContentStore::begin_batch() {
     }
     next_number_ = (*state)->next;
     const std::uint64_t number = (*state)->segment;
-    if (number == 0) {
+    if (number == 0 || unsure_) {
         return {};
     }
     auto bytes = db_.first(
@@ -324,6 +324,14 @@ Result<std::vector<ContentStore::Damaged>> ContentStore::record() {
 void ContentStore::recorded() {
     written_.clear(); // they stay
     drop_staged();
+    unsure_ = false;
+}
+
+// A commit whose sync failed may be there after a crash, until another has overwritten it.
+void ContentStore::commit_failed() {
+    written_.clear();
+    drop_staged();
+    unsure_ = true;
 }
 
 void ContentStore::drop_staged() {

@@ -110,9 +110,12 @@ Result<bool> ContentStore::take_over_some() {
                                                       tenant_, some[taken - 1].user,
                                                       store::Blob{some[taken - 1].hash}));
     }
-    status = status ? transaction->commit() : status;
     if (!status) {
         drop_staged();
+        return status.error();
+    }
+    if (status = transaction->commit(); !status) {
+        commit_failed();
         return status.error();
     }
     recorded();

@@ -57,9 +57,9 @@ Status ContentStore::open() {
     }
     if (Status made = store::done(db_.execute(
             "INSERT INTO content_state (tenant, next, segment, legacy, taken_user, taken_hash, "
-            "scrub_user, scrub_hash, scrub_began_us, scrub_ended_us, rule_user, rule_app, "
-            "rule_path, rule_revision, rule_now_us, rule_ended_us) VALUES (?1, 1, 0, ?2, '', x'', "
-            "'', x'', 0, 0, '', '', x'', 0, 0, 0) ON CONFLICT DO NOTHING",
+            "scrub_user, scrub_hash, scrub_offset, scrub_began_us, scrub_ended_us, rule_user, "
+            "rule_app, rule_path, rule_revision, rule_now_us, rule_ended_us) VALUES (?1, 1, 0, ?2, "
+            "'', x'', '', x'', 0, 0, 0, '', '', x'', 0, 0, 0) ON CONFLICT DO NOTHING",
             tenant_, old.ok() ? 1 : 0));
         !made) {
         return made;

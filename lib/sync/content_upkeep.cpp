@@ -113,8 +113,7 @@ Status ContentStore::mark_damaged(const std::string& user, const std::string& ha
 }
 
 Status ContentStore::look_at(const std::string& user, const std::string& hash) {
-    auto content = read(user, hash);
-    const Status whole = content ? check_whole(**content, hash) : Status(content.error());
+    const Status whole = check({user, hash}, 0, file_bytes_max);
     return !whole && whole.error().code == Code::refused ? mark_damaged(user, hash) : Status{};
 }
 
@@ -244,9 +243,12 @@ Result<bool> ContentStore::compact_some() {
         }
     }
     status = status ? release({number, 0, 0, 0, false}) : status;
-    status = status ? transaction->commit() : status;
     if (!status) {
         drop_staged();
+        return status.error();
+    }
+    if (status = transaction->commit(); !status) {
+        commit_failed();
         return status.error();
     }
     recorded();
@@ -256,12 +258,28 @@ Result<bool> ContentStore::compact_some() {
 
 // -- scrub
 
-Status ContentStore::check_whole(ReadFile& content, const std::string& hash) {
-    auto found = digest(content);
-    if (!found) {
-        return found.error();
+// `bytes` of it from `offset` on; of all of it the hash, too.
+Status ContentStore::check(const Damaged& name, std::uint64_t offset, std::uint64_t bytes) {
+    auto content = read(name.user, name.hash);
+    auto stat = content ? (*content)->stat() : Result<FileStat>(content.error());
+    if (!stat) {
+        return stat.error();
     }
-    return found->hash == hash ? Status{} : fail(Code::refused, "another content");
+    if (offset == 0 && bytes >= stat->size) {
+        auto found = digest(**content);
+        return !found                     ? Status(found.error())
+               : found->hash == name.hash ? Status{}
+                                          : fail(Code::refused, "it is another content");
+    }
+    std::string buffer(sealed_frame_bytes, '\0');
+    for (std::uint64_t end = offset + bytes; offset < end;) {
+        auto got = (*content)->read(offset, buffer);
+        if (!got || *got == 0) {
+            return got ? Status{} : Status(got.error());
+        }
+        offset += *got;
+    }
+    return {};
 }
 
 Result<ContentStore::Scrub> ContentStore::scrub() {
@@ -274,9 +292,18 @@ Result<ContentStore::Scrub> ContentStore::scrub() {
     return found ? Result<Scrub>(found->value_or(Scrub{})) : found.error();
 }
 
+// A large content takes more than one step; each of its frames says whether it is whole.
 Result<bool> ContentStore::scrub_some(std::int64_t now_us) {
-    auto at = db_.first("SELECT scrub_user, scrub_hash FROM content_state WHERE tenant = ?1",
-                        read_name, tenant_);
+    struct At {
+        Damaged name;
+        std::uint64_t offset = 0;
+    };
+    auto at = db_.first(
+        "SELECT scrub_user, scrub_hash, scrub_offset FROM content_state WHERE tenant = ?1",
+        [](const store::Statement& s) {
+            return At{{s.text(0), s.blob(1)}, static_cast<std::uint64_t>(s.integer(2))};
+        },
+        tenant_);
     if (!at || !*at) {
         return at ? Result<bool>(false) : at.error();
     }
@@ -292,25 +319,35 @@ Result<bool> ContentStore::scrub_some(std::int64_t now_us) {
         [&](const store::Statement& s) {
             if (sum < step_bytes_max) {
                 some.push_back({{s.text(5), s.blob(6)}, read_place(s)});
-                sum += some.back().place.bytes;
+                sum += some.back().place.size;
             }
         },
-        tenant_, (*at)->user, store::Blob{(*at)->hash}, step_rows_max);
+        tenant_, (*at)->name.user, store::Blob{(*at)->name.hash}, step_rows_max);
     if (!status) {
         return status.error();
     }
     std::vector<Damaged> found;
+    At next = **at;
     for (const One& one : some) {
-        if (one.place.damaged) {
-            continue;
+        const std::uint64_t from = next.offset;
+        const bool whole = one.place.size <= step_bytes_max;
+        if (!whole && &one != &some.front()) {
+            break; // in a step of its own
         }
-        auto content = read(one.name.user, one.name.hash);
-        status = content ? check_whole(**content, one.name.hash) : Status(content.error());
-        if (!status && status.error().code == Code::refused) {
+        status = one.place.damaged ? Status{}
+                 : whole           ? check(one.name, 0, one.place.size)
+                                   : check(one.name, from, step_bytes_max);
+        const bool damaged = !status && status.error().code == Code::refused;
+        if (damaged) {
             found.push_back(one.name);
         } else if (!status) {
             return status.error(); // it cannot be read now: the disk is asked again later
         }
+        if (!whole && !damaged && !one.place.damaged && from + step_bytes_max < one.place.size) {
+            next.offset = from + step_bytes_max;
+            break;
+        }
+        next = {one.name, 0};
     }
     auto transaction = store::Transaction::begin(db_);
     if (!transaction) {
@@ -322,14 +359,16 @@ Result<bool> ContentStore::scrub_some(std::int64_t now_us) {
         }
     }
     const bool more = !some.empty();
-    status = more ? done(db_.execute(
-                        "UPDATE content_state SET scrub_user = ?2, scrub_hash = ?3, scrub_began_us "
-                        "= CASE scrub_began_us WHEN 0 THEN ?4 ELSE scrub_began_us END WHERE tenant "
-                        "= ?1",
-                        tenant_, some.back().name.user, store::Blob{some.back().name.hash}, now_us))
-                  : done(db_.execute("UPDATE content_state SET scrub_user = '', scrub_hash = x'', "
-                                     "scrub_began_us = 0, scrub_ended_us = ?2 WHERE tenant = ?1",
-                                     tenant_, now_us));
+    status = more
+                 ? done(db_.execute(
+                       "UPDATE content_state SET scrub_user = ?2, scrub_hash = ?3, scrub_offset = "
+                       "?4, scrub_began_us = CASE scrub_began_us WHEN 0 THEN ?5 ELSE "
+                       "scrub_began_us END WHERE tenant = ?1",
+                       tenant_, next.name.user, store::Blob{next.name.hash}, next.offset, now_us))
+                 : done(db_.execute(
+                       "UPDATE content_state SET scrub_user = '', scrub_hash = x'', scrub_offset = "
+                       "0, scrub_began_us = 0, scrub_ended_us = ?2 WHERE tenant = ?1",
+                       tenant_, now_us));
     status = status ? transaction->commit() : status;
     return status ? Result<bool>(more) : status.error();
 }

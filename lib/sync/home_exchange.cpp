@@ -198,6 +198,7 @@ Status Home::decide(const Question& question, std::vector<Pushed>& pushed, Taken
         return put;
     }
     if (Status committed = transaction->commit(); !committed) {
+        contents_.commit_failed();
         return committed;
     }
     contents_.recorded();

@@ -345,6 +345,28 @@ TEST_P(ContentSuite, ReadsEverythingInStepsAndGoesOnWhereItWas) {
     EXPECT_EQ(store_->scrub()->began_us, 0);
 }
 
+TEST_P(ContentSuite, ReadsALargeContentInStepsToo) {
+    const std::string large = random(20 << 20);
+    ASSERT_TRUE(keep("anna", {large, "small"}).ok());
+    int steps = 0;
+    while (store_->scrub_some(1000).value()) {
+        ASSERT_LT(++steps, 10);
+        start();
+    }
+    EXPECT_GE(steps, 3);
+    EXPECT_EQ(store_->damaged_count().value(), 0U);
+    const std::string file = files().front();
+    std::string bent = bytes_of(file);
+    ASSERT_GT(bent.size(), large.size());
+    bent[18 << 20] = static_cast<char>(bent[18 << 20] ^ 1);
+    put_bytes(file, bent);
+    while (store_->scrub_some(2000).value()) {
+        ASSERT_LT(++steps, 20);
+    }
+    EXPECT_EQ(store_->damaged(2)->at(0).hash, trust::sha256(large));
+    EXPECT_EQ(read("anna", trust::sha256("small")), "small");
+}
+
 TEST_P(ContentSuite, DestroysAUsersContentsWithHisKey) {
     ASSERT_TRUE(keep("anna", {"of anna"}).ok());
     ASSERT_TRUE(keep("bert", {"of bert"}).ok());

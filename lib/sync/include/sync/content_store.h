@@ -78,6 +78,9 @@ class ContentStore {
     Result<std::vector<Damaged>> record();
     void recorded();
     void drop_staged();
+    // In the place of both where the commit failed: what the disk has of it comes to light at the
+    // next start alone, so nothing that it may speak of is touched until then.
+    void commit_failed();
 
     // The plain content, from any offset. Staged ones too. An error of a read is that of a content
     // that is damaged or a disk that fails, and nothing false was given out before it.
@@ -152,7 +155,7 @@ class ContentStore {
     Result<std::unique_ptr<ReadFile>> read_legacy(const std::string& hash);
     Result<bool> remove_legacy();
     Status take_over(const std::string& user, const std::string& hash, std::uint64_t& bytes);
-    Status check_whole(ReadFile& content, const std::string& hash);
+    Status check(const Damaged& name, std::uint64_t offset, std::uint64_t bytes);
 
     std::string path_of(std::uint64_t number) const;
     std::string folder_of(std::uint64_t number) const;
@@ -164,6 +167,7 @@ class ContentStore {
     std::string temporary_;
     std::string key_; // the tier's
     bool legacy_ = false;
+    bool unsure_ = false; // the last commit failed
     std::uint64_t next_temporary_ = 0;
 
     // The staged batch.

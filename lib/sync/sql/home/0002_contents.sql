@@ -49,6 +49,7 @@ CREATE TABLE content_state (
     taken_hash     BLOB NOT NULL,
     scrub_user     TEXT NOT NULL,    -- read and compared up to here
     scrub_hash     BLOB NOT NULL,
+    scrub_offset   INTEGER NOT NULL, -- in the next one, if it is large
     scrub_began_us INTEGER NOT NULL, -- wall clock; 0: no pass is under way
     scrub_ended_us INTEGER NOT NULL,
     rule_user      TEXT NOT NULL,    -- versions were thinned out up to here

@@ -9,26 +9,26 @@ namespace hasp::maint::tests {
 
 namespace {
 
-std::string path_at(const Node& node, const std::string& name) {
+std::string kept_path(const Node& node, const std::string& name) {
     return node.state + "/data/users/anna/notes/" + name;
 }
-void write_at(const Node& node, const std::string& name, const std::string& content) {
-    const std::string path = path_at(node, name);
+void put_at(const Node& node, const std::string& name, const std::string& content) {
+    const std::string path = kept_path(node, name);
     ASSERT_TRUE(make_folders(std::filesystem::path(path).parent_path().string()).ok());
     ASSERT_TRUE(write_file_durably(path, content, 0644).ok());
 }
-std::string content_at(const Node& node, const std::string& name) {
-    auto text = read_file(path_at(node, name), 1 << 20);
+std::string kept_content(const Node& node, const std::string& name) {
+    auto text = read_file(kept_path(node, name), 1 << 20);
     return text.ok() ? *text : "(" + std::string(code_name(text.error().code)) + ")";
 }
 
 // anna's account and files at the center, and a tier below that has them too.
-struct Kept {
+struct KeptNotes {
     Tree tree;
     Node& center = tree.top();
     Node& tokyo = tree.below(center, "tokyo");
 
-    Kept() {
+    KeptNotes() {
         tree.add_user(center, "anna", good_password, {"notes"});
         tree.add_app(center, "notes", {"center", "tokyo"}, {{"personal", true}});
         tree.pass_s(5);
@@ -43,7 +43,7 @@ struct Kept {
         tree.pass_s(2);
     }
     void write(const std::string& name, const std::string& content) {
-        write_at(tokyo, name, content);
+        put_at(tokyo, name, content);
         sync();
     }
     Result<Json> versions(const std::string& path, const Json& more = Json::object()) {
@@ -54,12 +54,12 @@ struct Kept {
 };
 
 TEST(KeptFiles, ComeOutOfTheTrashAndGoDownToAllWhoHoldThem) {
-    Kept kept;
+    KeptNotes kept;
     kept.write("plans/today", "three patients");
-    ASSERT_EQ(content_at(kept.center, "plans/today"), "three patients");
-    std::filesystem::remove(path_at(kept.tokyo, "plans/today"));
+    ASSERT_EQ(kept_content(kept.center, "plans/today"), "three patients");
+    std::filesystem::remove(kept_path(kept.tokyo, "plans/today"));
     kept.sync();
-    ASSERT_EQ(content_at(kept.center, "plans/today"), "(not_found)");
+    ASSERT_EQ(kept_content(kept.center, "plans/today"), "(not_found)");
     auto trash = kept.versions("", {{"removed", true}});
     ASSERT_TRUE(trash.ok()) << trash.error().message;
     ASSERT_EQ(member(*trash, "versions").size(), 1U) << dump(*trash);
@@ -69,17 +69,17 @@ TEST(KeptFiles, ComeOutOfTheTrashAndGoDownToAllWhoHoldThem) {
     dry["dry_run"] = true;
     EXPECT_EQ(int_of(*kept.center.admin("sync.restore", dry), "restored"), 1);
     kept.tree.pass_s(2);
-    EXPECT_EQ(content_at(kept.center, "plans/today"), "(not_found)");
+    EXPECT_EQ(kept_content(kept.center, "plans/today"), "(not_found)");
     auto done = kept.center.admin("sync.restore", wish);
     ASSERT_TRUE(done.ok()) << done.error().message;
     EXPECT_EQ(int_of(*done, "restored"), 1) << dump(*done);
     kept.tree.pass_s(3);
-    EXPECT_EQ(content_at(kept.center, "plans/today"), "three patients");
-    EXPECT_EQ(content_at(kept.tokyo, "plans/today"), "three patients");
+    EXPECT_EQ(kept_content(kept.center, "plans/today"), "three patients");
+    EXPECT_EQ(kept_content(kept.tokyo, "plans/today"), "three patients");
 }
 
 TEST(KeptFiles, GoBackToARevisionAndATime) {
-    Kept kept;
+    KeptNotes kept;
     kept.write("note", "one");
     const std::int64_t then = kept.tree.clock.wall_us();
     const std::int64_t first = int_of(member(*kept.versions("note"), "versions")[0], "revision");
@@ -90,18 +90,18 @@ TEST(KeptFiles, GoBackToARevisionAndATime) {
     by["revision"] = first;
     ASSERT_EQ(int_of(*kept.center.admin("sync.restore", by), "restored"), 1);
     kept.tree.pass_s(3);
-    EXPECT_EQ(content_at(kept.tokyo, "note"), "one");
+    EXPECT_EQ(kept_content(kept.tokyo, "note"), "one");
     kept.write("note", "three");
     by = wish;
     by["at_us"] = then;
     ASSERT_EQ(int_of(*kept.center.admin("sync.restore", by), "restored"), 1);
     kept.tree.pass_s(3);
-    EXPECT_EQ(content_at(kept.tokyo, "note"), "one");
+    EXPECT_EQ(kept_content(kept.tokyo, "note"), "one");
     EXPECT_EQ(member(*kept.versions("note"), "versions").size(), 5U);
 }
 
 TEST(KeptFiles, AreAskedForAtTheTierThatHasTheAccount) {
-    Kept kept;
+    KeptNotes kept;
     kept.write("note", "one");
     const Json wish{{"user", "anna"}, {"app", "notes"}};
     for (const char* command : {"sync.versions", "sync.restore"}) {
@@ -118,7 +118,7 @@ TEST(KeptFiles, AreAskedForAtTheTierThatHasTheAccount) {
 
 TEST(KeptFiles, AreDestroyedWithTheAccountAlsoWhenTheTierDiesBetween) {
     for (const bool dies : {false, true}) {
-        Kept kept;
+        KeptNotes kept;
         kept.write("note", "one");
         kept.center.hold_background = dies;
         auto removed = kept.center.admin("user.remove", {{"name", "anna"}});
@@ -134,7 +134,7 @@ TEST(KeptFiles, AreDestroyedWithTheAccountAlsoWhenTheTierDiesBetween) {
 }
 
 TEST(KeptFiles, ThatAreDamagedAreSaidInTheStatus) {
-    Kept kept;
+    KeptNotes kept;
     kept.write("bent", "a content");
     const std::string segment = kept.center.state + "/contents/0/1";
     std::string bytes = read_file(segment, 1 << 20).value();

@@ -292,6 +292,10 @@ std::string render(const Json& s) {
     if (const std::string unsent = unsent_words(member(s, "unsent")); !unsent.empty()) {
         out += "unsent     " + unsent + "\n";
     }
+    if (const Json& damaged = member(s, "damaged_files"); damaged.is_object()) {
+        out += "damaged    " + std::to_string(int_of(damaged, "contents")) +
+               " kept contents of users' files: hasp doctor says which\n";
+    }
     out += wan_lines(member(s, "wan"));
     out += budget_lines(member(s, "budgets"));
     out += errors_text(member(s, "errors"));

@@ -236,8 +236,10 @@ std::vector<Command> user_commands() {
         {.path = {"user", "remove"},
          .summary = "remove an account",
          .description =
-             "Its groups, entitlements, sessions and tokens go; what its user wrote stays on "
-             "the disk.",
+             "Its groups, entitlements, sessions and tokens go, and what its home keeps of its "
+             "files: the key of their contents and versions is destroyed, also for copies that "
+             "were made before, and cannot be made again. Working copies, beside this tier's apps "
+             "and at others, stay on their disks.",
          .positionals = {name},
          .exit_codes = {5, 75},
          .run = remove},

@@ -14,6 +14,7 @@ Command successor_command(); // hidden
 std::vector<Command> reload_commands();
 Command status_command();
 Command sync_command();
+std::vector<Command> restore_commands(); // below sync
 std::vector<Command> local_commands();
 std::vector<Command> peer_commands();
 std::vector<Command> user_commands();

@@ -165,6 +165,19 @@ std::vector<Finding> examine_status(const Json& status, std::int64_t now_us) {
                            text_of(member(status, "unsent"), "since"),
                        "hasp status says what; it is sent by itself when the link is up"});
     }
+    if (const Json& damaged = member(status, "damaged_files"); damaged.is_object()) {
+        const Json& files = member(damaged, "files");
+        const Json first = files.empty() ? Json::object() : files[0];
+        out.push_back({"files", Health::problem,
+                       std::to_string(int_of(damaged, "contents")) +
+                           " kept contents of users' files are damaged, the first of " +
+                           text_of(first, "path") + " in " + text_of(first, "app") + " of " +
+                           text_of(first, "user"),
+                       "check the disk; a tier that has such a file sends it again when it "
+                       "changes, `hasp sync versions " +
+                           text_of(first, "user") + " " + text_of(first, "app") +
+                           "` shows older ones, else restore a backup"});
+    }
     for (const Json& budget : member(status, "budgets")) {
         const Json& waits = member(budget, "waits");
         if (waits.is_object()) {

@@ -188,6 +188,9 @@ void Admin::user_commands() {
         if (removed.ok()) {
             changed(user);
             world_.people.release(user);
+            world_.files.account_removed(user,
+                                         [answer](const Status& gone) { answer(answer_of(gone)); });
+            return;
         }
         answer(answer_of(removed));
     };

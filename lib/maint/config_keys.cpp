@@ -422,6 +422,24 @@ std::vector<ConfigKey> make_keys() {
                "is in "
                "the app's manifest."),
 
+        number("files", "versions_days", Takes::keeper, HASP_AT(files.versions_days), "days", 0,
+               36'500,
+               "How long each version of a user's file is kept after another took its place, where "
+               "the user's account is."),
+        number("files", "versions_daily_days", Takes::keeper, HASP_AT(files.versions_daily_days),
+               "days", 0, 36'500,
+               "How long what stood at the end of a day (UTC) is kept after another took its "
+               "place."),
+        number("files", "versions_weekly_days", Takes::keeper, HASP_AT(files.versions_weekly_days),
+               "days", 0, 36'500,
+               "How long what stood at the end of a week (Sunday, UTC) is kept after another took "
+               "its place."),
+        number("files", "trash_days", Takes::keeper, HASP_AT(files.trash_days), "days", 1, 36'500,
+               "How long a file is kept after it was removed: hasp sync restore brings it back."),
+        number("files", "scrub_days", Takes::keeper, HASP_AT(files.scrub_days), "days", 1, 3'650,
+               "How often all kept contents of users' files are read and compared with what they "
+               "should be."),
+
         number("lease", "days", Takes::keeper, HASP_AT(lease.days), "days", 1, 365,
                "How long the authority lent to a tier below lasts."),
         number("lease", "run_days", Takes::keeper, HASP_AT(lease.run_days), "days", 1, 3'650,

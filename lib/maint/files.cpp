@@ -35,9 +35,13 @@ Status Files::load() {
     engine->home_db = *std::move(home_db);
     engine->client_db = *std::move(client_db);
     const std::string realm = world_.me.name.realm();
-    auto home = sync::Home::open(*engine->home_db, *world_.disk, realm, world_.clock);
+    auto home =
+        sync::Home::open(*engine->home_db, *world_.disk, realm, world_.clock, world_.random);
     if (!home.ok()) {
         return home.error();
+    }
+    if (Status forgotten = forget_removed_accounts(**home); !forgotten.ok()) {
+        return forgotten;
     }
     auto client =
         sync::Client::open(*engine->client_db, *world_.disk, realm, world_.clock, world_.random,

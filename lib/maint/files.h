@@ -45,6 +45,7 @@ class Files {
         const Clock& clock;
         Random& random;
         const Log& log;
+        const Config& config;
         const TierIdentity& me;
         TierStore& store;
         store::Db& db; // keeper.db
@@ -73,6 +74,9 @@ class Files {
     // A lease was signed: whom the child may keep files of. In the lease's transaction.
     Status signed_keeps(const std::string& child, const std::vector<trust::KeepGrant>& keeps);
     void child_revoked(const std::string& child);
+    // His account was removed: the key of his contents is destroyed, and with it what the home kept
+    // of his files. What is left of that by a crash is done at the start. `done` is called once.
+    void account_removed(const std::string& user, std::function<void(Status)> done);
     void tick();
 
     // Operators. Empty user or app: all. `done` is called once, with the round's result by folder.
@@ -89,6 +93,21 @@ class Files {
     void look(std::int64_t round, std::size_t seen, std::function<void(Result<Json>)> answer);
     // [{user, app, revision, unsent_files, …}] and what crossed links since the start.
     Json status() const;
+    // What the home keeps of a user's files, and putting it back. Only where his account is, else
+    // refused with the name of that tier.
+    struct VersionsWish {
+        std::string user;
+        std::string app;
+        std::string path;
+        bool removed_only = false;
+        sync::Home::VersionsAfter after;
+    };
+    using AnswerJson = std::function<void(Result<Json>)>;
+    void versions(const VersionsWish& wish, const AnswerJson& answer);
+    void restore(const sync::RestoreWish& wish, const AnswerJson& answer);
+    // {contents, files: [{user, app, path, revision, stands}]} of contents that are damaged at this
+    // home; null: none is known.
+    Json damage() const;
     // What is unsent here, for `hasp status`.
     struct Unsent {
         std::uint64_t files = 0;
@@ -124,6 +143,11 @@ class Files {
     void changed_here(const FolderId& folder, sync::Revision revision);
     void tell_holders(const FolderId& folder, const Json& head, const std::string& except);
     void forget_old_answers();
+    // files_upkeep.cpp: what the home does in the background.
+    Status forget_removed_accounts(sync::Home& home);
+    void upkeep();
+    void upkept(const Result<bool>& more, Result<sync::Home::Damage> damage);
+    Status kept_here(const std::string& user);
 
     // files_rounds.cpp: this tier's working copies.
     bool holds(const std::string& app) const; // are users' folders of this app here
@@ -202,6 +226,10 @@ class Files {
     std::int64_t next_wanted_ = 1;
     std::uint64_t wire_up_ = 0;
     std::uint64_t wire_down_ = 0;
+    bool keeping_up_ = false;    // a piece of the home's work is under way
+    std::int64_t upkeep_us_ = 0; // boot clock: of the next; 0: not yet
+    std::string upkeep_said_;    // the last error, logged once
+    sync::Home::Damage damage_;
 };
 
 } // namespace hasp::maint

@@ -426,6 +426,7 @@ void Files::tick() {
         }
     }
     start_due();
+    upkeep();
 }
 
 } // namespace hasp::maint

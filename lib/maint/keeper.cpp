@@ -155,9 +155,10 @@ struct Keeper::Impl {
             ports, links, clock, random, log, options.config, me, web_authority, acme,
             options.state + "/keys", [this] { return delegation->now().now_us; },
             [this] { return lent_us(); }, [this] { report_stale = true; }});
-        files = std::make_unique<Files>(Files::World{
-            ports, links, gate, clock, random, log, me, store, *db, *accounts, *sessions, *apps,
-            *delegation, *copies, options.files.disk, options.state, options.daemon});
+        files = std::make_unique<Files>(
+            Files::World{ports, links, gate, clock, random, log, options.config, me, store, *db,
+                         *accounts, *sessions, *apps, *delegation, *copies, options.files.disk,
+                         options.state, options.daemon});
         apps->before_start(
             [this](const std::string& app, const std::string& user, std::function<void()> go) {
                 files->before_start(app, user, std::move(go));
@@ -287,6 +288,9 @@ struct Keeper::Impl {
             out["budgets"] = std::move(said);
         }
         out["peers"] = peers.json();
+        if (Json damaged = files->damage(); !damaged.is_null()) {
+            out["damaged_files"] = std::move(damaged);
+        }
         if (me.has_parent()) {
             out["link"]["addresses"] = parent_addresses.json();
         }

@@ -9,31 +9,27 @@
 
 namespace hasp::sync {
 
-namespace {
-constexpr const char* blobs_folder = "blobs";
-}
-
 bool valid_batch_id(std::string_view id) {
     return id.size() == batch_id_bytes && std::all_of(id.begin(), id.end(), [](char c) {
                return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
            });
 }
 
-Home::Home(Disk& disk, const Clock& clock, std::unique_ptr<HomeStore> store)
-    : disk_(disk), clock_(clock), store_(std::move(store)),
-      blobs_(disk, blobs_folder, home_temporary) {}
+Home::Home(store::Db& db, Disk& disk, std::string tenant, const Clock& clock, Random& random)
+    : disk_(disk), clock_(clock), store_(std::make_unique<HomeStore>(db, tenant)),
+      contents_(db, disk, random, std::move(tenant), home_temporary) {}
 Home::~Home() = default;
 
 Result<std::unique_ptr<Home>> Home::open(store::Db& db, Disk& disk, std::string tenant,
-                                         const Clock& clock) {
-    auto store = std::make_unique<HomeStore>(db, std::move(tenant));
-    if (Status migrated = store->migrate(); !migrated) {
+                                         const Clock& clock, Random& random) {
+    std::unique_ptr<Home> home(new Home(db, disk, std::move(tenant), clock, random));
+    HomeStore& store = *home->store_;
+    if (Status migrated = store.migrate(); !migrated) {
         return migrated.error();
     }
-    if (Status dropped = store->drop_batches(clock.wall_us() - batches_kept_us); !dropped) {
+    if (Status dropped = store.drop_batches(clock.wall_us() - batches_kept_us); !dropped) {
         return dropped.error();
     }
-    std::unique_ptr<Home> home(new Home(disk, clock, std::move(store)));
     for (const char* folder : {home_incoming, home_answers, home_temporary}) {
         if (Status made = make_folders(disk, folder); !made) {
             return made.error();
@@ -47,8 +43,11 @@ Result<std::unique_ptr<Home>> Home::open(store::Db& db, Disk& disk, std::string 
                 disk.remove(std::string(folder) + "/" + entry.name);
         }
     }
-    if (Status opened = home->blobs_.open(); !opened) {
+    if (Status opened = home->contents_.open(); !opened) {
         return opened.error();
+    }
+    if (Status begun = store.begin_passes(clock.wall_us()); !begun) {
+        return begun.error();
     }
     return home;
 }
@@ -108,7 +107,7 @@ Result<Home::Answer> Home::exchange(const Question& question) {
     }
     auto taken = take(question);
     if (!taken) {
-        blobs_.drop_staged();
+        contents_.drop_staged();
         return taken.error();
     }
     return answer(question, *taken);
@@ -158,7 +157,7 @@ Result<Home::Taken> Home::take(const Question& question) {
         }
         return pushed.error();
     }
-    if (Status kept = blobs_.keep_all(); !kept) {
+    if (Status kept = contents_.keep_all(); !kept) {
         return kept.error();
     }
     if (Status decided = decide(question, *pushed, taken); !decided) {
@@ -211,12 +210,9 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
     const Record& record = pushed.record;
     const Pull content = [&reader](std::span<char> into) { return reader.content(into); };
     // What another user has counts for nothing: to know a hash is not to have the content.
+    const std::string& user = folder.user;
     const auto theirs = [&](const std::string& hash) -> Result<bool> {
-        if (blobs_.staged(hash)) {
-            return true;
-        }
-        auto known = store_->user_has(folder.user, hash);
-        return known && *known ? blobs_.has(hash) : known;
+        return contents_.staged(user, hash) ? Result<bool>(true) : contents_.has(user, hash);
     };
     auto have = theirs(record.entry.hash);
     if (!have) {
@@ -231,7 +227,7 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
         pushed.content_there = false;
         return {};
     case Codec::whole:
-        staged = blobs_.stage(record.entry.hash, content);
+        staged = contents_.stage(user, record.entry.hash, content);
         break;
     case Codec::delta: {
         auto basis_known = theirs(record.basis);
@@ -242,7 +238,11 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
             pushed.content_there = false;
             return {};
         }
-        auto basis = blobs_.read(record.basis);
+        auto basis = contents_.read(user, record.basis);
+        if (!basis && basis.error().code == Code::refused) {
+            pushed.content_there = false;
+            return contents_.look_at(user, record.basis);
+        }
         if (!basis) {
             return basis.error();
         }
@@ -251,8 +251,8 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
                        [&made](std::string_view bytes) { return made.write(bytes); });
         if (staged) {
             auto file = made.finish();
-            staged =
-                file ? blobs_.stage(record.entry.hash, pull_from(**file)) : Status(file.error());
+            staged = file ? contents_.stage(user, record.entry.hash, pull_from(**file))
+                          : Status(file.error());
         }
         break;
     }
@@ -283,11 +283,33 @@ Result<Tree> Home::tree(const FolderId& folder) {
 }
 
 Result<std::unique_ptr<ReadFile>> Home::content(const FolderId& folder, const std::string& hash) {
-    auto known = store_->user_has(folder.user, hash);
-    if (!known || !*known) {
-        return known ? fail(Code::not_found, "no such content") : known.error();
+    return contents_.read(folder.user, hash);
+}
+
+Status Home::forget_user(const std::string& user) {
+    auto transaction = store::Transaction::begin(store_->db());
+    if (!transaction) {
+        return transaction.error();
     }
-    return blobs_.read(hash);
+    Status gone = contents_.destroy(user);
+    gone = gone ? store_->forget_user(user) : gone;
+    gone = gone ? transaction->commit() : gone;
+    if (!gone) {
+        return gone;
+    }
+    auto incoming = disk_.list(home_incoming);
+    for (const DirEntry& one : incoming ? *incoming : std::vector<DirEntry>{}) {
+        const std::size_t at = batch_id_bytes + 1;
+        if (one.name.size() > at && one.name.substr(at).starts_with(user + ".")) {
+            [[maybe_unused]] const Status removed =
+                disk_.remove(std::string(home_incoming) + "/" + one.name);
+        }
+    }
+    return contents_.scour();
+}
+
+Result<std::vector<std::string>> Home::users() {
+    return store_->users();
 }
 
 Result<std::string> Home::read(const std::string& file, std::uint64_t offset,

@@ -14,6 +14,7 @@ namespace {
 // Below this, what a difference needs around it is no less than the content.
 constexpr std::uint64_t delta_worth_bytes = 256;
 constexpr unsigned copy_names_max = 1000;
+constexpr std::size_t healed_files_max = 1000;
 
 // What a batch touches, as three trees.
 struct Part {
@@ -167,7 +168,11 @@ Status Home::decide(const Question& question, std::vector<Pushed>& pushed, Taken
             return put;
         }
     }
-    taken.changed = !changes.empty();
+    auto again = give_again(question, changes, next);
+    if (!again) {
+        return again.error();
+    }
+    taken.changed = !changes.empty() || *again;
     taken.number = taken.changed ? next : revision->number;
     taken.epoch = epoch;
     if (Status set = store_->set_revision(folder, {epoch, taken.number}); !set) {
@@ -192,7 +197,55 @@ Status Home::decide(const Question& question, std::vector<Pushed>& pushed, Taken
         !put) {
         return put;
     }
-    return transaction->commit();
+    if (Status committed = transaction->commit(); !committed) {
+        contents_.commit_failed();
+        return committed;
+    }
+    contents_.recorded();
+    return {};
+}
+
+// Notes the batch's contents. Those that take the place of damaged ones were left out of answers:
+// the files that have them get a new revision, so that everybody is told.
+Result<bool> Home::give_again(const Question& question, const std::map<std::string, Row>& changes,
+                              std::uint64_t next) {
+    auto healed = contents_.record();
+    if (!healed) {
+        return healed.error();
+    }
+    bool here = false;
+    for (const ContentStore::Damaged& one : *healed) {
+        auto files = store_->files_of(one.user, one.hash, healed_files_max);
+        if (!files) {
+            return files.error();
+        }
+        for (const DamagedFile& file : *files) {
+            const bool same_folder = file.folder == question.folder;
+            if (!file.stands || (same_folder && changes.contains(file.path))) {
+                continue;
+            }
+            auto row = store_->row(file.folder, file.path);
+            auto now = store_->revision(file.folder);
+            if (!row || !now) {
+                return row ? now.error() : row.error();
+            }
+            const std::uint64_t number = same_folder ? next : now->number + 1;
+            if (!*row || !(*row)->entry) {
+                continue;
+            }
+            Row told = **row;
+            told.revision = told.entry->revision = number;
+            Status put = store_->put(file.folder, told, question.batch + "/healed",
+                                     clock_.wall_us(), question.who);
+            put =
+                put && !same_folder ? store_->set_revision(file.folder, {now->epoch, number}) : put;
+            if (!put) {
+                return put.error();
+            }
+            here = here || same_folder;
+        }
+    }
+    return here;
 }
 
 void Home::judge(const std::vector<Pushed>& pushed, const Plan& decided,
@@ -320,6 +373,17 @@ Result<Home::Answer> Home::write_answer(const Question& question, const Taken& t
     return out;
 }
 
+// An answer cannot take back what is in it already: the next one is without that content.
+Status Home::found_damaged(const FolderId& folder, const Record& record, const Error& why) {
+    Status looked = contents_.look_at(folder.user, record.entry.hash);
+    if (looked && record.codec == Codec::delta) {
+        looked = contents_.look_at(folder.user, record.basis);
+    }
+    return looked ? Status(fail(Code::try_later, why.message + ": it is left out from now on",
+                                "`hasp doctor` says which files it concerns"))
+                  : looked;
+}
+
 Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& out,
                      const std::string& path, const Entry& entry) {
     const FolderId& folder = question.folder;
@@ -352,26 +416,33 @@ Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& 
             }
         }
     }
-    record.codec =
-        record.basis.empty() || entry.size < delta_worth_bytes ? Codec::whole : Codec::delta;
-    auto content = blobs_.read(entry.hash);
+    const bool delta = !record.basis.empty() && entry.size >= delta_worth_bytes;
+    auto basis = delta ? contents_.read(folder.user, record.basis)
+                       : Result<std::unique_ptr<ReadFile>>(std::unique_ptr<ReadFile>());
+    if (!basis && basis.error().code != Code::not_found && basis.error().code != Code::refused) {
+        return basis.error();
+    }
+    // A basis that is no longer kept, or damaged, is none.
+    record.codec = delta && basis ? Codec::delta : Codec::whole;
+    auto content = contents_.read(folder.user, entry.hash);
     if (!content) {
-        return content.error();
+        // Left out until somebody sends it again: what is damaged holds up nothing else.
+        return content.error().code == Code::refused ? contents_.look_at(folder.user, entry.hash)
+                                                     : Status(content.error());
     }
     if (Status added = out.add(record); !added) {
         return added;
     }
     const Sink sink = [&out](std::string_view bytes) { return out.content(bytes); };
+    Status sent;
     if (record.codec == Codec::delta) {
-        auto basis = blobs_.read(record.basis);
-        if (!basis) {
-            return basis.error();
-        }
-        if (Status made = delta_from_base(**basis, **content, sink); !made) {
-            return made;
-        }
-    } else if (auto sent = digest(**content, sink); !sent) {
-        return sent.error();
+        sent = delta_from_base(**basis, **content, sink);
+    } else if (auto whole = digest(**content, sink); !whole) {
+        sent = whole.error();
+    }
+    if (!sent) {
+        return sent.error().code == Code::refused ? found_damaged(folder, record, sent.error())
+                                                  : sent;
     }
     return out.end_content();
 }

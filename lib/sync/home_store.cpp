@@ -9,6 +9,8 @@ namespace {
 
 constexpr const char* columns = "path, kind, mode, mtime_us, size, hash, target, revision";
 
+} // namespace
+
 Row read_row(const store::Statement& s) {
     Row row;
     row.path = s.blob(0);
@@ -24,6 +26,8 @@ Row read_row(const store::Statement& s) {
     }
     return row;
 }
+
+namespace {
 
 std::string selected(const char* table, const char* where) {
     return std::string("SELECT ") + columns + " FROM " + table +
@@ -92,18 +96,16 @@ Result<std::vector<Row>> HomeStore::rows_since(const FolderId& folder, std::uint
 Result<std::optional<Row>> HomeStore::version_at(const FolderId& folder, const std::string& path,
                                                  std::uint64_t number) {
     static const std::string sql =
-        selected("files_versions", "path = ?4 AND revision <= ?5 ORDER BY revision DESC LIMIT 1");
+        selected("files_versions", "path = ?4 AND revision <= ?5 AND (ended = 0 OR ended > ?5) "
+                                   "ORDER BY revision DESC LIMIT 1");
     return db_.first(sql, read_row, tenant_, folder.user, folder.app, store::Blob{path}, number);
 }
 
 Result<bool> HomeStore::had_content(const FolderId& folder, const std::string& hash,
                                     std::uint64_t number) {
-    // The newest version up to `number` at its path has this content.
     auto found = db_.first(
-        "SELECT 1 FROM files_versions v WHERE tenant = ?1 AND user = ?2 AND hash = ?4 AND app = ?3 "
-        "AND revision <= ?5 AND NOT EXISTS (SELECT 1 FROM files_versions w WHERE w.tenant = ?1 AND "
-        "w.user = ?2 AND w.app = ?3 AND w.path = v.path AND w.revision > v.revision AND "
-        "w.revision <= ?5) LIMIT 1",
+        "SELECT 1 FROM files_versions WHERE tenant = ?1 AND user = ?2 AND hash = ?4 AND app = ?3 "
+        "AND revision <= ?5 AND (ended = 0 OR ended > ?5) LIMIT 1",
         [](const store::Statement&) { return true; }, tenant_, folder.user, folder.app,
         store::Blob{hash}, number);
     if (!found.ok()) {
@@ -112,14 +114,28 @@ Result<bool> HomeStore::had_content(const FolderId& folder, const std::string& h
     return found->has_value();
 }
 
-Result<bool> HomeStore::user_has(const std::string& user, const std::string& hash) {
-    auto found = db_.first(
-        "SELECT 1 FROM files_versions WHERE tenant = ?1 AND user = ?2 AND hash = ?3 LIMIT 1",
-        [](const store::Statement&) { return true; }, tenant_, user, store::Blob{hash});
-    if (!found.ok()) {
-        return found.error();
+Status HomeStore::forget_user(const std::string& user) {
+    for (const char* sql : {"DELETE FROM files_folders WHERE tenant = ?1 AND user = ?2",
+                            "DELETE FROM files_rows WHERE tenant = ?1 AND user = ?2",
+                            "DELETE FROM files_versions WHERE tenant = ?1 AND user = ?2",
+                            "DELETE FROM files_batches WHERE tenant = ?1 AND user = ?2"}) {
+        if (Status gone = store::done(db_.execute(sql, tenant_, user)); !gone) {
+            return gone;
+        }
     }
-    return found->has_value();
+    return {};
+}
+
+Result<std::vector<std::string>> HomeStore::users() {
+    std::vector<std::string> out;
+    Status read = db_.each(
+        "SELECT user FROM files_folders WHERE tenant = ?1 UNION SELECT user FROM content_keys "
+        "WHERE tenant = ?1",
+        [&](const store::Statement& s) { out.push_back(s.text(0)); }, tenant_);
+    if (!read) {
+        return read.error();
+    }
+    return out;
 }
 
 Status HomeStore::put(const FolderId& folder, const Row& row, const std::string& operation,
@@ -134,6 +150,14 @@ Status HomeStore::put(const FolderId& folder, const Row& row, const std::string&
         entry.size, store::Blob{entry.hash}, store::Blob{entry.target}, row.revision, operation);
     if (!now.ok()) {
         return now.error();
+    }
+    auto before = db_.execute(
+        "UPDATE files_versions SET ended = ?5, ended_us = ?6, removed = ?7 WHERE tenant = ?1 AND "
+        "user = ?2 AND app = ?3 AND path = ?4 AND ended = 0",
+        tenant_, folder.user, folder.app, store::Blob{row.path}, row.revision, at_us,
+        row.entry ? 0 : 1);
+    if (!before.ok()) {
+        return before.error();
     }
     return store::done(db_.execute(
         "INSERT INTO files_versions (tenant, user, app, path, kind, mode, mtime_us, size, hash, "

@@ -18,6 +18,9 @@ struct Row {
     std::uint64_t revision = 0;
 };
 
+// Of path, kind, mode, mtime_us, size, hash, target, revision.
+Row read_row(const store::Statement& s);
+
 class HomeStore {
   public:
     HomeStore(store::Db& db, std::string tenant) : db_(db), tenant_(std::move(tenant)) {}
@@ -31,13 +34,15 @@ class HomeStore {
     Result<std::optional<Row>> row(const FolderId& folder, const std::string& path);
     Result<std::vector<Row>> rows_below(const FolderId& folder, const std::string& path); // live
     Result<std::vector<Row>> rows_since(const FolderId& folder, std::uint64_t number);
-    // What stood at the path when the folder was at `number`.
+    // What stood at the path when the folder was at `number`; nothing, too, when that version is no
+    // longer kept.
     Result<std::optional<Row>> version_at(const FolderId& folder, const std::string& path,
                                           std::uint64_t number);
     // A path at which this content stood when the folder was at `number`.
     Result<bool> had_content(const FolderId& folder, const std::string& hash, std::uint64_t number);
-    // Somewhere among the user's files, now or before.
-    Result<bool> user_has(const std::string& user, const std::string& hash);
+    // All that is known of the user's files.
+    Status forget_user(const std::string& user);
+    Result<std::vector<std::string>> users();
     Status put(const FolderId& folder, const Row& row, const std::string& operation,
                std::int64_t at_us, const std::string& who);
 
@@ -49,6 +54,49 @@ class HomeStore {
     Status put_batch(const FolderId& folder, const std::string& id, const Batch& batch,
                      std::int64_t at_us);
     Status drop_batches(std::int64_t before_us);
+
+    // Versions, for thinning them out.
+    struct VersionAt {
+        std::string user;
+        std::string app;
+        std::string path;
+        std::uint64_t revision = 0;
+    };
+    struct Ended {
+        VersionAt at;
+        std::uint64_t ended = 0; // 0: it stands
+        Stood stood;
+        std::string hash;
+    };
+    struct Pass {
+        std::int64_t now_us = 0; // 0: none is under way
+        std::int64_t ended_us = 0;
+        VersionAt at;
+    };
+    // In the order of names, behind `at`.
+    Result<std::vector<Ended>> versions_from(const VersionAt& at, std::size_t max);
+    Status drop_version(const VersionAt& at);
+    Result<Pass> pass();
+    Status put_pass(const Pass& pass);
+    // A pass goes by time from here on, if none ever did.
+    Status begin_passes(std::int64_t now_us);
+    // Of the path itself and all beneath it, the removed ones too; behind `behind`, if given. ""
+    // is everything.
+    Result<std::vector<Row>> paths(const FolderId& folder, const std::string& path,
+                                   const std::string* behind, std::size_t max);
+    // The newest kept one not after that time and that revision; with neither the newest that is no
+    // removal.
+    Result<std::optional<Version>> version_for(const FolderId& folder, const std::string& path,
+                                               std::optional<std::int64_t> at_us,
+                                               std::optional<std::uint64_t> revision);
+    // Newest first within a path, behind the given one.
+    Result<std::vector<Version>> versions(const FolderId& folder, const std::string& path,
+                                          bool removed_only, const std::string& behind_path,
+                                          std::uint64_t behind_revision, std::size_t max);
+    Result<std::vector<std::string>> apps(const std::string& user);
+    // At which paths a content stands now, or else stood last.
+    Result<std::vector<Home::DamagedFile>> files_of(const std::string& user,
+                                                    const std::string& hash, std::size_t max);
 
   private:
     store::Db& db_;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/clock.h"
-#include "sync/blobs.h"
+#include "sync/scratch.h"
 #include "sync/tree.h"
 
 #include <functional>

@@ -105,6 +105,30 @@ class Roaming(TreeCase):
         until(lambda: self.tokyo.run("sync", "--wait") == "", "nothing is said when all is equal", 20)
         self.assertEqual(self.folder(self.tokyo)["conflicts"], 0)
 
+    def test_4_a_removed_note_comes_out_of_the_trash_and_down_again(self):
+        top, file = self.tree.top, self.file_of(self.tokyo, "Kept")
+        self.assertEqual(put_tiddler(self.browser(self.tokyo), "Kept", "to be missed").status, 204)
+        self.wait_written(self.center, "Kept", "to be missed")
+        path = str(file.relative_to(self.tokyo.state / "data/users/reception/wiki"))
+        self.assertEqual(self.tokyo.run("sync", "--wait"), "")
+        file.unlink()
+        until(lambda: (self.tokyo.run("sync", "--wait"), self.file_of(self.center, "Kept").exists())[1] is False,
+              "the removal is at the center", 40)
+        trash = [json.loads(line) for line in top.run("sync", "versions", "reception", "wiki", "--removed", "--json").splitlines()]
+        self.assertIn((path, True), [(v["path"], v["readable"]) for v in trash])
+        self.assertIn(path, top.run("sync", "restore", "reception", "wiki", path, "--dry-run"))
+        self.assertFalse(file.exists())
+        done = json.loads(top.run("sync", "restore", "reception", "wiki", path, "--json"))
+        self.assertEqual((done["restored"], done["left"]), (1, 0))
+        self.wait_written(self.tokyo, "Kept", "to be missed")
+        refused = self.tokyo.run("sync", "restore", "reception", "wiki", check=False)
+        self.assertEqual(refused.returncode, 4, refused.stderr)
+        self.assertIn("the tier that has the account", refused.stderr)
+        # What lies on the home's disk tells nothing.
+        stored = b"".join(f.read_bytes() for f in (top.state / "contents").rglob("*") if f.is_file())
+        self.assertGreater(len(stored), 1000)
+        self.assertNotIn(b"to be missed", stored)
+
 
 if __name__ == "__main__":
     main()

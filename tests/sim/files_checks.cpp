@@ -319,8 +319,10 @@ void UserFiles::check() {
         std::set<std::string> hashes;
         auto db = store::Db::open(account.home->state + "/files.db");
         const auto disk = make_sync_disk(account.home->disk());
-        auto opened = db.ok() ? sync::Home::open(**db, *disk, "clinics", account.home->clock)
-                              : Result<std::unique_ptr<sync::Home>>(db.error());
+        SeededRandom random(1); // of keys, which are there already
+        auto opened = db.ok()
+                          ? sync::Home::open(**db, *disk, "clinics", account.home->clock, random)
+                          : Result<std::unique_ptr<sync::Home>>(db.error());
         for (const auto& [path, hash] : home) {
             if (hash.empty()) {
                 continue;
@@ -330,9 +332,11 @@ void UserFiles::check() {
                         made_up, account.name + " has a file " + path + " that nobody named so");
             auto content = opened.ok() ? (*opened)->content({account.name, files_app}, hash)
                                        : Result<std::unique_ptr<sync::ReadFile>>(opened.error());
-            world_.hold(content.ok(), lost,
+            const auto read =
+                content.ok() ? sync::digest(**content) : Result<sync::Digest>(content.error());
+            world_.hold(read.ok() && read->hash == hash, lost,
                         account.name + "'s " + path + " cannot be read at the home: " +
-                            (content.ok() ? "" : content.error().message));
+                            (read.ok() ? "it is another content" : read.error().message));
         }
         check_known(account, *account.home, home);
         for (const auto& [hash, content] : files.contents) {

@@ -116,7 +116,7 @@ const std::vector<Planted>& planted() {
         {"AContentThatTheHomeDoesNotSync",
          [](World& world) {
              world.machine("center").disk().lie_about_sync([](const std::string& path) {
-                 return path.starts_with("/sync/home/tmp/") || path.starts_with("/blobs/");
+                 return path.starts_with("/sync/home/tmp/") || path.starts_with("/contents/");
              });
          },
          {"no acknowledged file is lost", "after peace files are equal everywhere"}},

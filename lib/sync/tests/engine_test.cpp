@@ -34,7 +34,7 @@ class Machine {
         disk_ = std::make_unique<FullDisk>(*open_disk(state_));
         db_ = *store::Db::open(state_ + "/files.db");
         if (is_home_) {
-            auto opened = Home::open(*db_, *disk_, "clinics", clock_);
+            auto opened = Home::open(*db_, *disk_, "clinics", clock_, random_);
             ASSERT_TRUE(opened.ok()) << opened.error().message;
             home = *std::move(opened);
         } else {
@@ -824,6 +824,33 @@ TEST_F(Engine, PutsNothingInPlaceOfAnAnswerThatCannotBeRead) {
     osaka_->disk().unreadable.clear();
     sync(*osaka_);
     EXPECT_EQ(osaka_->content("note"), "hello");
+}
+
+TEST_F(Engine, GivesNoDamagedContentHoldsUpNothingElseAndGivesItOnceItIsTakenAgain) {
+    tokyo_->write("bent", noise(5000));
+    tokyo_->write("note", "hello");
+    sync(*tokyo_);
+    const std::string segment = folder_ + "/center/contents/0/1";
+    std::string bytes = read_file(segment, 1 << 20).value();
+    bytes[100] = static_cast<char>(bytes[100] ^ 4);
+    ASSERT_TRUE(write_file_durably(segment, bytes, 0600).ok());
+    full_ = true; // the first answer finds it
+    bool again = false;
+    EXPECT_FALSE(exchange(*osaka_, again).has_value());
+    EXPECT_NE(last_error_.find("is damaged"), std::string::npos) << last_error_;
+    full_ = false;
+    sync(*osaka_);
+    EXPECT_EQ(osaka_->content("note"), "hello");
+    EXPECT_EQ(osaka_->content("bent"), "(not_found)");
+    EXPECT_EQ(home_->home->damage(10)->files.at(0).path, "bent");
+    // A tier that has it sends it for a reason of its own.
+    tokyo_->write("copy", tokyo_->content("bent"));
+    sync(*tokyo_);
+    EXPECT_EQ(home_->home->damage(10)->contents, 0U);
+    sync(*osaka_);
+    EXPECT_EQ(osaka_->content("copy"), tokyo_->content("bent"));
+    EXPECT_EQ(osaka_->content("bent"), tokyo_->content("bent"));
+    EXPECT_EQ(tokyo_->client->status()->front().unsent_files, 0U);
 }
 
 TEST_F(Engine, GivesNoContentOfAnotherUserForItsHash) {

@@ -117,6 +117,13 @@ struct Config {
         Isolation isolation = Isolation::landlock; // the least that is accepted
         std::int64_t start_s = 60;
     } apps;
+    struct Files { // days, of users' files whose home is here
+        std::int64_t versions_days = 30;
+        std::int64_t versions_daily_days = 90;
+        std::int64_t versions_weekly_days = 365;
+        std::int64_t trash_days = 30;
+        std::int64_t scrub_days = 30;
+    } files;
     struct Lease {
         std::int64_t days = 7;
         std::int64_t run_days = 30;

@@ -1,5 +1,6 @@
 // The home of accounts' files: takes batches from those who hold working copies, decides about
-// conflicts, and says what changed. Content-addressed blobs and rows of a tree are the truth.
+// conflicts, and says what changed. Contents by hash (content_store.h) and rows of a tree are the
+// truth.
 //
 // A batch is taken in one transaction, after its contents are durable; the same batch again changes
 // nothing and is answered alike. Who may send and ask is decided by the caller.
@@ -10,8 +11,10 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "sync/batch.h"
-#include "sync/blobs.h"
+#include "sync/content_store.h"
+#include "sync/keep_rule.h"
 #include "sync/plan.h"
+#include "sync/restore.h"
 
 #include <cstdint>
 #include <memory>
@@ -48,10 +51,10 @@ struct Row;
 
 class Home {
   public:
-    // `disk` is the tier's state folder: blobs/ and sync/home/ are made beneath it. What a crash
-    // left half done is removed. The references must outlive it.
+    // `disk` is the tier's state folder: contents/, contents.key and sync/home/ are made beneath
+    // it. What a crash left half done is removed. The references must outlive it.
     static Result<std::unique_ptr<Home>> open(store::Db& db, Disk& disk, std::string tenant,
-                                              const Clock& clock);
+                                              const Clock& clock, Random& random);
     ~Home();
 
     // Bytes of a batch at `offset`, which count when they follow what is there. How many bytes are
@@ -87,10 +90,49 @@ class Home {
     Result<Tree> tree(const FolderId& folder);
     Result<std::unique_ptr<ReadFile>> content(const FolderId& folder, const std::string& hash);
 
+    // A piece of the work in the background: versions that the rule does not keep go, and contents
+    // that no version needs; room is given back; contents are read and compared. True: there is
+    // more to do now. Never together with another call.
+    struct UpkeepRule {
+        KeepRule keep;
+        std::int64_t scrub_days = 30; // from one pass over all contents to the next
+    };
+    Result<bool> upkeep(const UpkeepRule& rule);
+
+    // Contents that turned out damaged, and files that have, or had, them. Nobody is given them.
+    struct DamagedFile {
+        FolderId folder;
+        std::string path;
+        std::uint64_t revision = 0;
+        bool stands = false; // else an older version
+    };
+    struct Damage {
+        std::uint64_t contents = 0;
+        std::vector<DamagedFile> files; // the first ones
+    };
+    Result<Damage> damage(std::size_t max);
+
+    // What is kept of a path and all beneath it ("": everything), by path and newest first, behind
+    // `after`: versions_listed_max at most.
+    struct VersionsAfter {
+        std::string path;
+        std::uint64_t revision = 0;
+    };
+    Result<std::vector<Version>> versions(const FolderId& folder, const std::string& path,
+                                          bool removed_only, const VersionsAfter& after);
+    // In one transaction; nothing that stands is lost. not_found: no such files or path.
+    Result<Restored> restore(const RestoreWish& wish);
+
+    // The user's account has ended: the key of his contents and all that is known of his files is
+    // destroyed, and with it every copy of them. Doing it again is a success.
+    Status forget_user(const std::string& user);
+    // Whose files are here.
+    Result<std::vector<std::string>> users();
+
   private:
     struct Pushed;
     struct Taken;
-    Home(Disk& disk, const Clock& clock, std::unique_ptr<HomeStore> store);
+    Home(store::Db& db, Disk& disk, std::string tenant, const Clock& clock, Random& random);
     Result<Taken> take(const Question& question);
     Result<std::vector<Pushed>> stage(const Question& question);
     Status stage_content(const FolderId& folder, BatchReader& reader, Pushed& pushed);
@@ -101,15 +143,20 @@ class Home {
     // The verdicts, and the rows that the sender does not have yet.
     Result<Answer> write_answer(const Question& question, const Taken& taken, Revision as_of,
                                 const std::vector<struct Row>& rows);
+    Result<bool> give_again(const Question& question, const std::map<std::string, Row>& changes,
+                            std::uint64_t next);
+    Status found_damaged(const FolderId& folder, const Record& record, const Error& why);
     Status add_row(const Question& question, const Taken& taken, BatchWriter& out,
                    const std::string& path, const Entry& entry);
+    Result<bool> thin_out_some(const KeepRule& rule);
     std::string incoming(const FolderId& folder, const std::string& batch) const;
 
     Disk& disk_;
     const Clock& clock_;
     std::unique_ptr<HomeStore> store_;
-    Blobs blobs_;
+    ContentStore contents_;
     std::uint64_t next_ = 0;
+    std::optional<std::int64_t> last_pass_us_; // boot clock: of thinning out versions
 };
 
 } // namespace hasp::sync

@@ -1,0 +1,289 @@
+#include "sync/content_store.h"
+
+#include "base/text.h"
+#include "sealed.h"
+#include "store/db.h"
+#include "store/transaction.h"
+#include "trust/aead.h"
+#include "trust/hash.h"
+
+#include <algorithm>
+
+namespace hasp::sync {
+
+namespace {
+
+constexpr std::size_t wrapped_bytes =
+    trust::aead_nonce_bytes + trust::aead_key_bytes + trust::aead_tag_bytes;
+
+std::string wrapping(const std::string& tenant, const std::string& user) {
+    return "hasp user key/" + tenant + "/" + user;
+}
+
+bool is_number(const std::string& name) {
+    return !name.empty() && name.size() < 20 &&
+           std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+} // namespace
+
+ContentStore::ContentStore(store::Db& db, Disk& disk, Random& random, std::string tenant,
+                           std::string temporary)
+    : db_(db), disk_(disk), random_(random), tenant_(std::move(tenant)),
+      temporary_(std::move(temporary)) {}
+ContentStore::~ContentStore() {
+    trust::wipe(key_);
+}
+
+std::string ContentStore::folder_of(std::uint64_t number) const {
+    return std::string(contents_folder) + "/" + std::to_string(number / files_a_folder);
+}
+std::string ContentStore::path_of(std::uint64_t number) const {
+    return folder_of(number) + "/" + std::to_string(number);
+}
+
+Status ContentStore::open() {
+    for (const char* folder : {contents_folder, temporary_.c_str()}) {
+        if (Status made = make_folders(disk_, folder); !made) {
+            return made;
+        }
+    }
+    if (Status loaded = load_key(); !loaded) {
+        return loaded;
+    }
+    const auto old = disk_.stat(legacy_folder);
+    if (!old && old.error().code != Code::not_found) {
+        return old.error();
+    }
+    if (Status made = store::done(db_.execute(
+            "INSERT INTO content_state (tenant, next, segment, legacy, taken_user, taken_hash, "
+            "scrub_user, scrub_hash, scrub_offset, scrub_began_us, scrub_ended_us, rule_user, "
+            "rule_app, rule_path, rule_revision, rule_now_us, rule_ended_us) VALUES (?1, 1, 0, ?2, "
+            "'', x'', '', x'', 0, 0, 0, '', '', x'', 0, 0, 0) ON CONFLICT DO NOTHING",
+            tenant_, old.ok() ? 1 : 0));
+        !made) {
+        return made;
+    }
+    auto legacy = db_.first(
+        "SELECT legacy FROM content_state WHERE tenant = ?1",
+        [](const store::Statement& s) { return s.integer(0); }, tenant_);
+    if (!legacy) {
+        return legacy.error();
+    }
+    legacy_ = legacy->value_or(0) == 1;
+    // What is deleted is overwritten: a key that is destroyed is nowhere in the file.
+    if (Status set = db_.run_script("PRAGMA secure_delete = ON"); !set) {
+        return set;
+    }
+    return clean();
+}
+
+// The key file is made once, before the first user's key is wrapped with it.
+Status ContentStore::load_key() {
+    auto file = disk_.open(contents_key_file);
+    if (file) {
+        std::string text(2 * trust::aead_key_bytes + 1, '\0');
+        auto got = (*file)->read(0, text);
+        if (!got) {
+            return got.error();
+        }
+        auto key = from_hex(std::string_view(text).substr(0, std::min(*got, text.size() - 1)));
+        trust::wipe(text);
+        if (!key || key->size() != trust::aead_key_bytes) {
+            return fail(Code::refused, "the key of users' files, contents.key, is damaged",
+                        "put it back from a backup");
+        }
+        key_ = *std::move(key);
+        return {};
+    }
+    if (file.error().code != Code::not_found) {
+        return file.error();
+    }
+    auto used = db_.first(
+        "SELECT 1 FROM content_keys WHERE tenant = ?1 LIMIT 1",
+        [](const store::Statement&) { return true; }, tenant_);
+    if (!used) {
+        return used.error();
+    }
+    if (used->has_value()) {
+        return fail(Code::refused,
+                    "the key of users' files, contents.key, is missing: none of them can be read",
+                    "put it back from a backup");
+    }
+    key_ = random_.bytes(trust::aead_key_bytes);
+    const std::string path = temporary_ + "/key";
+    std::string text = to_hex(key_) + "\n";
+    [[maybe_unused]] const Status old = disk_.remove(path);
+    auto made = disk_.create(path, 0600, {});
+    Status written = made ? (*made)->write(text) : Status(made.error());
+    trust::wipe(text);
+    if (written) {
+        written = (*made)->sync();
+    }
+    if (written) {
+        written = disk_.rename(path, contents_key_file);
+    }
+    return written ? disk_.sync_folder("") : written;
+}
+
+// Files that a crash left: those that the database does not know yet, and those that it knows as
+// gone.
+Status ContentStore::clean() {
+    auto next = db_.first(
+        "SELECT next FROM content_state WHERE tenant = ?1",
+        [](const store::Statement& s) { return s.integer(0); }, tenant_);
+    if (!next) {
+        return next.error();
+    }
+    const auto from = static_cast<std::uint64_t>(next->value_or(1));
+    auto folders = disk_.list(contents_folder);
+    if (!folders) {
+        return folders.error();
+    }
+    for (const DirEntry& folder : *folders) {
+        if (!is_number(folder.name) || std::stoull(folder.name) < from / files_a_folder) {
+            continue;
+        }
+        auto files = disk_.list(std::string(contents_folder) + "/" + folder.name);
+        if (!files) {
+            return files.error();
+        }
+        for (const DirEntry& file : *files) {
+            if (is_number(file.name) && std::stoull(file.name) >= from) {
+                if (Status gone = disk_.remove(std::string(contents_folder) + "/" + folder.name +
+                                               "/" + file.name);
+                    !gone) {
+                    return gone;
+                }
+            }
+        }
+    }
+    return remove_gone();
+}
+
+Result<std::string> ContentStore::key_of(const std::string& user, bool make) {
+    auto wrapped = db_.first(
+        "SELECT wrapped FROM content_keys WHERE tenant = ?1 AND user = ?2",
+        [](const store::Statement& s) { return s.blob(0); }, tenant_, user);
+    if (!wrapped) {
+        return wrapped.error();
+    }
+    trust::Aead aead(key_);
+    if (*wrapped) {
+        std::string key;
+        const std::string_view all = **wrapped;
+        if (all.size() != wrapped_bytes ||
+            !aead.open(all.substr(0, trust::aead_nonce_bytes), wrapping(tenant_, user),
+                       all.substr(trust::aead_nonce_bytes), key)) {
+            return fail(Code::refused,
+                        "the key of " + user + "'s files does not open with contents.key",
+                        "put back the contents.key that belongs to files.db");
+        }
+        return key;
+    }
+    if (!make) {
+        return fail(Code::not_found, "there are no files of '" + user + "'");
+    }
+    std::string key = random_.bytes(trust::aead_key_bytes);
+    std::string made = random_.bytes(trust::aead_nonce_bytes);
+    const std::string nonce = made;
+    aead.seal(nonce, wrapping(tenant_, user), key, made);
+    Status put = store::done(
+        db_.execute("INSERT INTO content_keys (tenant, user, wrapped) VALUES (?1, ?2, ?3)", tenant_,
+                    user, store::Blob{made}));
+    return put ? Result<std::string>(std::move(key)) : put.error();
+}
+
+Result<Sealer*> ContentStore::sealer_of(const std::string& user) {
+    if (sealer_ == nullptr || sealer_user_ != user) {
+        auto key = key_of(user, true);
+        if (!key) {
+            return key.error();
+        }
+        sealer_ = std::make_unique<Sealer>(*key, random_);
+        sealer_user_ = user;
+        trust::wipe(*key);
+    }
+    return sealer_.get();
+}
+
+ContentStore::Place ContentStore::read_place(const store::Statement& s) {
+    const auto number = [&s](int column) { return static_cast<std::uint64_t>(s.integer(column)); };
+    return {number(0), number(1), number(2), number(3), s.truth(4)};
+}
+
+Result<std::optional<ContentStore::Place>> ContentStore::place(const std::string& user,
+                                                               const std::string& hash) {
+    return db_.first("SELECT file, at, bytes, size, damaged FROM contents WHERE tenant = ?1 AND "
+                     "user = ?2 AND hash = ?3",
+                     read_place, tenant_, user, store::Blob{hash});
+}
+
+Result<bool> ContentStore::has(const std::string& user, const std::string& hash) {
+    if (hash.size() != hash_bytes) {
+        return false;
+    }
+    auto found = place(user, hash);
+    if (!found) {
+        return found.error();
+    }
+    if (*found || !legacy_) {
+        return *found && !(*found)->damaged;
+    }
+    auto needed = wanted(user, hash);
+    if (!needed || !*needed) {
+        return needed;
+    }
+    auto stat = disk_.stat(legacy_path(hash));
+    if (!stat && stat.error().code != Code::not_found) {
+        return stat.error();
+    }
+    return stat.ok();
+}
+
+bool ContentStore::staged(const std::string& user, const std::string& hash) const {
+    return staged_.contains({user, hash});
+}
+
+Result<std::unique_ptr<ReadFile>> ContentStore::read(const std::string& user,
+                                                     const std::string& hash) {
+    Place at;
+    if (const auto one = staged_.find({user, hash}); one != staged_.end()) {
+        if (Status written = flush(); !written) {
+            return written.error();
+        }
+        at = one->second;
+    } else {
+        auto found = hash.size() == hash_bytes ? place(user, hash)
+                                               : Result<std::optional<Place>>(std::nullopt);
+        if (!found) {
+            return found.error();
+        }
+        if (!*found) {
+            auto needed = legacy_ ? wanted(user, hash) : Result<bool>(false);
+            return needed && *needed ? read_legacy(hash)
+                                     : fail(Code::not_found, "no such content of '" + user + "'");
+        }
+        at = **found;
+    }
+    if (at.damaged) {
+        return fail(Code::refused,
+                    "the stored content " + to_hex(hash) + " of " + user + " is damaged",
+                    "it is taken again from a tier that has it, or restored from a backup");
+    }
+    auto key = key_of(user, false);
+    if (!key) {
+        return key.error();
+    }
+    auto file = disk_.open(path_of(at.file));
+    auto out = file ? open_sealed(*std::move(file), {at.at, at.bytes, at.size}, *key, hash)
+                    : Result<std::unique_ptr<ReadFile>>(
+                          file.error().code == Code::not_found
+                              ? fail(Code::refused, "the stored content " + to_hex(hash) + " of " +
+                                                        user + " is missing: " + path_of(at.file))
+                              : file.error());
+    trust::wipe(*key);
+    return out;
+}
+
+} // namespace hasp::sync

@@ -48,8 +48,8 @@ struct BatchFiller {
     const WorkingFolder& folder;
     ClientStore& store;
     Reader& reader;
-    const std::map<std::string, BaseRow>& base;
-    const std::set<std::string>& hashes; // contents that the home has
+    const std::map<std::string, BaseRow>& base; // of the operations' paths at least
+    const std::map<std::string, Seen>& seen;    // as they were looked at
     bool whole;
 
     // try_later and not_found: nothing was written, the file is left out.

@@ -35,9 +35,25 @@ struct Touched {
 Status make_durable(Disk& disk, Reader& reader, const WorkingFolder& folder,
                     const std::vector<Touched>& touched);
 
+// Where to look in a folder.
+struct Client::Attention {
+    bool watched = false;
+    bool carried_over = false; // from a client that was closed in order; not watched since
+    bool unchecked = false;    // what changed while nobody watched is not known
+    // Since the last look.
+    Noticed noted{true, {}, {}, {}};
+    // Paths that differed then. Those on which both sides have agreed meanwhile leave it; what
+    // happens to them after that is noticed.
+    std::set<std::string> unsent;
+    // Files that were read and not yet agreed on, so that a look does not read them again.
+    std::map<std::string, Seen> seen;
+};
+
 // One look at a folder: what is there, what was agreed, and what follows.
 struct Client::Look {
     FolderRow row;
+    bool everywhere = true; // else base and scan are of the paths that were looked at
+    Result<std::string> identity = std::string();
     std::map<std::string, BaseRow> base;
     Scan scan;
     std::vector<Operation> operations; // to be sent

@@ -224,6 +224,8 @@ class KernelWatch final : public Watch {
     void handle(const RawEvent& event) {
         using Kind = RawEvent::Kind;
         using Change = Settling::Change;
+        // Folders that may be new. Also where one went: the kernel may say that in one with what
+        // came later, and before it.
         std::vector<Place> made;
         {
             const std::lock_guard lock(mutex_);
@@ -246,6 +248,7 @@ class KernelWatch final : public Watch {
                 note(root, path, event.is_folder ? Change::tree : Change::named, now);
                 if (root != nullptr && event.is_folder) {
                     forget_below(*root, path);
+                    made.push_back({root->path, path});
                 }
                 break;
             case Kind::moved: {
@@ -253,6 +256,7 @@ class KernelWatch final : public Watch {
                 if (event.is_folder) {
                     if (root != nullptr) {
                         forget_below(*root, path);
+                        made.push_back({root->path, path});
                     }
                     note(root, path, Change::tree, now);
                     note(to_root, to_path, Change::tree, now);
@@ -289,7 +293,7 @@ class KernelWatch final : public Watch {
 
     static void note(Root* root, const std::string& path, Settling::Change change,
                      std::int64_t now_us) {
-        if (root != nullptr) {
+        if (root != nullptr && !path.empty()) {
             root->settling.note(path, change, now_us);
         }
     }
@@ -300,7 +304,7 @@ class KernelWatch final : public Watch {
         if (root == roots_.end()) {
             return {nullptr, {}};
         }
-        return {&root->second, joined(at->second.path, name)};
+        return {&root->second, name.empty() ? at->second.path : joined(at->second.path, name)};
     }
 
     void lose(Root& root, const Error& why) {

@@ -167,13 +167,17 @@ class Fanotify final : public WatchSource {
             if ((raw.mask & (FAN_DELETE_SELF | FAN_MOVE_SELF)) != 0) {
                 say(Kind::self_gone);
             }
+            if ((raw.mask & FAN_ATTRIB) != 0) { // told of the folder, and not beneath its parent
+                out.name.clear();
+                say(Kind::closed);
+            }
             return;
-        }
-        if ((raw.mask & FAN_CREATE) != 0) {
-            say(Kind::made);
         }
         if ((raw.mask & FAN_DELETE) != 0) {
             say(Kind::removed);
+        }
+        if ((raw.mask & FAN_CREATE) != 0) {
+            say(Kind::made);
         }
         if ((raw.mask & (FAN_CLOSE_WRITE | FAN_ATTRIB)) != 0) {
             say(Kind::closed);

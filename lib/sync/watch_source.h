@@ -26,7 +26,7 @@ struct RawEvent {
     Kind kind = Kind::overflow;
     bool is_folder = false;
     FolderKey folder;
-    std::string name;
+    std::string name; // closed: empty for the folder itself
     FolderKey to;
     std::string to_name;
 };

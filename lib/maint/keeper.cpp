@@ -157,7 +157,8 @@ struct Keeper::Impl {
             [this] { return lent_us(); }, [this] { report_stale = true; }});
         files = std::make_unique<Files>(Files::World{
             ports, links, gate, clock, random, log, me, store, *db, *accounts, *sessions, *apps,
-            *delegation, *copies, options.files.disk, options.state, options.daemon});
+            *delegation, *copies, options.files.disk, options.state, options.daemon, options.watch,
+            options.config.files.scan_hours * 3600 * second_us});
         apps->before_start(
             [this](const std::string& app, const std::string& user, std::function<void()> go) {
                 files->before_start(app, user, std::move(go));
@@ -744,6 +745,11 @@ void Keeper::tick() {
 
 void Keeper::finish() {
     impl_->gate.keep();
+    impl_->files->finish();
+}
+
+void Keeper::noticed() {
+    impl_->files->noticed();
 }
 
 void Keeper::flush() {

@@ -11,6 +11,8 @@ namespace hasp::sync {
 namespace {
 constexpr const char* held_gone = "the folder is gone";
 constexpr const char* held_many = "many files were deleted at once";
+// Each path by itself costs several times what it costs as one of all.
+constexpr std::size_t part_paths_max = 20'000;
 } // namespace
 
 Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
@@ -33,7 +35,8 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
     // Whatever is out of the ordinary is judged by all that there is.
     look.everywhere = !attention.watched || attention.noted.everything || !look.identity ||
                       *look.identity != look.row.identity || !look.row.status.held.empty() ||
-                      look.row.released;
+                      look.row.released ||
+                      attention.unsent.size() + attention.noted.paths.size() > part_paths_max;
     if (!look.everywhere) {
         Status looked = look_where_noted(folder, look);
         auto mass = looked ? may_be_mass_deletion(folder.id, look) : Result<bool>(looked.error());

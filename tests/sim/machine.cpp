@@ -85,6 +85,7 @@ void Machine::start() {
         return;
     }
     ++life_;
+    watch_.reset(); // of an attempt that failed: it leaves the disk when it ends
     watch_ = std::make_shared<SimWatch>(engine_, *disk_, [this, life = life_] {
         if (life == life_) {
             turn([](maint::Keeper& keeper) { keeper.noticed(); });

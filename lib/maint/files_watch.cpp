@@ -83,6 +83,7 @@ void Files::hear(Round& round) {
     if (*added) {
         client.watch_begins(round.id);
     }
+    client.patient(round.id, !round.asked);
     if (round.scan) {
         client.note(round.id, {true, {}, {}, {}});
     }

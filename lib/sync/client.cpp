@@ -84,7 +84,8 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder) {
     }
     made->since = look->row.status.revision;
     made->whole = look->row.whole;
-    made->changing = look->scan.changing.size();
+    made->changing = look->scan.changing.size() + look->waiting.size();
+    attention(folder.id).batch_is_last = !made->batch.empty();
     return made;
 }
 

@@ -53,12 +53,14 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
     if (Status kept = keep_seen(folder.id, look); !kept) {
         return kept.error();
     }
-    judge_look(look);
+    judge_look(attention, look);
+    attention.batch_is_last = false;
     attention.noted = {};
     attention.unsent = look.scan.changing;
     for (const Operation& op : look.operations) {
         attention.unsent.insert(op.path);
     }
+    attention.unsent.insert(look.waiting.begin(), look.waiting.end());
     if (look.everywhere) {
         attention.unchecked = false;
     }
@@ -124,7 +126,7 @@ Status Client::keep_seen(const FolderId& folder, const Look& look) {
     return transaction->commit();
 }
 
-void Client::judge_look(Look& look) {
+void Client::judge_look(Attention& attention, Look& look) {
     Tree base_tree;
     for (const auto& [path, agreed] : look.base) {
         base_tree[path] = agreed.entry;
@@ -158,6 +160,9 @@ void Client::judge_look(Look& look) {
     // A part alone is judged before: see may_be_mass_deletion().
     const bool mass = were_many || (look.everywhere && is_mass_deletion(base_tree, look.scan.tree));
     const bool hold = vanished || (mass && files_go && !look.row.released);
+    const bool wait =
+        !hold && !look.row.released &&
+        deletions_wait(attention, files_go ? deleted_files(base_tree, look.scan.tree) : 0);
     std::size_t deletions = 0;
     for (const Operation& op : planned.operations) {
         if (op.at != Side::theirs) {
@@ -169,6 +174,10 @@ void Client::judge_look(Look& look) {
             status.held_files += op.entry.kind == FileKind::folder ? 0 : 1;
             continue;
         }
+        if (wait && deletion) {
+            look.waiting.insert(op.path);
+            continue;
+        }
         look.operations.push_back(op);
     }
     if (hold && deletions > 0) {
@@ -177,7 +186,7 @@ void Client::judge_look(Look& look) {
     if (deletions == 0) {
         look.row.released = false; // it was meant for those deletions, not for later ones
     }
-    status.unsent_files = look.operations.size() + status.held_files;
+    status.unsent_files = look.operations.size() + look.waiting.size() + status.held_files;
     status.unsent_bytes = 0;
     for (const Operation& op : look.operations) {
         status.unsent_bytes += op.act == Act::put ? op.entry.size : 0;

@@ -4,6 +4,12 @@
 
 namespace hasp::sync {
 
+namespace {
+constexpr std::uint64_t deletions_few = 2; // so many may be all that a folder has
+constexpr std::int64_t deletions_settle_us = 900'000;
+constexpr std::int64_t deletions_latest_us = 30'000'000; // an app that deletes all the time
+} // namespace
+
 Client::Attention& Client::attention(const FolderId& folder) {
     auto& held = attention_[folder];
     if (held == nullptr) {
@@ -37,6 +43,27 @@ void Client::note(const FolderId& folder, Noticed noticed) {
 bool Client::unchecked(const FolderId& folder) const {
     const auto at = attention_.find(folder);
     return at != attention_.end() && at->second->unchecked;
+}
+
+void Client::patient(const FolderId& folder, bool patient) {
+    attention(folder).patient = patient;
+}
+
+bool Client::deletions_wait(Attention& at, std::uint64_t deleted) const {
+    const std::int64_t now = clock_.boot_us();
+    if (!at.patient || deleted < deletions_few) {
+        at.deleted = 0;
+        at.waits_us = 0;
+        return false;
+    }
+    if (at.waits_us == 0) {
+        at.waits_us = now;
+    }
+    if (deleted != at.deleted) {
+        at.deleted = deleted;
+        at.deleted_us = now;
+    }
+    return now - at.deleted_us < deletions_settle_us && now - at.waits_us < deletions_latest_us;
 }
 
 void Client::note_changed(const FolderId& folder, const Staging& staging) {

@@ -11,8 +11,12 @@ namespace {
 
 class PartLook {
   public:
-    PartLook(const WorkingFolder& folder, ClientStore& store, Reader& reader, Disk& disk)
-        : folder_(folder), store_(store), reader_(reader), disk_(disk) {}
+    // `trusted_us`: until then nothing but what is noted or unsent has changed since it was agreed,
+    // by the word of a watch that was there all the time; 0: nobody can say.
+    PartLook(const WorkingFolder& folder, ClientStore& store, Reader& reader, Disk& disk,
+             const std::set<std::string>& unsent, std::int64_t trusted_us)
+        : folder_(folder), store_(store), reader_(reader), disk_(disk), unsent_(unsent),
+          trusted_us_(trusted_us) {}
 
     std::map<std::string, BaseRow> base;
     Scan scan;
@@ -71,16 +75,15 @@ class PartLook {
 
     // A file that was only renamed has its content: nothing else was noticed of it, and its stamps
     // say the same of what was read long enough after its last change.
-    Status move(const Noticed::Move& move, const std::set<std::string>& unsent,
-                std::int64_t now_us) {
-        const auto row = base.find(move.from);
+    Status move(const Noticed::Move& move, std::int64_t now_us) {
+        const auto row = then_.find(move.from);
         auto gone = disk_.stat(folder_.path + "/" + move.from);
         auto there = disk_.stat(folder_.path + "/" + move.to);
-        if (row == base.end() || unsent.contains(move.from) || gone || !there ||
+        if (row == then_.end() || unsent_.contains(move.from) || gone || !there ||
             there->kind != FileKind::file) {
             return {};
         }
-        const Seen& seen = row->second.seen;
+        const Seen& seen = row->second;
         if (!still_the_same(seen, seen.stat) || there->inode != seen.stat.inode ||
             there->size != seen.stat.size || there->mtime_ns != seen.stat.mtime_ns) {
             return {};
@@ -96,8 +99,8 @@ class PartLook {
     }
 
     Status look() {
-        for (const auto& [path, row] : base) {
-            known.inodes.emplace(row.seen.stat.inode, &row.seen);
+        for (const auto& [path, seen] : then_) {
+            known.inodes.emplace(seen.stat.inode, &seen);
         }
         for (const auto& [path, tree] : paths_) {
             if (scan.tree.contains(path) && !tree) {
@@ -123,6 +126,10 @@ class PartLook {
         base.emplace(path, row);
         if (row.entry.kind == FileKind::file) {
             known.paths.emplace(path, row.seen);
+            Seen& seen = then_.emplace(path, row.seen).first->second;
+            if (seen.at_us != 0 && !unsent_.contains(path)) {
+                seen.at_us = std::max(seen.at_us, trusted_us_);
+            }
         }
     }
 
@@ -144,6 +151,9 @@ class PartLook {
     ClientStore& store_;
     Reader& reader_;
     Disk& disk_;
+    const std::set<std::string>& unsent_;
+    const std::int64_t trusted_us_;
+    std::map<std::string, Seen> then_;  // agreed files, and until when they were what they are
     std::map<std::string, bool> paths_; // with all beneath?
     std::set<std::string> above_;
     std::map<std::string, Seen> renamed_;
@@ -153,7 +163,8 @@ class PartLook {
 
 Status Client::look_where_noted(const WorkingFolder& folder, Look& look) {
     Attention& attention = this->attention(folder.id);
-    PartLook part(folder, *store_, *reader_, disk_);
+    PartLook part(folder, *store_, *reader_, disk_, attention.unsent,
+                  attention.unchecked ? 0 : clock_.wall_us());
     for (const std::set<std::string>* paths : {&attention.unsent, &attention.noted.paths}) {
         for (const std::string& path : *paths) {
             if (Status added = part.add(path, false); !added) {
@@ -167,7 +178,7 @@ Status Client::look_where_noted(const WorkingFolder& folder, Look& look) {
         }
     }
     for (const Noticed::Move& move : attention.noted.moves) {
-        if (Status moved = part.move(move, attention.unsent, clock_.wall_us()); !moved) {
+        if (Status moved = part.move(move, clock_.wall_us()); !moved) {
             return moved;
         }
     }

@@ -40,6 +40,14 @@ struct Client::Attention {
     bool watched = false;
     bool carried_over = false; // from a client that was closed in order; not watched since
     bool unchecked = false;    // what changed while nobody watched is not known
+    // Deletions that go on: how many there were when the last one was seen, and the first wait.
+    bool patient = false;
+    std::uint64_t deleted = 0;
+    std::int64_t deleted_us = 0; // boot clock
+    std::int64_t waits_us = 0;   // boot clock; 0: none waits
+    // No look since the batch that is on its way was made: its paths are as they are in it, but for
+    // what is noted.
+    bool batch_is_last = false;
     // Since the last look.
     Noticed noted{true, {}, {}, {}};
     // Paths that differed then. Those on which both sides have agreed meanwhile leave it; what
@@ -57,6 +65,7 @@ struct Client::Look {
     std::map<std::string, BaseRow> base;
     Scan scan;
     std::vector<Operation> operations; // to be sent
+    std::set<std::string> waiting;     // deletions that are not sent yet
 };
 
 // Writes operations into a batch, each with its content in the cheapest form.

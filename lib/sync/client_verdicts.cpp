@@ -114,8 +114,13 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     }
     Attention& attention = this->attention(folder.id);
     for (const std::string& path : agreed) {
-        attention.unsent.erase(path);
+        if (attention.batch_is_last) {
+            attention.unsent.erase(path);
+        } else { // a look since then compared it with what was agreed before
+            attention.unsent.insert(path);
+        }
     }
+    attention.batch_is_last = false;
     [[maybe_unused]] const Status gone = disk_.remove(client_batch_path(folder.id));
     return out;
 }

@@ -9,6 +9,7 @@
 #include "sync/home.h"
 #include "sync/watch.h"
 
+#include <atomic>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -97,10 +98,11 @@ class Noted : public ::testing::Test {
 
     struct Going : Clock {
         std::int64_t wall_us() const override { return real.wall_us() + skip_us; }
-        std::int64_t boot_us() const override { return real.boot_us(); }
+        std::int64_t boot_us() const override { return real.boot_us() + skip_boot_us; }
         std::string boot_id() const override { return real.boot_id(); }
         SystemClock real;
         std::int64_t skip_us = 0;
+        std::atomic<std::int64_t> skip_boot_us = 0; // the watch's thread reads it
     };
 
     const WorkingFolder folder{{"anna", "wiki"}, "data/users/anna/wiki", {}};
@@ -208,10 +210,8 @@ TEST_F(Noted, SendsARenamedFileAndAMovedFolderWithoutReadingThem) {
     for (int i = 0; i < 50; ++i) {
         write("many/deep/f" + std::to_string(i), random_.bytes(2'000));
     }
-    sync();
+    sync(); // they were read just after they were written, and not since
     later();
-    client_->note(folder.id, {true, {}, {}, {}}); // read once more, long after they were written
-    ASSERT_EQ(client_->look(folder)->unsent_files, 0U);
     disk_->read_bytes = 0;
     ASSERT_EQ(::rename(at("big").c_str(), at("bigger").c_str()), 0);
     ASSERT_EQ(::rename(at("many").c_str(), at("moved").c_str()), 0);
@@ -261,6 +261,54 @@ TEST_F(Noted, HoldsAMassDeletionThatItWasOnlyTold) {
     EXPECT_NE(held->held, "");
     EXPECT_EQ(held->held_files, 80U);
     EXPECT_EQ(client_->look(folder)->held_files, 80U);
+}
+
+TEST_F(Noted, SeesAFolderThatIsRemovedStepByStepAsAWhole) {
+    for (int i = 0; i < 200; ++i) {
+        write("f" + std::to_string(i), std::to_string(i));
+    }
+    sync();
+    client_->patient(folder.id, true);
+    for (int i = 0; i < 200; ++i) {
+        ASSERT_EQ(::unlink(at("f" + std::to_string(i)).c_str()), 0);
+        if (i % 20 == 5) { // each of these looks alone would let some go
+            hear();
+            auto out = client_->prepare(folder);
+            ASSERT_TRUE(out.ok() && out->batch.empty());
+        }
+    }
+    hear();
+    EXPECT_EQ(client_->look(folder)->held_files, 200U);
+}
+
+TEST_F(Noted, SendsFewDeletionsWhenNoMoreCome) {
+    for (int i = 0; i < 200; ++i) {
+        write("f" + std::to_string(i), std::to_string(i));
+    }
+    sync();
+    client_->patient(folder.id, true);
+    ASSERT_EQ(::unlink(at("f1").c_str()), 0);
+    ASSERT_EQ(::unlink(at("f2").c_str()), 0);
+    hear();
+    auto out = client_->prepare(folder);
+    ASSERT_TRUE(out.ok() && out->batch.empty());
+    EXPECT_EQ(out->changing, 2U);
+    clock_.skip_boot_us += 1'000'000;
+    EXPECT_EQ(client_->prepare(folder)->operations, 2U);
+}
+
+TEST_F(Noted, LosesNoChangeThatIsLookedAtWhileABatchIsOnItsWay) {
+    write("a", "first");
+    hear();
+    auto out = client_->prepare(folder);
+    ASSERT_TRUE(out.ok() && out->operations == 1);
+    ASSERT_EQ(::rename(at("a").c_str(), at("b").c_str()), 0);
+    hear();
+    ASSERT_TRUE(client_->look(folder).ok()) << "as when the link is down";
+    sync();
+    const Tree tree = home_->tree(folder.id).value();
+    EXPECT_TRUE(tree.contains("b"));
+    EXPECT_FALSE(tree.contains("a"));
 }
 
 TEST_F(Noted, KnowsWhatWasNotedAfterAStopInOrderAndLooksAtEverythingAfterAnother) {

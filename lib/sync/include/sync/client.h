@@ -84,6 +84,9 @@ class Client {
     void watch_ends(const FolderId& folder);
     void note(const FolderId& folder, Noticed noticed);
     bool unchecked(const FolderId& folder) const;
+    // Deletions of several files wait until no more come, so that the guard judges them together:
+    // somebody who removes a folder is seen in the middle of it. Outgoing::changing counts them.
+    void patient(const FolderId& folder, bool patient);
     // In order, and nothing is noticed any more: what is noted outlives it. Nothing else after it.
     Status close();
 
@@ -98,7 +101,7 @@ class Client {
         Revision since;
         bool whole = false;
         bool more = false; // another batch follows
-        // Changed whenever they were read: to be looked at again soon.
+        // Changed whenever they were read, or deletions that wait: to be looked at again soon.
         std::uint64_t changing = 0;
     };
     // The batch that is on its way, or one with what has changed since.
@@ -145,7 +148,8 @@ class Client {
     // client_look.cpp
     Status look_everywhere(const WorkingFolder& folder, Look& look);
     Status keep_seen(const FolderId& folder, const Look& look);
-    void judge_look(Look& look);
+    void judge_look(Attention& attention, Look& look);
+    bool deletions_wait(Attention& attention, std::uint64_t deleted) const;
     // client_part.cpp
     Status look_where_noted(const WorkingFolder& folder, Look& look);
     Result<bool> may_be_mass_deletion(const FolderId& folder, const Look& look);

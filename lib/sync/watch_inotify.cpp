@@ -1,4 +1,5 @@
 #include "base/files.h"
+#include "base/text.h"
 #include "watch_source.h"
 
 #include <array>
@@ -35,7 +36,7 @@ class Inotify final : public WatchSource {
                           : std::to_string(number);
     }
     void forget(const FolderKey& key, int) override {
-        ::inotify_rm_watch(fd_.get(), std::atoi(key.c_str()));
+        ::inotify_rm_watch(fd_.get(), static_cast<int>(parse_u64(key).value_or(0)));
     }
 
     void read(const std::function<void(const RawEvent&)>& event) override {

@@ -93,6 +93,18 @@ Result<Json> one_round(const Args& args, Env& env, const Json& wish) {
     }
 }
 
+std::string problem_text(const Json& folder) {
+    std::string out = text_of(folder, "error");
+    if (const std::string why = text_of(folder, "unwatched"); !why.empty()) {
+        out += (out.empty() ? "" : "; ") + ("scanned, not watched: " + why);
+    }
+    if (true_of(folder, "unchecked")) {
+        out += out.empty() ? "" : "; ";
+        out += "what changed while hasp was down is being looked for";
+    }
+    return out;
+}
+
 int list_folders(const Args& args, Env& env) {
     return show(args, env, run_at_state(args, env, "sync.status", Json::object()),
                 [&](const Json& r) {
@@ -106,7 +118,7 @@ int list_folders(const Args& args, Env& env) {
                                         std::to_string(int_of(f, "unsent_bytes")),
                                         std::to_string(int_of(f, "held_files")),
                                         std::to_string(int_of(f, "conflicts")),
-                                        text_of(f, "synced"), text_of(f, "error")});
+                                        text_of(f, "synced"), problem_text(f)});
                     }
                     return listing(args, rows);
                 });

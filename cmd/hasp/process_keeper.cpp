@@ -10,6 +10,7 @@
 #include "maint/keeper.h"
 #include "outside.h"
 #include "process.h"
+#include "sync/watch.h"
 #include "version.h"
 #include "worker_pool.h"
 
@@ -41,9 +42,16 @@ class KeeperProcess final : public maint::KeeperPorts {
           pool_(static_cast<std::size_t>(options.config.login.argon2_threads) + 1) {}
 
     int run() {
-        auto keeper =
-            maint::Keeper::open({options_.state, options_.config, hasp_version, true, false}, *this,
-                                clock_, random_, log_);
+        auto watch = sync::open_watch(options_.state, clock_);
+        if (watch.ok()) {
+            watch_ = *std::move(watch);
+            log_.info("files.watch", "changed files are noticed by " + watch_->name());
+        } else {
+            log_.warn("files.watch", watch.error().message);
+        }
+        auto keeper = maint::Keeper::open(
+            {options_.state, options_.config, hasp_version, true, false, {}, watch_}, *this, clock_,
+            random_, log_);
         if (!keeper.ok()) {
             log_.error("keeper.open", keeper.error().message);
             return 1;
@@ -119,7 +127,8 @@ class KeeperProcess final : public maint::KeeperPorts {
             {control_fd, POLLIN, 0},
             {pool_.fd(), POLLIN, 0},
             {outside_.fd(), POLLIN, 0},
-            {clients_.size() < admin_clients_max ? admin_.get() : -1, POLLIN, 0}};
+            {clients_.size() < admin_clients_max ? admin_.get() : -1, POLLIN, 0},
+            {watch_ != nullptr ? watch_->fd() : -1, POLLIN, 0}};
         std::vector<std::unique_ptr<ipc::Channel>*> channels;
         const auto watch = [&](std::unique_ptr<ipc::Channel>& channel) {
             if (channel != nullptr && !channel->closed()) {
@@ -137,7 +146,7 @@ class KeeperProcess final : public maint::KeeperPorts {
         ::poll(fds.data(), fds.size(), more_ ? 0 : busy_ ? busy_turn_ms : turn_ms);
         more_ = false;
         for (std::size_t i = 0; i < channels.size(); ++i) {
-            if (fds[i + 4].revents != 0 && !(*channels[i])->closed()) {
+            if (fds[i + 5].revents != 0 && !(*channels[i])->closed()) {
                 // One bounded helping each: a side that always has more must not keep the others,
                 // and operators' commands, waiting.
                 more_ = (*channels[i])->on_ready() || more_;
@@ -151,6 +160,9 @@ class KeeperProcess final : public maint::KeeperPorts {
         }
         if ((fds[3].revents & POLLIN) != 0) {
             accept_client();
+        }
+        if ((fds[4].revents & POLLIN) != 0) {
+            keeper_->noticed();
         }
         std::erase_if(clients_, [](const auto& client) { return client.second->closed(); });
         take_control();
@@ -312,6 +324,7 @@ class KeeperProcess final : public maint::KeeperPorts {
     const Log& log_;
     SystemClock clock_;
     SystemRandom random_;
+    std::shared_ptr<sync::Watch> watch_; // before the keeper: it may be null
     std::unique_ptr<maint::Keeper> keeper_;
     WorkerPool pool_;       // after the keeper: its threads work on what the keeper owns
     WorkerPool outside_{1}; // servers elsewhere must not keep a log-in waiting

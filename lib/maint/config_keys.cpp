@@ -393,6 +393,11 @@ std::vector<ConfigKey> make_keys() {
                "How much users' requests are expected to move in a month. They are never held: "
                "`hasp status` and the log tell of 80 % and of all of it. 0: nothing is told."),
 
+        number("files", "scan_hours", Takes::keeper, HASP_AT(files.scan_hours), "hours", 1, 720,
+               "How often everything in people's folders is looked at, though what changes is "
+               "noticed: for what the kernel does not tell (writes through mapped memory, or by "
+               "other machines on a network's disk). Folders that cannot be watched are looked at "
+               "every five minutes, and after each use."),
         number("session", "hours", Takes::keeper, HASP_AT(session.hours), "hours", 1, 720,
                "How long a log-in lasts without being used."),
         number("session", "absolute_days", Takes::keeper, HASP_AT(session.absolute_days), "days", 1,

@@ -225,6 +225,13 @@ Json Files::status() const {
         if (!s.error.empty()) {
             one["error"] = s.error;
         }
+        one["watched"] = held->watched;
+        if (!held->unwatched.empty()) {
+            one["unwatched"] = held->unwatched;
+        }
+        if (held->unchecked) {
+            one["unchecked"] = true;
+        }
         if (held->last.is_object()) {
             one["last"] = held->last;
         }

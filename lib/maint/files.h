@@ -16,6 +16,7 @@
 #include "strand.h"
 #include "sync/client.h"
 #include "sync/home.h"
+#include "sync/watch.h"
 
 #include <deque>
 #include <functional>
@@ -56,7 +57,8 @@ class Files {
         sync::WorkingCopies& copies;
         std::shared_ptr<sync::Disk> disk;
         std::string state;
-        bool daemon; // false: one command, and no link
+        bool daemon;                        // false: one command, and no link
+        std::shared_ptr<sync::Watch> watch; // empty: folders are scanned, when it may be worth it
     };
     explicit Files(World world);
     ~Files();
@@ -78,6 +80,10 @@ class Files {
     // of his files. What is left of that by a crash is done at the start. `done` is called once.
     void account_removed(const std::string& user, std::function<void(Status)> done);
     void tick();
+    // The watch has something to say.
+    void noticed();
+    // In order, and nothing is done after it: what is noted and unsent needs no scan then.
+    void finish();
 
     // Operators. Empty user or app: all. `done` is called once, with the round's result by folder.
     struct Wish {
@@ -151,7 +157,15 @@ class Files {
 
     // files_rounds.cpp: this tier's working copies.
     bool holds(const std::string& app) const; // are users' folders of this app here
+    // A round that compares with the home, whatever is new here.
     void schedule(const FolderId& id, std::int64_t delay_us);
+    // One that does so if a look finds something.
+    void look_soon(const FolderId& id, std::int64_t delay_us);
+    void scan_later(const FolderId& id, std::int64_t delay_us);
+    void set_due(const FolderId& id);
+    // In the background, before each look: what was noticed, or why nobody watches.
+    void hear(Round& round);
+    void plan_scan(const FolderId& id, const Round& round);
     Result<sync::WorkingFolder> working_folder(const FolderId& id); // made, if it is not there
     Status settle_folders();
     void start_due();
@@ -180,6 +194,8 @@ class Files {
     void stop_app(const RoundPtr& round);
     void apply(const RoundPtr& round, bool in_use);
     void finish(const RoundPtr& round, const std::optional<Error>& error);
+    void again_when_needed(const RoundPtr& round, const std::optional<Error>& error,
+                           bool unreachable);
     void wait_for_apps();
     void wake_waiting(Folder& folder);
     Folder& folder(const FolderId& id);
@@ -191,6 +207,7 @@ class Files {
     Strand client_work_;
     std::map<FolderId, std::unique_ptr<Folder>> folders_;
     std::set<std::pair<std::int64_t, FolderId>> due_; // boot clock
+    std::int64_t unchecked_ = 0;                      // folders
     std::set<FolderId> held_;                         // by the budget of the link to the parent
     std::size_t running_ = 0;
     std::vector<RoundPtr> stopping_; // rounds that wait for an app to end

@@ -5,6 +5,8 @@
 
 #include "store/db.h"
 
+#include <algorithm>
+
 namespace hasp::maint {
 
 // What works in the background. Home and client have a database and a strand each.
@@ -17,11 +19,18 @@ struct Files::Engine {
 
 struct Files::Folder {
     bool running = false;
-    bool applying = false;   // no app may start on it now
-    std::int64_t due_us = 0; // boot clock; 0: not
+    bool applying = false; // no app may start on it now
+    // Boot clock; 0: not. The first of those below.
+    std::int64_t due_us = 0;
+    std::int64_t asked_us = 0;   // a comparison with the home
+    std::int64_t noticed_us = 0; // a look at what was noticed
+    std::int64_t scan_us = 0;    // a look at everything
     std::int64_t used_us = 0;
     std::int64_t hint = 0; // the newest number that the home spoke of
     sync::FolderStatus status;
+    bool watched = false;
+    bool unchecked = false; // what changed while hasp was down is not known yet
+    std::string unwatched;  // why
     struct Waiting {
         std::function<void()> go;
         std::int64_t until_us = 0;
@@ -36,6 +45,13 @@ struct Files::Round {
     FolderId id;
     sync::WorkingFolder folder;
     std::int64_t born = 0; // wishes with lower numbers are answered by it
+    bool asked = false;    // else it ends where a look finds nothing
+    bool scan = false;     // it looks at everything
+    // What hear() found.
+    bool watched = false;
+    bool unchecked = false;
+    std::string unwatched;
+    std::uint64_t changing = 0; // files, at each attempt to read them
     sync::Client::Outgoing out;
     std::uint64_t offset = 0; // of the batch
     int tries = 0;
@@ -57,7 +73,14 @@ struct Files::Round {
     bool over_parent = false; // that link is the one to the parent
     bool held = false;        // by that link's budget
     bool again = false;
+    bool quiet = false; // nothing was to be sent, and the home was not asked
 };
+
+// Of times at which something is due; 0 is never.
+inline void sooner(std::int64_t& when, std::int64_t us) {
+    const std::int64_t at = std::max<std::int64_t>(1, us);
+    when = when == 0 ? at : std::min(when, at);
+}
 
 inline Json revision_json(const sync::Revision& revision) {
     return {{"epoch", revision.epoch}, {"number", revision.number}};

@@ -4,6 +4,7 @@
 #include "files_parts.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace hasp::maint {
 
@@ -61,14 +62,8 @@ void Files::schedule(const FolderId& id, std::int64_t delay_us) {
     if (engine_ == nullptr || (!folders_.contains(id) && folders_.size() >= folders_max)) {
         return;
     }
-    Folder& at = folder(id);
-    const std::int64_t when = std::max<std::int64_t>(1, world_.clock.boot_us() + delay_us);
-    if (at.due_us != 0 && at.due_us <= when) {
-        return;
-    }
-    due_.erase({at.due_us, id});
-    at.due_us = when;
-    due_.insert({when, id});
+    sooner(folder(id).asked_us, world_.clock.boot_us() + delay_us);
+    set_due(id);
 }
 
 void Files::start_due() {
@@ -80,8 +75,6 @@ void Files::start_due() {
             ++next; // it begins when the one that runs is done
             continue;
         }
-        next = due_.erase(next);
-        folder(id).due_us = 0;
         start(id);
         next = due_.begin();
     }
@@ -92,6 +85,14 @@ void Files::start(const FolderId& id) {
     round->id = id;
     round->born = next_wanted_;
     Folder& at = folder(id);
+    const std::int64_t now = world_.clock.boot_us();
+    const auto due = [now](std::int64_t& when) {
+        return when != 0 && when <= now && std::exchange(when, 0) != 0;
+    };
+    round->asked = due(at.asked_us);
+    round->scan = due(at.scan_us);
+    due(at.noticed_us);
+    set_due(id);
     at.running = true;
     ++running_;
     if (!holds(id.app)) {
@@ -129,28 +130,45 @@ void Files::start(const FolderId& id) {
 
 void Files::look_only(const RoundPtr& round, const Error& why) {
     auto looked = std::make_shared<Result<sync::FolderStatus>>(sync::FolderStatus{});
-    client_work_.run([this, round, looked] { *looked = engine_->client->look(round->folder); },
-                     [this, round, looked, why] {
-                         if (looked->ok()) {
-                             folder(round->id).status = **looked;
-                         }
-                         finish(round, looked->ok() ? why : looked->error());
-                     });
+    client_work_.run(
+        [this, round, looked] {
+            hear(*round);
+            *looked = engine_->client->look(round->folder);
+            round->unchecked = engine_->client->unchecked(round->id);
+        },
+        [this, round, looked, why] {
+            if (looked->ok()) {
+                folder(round->id).status = **looked;
+            }
+            finish(round, looked->ok() ? why : looked->error());
+        });
 }
 
 void Files::prepare(const RoundPtr& round) {
     auto made = std::make_shared<Result<sync::Client::Outgoing>>(sync::Client::Outgoing{});
-    client_work_.run([this, round, made] { *made = engine_->client->prepare(round->folder); },
-                     [this, round, made] {
-                         if (!made->ok()) {
-                             finish(round, made->error());
-                             return;
-                         }
-                         round->out = **made;
-                         round->offset = 0;
-                         round->tries = 0;
-                         push(round);
-                     });
+    client_work_.run(
+        [this, round, made] {
+            hear(*round);
+            *made = engine_->client->prepare(round->folder);
+            round->unchecked = engine_->client->unchecked(round->id);
+        },
+        [this, round, made] {
+            if (!made->ok()) {
+                finish(round, made->error());
+                return;
+            }
+            round->out = **made;
+            round->changing = round->out.changing;
+            if (!round->asked && round->out.batch.empty()) {
+                round->quiet = true;
+                finish(round, std::nullopt);
+                return;
+            }
+            round->asked = true; // what follows belongs to the same comparison
+            round->offset = 0;
+            round->tries = 0;
+            push(round);
+        });
 }
 
 void Files::judge(const RoundPtr& round) {
@@ -245,8 +263,10 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
         (error && (error->code == Code::unreachable || error->code == Code::timed_out));
     client_work_.run(
         [this, round, statuses, error] {
-            if (Status noted = engine_->client->note_error(round->id, error ? error->message : "");
-                !noted.ok()) {
+            Status noted =
+                round->quiet ? Status{}
+                             : engine_->client->note_error(round->id, error ? error->message : "");
+            if (!noted.ok()) {
                 *statuses = noted.error();
                 return;
             }
@@ -260,6 +280,13 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
             at.running = false;
             at.applying = false;
             --running_;
+            plan_scan(round->id, *round);
+            if (round->quiet) {
+                again_when_needed(round, error, unreachable);
+                wake_waiting(at);
+                start_due();
+                return;
+            }
             wire_up_ += round->wire_up;
             wire_down_ += round->wire_down;
             at.last = {{"user", round->id.user},
@@ -316,25 +343,34 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
             if (again) {
                 schedule(round->id, wait_again_us);
             }
-            const std::int64_t now = world_.clock.boot_us();
-            const std::int64_t idle = now - at.used_us;
-            if (!error && at.hint > static_cast<std::int64_t>(at.status.revision.number) &&
-                at.status.revision.epoch != 0) {
-                at.hint = 0;
-                schedule(round->id, 0);
-            } else if (error && !unreachable) {
-                schedule(round->id, retry_us);
-            } else if (round->skipped > 0) {
-                // A database that an app has open stays so while the app runs.
-                schedule(round->id, runs(world_.apps, round->id) ? busy_every_us : settle_us);
-            } else if (at.used_us != 0 && idle < settle_again_us) {
-                schedule(round->id, settle_again_us - idle);
-            } else if (runs(world_.apps, round->id) || (at.used_us != 0 && idle < busy_for_us)) {
-                schedule(round->id, busy_every_us);
-            }
+            again_when_needed(round, error, unreachable);
             wake_waiting(at);
             start_due();
         });
+}
+
+void Files::again_when_needed(const RoundPtr& round, const std::optional<Error>& error,
+                              bool unreachable) {
+    Folder& at = folder(round->id);
+    const std::int64_t idle = world_.clock.boot_us() - at.used_us;
+    if (!error && at.hint > static_cast<std::int64_t>(at.status.revision.number) &&
+        at.status.revision.epoch != 0) {
+        at.hint = 0;
+        schedule(round->id, 0);
+    } else if (error && !unreachable) {
+        schedule(round->id, retry_us);
+    } else if (round->skipped > 0) {
+        // A database that an app has open stays so while the app runs.
+        schedule(round->id, runs(world_.apps, round->id) ? busy_every_us : settle_us);
+    } else if (round->changing > 0) {
+        look_soon(round->id, settle_us);
+    } else if (at.watched) {
+        return; // what is written later is noticed
+    } else if (at.used_us != 0 && idle < settle_again_us) {
+        schedule(round->id, settle_again_us - idle);
+    } else if (runs(world_.apps, round->id) || (at.used_us != 0 && idle < busy_for_us)) {
+        schedule(round->id, busy_every_us);
+    }
 }
 
 void Files::wake_waiting(Folder& at) {
@@ -350,8 +386,10 @@ void Files::used(const std::string& app, const std::string& user) {
         return;
     }
     const FolderId id{user, app};
-    folder(id).used_us = world_.clock.boot_us();
-    schedule(id, settle_us);
+    Folder& at = folder(id);
+    at.used_us = world_.clock.boot_us();
+    // What he wrote is noticed; a look at the home now and then, as for any folder in use.
+    schedule(id, at.watched ? busy_every_us : settle_us);
 }
 
 void Files::arrived(const std::string& user, const std::vector<std::string>& apps) {

@@ -158,7 +158,7 @@ struct Keeper::Impl {
         files = std::make_unique<Files>(
             Files::World{ports, links, gate, clock, random, log, options.config, me, store, *db,
                          *accounts, *sessions, *apps, *delegation, *copies, options.files.disk,
-                         options.state, options.daemon});
+                         options.state, options.daemon, options.watch});
         apps->before_start(
             [this](const std::string& app, const std::string& user, std::function<void()> go) {
                 files->before_start(app, user, std::move(go));
@@ -748,6 +748,11 @@ void Keeper::tick() {
 
 void Keeper::finish() {
     impl_->gate.keep();
+    impl_->files->finish();
+}
+
+void Keeper::noticed() {
+    impl_->files->noticed();
 }
 
 void Keeper::flush() {

@@ -21,6 +21,8 @@ class Strand {
         }
     }
 
+    bool idle() const { return !busy_; }
+
   private:
     void next() {
         busy_ = !waiting_.empty();

@@ -32,8 +32,18 @@ Result<std::unique_ptr<Client>> Client::open(store::Db& db, Disk& disk, std::str
                 disk.remove(std::string(folder) + "/" + entry.name);
         }
     }
-    return std::unique_ptr<Client>(
+    auto noted = store->take_noted();
+    if (!noted) {
+        return noted.error();
+    }
+    std::unique_ptr<Client> client(
         new Client(disk, clock, random, std::move(store), std::move(settle)));
+    for (auto& [folder, paths] : *noted) {
+        Attention& attention = client->attention(folder);
+        attention.noted = std::move(paths);
+        attention.carried_over = true;
+    }
+    return client;
 }
 
 Result<std::vector<FolderId>> Client::unsettled() {
@@ -74,6 +84,8 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder) {
     }
     made->since = look->row.status.revision;
     made->whole = look->row.whole;
+    made->changing = look->scan.changing.size() + look->waiting.size();
+    attention(folder.id).batch_is_last = !made->batch.empty();
     return made;
 }
 
@@ -143,7 +155,11 @@ Status Client::begin_anew(const FolderId& folder) {
     if (done) {
         done = store_->drop_batch(folder);
     }
-    return done ? transaction->commit() : done;
+    if (done) {
+        done = transaction->commit();
+    }
+    note(folder, {true, {}, {}, {}});
+    return done;
 }
 
 Result<FolderStatus> Client::status(const FolderId& folder) {

@@ -5,8 +5,6 @@
 #include "client_parts.h"
 #include "client_store.h"
 
-#include <set>
-
 namespace hasp::sync {
 
 Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& look) {
@@ -27,11 +25,7 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
                 return (*file)->write(bytes);
             });
         std::vector<Touched> touched;
-        std::set<std::string> agreed_hashes;
-        for (const auto& [base_path, agreed] : look.base) {
-            agreed_hashes.insert(agreed.entry.hash);
-        }
-        BatchFiller filler{folder, *store_, *reader_, look.base, agreed_hashes, look.row.whole};
+        BatchFiller filler{folder, *store_, *reader_, look.base, look.scan.seen, look.row.whole};
         for (const Operation& op : look.operations) {
             if (operations.size() >= batch_operations_max || row.content >= batch_content_bytes) {
                 row.more = true;
@@ -116,9 +110,25 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
             old_signature = (*before)->signature;
         }
         const bool same_here = agreed != base.end() && agreed->second.entry.hash == op.entry.hash;
+        // Moved or copied: the home has the content. What becomes of the file after it was looked
+        // at is noticed as any change.
+        const auto there = same_here || whole
+                               ? Result<std::vector<std::string>>(std::vector<std::string>{})
+                               : store.paths_with(folder.id, op.entry.hash);
+        if (!there) {
+            return there.error();
+        }
+        const auto looked = seen.find(op.path);
         if (same_here && !whole) {
             out.row.signature = old_signature;
             out.row.seen = agreed->second.seen;
+        } else if (!there->empty() && looked != seen.end()) {
+            auto other = store.base_row(folder.id, there->front());
+            if (!other) {
+                return other.error();
+            }
+            out.row.signature = *other ? (*other)->signature : "";
+            out.row.seen = looked->second;
         } else {
             auto frozen = reader.freeze(folder.path + "/" + op.path);
             if (!frozen) {
@@ -136,7 +146,11 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
                 }
                 out.row.signature = *std::move(made);
             }
-            if (whole || !hashes.contains(frozen->digest.hash)) {
+            const auto known = store.paths_with(folder.id, frozen->digest.hash);
+            if (!known) {
+                return known.error();
+            }
+            if (whole || known->empty()) {
                 content = *std::move(frozen);
             }
         }

@@ -11,63 +11,127 @@ namespace hasp::sync {
 namespace {
 constexpr const char* held_gone = "the folder is gone";
 constexpr const char* held_many = "many files were deleted at once";
+// Each path by itself costs several times what it costs as one of all.
+constexpr std::size_t part_paths_max = 20'000;
 } // namespace
 
 Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
     if (Status settled = settle_placing(folder); !settled) {
         return settled.error();
     }
-    Look look;
     auto row = store_->folder(folder.id);
-    auto base = row ? store_->base(folder.id) : Result<std::map<std::string, BaseRow>>(row.error());
+    if (!row) {
+        return row.error();
+    }
+    Look look;
+    look.row = *std::move(row);
+    // Before anything is looked at: a folder that is put in its place meanwhile is seen as another
+    // the next time.
+    look.identity = disk_.identity(folder.path);
+    if (!look.identity && look.identity.error().code != Code::not_found) {
+        return look.identity.error();
+    }
+    Attention& attention = this->attention(folder.id);
+    // Whatever is out of the ordinary is judged by all that there is.
+    look.everywhere = !attention.watched || attention.noted.everything || !look.identity ||
+                      *look.identity != look.row.identity || !look.row.status.held.empty() ||
+                      look.row.released ||
+                      attention.unsent.size() + attention.noted.paths.size() > part_paths_max;
+    if (!look.everywhere) {
+        Status looked = look_where_noted(folder, look);
+        auto mass = looked ? may_be_mass_deletion(folder.id, look) : Result<bool>(looked.error());
+        if (!mass) {
+            return mass.error();
+        }
+        look.everywhere = *mass;
+    }
+    if (look.everywhere) {
+        if (Status looked = look_everywhere(folder, look); !looked) {
+            return looked.error();
+        }
+    }
+    if (Status kept = keep_seen(folder.id, look); !kept) {
+        return kept.error();
+    }
+    judge_look(attention, look);
+    attention.batch_is_last = false;
+    attention.noted = {};
+    attention.unsent = look.scan.changing;
+    for (const Operation& op : look.operations) {
+        attention.unsent.insert(op.path);
+    }
+    attention.unsent.insert(look.waiting.begin(), look.waiting.end());
+    if (look.everywhere) {
+        attention.unchecked = false;
+    }
+    return look;
+}
+
+Status Client::look_everywhere(const WorkingFolder& folder, Look& look) {
+    auto base = store_->base(folder.id);
     if (!base) {
         return base.error();
     }
-    look.row = *std::move(row);
     look.base = *std::move(base);
-    std::map<std::string, Seen> known;
-    Tree base_tree;
+    Known known;
+    known.inodes.reserve(look.base.size());
     for (const auto& [path, agreed] : look.base) {
-        base_tree[path] = agreed.entry;
         if (agreed.entry.kind == FileKind::file) {
-            known[path] = agreed.seen;
+            known.paths[path] = agreed.seen;
+            known.inodes.emplace(agreed.seen.stat.inode, &agreed.seen);
         }
     }
-    std::map<std::string, Seen>& unsent = seen_[folder.id];
-    for (const auto& [path, seen] : unsent) {
-        known[path] = seen;
-    }
-    // Before the scan: a folder that is put in its place meanwhile is seen as another the next
-    // time.
-    auto identity = disk_.identity(folder.path);
-    if (!identity && identity.error().code != Code::not_found) {
-        return identity.error();
+    for (const auto& [path, seen] : attention(folder.id).seen) {
+        known.paths[path] = seen;
     }
     auto scan = reader_->scan(folder.path, known);
     if (!scan) {
         return scan.error();
     }
     look.scan = *std::move(scan);
-    unsent.clear();
+    look.row.status.skipped = look.scan.skipped;
+    return {};
+}
+
+Status Client::keep_seen(const FolderId& folder, const Look& look) {
+    std::map<std::string, Seen>& unsent = attention(folder).seen;
+    if (look.everywhere) {
+        unsent.clear();
+    }
+    std::vector<const std::pair<const std::string, Seen>*> anew;
+    for (const auto& one : look.scan.seen) {
+        const auto& [path, seen] = one;
+        const auto agreed = look.base.find(path);
+        if (agreed == look.base.end() || agreed->second.entry.hash != seen.hash) {
+            unsent[path] = seen;
+            continue;
+        }
+        unsent.erase(path);
+        if (agreed->second.seen.at_us != seen.at_us) {
+            anew.push_back(&one);
+        }
+    }
+    if (anew.empty()) {
+        return {};
+    }
     auto transaction = store::Transaction::begin(store_->db());
     if (!transaction) {
         return transaction.error();
     }
-    for (const auto& [path, seen] : look.scan.seen) {
-        const auto agreed = look.base.find(path);
-        if (agreed == look.base.end() || agreed->second.entry.hash != seen.hash) {
-            unsent[path] = seen;
-        } else if (agreed->second.seen.at_us != seen.at_us) {
-            if (Status put = store_->put_seen(folder.id, path, seen); !put) {
-                return put.error();
-            }
+    for (const auto* one : anew) {
+        if (Status put = store_->put_seen(folder, one->first, one->second); !put) {
+            return put;
         }
     }
-    if (Status kept = transaction->commit(); !kept) {
-        return kept.error();
+    return transaction->commit();
+}
+
+void Client::judge_look(Attention& attention, Look& look) {
+    Tree base_tree;
+    for (const auto& [path, agreed] : look.base) {
+        base_tree[path] = agreed.entry;
     }
     FolderStatus& status = look.row.status;
-    status.skipped = look.scan.skipped;
     // A folder that was gone stays suspect until an operator has spoken, whatever is in it now: a
     // program may have filled the empty one with what it ships.
     const bool was_gone = status.held == held_gone;
@@ -86,14 +150,19 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
         std::any_of(planned.operations.begin(), planned.operations.end(), [&](const Operation& op) {
             return is_deletion(op) && op.entry.kind != FileKind::folder;
         });
-    const bool another = identity && !look.row.identity.empty() && *identity != look.row.identity;
+    const bool another =
+        look.identity && !look.row.identity.empty() && *look.identity != look.row.identity;
     const bool vanished =
         (look.scan.missing || another || was_gone) && files_go && !look.row.released;
-    if (identity) {
-        look.row.identity = *identity;
+    if (look.identity) {
+        look.row.identity = *look.identity;
     }
-    const bool mass = were_many || is_mass_deletion(base_tree, look.scan.tree);
+    // A part alone is judged before: see may_be_mass_deletion().
+    const bool mass = were_many || (look.everywhere && is_mass_deletion(base_tree, look.scan.tree));
     const bool hold = vanished || (mass && files_go && !look.row.released);
+    const bool wait =
+        !hold && !look.row.released &&
+        deletions_wait(attention, files_go ? deleted_files(base_tree, look.scan.tree) : 0);
     std::size_t deletions = 0;
     for (const Operation& op : planned.operations) {
         if (op.at != Side::theirs) {
@@ -105,6 +174,10 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
             status.held_files += op.entry.kind == FileKind::folder ? 0 : 1;
             continue;
         }
+        if (wait && deletion) {
+            look.waiting.insert(op.path);
+            continue;
+        }
         look.operations.push_back(op);
     }
     if (hold && deletions > 0) {
@@ -113,7 +186,7 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
     if (deletions == 0) {
         look.row.released = false; // it was meant for those deletions, not for later ones
     }
-    status.unsent_files = look.operations.size() + status.held_files;
+    status.unsent_files = look.operations.size() + look.waiting.size() + status.held_files;
     status.unsent_bytes = 0;
     for (const Operation& op : look.operations) {
         status.unsent_bytes += op.act == Act::put ? op.entry.size : 0;
@@ -123,7 +196,6 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
     } else if (status.unsent_since_us == 0) {
         status.unsent_since_us = clock_.wall_us();
     }
-    return look;
 }
 
 Result<FolderStatus> Client::look(const WorkingFolder& folder) {

@@ -35,12 +35,37 @@ struct Touched {
 Status make_durable(Disk& disk, Reader& reader, const WorkingFolder& folder,
                     const std::vector<Touched>& touched);
 
+// Where to look in a folder.
+struct Client::Attention {
+    bool watched = false;
+    bool carried_over = false; // from a client that was closed in order; not watched since
+    bool unchecked = false;    // what changed while nobody watched is not known
+    // Deletions that go on: how many there were when the last one was seen, and the first wait.
+    bool patient = false;
+    std::uint64_t deleted = 0;
+    std::int64_t deleted_us = 0; // boot clock
+    std::int64_t waits_us = 0;   // boot clock; 0: none waits
+    // No look since the batch that is on its way was made: its paths are as they are in it, but for
+    // what is noted.
+    bool batch_is_last = false;
+    // Since the last look.
+    Noticed noted{true, {}, {}, {}};
+    // Paths that differed then. Those on which both sides have agreed meanwhile leave it; what
+    // happens to them after that is noticed.
+    std::set<std::string> unsent;
+    // Files that were read and not yet agreed on, so that a look does not read them again.
+    std::map<std::string, Seen> seen;
+};
+
 // One look at a folder: what is there, what was agreed, and what follows.
 struct Client::Look {
     FolderRow row;
+    bool everywhere = true; // else base and scan are of the paths that were looked at
+    Result<std::string> identity = std::string();
     std::map<std::string, BaseRow> base;
     Scan scan;
     std::vector<Operation> operations; // to be sent
+    std::set<std::string> waiting;     // deletions that are not sent yet
 };
 
 // Writes operations into a batch, each with its content in the cheapest form.
@@ -48,8 +73,8 @@ struct BatchFiller {
     const WorkingFolder& folder;
     ClientStore& store;
     Reader& reader;
-    const std::map<std::string, BaseRow>& base;
-    const std::set<std::string>& hashes; // contents that the home has
+    const std::map<std::string, BaseRow>& base; // of the operations' paths at least
+    const std::map<std::string, Seen>& seen;    // as they were looked at
     bool whole;
 
     // try_later and not_found: nothing was written, the file is left out.

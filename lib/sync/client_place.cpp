@@ -22,6 +22,7 @@ Result<Client::Applied> Client::apply(const WorkingFolder& folder, bool in_use) 
             [[maybe_unused]] const Status gone = disk_.remove(change.staged);
         }
     }
+    note_changed(folder.id, staging);
     if (!done) {
         return done.error();
     }
@@ -58,7 +59,9 @@ Status Client::settle_placing(const WorkingFolder& folder) {
         return placing ? Status{} : Status{placing.error()};
     }
     std::map<std::string, BaseRow> standing;
+    Noticed noticed;
     for (auto& [path, row] : *placing) {
+        noticed.trees.insert(path);
         auto now = reader_->entry(folder.path + "/" + path, nullptr, &row.seen);
         const bool gone =
             !now && (now.error().code == Code::not_found || now.error().code == Code::refused);
@@ -71,6 +74,7 @@ Status Client::settle_placing(const WorkingFolder& folder) {
             standing.emplace(path, std::move(row));
         }
     }
+    note(folder.id, std::move(noticed));
     // From here on it counts as agreed, and only what is on the disk may.
     std::vector<Touched> touched;
     for (const auto& [path, row] : standing) {
@@ -159,6 +163,7 @@ Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool 
                    removed.error().code == Code::refused) {
             // A folder with something new in it stays, and goes up again.
             left.insert(op.path);
+            staging.differing.insert(op.path);
             if (op.entry.kind == FileKind::folder) {
                 staging.gone.insert(op.path);
             } else {

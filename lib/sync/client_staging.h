@@ -35,6 +35,8 @@ struct Client::Staging {
     std::set<std::string> gone;            // the same for removals
     std::vector<Touched> standing;         // of these, what was here already
     std::uint64_t skipped = 0;
+    // Left as they were, since they are not what was agreed: a look must see them.
+    std::set<std::string> differing;
     // Up to which revision nothing was left out.
     std::uint64_t complete = std::numeric_limits<std::uint64_t>::max();
     std::uint64_t files = 0;
@@ -43,6 +45,7 @@ struct Client::Staging {
     // It stays for the next round.
     void skip(const std::string& path) {
         ++skipped;
+        differing.insert(path);
         const auto put = theirs.find(path);
         const auto gone_there = removed.find(path);
         const std::uint64_t revision = put != theirs.end()           ? put->second.revision

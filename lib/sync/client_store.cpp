@@ -118,6 +118,32 @@ Result<std::map<std::string, BaseRow>> ClientStore::base(const FolderId& folder)
     return out;
 }
 
+Result<std::map<std::string, BaseRow>> ClientStore::base_below(const FolderId& folder,
+                                                               const std::string& path) {
+    std::map<std::string, BaseRow> out;
+    const std::string from = path + "/";
+    const std::string to = path + "0"; // the byte behind '/'
+    Status read = db_.each(
+        "SELECT path, kind, mode, mtime_us, size, hash, target, revision, x'', stat_size, "
+        "stat_mtime, stat_ctime, stat_inode, seen_us FROM sync_base WHERE tenant = ?1 AND user = "
+        "?2 AND app = ?3 AND path > ?4 AND path < ?5",
+        [&](const store::Statement& s) { out.emplace(s.blob(0), read_base(s, 1)); }, tenant_,
+        folder.user, folder.app, store::Blob{from}, store::Blob{to});
+    if (!read) {
+        return read.error();
+    }
+    return out;
+}
+
+Result<std::uint64_t> ClientStore::count_files(const FolderId& folder, std::uint64_t most) {
+    auto found = db_.first(
+        "SELECT count(*) FROM (SELECT 1 FROM sync_base WHERE tenant = ?1 AND user = ?2 AND app = "
+        "?3 AND kind <> 2 LIMIT ?4)",
+        [](const store::Statement& s) { return count_at(s, 0); }, tenant_, folder.user, folder.app,
+        most);
+    return found.ok() ? Result<std::uint64_t>(found->value_or(0)) : found.error();
+}
+
 Result<std::optional<BaseRow>> ClientStore::base_row(const FolderId& folder,
                                                      const std::string& path) {
     static const std::string sql =

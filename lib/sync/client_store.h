@@ -5,6 +5,7 @@
 #include "store/db.h"
 #include "store/transaction.h"
 #include "sync/client.h"
+#include "sync/watch.h"
 
 #include <map>
 #include <optional>
@@ -53,6 +54,11 @@ class ClientStore {
     // Without signatures, which are large.
     Result<std::map<std::string, BaseRow>> base(const FolderId& folder);
     Result<std::optional<BaseRow>> base_row(const FolderId& folder, const std::string& path);
+    // Of what is beneath `path`, without signatures.
+    Result<std::map<std::string, BaseRow>> base_below(const FolderId& folder,
+                                                      const std::string& path);
+    // Files and links, but no more than `most` are counted.
+    Result<std::uint64_t> count_files(const FolderId& folder, std::uint64_t most);
     Result<std::vector<std::string>> paths_with(const FolderId& folder, const std::string& hash);
     Status put_base(const FolderId& folder, const std::string& path, const BaseRow& row);
     // The same content, seen anew.
@@ -65,6 +71,10 @@ class ClientStore {
     Result<std::map<std::string, BaseRow>> placing(const FolderId& folder);
     Status drop_placing(const FolderId& folder);
     Result<std::vector<FolderId>> folders_placing();
+
+    // What was noted of folders that were closed in order, which is true of them once.
+    Result<std::map<FolderId, Noticed>> take_noted();
+    Status put_noted(const FolderId& folder, const Noticed& noted);
 
     Result<std::optional<BatchRow>> batch(const FolderId& folder);
     Result<std::vector<OperationRow>> operations(const FolderId& folder);

@@ -32,6 +32,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
         return transaction.error();
     }
     Arrived out;
+    std::set<std::string> agreed;
     bool whole = false;
     std::uint64_t verdicts = 0;
     std::uint64_t overruled = std::numeric_limits<std::uint64_t>::max(); // the oldest such revision
@@ -75,6 +76,9 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
         if (!noted) {
             return noted.error();
         }
+        if (record.verdict != Verdict::send_whole) {
+            agreed.insert(op.path);
+        }
     }
     if (*batch && verdicts != operations->size()) {
         return fail(Code::refused, "the answer leaves out verdicts");
@@ -108,6 +112,15 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     if (!put) {
         return put.error();
     }
+    Attention& attention = this->attention(folder.id);
+    for (const std::string& path : agreed) {
+        if (attention.batch_is_last) {
+            attention.unsent.erase(path);
+        } else { // a look since then compared it with what was agreed before
+            attention.unsent.insert(path);
+        }
+    }
+    attention.batch_is_last = false;
     [[maybe_unused]] const Status gone = disk_.remove(client_batch_path(folder.id));
     return out;
 }

@@ -105,6 +105,17 @@ Result<Home::Answer> Home::exchange(const Question& question) {
                     "if that is right: hasp sync --begin-anew --user " + question.folder.user +
                         " --app " + question.folder.app);
     }
+    // An older state of the same history: what came after it would look removed to whoever has it.
+    if (question.since.epoch != 0 && question.since.number > revision->number) {
+        return fail(Code::conflict,
+                    "the home of " + question.folder.user +
+                        "'s files was restored from a backup: it is at " +
+                        std::to_string(revision->number) + ", and this tier has agreed on " +
+                        std::to_string(question.since.number) +
+                        ": nothing is changed on either side",
+                    "to bring back to it what is here: hasp sync --begin-anew --user " +
+                        question.folder.user + " --app " + question.folder.app);
+    }
     auto taken = take(question);
     if (!taken) {
         contents_.drop_staged();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string_view>
 
 namespace hasp::sync {
 
@@ -206,15 +207,33 @@ std::string conflict_name(const std::string& path, const std::string& who, std::
 }
 
 bool is_mass_deletion(const Tree& base, const Tree& mine) {
-    std::size_t files = 0;
-    std::size_t gone = 0;
+    std::uint64_t files = 0;
     for (const auto& [path, entry] : base) {
-        if (entry.kind != FileKind::folder) {
-            ++files;
-            gone += mine.contains(path) ? 0 : 1;
+        files += entry.kind != FileKind::folder ? 1 : 0;
+    }
+    return is_mass_deletion(files, deleted_files(base, mine), mine.empty());
+}
+
+std::uint64_t deleted_files(const Tree& base, const Tree& mine) {
+    std::set<std::string_view> came; // contents, at paths where they were not
+    for (const auto& [path, entry] : mine) {
+        const Entry* before = at(base, path);
+        if (entry.kind == FileKind::file && (before == nullptr || !same_content(*before, entry))) {
+            came.insert(entry.hash);
         }
     }
-    return (gone > 1 && gone == files && mine.empty()) ||
+    std::uint64_t gone = 0;
+    for (const auto& [path, entry] : base) {
+        gone += entry.kind != FileKind::folder && !mine.contains(path) &&
+                        !(entry.kind == FileKind::file && came.contains(entry.hash))
+                    ? 1
+                    : 0;
+    }
+    return gone;
+}
+
+bool is_mass_deletion(std::uint64_t files, std::uint64_t gone, bool nothing_left) {
+    return (gone > 1 && gone == files && nothing_left) ||
            (gone > mass_deletion_files && gone * 4 > files);
 }
 

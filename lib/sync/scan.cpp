@@ -265,7 +265,57 @@ Result<Entry> Reader::entry(const std::string& path, const Seen* known, Seen* se
     return entry;
 }
 
-Result<Scan> Reader::scan(const std::string& root, const std::map<std::string, Seen>& known) {
+const Seen* Known::find(const std::string& path, const FileStat& now) const {
+    if (const auto at = paths.find(path); at != paths.end()) {
+        return &at->second;
+    }
+    const auto at = inodes.find(now.inode);
+    return at != inodes.end() && still_the_same(*at->second, now) ? at->second : nullptr;
+}
+
+std::string Reader::database_of(const std::string& path) const {
+    for (const std::string_view suffix : companion_suffixes) {
+        if (settle_ && path.size() > suffix.size() && path.ends_with(suffix)) {
+            return path.substr(0, path.size() - suffix.size());
+        }
+    }
+    return "";
+}
+
+std::vector<std::string> Reader::companion_names(const std::string& path) {
+    std::vector<std::string> out;
+    for (const std::string_view suffix : companion_suffixes) {
+        out.push_back(path + std::string(suffix));
+    }
+    return out;
+}
+
+Status Reader::part(const std::string& root, const std::string& path, bool below,
+                    const Known& known, Scan& out) {
+    const auto none = [](const Error& error) {
+        return error.code == Code::not_found || error.code == Code::refused;
+    };
+    auto stat = disk_.stat(joined(root, path));
+    if (!stat) {
+        return none(stat.error()) ? Status{} : Status{stat.error()};
+    }
+    if (const std::string whole = database_of(path);
+        !whole.empty() && stat->kind == FileKind::file) {
+        auto main = disk_.stat(joined(root, whole));
+        if (!main && !none(main.error())) {
+            return main.error();
+        }
+        if (main && main->kind == FileKind::file && is_database(joined(root, whole))) {
+            return {};
+        }
+    }
+    if (Status added = add(root, path, *stat, known, out); !added) {
+        return added;
+    }
+    return below && stat->kind == FileKind::folder ? walk(root, path, known, out) : Status{};
+}
+
+Result<Scan> Reader::scan(const std::string& root, const Known& known) {
     Scan out;
     auto stat = disk_.stat(root);
     if (!stat && stat.error().code == Code::not_found) {
@@ -279,8 +329,8 @@ Result<Scan> Reader::scan(const std::string& root, const std::map<std::string, S
     return out;
 }
 
-Status Reader::walk(const std::string& root, const std::string& below,
-                    const std::map<std::string, Seen>& known, Scan& out) {
+Status Reader::walk(const std::string& root, const std::string& below, const Known& known,
+                    Scan& out) {
     const std::string folder = below.empty() ? root : joined(root, below);
     auto list = disk_.list(folder);
     if (!list) {
@@ -308,45 +358,58 @@ Status Reader::walk(const std::string& root, const std::string& below,
         if (parts.contains(entry.name)) {
             continue;
         }
-        if (entry.stat.kind == FileKind::other || !valid_path(path)) {
-            ++out.skipped;
-            continue;
+        if (Status added = add(root, path, entry.stat, known, out); !added) {
+            return added;
         }
-        if (out.tree.size() >= entries_max) {
-            return fail(Code::refused, root + " holds more than " + std::to_string(entries_max) +
-                                           " files: that is more than can be kept");
-        }
-        if (entry.stat.kind == FileKind::folder) {
-            out.tree[path] = entry_of(entry.stat);
+        if (entry.stat.kind == FileKind::folder && out.tree.contains(path)) {
             if (Status walked = walk(root, path, known, out); !walked) {
                 return walked;
             }
-            continue;
-        }
-        const auto before = known.find(path);
-        Seen seen;
-        auto now = this->entry(joined(root, path),
-                               before == known.end() ? nullptr : &before->second, &seen);
-        if (now) {
-            out.tree[path] = *std::move(now);
-            if (entry.stat.kind == FileKind::file) {
-                out.seen[path] = std::move(seen);
-            }
-        } else if (now.error().code == Code::not_found) {
-            continue;
-        } else if (now.error().code == Code::try_later && before != known.end()) {
-            ++out.busy; // as it was; the next round looks again
-            Entry old = entry_of(before->second.stat);
-            old.hash = before->second.hash;
-            old.size = before->second.size;
-            out.tree[path] = std::move(old);
-        } else if (now.error().code == Code::try_later) {
-            ++out.busy;
-        } else {
-            return now.error();
         }
     }
     return {};
+}
+
+Status Reader::add(const std::string& root, const std::string& path, const FileStat& stat,
+                   const Known& known, Scan& out) {
+    if (stat.kind == FileKind::other || !valid_path(path)) {
+        ++out.skipped;
+        return {};
+    }
+    if (out.tree.size() >= entries_max) {
+        return fail(Code::refused, root + " holds more than " + std::to_string(entries_max) +
+                                       " files: that is more than can be kept");
+    }
+    if (stat.kind == FileKind::folder) {
+        out.tree[path] = entry_of(stat);
+        return {};
+    }
+    const Seen* before = known.find(path, stat);
+    Seen seen;
+    auto now = entry(joined(root, path), before, &seen);
+    if (now) {
+        const bool file = now->kind == FileKind::file;
+        out.tree[path] = *std::move(now);
+        if (file) {
+            out.seen[path] = std::move(seen);
+        }
+        return {};
+    }
+    switch (now.error().code) {
+    case Code::not_found:
+        return {};
+    case Code::try_later:
+        out.changing.insert(path);
+        if (before != nullptr) { // as it was; the next round looks again
+            Entry old = entry_of(before->stat);
+            old.hash = before->hash;
+            old.size = before->size;
+            out.tree[path] = std::move(old);
+        }
+        return {};
+    default:
+        return now.error();
+    }
 }
 
 } // namespace hasp::sync

@@ -9,7 +9,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace hasp::sync {
@@ -32,8 +34,16 @@ struct Scan {
     Tree tree;
     std::map<std::string, Seen> seen; // files only
     std::uint64_t skipped = 0;        // devices, sockets, pipes, and what cannot be read
-    std::uint64_t busy = 0; // changed at each attempt; they stand in the tree as in `known`
-    bool missing = false;   // the folder itself
+    // Changed at each attempt; they stand in the tree as they were known.
+    std::set<std::string> changing;
+    bool missing = false; // the folder itself
+};
+
+// What was seen before. By inode: where the path is new and all stamps say that it is that file.
+struct Known {
+    std::map<std::string, Seen> paths;
+    std::unordered_map<std::uint64_t, const Seen*> inodes;
+    const Seen* find(const std::string& path, const FileStat& now) const;
 };
 
 // Content that stands still: a copy, or for small files memory.
@@ -53,8 +63,16 @@ class Reader {
         : disk_(disk), temporary_(std::move(temporary)), clock_(clock), settle_(std::move(settle)) {
     }
 
-    // `known`: what was seen before, by path. `root` is beneath the disk's root.
-    Result<Scan> scan(const std::string& root, const std::map<std::string, Seen>& known);
+    // `root` is beneath the disk's root.
+    Result<Scan> scan(const std::string& root, const Known& known);
+    // What stands at one path beneath `root`, in the way scan() sees it, is added to `out`;
+    // `below`: with all beneath it, if that is a folder.
+    Status part(const std::string& root, const std::string& path, bool below, const Known& known,
+                Scan& out);
+    // The database that this would be a part of, by its name alone; empty: of none.
+    std::string database_of(const std::string& path) const;
+    bool knows_databases() const { return settle_ != nullptr; }
+    static std::vector<std::string> companion_names(const std::string& path);
     // try_later: it changed at each attempt.
     Result<Frozen> freeze(const std::string& path);
     // The entry that stands there now; not_found. The content is read if `known` does not fit.
@@ -65,8 +83,9 @@ class Reader {
     std::string temporary_path() { return temporary_ + "/t" + std::to_string(next_++); }
 
   private:
-    Status walk(const std::string& root, const std::string& below,
-                const std::map<std::string, Seen>& known, Scan& out);
+    Status walk(const std::string& root, const std::string& below, const Known& known, Scan& out);
+    Status add(const std::string& root, const std::string& path, const FileStat& stat,
+               const Known& known, Scan& out);
     Result<FileStat> stamp(const std::string& path, const FileStat& stat, bool& database);
     Result<Seen> look(const std::string& path, const FileStat& stat);
     Result<Frozen> freeze_database(const std::string& path, const FileStat& stat);

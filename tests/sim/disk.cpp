@@ -71,6 +71,24 @@ void Disk::record(NameChange kind, const std::string& path, const std::string& t
     }
     apply(names_, op);
     journal_.push_back(std::move(op));
+    if (changed_ && (path.starts_with(told_folder_) || to.starts_with(told_folder_))) {
+        file->told = true;
+        changed_(path, to);
+    }
+}
+
+void Disk::on_change(std::string folder, Changed changed) {
+    told_folder_ = std::move(folder);
+    changed_ = std::move(changed);
+    for (const auto& [path, file] : names_) {
+        file->told = file->told || path.starts_with(told_folder_);
+    }
+}
+
+void Disk::tell(const Inode& file) {
+    if (changed_ && file.told) {
+        changed_(path_of(&file), {});
+    }
 }
 
 File Disk::find(const std::string& path) const {
@@ -165,6 +183,7 @@ int Disk::set_meta(const std::string& path, unsigned mode, std::int64_t mtime_ns
     }
     file->mtime_ns = mtime_ns;
     file->ctime_ns = now_ns_ ? now_ns_() : 0;
+    tell(*file);
     return 0;
 }
 
@@ -286,6 +305,7 @@ int Disk::write(const File& file, std::uint64_t at, std::string_view bytes) {
     file->unsynced.push_back({at, std::string(bytes), false});
     apply(file->seen, file->unsynced.back());
     touch(*file);
+    tell(*file);
     return 0;
 }
 
@@ -297,6 +317,7 @@ int Disk::truncate(const File& file, std::uint64_t size) {
     file->unsynced.push_back({size, {}, true});
     apply(file->seen, file->unsynced.back());
     touch(*file);
+    tell(*file);
     return 0;
 }
 

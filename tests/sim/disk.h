@@ -36,6 +36,7 @@ struct Inode {
     std::uint64_t number = 0;
     enum class Kind : unsigned char { file, folder, symlink } kind = Kind::file;
     unsigned mode = 0;
+    bool told = false; // it had a name beneath the folder that on_change() is of
     std::int64_t mtime_ns = 0;
     std::int64_t ctime_ns = 0;
     std::int64_t durable_mtime_ns = 0; // of the content in `durable`
@@ -83,6 +84,11 @@ class Disk {
     std::vector<std::string> list(const std::string& folder) const;
     // Times of files come from here; without it they stand still.
     void set_clock(std::function<std::int64_t()> now_ns) { now_ns_ = std::move(now_ns); }
+    // Calls `changed` for each change of what is beneath `folder`: with its path, or of a rename
+    // with both, of which one may be elsewhere. Empty: no more. Nothing else of the disk may be
+    // used in it but find().
+    using Changed = std::function<void(const std::string& path, const std::string& to)>;
+    void on_change(std::string folder, Changed changed);
     // A folder that was there before any history.
     void plant_folder(const std::string& path);
 
@@ -142,6 +148,7 @@ class Disk {
     static void apply(std::string& content, const Inode::Change& change);
     void survive(Inode& file);
     static void settle(Inode& file);
+    void tell(const Inode& file);
     std::string path_of(const Inode* file) const;
     bool chance(std::uint64_t of_100) { return random_.below(100) < of_100; }
 
@@ -159,6 +166,8 @@ class Disk {
     bool dead_ = false;
     std::function<bool(const std::string&)> lie_;
     std::function<std::int64_t()> now_ns_;
+    std::string told_folder_;
+    Changed changed_;
     DiskStats stats_;
 };
 

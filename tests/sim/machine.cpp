@@ -85,8 +85,15 @@ void Machine::start() {
         return;
     }
     ++life_;
-    auto opened = maint::Keeper::open({state, config_, "simulated", true, true, files_}, *this,
-                                      clock, random_, log_);
+    watch_.reset(); // of an attempt that failed: it leaves the disk when it ends
+    watch_ = std::make_shared<SimWatch>(engine_, *disk_, [this, life = life_] {
+        if (life == life_) {
+            turn([](maint::Keeper& keeper) { keeper.noticed(); });
+        }
+    });
+    watch_->hides_lost_track = watch_hides_lost_track;
+    auto opened = maint::Keeper::open({state, config_, "simulated", true, true, files_, watch_},
+                                      *this, clock, random_, log_);
     if (!opened.ok() || disk_->dead()) {
         const bool power_went = disk_->dead();
         if (opened.ok()) {
@@ -151,8 +158,11 @@ void Machine::end(bool orderly) {
     ++life_;
     if (!orderly) {
         disk_->die();
+    } else if (!disk_->dead()) {
+        keeper_->finish();
     }
     keeper_.reset();
+    watch_.reset();
     snapshot_.reset();
     credentials_ = Json();
     around_.went_down(*this);

@@ -16,6 +16,7 @@
 #include "maint/keeper.h"
 #include "registry/snapshot.h"
 #include "vfs.h"
+#include "watch.h"
 
 #include <array>
 #include <functional>
@@ -134,6 +135,7 @@ class Machine final : public maint::KeeperPorts {
     void background(std::function<void()> work, std::function<void()> done) override;
 
     std::int64_t tick_us = second;
+    bool watch_hides_lost_track = false; // for a planted bug
 
   private:
     using Answered = std::function<void(const Json* head, const std::string& body)>;
@@ -150,6 +152,7 @@ class Machine final : public maint::KeeperPorts {
     std::unique_ptr<Disk> disk_;
     Mount mount_;
     maint::FilesPlace files_;
+    std::shared_ptr<SimWatch> watch_; // while it is up
     maint::Config config_;
     Log log_;
     SeededRandom random_;

@@ -163,6 +163,15 @@ const std::vector<Planted>& planted() {
              }
          },
          {"a mass deletion waits for an operator"}},
+        {"AnOverflowThatIsIgnored",
+         [](World& world) {
+             for (const auto& machine : world.machines) {
+                 machine->watch_hides_lost_track = true;
+             }
+         },
+         {"after peace files are equal everywhere", "no acknowledged file is lost",
+          "what was removed or replaced does not come back",
+          "a mass deletion waits for an operator"}},
         {"AChunkThatIsLost",
          [](World& world) {
              // The end of every long batch, as if the rest had been all.

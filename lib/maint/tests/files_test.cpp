@@ -3,6 +3,9 @@
 #include "tree.h"
 
 #include <filesystem>
+#include <map>
+#include <memory>
+#include <set>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,6 +49,46 @@ Json round_at(Tree& tree, Node& node, const Json& more = Json::object()) {
                            : Result<Json>(begun.error());
     EXPECT_TRUE(seen.ok() && true_of(*seen, "done")) << "the round ends in the end";
     return seen.ok() && !member(*seen, "folders").empty() ? member(*seen, "folders")[0] : Json();
+}
+
+// Says what a test tells it.
+class ToldWatch final : public sync::Watch {
+  public:
+    std::map<std::string, sync::Noticed> noticed; // by folder
+    std::set<std::string> folders;
+    std::uint64_t takes = 0;
+    bool refuses = false;
+
+    Result<bool> add(const std::string& folder) override {
+        if (refuses) {
+            return fail(Code::failed, "the kernel watches no more folders");
+        }
+        return folders.insert(folder).second;
+    }
+    void remove(const std::string& folder) override { folders.erase(folder); }
+    bool watches(const std::string& folder) const override { return folders.contains(folder); }
+    int fd() const override { return -1; }
+    std::vector<std::string> ready() override {
+        std::vector<std::string> out;
+        for (const auto& [folder, what] : noticed) {
+            out.push_back(folder);
+        }
+        return out;
+    }
+    sync::Noticed take(const std::string& folder, sync::Take) override {
+        ++takes;
+        sync::Noticed out;
+        std::swap(out, noticed[folder]);
+        noticed.erase(folder);
+        return out;
+    }
+    std::string name() const override { return "told"; }
+};
+
+Json folder_at(Node& node) {
+    auto status = node.admin("sync.status");
+    return status.ok() && !member(*status, "folders").empty() ? member(*status, "folders")[0]
+                                                              : Json();
 }
 
 // A tree whose leaves both run anna's notes, with her account at the top.
@@ -306,6 +349,80 @@ TEST(FilesThatArriveUnderAProgram, HaveItEndedFirstAndStartedAnew) {
     EXPECT_EQ(content_at(*notes.osaka, "today"), "three patients");
     ASSERT_GT(notes.osaka->to_spawner.size(), before);
     EXPECT_EQ(text_of(notes.osaka->to_spawner.back(), "t"), "start");
+}
+
+TEST(FilesThatAreWatched, AreSentWithoutARequestAndWhatComesMakesNoRounds) {
+    Notes notes(2);
+    notes.log_in_everywhere();
+    auto told = std::make_shared<ToldWatch>();
+    notes.tokyo->watch = told;
+    notes.tree.restart(*notes.tokyo);
+    notes.tree.pass_s(5);
+    const std::string folder = "data/users/anna/notes";
+    ASSERT_TRUE(told->folders.contains(folder));
+    EXPECT_TRUE(true_of(folder_at(*notes.tokyo), "watched"));
+
+    const auto hear = [&](const std::string& path) {
+        told->noticed[folder].paths.insert(path);
+        notes.tree.post([&] {
+            notes.tokyo->keeper->noticed();
+            notes.tokyo->keeper->flush();
+        });
+        notes.tree.settle();
+    };
+    write_at(*notes.tokyo, "today", "three patients");
+    hear("today");
+    EXPECT_EQ(content_at(*notes.osaka, "today"), "three patients");
+
+    // As if apply() had caused it.
+    const std::int64_t wire = int_of(member(folder_at(*notes.tokyo), "last"), "wire_up");
+    const auto home = notes.line[0]->background_runs;
+    hear("today");
+    EXPECT_EQ(notes.line[0]->background_runs, home) << "the home hears nothing of it";
+    EXPECT_EQ(int_of(member(folder_at(*notes.tokyo), "last"), "wire_up"), wire);
+    EXPECT_TRUE(told->noticed.empty()) << "and it is taken";
+}
+
+TEST(FilesThatAreWatched, AreLookedAtInWholeByTheClockAndWhereNobodyCanWatch) {
+    Notes notes(2);
+    notes.log_in_everywhere();
+    auto told = std::make_shared<ToldWatch>();
+    notes.tokyo->watch = told;
+    notes.tokyo->config.files.scan_hours = 1;
+    notes.tree.restart(*notes.tokyo);
+    notes.tree.pass_s(5);
+    write_at(*notes.tokyo, "unheard", "1");
+    notes.tree.pass_s(600);
+    EXPECT_EQ(content_at(*notes.osaka, "unheard"), "(not_found)") << "nobody said anything";
+    notes.tree.pass_s(3'100);
+    EXPECT_EQ(content_at(*notes.osaka, "unheard"), "1");
+
+    told->refuses = true;
+    notes.tree.restart(*notes.tokyo);
+    notes.tree.pass_s(5);
+    EXPECT_FALSE(true_of(folder_at(*notes.tokyo), "watched"));
+    EXPECT_EQ(text_of(folder_at(*notes.tokyo), "unwatched"), "the kernel watches no more folders");
+    write_at(*notes.tokyo, "unwatched", "2");
+    notes.tree.pass_s(310);
+    EXPECT_EQ(content_at(*notes.osaka, "unwatched"), "2");
+}
+
+TEST(FilesThatAreWatched, AfterAStopInOrderAreCheckedInTheBackground) {
+    Notes notes(2);
+    notes.log_in_everywhere();
+    auto told = std::make_shared<ToldWatch>();
+    notes.tokyo->watch = told;
+    notes.tree.restart(*notes.tokyo);
+    notes.tree.pass_s(5);
+    notes.tokyo->keeper->finish();
+    write_at(*notes.tokyo, "while down", "1");
+    told->folders.clear();
+    notes.tree.restart(*notes.tokyo);
+    notes.tree.pass_s(3);
+    EXPECT_TRUE(true_of(folder_at(*notes.tokyo), "unchecked"));
+    notes.tree.pass_s(15);
+    EXPECT_FALSE(true_of(folder_at(*notes.tokyo), "unchecked"));
+    EXPECT_EQ(content_at(*notes.osaka, "while down"), "1");
 }
 
 } // namespace hasp::maint::tests

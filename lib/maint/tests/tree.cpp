@@ -159,8 +159,8 @@ void Node::let_background_go() {
 }
 
 void Node::open() {
-    auto opened = Keeper::open({state, config, "test", true, whole_levels}, *this, tree_.clock,
-                               tree_.random, tree_.log);
+    auto opened = Keeper::open({state, config, "test", true, whole_levels, {}, watch}, *this,
+                               tree_.clock, tree_.random, tree_.log);
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     keeper = *std::move(opened);
     keeper->spawner_connected();

@@ -11,6 +11,7 @@
 #include "json_tools.h"
 #include "maint/keeper.h"
 #include "registry/snapshot.h"
+#include "sync/watch.h"
 
 #include <deque>
 #include <functional>
@@ -95,7 +96,8 @@ class Node final : public KeeperPorts {
     // The spawner's name of the process that was ordered last for an instance; empty: none was.
     std::string process(const std::string& instance) const;
     int background_runs = 0;
-    bool whole_levels = true; // as KeeperOptions has it; counts from the next open()
+    bool whole_levels = true;           // as KeeperOptions has it; counts from the next open()
+    std::shared_ptr<sync::Watch> watch; // from the next open() on
     bool hold_background = false;
     std::deque<std::function<void()>> held;
     void let_background_go();

@@ -10,6 +10,7 @@
 #include "sync/home.h"
 
 #include <fcntl.h>
+#include <filesystem>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,11 +27,14 @@ class Machine {
         EXPECT_TRUE(hasp::make_folders(state_ + "/data/users/anna/wiki").ok());
         start();
     }
-    void start() {
+    void stop() {
         home.reset();
         client.reset();
         db_.reset();
         disk_.reset();
+    }
+    void start() {
+        stop();
         disk_ = std::make_unique<FullDisk>(*open_disk(state_));
         db_ = *store::Db::open(state_ + "/files.db");
         if (is_home_) {
@@ -569,6 +573,34 @@ TEST_F(Engine, StopsAndAsksWhenTheHomeBeganAnew) {
     sync(*tokyo_);
     EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 3U);
     EXPECT_EQ(tokyo_->content("other"), "from osaka");
+}
+
+TEST_F(Engine, StopsAndAsksWhenTheHomeWasRestoredFromABackup) {
+    tokyo_->write("old", "1");
+    sync(*tokyo_);
+    const std::filesystem::path center = folder_ + "/center";
+    const std::filesystem::path backup = folder_ + "/backup";
+    home_->stop();
+    std::filesystem::copy(center, backup, std::filesystem::copy_options::recursive);
+    home_->start();
+    tokyo_->write("new", "2");
+    ASSERT_EQ(::unlink(tokyo_->path("old").c_str()), 0);
+    sync(*tokyo_);
+    home_->stop();
+    std::filesystem::remove_all(center);
+    std::filesystem::rename(backup, center);
+    home_->start();
+    tokyo_->write("newer", "3");
+    bool again = false;
+    EXPECT_FALSE(exchange(*tokyo_, again).has_value());
+    EXPECT_NE(last_error_.find("was restored from a backup"), std::string::npos) << last_error_;
+    EXPECT_EQ(tokyo_->content("new"), "2");
+    EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 1U) << "nothing was taken";
+    ASSERT_TRUE(tokyo_->client->begin_anew(tokyo_->folder.id).ok());
+    sync(*tokyo_);
+    EXPECT_EQ(tokyo_->content("new"), "2");
+    EXPECT_EQ(tokyo_->content("old"), "1") << "what the backup has is deleted by nobody";
+    EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 3U);
 }
 
 TEST_F(Engine, LeavesAFileThatChangesWhileAChangeComesDownForTheNextRound) {

@@ -141,6 +141,22 @@ TEST(MassDeletion, IsMoreThanFiftyFilesAndAQuarterOrAllAtOnce) {
     EXPECT_FALSE(is_mass_deletion({}, {}));
 }
 
+TEST(MassDeletion, IsNoFolderThatWasMoved) {
+    Tree base;
+    Tree moved;
+    for (int i = 0; i < 200; ++i) {
+        base["a/f" + std::to_string(i)] = file(std::to_string(i));
+        moved["b/f" + std::to_string(i)] = file(std::to_string(i));
+    }
+    EXPECT_FALSE(is_mass_deletion(base, moved));
+    EXPECT_EQ(deleted_files(base, moved), 0U);
+    for (int i = 0; i < 60; ++i) {
+        moved.erase("b/f" + std::to_string(i));
+    }
+    EXPECT_EQ(deleted_files(base, moved), 60U);
+    EXPECT_TRUE(is_mass_deletion(base, moved));
+}
+
 // Random trees over few names, so that everything meets everything.
 class RandomTrees : public ::testing::Test {
   protected:

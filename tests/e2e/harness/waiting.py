@@ -15,8 +15,8 @@ class Deadline(AssertionError):
     """What was waited for did not come about in time."""
 
 
-def until(probe, what: str, seconds: float = 20.0):
-    """Calls probe() until it gives something true, and returns that. Deadline says what was missing and what was last seen."""
+def until(probe, what: str, seconds: float = 20.0, every: float = PACE_S):
+    """Calls probe(), `every` so many seconds, until it gives something true, and returns that. Deadline says what was missing and what was last seen."""
     end = time.monotonic() + seconds
     pace = threading.Event()
     last = None
@@ -30,7 +30,7 @@ def until(probe, what: str, seconds: float = 20.0):
             last = f"{type(error).__name__}: {error}"
         if time.monotonic() >= end:
             raise Deadline(f"not within {seconds:g} s: {what} (last: {last})")
-        pace.wait(PACE_S)
+        pace.wait(every)
 
 
 def holds_for(probe, what: str, seconds: float) -> int:

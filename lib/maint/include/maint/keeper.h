@@ -31,6 +31,7 @@
 
 namespace hasp::sync {
 class Disk;
+class Watch;
 class WorkingCopies;
 } // namespace hasp::sync
 
@@ -50,6 +51,8 @@ struct KeeperOptions {
     // Says levels whole, not as differences: for tests that read or forge what crosses a link.
     bool whole_levels = false;
     FilesPlace files = {};
+    // Beneath the same root; empty: folders are scanned instead. See noticed().
+    std::shared_ptr<sync::Watch> watch = {};
 };
 
 class Keeper {
@@ -78,6 +81,8 @@ class Keeper {
                          std::span<const billing::UsageRecord> records);
     void set_pids(const std::map<std::string, std::int64_t>& pids);
 
+    // The watch has something to say: its fd is readable.
+    void noticed();
     // At least once a second.
     void tick();
     // After each batch of the calls above: sends what they made necessary.

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "sync/home.h"
+#include "sync/watch.h"
 
 #include <cstdint>
 #include <functional>
@@ -72,6 +73,23 @@ class Client {
     Result<std::vector<FolderId>> unsettled();
     Status settle(const WorkingFolder& folder) { return settle_placing(folder); }
 
+    // What a look is of: everything, or where somebody watches the folder and everything was looked
+    // at since, what was noticed and what is unsent. Costs then grow with that and not with the
+    // folder.
+    //
+    // Somebody watches it from now on, before he takes the first of what he notices: everything is
+    // looked at once. But where the last client was closed in order, what it knew comes first:
+    // `unchecked` until everything was noted (see note()), which should be soon.
+    void watch_begins(const FolderId& folder);
+    void watch_ends(const FolderId& folder);
+    void note(const FolderId& folder, Noticed noticed);
+    bool unchecked(const FolderId& folder) const;
+    // Deletions of several files wait until no more come, so that the guard judges them together:
+    // somebody who removes a folder is seen in the middle of it. Outgoing::changing counts them.
+    void patient(const FolderId& folder, bool patient);
+    // In order, and nothing is noticed any more: what is noted outlives it. Nothing else after it.
+    Status close();
+
     // Looks at the folder and notes what is unsent.
     Result<FolderStatus> look(const WorkingFolder& folder);
 
@@ -83,6 +101,8 @@ class Client {
         Revision since;
         bool whole = false;
         bool more = false; // another batch follows
+        // Changed whenever they were read, or deletions that wait: to be looked at again soon.
+        std::uint64_t changing = 0;
     };
     // The batch that is on its way, or one with what has changed since.
     Result<Outgoing> prepare(const WorkingFolder& folder);
@@ -121,7 +141,18 @@ class Client {
     Client(Disk& disk, const Clock& clock, Random& random, std::unique_ptr<ClientStore> store,
            SettleDatabase settle);
     struct Look;
+    struct Attention;
+    Attention& attention(const FolderId& folder);
+    void note_changed(const FolderId& folder, const Staging& staging);
     Result<Look> look_at(const WorkingFolder& folder);
+    // client_look.cpp
+    Status look_everywhere(const WorkingFolder& folder, Look& look);
+    Status keep_seen(const FolderId& folder, const Look& look);
+    void judge_look(Attention& attention, Look& look);
+    bool deletions_wait(Attention& attention, std::uint64_t deleted) const;
+    // client_part.cpp
+    Status look_where_noted(const WorkingFolder& folder, Look& look);
+    Result<bool> may_be_mass_deletion(const FolderId& folder, const Look& look);
     // What apply() put in place and could not note: it is agreed, as far as it stands there.
     Status settle_placing(const WorkingFolder& folder);
     Result<Outgoing> make_batch(const WorkingFolder& folder, Look& look);
@@ -137,8 +168,7 @@ class Client {
     Random& random_;
     std::unique_ptr<ClientStore> store_;
     std::unique_ptr<Reader> reader_;
-    // Files that were read and not yet agreed on, so that each scan does not read them again.
-    std::map<FolderId, std::map<std::string, struct Seen>> seen_;
+    std::map<FolderId, std::unique_ptr<Attention>> attention_;
 };
 
 } // namespace hasp::sync

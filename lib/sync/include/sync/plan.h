@@ -19,6 +19,7 @@
 
 #include "sync/tree.h"
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -66,5 +67,9 @@ std::string conflict_name(const std::string& path, const std::string& who, std::
 // all files, or everything at once.
 inline constexpr std::size_t mass_deletion_files = 50;
 bool is_mass_deletion(const Tree& base, const Tree& mine);
+// Files and links of base that are gone. Whose content came to stand at another path was moved.
+std::uint64_t deleted_files(const Tree& base, const Tree& mine);
+// `files` of which `gone` are; `nothing_left`: no folder either.
+bool is_mass_deletion(std::uint64_t files, std::uint64_t gone, bool nothing_left);
 
 } // namespace hasp::sync

@@ -1,0 +1,211 @@
+// Client: a look at what was noted alone. It finds what a look at everything would find, as long as
+// all that changed is noted.
+#include "client_parts.h"
+
+#include <algorithm>
+#include <deque>
+
+namespace hasp::sync {
+
+namespace {
+
+class PartLook {
+  public:
+    // `trusted_us`: until then nothing but what is noted or unsent has changed since it was agreed,
+    // by the word of a watch that was there all the time; 0: nobody can say.
+    PartLook(const WorkingFolder& folder, ClientStore& store, Reader& reader, Disk& disk,
+             const std::set<std::string>& unsent, std::int64_t trusted_us)
+        : folder_(folder), store_(store), reader_(reader), disk_(disk), unsent_(unsent),
+          trusted_us_(trusted_us) {}
+
+    std::map<std::string, BaseRow> base;
+    Scan scan;
+    Known known;
+
+    // The rows first: with all that was agreed and may be gone, what came is known again.
+    Status add(const std::string& path, bool tree) {
+        if (path.empty()) { // the folder itself: all of it is noted otherwise
+            return {};
+        }
+        auto [at, fresh] = paths_.emplace(path, tree);
+        if (!fresh && (!tree || at->second)) {
+            return {};
+        }
+        at->second = tree;
+        const std::string database = reader_.database_of(path);
+        if (!database.empty()) {
+            if (Status added = add(database, false); !added) {
+                return added;
+            }
+        }
+        auto row = store_.base_row(folder_.id, path);
+        if (!row) {
+            return row.error();
+        }
+        auto stat = disk_.stat(folder_.path + "/" + path);
+        if (!stat && stat.error().code != Code::not_found && stat.error().code != Code::refused) {
+            return stat.error();
+        }
+        const bool was_folder = *row && (*row)->entry.kind == FileKind::folder;
+        const bool is_folder = stat && stat->kind == FileKind::folder;
+        if (*row) {
+            keep(path, **row);
+        }
+        if (tree || (was_folder && !is_folder)) {
+            auto rows = store_.base_below(folder_.id, path);
+            if (!rows) {
+                return rows.error();
+            }
+            for (const auto& [below, one] : *rows) {
+                keep(below, one);
+            }
+        }
+        at->second = tree || (is_folder && !was_folder);
+        if (!stat && reader_.knows_databases()) {
+            // What was a part of a database that is gone is a file now.
+            for (const std::string& part : reader_.companion_names(path)) {
+                auto left = disk_.stat(folder_.path + "/" + part);
+                if (Status added = left ? add(part, false) : Status{}; !added) {
+                    return added;
+                }
+            }
+        }
+        return add_above(path);
+    }
+
+    // A file that was only renamed has its content: nothing else was noticed of it, and its stamps
+    // say the same of what was read long enough after its last change.
+    Status move(const Noticed::Move& move, std::int64_t now_us) {
+        const auto row = then_.find(move.from);
+        auto gone = disk_.stat(folder_.path + "/" + move.from);
+        auto there = disk_.stat(folder_.path + "/" + move.to);
+        if (row == then_.end() || unsent_.contains(move.from) || gone || !there ||
+            there->kind != FileKind::file) {
+            return {};
+        }
+        const Seen& seen = row->second;
+        if (!still_the_same(seen, seen.stat) || there->inode != seen.stat.inode ||
+            there->size != seen.stat.size || there->mtime_ns != seen.stat.mtime_ns) {
+            return {};
+        }
+        auto beside = reader_.companions(folder_.path + "/" + move.to);
+        if (!beside) {
+            return beside.error();
+        }
+        if (beside->empty()) {
+            renamed_[move.to] = {*there, now_us, seen.hash, seen.size};
+        }
+        return {};
+    }
+
+    Status look() {
+        for (const auto& [path, seen] : then_) {
+            known.inodes.emplace(seen.stat.inode, &seen);
+        }
+        for (const auto& [path, tree] : paths_) {
+            if (scan.tree.contains(path) && !tree) {
+                continue; // as part of a folder that is new
+            }
+            if (const auto at = renamed_.find(path); at != renamed_.end()) {
+                Entry entry = entry_of(at->second.stat);
+                entry.hash = at->second.hash;
+                entry.size = at->second.size;
+                scan.tree[path] = std::move(entry);
+                scan.seen[path] = at->second;
+                continue;
+            }
+            if (Status looked = reader_.part(folder_.path, path, tree, known, scan); !looked) {
+                return looked;
+            }
+        }
+        return {};
+    }
+
+  private:
+    void keep(const std::string& path, const BaseRow& row) {
+        base.emplace(path, row);
+        if (row.entry.kind == FileKind::file) {
+            known.paths.emplace(path, row.seen);
+            Seen& seen = then_.emplace(path, row.seen).first->second;
+            if (seen.at_us != 0 && !unsent_.contains(path)) {
+                seen.at_us = std::max(seen.at_us, trusted_us_);
+            }
+        }
+    }
+
+    // What stands in a folder that is not agreed brings that.
+    Status add_above(const std::string& path) {
+        const std::string above = parent_path(path);
+        if (above.empty() || paths_.contains(above) || !above_.insert(above).second) {
+            return {};
+        }
+        auto row = store_.base_row(folder_.id, above);
+        if (!row) {
+            return row.error();
+        }
+        return *row && (*row)->entry.kind == FileKind::folder ? add_above(above)
+                                                              : add(above, false);
+    }
+
+    const WorkingFolder& folder_;
+    ClientStore& store_;
+    Reader& reader_;
+    Disk& disk_;
+    const std::set<std::string>& unsent_;
+    const std::int64_t trusted_us_;
+    std::map<std::string, Seen> then_;  // agreed files, and until when they were what they are
+    std::map<std::string, bool> paths_; // with all beneath?
+    std::set<std::string> above_;
+    std::map<std::string, Seen> renamed_;
+};
+
+} // namespace
+
+Status Client::look_where_noted(const WorkingFolder& folder, Look& look) {
+    Attention& attention = this->attention(folder.id);
+    PartLook part(folder, *store_, *reader_, disk_, attention.unsent,
+                  attention.unchecked ? 0 : clock_.wall_us());
+    for (const std::set<std::string>* paths : {&attention.unsent, &attention.noted.paths}) {
+        for (const std::string& path : *paths) {
+            if (Status added = part.add(path, false); !added) {
+                return added;
+            }
+        }
+    }
+    for (const std::string& path : attention.noted.trees) {
+        if (Status added = part.add(path, true); !added) {
+            return added;
+        }
+    }
+    for (const Noticed::Move& move : attention.noted.moves) {
+        if (Status moved = part.move(move, clock_.wall_us()); !moved) {
+            return moved;
+        }
+    }
+    for (const auto& [path, seen] : attention.seen) {
+        part.known.paths[path] = seen;
+    }
+    if (Status looked = part.look(); !looked) {
+        return looked;
+    }
+    look.base = std::move(part.base);
+    look.scan = std::move(part.scan);
+    return {};
+}
+
+// Counted no further than it must be: the costs grow with what is gone, not with the folder.
+Result<bool> Client::may_be_mass_deletion(const FolderId& folder, const Look& look) {
+    Tree base;
+    for (const auto& [path, agreed] : look.base) {
+        base[path] = agreed.entry;
+    }
+    const std::uint64_t gone = deleted_files(base, look.scan.tree);
+    if (gone <= 1) {
+        return false;
+    }
+    auto files = store_->count_files(folder, gone * 4);
+    // Whether anything is left, folders too, the look at everything finds.
+    return files ? Result<bool>(is_mass_deletion(*files, gone, true)) : files.error();
+}
+
+} // namespace hasp::sync

@@ -1,5 +1,7 @@
 #include "sync/batch.h"
 
+#include "numbers.h"
+
 #include <algorithm>
 #include <array>
 
@@ -42,23 +44,21 @@ Status BatchReader::exactly(std::span<char> into) {
 }
 
 Result<std::uint64_t> BatchReader::number() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
+    NumberReader reader;
+    for (;;) {
         std::array<char, 1> byte{};
         if (Status read = exactly(byte); !read) {
             return read.error();
         }
-        const auto bits = static_cast<std::uint64_t>(static_cast<unsigned char>(byte[0]));
-        if (shift == 63 && bits > 1) {
+        switch (reader.add(byte[0])) {
+        case NumberReader::State::more:
             break;
-        }
-        value |= (bits & 0x7FU) << shift;
-        if ((bits & 0x80U) == 0) {
-            return shift > 0 && bits == 0 ? Result<std::uint64_t>(damaged("a number is too long"))
-                                          : Result<std::uint64_t>(value);
+        case NumberReader::State::done:
+            return reader.value();
+        case NumberReader::State::bad:
+            return damaged("a number is too large, or too long");
         }
     }
-    return damaged("a number is too large");
 }
 
 Result<std::uint64_t> BatchReader::number_below(std::uint64_t limit, const char* what) {
@@ -126,7 +126,7 @@ Status BatchReader::entry(Record& record) {
         return size.error();
     }
     record.entry.mode = static_cast<std::uint32_t>(*mode);
-    record.entry.mtime_us = static_cast<std::int64_t>((*mtime >> 1U) ^ (~(*mtime & 1U) + 1U));
+    record.entry.mtime_us = unzigzag(*mtime);
     record.entry.size = *size;
     switch (record.entry.kind) {
     case FileKind::file:

@@ -1,5 +1,7 @@
 #include "sync/batch.h"
 
+#include "numbers.h"
+
 #include <algorithm>
 
 namespace hasp::sync {
@@ -8,21 +10,9 @@ namespace {
 
 constexpr std::size_t flush_bytes = std::size_t{32} * 1024;
 
-void put_number(std::string& out, std::uint64_t value) {
-    while (value >= 0x80) {
-        out.push_back(static_cast<char>((value & 0x7FU) | 0x80U));
-        value >>= 7U;
-    }
-    out.push_back(static_cast<char>(value));
-}
-
 void put_text(std::string& out, std::string_view text) {
     put_number(out, text.size());
     out.append(text);
-}
-
-std::uint64_t zigzag(std::int64_t value) {
-    return (static_cast<std::uint64_t>(value) << 1U) ^ static_cast<std::uint64_t>(value >> 63);
 }
 
 } // namespace

@@ -88,7 +88,9 @@ Result<BatchHead> BatchReader::head() {
     }
     BatchHead out;
     out.direction = static_cast<Direction>(start[4]);
-    if (std::string_view(start.data(), 4) != "HSF1" ||
+    const std::string_view magic(start.data(), 4);
+    format_ = out.format = magic == "HSF2" ? batch_format_newest : batch_format_first;
+    if ((magic != "HSF1" && magic != "HSF2") ||
         (out.direction != Direction::up && out.direction != Direction::down)) {
         return damaged("it does not begin as one");
     }
@@ -191,7 +193,8 @@ Result<bool> BatchReader::next(Record& record) {
             return read.error();
         }
         record.codec = static_cast<Codec>(codec[0]);
-        if (record.codec > Codec::whole ||
+        const Codec last = format_ == batch_format_first ? Codec::whole : Codec::compared;
+        if (record.codec > last ||
             (record.codec != Codec::known && record.entry.kind != FileKind::file)) {
             return damaged("content in a way that there is not");
         }
@@ -201,11 +204,21 @@ Result<bool> BatchReader::next(Record& record) {
                 return read.error();
             }
         }
+        if (record.codec == Codec::compared) {
+            auto basis = text(hash_bytes);
+            if (!basis) {
+                return basis.error();
+            }
+            if (!basis->empty() && basis->size() != hash_bytes) {
+                return damaged("a hash that is none");
+            }
+            record.basis = *std::move(basis);
+        }
         in_content_ = record.codec != Codec::known;
         frame_left_ = 0;
         // A difference without a match is the file and a few bytes for each 64 KB of it.
         content_left_ =
-            record.codec == Codec::delta ? record.entry.size * 2 + 1024 : record.entry.size;
+            record.codec == Codec::whole ? record.entry.size : record.entry.size * 2 + 1024;
         return true;
     }
     if (record.type == Record::Type::remove) {

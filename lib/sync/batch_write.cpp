@@ -18,7 +18,7 @@ void put_text(std::string& out, std::string_view text) {
 } // namespace
 
 BatchWriter::BatchWriter(const BatchHead& head, Sink out) : compressor_(std::move(out)) {
-    pending_ = "HSF1";
+    pending_ = head.format == batch_format_first ? "HSF1" : "HSF2";
     pending_.push_back(static_cast<char>(head.direction));
     put_number(pending_, head.epoch);
     put_number(pending_, head.number);
@@ -45,6 +45,8 @@ Status BatchWriter::add(const Record& record) {
         pending_.push_back(static_cast<char>(record.codec));
         if (record.codec == Codec::delta) {
             pending_.append(record.basis);
+        } else if (record.codec == Codec::compared) {
+            put_text(pending_, record.basis);
         }
         break;
     case Record::Type::remove:

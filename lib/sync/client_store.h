@@ -45,6 +45,7 @@ class ClientStore {
     ClientStore(store::Db& db, std::string tenant) : db_(db), tenant_(std::move(tenant)) {}
     Status migrate();
     store::Db& db() { return db_; }
+    const std::string& tenant() const { return tenant_; }
 
     Result<FolderRow> folder(const FolderId& folder);
     Status put_folder(const FolderRow& row);
@@ -53,6 +54,8 @@ class ClientStore {
     // Without signatures, which are large.
     Result<std::map<std::string, BaseRow>> base(const FolderId& folder);
     Result<std::optional<BaseRow>> base_row(const FolderId& folder, const std::string& path);
+    // Of the content that was agreed on at the path; empty: none was.
+    Result<std::string> hash_at(const FolderId& folder, const std::string& path);
     Result<std::vector<std::string>> paths_with(const FolderId& folder, const std::string& hash);
     Status put_base(const FolderId& folder, const std::string& path, const BaseRow& row);
     // The same content, seen anew.

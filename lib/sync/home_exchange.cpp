@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "home_parts.h"
 #include "home_store.h"
+#include "sync/difference.h"
 #include "sync/home.h"
 
 #include <algorithm>
@@ -282,10 +283,12 @@ Result<Home::Answer> Home::write_answer(const Question& question, const Taken& t
     if (!file) {
         return file.error();
     }
-    BatchWriter writer({Direction::down, as_of.epoch, as_of.number}, [&](std::string_view bytes) {
-        out.bytes += bytes.size();
-        return (*file)->write(bytes);
-    });
+    const unsigned format = std::min(question.format, batch_format_newest);
+    BatchWriter writer({Direction::down, as_of.epoch, as_of.number, format},
+                       [&](std::string_view bytes) {
+                           out.bytes += bytes.size();
+                           return (*file)->write(bytes);
+                       });
     Status status;
     for (std::size_t i = 0; status && i < taken.verdicts.size(); ++i) {
         status = writer.add(taken.verdicts[i]);
@@ -352,8 +355,10 @@ Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& 
             }
         }
     }
+    const Codec difference =
+        question.format >= batch_format_newest ? Codec::compared : Codec::delta;
     record.codec =
-        record.basis.empty() || entry.size < delta_worth_bytes ? Codec::whole : Codec::delta;
+        record.basis.empty() || entry.size < delta_worth_bytes ? Codec::whole : difference;
     auto content = blobs_.read(entry.hash);
     if (!content) {
         return content.error();
@@ -362,12 +367,14 @@ Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& 
         return added;
     }
     const Sink sink = [&out](std::string_view bytes) { return out.content(bytes); };
-    if (record.codec == Codec::delta) {
+    if (record.codec != Codec::whole) {
         auto basis = blobs_.read(record.basis);
         if (!basis) {
             return basis.error();
         }
-        if (Status made = delta_from_base(**basis, **content, sink); !made) {
+        Status made = record.codec == Codec::delta ? delta_from_base(**basis, **content, sink)
+                                                   : make_difference(**basis, **content, sink);
+        if (!made) {
             return made;
         }
     } else if (auto sent = digest(**content, sink); !sent) {

@@ -47,6 +47,9 @@ Status Files::load() {
     if (!client.ok()) {
         return client.error();
     }
+    if (Status bounded = (*client)->set_base_bytes_max(world_.kept_bytes_max); !bounded.ok()) {
+        return bounded;
+    }
     engine->home = *std::move(home);
     engine->client = *std::move(client);
     auto known = engine->client->status();

@@ -55,7 +55,8 @@ class Files {
         sync::WorkingCopies& copies;
         std::shared_ptr<sync::Disk> disk;
         std::string state;
-        bool daemon; // false: one command, and no link
+        bool daemon;                  // false: one command, and no link
+        std::uint64_t kept_bytes_max; // of contents that are agreed on: sync/bases.h
     };
     explicit Files(World world);
     ~Files();

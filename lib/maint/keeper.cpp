@@ -157,7 +157,8 @@ struct Keeper::Impl {
             [this] { return lent_us(); }, [this] { report_stale = true; }});
         files = std::make_unique<Files>(Files::World{
             ports, links, gate, clock, random, log, me, store, *db, *accounts, *sessions, *apps,
-            *delegation, *copies, options.files.disk, options.state, options.daemon});
+            *delegation, *copies, options.files.disk, options.state, options.daemon,
+            static_cast<std::uint64_t>(options.config.files.kept_mib) << 20U});
         apps->before_start(
             [this](const std::string& app, const std::string& user, std::function<void()> go) {
                 files->before_start(app, user, std::move(go));

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 namespace hasp::sync {
@@ -13,8 +14,14 @@ namespace {
 constexpr std::size_t window_bytes = std::size_t{256} * 1024;
 constexpr std::size_t before_bytes = 4096; // kept in front of what is asked for: matches grow back
 constexpr std::size_t step_bytes = std::size_t{64} * 1024;
-constexpr std::size_t aligned_bytes = 4096; // looked through where the old alignment may hold again
 constexpr std::size_t nearer_bytes = std::size_t{16} * 1024;
+constexpr std::uint64_t sure_bytes = 4096;
+constexpr std::size_t scored_bytes = std::size_t{32} * 1024;
+constexpr std::size_t tries_max = 32;
+// A search costs a millisecond at worst: more than so many, and a file has next to nothing of the
+// other in one piece.
+constexpr std::uint64_t searches_least = 500;
+constexpr std::uint64_t bytes_a_search = std::uint64_t{32} * 1024;
 constexpr std::size_t near_block = match_bytes_least;
 constexpr std::size_t near_slots = 8192; // for step_bytes / near_block entries
 constexpr std::size_t block_bytes = 64;  // of the table, for small bases; grows with them
@@ -142,45 +149,107 @@ class Comparison {
     }
 
   private:
+    struct Match {
+        std::uint64_t base = 0;
+        std::uint64_t file = 0;
+        std::size_t score = 0; // of the bytes that follow, how many are equal in runs; 0: none
+    };
+
     // The next match behind at_, or a step on without one.
     Status find_on() {
         const std::string_view fresh = file_.at(at_, step_bytes);
+        const std::size_t size = fresh.size();
         const std::string_view old = base_.at(base_at_, step_bytes);
         if (fresh.empty()) {
             at_ = file_.size(); // the file is shorter than it was, or cannot be read
             return file_.error() ? Status(*file_.error())
                                  : fail(Code::try_later, "a file changed while it was read");
         }
-        if (const auto ahead = aligned(fresh, old)) {
-            at_ += *ahead;
-            return copy(base_at_ + *ahead, equal_run(base_, base_at_ + *ahead, at_));
+        best_ = {};
+        if (goes_on(fresh, old, base_at_)) {
+            return copy_best();
         }
-        if (!futile_ && found(fresh, old)) {
-            return copy_grown();
+        // As the last long match would go on, where a short one since has led elsewhere.
+        if (const std::uint64_t other = at_ + shift_; other != base_at_) {
+            const std::string there(probe_.at(other, step_bytes));
+            if (goes_on(std::string(file_.at(at_, step_bytes)), there, other)) {
+                return copy_best();
+            }
+        }
+        // What a window gave may be gone with the next call.
+        ++searches_;
+        const bool worth = !futile_ && searches_ <= searches_least + at_ / bytes_a_search;
+        if (worth && found(std::string(file_.at(at_, step_bytes)),
+                           std::string(base_.at(base_at_, step_bytes)))) {
+            return copy_best();
         }
         // A match that begins at the end of this piece is found in the next one.
-        const bool last = at_ + fresh.size() == file_.size();
-        const std::size_t on = last || futile_ ? fresh.size() : fresh.size() - block_;
+        const bool last = at_ + size == file_.size();
+        const std::size_t on = last || !worth ? size : size - block_;
         at_ += on;
         base_at_ += on;
         return {};
     }
 
+    // The file goes on at `from` of the base after a few bytes, as one that was changed in place.
+    bool goes_on(std::string_view fresh, std::string_view old, std::uint64_t from) {
+        const auto ahead = aligned(fresh, old);
+        if (!ahead) {
+            return false;
+        }
+        const Match here{from + *ahead, at_ + *ahead};
+        const bool trusted = at_ < trusted_ && from == base_at_;
+        if (trusted || equal_run(probe_, here.base, here.file) >= sure_bytes) {
+            best_ = here;
+            return true;
+        }
+        consider(here);
+        if (best_.file == here.file && best_.base == here.base && best_.score >= scored_bytes / 2) {
+            trusted_ = at_ + scored_bytes / 2;
+            return true;
+        }
+        return false;
+    }
+
     bool found(std::string_view fresh, std::string_view old) {
-        if (!near(fresh, old)) {
-            return far(fresh);
-        }
-        const Found at = found_;
+        near(fresh, old);
         // What stands before a match that is not so near may be from elsewhere in the base.
-        if (at.file - at_ > nearer_bytes && !far(fresh.substr(0, at.file - at_))) {
-            found_ = at;
+        const std::uint64_t before = best_.score == 0 ? fresh.size() : best_.file - at_;
+        if (best_.score == 0 || before > nearer_bytes) {
+            const Match nearest = std::exchange(best_, Match{});
+            far(fresh.substr(0, static_cast<std::size_t>(before)));
+            if (best_.score < std::min(nearest.score, scored_bytes / 2)) {
+                best_ = nearest;
+            }
         }
-        return true;
+        return best_.score > 0;
+    }
+
+    // The two are equal there for match_bytes_least at least. What counts is how much of what
+    // follows is: texts repeat themselves and pages of a database look alike, and what follows a
+    // false match is another false one. True: so much that there is no need to look on.
+    bool consider(Match match) {
+        const std::string_view b = file_.at(match.file, scored_bytes);
+        const std::string_view a = probe_.at(match.base, scored_bytes);
+        const std::size_t size = std::min(a.size(), b.size());
+        for (std::size_t i = 0; i < size;) {
+            const std::size_t same = equal_bytes(a.data() + i, b.data() + i, size - i);
+            if (same >= match_bytes_least || (same > 0 && i + same == size)) {
+                match.score += same;
+            } else if (i == 0) {
+                return false;
+            }
+            i += same + 1;
+        }
+        if (match.score > best_.score) {
+            best_ = match;
+        }
+        return match.score >= std::min<std::size_t>(b.size(), scored_bytes) / 4 * 3;
     }
 
     // The same alignment holds again after a few bytes.
     static std::optional<std::size_t> aligned(std::string_view fresh, std::string_view old) {
-        const std::size_t size = std::min({fresh.size(), old.size(), aligned_bytes});
+        const std::size_t size = std::min(fresh.size(), old.size());
         std::size_t same = 0;
         for (std::size_t i = 0; i < size; ++i) {
             same = fresh[i] == old[i] ? same + 1 : 0;
@@ -192,64 +261,57 @@ class Comparison {
     }
 
     // What follows in the base comes a little later in the file, or the reverse.
-    bool near(std::string_view fresh, std::string_view old) {
+    void near(std::string_view fresh, std::string_view old) {
         if (fresh.size() < near_block || old.size() < near_block) {
-            return false;
+            return;
         }
         near_.clear();
         for (std::size_t at = 0; at + near_block <= old.size(); at += near_block) {
             near_.add(sum_of(old.substr(at, near_block)), static_cast<std::uint32_t>(at));
         }
-        return roll(fresh, near_block, near_leading_, [&](std::uint64_t sum, std::size_t at) {
+        std::size_t tries = tries_max;
+        roll(fresh, near_block, near_leading_, [&](std::uint64_t sum, std::size_t at) {
             const auto offset = near_.find(sum);
             if (!offset || old.compare(*offset, near_block, fresh, at, near_block) != 0) {
                 return false;
             }
-            found_ = {base_at_ + *offset, at_ + at};
-            return true;
+            return consider({base_at_ + *offset, at_ + at}) || --tries == 0;
         });
     }
 
-    bool far(std::string_view fresh) {
+    void far(std::string_view fresh) {
         if (unfound() < block_ || fresh.size() < block_) {
-            return false;
+            return;
         }
         if (!table_) {
             index();
         }
-        const bool hit = roll(fresh, block_, leading_, [&](std::uint64_t sum, std::size_t at) {
+        std::size_t tries = tries_max;
+        roll(fresh, block_, leading_, [&](std::uint64_t sum, std::size_t at) {
             const auto number = table_->find(sum);
             if (!number) {
                 return false;
             }
             const std::uint64_t from = std::uint64_t{*number} * block_;
-            const std::string_view old = probe_.at(from, block_);
-            if (old.size() < block_ || fresh.compare(at, block_, old) != 0) {
-                return false;
-            }
-            found_ = {from, at_ + at};
-            return true;
+            return consider({from, at_ + at}) || --tries == 0;
         });
-        if (!hit) {
+        if (best_.score == 0) {
             vain_ += fresh.size();
             futile_ = vain_ > futile_bytes && copied_ < vain_ / futile_share;
         }
-        return hit;
     }
 
     // Bytes of the base that stand in no match so far.
     std::uint64_t unfound() const { return base_.size() - std::min(base_.size(), copied_); }
 
+    // Until one fits, or to the end.
     template <class Try>
-    static bool roll(std::string_view bytes, std::size_t block, std::uint64_t leading,
+    static void roll(std::string_view bytes, std::size_t block, std::uint64_t leading,
                      const Try& fits) {
         std::uint64_t sum = sum_of(bytes.substr(0, block));
         for (std::size_t at = 0;; ++at) {
-            if (fits(sum, at)) {
-                return true;
-            }
-            if (at + block >= bytes.size()) {
-                return false;
+            if (fits(sum, at) || at + block >= bytes.size()) {
+                return;
             }
             sum = (sum - static_cast<unsigned char>(bytes[at]) * leading) * prime +
                   static_cast<unsigned char>(bytes[at + block]);
@@ -284,20 +346,20 @@ class Comparison {
         }
     }
 
-    // found_, grown to both sides.
-    Status copy_grown() {
-        const std::uint64_t forward = equal_run(probe_, found_.base, found_.file);
+    // best_, grown back as far as it goes.
+    Status copy_best() {
+        const std::uint64_t forward = equal_run(probe_, best_.base, best_.file);
         const std::uint64_t room =
-            std::min({found_.base, found_.file - literal_, std::uint64_t{before_bytes}});
-        const std::string_view a = probe_.at(found_.base - room, room);
-        const std::string_view b = file_.at(found_.file - room, room);
+            std::min({best_.base, best_.file - literal_, std::uint64_t{before_bytes}});
+        const std::string_view a = probe_.at(best_.base - room, room);
+        const std::string_view b = file_.at(best_.file - room, room);
         std::uint64_t back = 0;
         while (back < std::min(a.size(), b.size()) &&
                a[a.size() - 1 - back] == b[b.size() - 1 - back]) {
             ++back;
         }
-        at_ = found_.file - back;
-        return copy(found_.base - back, forward + back);
+        at_ = best_.file - back;
+        return copy(best_.base - back, forward + back);
     }
 
     Status copy(std::uint64_t from, std::uint64_t length) {
@@ -308,14 +370,13 @@ class Comparison {
         at_ += length;
         literal_ = at_;
         base_at_ = from + length;
+        if (length >= sure_bytes) {
+            shift_ = from - step.to;
+        }
         copied_ += length;
         return out_(step);
     }
 
-    struct Found {
-        std::uint64_t base = 0;
-        std::uint64_t file = 0;
-    };
     Window base_;
     Window probe_; // of the base as well, where it is not read in order
     Window file_;
@@ -325,8 +386,11 @@ class Comparison {
     std::optional<Table> table_;
     std::size_t block_ = block_bytes;
     std::uint64_t leading_ = 1;
-    Found found_;
+    Match best_;
     bool futile_ = false;
+    std::uint64_t searches_ = 0;
+    std::uint64_t shift_ = 0;   // base = file + shift where the last long match was, modulo 2^64
+    std::uint64_t trusted_ = 0; // up to here in the file the alignment was compared
     std::uint64_t vain_ = 0;    // looked through in the table without a match
     std::uint64_t copied_ = 0;  // bytes in matches
     std::uint64_t at_ = 0;      // in the file

@@ -17,8 +17,9 @@ constexpr int level_few = 15;
 constexpr int level_some = 9;
 constexpr int level_many = 3;
 // After so many new bytes, processor counts more.
-constexpr std::uint64_t some_bytes = std::uint64_t{4} << 20;
+constexpr std::uint64_t some_bytes = std::uint64_t{2} << 20;
 constexpr std::uint64_t context_least = 128;
+constexpr std::size_t alone_bytes = 4096;
 constexpr std::size_t packing_worth = 24;
 
 class Writer {
@@ -82,7 +83,8 @@ class Writer {
         std::string packed;
         std::uint64_t context = 0;
         if (fresh_.size() >= packing_worth) {
-            const std::uint64_t share = difference_prefix_bytes_max / (runs_.size() * 2);
+            const std::uint64_t share = std::min<std::uint64_t>(
+                difference_prefix_bytes_max / (runs_.size() * 2), fresh_.size() * 8);
             context = std::bit_floor(std::max(context_least, share));
             auto prefix = prefix_of(base_, runs_, context);
             if (!prefix) {
@@ -96,8 +98,11 @@ class Writer {
                 return made.error();
             }
             packed_ += fresh_.size();
-            // What stays plain is compressed by the stream around it, with all that came before.
-            if (made->size() < fresh_.size() * 2 / 5) {
+            auto worth = limit_of_worth();
+            if (!worth) {
+                return worth.error();
+            }
+            if (made->size() < *worth) {
                 packed = *std::move(made);
             }
         }
@@ -113,6 +118,16 @@ class Writer {
         fresh_.clear();
         runs_.clear();
         return sent;
+    }
+
+    // What stays plain is compressed by the stream around it, and a little with all that came
+    // before.
+    Result<std::size_t> limit_of_worth() {
+        if (fresh_.size() < alone_bytes) {
+            return fresh_.size() * 2 / 5;
+        }
+        auto alone = pack_with_prefix(fresh_, {}, level_many);
+        return alone ? Result<std::size_t>(alone->size() * 15 / 16) : alone.error();
     }
 
     ReadFile& base_;

@@ -100,6 +100,9 @@ struct Config {
         std::int64_t budget_releases_mib = 0;
         std::int64_t budget_users_mib = 0; // told, never held
     } link;
+    struct Files {
+        std::int64_t kept_mib = 4'096; // contents that are agreed on with their home
+    } files;
     struct Session {
         std::int64_t hours = 12;
         std::int64_t absolute_days = 30;

@@ -46,6 +46,15 @@ function(hasp_library NAME)
   endif()
 endfunction()
 
+# What a test takes of the machine, in sixths of a processor (scripts/test): one that computes, and an end-to-end test, which
+# mostly waits; the sanitizers' tests wait less.
+set(HASP_TEST_BUSY 6)
+if(HASP_SANITIZE)
+  set(HASP_TEST_WAITS 4)
+else()
+  set(HASP_TEST_WAITS 3)
+endif()
+
 # hasp_test(NAME SOURCES … DEPS lib… [PACKAGES …] [TIMEOUT s] [LOCK name]): one GoogleTest binary a library, built beside it.
 #   LOCK   tests with the same one never run at the same time
 function(hasp_test NAME)
@@ -67,27 +76,44 @@ function(hasp_test NAME)
   if(ARG_LOCK)
     set(lock RESOURCE_LOCK ${ARG_LOCK})
   endif()
-  gtest_discover_tests(${NAME}_test PROPERTIES PROCESSORS 3 TIMEOUT ${ARG_TIMEOUT} LABELS unit ${lock})
+  gtest_discover_tests(${NAME}_test PROPERTIES PROCESSORS ${HASP_TEST_BUSY} TIMEOUT ${ARG_TIMEOUT} LABELS unit ${lock})
 endfunction()
 
 # hasp_fuzz(NAME SOURCES … DEPS lib… CORPUS dir): a libFuzzer target under the preset fuzz; under the other presets the same
-# source runs over its committed corpus as a test, so that a regression shows without clang.
+# source runs over its committed corpus as a test, so that a regression shows without clang. The first of SOURCES is the
+# target, the others are what it needs beside the libraries.
 function(hasp_fuzz NAME)
   cmake_parse_arguments(ARG "" "CORPUS" "SOURCES;DEPS;PACKAGES" ${ARGN})
-  if(NOT HASP_FUZZ AND NOT HASP_TESTS)
-    return()
-  endif()
-  add_executable(fuzz_${NAME} ${ARG_SOURCES})
-  target_include_directories(fuzz_${NAME} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-  foreach(dep IN LISTS ARG_DEPS)
-    target_link_libraries(fuzz_${NAME} PRIVATE hasp_${dep})
-  endforeach()
-  target_link_libraries(fuzz_${NAME} PRIVATE hasp_settings ${ARG_PACKAGES})
+  list(TRANSFORM ARG_SOURCES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  list(TRANSFORM ARG_DEPS PREPEND hasp_)
   if(HASP_FUZZ)
+    add_executable(fuzz_${NAME} ${ARG_SOURCES})
+    target_include_directories(fuzz_${NAME} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_link_libraries(fuzz_${NAME} PRIVATE ${ARG_DEPS} hasp_settings ${ARG_PACKAGES})
     target_link_options(fuzz_${NAME} PRIVATE -fsanitize=fuzzer)
-  else()
-    target_sources(fuzz_${NAME} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cpp)
-    add_test(NAME fuzz_corpus.${NAME} COMMAND fuzz_${NAME} ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_CORPUS})
-    set_tests_properties(fuzz_corpus.${NAME} PROPERTIES PROCESSORS 3 LABELS unit TIMEOUT 120)
+  elseif(HASP_TESTS)
+    # One program for all of them: each would be linked with half of hasp.
+    if(NOT TARGET fuzz_replay)
+      add_executable(fuzz_replay ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cpp)
+      target_include_directories(fuzz_replay PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz)
+      target_link_libraries(fuzz_replay PRIVATE hasp_settings)
+    endif()
+    list(POP_FRONT ARG_SOURCES source)
+    set(wrapper ${CMAKE_BINARY_DIR}/fuzz_replay/${NAME}.cpp)
+    file(CONFIGURE OUTPUT ${wrapper} @ONLY CONTENT [[
+// Made by hasp_fuzz (cmake/layers.cmake).
+#define LLVMFuzzerTestOneInput fuzz_@NAME@
+#include "@source@"
+#undef LLVMFuzzerTestOneInput
+#include "replay.h"
+static const hasp::fuzz::Replayed replayed_@NAME@{"@NAME@", fuzz_@NAME@};
+]])
+    get_target_property(there fuzz_replay SOURCES)
+    list(REMOVE_ITEM ARG_SOURCES ${there})
+    target_sources(fuzz_replay PRIVATE ${wrapper} ${ARG_SOURCES})
+    target_include_directories(fuzz_replay PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_link_libraries(fuzz_replay PRIVATE ${ARG_DEPS} ${ARG_PACKAGES})
+    add_test(NAME fuzz_corpus.${NAME} COMMAND fuzz_replay ${NAME} ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_CORPUS})
+    set_tests_properties(fuzz_corpus.${NAME} PROPERTIES PROCESSORS ${HASP_TEST_BUSY} LABELS unit TIMEOUT 120)
   endif()
 endfunction()

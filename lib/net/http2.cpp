@@ -3,11 +3,13 @@
 #include "http2_stream.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <deque>
 #include <nghttp2/nghttp2.h>
 #include <openssl/evp.h>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace hasp::net {
@@ -121,7 +123,10 @@ class Http2Server::State {
         now_ms_ = now_ms;
         const auto taken = nghttp2_session_mem_recv(session_.get(), bytes_of(bytes), bytes.size());
         inside_ = false;
-        if (allowance_ < 0) {
+        if (breach_ != nullptr) {
+            nghttp2_session_terminate_session(session_.get(), NGHTTP2_PROTOCOL_ERROR);
+            end_with(breach_);
+        } else if (allowance_ < 0) {
             nghttp2_session_terminate_session(session_.get(), NGHTTP2_ENHANCE_YOUR_CALM);
             end_with("the client floods the connection with frames that ask for nothing");
         } else if (taken < 0) {
@@ -286,9 +291,30 @@ class Http2Server::State {
         gain(request_gain);
     }
 
+    // Streams that the client passed by are closed (section 5.1.1). Only the newest such ranges are
+    // kept: one that is forgotten is passed over.
+    void note_opened(std::int32_t stream) {
+        if (stream > last_opened_ + 2) {
+            skipped_[next_skipped_++ % skipped_.size()] = {last_opened_ + 2, stream - 2};
+        }
+        last_opened_ = std::max(last_opened_, stream);
+    }
+    bool was_skipped(std::int32_t stream) const {
+        return stream > 0 &&
+               std::any_of(skipped_.begin(), skipped_.end(), [stream](const auto& range) {
+                   return stream >= range.first && stream <= range.second;
+               });
+    }
+
     // Of ones that belong to a head that is ignored already, nghttp2 counts alone.
     static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* frame, void* context) {
         State& self = of(context);
+        // Two breaches of RFC 9113 that nghttp2 passes over (sections 6.3 and 5.1.1).
+        if (frame->type == NGHTTP2_PRIORITY && frame->stream_id == 0) {
+            self.breach_ = "the client gives the connection a priority";
+        } else if (frame->type == NGHTTP2_HEADERS && self.was_skipped(frame->stream_id)) {
+            self.breach_ = "the client opens a stream below its last one";
+        }
         if (frame->type != NGHTTP2_CONTINUATION) {
             self.continuations_ = 0;
         } else if (++self.continuations_ > continuations_max) {
@@ -303,6 +329,7 @@ class Http2Server::State {
         State& self = of(context);
         if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
             self.head_since_ms_ = self.now_ms_;
+            self.note_opened(frame->hd.stream_id);
             self.streams_.emplace(frame->hd.stream_id,
                                   std::make_shared<Http2Stream>(frame->hd.stream_id,
                                                                 self.limits.head_max,
@@ -508,6 +535,10 @@ class Http2Server::State {
     std::deque<std::shared_ptr<Http2Stream>> listed_;
     std::int64_t allowance_;
     std::size_t continuations_ = 0; // behind the last other frame
+    std::int32_t last_opened_ = -1;
+    std::array<std::pair<std::int32_t, std::int32_t>, 16> skipped_{};
+    std::size_t next_skipped_ = 0;
+    const char* breach_ = nullptr; // that the callbacks have seen
     std::int64_t last_ms_ = 0;
     std::int64_t now_ms_ = 0;
     bool inside_ = false;

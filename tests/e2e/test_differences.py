@@ -3,44 +3,19 @@
 comes to both from such an app. What the client gets and what the app sees must be the same, or a row of differences.txt says why
 it is not."""
 import re
-import signal
 import socket
-import subprocess
 import threading
 import unittest
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
+from harness.differences import Pair
 from harness.hostile import cases, corpus
-from harness.tree import Tree, free_port
-from harness.waiting import slack, until
+from harness.waiting import slack
 
-TABLE = Path(__file__).resolve().parent / "differences.txt"
 PROBE = b"GET /probe-of-the-test HTTP/1.1\r\nHost: a\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 PROBED = b"HTTP/1.1 200 OK\r\nX-Probed: yes\r\nContent-Length: 2\r\n\r\nok"
 SILENCE_S = 0.4  # a proxy that has said nothing for so long waits for more
-
-NGINX = """
-daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log crit;
-events {{ worker_connections 512; }}
-http {{
-  access_log off; merge_slashes off; keepalive_requests 100000;
-  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
-  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  large_client_header_buffers 8 32k; client_max_body_size 10g;
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
-      proxy_pass http://127.0.0.1:{app};
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_request_buffering off;
-    }}
-  }}
-}}
-"""
 
 
 class App:
@@ -94,8 +69,12 @@ class App:
             connection.sendall(PROBED)
             return True
         self.seen.append((what, content))
-        connection.sendall(ANSWER[:-2] if what.startswith(b"HEAD ") else ANSWER)
+        answer = self.answer(what, content, fields)
+        connection.sendall(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if what.startswith(b"HEAD ") else answer)
         return True
+
+    def answer(self, what: bytes, content: bytes, fields: dict) -> bytes:
+        return ANSWER
 
     def close(self):
         self.listener.close()
@@ -211,75 +190,15 @@ def told(port: int, asked: str, path: int = 0):
     return None
 
 
-class Row:
-    """One line of the table: what hasp said, what nginx said, which messages it is about (by name), and why."""
-
-    def __init__(self, line: str):
-        self.line = line
-        self.hasp, self.nginx, pattern, self.why = (part.strip() for part in line.split(" | "))
-        self.pattern = re.compile(pattern)
-        self.used = 0
-
-    def fits(self, hasp: str, nginx: str, name: str) -> bool:
-        return re.fullmatch(self.hasp, hasp) is not None and re.fullmatch(self.nginx, nginx) is not None \
-            and self.pattern.match(name) is not None
-
-
-class Pair(unittest.TestCase):
-    """hasp and nginx, an app of that class behind each, and the rows of the table that are about them."""
-    app_class, part = App, ""
+class Texts(Pair):
+    app_class = App
 
     @classmethod
-    def setUpClass(cls):
-        cls.app, cls.reference_app = cls.app_class(), cls.app_class()
-        cls.tree = Tree(["center"])
-        folder = cls.tree.folder / "app"
-        folder.mkdir()
-        (folder / "hasp-app.toml").write_text('[app]\nname = "open"\ntitle = "open"\nkind = "upstream"\naccess = "public"\n'
-                                              f'hosts = ["a"]\n[upstream]\nurls = ["http://127.0.0.1:{cls.app.port}"]\n')
-        cls.tree.top.app_add(folder)
-        cls.port = free_port()
-        config = cls.tree.folder / "nginx.conf"
-        config.write_text(NGINX.format(folder=cls.tree.folder, port=cls.port, app=cls.reference_app.port))
-        cls.nginx = subprocess.Popen(["/usr/sbin/nginx", "-e", str(cls.tree.folder / "error.log"), "-p", str(cls.tree.folder),
-                                      "-c", str(config)])
-        for port in (cls.port, cls.tree.top.web_port):
-            until(lambda: told(port, "GET") == ("200 whole", b"ok"), f"an app answers at port {port}")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.nginx.send_signal(signal.SIGTERM)
-        cls.nginx.wait(20)
-        cls.app.close()
-        cls.reference_app.close()
-        trouble = cls.tree.close()
-        assert not trouble, "\n".join(trouble)
-
-    def compare(self, messages, both):
-        """both(MESSAGE) gives what a client got, and what else is to be compared, of hasp and of nginx."""
-        text = TABLE.read_text().split("\n== ")
-        rows = next(part for part in text if part.startswith(self.part + "\n")).splitlines()[1:]
-        table = [Row(line) for line in rows if line and not line.startswith(";")]
-        counts, unexplained = Counter(), []
-        for name, message in messages:
-            (hasp, seen), (nginx, seen_there) = both(message)
-            if (hasp, seen) == (nginx, seen_there):
-                counts["the same"] += 1
-                continue
-            row = next((row for row in table if row.fits(hasp, nginx, name)), None)
-            if row is None:
-                unexplained.append(f"{name}\n  hasp {hasp} {seen}\n  nginx {nginx} {seen_there}\n  {message!r:.300}")
-                continue
-            row.used += 1
-            counts[row.why] += 1
-        for why, count in counts.most_common():
-            print(f"{count:5}  {why}")
-        print(f"{sum(counts.values()) + len(unexplained):5}  messages, {len(unexplained)} without a reason")
-        self.assertEqual(unexplained, [], "\n" + "\n".join(unexplained))
-        self.assertEqual([row.line for row in table if not row.used], [], "rows that explain nothing")
+    def answers(cls, port: int) -> bool:
+        return told(port, "GET") == ("200 whole", b"ok")
 
 
-class Requests(Pair):
+class Requests(Texts):
     part = "requests"
 
     def messages(self):
@@ -310,7 +229,7 @@ class Requests(Pair):
         self.compare(self.messages(), self.both)
 
 
-class Answers(Pair):
+class Answers(Texts):
     app_class, part = Teller, "answers"
 
     @staticmethod

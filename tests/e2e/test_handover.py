@@ -173,7 +173,7 @@ class Handover(TreeCase):
     def test_each_users_process_is_switched(self):
         self.tree.top.user_add("nurse", "kiku-1912", apps=["notes"])
         self.install("notes", "v1", instance="user")
-        first = self.wait_state("notes", "serving")
+        first = self.wait_state("notes", "serving")["release"]
         browser = self.tree.bottom.browser()
         self.assertEqual(browser.log_in("nurse", "kiku-1912").status, 200)
         self.assertEqual(until(lambda: browser.get("/apps/notes/").text, "an answer"), "v1")
@@ -184,10 +184,11 @@ class Handover(TreeCase):
         self.wait_state("notes", "serving", first)
 
     def broken(self, name, way, reason, line, handover="overlap"):
-        good = self.rollout(name)["serves"]
+        before = self.rollout(name)
+        good = before["serves"]
         with Load(self.ports(), f"/apps/{name}/") as load:
             self.install(name, f"bad-{way}", way, handover=handover)
-            rollout = self.wait_state(name, "rolled_back", good)
+            rollout = self.wait_state(name, "rolled_back", before["release"])
             load.wait_more("v1", PACE_PER_S // 2)
         self.assertEqual(load.failed, [], way)
         self.assertEqual(set(load.seen), {"v1"}, way)

@@ -16,7 +16,7 @@ using namespace hasp::net;
 
 namespace {
 
-void must(bool holds) {
+void must_hold(bool holds) {
     if (!holds) {
         std::abort();
     }
@@ -43,7 +43,7 @@ struct Owner final : ConnOwner {
         RequestHead head;
         const ParseResult parsed = parse_request_head(text, head, HeadLimits{});
         if (parsed.state == ParseResult::State::need_more || answered) {
-            must(text.size() <= 64 * 1024 + 4096);
+            must_hold(text.size() <= 64 * 1024 + 4096);
             return;
         }
         answered = true;
@@ -84,14 +84,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         server.deliver();
         out.clear();
         server.produce(out, 1 << 20);
-        must(server.streams() <= 10 + 1);
+        must_hold(server.streams() <= 10 + 1);
         if (owners.size() > 4) {
             owners.erase(owners.begin()); // some are given up early
         }
     }
     server.close();
     for (const auto& one : owners) {
-        must(one->conn.broken() || !one->conn.open() || one->answered);
+        must_hold(one->conn.broken() || !one->conn.open() || one->answered);
     }
     return 0;
 }

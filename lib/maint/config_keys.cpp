@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::int64_t day_s = 86'400;
 constexpr std::int64_t rate_kib_s_max = 1'048'576; // 1 GiB a second
+constexpr std::int64_t kept_mib_max = 1'048'576;   // 1 TiB
 constexpr std::int64_t budget_mib_max = 1'048'576; // 1 TiB a month
 
 std::string check_listen(std::string_view text) {
@@ -398,6 +399,15 @@ std::vector<ConfigKey> make_keys() {
                "noticed: for what the kernel does not tell (writes through mapped memory, or by "
                "other machines on a network's disk). Folders that cannot be watched are looked at "
                "every five minutes, and after each use."),
+        number(
+            "files", "kept_mib", Takes::start, HASP_AT(files.kept_mib), "MiB", 0, kept_mib_max,
+            "How much this tier keeps of what people's files were when their home last agreed "
+            "with them, so that a change costs its own bytes alone and not a block of 1 KiB "
+            "around each. Contents of up to 1 MiB stand compressed in sync.db, larger ones are "
+            "files that share their blocks with the working copy where the file system can do "
+            "that (Btrfs, XFS). What was changed longest ago goes first. Never more than a tenth "
+            "of what the disk has free. 0: nothing is kept."),
+
         number("session", "hours", Takes::keeper, HASP_AT(session.hours), "hours", 1, 720,
                "How long a log-in lasts without being used."),
         number("session", "absolute_days", Takes::keeper, HASP_AT(session.absolute_days), "days", 1,

@@ -51,6 +51,10 @@ Status Files::load() {
     if (!client.ok()) {
         return client.error();
     }
+    const auto kept_bytes_max = static_cast<std::uint64_t>(world_.config.files.kept_mib) << 20U;
+    if (Status bounded = (*client)->set_base_bytes_max(kept_bytes_max); !bounded.ok()) {
+        return bounded;
+    }
     engine->home = *std::move(home);
     engine->client = *std::move(client);
     auto known = engine->client->status();

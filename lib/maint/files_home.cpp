@@ -21,6 +21,13 @@ std::size_t piece_wanted(const Json& head) {
     return static_cast<std::size_t>(std::clamp<std::int64_t>(int_of(head, "bytes", most), 1, most));
 }
 
+// Of batches, the newest that the asker understands; tiers that do not say know the first.
+unsigned format_of(const Json& head) {
+    return static_cast<unsigned>(
+        std::clamp<std::int64_t>(int_of(head, "format", sync::batch_format_first),
+                                 sync::batch_format_first, sync::batch_format_newest));
+}
+
 } // namespace
 
 Result<Files::Way> Files::way_to(const std::string& user) {
@@ -181,7 +188,7 @@ void Files::serve_push(const FolderId& folder, const Message& message,
     const std::string key =
         dump({folder.user, folder.app, tier, batch, total, member(message.head, "offset"),
               member(message.head, "since"), member(message.head, "whole"),
-              member(message.head, verdicts_only)});
+              member(message.head, verdicts_only), member(message.head, "format")});
     for (const auto& [name, open] : answers_) {
         if (open.key == key && world_.clock.boot_us() - open.made_us < answer_again_us) {
             answer(open.said);
@@ -202,8 +209,8 @@ void Files::serve_push(const FolderId& folder, const Message& message,
     home_work_.run(
         [this, served, folder, batch, total, tier, offset = count_of(message.head, "offset"),
          since = revision_of(member(message.head, "since")), whole = true_of(message.head, "whole"),
-         only = true_of(message.head, verdicts_only), most = piece_wanted(message.head),
-         body = message.body] {
+         format = format_of(message.head), only = true_of(message.head, verdicts_only),
+         most = piece_wanted(message.head), body = message.body] {
             sync::Home& home = *engine_->home;
             if (total > 0) {
                 served->have = home.receive(folder, batch, offset, total, body);
@@ -211,8 +218,8 @@ void Files::serve_push(const FolderId& folder, const Message& message,
             if (!served->have.ok() || *served->have < total) {
                 return;
             }
-            served->exchanged = home.exchange(
-                {folder, total > 0 ? batch : "", since, folder.user + "@" + tier, whole, only});
+            served->exchanged = home.exchange({folder, total > 0 ? batch : "", since,
+                                               folder.user + "@" + tier, whole, only, format});
             if (served->exchanged->ok()) {
                 auto first = home.read((*served->exchanged)->file, 0, most);
                 if (first.ok()) {
@@ -239,7 +246,7 @@ void Files::serve_push(const FolderId& folder, const Message& message,
                 say(why);
                 return;
             }
-            Json head{{"have", *served->have}};
+            Json head{{"have", *served->have}, {"format", sync::batch_format_newest}};
             if (!served->exchanged) {
                 say(Message{head, {}});
                 return;

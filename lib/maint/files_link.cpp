@@ -69,7 +69,8 @@ void Files::push_piece(const RoundPtr& round, const Turn& turn) {
                          {"offset", round->offset},
                          {"total", round->out.bytes},
                          {"since", revision_json(round->out.since)},
-                         {"whole", round->out.whole}},
+                         {"whole", round->out.whole},
+                         {"format", sync::batch_format_newest}},
                         **bytes};
         message.head["bytes"] = round->over_parent
                                     ? world_.gate.piece_bytes(Purpose::files, LinkWay::down)
@@ -112,6 +113,8 @@ void Files::pushed(const RoundPtr& round, Result<Message> answer, std::size_t as
         finish(round, answer.error());
         return;
     }
+    round->format = static_cast<unsigned>(
+        std::min<std::uint64_t>(count_of(answer->head, "format"), sync::batch_format_newest));
     const Json& made = member(answer->head, "answer");
     if (!made.is_object()) {
         const std::uint64_t have = count_of(answer->head, "have");

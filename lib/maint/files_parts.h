@@ -59,6 +59,7 @@ struct Files::Round {
     std::string answer; // name at the home
     std::uint64_t answer_bytes = 0;
     std::uint64_t answer_offset = 0;
+    unsigned format = 0;            // of batches: what the home says that it takes
     std::int64_t came_us = 0;       // boot clock: when what it brings waits for the app to end
     std::int64_t stop_until_us = 0; // 0: the app has not been told yet
     // Of the whole round.

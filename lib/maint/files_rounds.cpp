@@ -173,27 +173,31 @@ void Files::prepare(const RoundPtr& round) {
 
 void Files::judge(const RoundPtr& round) {
     auto arrived = std::make_shared<Result<sync::Client::Arrived>>(sync::Client::Arrived{});
-    client_work_.run([this, round, arrived] { *arrived = engine_->client->arrived(round->folder); },
-                     [this, round, arrived] {
-                         if (!arrived->ok()) {
-                             finish(round, arrived->error());
-                             return;
-                         }
-                         const sync::Client::Arrived& a = **arrived;
-                         round->sent_files += a.taken + a.conflicts;
-                         round->sent_bytes += round->out.content_bytes;
-                         round->conflicts += a.conflicts;
-                         round->again = a.again;
-                         const auto manifest = world_.apps.manifests().find(round->id.app);
-                         const bool restart =
-                             manifest != world_.apps.manifests().end() &&
-                             manifest->second.on_data_change == run::DataChange::restart;
-                         if (a.changes > 0 && restart && runs(world_.apps, round->id)) {
-                             stop_app(round);
-                         } else {
-                             apply(round, runs(world_.apps, round->id));
-                         }
-                     });
+    client_work_.run(
+        [this, round, arrived] {
+            const Status noted = engine_->client->home_takes(round->id, round->format);
+            *arrived = noted.ok() ? engine_->client->arrived(round->folder)
+                                  : Result<sync::Client::Arrived>(noted.error());
+        },
+        [this, round, arrived] {
+            if (!arrived->ok()) {
+                finish(round, arrived->error());
+                return;
+            }
+            const sync::Client::Arrived& a = **arrived;
+            round->sent_files += a.taken + a.conflicts;
+            round->sent_bytes += round->out.content_bytes;
+            round->conflicts += a.conflicts;
+            round->again = a.again;
+            const auto manifest = world_.apps.manifests().find(round->id.app);
+            const bool restart = manifest != world_.apps.manifests().end() &&
+                                 manifest->second.on_data_change == run::DataChange::restart;
+            if (a.changes > 0 && restart && runs(world_.apps, round->id)) {
+                stop_app(round);
+            } else {
+                apply(round, runs(world_.apps, round->id));
+            }
+        });
 }
 
 // What the app has in memory is older than what came: it ends, and the next request starts it anew.
@@ -263,6 +267,12 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
         (error && (error->code == Code::unreachable || error->code == Code::timed_out));
     client_work_.run(
         [this, round, statuses, error] {
+            const bool refused = error && error->code == Code::refused && round->answer.empty();
+            if (Status anew = refused ? engine_->client->home_refused(round->id) : Status{};
+                !anew.ok()) {
+                *statuses = anew.error();
+                return;
+            }
             Status noted =
                 round->quiet ? Status{}
                              : engine_->client->note_error(round->id, error ? error->message : "");

@@ -1,5 +1,7 @@
 #include "sync/batch.h"
 
+#include "numbers.h"
+
 #include <algorithm>
 #include <array>
 
@@ -42,23 +44,21 @@ Status BatchReader::exactly(std::span<char> into) {
 }
 
 Result<std::uint64_t> BatchReader::number() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
+    NumberReader reader;
+    for (;;) {
         std::array<char, 1> byte{};
         if (Status read = exactly(byte); !read) {
             return read.error();
         }
-        const auto bits = static_cast<std::uint64_t>(static_cast<unsigned char>(byte[0]));
-        if (shift == 63 && bits > 1) {
+        switch (reader.add(byte[0])) {
+        case NumberReader::State::more:
             break;
-        }
-        value |= (bits & 0x7FU) << shift;
-        if ((bits & 0x80U) == 0) {
-            return shift > 0 && bits == 0 ? Result<std::uint64_t>(damaged("a number is too long"))
-                                          : Result<std::uint64_t>(value);
+        case NumberReader::State::done:
+            return reader.value();
+        case NumberReader::State::bad:
+            return damaged("a number is too large, or too long");
         }
     }
-    return damaged("a number is too large");
 }
 
 Result<std::uint64_t> BatchReader::number_below(std::uint64_t limit, const char* what) {
@@ -88,7 +88,9 @@ Result<BatchHead> BatchReader::head() {
     }
     BatchHead out;
     out.direction = static_cast<Direction>(start[4]);
-    if (std::string_view(start.data(), 4) != "HSF1" ||
+    const std::string_view magic(start.data(), 4);
+    format_ = out.format = magic == "HSF2" ? batch_format_newest : batch_format_first;
+    if ((magic != "HSF1" && magic != "HSF2") ||
         (out.direction != Direction::up && out.direction != Direction::down)) {
         return damaged("it does not begin as one");
     }
@@ -126,7 +128,7 @@ Status BatchReader::entry(Record& record) {
         return size.error();
     }
     record.entry.mode = static_cast<std::uint32_t>(*mode);
-    record.entry.mtime_us = static_cast<std::int64_t>((*mtime >> 1U) ^ (~(*mtime & 1U) + 1U));
+    record.entry.mtime_us = unzigzag(*mtime);
     record.entry.size = *size;
     switch (record.entry.kind) {
     case FileKind::file:
@@ -191,7 +193,8 @@ Result<bool> BatchReader::next(Record& record) {
             return read.error();
         }
         record.codec = static_cast<Codec>(codec[0]);
-        if (record.codec > Codec::whole ||
+        const Codec last = format_ == batch_format_first ? Codec::whole : Codec::compared;
+        if (record.codec > last ||
             (record.codec != Codec::known && record.entry.kind != FileKind::file)) {
             return damaged("content in a way that there is not");
         }
@@ -201,11 +204,21 @@ Result<bool> BatchReader::next(Record& record) {
                 return read.error();
             }
         }
+        if (record.codec == Codec::compared) {
+            auto basis = text(hash_bytes);
+            if (!basis) {
+                return basis.error();
+            }
+            if (!basis->empty() && basis->size() != hash_bytes) {
+                return damaged("a hash that is none");
+            }
+            record.basis = *std::move(basis);
+        }
         in_content_ = record.codec != Codec::known;
         frame_left_ = 0;
         // A difference without a match is the file and a few bytes for each 64 KB of it.
         content_left_ =
-            record.codec == Codec::delta ? record.entry.size * 2 + 1024 : record.entry.size;
+            record.codec == Codec::whole ? record.entry.size : record.entry.size * 2 + 1024;
         return true;
     }
     if (record.type == Record::Type::remove) {

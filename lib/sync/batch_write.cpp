@@ -1,5 +1,7 @@
 #include "sync/batch.h"
 
+#include "numbers.h"
+
 #include <algorithm>
 
 namespace hasp::sync {
@@ -8,27 +10,15 @@ namespace {
 
 constexpr std::size_t flush_bytes = std::size_t{32} * 1024;
 
-void put_number(std::string& out, std::uint64_t value) {
-    while (value >= 0x80) {
-        out.push_back(static_cast<char>((value & 0x7FU) | 0x80U));
-        value >>= 7U;
-    }
-    out.push_back(static_cast<char>(value));
-}
-
 void put_text(std::string& out, std::string_view text) {
     put_number(out, text.size());
     out.append(text);
 }
 
-std::uint64_t zigzag(std::int64_t value) {
-    return (static_cast<std::uint64_t>(value) << 1U) ^ static_cast<std::uint64_t>(value >> 63);
-}
-
 } // namespace
 
 BatchWriter::BatchWriter(const BatchHead& head, Sink out) : compressor_(std::move(out)) {
-    pending_ = "HSF1";
+    pending_ = head.format == batch_format_first ? "HSF1" : "HSF2";
     pending_.push_back(static_cast<char>(head.direction));
     put_number(pending_, head.epoch);
     put_number(pending_, head.number);
@@ -55,6 +45,8 @@ Status BatchWriter::add(const Record& record) {
         pending_.push_back(static_cast<char>(record.codec));
         if (record.codec == Codec::delta) {
             pending_.append(record.basis);
+        } else if (record.codec == Codec::compared) {
+            put_text(pending_, record.basis);
         }
         break;
     case Record::Type::remove:

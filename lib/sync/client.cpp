@@ -4,12 +4,15 @@
 #include "client_parts.h"
 #include "client_store.h"
 
+#include <algorithm>
+
 namespace hasp::sync {
 
 Client::Client(Disk& disk, const Clock& clock, Random& random, std::unique_ptr<ClientStore> store,
-               SettleDatabase settle)
+               SettleDatabase settle, std::unique_ptr<Bases> bases)
     : disk_(disk), clock_(clock), random_(random), store_(std::move(store)),
-      reader_(std::make_unique<Reader>(disk, client_temporary, clock, std::move(settle))) {}
+      reader_(std::make_unique<Reader>(disk, client_temporary, clock, std::move(settle))),
+      bases_(std::move(bases)) {}
 Client::~Client() = default;
 
 Result<std::unique_ptr<Client>> Client::open(store::Db& db, Disk& disk, std::string tenant,
@@ -19,10 +22,14 @@ Result<std::unique_ptr<Client>> Client::open(store::Db& db, Disk& disk, std::str
     if (Status migrated = store->migrate(); !migrated) {
         return migrated.error();
     }
+    auto bases = std::make_unique<Bases>(db, disk, client_bases, store->tenant());
     for (const char* folder : {client_outgoing, client_answers, client_temporary}) {
         if (Status made = make_folders(disk, folder); !made) {
             return made.error();
         }
+    }
+    if (Status opened = bases->open(); !opened) {
+        return opened.error();
     }
     // Half-made files of the last run; an answer that was not put in place is asked for again.
     for (const char* folder : {client_answers, client_temporary}) {
@@ -37,7 +44,7 @@ Result<std::unique_ptr<Client>> Client::open(store::Db& db, Disk& disk, std::str
         return noted.error();
     }
     std::unique_ptr<Client> client(
-        new Client(disk, clock, random, std::move(store), std::move(settle)));
+        new Client(disk, clock, random, std::move(store), std::move(settle), std::move(bases)));
     for (auto& [folder, paths] : *noted) {
         Attention& attention = client->attention(folder);
         attention.noted = std::move(paths);
@@ -58,6 +65,10 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder) {
     if (!row) {
         return row.error();
     }
+    auto format = bases_->format(folder.id);
+    if (!format) {
+        return format.error();
+    }
     if (*pending) {
         auto file = disk_.stat(client_batch_path(folder.id));
         if (file && file->size == (*pending)->bytes) {
@@ -65,9 +76,9 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder) {
             if (!operations) {
                 return operations.error();
             }
-            return Outgoing{(*pending)->batch,   (*pending)->bytes,    operations->size(),
-                            (*pending)->content, row->status.revision, row->whole,
-                            (*pending)->more};
+            return Outgoing{
+                (*pending)->batch,    (*pending)->bytes, operations->size(), (*pending)->content,
+                row->status.revision, row->whole,        (*pending)->more,   *format};
         }
         // Its bytes are gone: what it held is found again by looking.
         if (Status dropped = store_->drop_batch(folder.id); !dropped) {
@@ -113,6 +124,41 @@ Status Client::take(const FolderId& folder, std::uint64_t offset, std::string_vi
     return file ? (*file)->write(bytes) : Status(file.error());
 }
 
+Status Client::home_takes(const FolderId& folder, unsigned format) {
+    const unsigned most = std::clamp(format, batch_format_first, batch_format_newest);
+    auto known = bases_->format(folder);
+    if (!known || *known == most) {
+        return known ? Status{} : Status(known.error());
+    }
+    return bases_->set_format(folder, most);
+}
+
+Status Client::home_refused(const FolderId& folder) {
+    auto known = bases_->format(folder);
+    if (!known || *known == batch_format_first) {
+        return known ? Status{} : Status(known.error());
+    }
+    Status noted = bases_->set_format(folder, batch_format_first);
+    return noted ? store_->drop_batch(folder) : noted;
+}
+
+Status Client::set_base_bytes_max(std::uint64_t bytes) {
+    return bases_->set_bytes_max(bytes);
+}
+
+Status Client::drop_bases(const FolderId& folder, const std::vector<std::string>& hashes) {
+    for (const std::string& hash : hashes) {
+        auto paths = store_->paths_with(folder, hash);
+        Status dropped = !paths           ? Status(paths.error())
+                         : paths->empty() ? bases_->drop(folder, hash)
+                                          : Status{};
+        if (!dropped) {
+            return dropped;
+        }
+    }
+    return {};
+}
+
 Status Client::note_error(const FolderId& folder, const std::string& error) {
     auto row = store_->folder(folder);
     if (!row) {
@@ -154,6 +200,9 @@ Status Client::begin_anew(const FolderId& folder) {
     }
     if (done) {
         done = store_->drop_batch(folder);
+    }
+    if (done) {
+        done = bases_->drop_all(folder);
     }
     if (done) {
         done = transaction->commit();

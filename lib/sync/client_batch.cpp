@@ -4,6 +4,9 @@
 #include "base/text.h"
 #include "client_parts.h"
 #include "client_store.h"
+#include "sync/difference.h"
+
+#include <utility>
 
 namespace hasp::sync {
 
@@ -12,20 +15,25 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
     BatchRow row;
     std::vector<OperationRow> operations;
     const std::string path = client_batch_path(folder.id);
+    auto format = bases_->format(folder.id);
+    if (!format) {
+        return format.error();
+    }
     if (!look.operations.empty()) {
         [[maybe_unused]] const Status old = disk_.remove(path);
         auto file = disk_.create(path, 0600, {});
         if (!file) {
             return file.error();
         }
-        BatchWriter writer(
-            {Direction::up, look.row.status.revision.epoch, look.row.status.revision.number},
-            [&](std::string_view bytes) {
-                row.bytes += bytes.size();
-                return (*file)->write(bytes);
-            });
+        BatchWriter writer({Direction::up, look.row.status.revision.epoch,
+                            look.row.status.revision.number, *format},
+                           [&](std::string_view bytes) {
+                               row.bytes += bytes.size();
+                               return (*file)->write(bytes);
+                           });
         std::vector<Touched> touched;
-        BatchFiller filler{folder, *store_, *reader_, look.base, look.scan.seen, look.row.whole};
+        BatchFiller filler{folder,         *store_,        *reader_, look.base,
+                           look.scan.seen, look.row.whole, *bases_,  *format};
         for (const Operation& op : look.operations) {
             if (operations.size() >= batch_operations_max || row.content >= batch_content_bytes) {
                 row.more = true;
@@ -68,9 +76,12 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
         return transaction.error();
     }
     Status put = store_->put_folder(look.row);
+    if (put) {
+        put = bases_->write();
+    }
     if (put && !operations.empty()) {
         row.batch = to_hex(random_.bytes(batch_id_bytes / 2));
-        out = {row.batch, row.bytes, operations.size(), row.content, {}, false, row.more};
+        out = {row.batch, row.bytes, operations.size(), row.content, {}, false, row.more, *format};
         put = store_->put_batch(folder.id, row, operations, clock_.wall_us());
     }
     if (put) {
@@ -100,6 +111,7 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
     record.entry = op.entry;
     record.entry.revision = revision;
     std::optional<Frozen> content;
+    bool known = true; // the home has it
     std::string old_signature;
     if (op.entry.kind == FileKind::file) {
         auto before = store.base_row(folder.id, op.path);
@@ -108,6 +120,7 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
         }
         if (*before) {
             old_signature = (*before)->signature;
+            record.basis = (*before)->entry.hash;
         }
         const bool same_here = agreed != base.end() && agreed->second.entry.hash == op.entry.hash;
         // Moved or copied: the home has the content. What becomes of the file after it was looked
@@ -146,41 +159,70 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
                 }
                 out.row.signature = *std::move(made);
             }
-            const auto known = store.paths_with(folder.id, frozen->digest.hash);
-            if (!known) {
-                return known.error();
+            const auto paths = store.paths_with(folder.id, frozen->digest.hash);
+            if (!paths) {
+                return paths.error();
             }
-            if (whole || known->empty()) {
-                content = *std::move(frozen);
-            }
+            known = !whole && !paths->empty();
+            content = *std::move(frozen);
         }
     }
-    if (content) {
-        const bool delta = !whole && !old_signature.empty();
-        record.codec = delta ? Codec::delta : Codec::whole;
-        record.basis = delta ? agreed->second.entry.hash : "";
+    Result<Way> way{Way{}};
+    if (!known) {
+        way = choose(old_signature, content->digest.size, record);
     }
-    if (Status added = writer.add(record); !added) {
-        return added.error();
+    Status sent = way ? writer.add(record) : Status(way.error());
+    if (sent && !known) {
+        sent = send(*way, record, *content->file, writer);
     }
-    if (content) {
-        const Sink sink = [&writer](std::string_view bytes) { return writer.content(bytes); };
-        Status sent;
-        if (record.codec == Codec::delta) {
-            sent = delta_from_signature(old_signature, *content->file, sink);
-        } else if (auto read = digest(*content->file, sink); !read) {
-            sent = read.error();
-        }
-        if (sent) {
-            sent = writer.end_content();
-        }
-        if (!sent) {
-            return sent.error().code == Code::try_later ? fail(Code::failed, sent.error().message)
-                                                        : sent.error();
-        }
+    if (sent && content) {
+        sent = bases.keep(folder.id, record.entry.hash, *content->file, {content->path, true});
+    }
+    if (!sent) {
+        return sent.error().code == Code::try_later ? fail(Code::failed, sent.error().message)
+                                                    : sent.error();
     }
     out.row.entry = record.entry;
     return out;
+}
+
+// record.basis is the hash of what was agreed on at the path, if something was.
+Result<BatchFiller::Way> BatchFiller::choose(const std::string& signature, std::uint64_t size,
+                                             Record& record) {
+    Way way;
+    const std::string basis = std::exchange(record.basis, "");
+    record.codec = Codec::whole;
+    if (whole || basis.empty() || size < difference_worth_bytes) {
+        return way;
+    }
+    auto kept = bases.find(folder.id, basis);
+    if (!kept) {
+        return kept.error();
+    }
+    way.base = *std::move(kept);
+    const bool compared = way.base != nullptr && format > batch_format_first;
+    if (way.base != nullptr || !signature.empty()) {
+        way.signature = signature;
+        record.codec = compared ? Codec::compared : Codec::delta;
+        // The home knows what the path had at the revision that the record names.
+        record.basis = compared && record.entry.revision != 0 ? "" : basis;
+    }
+    return way;
+}
+
+Status BatchFiller::send(const Way& way, const Record& record, ReadFile& content,
+                         BatchWriter& writer) {
+    const Sink sink = [&writer](std::string_view bytes) { return writer.content(bytes); };
+    Status sent;
+    if (record.codec == Codec::compared) {
+        sent = make_difference(*way.base, content, sink);
+    } else if (record.codec == Codec::delta) {
+        sent = way.base != nullptr ? delta_from_base(*way.base, content, sink)
+                                   : delta_from_signature(way.signature, content, sink);
+    } else if (auto read = digest(content, sink); !read) {
+        sent = read.error();
+    }
+    return sent ? writer.end_content() : sent;
 }
 
 } // namespace hasp::sync

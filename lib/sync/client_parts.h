@@ -3,6 +3,7 @@
 
 #include "client_store.h"
 #include "scan.h"
+#include "sync/bases.h"
 #include "sync/batch.h"
 #include "sync/client.h"
 #include "sync/plan.h"
@@ -17,6 +18,7 @@ namespace hasp::sync {
 inline constexpr const char* client_outgoing = "sync/client/out";
 inline constexpr const char* client_answers = "sync/client/in";
 inline constexpr const char* client_temporary = "sync/client/tmp";
+inline constexpr const char* client_bases = "sync/client/base";
 
 inline std::string client_batch_path(const FolderId& folder) {
     return std::string(client_outgoing) + "/" + folder.user + "." + folder.app;
@@ -76,9 +78,22 @@ struct BatchFiller {
     const std::map<std::string, BaseRow>& base; // of the operations' paths at least
     const std::map<std::string, Seen>& seen;    // as they were looked at
     bool whole;
+    Bases& bases;
+    unsigned format; // of the batch
+
+    // How a content that the home does not have goes, as the record says.
+    struct Way {
+        std::unique_ptr<ReadFile> base; // what it differs from, if that is here
+        std::string signature;          // or at least this of it
+    };
 
     // try_later and not_found: nothing was written, the file is left out.
     Result<OperationRow> add(const Operation& op, BatchWriter& writer);
+
+  private:
+    Result<Way> choose(const std::string& signature, std::uint64_t size, Record& record);
+    static Status send(const Way& way, const Record& record, ReadFile& content,
+                       BatchWriter& writer);
 };
 
 } // namespace hasp::sync

@@ -50,6 +50,9 @@ Status Client::note_placing(const WorkingFolder& folder, const Staging& staging)
             return put;
         }
     }
+    if (Status kept = bases_->write(); !kept) {
+        return kept;
+    }
     return transaction->commit();
 }
 
@@ -243,6 +246,16 @@ Status Client::note_base(const WorkingFolder& folder, Staging& staging, Applied&
         if (Status put = store_->put_base(folder.id, path, agreed); !put) {
             return put;
         }
+    }
+    std::vector<std::string> replaced;
+    for (const auto& [path, before] : staging.base) {
+        if (before.entry.kind == FileKind::file &&
+            (staging.gone.contains(path) || staging.agreed.contains(path))) {
+            replaced.push_back(before.entry.hash);
+        }
+    }
+    if (Status dropped = drop_bases(folder.id, replaced); !dropped) {
+        return dropped;
     }
     if (Status dropped = store_->drop_placing(folder.id); !dropped) {
         return dropped;

@@ -1,6 +1,7 @@
 // Client: what of an answer is to be put in place, with its contents complete on the disk.
 #include "client_staging.h"
 
+#include "sync/difference.h"
 #include "trust/hash.h"
 
 #include <algorithm>
@@ -200,7 +201,7 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
     };
     const Pull content = [&reader](std::span<char> into) { return reader.content(into); };
     Status written;
-    const std::string& wanted = record.codec == Codec::delta ? record.basis : record.entry.hash;
+    const std::string& wanted = record.codec == Codec::known ? record.entry.hash : record.basis;
     if (record.codec == Codec::whole) {
         std::vector<char> buffer(std::size_t{64} * 1024);
         while (written) {
@@ -213,28 +214,18 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
             }
         }
     } else {
-        // The home says that we have it: at this path, or at another of the folder.
-        auto paths = store_->paths_with(folder.id, wanted);
-        if (!paths) {
-            return paths.error();
-        }
-        const auto here = std::find(paths->begin(), paths->end(), record.path);
-        if (here != paths->end()) {
-            std::rotate(paths->begin(), here, here + 1);
-        }
-        std::optional<Frozen> basis;
-        for (const std::string& from : *paths) {
-            auto frozen = reader_->freeze(folder.path + "/" + from);
-            if (frozen && frozen->digest.hash == wanted) {
-                basis = *std::move(frozen);
-                break;
-            }
-        }
+        // The home says that we have it.
+        auto basis = basis_of(folder, record.path, wanted);
         if (!basis) {
+            return basis.error();
+        }
+        if (*basis == nullptr) {
             written = fail(Code::refused, "the content that a difference is made from is gone");
         } else if (record.codec == Codec::delta) {
-            written = patch(*basis->file, content, record.entry.size, keep);
-        } else if (auto copied = digest(*basis->file, keep); !copied) {
+            written = patch(**basis, content, record.entry.size, keep);
+        } else if (record.codec == Codec::compared) {
+            written = apply_difference(**basis, content, record.entry.size, keep);
+        } else if (auto copied = digest(**basis, keep); !copied) {
             written = copied.error();
         }
     }
@@ -253,15 +244,46 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
         staging.skip(record.path);
         return {};
     }
+    auto file = disk_.open(path);
+    if (!file) {
+        return file.error();
+    }
     if (record.entry.size >= signature_worth_bytes) {
-        auto file = disk_.open(path);
-        auto signed_file = file ? signature(**file) : Result<std::string>(file.error());
+        auto signed_file = signature(**file);
         if (!signed_file) {
             return signed_file.error();
         }
         change.signature = *std::move(signed_file);
     }
+    if (Status kept = bases_->keep(folder.id, record.entry.hash, **file, {path, false}); !kept) {
+        return kept;
+    }
     return disk_.set_meta(path, record.entry.mode, record.entry.mtime_us);
+}
+
+// A content that was agreed on: as it was kept, or as it stands at this path or at another of the
+// folder. Nothing: it is gone.
+Result<std::unique_ptr<ReadFile>>
+Client::basis_of(const WorkingFolder& folder, const std::string& path, const std::string& hash) {
+    auto kept = bases_->find(folder.id, hash);
+    if (!kept || *kept != nullptr) {
+        return kept;
+    }
+    auto paths = store_->paths_with(folder.id, hash);
+    if (!paths) {
+        return paths.error();
+    }
+    const auto here = std::find(paths->begin(), paths->end(), path);
+    if (here != paths->end()) {
+        std::rotate(paths->begin(), here, here + 1);
+    }
+    for (const std::string& from : *paths) {
+        auto frozen = reader_->freeze(folder.path + "/" + from);
+        if (frozen && frozen->digest.hash == hash) {
+            return std::move(frozen->file);
+        }
+    }
+    return std::unique_ptr<ReadFile>();
 }
 
 } // namespace hasp::sync

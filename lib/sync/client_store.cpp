@@ -154,6 +154,14 @@ Result<std::optional<BaseRow>> ClientStore::base_row(const FolderId& folder,
         folder.app, store::Blob{path});
 }
 
+Result<std::string> ClientStore::hash_at(const FolderId& folder, const std::string& path) {
+    auto found = db_.first(
+        "SELECT hash FROM sync_base WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND path = ?4",
+        [](const store::Statement& s) { return s.blob(0); }, tenant_, folder.user, folder.app,
+        store::Blob{path});
+    return found ? Result<std::string>(found->value_or("")) : found.error();
+}
+
 Result<std::vector<std::string>> ClientStore::paths_with(const FolderId& folder,
                                                          const std::string& hash) {
     std::vector<std::string> out;

@@ -46,6 +46,7 @@ class ClientStore {
     ClientStore(store::Db& db, std::string tenant) : db_(db), tenant_(std::move(tenant)) {}
     Status migrate();
     store::Db& db() { return db_; }
+    const std::string& tenant() const { return tenant_; }
 
     Result<FolderRow> folder(const FolderId& folder);
     Status put_folder(const FolderRow& row);
@@ -59,6 +60,8 @@ class ClientStore {
                                                       const std::string& path);
     // Files and links, but no more than `most` are counted.
     Result<std::uint64_t> count_files(const FolderId& folder, std::uint64_t most);
+    // Of the content that was agreed on at the path; empty: none was.
+    Result<std::string> hash_at(const FolderId& folder, const std::string& path);
     Result<std::vector<std::string>> paths_with(const FolderId& folder, const std::string& hash);
     Status put_base(const FolderId& folder, const std::string& path, const BaseRow& row);
     // The same content, seen anew.

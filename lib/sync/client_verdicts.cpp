@@ -34,6 +34,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     Arrived out;
     std::set<std::string> agreed;
     bool whole = false;
+    std::vector<std::string> replaced; // contents that were agreed on at these paths
     std::uint64_t verdicts = 0;
     std::uint64_t overruled = std::numeric_limits<std::uint64_t>::max(); // the oldest such revision
     for (Record record;;) {
@@ -53,6 +54,15 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
         }
         OperationRow& op = (*operations)[record.index];
         Status noted;
+        if (record.verdict != Verdict::send_whole) {
+            auto before = store_->hash_at(folder.id, op.path);
+            if (!before) {
+                return before.error();
+            }
+            if (!before->empty() && (op.remove || *before != op.row.entry.hash)) {
+                replaced.push_back(*std::move(before));
+            }
+        }
         switch (record.verdict) {
         case Verdict::taken:
             op.row.entry.revision = record.revision;
@@ -105,6 +115,9 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     Status put = store_->put_folder(*row);
     if (put) {
         put = store_->drop_batch(folder.id);
+    }
+    if (put) {
+        put = drop_bases(folder.id, replaced);
     }
     if (put) {
         put = transaction->commit();

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "home_parts.h"
 #include "home_store.h"
+#include "sync/difference.h"
 
 #include <algorithm>
 #include <set>
@@ -240,8 +241,19 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
     case Codec::whole:
         staged = contents_.stage(user, record.entry.hash, content);
         break;
-    case Codec::delta: {
-        auto basis_known = theirs(record.basis);
+    case Codec::delta:
+    case Codec::compared: {
+        std::string basis_hash = record.basis;
+        if (basis_hash.empty()) {
+            auto before = store_->version_at(folder, record.path, record.entry.revision);
+            if (!before) {
+                return before.error();
+            }
+            if (*before && (*before)->entry) {
+                basis_hash = (*before)->entry->hash;
+            }
+        }
+        auto basis_known = basis_hash.empty() ? Result<bool>(false) : theirs(basis_hash);
         if (!basis_known) {
             return basis_known.error();
         }
@@ -249,17 +261,19 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
             pushed.content_there = false;
             return {};
         }
-        auto basis = contents_.read(user, record.basis);
+        auto basis = contents_.read(user, basis_hash);
         if (!basis && basis.error().code == Code::refused) {
             pushed.content_there = false;
-            return contents_.look_at(user, record.basis);
+            return contents_.look_at(user, basis_hash);
         }
         if (!basis) {
             return basis.error();
         }
         Scratch made(disk_, std::string(home_temporary) + "/patched" + std::to_string(next_++));
-        staged = patch(**basis, content, record.entry.size,
-                       [&made](std::string_view bytes) { return made.write(bytes); });
+        const Sink keep = [&made](std::string_view bytes) { return made.write(bytes); };
+        staged = record.codec == Codec::delta
+                     ? patch(**basis, content, record.entry.size, keep)
+                     : apply_difference(**basis, content, record.entry.size, keep);
         if (staged) {
             auto file = made.finish();
             staged = file ? contents_.stage(user, record.entry.hash, pull_from(**file))

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "home_parts.h"
 #include "home_store.h"
+#include "sync/difference.h"
 #include "sync/home.h"
 
 #include <algorithm>
@@ -335,10 +336,12 @@ Result<Home::Answer> Home::write_answer(const Question& question, const Taken& t
     if (!file) {
         return file.error();
     }
-    BatchWriter writer({Direction::down, as_of.epoch, as_of.number}, [&](std::string_view bytes) {
-        out.bytes += bytes.size();
-        return (*file)->write(bytes);
-    });
+    const unsigned format = std::min(question.format, batch_format_newest);
+    BatchWriter writer({Direction::down, as_of.epoch, as_of.number, format},
+                       [&](std::string_view bytes) {
+                           out.bytes += bytes.size();
+                           return (*file)->write(bytes);
+                       });
     Status status;
     for (std::size_t i = 0; status && i < taken.verdicts.size(); ++i) {
         status = writer.add(taken.verdicts[i]);
@@ -416,14 +419,16 @@ Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& 
             }
         }
     }
-    const bool delta = !record.basis.empty() && entry.size >= delta_worth_bytes;
-    auto basis = delta ? contents_.read(folder.user, record.basis)
-                       : Result<std::unique_ptr<ReadFile>>(std::unique_ptr<ReadFile>());
+    const Codec difference =
+        question.format >= batch_format_newest ? Codec::compared : Codec::delta;
+    const bool differs = !record.basis.empty() && entry.size >= delta_worth_bytes;
+    auto basis = differs ? contents_.read(folder.user, record.basis)
+                         : Result<std::unique_ptr<ReadFile>>(std::unique_ptr<ReadFile>());
     if (!basis && basis.error().code != Code::not_found && basis.error().code != Code::refused) {
         return basis.error();
     }
     // A basis that is no longer kept, or damaged, is none.
-    record.codec = delta && basis ? Codec::delta : Codec::whole;
+    record.codec = differs && basis ? difference : Codec::whole;
     auto content = contents_.read(folder.user, entry.hash);
     if (!content) {
         // Left out until somebody sends it again: what is damaged holds up nothing else.
@@ -435,8 +440,9 @@ Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& 
     }
     const Sink sink = [&out](std::string_view bytes) { return out.content(bytes); };
     Status sent;
-    if (record.codec == Codec::delta) {
-        sent = delta_from_base(**basis, **content, sink);
+    if (record.codec != Codec::whole) {
+        sent = record.codec == Codec::delta ? delta_from_base(**basis, **content, sink)
+                                            : make_difference(**basis, **content, sink);
     } else if (auto whole = digest(**content, sink); !whole) {
         sent = whole.error();
     }

@@ -10,7 +10,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits>
+#include <linux/fs.h>
 #include <linux/openat2.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -240,6 +242,22 @@ class PosixDisk final : public Disk {
         return std::unique_ptr<WriteFile>(new PosixWriteFile(std::move(fd), path));
     }
 
+    Result<bool> clone(const std::string& from, const std::string& to) override {
+        auto source = open_file(from);
+        auto made =
+            source ? create(to, 0600, {}) : Result<std::unique_ptr<WriteFile>>(source.error());
+        if (!made) {
+            return made.error();
+        }
+        made->reset();
+        const Fd target = open_beneath(root_.get(), to, O_WRONLY | O_NOFOLLOW);
+        if (target && ::ioctl(target.get(), FICLONE, source->get()) == 0) {
+            return true;
+        }
+        [[maybe_unused]] const Status gone = remove(to);
+        return false;
+    }
+
     Result<std::unique_ptr<WriteFile>> append(const std::string& path,
                                               std::uint64_t size) override {
         if (!valid_path(path)) {
@@ -444,6 +462,10 @@ class PosixDisk final : public Disk {
 };
 
 } // namespace
+
+Result<bool> Disk::clone(const std::string&, const std::string&) {
+    return false;
+}
 
 Result<std::unique_ptr<Disk>> open_disk(const std::string& root) {
     Fd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -17,6 +17,26 @@ std::int64_t floor_us(std::int64_t ns) {
     return ns / us_ns - (ns % us_ns < 0 ? 1 : 0);
 }
 
+// A file that goes with its last reader, unless it has another name by then.
+class Temporary final : public ReadFile {
+  public:
+    Temporary(Disk& disk, std::string path, std::unique_ptr<ReadFile> file)
+        : disk_(disk), path_(std::move(path)), file_(std::move(file)) {}
+    ~Temporary() override {
+        file_.reset();
+        [[maybe_unused]] const Status gone = disk_.remove(path_);
+    }
+    Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
+        return file_->read(offset, into);
+    }
+    Result<FileStat> stat() override { return file_->stat(); }
+
+  private:
+    Disk& disk_;
+    std::string path_;
+    std::unique_ptr<ReadFile> file_;
+};
+
 std::string joined(const std::string& folder, const std::string& name) {
     return folder.empty() ? name : folder + "/" + name;
 }
@@ -145,7 +165,8 @@ Result<Frozen> Reader::freeze(const std::string& path) {
             continue;
         }
         const std::int64_t at_us = clock_.wall_us();
-        Scratch copy(disk_, temporary_path());
+        const std::string place = temporary_path();
+        Scratch copy(disk_, place);
         auto content =
             digest(**file, [&copy](std::string_view bytes) { return copy.write(bytes); });
         auto after = content ? (*file)->stat() : Result<FileStat>(content.error());
@@ -158,7 +179,8 @@ Result<Frozen> Reader::freeze(const std::string& path) {
                 return still.error();
             }
             return Frozen{*std::move(still), *content,
-                          Seen{*after, at_us, content->hash, content->size}};
+                          Seen{*after, at_us, content->hash, content->size},
+                          content->size > memory_file_bytes_max ? place : ""};
         }
     }
     return fail(Code::try_later, path + " changes while it is read");
@@ -172,6 +194,9 @@ Result<Frozen> Reader::freeze_database(const std::string& path, const FileStat& 
     std::vector<std::string> made;
     const auto clean = [&] {
         for (const std::string& name : made) {
+            if (name.empty()) {
+                continue;
+            }
             [[maybe_unused]] const Status gone = disk_.remove(name);
         }
     };
@@ -210,18 +235,15 @@ Result<Frozen> Reader::freeze_database(const std::string& path, const FileStat& 
         clean();
         return fail(Code::try_later, path + ": " + file.error().message);
     }
-    Scratch still(disk_, temporary_path());
-    auto content = digest(**file, [&still](std::string_view bytes) { return still.write(bytes); });
-    file->reset();
+    auto content = digest(**file);
+    made.front().clear(); // goes with its reader
     clean();
+    auto still = std::make_unique<Temporary>(disk_, copy, *std::move(file));
     if (!content) {
         return content.error();
     }
-    auto frozen = still.finish();
-    if (!frozen) {
-        return frozen.error();
-    }
-    return Frozen{*std::move(frozen), *content, Seen{stat, at_us, content->hash, content->size}};
+    return Frozen{std::move(still), *content, Seen{stat, at_us, content->hash, content->size},
+                  copy};
 }
 
 Result<Entry> Reader::entry(const std::string& path, const Seen* known, Seen* seen) {

@@ -51,6 +51,7 @@ struct Frozen {
     std::unique_ptr<ReadFile> file;
     Digest digest;
     Seen seen;
+    std::string path; // of the copy; empty: in memory
 };
 
 class Reader {

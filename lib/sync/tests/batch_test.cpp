@@ -129,6 +129,51 @@ bool readable(const std::string& packed) {
     }
 }
 
+// PROTOCOL.md has these bytes: "a", which had revision 5, is the first byte of what it was.
+constexpr const char* compared_hex =
+    "48534632010700"
+    "01016105"
+    "01a40301"
+    "01"
+    "1111111111111111111111111111111111111111111111111111111111111111"
+    "0300"
+    "080103000100000000"
+    "00"
+    "0001";
+
+TEST(Batch, OfTheSecondFormatBringsDifferencesAgainstWhatWasAgreedOn) {
+    Record put;
+    put.path = "a";
+    put.entry = {FileKind::file, 0644, -1, 1, std::string(32, '\x11'), "", 5};
+    put.codec = Codec::compared;
+    std::string packed;
+    BatchWriter writer({Direction::up, 7, 0, batch_format_newest}, [&](std::string_view bytes) {
+        packed.append(bytes);
+        return Status{};
+    });
+    ASSERT_TRUE(writer.add(put).ok());
+    ASSERT_TRUE(writer.content(std::string("\1\3\0\1\0\0\0\0", 8)).ok());
+    ASSERT_TRUE(writer.end_content().ok() && writer.finish().ok());
+    EXPECT_EQ(packed, packed_of(*from_hex(compared_hex)));
+    MemoryFile file(packed);
+    BatchReader reader(pull_from(file));
+    EXPECT_EQ(reader.head()->format, batch_format_newest);
+    Record record;
+    ASSERT_TRUE(reader.next(record).value_or(false));
+    EXPECT_EQ(record.codec, Codec::compared);
+    EXPECT_EQ(record.basis, "");
+    EXPECT_FALSE(reader.next(record).value_or(true));
+}
+
+TEST(Batch, OfTheFirstFormatBringsNone) {
+    std::string hex = compared_hex;
+    hex.replace(6, 2, "31");
+    EXPECT_FALSE(readable(packed_of(*from_hex(hex))));
+    hex = compared_hex;
+    hex.replace(hex.find("11030008") + 4, 2, "01ee");
+    EXPECT_FALSE(readable(packed_of(*from_hex(hex)))) << "a hash of one byte";
+}
+
 TEST(Batch, ThatWasCutOrChangedIsRefused) {
     const std::string whole = example();
     ASSERT_TRUE(readable(whole));
@@ -150,7 +195,7 @@ TEST(Batch, ThatSaysTheImpossibleIsRefused) {
     };
     ASSERT_TRUE(readable(changed("036f6c64", "036f6c64")));
     EXPECT_FALSE(readable(changed("036f6c64", "032e2e2f"))) << "a path out of the folder";
-    EXPECT_FALSE(readable(changed("48534631", "48534632")));
+    EXPECT_FALSE(readable(changed("48534631", "48534633")));
     EXPECT_FALSE(readable(changed("000003", "000004"))) << "records that are not there";
     EXPECT_FALSE(readable(changed("02026869", "02016800")))
         << "less content is refused by its hash later, "

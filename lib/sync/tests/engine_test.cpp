@@ -6,6 +6,7 @@
 #include "full_disk.h"
 #include "store/db.h"
 #include "store/settle.h"
+#include "sync/bases.h"
 #include "sync/client.h"
 #include "sync/home.h"
 
@@ -156,8 +157,8 @@ class Engine : public ::testing::Test {
             }
             round.up = out->bytes;
         }
-        auto answer = home_->home->exchange(
-            {at.folder.id, out->batch, out->since, "anna@" + name_of(at), out->whole});
+        auto answer = home_->home->exchange({at.folder.id, out->batch, out->since,
+                                             "anna@" + name_of(at), out->whole, false, format_});
         last_error_ = answer.ok() ? "" : answer.error().message;
         if (!answer || !message()) {
             return std::nullopt; // the answer was lost
@@ -178,6 +179,7 @@ class Engine : public ::testing::Test {
         }
         home_->home->forget(answer->file);
         round.down = answer->bytes;
+        EXPECT_TRUE(at.client->home_takes(at.folder.id, format_).ok());
         auto arrived = at.client->arrived(at.folder);
         EXPECT_TRUE(full_ || arrived.ok()) << (arrived.ok() ? "" : arrived.error().message);
         if (!arrived) {
@@ -233,7 +235,8 @@ class Engine : public ::testing::Test {
     SeededRandom random_{5};
     int messages_left_ = -1;
     bool dies_before_apply_ = false;
-    bool full_ = false; // a disk: errors are expected
+    unsigned format_ = batch_format_newest; // of batches, that both sides take
+    bool full_ = false;                     // a disk: errors are expected
     std::string last_error_;
     std::unique_ptr<Machine> home_, tokyo_, osaka_;
 };
@@ -289,8 +292,109 @@ TEST_F(Engine, SendsASmallChangeOfALargeFileAsADifferenceBothWays) {
     const Round up = sync(*tokyo_);
     const Round down = sync(*osaka_);
     EXPECT_EQ(osaka_->content("big"), edited);
-    EXPECT_LT(up.up, 2'500U) << "a block of 1 KB and what stands around it";
+    EXPECT_LT(up.up, 250U) << "the tier compares with what was agreed on";
     EXPECT_LT(down.down, 300U) << "the home compares with the base itself";
+}
+
+TEST_F(Engine, SendsASmallChangeInTheFormatThatBothSidesTake) {
+    format_ = batch_format_first;
+    const std::string big = noise(500'000);
+    tokyo_->write("big", big);
+    sync(*tokyo_);
+    sync(*osaka_);
+    std::string edited = big;
+    for (const char* line : {"a line in the middle\n", "and one more\n"}) {
+        edited.insert(250'000, line);
+        tokyo_->write("big", edited);
+        EXPECT_LT(sync(*tokyo_).up, 300U);
+        EXPECT_LT(sync(*osaka_).down, 300U);
+        EXPECT_EQ(osaka_->content("big"), edited);
+        format_ = batch_format_newest; // both are newer from here on, and know it after one round
+        sync(*tokyo_);
+    }
+    tokyo_->write("big", edited + "for a home that was put back to an older one");
+    auto newer = tokyo_->client->prepare(tokyo_->folder);
+    ASSERT_TRUE(newer.ok());
+    EXPECT_EQ(newer->format, batch_format_newest);
+    ASSERT_TRUE(tokyo_->client->home_refused(tokyo_->folder.id).ok());
+    auto older = tokyo_->client->prepare(tokyo_->folder);
+    ASSERT_TRUE(older.ok());
+    EXPECT_EQ(older->format, batch_format_first);
+    EXPECT_NE(older->batch, newer->batch);
+    sync(*tokyo_);
+    EXPECT_EQ(tokyo_->client->look(tokyo_->folder)->unsent_files, 0U);
+}
+
+TEST_F(Engine, SendsABlockOfALargeFileWhereItsOldContentIsNotKeptOrIsNotWhatItWas) {
+    for (const bool kept : {false, true}) {
+        ASSERT_TRUE(tokyo_->client->set_base_bytes_max(kept ? base_bytes_default : 0).ok());
+        std::string big = noise(2'000'000);
+        tokyo_->write("big", big);
+        sync(*tokyo_);
+        auto bases = tokyo_->disk().list("sync/client/base");
+        ASSERT_TRUE(bases.ok());
+        ASSERT_EQ(bases->size(), kept ? 1U : 0U);
+        if (kept) {
+            auto file = tokyo_->disk().append("sync/client/base/" + bases->front().name, 1'000'000);
+            ASSERT_TRUE(file.ok() && (*file)->write(noise(1'000'000)).ok());
+        }
+        big.insert(1'000'000, "a line in the middle\n");
+        tokyo_->write("big", big);
+        const Round up = sync(*tokyo_);
+        EXPECT_LT(up.up, 2'500U) << "a block of 1 KB and what stands around it";
+        EXPECT_GT(up.up, 1'000U);
+        sync(*osaka_);
+        EXPECT_TRUE(osaka_->content("big") == big);
+    }
+}
+
+TEST_F(Engine, KeepsOnlyContentsThatAreAgreedOn) {
+    const std::string one = noise(1'500'000);
+    const std::string two = noise(1'500'000);
+    const auto kept = [](Machine& at) {
+        auto list = at.disk().list("sync/client/base");
+        return list.ok() ? list->size() : 99;
+    };
+    tokyo_->write("a", one);
+    tokyo_->write("b", two);
+    sync(*tokyo_);
+    sync(*osaka_);
+    EXPECT_EQ(kept(*tokyo_), 2U);
+    EXPECT_EQ(kept(*osaka_), 2U);
+    tokyo_->write("a", two);
+    ASSERT_EQ(::unlink(tokyo_->path("b").c_str()), 0);
+    sync(*tokyo_);
+    sync(*osaka_);
+    EXPECT_EQ(kept(*tokyo_), 1U);
+    EXPECT_EQ(kept(*osaka_), 1U);
+    ASSERT_EQ(::rename(tokyo_->path("a").c_str(), tokyo_->path("c").c_str()), 0);
+    sync(*tokyo_);
+    EXPECT_EQ(kept(*tokyo_), 1U);
+    ASSERT_EQ(::unlink(tokyo_->path("c").c_str()), 0);
+    sync(*tokyo_);
+    sync(*osaka_);
+    EXPECT_EQ(kept(*tokyo_), 0U);
+    EXPECT_EQ(kept(*osaka_), 0U);
+}
+
+TEST_F(Engine, SendsAHundredEditedFilesForLittleMoreThanTheirHashes) {
+    std::vector<std::string> contents;
+    for (int i = 0; i < 100; ++i) {
+        std::string text;
+        while (text.size() < 6'000) {
+            text += "word" + std::to_string(random_.below(5'000)) + " ";
+        }
+        contents.push_back(text);
+        tokyo_->write("f" + std::to_string(i), text);
+    }
+    sync(*tokyo_);
+    for (int i = 0; i < 100; ++i) {
+        contents[i].replace(2'000 + static_cast<std::size_t>(i), 10, "an edit of some length");
+        tokyo_->write("f" + std::to_string(i), contents[i]);
+    }
+    EXPECT_LT(sync(*tokyo_).up, 8'000U);
+    sync(*osaka_);
+    EXPECT_EQ(osaka_->content("f99"), contents[99]);
 }
 
 TEST_F(Engine, SendsARenameWithoutItsContent) {

@@ -102,6 +102,7 @@ struct Config {
     } link;
     struct Files {
         std::int64_t scan_hours = 24;
+        std::int64_t kept_mib = 4'096; // contents that are agreed on with their home
     } files;
     struct Session {
         std::int64_t hours = 12;

@@ -23,7 +23,13 @@ enum class Codec : unsigned char {
     known = 0, // not at all: the receiver has it, by hash. Folders and symlinks too
     delta = 1, // a difference against the content with the hash `basis`
     whole = 2,
+    compared = 3, // difference.h, against the content `basis`; empty: what had the path at the
+                  // entry's revision, which the home alone can know
 };
+
+// Of the stream. What compared needs is in the second only.
+inline constexpr unsigned batch_format_first = 1;
+inline constexpr unsigned batch_format_newest = 2;
 
 enum class Verdict : unsigned char {
     taken = 1,      // done; `revision` is where it stands now
@@ -36,6 +42,7 @@ struct BatchHead {
     Direction direction = Direction::up;
     std::uint64_t epoch = 0;  // 0, upward: the sender knows none
     std::uint64_t number = 0; // upward: of the folder when it was made; down: what it brings up to
+    unsigned format = batch_format_first;
 };
 
 struct Record {
@@ -45,7 +52,7 @@ struct Record {
     Entry entry;                // put; its revision upward is that of the base, down its own
     std::uint64_t revision = 0; // remove, verdict
     Codec codec = Codec::known; // put
-    std::string basis;          // delta: a hash
+    std::string basis;          // delta, compared: a hash
     std::uint64_t index = 0;    // verdict: of the put or remove in the batch, from 0
     Verdict verdict = Verdict::taken;
     std::string copy; // verdict copied: the path
@@ -89,6 +96,7 @@ class BatchReader {
     Decompressor in_;
     std::string buffer_;
     std::size_t used_ = 0;
+    unsigned format_ = batch_format_first;
     bool in_content_ = false;
     std::uint64_t frame_left_ = 0;
     std::uint64_t content_left_ = 0; // what may still come

@@ -52,6 +52,7 @@ struct FolderStatus {
     std::string error;
 };
 
+class Bases;
 class ClientStore;
 class Reader;
 
@@ -101,6 +102,7 @@ class Client {
         Revision since;
         bool whole = false;
         bool more = false; // another batch follows
+        unsigned format = batch_format_first;
         // Changed whenever they were read, or deletions that wait: to be looked at again soon.
         std::uint64_t changing = 0;
     };
@@ -128,6 +130,14 @@ class Client {
     // Puts in place what came. `in_use`: an app runs on the folder; its databases are left alone.
     Result<Applied> apply(const WorkingFolder& folder, bool in_use);
 
+    // The newest format of batches that the home of the folder understands, as it says with its
+    // answers.
+    Status home_takes(const FolderId& folder, unsigned format);
+    // It refused a batch: perhaps it is older than it was. What is unsent is made anew for it.
+    Status home_refused(const FolderId& folder);
+    // How much may be kept of what was agreed on, so that changes cost less (bases.h). 0: nothing.
+    Status set_base_bytes_max(std::uint64_t bytes);
+
     Status note_error(const FolderId& folder, const std::string& error);
     // Operator: the deletions that are held are meant.
     Status release_deletions(const FolderId& folder);
@@ -139,7 +149,7 @@ class Client {
   private:
     struct Staging;
     Client(Disk& disk, const Clock& clock, Random& random, std::unique_ptr<ClientStore> store,
-           SettleDatabase settle);
+           SettleDatabase settle, std::unique_ptr<Bases> bases);
     struct Look;
     struct Attention;
     Attention& attention(const FolderId& folder);
@@ -161,6 +171,10 @@ class Client {
                       Staging& staging);
     Status note_placing(const WorkingFolder& folder, const Staging& staging);
     Status put_in_place(const WorkingFolder& folder, Staging& staging, bool in_use);
+    Result<std::unique_ptr<ReadFile>> basis_of(const WorkingFolder& folder, const std::string& path,
+                                               const std::string& hash);
+    // Contents of these hashes are kept no longer, but where something has them yet.
+    Status drop_bases(const FolderId& folder, const std::vector<std::string>& hashes);
     Status note_base(const WorkingFolder& folder, Staging& staging, Applied& applied);
 
     Disk& disk_;
@@ -169,6 +183,7 @@ class Client {
     std::unique_ptr<ClientStore> store_;
     std::unique_ptr<Reader> reader_;
     std::map<FolderId, std::unique_ptr<Attention>> attention_;
+    std::unique_ptr<Bases> bases_;
 };
 
 } // namespace hasp::sync

@@ -82,6 +82,9 @@ class Disk {
     // Code::conflict when something has that name.
     virtual Result<std::unique_ptr<WriteFile>> create(const std::string& path, std::uint32_t mode,
                                                       Owner owner) = 0;
+    // A new file, mode 0600, that shares what `from` has until one of the two is written. False:
+    // the file system cannot do that, and nothing was made.
+    virtual Result<bool> clone(const std::string& from, const std::string& to);
     // An existing file, cut to `size` bytes first; refused when it is shorter.
     virtual Result<std::unique_ptr<WriteFile>> append(const std::string& path,
                                                       std::uint64_t size) = 0;

@@ -72,6 +72,7 @@ class Home {
         // The asker may give and not get: the answer judges the batch and brings nothing. What
         // there is to get comes once it asks without this.
         bool verdicts_only = false;
+        unsigned format = batch_format_first; // the newest that the asker understands
     };
     struct Answer {
         std::string file; // to read() from, until forget()

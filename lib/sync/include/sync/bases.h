@@ -1,0 +1,98 @@
+// The contents of files as they were last agreed on with the home, kept at the tier that has the
+// working copies: a change is then sent as what differs from them. They are a help and never
+// needed: a content that is not here is one that was not kept, and whoever asks sends another way.
+//
+// Small contents stand compressed in the database, so that a folder of 100,000 files takes no
+// inodes; large ones are files of their own beneath `folder`. What is given out is what was kept: a
+// row's checksum has held, a file is byte for byte as this process wrote it (its stamps say so,
+// nobody else writes there) or its hash was compared since. What does not hold is dropped.
+// When there are too many, those that were kept first go first: an edit keeps a content anew.
+// One thread at a time; blocking. Errors: those of the database. A disk that is full or fails only
+// keeps less.
+#pragma once
+
+#include "sync/codec.h"
+#include "sync/home.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hasp::sync {
+
+// Up to here a content stands in the database.
+inline constexpr std::uint64_t base_small_bytes_max = std::uint64_t{1} << 20;
+// All contents together: as much as files that are edited usually come to, and never more than a
+// tenth of what the disk has left for them.
+inline constexpr std::uint64_t base_bytes_default = std::uint64_t{4} << 30;
+inline constexpr std::uint64_t base_share_of_disk = 10;
+// So many compressed bytes wait in memory for their row.
+inline constexpr std::size_t base_pending_bytes_max = std::size_t{4} << 20;
+
+class Bases {
+  public:
+    Bases(store::Db& db, Disk& disk, std::string folder, std::string tenant)
+        : db_(db), disk_(disk), folder_(std::move(folder)), tenant_(std::move(tenant)) {}
+    // Removes what a crash left without a row.
+    Status open();
+    // 0: nothing is kept, and what was kept goes.
+    Status set_bytes_max(std::uint64_t bytes);
+
+    // Nothing: it is not kept.
+    Result<std::unique_ptr<ReadFile>> find(const FolderId& id, const std::string& hash);
+
+    // Where a content stands beneath the disk's root. Taken: a large one moves from there.
+    struct Place {
+        std::string file; // empty: in memory
+        bool taken = false;
+    };
+    // `content` has this hash. Nothing of it is kept in case of doubt. It gets its row at write(),
+    // or here when too much waits for one.
+    Status keep(const FolderId& id, const std::string& hash, ReadFile& content, const Place& place);
+    // Rows for what waits, and room for them.
+    Status write();
+
+    Status drop(const FolderId& id, const std::string& hash);
+    Status drop_all(const FolderId& id);
+    std::uint64_t bytes() const { return bytes_; }
+
+    // What the folder's home understands, as it said last; 1: it has said nothing.
+    Result<unsigned> format(const FolderId& id);
+    Status set_format(const FolderId& id, unsigned format);
+
+  private:
+    struct Pending {
+        FolderId id;
+        std::string hash;
+        std::uint64_t size = 0;
+        std::uint64_t taken = 0;
+        std::string content; // empty: a file
+    };
+    struct Row {
+        std::uint64_t size = 0;
+        std::uint64_t taken = 0;
+        bool is_file = false;
+    };
+    Result<std::optional<Row>> row(const FolderId& id, const std::string& hash);
+    Status drop_row(const FolderId& id, const std::string& hash);
+    std::string path_of(const FolderId& id, const std::string& hash) const;
+    Status keep_file(const FolderId& id, const std::string& hash, ReadFile& content,
+                     const Place& place);
+    Result<std::unique_ptr<ReadFile>> open_file(const FolderId& id, const std::string& hash,
+                                                std::uint64_t size);
+    Status make_room();
+
+    store::Db& db_;
+    Disk& disk_;
+    std::string folder_;
+    std::string tenant_;
+    std::uint64_t bytes_max_ = base_bytes_default;
+    std::uint64_t bytes_ = 0; // taken by all rows
+    std::vector<Pending> pending_;
+    std::size_t pending_bytes_ = 0;
+    std::map<std::string, FileStat> proven_; // files, by path, as they stood when they were right
+};
+
+} // namespace hasp::sync

@@ -1,0 +1,29 @@
+// What makes a new content out of an old one that both sides have: which of its bytes go on, and
+// what is new between them, compressed with the bytes that it replaces as its dictionary. Format
+// and limits: PROTOCOL.md, "difference".
+//
+// A difference is never trusted: whoever applies one compares the digest of what came out.
+// Errors: refused (bytes that are no difference, output beyond its limit), try_later (the file
+// changed while it was read), and what files and sinks return. Pure but for them; any thread.
+#pragma once
+
+#include "sync/codec.h"
+
+#include <cstdint>
+
+namespace hasp::sync {
+
+inline constexpr std::size_t difference_steps_bytes_max = std::size_t{256} * 1024;
+inline constexpr std::size_t difference_new_bytes_max = std::size_t{1} << 20;
+inline constexpr std::size_t difference_prefix_bytes_max = std::size_t{1} << 20;
+// Below this a base is not worth its hash.
+inline constexpr std::uint64_t difference_worth_bytes = 64;
+
+Status make_difference(ReadFile& base, ReadFile& file, const Sink& out);
+
+// Ends with refused as soon as it would make more than `size_max`. Reads to the difference's own
+// end and not beyond.
+Status apply_difference(ReadFile& base, const Pull& difference, std::uint64_t size_max,
+                        const Sink& out);
+
+} // namespace hasp::sync

@@ -1,0 +1,47 @@
+// Contents that are kept, on this machine's disk (tests/sim runs the same on its own).
+#include "bases_checks.h"
+
+#include "base/files.h"
+
+namespace hasp::sync {
+namespace {
+
+class PosixBases : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        root_ = ::testing::TempDir() + "bases_XXXXXX";
+        ASSERT_NE(::mkdtemp(root_.data()), nullptr);
+        disk_ = *open_disk(root_);
+        db_ = *store::Db::open_memory();
+        checks_ = std::make_unique<BasesChecks>(*disk_, *db_);
+    }
+    void TearDown() override { EXPECT_TRUE(remove_tree(root_).ok()); }
+    std::string root_;
+    std::unique_ptr<Disk> disk_;
+    std::unique_ptr<store::Db> db_;
+    std::unique_ptr<BasesChecks> checks_;
+};
+
+TEST_F(PosixBases, GiveBackWhatWasKeptToItsOwnFolderAlone) {
+    checks_->gives_back_what_was_kept_to_its_own_folder_alone();
+}
+TEST_F(PosixBases, TakeALargeFileFromItsPlace) {
+    checks_->takes_a_large_file_from_its_place();
+}
+TEST_F(PosixBases, GiveOutNothingThatIsNotWhatWasKept) {
+    checks_->gives_out_nothing_that_is_not_what_was_kept();
+}
+TEST_F(PosixBases, KeepWithinTheirBoundWhatWasKeptLast) {
+    checks_->keeps_within_its_bound_what_was_kept_last();
+}
+
+TEST_F(PosixBases, RemoveWhatACrashLeftWithoutARow) {
+    auto bases = checks_->open();
+    auto made = disk_->create("kept/anna.wiki.00", 0600, {});
+    ASSERT_TRUE(made.ok());
+    bases = checks_->open();
+    EXPECT_TRUE(disk_->list("kept")->empty());
+}
+
+} // namespace
+} // namespace hasp::sync

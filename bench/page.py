@@ -110,6 +110,7 @@ class App:
 
 class Line:
     """bench/tools/line: the namespace behind it, and what has passed."""
+    address = FAR
 
     def __init__(self, queue_kb: int, rate_bits: int = RATE_BITS, delay_ms: int = DELAY_MS):
         self.process = subprocess.Popen([ROOT / "build/bench/line", str(rate_bits), str(delay_ms), str(queue_kb * 1000)],

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from measure import Figure
 from page import Line
+import sync_saves
 from sync_hasp import Hasp, settle
+from sync_others import Syncthing, Unison
 from sync_rsync import Rsync, told, variants
 from sync_table import show
-from sync_workloads import NAMES, SEED, workload
+from sync_workloads import MANY_FILES, NAMES, SEED, workload
 from sync_texts import Sources
 
 ALONE = "HASP_BENCH_SYNC_ALONE"
@@ -27,9 +29,12 @@ LIMITS = {"edit100": (0.10, 0.5, 0.3), "none": (0.001, 0.1, 0.15), "one": (0.001
           "mailbox": (0.30, 1.0, 0.4), "csv": (0.30, 1.0, 0.4)}
 # rsync finds nothing to compare a file with in these, so its block size can change nothing.
 WITHOUT_BASIS = ("none", "rename", "move", "first")
+WITH_OTHERS = ("none", "one")
 WITH_MEMORY = ("sqlite", "insert", "first")
 FIGURES = (("bytes", "bytes"), ("cpu", "s"), ("wall", "s"))
 USER = "anna"
+EXTRAS = ("saves", "growth")
+GROWTH = (10_000, 100_000, 1_000_000)
 
 
 class Bench:
@@ -50,10 +55,10 @@ class Bench:
         self.line.become(*LAN)
         return Hasp(self.line)
 
-    def rsync_round(self, rsync: Rsync, name: str, number: int, kept: dict) -> dict:
+    def rsync_round(self, rsync: Rsync, name: str, number: int, kept: dict, label: str = "") -> dict:
         """All variants in the first round; after that those that were the best in a figure. The best of each figure, and its variant."""
         first = not kept
-        runs = variants(name not in WITHOUT_BASIS) if first or self.chosen.all_variants else sorted(set(kept.values()))
+        runs = variants(name not in WITHOUT_BASIS and not label) if first or self.chosen.all_variants else sorted(set(kept.values()))
         seen = {}
         for variant in runs:
             one = seen[variant] = rsync.measure(variant, contents=number == 1 and variant == runs[0])
@@ -83,13 +88,15 @@ class Bench:
         begun = time.monotonic()
         made = {name: workload(name, self.sources, scale, files) for name in names}
         first = made[names[0]]
-        hasp, rsync = self.hasp(), Rsync(self.line, self.folder / "rsync")
+        hasp, rsync, others = self.hasp(), Rsync(self.line, self.folder / "rsync"), []
         try:
             user = USER
             settle(hasp, user, first.make)
             count = hasp.verify(user)
             rsync.settle(first.make)
             self.say(f"{', '.join(names)}{label}: {first.told()}; {count} entries at both ends after {time.monotonic() - begun:.0f} s")
+            if names[0] in WITH_OTHERS and files <= MANY_FILES:
+                others = [kind(self.line, self.folder / kind.name, rsync.here) for kind in (Unison, Syncthing)]
             self.line.become(*WAN)
             at = 0
             for name in names:
@@ -98,7 +105,8 @@ class Bench:
                            for (key, unit), limit in zip(FIGURES, limits)}
                 if name in WITH_MEMORY:
                     figures["memory"] = self.figure(f"{name}{label}_memory", "MB", MEMORY_MB_MAX)
-                self.rows.append((name + label, figures, limits))
+                shown = {other.name: {key: self.figure(f"{name}{label}_{key}_{other.name}", unit, None, other.name) for key, unit in FIGURES} for other in others}
+                self.rows.append((name + label, figures, limits, shown))
                 kept = {}
                 for number in range(1, rounds + 1):
                     at += 1
@@ -110,7 +118,7 @@ class Bench:
                         rsync.begin_anew()
 
                     def change(root, number=at, name=name):
-                        made[name].change(root, number)
+                        return made[name].change(root, number)
 
                     def ours(number=number, name=name, user=user, change=change, figures=figures):
                         self.hasp_round(hasp, name, number, user, change, figures)
@@ -122,16 +130,22 @@ class Bench:
                     if number % 2:
                         ours()
                     rsync.change(change)
-                    best = self.rsync_round(rsync, name, number, kept)
+                    best = self.rsync_round(rsync, name, number, kept, label)
                     rsync.agree()
                     if not number % 2:
                         ours()
+                    for other in others:
+                        one = other.measure(change)
+                        self.say(f"{name} round {number}: {other.name:34} {one.bytes:12} bytes {one.cpu:7.3f} s CPU {one.wall:7.2f} s wall")
+                        for key, _ in FIGURES:
+                            shown[other.name][key].add(figures[key].ours[-1], getattr(one, key))
                     for key, _ in FIGURES:
                         figures[key].theirs.append(best[key][0])
                         figures[key].variant = told(best[key][1])
         finally:
             trouble = hasp.close()
-            rsync.close()
+            for peer in (rsync, *others):
+                peer.close()
         if trouble:
             raise SystemExit("bench/run sync: " + "\n".join(trouble))
         self.say(f"{', '.join(names)}{label}: {time.monotonic() - begun:.0f} s in all")
@@ -155,9 +169,20 @@ def measure(line: Line, folder: Path, chosen, names: list) -> int:
         raise SystemExit(f"bench/run sync: {folder} is in memory, where nothing is durable. Give a folder on a disk: TMPDIR=/var/tmp bench/run sync")
     version = subprocess.run(["rsync", "--version"], capture_output=True, text=True, check=True).stdout.split()[2]
     bench.say(f"rsync {version}; files on {kind} below {folder}; {WAN[0] / 1e6:g} Mbit/s and {2 * WAN[1]} ms there and back")
+    label = f"@{chosen.size}" if chosen.size else ""
     for group in groups(names):
-        bench.pair(group, chosen.size, f"@{chosen.size}" if chosen.size else "")
+        if group == ["saves"]:
+            sync_saves.measure(bench, workload("one", bench.sources, 0.1 if chosen.quick else 1.0, chosen.size))
+        elif group == ["growth"]:
+            for files in [chosen.size] if chosen.size else GROWTH:
+                bench.pair(["none", "one"], files, f"@{files}", 1)
+        else:
+            bench.pair(group, chosen.size, label)
     show(bench.rows, chosen.quick)
+    in_rows = {id(figure) for _, figures, _, shown in bench.rows for figure in [*figures.values(), *(f for s in shown.values() for f in s.values())]}
+    for figure in bench.figures:
+        if id(figure) not in in_rows:
+            print(figure.row())
     missed = [figure.name for figure in bench.figures if figure.limit is not None and figure.misses()]
     if chosen.json:
         Path(chosen.json).write_text(json.dumps({"quick": chosen.quick, "rounds": chosen.rounds, "figures": [f.as_json() for f in bench.figures]}, indent=1) + "\n")
@@ -170,15 +195,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/run sync", description=__doc__)
     parser.add_argument("--json", default="", metavar="FILE", help="write the figures to this file")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", metavar="NAME,…", help=f"these workloads alone, of {', '.join(NAMES)}")
-    parser.add_argument("--size", type=int, default=0, metavar="N", help="files of none and one, for growth; without limits")
+    parser.add_argument("--only", default="", metavar="NAME,…", help=f"these alone, of {', '.join(NAMES + EXTRAS)}")
+    parser.add_argument("--size", type=int, default=0, metavar="N", help="files of none, one, saves and growth; without limits")
     parser.add_argument("--quick", action="store_true", help="a tenth of the sizes, to try the bench itself; such figures are nobody's")
     parser.add_argument("--all-variants", action="store_true", help="all variants of rsync in every round, not in the first alone")
     chosen = parser.parse_args()
-    names = [name for name in chosen.only.split(",") if name] or (["none", "one"] if chosen.size else list(NAMES))
+    names = [name for name in chosen.only.split(",") if name] or (["none", "one"] if chosen.size else [*NAMES, "saves"])
     for name in names:
-        if name not in NAMES:
-            parser.error(f"there is no workload '{name}'. There are: {', '.join(NAMES)}")
+        if name not in NAMES + EXTRAS:
+            parser.error(f"there is no workload '{name}'. There are: {', '.join(NAMES + EXTRAS)}")
     if ALONE not in os.environ:
         # A network in which nothing else passes.
         return subprocess.run(["unshare", "--net", sys.executable, "-B", *sys.argv], env={**os.environ, ALONE: "1"}, check=False).returncode

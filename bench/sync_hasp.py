@@ -8,8 +8,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from page import FAR
-from sync_measure import as_owner, cpu_by_process, forget_peak, must_be_equal, pause, peak_mb, wait_cpu, when_quiet
+from sync_measure import as_owner, cpu_by_process, forget_peak, must_be_equal, peak_mb, wait_cpu, when_quiet
 from harness.tree import Tree, binary, free_port
 from harness.waiting import until
 
@@ -76,10 +75,10 @@ class Hasp:
     def _build(self) -> None:
         with self.line.beyond():
             web, links = free_port(), free_port()
-            self.center = self.tree.add_center("center", config=f'[web]\nlisten = ["{FAR}:{web}"]\n{LINK}listen = ["{FAR}:{links}"]\n')
-        self.local = self.tree.add_local("tokyo", self.center, address=f"{FAR}:{links}", config=LINK)
+            self.center = self.tree.add_center("center", config=f'[web]\nlisten = ["{self.line.address}:{web}"]\n{LINK}listen = ["{self.line.address}:{links}"]\n')
+        self.local = self.tree.add_local("tokyo", self.center, address=f"{self.line.address}:{links}", config=LINK)
         with self.line.beyond():
-            self.other = self.tree.add_local("osaka", self.center, address=f"{FAR}:{links}", config=LINK)
+            self.other = self.tree.add_local("osaka", self.center, address=f"{self.line.address}:{links}", config=LINK)
         app = self.tree.folder / "app"
         app.mkdir()
         (app / "hasp-app.toml").write_text(MANIFEST)
@@ -171,12 +170,9 @@ class Hasp:
         return self.tree.close()
 
 
-def settle(hasp: Hasp, user: str, make) -> Path:
-    """A user's folder with a tree in it, which the center has and the other local too."""
-    folder = hasp.arrive(user)
+def settle(hasp: Hasp, user: str, make, arrived: bool = False) -> Path:
+    """A user's folder with a tree in it that the center has."""
+    folder = hasp.folder(hasp.local, user) if arrived else hasp.arrive(user)
     as_owner(folder, lambda: make(folder))
     hasp.sync(user)
     return folder
-
-
-__all__ = ["APP", "Admin", "Hasp", "Seen", "pause", "settle"]

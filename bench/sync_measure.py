@@ -55,7 +55,7 @@ def pause(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def when_quiet(sample, moved) -> tuple:
+def when_quiet(sample, moved, little_s: float = QUIET_CPU_S) -> tuple:
     """sample() at the first moment after which moved() says nothing passed and little processor time was taken for a while.
 
     sample() returns (processor seconds, anything); moved(): bytes since it was asked last. So what is done after an
@@ -67,7 +67,7 @@ def when_quiet(sample, moved) -> tuple:
     while time.monotonic() < end:
         pause(QUIET_S)
         now, more = sample(), moved()
-        if more == 0 and now[0] - last[0] < QUIET_CPU_S:
+        if more == 0 and now[0] - last[0] < little_s:
             return last, passed
         passed += more
         last = now

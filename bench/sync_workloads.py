@@ -43,6 +43,9 @@ class Workload:
     def told(self) -> str:
         return (self.__doc__ or "").split(".\n")[0].rstrip(".")
 
+    def told_size(self) -> str:
+        return f", {self.scale:g} of that" if self.scale != 1.0 else ""
+
     def chance(self, number: int) -> random.Random:
         return random.Random(f"{self.seed}/{self.name}/{number}")
 
@@ -51,10 +54,11 @@ class Workload:
         self.sources.seek(chance)
         self._make(root, chance)
 
-    def change(self, root: Path, number: int) -> None:
+    def change(self, root: Path, number: int):
+        """Of small files, those that it edited."""
         chance = self.chance(number)
         self.sources.seek(chance)
-        self._change(root, chance, number)
+        return self._change(root, chance, number)
 
     def count(self, full: int, least: int = 1) -> int:
         return max(int(full * self.scale), least)
@@ -62,12 +66,12 @@ class Workload:
     def _make(self, root: Path, chance) -> None:
         raise NotImplementedError
 
-    def _change(self, root: Path, chance, number: int) -> None:
+    def _change(self, root: Path, chance, number: int):
         raise NotImplementedError
 
 
 class Small(Workload):
-    """Small files in folders of 100, of 4 kB in the mean; `edited` of them get another line, written in place."""
+    """Small files in folders of 100; some of them get another line, written in place."""
 
     def __init__(self, name, sources, scale=1.0, files=10_000, edited=100, middle=2_500, folder_files=FOLDER_FILES):
         super().__init__(name, sources, scale)
@@ -89,8 +93,8 @@ class Small(Workload):
             path.write_text(self.sources.text(self.size(chance), chance))
 
     def _change(self, root, chance, number):
-        for n in chance.sample(range(self.files), min(self.edited, self.files)):
-            path = self.path(root, n)
+        paths = [self.path(root, n) for n in chance.sample(range(self.files), min(self.edited, self.files))]
+        for path in paths:
             lines = path.read_text().split("\n")
             at = chance.randrange(len(lines))
             if chance.random() < 0.5:
@@ -98,6 +102,7 @@ class Small(Workload):
             else:
                 lines.insert(at, self.sources.sentence(chance))
             path.write_text("\n".join(lines))
+        return paths
 
 
 class First(Small):

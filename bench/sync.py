@@ -47,13 +47,13 @@ class Bench:
         print(("QUICK " if self.chosen.quick else "") + text, flush=True)
 
     def figure(self, name: str, unit: str, limit=None, peer: str = "") -> Figure:
-        figure = Figure(name, unit, "min", None if self.chosen.quick else limit, peer)
+        figure = Figure(name, unit, "min", None if self.chosen.quick or self.chosen.perf else limit, peer)
         self.figures.append(figure)
         return figure
 
     def hasp(self) -> Hasp:
         self.line.become(*LAN)
-        return Hasp(self.line)
+        return Hasp(self.line, self.chosen.perf)
 
     def rsync_round(self, rsync: Rsync, name: str, number: int, kept: dict, label: str = "") -> dict:
         """All variants in the first round; after that those that were the best in a figure. The best of each figure, and its variant."""
@@ -88,6 +88,8 @@ class Bench:
         begun = time.monotonic()
         made = {name: workload(name, self.sources, scale, files) for name in names}
         first = made[names[0]]
+        if self.chosen.perf:
+            rounds = 1
         hasp, rsync, others = self.hasp(), Rsync(self.line, self.folder / "rsync"), []
         try:
             user = USER
@@ -199,6 +201,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=0, metavar="N", help="files of none, one, saves and growth; without limits")
     parser.add_argument("--quick", action="store_true", help="a tenth of the sizes, to try the bench itself; such figures are nobody's")
     parser.add_argument("--all-variants", action="store_true", help="all variants of rsync in every round, not in the first alone")
+    parser.add_argument("--perf", default="", metavar="FOLDER", help="let perf sample hasp's processes during rounds, which costs time: no figures")
     chosen = parser.parse_args()
     names = [name for name in chosen.only.split(",") if name] or (["none", "one"] if chosen.size else [*NAMES, "saves"])
     for name in names:

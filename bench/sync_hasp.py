@@ -1,6 +1,8 @@
 """hasp in bench/run sync: a center beyond the line, a local here, and another local that shows what the center holds."""
+import contextlib
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -8,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sync_measure import as_owner, cpu_by_process, forget_peak, must_be_equal, peak_mb, wait_cpu, when_quiet
+from sync_measure import as_owner, cpu_by_process, forget_peak, must_be_equal, pause, peak_mb, wait_cpu, when_quiet
 from harness.tree import Tree, binary, free_port
 from harness.waiting import until
 
@@ -63,8 +65,9 @@ class Admin:
 
 
 class Hasp:
-    def __init__(self, line):
-        self.line = line
+    def __init__(self, line, perf: str = ""):
+        """perf: a folder for samples of all processes, taken during rounds."""
+        self.line, self.perf = line, perf
         self.tree = Tree([], gates=False)
         try:
             self._build()
@@ -134,6 +137,20 @@ class Hasp:
     def quiet(self) -> None:
         when_quiet(self.cpu, self.moved)
 
+    @contextlib.contextmanager
+    def sampled(self, what: str):
+        if not self.perf:
+            yield
+            return
+        file = Path(self.perf) / f"{what}.{int(time.time())}.perf"
+        sampler = subprocess.Popen(["perf", "record", "-q", "-e", "cpu-clock", "-F", "997", "-g", "-p", ",".join(map(str, self.names)), "-o", file])
+        pause(0.5)  # until it samples
+        try:
+            yield
+        finally:
+            sampler.send_signal(signal.SIGINT)
+            sampler.wait()
+
     def round(self, user: str, change) -> Seen:
         """What the change costs: bytes and processor time from before it is made until all is quiet, time from its end to the
         end of `hasp sync`."""
@@ -144,10 +161,11 @@ class Hasp:
             forget_peak(pid)
         before, parts_before = self.cpu()
         self.moved()
-        as_owner(folder, lambda: change(folder))
-        begun = time.monotonic()
-        command = self.sync(user)
-        wall = time.monotonic() - begun
+        with self.sampled(user):
+            as_owner(folder, lambda: change(folder))
+            begun = time.monotonic()
+            command = self.sync(user)
+            wall = time.monotonic() - begun
         (after, parts), passed = when_quiet(self.cpu, self.moved)
         used = {name: seconds - parts_before.get(name, 0.0) for name, seconds in parts.items()}
         return Seen(wall, after - before + command, passed, {**used, "command": command}, {self.names[pid]: peak_mb(pid) for pid in self.names})

@@ -152,6 +152,24 @@ class Bench:
             raise SystemExit("bench/run sync: " + "\n".join(trouble))
         self.say(f"{', '.join(names)}{label}: {time.monotonic() - begun:.0f} s in all")
 
+    def acts(self, names: list):
+        """What is to be done, and its name."""
+        size = self.chosen.size
+        for group in groups(names):
+            if group == ["saves"]:
+                made = workload("one", self.sources, 0.1 if self.chosen.quick else 1.0, size)
+                yield (lambda made=made: sync_saves.measure(self, made)), "saves"
+            elif group == ["growth"]:
+                for files in [size] if size else GROWTH:
+                    yield (lambda files=files: self.pair(["none", "one"], files, f"@{files}", 1)), f"growth@{files}"
+            else:
+                yield (lambda group=group: self.pair(group, size, f"@{size}" if size else "")), ", ".join(group)
+
+    def forget_unfinished(self) -> None:
+        self.figures = [f for f in self.figures if f.ours and (not f.peer or f.theirs)]
+        kept = {id(f) for f in self.figures}
+        self.rows = [row for row in self.rows if all(id(f) in kept for f in row[1].values())]
+
 
 def groups(names: list) -> list:
     """none and one share their tree."""
@@ -171,15 +189,15 @@ def measure(line: Line, folder: Path, chosen, names: list) -> int:
         raise SystemExit(f"bench/run sync: {folder} is in memory, where nothing is durable. Give a folder on a disk: TMPDIR=/var/tmp bench/run sync")
     version = subprocess.run(["rsync", "--version"], capture_output=True, text=True, check=True).stdout.split()[2]
     bench.say(f"rsync {version}; files on {kind} below {folder}; {WAN[0] / 1e6:g} Mbit/s and {2 * WAN[1]} ms there and back")
-    label = f"@{chosen.size}" if chosen.size else ""
-    for group in groups(names):
-        if group == ["saves"]:
-            sync_saves.measure(bench, workload("one", bench.sources, 0.1 if chosen.quick else 1.0, chosen.size))
-        elif group == ["growth"]:
-            for files in [chosen.size] if chosen.size else GROWTH:
-                bench.pair(["none", "one"], files, f"@{files}", 1)
-        else:
-            bench.pair(group, chosen.size, label)
+    failed = {}
+    for act, group in bench.acts(names):
+        try:
+            act()
+        except (SystemExit, AssertionError, OSError) as error:
+            # The others are measured all the same; what failed has no figure, and the end says so.
+            failed[group] = str(error)
+            bench.say(f"{group}: FAILED: {error}")
+            bench.forget_unfinished()
     show(bench.rows, chosen.quick)
     in_rows = {id(figure) for _, figures, _, shown in bench.rows for figure in [*figures.values(), *(f for s in shown.values() for f in s.values())]}
     for figure in bench.figures:
@@ -187,10 +205,12 @@ def measure(line: Line, folder: Path, chosen, names: list) -> int:
             print(figure.row())
     missed = [figure.name for figure in bench.figures if figure.limit is not None and figure.misses()]
     if chosen.json:
-        Path(chosen.json).write_text(json.dumps({"quick": chosen.quick, "rounds": chosen.rounds, "figures": [f.as_json() for f in bench.figures]}, indent=1) + "\n")
+        Path(chosen.json).write_text(json.dumps({"quick": chosen.quick, "rounds": chosen.rounds, "failed": failed, "figures": [f.as_json() for f in bench.figures]}, indent=1) + "\n")
     for name in missed:
         print(f"{name} misses its limit")
-    return 1 if missed else 0
+    for group, why in failed.items():
+        print(f"{group} FAILED: {why}")
+    return 1 if missed or failed else 0
 
 
 def main() -> int:
@@ -198,7 +218,7 @@ def main() -> int:
     parser.add_argument("--json", default="", metavar="FILE", help="write the figures to this file")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", metavar="NAME,…", help=f"these alone, of {', '.join(NAMES + EXTRAS)}")
-    parser.add_argument("--size", type=int, default=0, metavar="N", help="files of none, one, saves and growth; without limits")
+    parser.add_argument("--size", type=int, default=0, metavar="N", help="files of none, one, saves and growth; no limits then, and rsync's default block size alone")
     parser.add_argument("--quick", action="store_true", help="a tenth of the sizes, to try the bench itself; such figures are nobody's")
     parser.add_argument("--all-variants", action="store_true", help="all variants of rsync in every round, not in the first alone")
     parser.add_argument("--perf", default="", metavar="FOLDER", help="let perf sample hasp's processes during rounds, which costs time: no figures")

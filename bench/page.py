@@ -110,6 +110,7 @@ class App:
 
 class Line:
     """bench/tools/line: the namespace behind it, and what has passed."""
+    address = FAR
 
     def __init__(self, queue_kb: int, rate_bits: int = RATE_BITS, delay_ms: int = DELAY_MS):
         self.process = subprocess.Popen([ROOT / "build/bench/line", str(rate_bits), str(delay_ms), str(queue_kb * 1000)],
@@ -135,8 +136,15 @@ class Line:
             self._enter(self.near)
 
     def passed(self) -> dict:
-        """Bytes up and down and packets dropped since it was asked last."""
-        self.process.stdin.write("?\n")
+        """Bytes up and down, packets dropped and payload of TCP since it was asked last."""
+        return self._say("?")
+
+    def become(self, rate_bits: int, delay_ms: float) -> dict:
+        """Another line from now on. What has passed until then, as passed()."""
+        return self._say(f"{rate_bits} {delay_ms}")
+
+    def _say(self, text: str) -> dict:
+        self.process.stdin.write(text + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 

@@ -3,7 +3,9 @@
 // own from then on: /proc/PID/ns/net. Whole IP packets pass: each direction sends at the rate,
 // delays by DELAY_MS, and drops what finds QUEUE_BYTES waiting, so that TCP's and TLS's handshakes,
 // slow start and losses are the kernel's own. Prints "ready"; each line of its input is answered
-// with what has passed since the one before; ends with its input.
+// with what has passed since the one before: packets with all headers, what was dropped, and the
+// bytes of TCP's streams, each counted once however often it is sent. A line "BITS_PER_S DELAY_MS"
+// makes it another line from then on. Ends with its input.
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstdint>
@@ -13,7 +15,10 @@
 #include <deque>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <map>
 #include <net/if.h>
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <string>
@@ -84,6 +89,44 @@ struct Settings {
     std::int64_t queue_ns; // the queue's limit, as the time that it takes to send
 };
 
+// How far each of TCP's streams has come, in one direction.
+class Streams {
+  public:
+    // Bytes of a stream in this packet that no packet had before.
+    std::int64_t fresh(const char* packet, std::size_t size) {
+        iphdr ip{};
+        tcphdr tcp{};
+        if (size < sizeof ip)
+            return 0;
+        std::memcpy(&ip, packet, sizeof ip);
+        const std::size_t head = ip.ihl * std::size_t{4};
+        if (ip.version != 4 || ip.protocol != IPPROTO_TCP || size < head + sizeof tcp)
+            return 0;
+        std::memcpy(&tcp, packet + head, sizeof tcp);
+        const std::size_t before = head + tcp.doff * std::size_t{4};
+        const std::uint32_t bytes =
+            size > before ? static_cast<std::uint32_t>(size - before) : std::uint32_t{0};
+        const std::uint32_t begin = ntohl(tcp.seq);
+        std::uint32_t& next = next_[(std::uint32_t{tcp.source} << 16) | tcp.dest];
+        if (tcp.syn != 0)
+            next = begin + 1;
+        const auto more = static_cast<std::int32_t>(begin + bytes - next);
+        if (more <= 0 || bytes == 0)
+            return 0;
+        next = begin + bytes;
+        return std::int64_t{more} < bytes ? more : bytes;
+    }
+
+  private:
+    std::map<std::uint32_t, std::uint32_t> next_; // by ports
+};
+
+Settings settings_of(double bits_per_s, double delay_ms, double queue_bytes) {
+    const double ns_per_byte = 8e9 / bits_per_s;
+    return {ns_per_byte, static_cast<std::int64_t>(delay_ms * 1e6),
+            static_cast<std::int64_t>(queue_bytes * ns_per_byte)};
+}
+
 class Direction {
   public:
     Direction(int from, int to, const Settings& settings) : from_(from), to_(to), is_(settings) {}
@@ -95,6 +138,7 @@ class Direction {
             if (got <= 0)
                 return;
             const std::int64_t now = now_ns();
+            payload += streams_.fresh(packet, static_cast<std::size_t>(got));
             free_at_ = free_at_ < now ? now : free_at_;
             if (free_at_ - now > is_.queue_ns) {
                 ++dropped;
@@ -118,6 +162,7 @@ class Direction {
         return waiting_.empty() ? 0 : waiting_.front().due_ns;
     }
     std::int64_t bytes = 0;
+    std::int64_t payload = 0;
     std::int64_t dropped = 0;
 
   private:
@@ -127,7 +172,8 @@ class Direction {
     };
     int from_;
     int to_;
-    Settings is_;
+    const Settings& is_;
+    Streams streams_;
     std::int64_t free_at_ = 0;
     std::deque<Packet> waiting_;
 };
@@ -139,10 +185,8 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "usage: line BITS_PER_S DELAY_MS QUEUE_BYTES\n");
         return 2;
     }
-    Settings settings{};
-    settings.ns_per_byte = 8e9 / std::atof(argv[1]);
-    settings.delay_ns = static_cast<std::int64_t>(std::atof(argv[2]) * 1e6);
-    settings.queue_ns = static_cast<std::int64_t>(std::atof(argv[3]) * settings.ns_per_byte);
+    const double queue_bytes = std::atof(argv[3]);
+    Settings settings = settings_of(std::atof(argv[1]), std::atof(argv[2]), queue_bytes);
     const int near = open_end("10.77.0.1");
     if (::unshare(CLONE_NEWNET) != 0)
         die("unshare");
@@ -160,14 +204,19 @@ int main(int argc, char** argv) {
         if (::read(timer, &fired, sizeof fired) < 0 && errno != EAGAIN)
             die("timerfd");
         if (waits[3].revents != 0) {
-            char line[64];
-            if (::read(STDIN_FILENO, line, sizeof line) <= 0)
+            char line[64]{};
+            if (::read(STDIN_FILENO, line, sizeof line - 1) <= 0)
                 return 0;
-            std::printf("{\"up\":%lld,\"down\":%lld,\"dropped\":%lld}\n",
+            double bits_per_s = 0;
+            double delay_ms = 0;
+            if (std::sscanf(line, "%lf %lf", &bits_per_s, &delay_ms) == 2)
+                settings = settings_of(bits_per_s, delay_ms, queue_bytes);
+            std::printf("{\"up\":%lld,\"down\":%lld,\"dropped\":%lld,\"payload\":%lld}\n",
                         static_cast<long long>(up.bytes), static_cast<long long>(down.bytes),
-                        static_cast<long long>(up.dropped + down.dropped));
+                        static_cast<long long>(up.dropped + down.dropped),
+                        static_cast<long long>(up.payload + down.payload));
             std::fflush(stdout);
-            up.bytes = down.bytes = up.dropped = down.dropped = 0;
+            up.bytes = down.bytes = up.dropped = down.dropped = up.payload = down.payload = 0;
         }
         up.take();
         down.take();

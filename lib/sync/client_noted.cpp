@@ -5,7 +5,6 @@
 namespace hasp::sync {
 
 namespace {
-constexpr std::uint64_t deletions_few = 2; // so many may be all that a folder has
 constexpr std::int64_t deletions_settle_us = 900'000;
 constexpr std::int64_t deletions_latest_us = 30'000'000; // an app that deletes all the time
 } // namespace
@@ -51,7 +50,7 @@ void Client::patient(const FolderId& folder, bool patient) {
 
 bool Client::deletions_wait(Attention& at, std::uint64_t deleted) const {
     const std::int64_t now = clock_.boot_us();
-    if (!at.patient || deleted < deletions_few) {
+    if (!at.patient || deleted == 0) {
         at.deleted = 0;
         at.waits_us = 0;
         return false;

@@ -8,7 +8,7 @@ namespace {
 
 // A piece of at most 8 MiB at a time: while there is more to do it takes about a second of disk in
 // five, and 130 GB a day are read.
-constexpr std::int64_t upkeep_first_us = 30'000'000; // after the start
+constexpr std::int64_t upkeep_first_us = 600'000'000; // after the start: users come first
 constexpr std::int64_t upkeep_more_us = 5'000'000;
 constexpr std::int64_t upkeep_again_us = 600'000'000;
 constexpr std::size_t damaged_listed_max = 100;

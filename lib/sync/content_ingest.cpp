@@ -76,7 +76,9 @@ Result<std::uint64_t> ContentStore::new_file(bool segment) {
         const std::uint64_t number = next_number_++;
         auto file = make_file(number);
         if (!file && file.error().code == Code::conflict) {
-            continue; // a rest that could not be removed
+            // A rest of what never counted: noted, and gone with the record of this batch.
+            written_.push_back({number, 0, 0, false});
+            continue;
         }
         if (!file) {
             return file.error();
@@ -314,7 +316,7 @@ Result<std::vector<ContentStore::Damaged>> ContentStore::record() {
     }
     // A file that nothing is in after all.
     for (const Written& one : written_) {
-        if (Status gone = release({one.number, 0, 0, 0, false}); one.made && !gone) {
+        if (Status gone = release({one.number, 0, 0, 0, false}); !gone) {
             return gone.error();
         }
     }

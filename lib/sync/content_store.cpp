@@ -20,6 +20,20 @@ std::string wrapping(const std::string& tenant, const std::string& user) {
     return "hasp user key/" + tenant + "/" + user;
 }
 
+// The tier's key, durable before anything is wrapped with it.
+Result<std::string> make_tier_key(Disk& disk, Random& random, const std::string& temporary) {
+    std::string key = random.bytes(trust::aead_key_bytes);
+    std::string text = to_hex(key) + "\n";
+    [[maybe_unused]] const Status old = disk.remove(temporary);
+    auto made = disk.create(temporary, 0600, {});
+    Status written = made ? (*made)->write(text) : Status(made.error());
+    trust::wipe(text);
+    written = written ? (*made)->sync() : written;
+    written = written ? disk.rename(temporary, contents_key_file) : written;
+    written = written ? disk.sync_folder("") : written;
+    return written ? Result<std::string>(std::move(key)) : written.error();
+}
+
 bool is_number(const std::string& name) {
     return !name.empty() && name.size() < 20 &&
            std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -78,7 +92,7 @@ Status ContentStore::open() {
     return clean();
 }
 
-// The key file is made once, before the first user's key is wrapped with it.
+// The key file is made once, with the first user's key.
 Status ContentStore::load_key() {
     auto file = disk_.open(contents_key_file);
     if (file) {
@@ -110,20 +124,7 @@ Status ContentStore::load_key() {
                     "the key of users' files, contents.key, is missing: none of them can be read",
                     "put it back from a backup");
     }
-    key_ = random_.bytes(trust::aead_key_bytes);
-    const std::string path = temporary_ + "/key";
-    std::string text = to_hex(key_) + "\n";
-    [[maybe_unused]] const Status old = disk_.remove(path);
-    auto made = disk_.create(path, 0600, {});
-    Status written = made ? (*made)->write(text) : Status(made.error());
-    trust::wipe(text);
-    if (written) {
-        written = (*made)->sync();
-    }
-    if (written) {
-        written = disk_.rename(path, contents_key_file);
-    }
-    return written ? disk_.sync_folder("") : written;
+    return {}; // it is made with the first user's
 }
 
 // Files that a crash left: those that the database does not know yet, and those that it knows as
@@ -167,6 +168,16 @@ Result<std::string> ContentStore::key_of(const std::string& user, bool make) {
         [](const store::Statement& s) { return s.blob(0); }, tenant_, user);
     if (!wrapped) {
         return wrapped.error();
+    }
+    if (key_.empty() && make) {
+        auto made = make_tier_key(disk_, random_, temporary_ + "/key");
+        if (!made) {
+            return made.error();
+        }
+        key_ = *std::move(made);
+    }
+    if (key_.empty()) {
+        return fail(Code::not_found, "there are no files of '" + user + "'");
     }
     trust::Aead aead(key_);
     if (*wrapped) {

@@ -8,6 +8,7 @@
 #include "trust/hash.h"
 
 #include <algorithm>
+#include <set>
 
 namespace hasp::sync {
 
@@ -60,15 +61,26 @@ Status ContentStore::remove_gone() {
     if (!read || gone.empty()) {
         return read;
     }
-    auto transaction = store::Transaction::begin(db_);
-    if (!transaction) {
-        return transaction.error();
-    }
+    std::set<std::string> folders;
     for (const std::uint64_t number : gone) {
         Status removed = disk_.remove(path_of(number));
         if (!removed && removed.error().code != Code::not_found) {
             return removed;
         }
+        folders.insert(folder_of(number));
+    }
+    // Else a crash may bring a file back that nothing knows any more.
+    for (const std::string& folder : folders) {
+        Status synced = disk_.sync_folder(folder);
+        if (!synced && synced.error().code != Code::not_found) {
+            return synced;
+        }
+    }
+    auto transaction = store::Transaction::begin(db_);
+    if (!transaction) {
+        return transaction.error();
+    }
+    for (const std::uint64_t number : gone) {
         if (Status noted = done(db_.execute("DELETE FROM content_gone WHERE tenant = ?1 AND number "
                                             "= ?2",
                                             tenant_, number));
@@ -243,6 +255,9 @@ Result<bool> ContentStore::compact_some() {
         }
     }
     status = status ? release({number, 0, 0, 0, false}) : status;
+    for (const Written& one : written_) {
+        status = status ? release({one.number, 0, 0, 0, false}) : status;
+    }
     if (!status) {
         drop_staged();
         return status.error();

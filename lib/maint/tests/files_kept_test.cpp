@@ -141,7 +141,7 @@ TEST(KeptFiles, ThatAreDamagedAreSaidInTheStatus) {
     bytes[45] = static_cast<char>(bytes[45] ^ 1);
     ASSERT_TRUE(write_file_durably(segment, bytes, 0600).ok());
     EXPECT_FALSE(kept.center.status().contains("damaged_files"));
-    kept.tree.pass_s(60);
+    kept.tree.pass_s(620, 10);
     const Json status = kept.center.status();
     const Json& damaged = member(status, "damaged_files");
     ASSERT_EQ(int_of(damaged, "contents"), 1) << dump(status);

@@ -394,20 +394,6 @@ std::vector<ConfigKey> make_keys() {
                "How much users' requests are expected to move in a month. They are never held: "
                "`hasp status` and the log tell of 80 % and of all of it. 0: nothing is told."),
 
-        number("files", "scan_hours", Takes::keeper, HASP_AT(files.scan_hours), "hours", 1, 720,
-               "How often everything in people's folders is looked at, though what changes is "
-               "noticed: for what the kernel does not tell (writes through mapped memory, or by "
-               "other machines on a network's disk). Folders that cannot be watched are looked at "
-               "every five minutes, and after each use."),
-        number(
-            "files", "kept_mib", Takes::start, HASP_AT(files.kept_mib), "MiB", 0, kept_mib_max,
-            "How much this tier keeps of what people's files were when their home last agreed "
-            "with them, so that a change costs its own bytes alone and not a block of 1 KiB "
-            "around each. Contents of up to 1 MiB stand compressed in sync.db, larger ones are "
-            "files that share their blocks with the working copy where the file system can do "
-            "that (Btrfs, XFS). What was changed longest ago goes first. Never more than a tenth "
-            "of what the disk has free. 0: nothing is kept."),
-
         number("session", "hours", Takes::keeper, HASP_AT(session.hours), "hours", 1, 720,
                "How long a log-in lasts without being used."),
         number("session", "absolute_days", Takes::keeper, HASP_AT(session.absolute_days), "days", 1,
@@ -437,6 +423,19 @@ std::vector<ConfigKey> make_keys() {
                "is in "
                "the app's manifest."),
 
+        number("files", "scan_hours", Takes::keeper, HASP_AT(files.scan_hours), "hours", 1, 720,
+               "How often everything in people's folders is looked at, though what changes is "
+               "noticed: for what the kernel does not tell (writes through mapped memory, or by "
+               "other machines on a network's disk). Folders that cannot be watched are looked at "
+               "every five minutes, and after each use."),
+        number(
+            "files", "kept_mib", Takes::start, HASP_AT(files.kept_mib), "MiB", 0, kept_mib_max,
+            "How much this tier keeps of what people's files were when their home last agreed "
+            "with them, so that a change costs its own bytes alone and not a block of 1 KiB "
+            "around each. Contents of up to 1 MiB stand compressed in sync.db, larger ones are "
+            "files that share their blocks with the working copy where the file system can do "
+            "that (Btrfs, XFS). What was changed longest ago goes first. Never more than a tenth "
+            "of what the disk has free. 0: nothing is kept."),
         number("files", "versions_days", Takes::keeper, HASP_AT(files.versions_days), "days", 0,
                36'500,
                "How long each version of a user's file is kept after another took its place, where "

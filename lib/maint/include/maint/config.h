@@ -100,10 +100,6 @@ struct Config {
         std::int64_t budget_releases_mib = 0;
         std::int64_t budget_users_mib = 0; // told, never held
     } link;
-    struct Files {
-        std::int64_t scan_hours = 24;
-        std::int64_t kept_mib = 4'096; // contents that are agreed on with their home
-    } files;
     struct Session {
         std::int64_t hours = 12;
         std::int64_t absolute_days = 30;
@@ -121,7 +117,11 @@ struct Config {
         Isolation isolation = Isolation::landlock; // the least that is accepted
         std::int64_t start_s = 60;
     } apps;
-    struct Files { // days, of users' files whose home is here
+    struct Files {
+        // Of working copies.
+        std::int64_t scan_hours = 24;
+        std::int64_t kept_mib = 4'096; // contents that are agreed on with their home
+        // Of files whose home is here.
         std::int64_t versions_days = 30;
         std::int64_t versions_daily_days = 90;
         std::int64_t versions_weekly_days = 365;

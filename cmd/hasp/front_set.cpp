@@ -67,7 +67,7 @@ FrontSet::Frames FrontSet::from(FrontNumber front, ipc::Frame&& frame) {
             }
             retiring_.erase(at);
         }
-    } else if (type == "upstream" || type == "peer" || type == "traffic") {
+    } else if (type == "upstream" || type == "peer") {
         if (front != counts()) {
             return out;
         }

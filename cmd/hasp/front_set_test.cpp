@@ -90,7 +90,8 @@ TEST(FrontSet, OfStatesTheNewestFrontsCountAndItIsNotBelievedBeforeItKnowsThem) 
     EXPECT_EQ(types(set.from(1, frame(down))), Types{}) << "it has given the link up";
     EXPECT_EQ(types(set.from(2, frame(up))), Types{"parent"});
     EXPECT_EQ(types(set.from(2, frame(down))), Types{"parent"});
-    EXPECT_EQ(types(set.from(1, frame({{"t", "traffic"}}))), Types{});
+    EXPECT_EQ(types(set.from(1, frame({{"t", "traffic"}}))), Types{"traffic"})
+        << "each counts its own";
     EXPECT_EQ(types(set.from(1, frame({{"t", "upstream"}}))), Types{});
     EXPECT_EQ(types(set.from(1, frame({{"t", "peer"}}))), Types{});
     EXPECT_EQ(types(set.from(2, frame({{"t", "traffic"}}))), Types{"traffic"});

@@ -41,10 +41,11 @@ std::string day_after_month(std::string_view month) {
 void Traffic::restore(const Json& kept) {
     month_ = month_in(member(kept, "month"));
     last_ = month_in(member(kept, "last_month"));
-    const Json& front = member(kept, "front");
-    front_.since_us = int_of(front, "since_us");
-    for (std::size_t side = 0; side < side_names.size(); ++side) {
-        front_.said[side] = bytes_of(member(front, side_names[side]));
+    for (const Json& front : member(kept, "fronts")) {
+        Said& said = said_by(int_of(front, "since_us"));
+        for (std::size_t side = 0; side < side_names.size(); ++side) {
+            said[side] = bytes_of(member(front, side_names[side]));
+        }
     }
     for (std::size_t i = 0; i < purpose_names.size(); ++i) {
         waits_since_us_[i] = int_of(member(kept, "waits_since_us"), purpose_names[i]);
@@ -58,12 +59,15 @@ Json Traffic::kept() const {
             waits[purpose_names[i]] = waits_since_us_[i];
         }
     }
+    Json fronts = Json::array();
+    for (const auto& [since_us, said] : fronts_) {
+        fronts.push_back({{"since_us", since_us},
+                          {side_names[0], json_of(said[0])},
+                          {side_names[1], json_of(said[1])}});
+    }
     return {{"month", json_of(month_, true)},
             {"last_month", json_of(last_, true)},
-            {"front",
-             {{"since_us", front_.since_us},
-              {side_names[0], json_of(front_.said[0])},
-              {side_names[1], json_of(front_.said[1])}}},
+            {"fronts", fronts},
             {"waits_since_us", waits}};
 }
 
@@ -94,14 +98,19 @@ void Traffic::frame(bool upward, std::string_view type, std::uint64_t in, std::u
     add(upward ? 0 : 1, purpose_of(type), {in, out});
 }
 
-void Traffic::requests(const Json& head) {
-    const std::int64_t since_us = int_of(head, "since_us");
-    if (since_us != front_.since_us) {
-        front_ = {since_us, {}};
+// The oldest is forgotten: it has ended long ago.
+Traffic::Said& Traffic::said_by(std::int64_t since_us) {
+    if (!fronts_.contains(since_us) && fronts_.size() >= fronts_max) {
+        fronts_.erase(fronts_.begin());
     }
+    return fronts_[since_us];
+}
+
+void Traffic::requests(const Json& head) {
+    Said& by = said_by(int_of(head, "since_us"));
     for (std::size_t side = 0; side < side_names.size(); ++side) {
         const Bytes now = bytes_of(member(head, side_names[side]));
-        Bytes& said = front_.said[side];
+        Bytes& said = by[side];
         // Only what is more: a front whose counters fell would be another, and says so.
         add(side, Purpose::requests,
             {now.in - std::min(now.in, said.in), now.out - std::min(now.out, said.out)});

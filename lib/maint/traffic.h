@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -41,8 +42,8 @@ class Traffic {
     bool in_month(std::int64_t trusted_us);
 
     void frame(bool upward, std::string_view type, std::uint64_t in, std::uint64_t out);
-    // What front says of the requests since it started: {"since_us": its start, "parent": {in,
-    // out}, "children": {…}}. Another front counts from zero.
+    // What a front says of the requests since it started: {"since_us": its start, "parent": {in,
+    // out}, "children": {…}}. Each counts from zero; one that leaves counts on beside the next.
     void requests(const Json& head);
 
     // Bytes both ways on the link to the parent, but for those that keep the tiers themselves in
@@ -74,23 +75,22 @@ class Traffic {
         std::string name; // empty: there was none
         Sides bytes{};
     };
-    struct Front {
-        std::int64_t since_us = 0;
-        std::array<Bytes, 2> said{};
-    };
+    using Said = std::array<Bytes, 2>;
+    static constexpr std::size_t fronts_max = 16;
     static std::uint64_t both(const Bytes& bytes) { return bytes.in + bytes.out; }
     static Json json_of(const Bytes& bytes);
     static Json json_of(const ByPurpose& bytes);
     static Json json_of(const Month& month, bool has_parent);
     static Bytes bytes_of(const Json& json);
     static Month month_in(const Json& json);
+    Said& said_by(std::int64_t since_us);
     void add(std::size_t side, Purpose purpose, const Bytes& bytes);
 
     std::int64_t since_us_;
     Sides since_start_{};
     Month month_;
     Month last_;
-    Front front_;
+    std::map<std::int64_t, Said> fronts_; // by their starts
     std::array<std::int64_t, purpose_names.size()> waits_since_us_{};
 };
 

@@ -59,6 +59,21 @@ TEST(Traffic, TheDayAfterAMonthIsTheFirstOfTheNext) {
     }
 }
 
+TEST(Traffic, AFrontThatLeavesCountsOnBesideTheNext) {
+    Traffic traffic(0);
+    traffic.in_month(last_of_november);
+    traffic.requests(said(7, 700, 70));
+    traffic.requests(said(9, 1, 0));
+    traffic.requests(said(7, 1'700, 70));
+    traffic.requests(said(9, 2, 0));
+    EXPECT_EQ(traffic.month_to_parent(Purpose::requests), 1'772U);
+    for (int i = 0; i < 100; ++i) { // of which most have ended long ago
+        traffic.requests(said(10 + i, 1, 0));
+    }
+    EXPECT_EQ(traffic.month_to_parent(Purpose::requests), 1'872U);
+    EXPECT_EQ(traffic.kept().at("fronts").size(), 16U);
+}
+
 TEST(Traffic, WhatWasKeptGoesOnAfterARestart) {
     Traffic before(0);
     before.in_month(last_of_november);

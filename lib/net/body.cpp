@@ -257,6 +257,14 @@ BodyDecoder::Compacted BodyDecoder::compact(std::span<char> bytes) {
     }
 }
 
+void BodyDecoder::skip(std::uint64_t bytes) {
+    left_ -= bytes;
+    payload_bytes_ += bytes;
+    if (left_ == 0) {
+        state_ = State::done;
+    }
+}
+
 BodyDecoder::State BodyDecoder::end() {
     if (state_ == State::more) {
         if (framing_ == Framing::until_close) {

@@ -326,11 +326,7 @@ IoResult Conn::send_file(int file, std::uint64_t offset, std::size_t bytes) {
     if (!writable_) {
         return {Io::again, 0};
     }
-    // The one call that cannot be told not to wait.
-    if (!nonblocking_) {
-        const int flags = fcntl(fd_.get(), F_GETFL);
-        nonblocking_ = flags >= 0 && fcntl(fd_.get(), F_SETFL, flags | O_NONBLOCK) == 0;
-    }
+    never_wait();
     auto at = static_cast<off_t>(offset);
     ssize_t done = 0;
     do {
@@ -341,6 +337,63 @@ IoResult Conn::send_file(int file, std::uint64_t offset, std::size_t bytes) {
     }
     // Less than was asked for may be the end of the file: only EAGAIN says that the socket is full.
     return sent(done, static_cast<std::size_t>(std::max<ssize_t>(done, 0)));
+}
+
+// For the calls that cannot be told each time.
+void Conn::never_wait() {
+    if (!nonblocking_) {
+        const int flags = fcntl(fd_.get(), F_GETFL);
+        nonblocking_ = flags >= 0 && fcntl(fd_.get(), F_SETFL, flags | O_NONBLOCK) == 0;
+    }
+}
+
+IoResult Conn::read_into(Pipe& pipe, std::size_t bytes) {
+    assert(takes_files() && pipe && pipe.held_ == 0);
+    if (phase_ != Phase::open) {
+        return {Io::failed, 0};
+    }
+    if (!readable_) {
+        return {Io::again, 0};
+    }
+    never_wait();
+    ssize_t got = 0;
+    do {
+        got = ::splice(fd_.get(), nullptr, pipe.in_.get(), nullptr, bytes,
+                       SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    } while (got < 0 && errno == EINTR);
+    if (got > 0) {
+        pipe.held_ = static_cast<std::size_t>(got);
+        wire_in_ += pipe.held_;
+        return {Io::ok, pipe.held_};
+    }
+    readable_ = false;
+    if (got == 0) {
+        return {Io::end, 0};
+    }
+    if (errno == EAGAIN) {
+        return {Io::again, 0};
+    }
+    failure_ = std::strerror(errno);
+    return {Io::failed, 0};
+}
+
+IoResult Conn::write_from(Pipe& pipe) {
+    assert(takes_files() && pipe && pipe.held_ > 0);
+    if (phase_ != Phase::open || write_ended_) {
+        return {Io::failed, 0};
+    }
+    if (!writable_) {
+        return {Io::again, 0};
+    }
+    never_wait();
+    ssize_t done = 0;
+    do {
+        done = ::splice(pipe.out_.get(), nullptr, fd_.get(), nullptr, pipe.held_,
+                        SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    } while (done < 0 && errno == EINTR);
+    const IoResult result = sent(done, static_cast<std::size_t>(std::max<ssize_t>(done, 0)));
+    pipe.held_ -= result.bytes;
+    return result;
 }
 
 std::uint64_t Conn::delivered() const {

@@ -62,6 +62,7 @@ class BodyRelay {
 
   private:
     Step end_of_source(Wire::Fill fill);
+    bool may_pipe(const Wire& from, const Wire& to) const;
     std::string_view finish();
     Step pump_coded(Wire& from, Wire& to, std::string_view head);
     bool decode_run(Wire& from);

@@ -98,6 +98,11 @@ std::string_view Core::http_date() {
 }
 
 void Core::count_now() {
+    for (const auto& one : conns) {
+        if (one->in_request()) {
+            one->exchange()->count_link_bytes();
+        }
+    }
     counters.log_bytes_dropped = parts.access_log.dropped_bytes();
     counters.identities = identities.size();
     if (cache) {

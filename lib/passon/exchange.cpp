@@ -82,6 +82,7 @@ void Exchange::reset() {
     avoid_ = nullptr;
     deadline_ms_ = answer_ms_ = 0;
     window_from_ = minute_in_ = minute_out_ = own_bytes_ = 0;
+    counted_ = {};
     status_ = 0;
     up_seen_ = interim_ = 0;
     request_broken_ = false;

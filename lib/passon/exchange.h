@@ -66,6 +66,10 @@ class Exchange {
     void attach(ServerConn& down);
     void reset();
 
+    // Adds what was moved over links since the last time to the counters, which are told while long
+    // exchanges go on.
+    void count_link_bytes();
+
     // For ServerConn. The head is parsed in place here, before begin(); its views point into the
     // connection's buffer, which begin() takes over.
     net::RequestHead head;
@@ -155,7 +159,6 @@ class Exchange {
     std::uint64_t progress() const;
     void on_again();
     void watch_client();
-    void count_link_bytes();
     void write_log(std::int64_t now_us); // boot time
     void write_usage(billing::UsageKind kind, bool last, std::int64_t now_us);
     void release_up(bool reusable);
@@ -390,6 +393,12 @@ class Exchange {
     std::uint64_t minute_out_ = 0;
     std::int64_t minute_us_ = 0;
     std::uint64_t own_bytes_ = 0;
+    struct Counted {
+        std::uint64_t request = 0;
+        std::uint64_t answer = 0; // to the client
+        std::uint64_t came = 0;   // of the answer, from elsewhere
+    };
+    Counted counted_;
     int status_ = 0;
     std::size_t up_seen_ = 0;
     std::size_t interim_ = 0;

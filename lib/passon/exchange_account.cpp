@@ -4,13 +4,23 @@
 #include "static_files.h"
 
 #include <array>
+#include <utility>
 
 namespace hasp::passon {
 
-// What this exchange moved over links: on the side where it came from, and on that where it went.
+namespace {
+// What is more than the last time. A body that began anew, in another attempt, counts anew.
+std::uint64_t gained(std::uint64_t now, std::uint64_t& before) {
+    const std::uint64_t last = std::exchange(before, now);
+    return now >= last ? now - last : now;
+}
+} // namespace
+
+// On the side where it came from, and on that where it went.
 void Exchange::count_link_bytes() {
-    const std::uint64_t request = request_.moved();
-    const std::uint64_t answer = answer_.sent() + own_bytes_;
+    const std::uint64_t request = gained(request_.moved(), counted_.request);
+    const std::uint64_t answer = gained(answer_.sent() + own_bytes_, counted_.answer);
+    const std::uint64_t came = gained(answer_.moved(), counted_.came);
     if (down_->from() != From::user) {
         LinkBytes& side = down_->from() == From::parent ? core_.counters.parent
                           : down_->from() == From::peer ? core_.counters.peers
@@ -22,7 +32,7 @@ void Exchange::count_link_bytes() {
         LinkBytes& side = served_ == "parent" ? core_.counters.parent
                           : served_ == "peer" ? core_.counters.peers
                                               : core_.counters.children;
-        side.in += answer_.moved();
+        side.in += came;
         side.out += request;
     }
 }

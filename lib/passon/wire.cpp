@@ -1,5 +1,7 @@
 #include "wire.h"
 
+#include <algorithm>
+
 namespace hasp::passon {
 
 bool Wire::write(std::span<const iovec> pieces) {
@@ -56,6 +58,19 @@ bool Wire::send_file(std::string_view head, int file, std::uint64_t offset, std:
 }
 
 bool Wire::flush() {
+    while (pipe_.held() > 0 && conn->writable()) {
+        const net::IoResult result = conn->write_from(pipe_);
+        if (result.state == net::Io::again) {
+            break;
+        }
+        if (result.state != net::Io::ok) {
+            return false;
+        }
+    }
+    if (pipe_.held() > 0) {
+        return true;
+    }
+    pipe_.give_back();
     while (blocked() && conn->writable()) {
         const net::IoResult result = conn->write(std::string_view(out_).substr(out_at_));
         if (result.state == net::Io::again) {
@@ -71,6 +86,36 @@ bool Wire::flush() {
         out_at_ = 0;
     }
     return true;
+}
+
+Wire::Fill Wire::take_from(Wire& from, std::uint64_t bytes, std::size_t& taken) {
+    taken = 0;
+    if (!from.conn->open() || !from.conn->readable()) {
+        return Fill::again;
+    }
+    pipe_ = conn->reactor().pipes().lend();
+    if (!pipe_) {
+        return Fill::full;
+    }
+    const net::IoResult result = from.conn->read_into(
+        pipe_, static_cast<std::size_t>(std::min<std::uint64_t>(bytes, net::PipePool::pipe_bytes)));
+    taken = result.bytes;
+    if (taken == 0) {
+        pipe_.give_back();
+    }
+    switch (result.state) {
+    case net::Io::ok:
+        return Fill::got;
+    case net::Io::again:
+        return Fill::again;
+    case net::Io::end:
+        return Fill::end;
+    case net::Io::cut:
+        return Fill::cut;
+    case net::Io::failed:
+        break;
+    }
+    return Fill::failed;
 }
 
 Wire::Fill Wire::fill() {

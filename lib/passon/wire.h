@@ -24,8 +24,8 @@ class Wire {
     std::unique_ptr<net::Conn> conn;
     net::Buffer in;
 
-    bool blocked() const { return out_at_ < out_.size(); }
-    std::size_t pending_bytes() const { return out_.size() - out_at_; }
+    bool blocked() const { return pending_bytes() > 0; }
+    std::size_t pending_bytes() const { return pipe_.held() + (out_.size() - out_at_); }
     // False: the connection is broken.
     bool write(std::span<const iovec> pieces);
     bool write(std::string_view bytes);
@@ -47,6 +47,10 @@ class Wire {
     enum class Fill : unsigned char { got, again, end, cut, failed, full };
     // Reads what is there into `in`, lending a buffer when it has none; gives an empty buffer back.
     Fill fill();
+    // Takes up to `bytes` (at least one) out of `from`, whose `in` must be empty, without copying
+    // them: flush() writes them. `taken` says how many. full: no pipe is to be had. Precondition:
+    // both takes_files(), not blocked().
+    Fill take_from(Wire& from, std::uint64_t bytes, std::size_t& taken);
     void give_back_if_empty() {
         if (in.empty()) {
             in.give_back();
@@ -54,6 +58,7 @@ class Wire {
     }
 
   private:
+    net::Pipe pipe_; // what is in it goes out first
     std::string out_;
     std::size_t out_at_ = 0;
     bool may_stand_still_ = false;

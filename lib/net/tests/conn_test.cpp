@@ -94,6 +94,55 @@ TEST_F(ConnTest, AFileGoesOutAsFarAsTheSocketTakesItAndIsHeldBackForNobody) {
     EXPECT_EQ(server.conn.send_file(file.get(), content.size(), 10).state, Io::end);
 }
 
+// From one pair of sockets to another, through a pipe that never comes to this process.
+TEST_F(ConnTest, WhatGoesThroughAPipeArrivesAsItWasAndWaitsWhereTheSinkIsFull) {
+    join(nullptr, nullptr);
+    Peer from(*reactor);
+    Peer source(*reactor);
+    SocketPair pair = make_pair_of_sockets();
+    ASSERT_TRUE(source.conn.adopt(std::move(pair.a), nowhere).ok());
+    ASSERT_TRUE(from.conn.adopt(std::move(pair.b), nowhere).ok());
+    from.reading = false;
+    client.reading = false;
+    source.to_send = pattern(3'000'000);
+    source.go();
+    Pipe pipe = reactor->pipes().lend();
+    ASSERT_TRUE(static_cast<bool>(pipe));
+    std::size_t moved = 0;
+    std::size_t waits = 0;
+    ASSERT_TRUE(until([&] {
+        if (pipe.held() == 0) {
+            moved += from.conn.read_into(pipe, 1'000'000).bytes;
+        }
+        if (pipe.held() > 0 && server.conn.write_from(pipe).state == Io::again) {
+            client.reading = ++waits > 3;
+            client.go();
+        }
+        return client.received.size() == source.to_send.size();
+    }));
+    EXPECT_GT(waits, 0U);
+    EXPECT_EQ(moved, source.to_send.size());
+    EXPECT_TRUE(client.received == source.to_send);
+    EXPECT_EQ(from.conn.wire_in(), source.to_send.size());
+    EXPECT_EQ(server.conn.wire_out(), source.to_send.size());
+    EXPECT_EQ(from.conn.read_into(pipe, 10).state, Io::again);
+    source.conn.shutdown_write();
+    EXPECT_TRUE(until([&] { return from.conn.read_into(pipe, 10).state == Io::end; }));
+}
+
+TEST(PipePoolTest, LendsSoManyAndKeepsWhatComesBackEmpty) {
+    PipePool pool;
+    std::vector<Pipe> lent;
+    for (std::size_t i = 0; i < PipePool::lent_max; ++i) {
+        lent.push_back(pool.lend());
+        ASSERT_TRUE(static_cast<bool>(lent.back()));
+    }
+    EXPECT_FALSE(static_cast<bool>(pool.lend()));
+    lent.pop_back();
+    EXPECT_TRUE(static_cast<bool>(pool.lend()));
+    EXPECT_EQ(pool.lent(), PipePool::lent_max - 1);
+}
+
 TEST_F(ConnTest, PlainCarriesLargeTransfersBothWays) {
     join(nullptr, nullptr);
     EXPECT_TRUE(server.conn.open());

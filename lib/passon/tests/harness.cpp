@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <arpa/inet.h>
+#include <csignal>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -14,6 +15,11 @@
 #include <unistd.h>
 
 namespace hasp::passon::testing {
+
+namespace {
+// As every process of hasp does, see net/conn.h.
+[[maybe_unused]] const auto sigpipe_ignored = ::signal(SIGPIPE, SIG_IGN);
+} // namespace
 
 void FakeKeeper::know(const std::string& key, Identity identity) {
     const std::lock_guard lock(mutex_);

@@ -470,6 +470,20 @@ TEST_F(SocketLinks, AWebSocketWorksThroughThreeTiersUpAndDown) {
     }
 }
 
+TEST_F(SocketLinks, WhatALongExchangeMovesIsCountedWhileItGoesOn) {
+    Client client(tokyo_.port());
+    client.send(upgrade_of("top"));
+    ASSERT_EQ(client.read(true).status, 101);
+    const LinkBytes begun = tokyo_.counters().parent;
+    for (std::uint64_t words = 1; words <= 3; ++words) {
+        client.send("ping");
+        EXPECT_EQ(client.read_bytes(4), "ping");
+        const LinkBytes now = tokyo_.counters().parent;
+        EXPECT_EQ(now.out - begun.out, 4 * words);
+        EXPECT_EQ(now.in - begun.in, 4 * words);
+    }
+}
+
 Settings soon_unused() {
     Settings settings;
     settings.upstream_idle_ms = 100;

@@ -45,6 +45,8 @@ class BodyDecoder {
         State state;
     };
     Compacted compact(std::span<char> bytes);
+    // So many bytes of payload went by without coming here. Precondition: bytes <= remaining().
+    void skip(std::uint64_t bytes);
     // The transport ended properly. done for until_close and for what was complete already, else
     // bad: the body is cut short.
     State end();
@@ -106,6 +108,8 @@ class BodyEncoder {
     // chunk would end the body). 0 with failed() set when the announced length would be exceeded.
     // Precondition: out.size() >= payload.size() + extra_pieces.
     std::size_t frame(std::span<const iovec> payload, std::span<iovec> out);
+    // The same, of payload that is written without coming here.
+    void skip(std::uint64_t bytes) { left_ -= bytes; }
     // What ends the body: the last chunk and `trailers` ("name: value\r\n" lines, valid), else
     // nothing. failed() when less than the announced length was framed.
     std::string_view finish();

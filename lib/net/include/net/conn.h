@@ -6,6 +6,7 @@
 #include "net/address.h"
 #include "net/buffer.h"
 #include "net/carrier.h"
+#include "net/pipe.h"
 #include "net/reactor.h"
 #include "net/tls.h"
 
@@ -90,12 +91,18 @@ class Conn final : private Handler {
     // be given again. At most iovecs_max pieces are looked at.
     IoResult write(std::span<const iovec> pieces);
     IoResult write(std::string_view bytes);
-    // Whether send_file() may be used: a plain socket.
+    // Whether send_file() and the pipes may be used: a plain socket. Those calls of the kernel have
+    // no MSG_NOSIGNAL: the process ignores SIGPIPE.
     bool takes_files() const { return tls_ == nullptr && carrier_ == nullptr && fd_; }
     // Writes up to `bytes` of an open file from `offset` on, as far as the socket takes them, by
     // sendfile(2): they are not copied to this process. Waits for the disk, as a read would; a file
     // that ends too soon gives end. Precondition: takes_files().
     IoResult send_file(int file, std::uint64_t offset, std::size_t bytes);
+    // Moves up to `bytes` of what is there into a pipe that holds nothing, and what a pipe holds
+    // out of it, by splice(2). One system call; fewer bytes prove nothing, only again says that the
+    // socket is drained, or full. Precondition: takes_files().
+    IoResult read_into(Pipe& pipe, std::size_t bytes);
+    IoResult write_from(Pipe& pipe);
     // As write(), of what send_file() follows at once: the kernel may hold back the last packet.
     // Precondition: takes_files().
     IoResult write_before_file(std::string_view bytes);
@@ -156,6 +163,7 @@ class Conn final : private Handler {
     IoResult read_plain(std::span<char> into);
     IoResult write_plain(std::span<const iovec> pieces);
     // What a system call said that was to write `of` bytes.
+    void never_wait();
     IoResult sent(ssize_t bytes, std::size_t of);
 
     Reactor* reactor_;
@@ -170,7 +178,7 @@ class Conn final : private Handler {
     bool broken_ = false;
     bool write_ended_ = false;
     bool attached_ = false;
-    bool nonblocking_ = false; // of a socket that has sent a file
+    bool nonblocking_ = false; // of a socket that has sent a file or used a pipe
     std::uint64_t wire_in_ = 0;
     std::uint64_t wire_out_ = 0;
     Address peer_;

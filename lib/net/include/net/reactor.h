@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "net/buffer.h"
+#include "net/pipe.h"
 #include "net/timer.h"
 
 #include <array>
@@ -101,6 +102,7 @@ class Reactor {
     const Clock& clock() const { return clock_; }
     TimerWheel& timers() { return timers_; }
     BufferPool& buffers() { return buffers_; }
+    PipePool& pipes() { return pipes_; }
     std::size_t handlers() const { return handlers_; }
 
   private:
@@ -114,6 +116,7 @@ class Reactor {
     Fd wake_;
     TimerWheel timers_;
     BufferPool buffers_;
+    PipePool pipes_;
     std::unique_ptr<Inbox> inbox_;
     std::array<Handler*, events_per_wake> fetched_{}; // handlers of this round; null: removed since
     std::size_t fetched_at_ = 0;

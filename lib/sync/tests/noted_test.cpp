@@ -28,7 +28,7 @@ class Noted : public ::testing::Test {
         ASSERT_TRUE(hasp::make_folders(state_ + "/center").ok());
         home_disk_ = *open_disk(state_ + "/center");
         home_db_ = *store::Db::open(state_ + "/center/files.db");
-        home_ = *Home::open(*home_db_, *home_disk_, "clinics", clock_);
+        home_ = *Home::open(*home_db_, *home_disk_, "clinics", clock_, random_);
         start();
         watch();
     }

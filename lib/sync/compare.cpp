@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t window_bytes = std::size_t{256} * 1024;
 constexpr std::size_t before_bytes = 4096; // kept in front of what is asked for: matches grow back
-constexpr std::size_t step_bytes = std::size_t{64} * 1024;
+constexpr std::size_t compared_at_once_bytes = std::size_t{64} * 1024;
 constexpr std::size_t nearer_bytes = std::size_t{16} * 1024;
 constexpr std::uint64_t sure_bytes = 4096;
 constexpr std::size_t scored_bytes = std::size_t{32} * 1024;
@@ -23,7 +23,7 @@ constexpr std::size_t tries_max = 32;
 constexpr std::uint64_t searches_least = 500;
 constexpr std::uint64_t bytes_a_search = std::uint64_t{32} * 1024;
 constexpr std::size_t near_block = match_bytes_least;
-constexpr std::size_t near_slots = 8192; // for step_bytes / near_block entries
+constexpr std::size_t near_slots = 8192; // for compared_at_once_bytes / near_block entries
 constexpr std::size_t block_bytes = 64;  // of the table, for small bases; grows with them
 constexpr std::size_t block_bytes_max = std::size_t{16} * 1024; // what is behind 8 GiB is not in it
 constexpr std::size_t blocks_max = std::size_t{512} * 1024;
@@ -35,8 +35,9 @@ constexpr std::uint64_t mix = 0x9E3779B97F4A7C15ULL;
 constexpr std::uint64_t futile_bytes = std::uint64_t{4} << 20;
 constexpr std::uint64_t futile_share = 64;
 
-static_assert(block_bytes_max < step_bytes);
-static_assert(step_bytes + before_bytes <= window_wanted_max && window_wanted_max < window_bytes);
+static_assert(block_bytes_max < compared_at_once_bytes);
+static_assert(compared_at_once_bytes + before_bytes <= window_wanted_max &&
+              window_wanted_max < window_bytes);
 
 std::uint64_t sum_of(std::string_view bytes) {
     std::uint64_t sum = 0;
@@ -157,9 +158,9 @@ class Comparison {
 
     // The next match behind at_, or a step on without one.
     Status find_on() {
-        const std::string_view fresh = file_.at(at_, step_bytes);
+        const std::string_view fresh = file_.at(at_, compared_at_once_bytes);
         const std::size_t size = fresh.size();
-        const std::string_view old = base_.at(base_at_, step_bytes);
+        const std::string_view old = base_.at(base_at_, compared_at_once_bytes);
         if (fresh.empty()) {
             at_ = file_.size(); // the file is shorter than it was, or cannot be read
             return file_.error() ? Status(*file_.error())
@@ -171,16 +172,16 @@ class Comparison {
         }
         // As the last long match would go on, where a short one since has led elsewhere.
         if (const std::uint64_t other = at_ + shift_; other != base_at_) {
-            const std::string there(probe_.at(other, step_bytes));
-            if (goes_on(std::string(file_.at(at_, step_bytes)), there, other)) {
+            const std::string there(probe_.at(other, compared_at_once_bytes));
+            if (goes_on(std::string(file_.at(at_, compared_at_once_bytes)), there, other)) {
                 return copy_best();
             }
         }
         // What a window gave may be gone with the next call.
         ++searches_;
         const bool worth = !futile_ && searches_ <= searches_least + at_ / bytes_a_search;
-        if (worth && found(std::string(file_.at(at_, step_bytes)),
-                           std::string(base_.at(base_at_, step_bytes)))) {
+        if (worth && found(std::string(file_.at(at_, compared_at_once_bytes)),
+                           std::string(base_.at(base_at_, compared_at_once_bytes)))) {
             return copy_best();
         }
         // A match that begins at the end of this piece is found in the next one.
@@ -322,7 +323,7 @@ class Comparison {
         const std::uint64_t blocks = std::min<std::uint64_t>(base_.size() / block_, blocks_max);
         table_.emplace(static_cast<std::size_t>(blocks));
         leading_ = power(block_ - 1);
-        const std::size_t together = std::max(block_, step_bytes / block_ * block_);
+        const std::size_t together = std::max(block_, compared_at_once_bytes / block_ * block_);
         for (std::uint64_t at = 0; at < blocks * block_; at += together) {
             const std::string_view bytes = probe_.at(at, together);
             for (std::size_t i = 0; i + block_ <= bytes.size(); i += block_) {
@@ -335,8 +336,8 @@ class Comparison {
     std::uint64_t equal_run(Window& base, std::uint64_t from, std::uint64_t to) {
         std::uint64_t run = 0;
         for (;;) {
-            const std::string_view a = base.at(from + run, step_bytes);
-            const std::string_view b = file_.at(to + run, step_bytes);
+            const std::string_view a = base.at(from + run, compared_at_once_bytes);
+            const std::string_view b = file_.at(to + run, compared_at_once_bytes);
             const std::size_t n = std::min(a.size(), b.size());
             const std::size_t same = equal_bytes(a.data(), b.data(), n);
             run += same;

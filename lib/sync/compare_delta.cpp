@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t literal_bytes_max = std::size_t{64} * 1024;
 
-void put_number(std::string& out, std::uint64_t value, int width_log) {
+void put_big_endian(std::string& out, std::uint64_t value, int width_log) {
     for (int shift = 8 * ((1 << width_log) - 1); shift >= 0; shift -= 8) {
         out.push_back(static_cast<char>(value >> static_cast<unsigned>(shift)));
     }
@@ -29,7 +29,7 @@ Status put_literal(ReadFile& file, std::uint64_t from, std::uint64_t to, const S
         } else {
             const int size = width_log_of(n);
             op.push_back(static_cast<char>(0x41 + size));
-            put_number(op, n, size);
+            put_big_endian(op, n, size);
         }
         const std::size_t head = op.size();
         op.resize(head + n);
@@ -61,8 +61,8 @@ Status delta_from_base(ReadFile& base, ReadFile& file, const Sink& out) {
         const int where = width_log_of(step.base);
         const int size = width_log_of(step.length);
         std::string op(1, static_cast<char>(0x45 + 4 * where + size));
-        put_number(op, step.base, where);
-        put_number(op, step.length, size);
+        put_big_endian(op, step.base, where);
+        put_big_endian(op, step.length, size);
         return out(op);
     });
     return compared ? out(std::string_view("\0", 1)) : compared;

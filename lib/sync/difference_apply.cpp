@@ -14,14 +14,15 @@ namespace {
 
 constexpr std::size_t copy_bytes = std::size_t{64} * 1024;
 constexpr std::string_view zstd_magic("\x28\xB5\x2F\xFD", 4);
-constexpr int window_log_max = 22; // prefix and new bytes together
-constexpr int window_log_least = 10;
+constexpr int delta_window_log_max = 22; // prefix and new bytes together
+constexpr int delta_window_log_least = 10;
 // A gap in the base that is this much longer than what stands in it now has been deleted.
 constexpr std::uint64_t gap_bytes_max = std::uint64_t{64} * 1024;
 
-static_assert(difference_prefix_bytes_max + difference_new_bytes_max <= 1ULL << window_log_max);
+static_assert(difference_prefix_bytes_max + difference_new_bytes_max <=
+              1ULL << delta_window_log_max);
 
-Error damaged(const std::string& what) {
+Error damaged_difference(const std::string& what) {
     return fail(Code::refused, "applying a difference: " + what);
 }
 
@@ -41,7 +42,7 @@ class Reading {
                 return {};
             }
             if (tag[0] != 1) {
-                return damaged("a chunk of an unknown kind");
+                return damaged_difference("a chunk of an unknown kind");
             }
             if (Status done = chunk(); !done) {
                 return done;
@@ -57,7 +58,7 @@ class Reading {
                 return got.error();
             }
             if (*got == 0) {
-                return damaged("it ends too early");
+                return damaged_difference("it ends too early");
             }
             into = into.subspan(*got);
         }
@@ -92,7 +93,7 @@ class Reading {
             const auto more = reader.add(byte[0]);
             if (more == NumberReader::State::bad ||
                 (more == NumberReader::State::done && reader.value() > limit)) {
-                return damaged(std::string(what) + " is beyond its limit");
+                return damaged_difference(std::string(what) + " is beyond its limit");
             }
             if (more == NumberReader::State::done) {
                 return reader.value();
@@ -140,18 +141,18 @@ class Reading {
             const auto fresh = take_number(told);
             const auto length = fresh ? take_number(told) : fresh;
             if (!length || *fresh > added - total || *length > base_size_) {
-                return damaged("a step that there is not");
+                return damaged_difference("a step that there is not");
             }
             step.added = *fresh;
             step.length = *length;
             if (step.length > 0) {
                 const auto shift = take_number(told);
                 if (!shift) {
-                    return damaged("a step that is cut");
+                    return damaged_difference("a step that is cut");
                 }
                 step.base = base_at_ + step.added + static_cast<std::uint64_t>(unzigzag(*shift));
                 if (step.base > base_size_ || step.length > base_size_ - step.base) {
-                    return damaged("a copy from beyond the old content");
+                    return damaged_difference("a copy from beyond the old content");
                 }
             }
             total += step.added;
@@ -161,14 +162,15 @@ class Reading {
             steps.push_back(step);
             base_at_ = base_after(base_at_, step);
         }
-        return total == added ? Status{} : damaged("its steps do not agree with its new bytes");
+        return total == added ? Status{}
+                              : damaged_difference("its steps do not agree with its new bytes");
     }
 
     Status put(const std::vector<ChunkStep>& steps, std::string_view fresh) {
         std::string buffer;
         for (const ChunkStep& step : steps) {
             if (step.added > left_ || step.length > left_ - step.added) {
-                return damaged("it makes more than was announced");
+                return damaged_difference("it makes more than was announced");
             }
             left_ -= step.added + step.length;
             if (step.added > 0) {
@@ -185,7 +187,7 @@ class Reading {
                     return got.error();
                 }
                 if (*got == 0) {
-                    return damaged("the old content is shorter than it says");
+                    return damaged_difference("the old content is shorter than it says");
                 }
                 if (Status sent = out_(std::string_view(buffer).substr(0, *got)); !sent) {
                     return sent;
@@ -256,7 +258,7 @@ Result<std::string> pack_with_prefix(std::string_view bytes, std::string_view pr
     const std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context{ZSTD_createCCtx(),
                                                                        &ZSTD_freeCCtx};
     const int window = std::clamp(static_cast<int>(std::bit_width(bytes.size() + prefix.size())),
-                                  window_log_least, window_log_max);
+                                  delta_window_log_least, delta_window_log_max);
     ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level);
     ZSTD_CCtx_setParameter(context.get(), ZSTD_c_windowLog, window);
     ZSTD_CCtx_setParameter(context.get(), ZSTD_c_contentSizeFlag, 0);
@@ -275,14 +277,14 @@ Result<std::string> unpack_with_prefix(std::string_view packed, std::string_view
                                        std::size_t size) {
     const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context{ZSTD_createDCtx(),
                                                                        &ZSTD_freeDCtx};
-    ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, window_log_max);
+    ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, delta_window_log_max);
     ZSTD_DCtx_refPrefix(context.get(), prefix.data(), prefix.size());
     const std::string framed = std::string(zstd_magic).append(packed);
     std::string out(size, '\0'); // bounded by difference_new_bytes_max
     const std::size_t n =
         ZSTD_decompressDCtx(context.get(), out.data(), out.size(), framed.data(), framed.size());
     if (ZSTD_isError(n) != 0 || n != size) {
-        return damaged("its packed bytes are damaged");
+        return damaged_difference("its packed bytes are damaged");
     }
     return out;
 }

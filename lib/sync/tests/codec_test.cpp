@@ -1,4 +1,5 @@
 // Differences of both makings, applied by librsync's patch.
+#include "collect.h"
 #include "sync/codec.h"
 
 #include "base/random.h"
@@ -7,13 +8,6 @@
 
 namespace hasp::sync {
 namespace {
-
-Sink into(std::string& out) {
-    return [&out](std::string_view bytes) {
-        out.append(bytes);
-        return Status{};
-    };
-}
 
 struct Edit {
     const char* name;

@@ -1,4 +1,5 @@
 // Differences against a content at hand.
+#include "collect.h"
 #include "sync/difference.h"
 
 #include "base/random.h"
@@ -8,13 +9,6 @@
 
 namespace hasp::sync {
 namespace {
-
-Sink into(std::string& out) {
-    return [&out](std::string_view bytes) {
-        out.append(bytes);
-        return Status{};
-    };
-}
 
 std::string made(const std::string& base, const std::string& target) {
     MemoryFile old(base);
@@ -44,7 +38,7 @@ std::string words(Random& random, std::size_t size) {
 TEST(Differences, OfEveryEditGiveTheFileAgainAndAreSmall) {
     SeededRandom random(21);
     const std::string text = words(random, 3'000'000);
-    struct Edit {
+    struct Case {
         const char* name;
         std::string target;
         std::size_t bytes_max;
@@ -58,7 +52,7 @@ TEST(Differences, OfEveryEditGiveTheFileAgainAndAreSmall) {
         grown.insert(random.below(grown.size()), words(random, 12));
     }
     const std::string noise = random.bytes(1000);
-    const std::vector<Edit> edits{
+    const std::vector<Case> edits{
         {"nothing", text, 16},
         {"bytes in their place", in_place, 3'000},
         {"lengths that change", grown, 4'000},
@@ -73,7 +67,7 @@ TEST(Differences, OfEveryEditGiveTheFileAgainAndAreSmall) {
         {"all new", random.bytes(3'000'000), 3'000'200},
         {"nothing left", "", 16},
     };
-    for (const Edit& edit : edits) {
+    for (const Case& edit : edits) {
         const std::string difference = made(text, edit.target);
         EXPECT_LE(difference.size(), edit.bytes_max) << edit.name;
         auto out = applied(text, difference, edit.target.size());

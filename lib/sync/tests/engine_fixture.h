@@ -1,0 +1,245 @@
+// A home and two clients in one process, whose rounds a test takes step by step.
+#pragma once
+
+#include "base/fd.h"
+#include "base/files.h"
+#include "base/random.h"
+#include "base/text.h"
+#include "full_disk.h"
+#include "store/db.h"
+#include "store/settle.h"
+#include "sync/bases.h"
+#include "sync/client.h"
+#include "sync/home.h"
+
+#include <fcntl.h>
+#include <filesystem>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace hasp::sync {
+
+inline constexpr std::size_t chunk_bytes = 1000; // small, so that there are many messages
+
+class Machine {
+  public:
+    Machine(std::string state, const Clock& clock, Random& random, bool is_home)
+        : state_(std::move(state)), clock_(clock), random_(random), is_home_(is_home) {
+        EXPECT_TRUE(hasp::make_folders(state_ + "/data/users/anna/wiki").ok());
+        start();
+    }
+    void stop() {
+        home.reset();
+        client.reset();
+        db_.reset();
+        disk_.reset();
+    }
+    void start() {
+        stop();
+        disk_ = std::make_unique<FullDisk>(*open_disk(state_));
+        db_ = *store::Db::open(state_ + "/files.db");
+        if (is_home_) {
+            auto opened = Home::open(*db_, *disk_, "clinics", clock_, random_);
+            ASSERT_TRUE(opened.ok()) << opened.error().message;
+            home = *std::move(opened);
+        } else {
+            auto opened = Client::open(*db_, *disk_, "clinics", clock_, random_,
+                                       [this](const std::string& path) {
+                                           return store::settle_copy(state_ + "/" + path);
+                                       });
+            ASSERT_TRUE(opened.ok()) << opened.error().message;
+            client = *std::move(opened);
+        }
+    }
+    std::string path(const std::string& name) const {
+        return state_ + "/data/users/anna/wiki/" + name;
+    }
+    void write(const std::string& name, const std::string& content) {
+        // Not by a temporary name: some names are as long as they may be.
+        const Fd fd(::open(path(name).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+        ASSERT_TRUE(fd && write_all(fd.get(), content).ok());
+    }
+    std::string content(const std::string& name) const {
+        auto text = read_file(path(name), 64 << 20);
+        return text.ok() ? *text : "(" + std::string(code_name(text.error().code)) + ")";
+    }
+    FullDisk& disk() { return *disk_; }
+    // While it holds, nothing can be noted as agreed: as if the disk were full just then.
+    void note_nothing(bool holds) {
+        const std::string trigger =
+            holds ? "CREATE TRIGGER full BEFORE INSERT ON sync_base BEGIN SELECT RAISE(ABORT, "
+                    "'full'); END"
+                  : "DROP TRIGGER full";
+        ASSERT_TRUE(db_->run_script(trigger).ok());
+    }
+
+    std::unique_ptr<Home> home;
+    std::unique_ptr<Client> client;
+    const WorkingFolder folder{{"anna", "wiki"}, "data/users/anna/wiki", {}};
+
+  private:
+    std::string state_;
+    const Clock& clock_;
+    Random& random_;
+    bool is_home_;
+    std::unique_ptr<FullDisk> disk_;
+    std::unique_ptr<store::Db> db_;
+};
+
+class Engine : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        // In memory where there is such a place: each round is many fsyncs.
+        folder_ = (::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : ::testing::TempDir()) +
+                  std::string("/hasp_engine_XXXXXX");
+        ASSERT_NE(::mkdtemp(folder_.data()), nullptr);
+        timespec now{};
+        ::clock_gettime(CLOCK_REALTIME, &now);
+        clock_.wall = now.tv_sec * 1'000'000;
+        home_ = std::make_unique<Machine>(folder_ + "/center", clock_, random_, true);
+        tokyo_ = std::make_unique<Machine>(folder_ + "/tokyo", clock_, random_, false);
+        osaka_ = std::make_unique<Machine>(folder_ + "/osaka", clock_, random_, false);
+    }
+    void TearDown() override {
+        home_.reset();
+        tokyo_.reset();
+        osaka_.reset();
+        EXPECT_TRUE(remove_tree(folder_).ok());
+    }
+
+    struct Round {
+        std::uint64_t up = 0;
+        std::uint64_t down = 0;
+        std::uint64_t conflicts = 0;
+        std::uint64_t skipped = 0;
+        std::uint64_t files = 0;
+    };
+
+    // What comes from the home is put in place, and cannot be noted as agreed.
+    void place_without_noting(Machine& at) {
+        at.note_nothing(true);
+        full_ = true;
+        bool again = false;
+        EXPECT_FALSE(exchange(at, again).has_value());
+        full_ = false;
+        at.note_nothing(false);
+    }
+
+    // False: the link was cut by `messages_left_`.
+    bool message() { return messages_left_ < 0 || messages_left_-- > 0; }
+
+    // One exchange, over a wire that may be cut before any message. Nothing when it was.
+    std::optional<Round> exchange(Machine& at, bool& again) {
+        Round round;
+        again = false;
+        auto out = at.client->prepare(at.folder);
+        EXPECT_TRUE(out.ok()) << (out.ok() ? "" : out.error().message);
+        if (!out) {
+            return std::nullopt;
+        }
+        if (!out->batch.empty()) {
+            auto have = home_->home->receive(at.folder.id, out->batch, 0, out->bytes, "");
+            std::uint64_t offset = have.value_or(0);
+            while (offset < out->bytes) {
+                auto bytes = at.client->read(at.folder.id, offset, chunk_bytes);
+                EXPECT_TRUE(bytes.ok());
+                if (!message()) {
+                    return std::nullopt;
+                }
+                auto got =
+                    home_->home->receive(at.folder.id, out->batch, offset, out->bytes, *bytes);
+                EXPECT_TRUE(full_ || got.ok()) << (got.ok() ? "" : got.error().message);
+                last_error_ = got.ok() ? "" : got.error().message;
+                if (!got || *got <= offset) {
+                    return std::nullopt;
+                }
+                offset = *got;
+            }
+            round.up = out->bytes;
+        }
+        auto answer = home_->home->exchange({at.folder.id, out->batch, out->since,
+                                             "anna@" + name_of(at), out->whole, false, format_});
+        last_error_ = answer.ok() ? "" : answer.error().message;
+        if (!answer || !message()) {
+            return std::nullopt; // the answer was lost
+        }
+        for (std::uint64_t offset = 0; offset < answer->bytes;) {
+            auto bytes = home_->home->read(answer->file, offset, chunk_bytes);
+            EXPECT_TRUE(bytes.ok());
+            if (!message()) {
+                return std::nullopt;
+            }
+            const Status taken = at.client->take(at.folder.id, offset, *bytes);
+            EXPECT_TRUE(full_ || taken.ok());
+            if (!taken.ok()) {
+                last_error_ = taken.error().message;
+                return std::nullopt;
+            }
+            offset += bytes->size();
+        }
+        home_->home->forget(answer->file);
+        round.down = answer->bytes;
+        EXPECT_TRUE(at.client->home_takes(at.folder.id, format_).ok());
+        auto arrived = at.client->arrived(at.folder);
+        EXPECT_TRUE(full_ || arrived.ok()) << (arrived.ok() ? "" : arrived.error().message);
+        if (!arrived) {
+            last_error_ = arrived.error().message;
+            return std::nullopt;
+        }
+        round.conflicts = arrived->conflicts;
+        if (dies_before_apply_) {
+            at.start();
+            return std::nullopt;
+        }
+        auto applied = at.client->apply(at.folder, false);
+        EXPECT_TRUE(full_ || applied.ok()) << (applied.ok() ? "" : applied.error().message);
+        if (!applied) {
+            last_error_ = applied.error().message;
+            return std::nullopt;
+        }
+        round.skipped = applied->skipped;
+        round.files = applied->files;
+        again = arrived->again || applied->again;
+        return round;
+    }
+
+    Round sync(Machine& at) {
+        clock_.advance_us(1000);
+        Round sum;
+        for (int i = 0; i < 100; ++i) {
+            bool again = false;
+            auto round = exchange(at, again);
+            EXPECT_TRUE(round.has_value());
+            if (!round) {
+                return sum;
+            }
+            sum.up += round->up;
+            sum.down += round->down;
+            sum.conflicts += round->conflicts;
+            sum.files += round->files;
+            sum.skipped = round->skipped;
+            if (!again) {
+                return sum;
+            }
+        }
+        ADD_FAILURE() << "it never ends";
+        return sum;
+    }
+
+    std::string name_of(const Machine& at) { return &at == tokyo_.get() ? "tokyo" : "osaka"; }
+
+    std::string noise(std::size_t size) { return random_.bytes(size); }
+
+    std::string folder_;
+    ManualClock clock_;
+    SeededRandom random_{5};
+    int messages_left_ = -1;
+    bool dies_before_apply_ = false;
+    unsigned format_ = batch_format_newest; // of batches, that both sides take
+    bool full_ = false;                     // a disk: errors are expected
+    std::string last_error_;
+    std::unique_ptr<Machine> home_, tokyo_, osaka_;
+};
+
+} // namespace hasp::sync

@@ -44,7 +44,7 @@ void Traffic::restore(const Json& kept) {
     for (const Json& front : member(kept, "fronts")) {
         Said& said = said_by(int_of(front, "since_us"));
         for (std::size_t side = 0; side < side_names.size(); ++side) {
-            said[side] = bytes_of(member(front, side_names[side]));
+            said.bytes[side] = bytes_of(member(front, side_names[side]));
         }
     }
     for (std::size_t i = 0; i < purpose_names.size(); ++i) {
@@ -62,8 +62,8 @@ Json Traffic::kept() const {
     Json fronts = Json::array();
     for (const auto& [since_us, said] : fronts_) {
         fronts.push_back({{"since_us", since_us},
-                          {side_names[0], json_of(said[0])},
-                          {side_names[1], json_of(said[1])}});
+                          {side_names[0], json_of(said.bytes[0])},
+                          {side_names[1], json_of(said.bytes[1])}});
     }
     return {{"month", json_of(month_, true)},
             {"last_month", json_of(last_, true)},
@@ -98,19 +98,24 @@ void Traffic::frame(bool upward, std::string_view type, std::uint64_t in, std::u
     add(upward ? 0 : 1, purpose_of(type), {in, out});
 }
 
-// The oldest is forgotten: it has ended long ago.
+// Who has said nothing for the longest is forgotten: it has ended long ago.
 Traffic::Said& Traffic::said_by(std::int64_t since_us) {
     if (!fronts_.contains(since_us) && fronts_.size() >= fronts_max) {
-        fronts_.erase(fronts_.begin());
+        fronts_.erase(
+            std::min_element(fronts_.begin(), fronts_.end(), [](const auto& a, const auto& b) {
+                return a.second.told < b.second.told;
+            }));
     }
-    return fronts_[since_us];
+    Said& said = fronts_[since_us];
+    said.told = ++told_;
+    return said;
 }
 
 void Traffic::requests(const Json& head) {
     Said& by = said_by(int_of(head, "since_us"));
     for (std::size_t side = 0; side < side_names.size(); ++side) {
         const Bytes now = bytes_of(member(head, side_names[side]));
-        Bytes& said = by[side];
+        Bytes& said = by.bytes[side];
         // Only what is more: a front whose counters fell would be another, and says so.
         add(side, Purpose::requests,
             {now.in - std::min(now.in, said.in), now.out - std::min(now.out, said.out)});

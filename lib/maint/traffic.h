@@ -75,7 +75,10 @@ class Traffic {
         std::string name; // empty: there was none
         Sides bytes{};
     };
-    using Said = std::array<Bytes, 2>;
+    struct Said {
+        std::array<Bytes, 2> bytes{};
+        std::uint64_t told = 0; // the order of those who spoke last
+    };
     static constexpr std::size_t fronts_max = 16;
     static std::uint64_t both(const Bytes& bytes) { return bytes.in + bytes.out; }
     static Json json_of(const Bytes& bytes);
@@ -90,7 +93,8 @@ class Traffic {
     Sides since_start_{};
     Month month_;
     Month last_;
-    std::map<std::int64_t, Said> fronts_; // by their starts
+    std::map<std::int64_t, Said> fronts_; // by their starts, which are times since the boot
+    std::uint64_t told_ = 0;
     std::array<std::int64_t, purpose_names.size()> waits_since_us_{};
 };
 

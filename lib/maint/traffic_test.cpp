@@ -72,6 +72,12 @@ TEST(Traffic, AFrontThatLeavesCountsOnBesideTheNext) {
     }
     EXPECT_EQ(traffic.month_to_parent(Purpose::requests), 1'872U);
     EXPECT_EQ(traffic.kept().at("fronts").size(), 16U);
+    // The next boot's times are smaller, and its two fronts stay known beside those of before.
+    for (int i = 1; i <= 3; ++i) {
+        traffic.requests(said(3, i, 0));
+        traffic.requests(said(5, i, 0));
+    }
+    EXPECT_EQ(traffic.month_to_parent(Purpose::requests), 1'878U);
 }
 
 TEST(Traffic, WhatWasKeptGoesOnAfterARestart) {

@@ -89,6 +89,8 @@ void Exchange::on_up_ready() {
     case At::answering:
         if (!request_.done() && !request_broken_ && up_->wire.conn->writable()) {
             pump_request();
+        } else if (request_.done() && up_->wire.blocked() && !up_->wire.flush()) {
+            request_broken_ = true;
         }
         if (at_ == At::answering && up_) {
             pump_answer();

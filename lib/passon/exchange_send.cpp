@@ -322,8 +322,6 @@ void Exchange::send_request() {
 void Exchange::pump_request() {
     if (!request_.done() && up_) {
         request_step(request_.pump(down_->wire, up_->wire));
-    } else if (up_ && up_->wire.blocked()) {
-        up_->wire.flush();
     }
 }
 

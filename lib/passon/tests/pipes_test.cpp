@@ -86,6 +86,39 @@ TEST_F(LargeBodies, GoUpUnchanged) {
     EXPECT_EQ(backend_.connections, 1);
 }
 
+// An app that says something at once and reads more slowly than the client sends.
+void read_slowly(Backend::Peer& peer) {
+    std::string head;
+    peer.head(head);
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun");
+    std::string body = peer.buffer;
+    std::string bite(64 * 1024, '\0');
+    while (body.size() < most_bytes) {
+        const ssize_t got = ::recv(peer.fd, bite.data(), bite.size(), 0);
+        if (got <= 0) {
+            return;
+        }
+        body.append(bite.data(), static_cast<std::size_t>(got));
+        ::poll(nullptr, 0, 1);
+    }
+    peer.send(body == pattern(most_bytes) ? "whole" : "wrong");
+}
+
+class SlowApp : public Proxy {
+  protected:
+    SlowApp() : Proxy(read_slowly) {}
+};
+
+TEST_F(SlowApp, GetsTheEndOfAnUploadThoughItsAnswerHasBegun) {
+    Client client(tier_.port());
+    std::thread sender([&] {
+        client.send("POST /apps/open/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
+                    std::to_string(most_bytes) + "\r\n\r\n" + std::string(pattern(most_bytes)));
+    });
+    EXPECT_EQ(client.read().body, "begunwhole");
+    sender.join();
+}
+
 TEST_F(LargeBodies, OfAnAppThatEndsInTheMiddleAreCutAndNothingFollows) {
     Client client(tier_.port());
     client.send("GET /apps/open/3000000cut HTTP/1.1\r\nHost: localhost\r\n\r\n");

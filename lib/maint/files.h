@@ -198,6 +198,7 @@ class Files {
                            bool unreachable);
     void wait_for_apps();
     void wake_waiting(Folder& folder);
+    bool can_reach_home(const FolderId& id); // as far as this tier knows
     Folder& folder(const FolderId& id);
 
     World world_;

@@ -46,6 +46,7 @@ struct Files::Round {
     sync::WorkingFolder folder;
     std::int64_t born = 0; // wishes with lower numbers are answered by it
     bool asked = false;    // else it ends where a look finds nothing
+    bool wished = false;   // by an operator, who means what is there now
     bool scan = false;     // it looks at everything
     // What hear() found.
     bool watched = false;

@@ -90,6 +90,10 @@ void Files::start(const FolderId& id) {
         return when != 0 && when <= now && std::exchange(when, 0) != 0;
     };
     round->asked = due(at.asked_us);
+    round->wished = std::any_of(wanted_.begin(), wanted_.end(), [&](const auto& one) {
+        const auto wish = one.second.folders.find(id);
+        return wish != one.second.folders.end() && wish->second.is_null();
+    });
     round->scan = due(at.scan_us);
     due(at.noticed_us);
     set_due(id);
@@ -188,7 +192,7 @@ void Files::judge(const RoundPtr& round) {
             round->sent_files += a.taken + a.conflicts;
             round->sent_bytes += round->out.content_bytes;
             round->conflicts += a.conflicts;
-            round->again = a.again;
+            round->again = a.again || round->out.resumed;
             const auto manifest = world_.apps.manifests().find(round->id.app);
             const bool restart = manifest != world_.apps.manifests().end() &&
                                  manifest->second.on_data_change == run::DataChange::restart;
@@ -293,7 +297,9 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
             plan_scan(round->id, *round);
             if (round->quiet) {
                 again_when_needed(round, error, unreachable);
-                wake_waiting(at);
+                if (!at.waiting.empty()) {
+                    schedule(round->id, 0); // they wait for what the home has
+                }
                 start_due();
                 return;
             }
@@ -374,6 +380,9 @@ void Files::again_when_needed(const RoundPtr& round, const std::optional<Error>&
         schedule(round->id, runs(world_.apps, round->id) ? busy_every_us : settle_us);
     } else if (round->changing > 0) {
         look_soon(round->id, settle_us);
+    } else if (unreachable && !round->held && can_reach_home(round->id) &&
+               (at.status.unsent_files > 0 || (at.used_us != 0 && idle < busy_for_us))) {
+        schedule(round->id, retry_us); // beyond a link that stands: nobody says when it is back
     } else if (at.watched) {
         return; // what is written later is noticed
     } else if (at.used_us != 0 && idle < settle_again_us) {
@@ -381,6 +390,11 @@ void Files::again_when_needed(const RoundPtr& round, const std::optional<Error>&
     } else if (runs(world_.apps, round->id) || (at.used_us != 0 && idle < busy_for_us)) {
         schedule(round->id, busy_every_us);
     }
+}
+
+bool Files::can_reach_home(const FolderId& id) {
+    auto way = way_to(id.user);
+    return way.ok() && (way->here || world_.links.connected(way->neighbour));
 }
 
 void Files::wake_waiting(Folder& at) {
@@ -420,9 +434,7 @@ void Files::before_start(const std::string& app, const std::string& user,
         return;
     }
     Folder& at = folder(id);
-    auto way = way_to(user);
-    const bool reachable = way.ok() && (way->here || world_.links.connected(way->neighbour));
-    if (!reachable && !at.applying) {
+    if (!can_reach_home(id) && !at.applying) {
         go();
         return;
     }

@@ -83,7 +83,7 @@ void Files::hear(Round& round) {
     if (*added) {
         client.watch_begins(round.id);
     }
-    client.patient(round.id, !round.asked);
+    client.patient(round.id, !round.wished);
     if (round.scan) {
         client.note(round.id, {true, {}, {}, {}});
     }
@@ -108,9 +108,11 @@ void Files::plan_scan(const FolderId& id, const Round& round) {
     }
     if (round.unchecked && at.scan_us == 0) {
         scan_later(id, check_later_us + (unchecked_ - 1) * check_apart_us);
+    } else if (const std::int64_t every_us = world_.config.files.scan_hours * 3600 * second_us;
+               !round.watched) {
+        scan_later(id, std::min(every_us, unwatched_every_us));
     } else if (at.scan_us == 0) {
-        const std::int64_t every_us = world_.config.files.scan_hours * 3600 * second_us;
-        scan_later(id, round.watched ? every_us : std::min(every_us, unwatched_every_us));
+        scan_later(id, every_us);
     }
 }
 

@@ -76,9 +76,11 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder) {
             if (!operations) {
                 return operations.error();
             }
-            return Outgoing{
+            Outgoing out{
                 (*pending)->batch,    (*pending)->bytes, operations->size(), (*pending)->content,
                 row->status.revision, row->whole,        (*pending)->more,   *format};
+            out.resumed = true;
+            return out;
         }
         // Its bytes are gone: what it held is found again by looking.
         if (Status dropped = store_->drop_batch(folder.id); !dropped) {

@@ -50,12 +50,19 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
             return looked.error();
         }
     }
+    // Moved away or unmounted in the middle: what was not found since then is not gone.
+    if (auto still = disk_.identity(folder.path);
+        look.identity && (!still || *still != *look.identity)) {
+        attention.noted.everything = true;
+        return fail(Code::try_later, "the folder was moved while it was looked at");
+    }
     if (Status kept = keep_seen(folder.id, look); !kept) {
         return kept.error();
     }
     judge_look(attention, look);
     attention.batch_is_last = false;
-    attention.noted = {};
+    // What is held is known by this look alone until it is written down.
+    attention.noted = {!look.row.status.held.empty(), {}, {}, {}};
     attention.unsent = look.scan.changing;
     for (const Operation& op : look.operations) {
         attention.unsent.insert(op.path);

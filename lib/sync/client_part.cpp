@@ -60,7 +60,7 @@ class PartLook {
                 keep(below, one);
             }
         }
-        at->second = tree || (is_folder && !was_folder);
+        at->second = tree || is_folder != was_folder;
         if (!stat && reader_.knows_databases()) {
             // What was a part of a database that is gone is a file now.
             for (const std::string& part : reader_.companion_names(path)) {

@@ -136,7 +136,7 @@ Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool 
         const std::string path = folder.path + "/" + op.path;
         const auto seen = staging.seen.find(op.path);
         auto stat = disk_.stat(path);
-        bool may = !stat ? stat.error().code == Code::not_found : true;
+        bool may = !stat ? stat.error().code == Code::not_found : stat->kind == op.entry.kind;
         if (stat && stat->kind == FileKind::file && seen != staging.seen.end()) {
             may = stat->mtime_ns <= seen->second.stat.mtime_ns &&
                   stat->ctime_ns <= seen->second.stat.ctime_ns &&

@@ -70,6 +70,13 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
         if (*row) {
             staging.base[path] = **row;
         }
+        // Before its content is read: what an app makes of it since then is its own.
+        auto stood = disk_.stat(folder.path + "/" + path);
+        if (stood) {
+            staging.stood[path] = *stood;
+        } else if (stood.error().code != Code::not_found && stood.error().code != Code::refused) {
+            return stood.error();
+        }
         Seen seen;
         auto now = reader_->entry(folder.path + "/" + path, *row ? &(*row)->seen : nullptr, &seen);
         if (now) {
@@ -117,11 +124,8 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
             continue;
         }
         StagedChange change{op, "", "", std::nullopt, true};
-        auto stat = disk_.stat(folder.path + "/" + op.path);
-        if (stat) {
-            change.before = *stat;
-        } else if (stat.error().code != Code::not_found && stat.error().code != Code::refused) {
-            return stat.error();
+        if (const auto stood = staging.stood.find(op.path); stood != staging.stood.end()) {
+            change.before = stood->second;
         }
         const auto now = staging.mine.find(op.path);
         change.content = now == staging.mine.end() || !same_content(now->second, op.entry) ||

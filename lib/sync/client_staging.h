@@ -29,6 +29,7 @@ struct Client::Staging {
     std::map<std::string, std::uint64_t> removed; // and at which revision
     std::map<std::string, Entry> mine;            // as they stand now
     std::map<std::string, Seen> seen;
+    std::map<std::string, FileStat> stood;       // before they were read
     std::map<std::string, StagedChange> changes; // puts, by path
     std::vector<Operation> removals;
     std::map<std::string, BaseRow> agreed; // both sides have it already, or had it put in place

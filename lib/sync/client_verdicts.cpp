@@ -127,6 +127,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     }
     Attention& attention = this->attention(folder.id);
     for (const std::string& path : agreed) {
+        attention.seen.erase(path);
         if (attention.batch_is_last) {
             attention.unsent.erase(path);
         } else { // a look since then compared it with what was agreed before

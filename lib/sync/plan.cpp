@@ -215,19 +215,25 @@ bool is_mass_deletion(const Tree& base, const Tree& mine) {
 }
 
 std::uint64_t deleted_files(const Tree& base, const Tree& mine) {
-    std::set<std::string_view> came; // contents, at paths where they were not
+    std::map<std::string_view, std::uint64_t> came; // contents, at paths where they were not
     for (const auto& [path, entry] : mine) {
         const Entry* before = at(base, path);
         if (entry.kind == FileKind::file && (before == nullptr || !same_content(*before, entry))) {
-            came.insert(entry.hash);
+            ++came[entry.hash];
         }
     }
     std::uint64_t gone = 0;
     for (const auto& [path, entry] : base) {
-        gone += entry.kind != FileKind::folder && !mine.contains(path) &&
-                        !(entry.kind == FileKind::file && came.contains(entry.hash))
-                    ? 1
-                    : 0;
+        if (entry.kind == FileKind::folder || mine.contains(path)) {
+            continue;
+        }
+        // Each that came is one that went.
+        const auto moved = entry.kind == FileKind::file ? came.find(entry.hash) : came.end();
+        if (moved != came.end() && moved->second > 0) {
+            --moved->second;
+        } else {
+            ++gone;
+        }
     }
     return gone;
 }

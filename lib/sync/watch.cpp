@@ -147,7 +147,12 @@ class KernelWatch final : public Watch {
         }
         at->second.announced = false;
         ring(wake_);
-        return at->second.settling.take(clock_.boot_us(), which);
+        Noticed out = at->second.settling.take(clock_.boot_us(), which);
+        if (at->second.broken) {
+            // Until it is added anew.
+            at->second.settling.lose_track(clock_.boot_us());
+        }
+        return out;
     }
 
     std::string name() const override { return source_->name(); }
@@ -356,10 +361,23 @@ class KernelWatch final : public Watch {
                 broke(folder, key.error());
                 return;
             }
+            bool too_many = false;
             {
                 const std::lock_guard lock(mutex_);
                 const auto root = roots_.find(folder);
-                if (root == roots_.end() || root->second.folders.size() >= entries_watched_max) {
+                if (root == roots_.end()) {
+                    return;
+                }
+                too_many = root->second.folders.size() >= entries_watched_max;
+            }
+            if (too_many) {
+                broke(folder, fail(Code::failed, "more folders than are watched are in " + folder));
+                return;
+            }
+            {
+                const std::lock_guard lock(mutex_);
+                const auto root = roots_.find(folder);
+                if (root == roots_.end()) {
                     return;
                 }
                 root->second.folders[path] = *key;

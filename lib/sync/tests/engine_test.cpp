@@ -1,6 +1,10 @@
 // Clients and the home in one process: rounds, conflicts, cuts at every message.
 #include "engine_fixture.h"
 
+#include "trust/hash.h"
+
+#include <algorithm>
+
 namespace hasp::sync {
 namespace {
 
@@ -320,6 +324,48 @@ TEST_F(Engine, LeavesAFileThatChangesWhileAChangeComesDownForTheNextRound) {
     EXPECT_EQ(sync(*osaka_).conflicts, 1U);
     EXPECT_EQ(osaka_->content("note"), "22");
     EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 2U);
+}
+
+TEST_F(Engine, LosesNoEditWhicheverLookAtTheFileItComesBefore) {
+    int before = 1;
+    for (bool came = true; came; ++before) {
+        tokyo_->write("note", "from tokyo " + std::to_string(before));
+        sync(*tokyo_);
+        const std::string mine = "written while a change comes, " + std::to_string(before);
+        int looks = 0;
+        bool again = false;
+        sync(*tokyo_);
+        osaka_->disk().before_stat = [&](const std::string& path) {
+            if (path == osaka_->folder.path + "/note" && ++looks == before) {
+                osaka_->write("note", mine);
+            }
+        };
+        ASSERT_TRUE(exchange(*osaka_, again).has_value());
+        osaka_->disk().before_stat = nullptr;
+        came = looks >= before;
+        sync(*osaka_);
+        sync(*tokyo_);
+        const auto tree = home_->home->tree({"anna", "wiki"});
+        ASSERT_TRUE(tree.ok());
+        const std::string hash = trust::sha256(mine);
+        const bool kept = std::any_of(tree->begin(), tree->end(),
+                                      [&](const auto& one) { return one.second.hash == hash; });
+        EXPECT_EQ(kept, came) << before;
+    }
+    EXPECT_GT(before, 4);
+}
+
+TEST_F(Engine, SaysThatABatchWasMadeBeforeTheLastLook) {
+    tokyo_->write("a", "1");
+    const auto first = tokyo_->client->prepare(tokyo_->folder);
+    ASSERT_TRUE(first.ok());
+    EXPECT_FALSE(first->resumed);
+    tokyo_->write("b", "2");
+    ASSERT_TRUE(tokyo_->client->look(tokyo_->folder).ok());
+    const auto second = tokyo_->client->prepare(tokyo_->folder);
+    ASSERT_TRUE(second.ok());
+    EXPECT_EQ(second->batch, first->batch);
+    EXPECT_TRUE(second->resumed) << "whoever sends it looks again afterwards";
 }
 
 TEST_F(Engine, BringsOnceWhatWasPutInPlaceThoughOneFileHasToWait) {

@@ -4,6 +4,7 @@
 
 #include "sync/disk.h"
 
+#include <functional>
 #include <set>
 
 namespace hasp::sync {
@@ -16,7 +17,14 @@ class FullDisk final : public Disk {
     std::string unreadable;       // this file, when it was opened
     int unreadable_after = 0;     // so often
 
-    Result<FileStat> stat(const std::string& path) override { return disk_->stat(path); }
+    std::function<void(const std::string&)> before_stat;
+
+    Result<FileStat> stat(const std::string& path) override {
+        if (before_stat) {
+            before_stat(path);
+        }
+        return disk_->stat(path);
+    }
     Result<std::string> identity(const std::string& path) override { return disk_->identity(path); }
     Result<std::vector<DirEntry>> list(const std::string& path) override {
         return disk_->list(path);

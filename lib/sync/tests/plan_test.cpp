@@ -157,6 +157,14 @@ TEST(MassDeletion, IsNoFolderThatWasMoved) {
     EXPECT_TRUE(is_mass_deletion(base, moved));
 }
 
+TEST(MassDeletion, IsExcusedByAContentThatCameForOneFileAlone) {
+    Tree base;
+    for (int i = 0; i < 60; ++i) {
+        base["a" + std::to_string(i)] = file("the same");
+    }
+    EXPECT_EQ(deleted_files(base, {{"b", file("the same")}}), 59U);
+}
+
 // Random trees over few names, so that everything meets everything.
 class RandomTrees : public ::testing::Test {
   protected:

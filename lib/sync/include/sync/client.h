@@ -105,6 +105,7 @@ class Client {
         unsigned format = batch_format_first;
         // Changed whenever they were read, or deletions that wait: to be looked at again soon.
         std::uint64_t changing = 0;
+        bool resumed = false; // made before: nobody has looked since
     };
     // The batch that is on its way, or one with what has changed since.
     Result<Outgoing> prepare(const WorkingFolder& folder);

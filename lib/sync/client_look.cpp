@@ -5,6 +5,7 @@
 #include "client_store.h"
 
 #include <algorithm>
+#include <set>
 
 namespace hasp::sync {
 
@@ -171,6 +172,7 @@ void Client::judge_look(Attention& attention, Look& look) {
         !hold && !look.row.released &&
         deletions_wait(attention, files_go ? deleted_files(base_tree, look.scan.tree) : 0);
     std::size_t deletions = 0;
+    std::set<std::string> stay; // deletions that are not sent now
     for (const Operation& op : planned.operations) {
         if (op.at != Side::theirs) {
             continue;
@@ -179,14 +181,29 @@ void Client::judge_look(Attention& attention, Look& look) {
         deletions += deletion ? 1 : 0;
         if (hold && (deletion || vanished)) {
             status.held_files += op.entry.kind == FileKind::folder ? 0 : 1;
+            if (deletion) {
+                stay.insert(op.path);
+            }
             continue;
         }
         if (wait && deletion) {
             look.waiting.insert(op.path);
+            stay.insert(op.path);
             continue;
         }
         look.operations.push_back(op);
     }
+    // A folder goes, or becomes a file, with what was in it and not before.
+    std::erase_if(look.operations, [&](const Operation& op) {
+        const std::string below = op.path + "/";
+        const auto first = stay.lower_bound(below);
+        const bool stays = (op.act == Act::remove || op.entry.kind != FileKind::folder) &&
+                           first != stay.end() && first->starts_with(below);
+        if (stays && wait) {
+            look.waiting.insert(op.path);
+        }
+        return stays;
+    });
     if (hold && deletions > 0) {
         status.held = vanished ? held_gone : held_many;
     }

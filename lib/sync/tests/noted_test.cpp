@@ -297,6 +297,28 @@ TEST_F(Noted, SendsFewDeletionsWhenNoMoreCome) {
     EXPECT_EQ(client_->prepare(folder)->operations, 2U);
 }
 
+TEST_F(Noted, SendsAFolderThatBecameAFileWithWhatWasInIt) {
+    ASSERT_TRUE(hasp::make_folders(at("d")).ok());
+    for (int i = 0; i < 10; ++i) {
+        write("f" + std::to_string(i), std::to_string(i));
+    }
+    write("d/x", "in it");
+    sync();
+    client_->patient(folder.id, true);
+    ASSERT_EQ(::unlink(at("d/x").c_str()), 0);
+    ASSERT_EQ(::rmdir(at("d").c_str()), 0);
+    write("d", "a file now");
+    hear();
+    auto out = client_->prepare(folder);
+    ASSERT_TRUE(out.ok() && out->batch.empty()) << "the deletion waits, and with it the rest";
+    clock_.skip_boot_us += 1'000'000;
+    sync();
+    EXPECT_EQ(client_->status(folder.id)->conflicts, 0U);
+    const Tree tree = home_->tree(folder.id).value();
+    EXPECT_EQ(tree.at("d").size, 10U);
+    EXPECT_EQ(tree.size(), 11U);
+}
+
 TEST_F(Noted, LosesNoChangeThatIsLookedAtWhileABatchIsOnItsWay) {
     write("a", "first");
     hear();

@@ -2,6 +2,7 @@
 """A1 to A4, B1: requests find the tier that holds the app, at any depth, and their answers come back."""
 from harness.backend import Backend
 from harness.case import TreeCase, depth, main
+from harness.waiting import until
 
 
 class PassingOn(TreeCase):
@@ -103,7 +104,8 @@ class PassingOn(TreeCase):
 
     def test_an_app_that_does_not_answer_gets_a_page_that_says_so(self):
         self.tree.top.upstream_app("gone", "http://127.0.0.1:9", access="public")
-        answer = self.tree.bottom.browser().get("/apps/gone/")
+        browser = self.tree.bottom.browser()
+        answer = until(lambda: next((a for a in [browser.get("/apps/gone/")] if a.status != 404), None), "the app is known")
         self.assertIn(answer.status, (502, 503))
         self.assertIn("gone", answer.text)
         self.assertNotIn(answer.rid, answer.text, "a request id belongs into logs and headers, not into a page")

@@ -75,6 +75,27 @@ Result<std::string> unpacked(std::string bytes, std::uint64_t size) {
                             : end.error();
 }
 
+// What cannot be read any more is compared anew, and dropped, when it is asked for again.
+class KeptFile final : public ReadFile {
+  public:
+    KeptFile(std::unique_ptr<ReadFile> file, std::map<std::string, FileStat>& proven,
+             std::string path)
+        : file_(std::move(file)), proven_(proven), path_(std::move(path)) {}
+    Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
+        auto got = file_->read(offset, into);
+        if (!got) {
+            proven_.erase(path_);
+        }
+        return got;
+    }
+    Result<FileStat> stat() override { return file_->stat(); }
+
+  private:
+    std::unique_ptr<ReadFile> file_;
+    std::map<std::string, FileStat>& proven_;
+    std::string path_;
+};
+
 bool as_written(const FileStat& a, const FileStat& b) {
     return a.kind == b.kind && a.size == b.size && a.mtime_ns == b.mtime_ns &&
            a.ctime_ns == b.ctime_ns && a.inode == b.inode;
@@ -170,7 +191,7 @@ Result<std::unique_ptr<ReadFile>> Bases::open_file(const FolderId& id, const std
         }
         proven_[path] = *stat;
     }
-    return file;
+    return std::unique_ptr<ReadFile>(new KeptFile(*std::move(file), proven_, path));
 }
 
 Status Bases::keep(const FolderId& id, const std::string& hash, ReadFile& content,

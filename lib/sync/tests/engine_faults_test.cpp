@@ -166,6 +166,37 @@ TEST_F(Engine, SendsAsDeletedWhatWasPutInPlaceBeforeACrashAndRenamedBehindIt) {
     EXPECT_EQ(tokyo_->content("renamed"), "hello");
 }
 
+TEST_F(Engine, GoesOnWithoutAKeptContentThatCannotBeReadAnyMore) {
+    std::string big = noise(2'000'000);
+    tokyo_->write("big", big);
+    sync(*tokyo_);
+    sync(*osaka_);
+    big.insert(1'000'000, "a line in the middle\n");
+    tokyo_->write("big", big);
+    for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+        const auto kept = at->disk().list("sync/client/base");
+        ASSERT_TRUE(kept.ok());
+        ASSERT_EQ(kept->size(), 1U);
+        at->disk().bad_sector = "sync/client/base/" + kept->front().name;
+        // What needs it fails once, in the middle of it.
+        bool again = false;
+        if (at == tokyo_.get()) {
+            auto out = at->client->prepare(at->folder);
+            ASSERT_FALSE(out.ok());
+            EXPECT_NE(out.error().message.find("input/output error"), std::string::npos);
+        } else {
+            full_ = true;
+            EXPECT_FALSE(exchange(*at, again).has_value());
+            full_ = false;
+            EXPECT_NE(last_error_.find("input/output error"), std::string::npos) << last_error_;
+        }
+        const Round round = sync(*at);
+        EXPECT_LT(round.up, 2'500U) << "by its signature";
+        EXPECT_TRUE(osaka_->content("big") == big || at == tokyo_.get());
+        EXPECT_EQ(at->client->status()->front().unsent_files, 0U);
+    }
+}
+
 TEST_F(Engine, PutsNothingInPlaceOfAnAnswerThatCannotBeRead) {
     tokyo_->write("note", "hello");
     sync(*tokyo_);

@@ -1,5 +1,5 @@
 // A disk that has room for so many bytes more, and then none, of which a file may become
-// unreadable, and that knows what was synced.
+// unreadable or have a bad sector, and that knows what was synced.
 #pragma once
 
 #include "sync/disk.h"
@@ -15,6 +15,7 @@ class FullDisk final : public Disk {
     std::set<std::string> synced; // files and folders, by name
     std::string unreadable;       // this file, when it was opened
     int unreadable_after = 0;     // so often
+    std::string bad_sector;       // in the last byte of this file
 
     Result<FileStat> stat(const std::string& path) override { return disk_->stat(path); }
     Result<std::string> identity(const std::string& path) override { return disk_->identity(path); }
@@ -25,7 +26,10 @@ class FullDisk final : public Disk {
         if (path == unreadable && unreadable_after-- == 0) {
             return std::unique_ptr<ReadFile>(std::make_unique<Unreadable>());
         }
-        return disk_->open(path);
+        auto file = disk_->open(path);
+        return file.ok() && path == bad_sector ? Result<std::unique_ptr<ReadFile>>(
+                                                     std::make_unique<BadSector>(*std::move(file)))
+                                               : std::move(file);
     }
     Result<std::unique_ptr<WriteFile>> create(const std::string& path, std::uint32_t mode,
                                               Owner owner) override {
@@ -70,6 +74,20 @@ class FullDisk final : public Disk {
             return fail(Code::failed, "cannot read: input/output error");
         }
         Result<FileStat> stat() override { return FileStat{}; }
+    };
+    class BadSector final : public ReadFile {
+      public:
+        explicit BadSector(std::unique_ptr<ReadFile> file) : file_(std::move(file)) {}
+        Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
+            auto stat = file_->stat();
+            return !stat.ok() || offset + into.size() >= stat->size
+                       ? fail(Code::failed, "cannot read: input/output error")
+                       : file_->read(offset, into);
+        }
+        Result<FileStat> stat() override { return file_->stat(); }
+
+      private:
+        std::unique_ptr<ReadFile> file_;
     };
     class File final : public WriteFile {
       public:

@@ -5,7 +5,8 @@
 // Small contents stand compressed in the database, so that a folder of 100,000 files takes no
 // inodes; large ones are files of their own beneath `folder`. What is given out is what was kept: a
 // row's checksum has held, a file is byte for byte as this process wrote it (its stamps say so,
-// nobody else writes there) or its hash was compared since. What does not hold is dropped.
+// nobody else writes there) or its hash was compared since. What does not hold is dropped; what
+// turns out unreadable while it is read, the next time that it is asked for.
 // When there are too many, those that were kept first go first: an edit keeps a content anew.
 // One thread at a time; blocking. Errors: those of the database. A disk that is full or fails only
 // keeps less.
@@ -40,7 +41,7 @@ class Bases {
     // 0: nothing is kept, and what was kept goes.
     Status set_bytes_max(std::uint64_t bytes);
 
-    // Nothing: it is not kept.
+    // Nothing: it is not kept. It must not outlive this, which forgets what cannot be read in it.
     Result<std::unique_ptr<ReadFile>> find(const FolderId& id, const std::string& hash);
 
     // Where a content stands beneath the disk's root. Taken: a large one moves from there.

@@ -109,6 +109,34 @@ TEST_F(Engine, SaysThatADiskIsFullLeavesNothingHalfDoneAndGoesOn) {
     EXPECT_EQ(osaka_->content("big"), tokyo_->content("big"));
 }
 
+TEST_F(Engine, GoesOnWhereContentsCannotBeKept) {
+    for (const bool undoes_all : {false, true}) {
+        const std::string name = undoes_all ? "one" : "other";
+        tokyo_->write(name, "hello " + name);
+        for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+            at->keep_nothing(true, undoes_all);
+            if (undoes_all) {
+                full_ = true; // once
+                bool again = false;
+                auto out = at->client->prepare(at->folder);
+                if (at == osaka_.get()) {
+                    EXPECT_TRUE(out.ok());
+                    EXPECT_FALSE(exchange(*at, again).has_value());
+                } else {
+                    EXPECT_FALSE(out.ok());
+                }
+                full_ = false;
+            }
+            sync(*at);
+            at->keep_nothing(false, undoes_all);
+            ASSERT_EQ(at->client->status()->size(), 1U);
+            EXPECT_EQ(at->client->status()->front().unsent_files, 0U);
+            at->start();
+        }
+        EXPECT_EQ(osaka_->content(name), "hello " + name);
+    }
+}
+
 TEST_F(Engine, SendsNothingBackThatWasPutInPlaceAndCouldNotBeNoted) {
     tokyo_->write("removed", std::string(5'000, 'r'));
     tokyo_->write("changed", "first");

@@ -73,6 +73,15 @@ class Machine {
                   : "DROP TRIGGER full";
         ASSERT_TRUE(db_->run_script(trigger).ok());
     }
+    // While it holds, no small content can be kept; SQLite then undoes all that was not committed,
+    // as where the disk is full, or that alone.
+    void keep_nothing(bool holds, bool undoes_all) {
+        const std::string trigger =
+            holds ? "CREATE TRIGGER full BEFORE INSERT ON sync_bases BEGIN SELECT RAISE(" +
+                        std::string(undoes_all ? "ROLLBACK" : "ABORT") + ", 'full'); END"
+                  : "DROP TRIGGER full";
+        ASSERT_TRUE(db_->run_script(trigger).ok());
+    }
 
     std::unique_ptr<Home> home;
     std::unique_ptr<Client> client;

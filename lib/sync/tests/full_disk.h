@@ -4,6 +4,7 @@
 
 #include "sync/disk.h"
 
+#include <optional>
 #include <set>
 
 namespace hasp::sync {
@@ -11,11 +12,12 @@ namespace hasp::sync {
 class FullDisk final : public Disk {
   public:
     explicit FullDisk(std::unique_ptr<Disk> disk) : disk_(std::move(disk)) {}
-    std::int64_t room = -1;       // -1: without end
-    std::set<std::string> synced; // files and folders, by name
-    std::string unreadable;       // this file, when it was opened
-    int unreadable_after = 0;     // so often
-    std::string bad_sector;       // in the last byte of this file
+    std::int64_t room = -1;            // -1: without end
+    std::optional<std::uint64_t> free; // what it says of its room; nothing: what is true
+    std::set<std::string> synced;      // files and folders, by name
+    std::string unreadable;            // this file, when it was opened
+    int unreadable_after = 0;          // so often
+    std::string bad_sector;            // in the last byte of this file
 
     Result<FileStat> stat(const std::string& path) override { return disk_->stat(path); }
     Result<std::string> identity(const std::string& path) override { return disk_->identity(path); }
@@ -65,7 +67,9 @@ class FullDisk final : public Disk {
         return disk_->sync_folder(path);
     }
     Status sync_all() override { return disk_->sync_all(); }
-    Result<std::uint64_t> free_bytes() override { return disk_->free_bytes(); }
+    Result<std::uint64_t> free_bytes() override {
+        return free ? Result<std::uint64_t>(*free) : disk_->free_bytes();
+    }
 
   private:
     class Unreadable final : public ReadFile {

@@ -8,8 +8,9 @@
 // nobody else writes there) or its hash was compared since. What does not hold is dropped; what
 // turns out unreadable while it is read, the next time that it is asked for.
 // When there are too many, those that were kept first go first: an edit keeps a content anew.
-// One thread at a time; blocking. Errors: those of the database. A disk that is full or fails only
-// keeps less.
+// One thread at a time; blocking. Errors: those of the database where it is read or a content is
+// dropped. A disk that is full or fails only keeps less: where even a row fails, nothing more is
+// kept until there is more room, though SQLite may have undone the caller's transaction with it.
 #pragma once
 
 #include "sync/codec.h"
@@ -52,12 +53,14 @@ class Bases {
     // `content` has this hash. Nothing of it is kept in case of doubt. It gets its row at write(),
     // or here when too much waits for one.
     Status keep(const FolderId& id, const std::string& hash, ReadFile& content, const Place& place);
-    // Rows for what waits, and room for them.
+    // Rows for what waits, and room for them; small contents only where the disk has ten times as
+    // much.
     Status write();
 
     Status drop(const FolderId& id, const std::string& hash);
     Status drop_all(const FolderId& id);
-    std::uint64_t bytes() const { return bytes_; }
+    // What all of them take.
+    Result<std::uint64_t> bytes();
 
     // What the folder's home understands, as it said last; 1: it has said nothing.
     Result<unsigned> format(const FolderId& id);
@@ -73,7 +76,6 @@ class Bases {
     };
     struct Row {
         std::uint64_t size = 0;
-        std::uint64_t taken = 0;
         bool is_file = false;
     };
     Result<std::optional<Row>> row(const FolderId& id, const std::string& hash);
@@ -84,15 +86,18 @@ class Bases {
     Result<std::unique_ptr<ReadFile>> open_file(const FolderId& id, const std::string& hash,
                                                 std::uint64_t size);
     Status make_room();
+    Status put_rows(const std::vector<Pending>& rows);
+    void remove_file(const FolderId& id, const std::string& hash);
+    bool disk_is_full();
 
     store::Db& db_;
     Disk& disk_;
     std::string folder_;
     std::string tenant_;
     std::uint64_t bytes_max_ = base_bytes_default;
-    std::uint64_t bytes_ = 0; // taken by all rows
     std::vector<Pending> pending_;
     std::size_t pending_bytes_ = 0;
+    std::optional<std::uint64_t> full_at_;   // free bytes when a row could not be written
     std::map<std::string, FileStat> proven_; // files, by path, as they stood when they were right
 };
 

@@ -44,6 +44,28 @@ TEST_F(Engine, RefusesABatchThatIsDamagedAndChangesNothing) {
     EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 1U);
 }
 
+TEST_F(Engine, RefusesABatchWithMoreContentThanItsEntrySays) {
+    std::string bytes;
+    BatchWriter writer({Direction::up, 0, 0}, [&](std::string_view more) {
+        bytes.append(more);
+        return Status{};
+    });
+    Record record;
+    record.path = "note";
+    record.codec = Codec::whole;
+    record.entry.kind = FileKind::file;
+    record.entry.hash = std::string(hash_bytes, 'h');
+    // Without its length, this byte too many reads as the end of the content.
+    ASSERT_TRUE(writer.add(record).ok() && writer.content(std::string(1, '\0')).ok());
+    ASSERT_TRUE(writer.finish().ok());
+    const FolderId folder{"anna", "wiki"};
+    const std::string batch(32, 'a');
+    ASSERT_TRUE(home_->home->receive(folder, batch, 0, bytes.size(), bytes).ok());
+    auto answer = home_->home->exchange({folder, batch, {}, "anna@x", false});
+    ASSERT_FALSE(answer.ok()) << "nothing of it counts";
+    EXPECT_EQ(answer.error().code, Code::refused);
+}
+
 TEST_F(Engine, TakesADatabaseThatIsInUseAsAWholeOne) {
     auto live = store::Db::open(tokyo_->path("app.db"));
     ASSERT_TRUE(live.ok());

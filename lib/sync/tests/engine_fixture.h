@@ -197,8 +197,10 @@ class Engine : public ::testing::Test {
             return std::nullopt;
         }
         round.conflicts = arrived->conflicts;
-        if (dies_before_apply_) {
-            at.start();
+        if (dies_before_apply_ || ends_before_apply_) {
+            if (dies_before_apply_) {
+                at.start();
+            }
             return std::nullopt;
         }
         auto applied = at.client->apply(at.folder, false);
@@ -245,6 +247,7 @@ class Engine : public ::testing::Test {
     SeededRandom random_{5};
     int messages_left_ = -1;
     bool dies_before_apply_ = false;
+    bool ends_before_apply_ = false;
     unsigned format_ = batch_format_newest; // of batches, that both sides take
     bool full_ = false;                     // a disk: errors are expected
     std::string last_error_;

@@ -364,6 +364,27 @@ Status Bases::drop_all(const FolderId& id) {
     return read;
 }
 
+Status Bases::drop_user(const std::string& user) {
+    for (const Pending& row : pending_) {
+        if (row.id.user == user && row.content.empty()) {
+            remove_file(row.id, row.hash);
+        }
+    }
+    std::erase_if(pending_, [&user](const Pending& row) { return row.id.user == user; });
+    auto transaction = store::Transaction::begin(db_);
+    if (!transaction) {
+        return transaction.error();
+    }
+    std::set<std::string> apps;
+    Status done = db_.each(
+        "SELECT DISTINCT app FROM sync_bases WHERE tenant = ?1 AND user = ?2",
+        [&](const store::Statement& s) { apps.insert(s.text(0)); }, tenant_, user);
+    for (const std::string& app : apps) {
+        done = done ? drop_all({user, app}) : done;
+    }
+    return done ? transaction->commit() : done;
+}
+
 Status Bases::make_room() {
     auto room = disk_.free_bytes();
     auto taken = bytes();

@@ -29,6 +29,9 @@ TEST_F(SyncBases, TakeALargeFileFromItsPlace) {
 TEST_F(SyncBases, GiveOutNothingThatIsNotWhatWasKept) {
     checks.gives_out_nothing_that_is_not_what_was_kept();
 }
+TEST_F(SyncBases, ForgetAUserInAllHisFolders) {
+    checks.forgets_a_user_in_all_his_folders();
+}
 TEST_F(SyncBases, KeepLessWhereRowsCannotBeWritten) {
     checks.keeps_less_where_rows_cannot_be_written();
 }

@@ -99,6 +99,25 @@ struct BasesChecks {
             EXPECT_TRUE(disk.list("kept")->empty()) << "what does not hold is dropped";
         }
     }
+    void forgets_a_user_in_all_his_folders() {
+        auto bases = open();
+        const FolderId other{"anna", "notes"};
+        for (const FolderId& id : {anna, other, bo}) {
+            keep(*bases, id, small);
+            keep(*bases, id, large);
+        }
+        MemoryFile waits(large + "2");
+        ASSERT_TRUE(bases->keep(anna, hash_of(large + "2"), waits, {}).ok());
+        ASSERT_TRUE(bases->drop_user("anna").ok());
+        ASSERT_TRUE(bases->write().ok());
+        for (const std::string& content : {small, large, large + "2"}) {
+            EXPECT_EQ(found(*bases, anna, content), "");
+            EXPECT_EQ(found(*bases, other, content), "");
+        }
+        EXPECT_EQ(found(*bases, bo, small), small);
+        EXPECT_TRUE(found(*bases, bo, large) == large);
+        EXPECT_EQ(disk.list("kept")->size(), 1U);
+    }
     void keeps_less_where_rows_cannot_be_written() {
         auto bases = open();
         keep(*bases, anna, "of before");

@@ -32,6 +32,9 @@ TEST_F(PosixBases, TakeALargeFileFromItsPlace) {
 TEST_F(PosixBases, GiveOutNothingThatIsNotWhatWasKept) {
     checks_->gives_out_nothing_that_is_not_what_was_kept();
 }
+TEST_F(PosixBases, ForgetAUserInAllHisFolders) {
+    checks_->forgets_a_user_in_all_his_folders();
+}
 TEST_F(PosixBases, KeepLessWhereRowsCannotBeWritten) {
     checks_->keeps_less_where_rows_cannot_be_written();
 }

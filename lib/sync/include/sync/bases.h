@@ -59,6 +59,8 @@ class Bases {
 
     Status drop(const FolderId& id, const std::string& hash);
     Status drop_all(const FolderId& id);
+    // Of all folders of this user, also what waits.
+    Status drop_user(const std::string& user);
     // What all of them take.
     Result<std::uint64_t> bytes();
 

@@ -78,6 +78,7 @@ class Files {
     void child_revoked(const std::string& child);
     // His account was removed: the key of his contents is destroyed, and with it what the home kept
     // of his files. What is left of that by a crash is done at the start. `done` is called once.
+    // What this tier keeps of them to send less goes too.
     void account_removed(const std::string& user, std::function<void(Status)> done);
     void tick();
     // The watch has something to say.

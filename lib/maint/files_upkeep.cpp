@@ -86,6 +86,14 @@ void Files::account_removed(const std::string& user, std::function<void(Status)>
         done(Status{});
         return;
     }
+    auto forgotten = std::make_shared<Status>();
+    client_work_.run(
+        [this, user, forgotten] { *forgotten = engine_->client->forget_bases(user); },
+        [this, user, forgotten] {
+            if (!forgotten->ok()) {
+                world_.log.error("files.forgetting", forgotten->error().message, {{"user", user}});
+            }
+        });
     auto gone = std::make_shared<Status>();
     home_work_.run([this, user, gone] { *gone = engine_->home->forget_user(user); },
                    [gone, done = std::move(done)] {

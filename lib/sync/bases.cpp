@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace hasp::sync {
 
@@ -75,6 +76,27 @@ Result<std::string> unpacked(std::string bytes, std::uint64_t size) {
                             : end.error();
 }
 
+// What cannot be read any more is compared anew, and dropped, when it is asked for again.
+class KeptFile final : public ReadFile {
+  public:
+    KeptFile(std::unique_ptr<ReadFile> file, std::map<std::string, FileStat>& proven,
+             std::string path)
+        : file_(std::move(file)), proven_(proven), path_(std::move(path)) {}
+    Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
+        auto got = file_->read(offset, into);
+        if (!got) {
+            proven_.erase(path_);
+        }
+        return got;
+    }
+    Result<FileStat> stat() override { return file_->stat(); }
+
+  private:
+    std::unique_ptr<ReadFile> file_;
+    std::map<std::string, FileStat>& proven_;
+    std::string path_;
+};
+
 bool as_written(const FileStat& a, const FileStat& b) {
     return a.kind == b.kind && a.size == b.size && a.mtime_ns == b.mtime_ns &&
            a.ctime_ns == b.ctime_ns && a.inode == b.inode;
@@ -101,13 +123,15 @@ Status Bases::open() {
             files.insert(path_of({s.text(0), s.text(1)}, s.blob(2)));
         },
         tenant_);
-    auto sum = db_.first(
-        "SELECT COALESCE(SUM(taken), 0) FROM sync_bases WHERE tenant = ?1",
-        [](const store::Statement& s) { return count_at(s, 0); }, tenant_);
-    if (!read || !sum) {
-        return read ? Status(sum.error()) : read;
+    if (read) {
+        read = store::done(db_.execute("INSERT OR REPLACE INTO sync_bases_taken (tenant, bytes) "
+                                       "SELECT ?1, COALESCE(SUM(taken), 0) FROM sync_bases "
+                                       "WHERE tenant = ?1",
+                                       tenant_));
     }
-    bytes_ = sum->value_or(0);
+    if (!read) {
+        return read;
+    }
     auto there = disk_.list(folder_);
     for (const DirEntry& entry : there ? *there : std::vector<DirEntry>{}) {
         const std::string path = folder_ + "/" + entry.name;
@@ -116,6 +140,13 @@ Status Bases::open() {
         }
     }
     return {};
+}
+
+Result<std::uint64_t> Bases::bytes() {
+    auto taken = db_.first(
+        "SELECT bytes FROM sync_bases_taken WHERE tenant = ?1",
+        [](const store::Statement& s) { return count_at(s, 0); }, tenant_);
+    return taken ? Result<std::uint64_t>(taken->value_or(0)) : taken.error();
 }
 
 Status Bases::set_bytes_max(std::uint64_t bytes) {
@@ -170,13 +201,13 @@ Result<std::unique_ptr<ReadFile>> Bases::open_file(const FolderId& id, const std
         }
         proven_[path] = *stat;
     }
-    return file;
+    return std::unique_ptr<ReadFile>(new KeptFile(*std::move(file), proven_, path));
 }
 
 Status Bases::keep(const FolderId& id, const std::string& hash, ReadFile& content,
                    const Place& place) {
     auto stat = content.stat();
-    if (!stat || stat->size == 0 || stat->size > bytes_max_) {
+    if (!stat || stat->size == 0 || stat->size > bytes_max_ || disk_is_full()) {
         return {};
     }
     if (stat->size > base_small_bytes_max) {
@@ -197,7 +228,8 @@ Status Bases::keep_file(const FolderId& id, const std::string& hash, ReadFile& c
     const std::string path = path_of(id, hash);
     auto size = content.stat();
     auto room = disk_.free_bytes();
-    if (!size || !room || size->size > (*room + bytes_) / base_share_of_disk) {
+    auto taken = bytes();
+    if (!size || !room || !taken || size->size > (*room + *taken) / base_share_of_disk) {
         return {};
     }
     Status put;
@@ -223,63 +255,87 @@ Status Bases::keep_file(const FolderId& id, const std::string& hash, ReadFile& c
     return {};
 }
 
+// So full that a row failed: until there is more room than then.
+bool Bases::disk_is_full() {
+    if (full_at_) {
+        auto room = disk_.free_bytes();
+        if (room && *room > *full_at_ + base_pending_bytes_max) {
+            full_at_.reset();
+        }
+    }
+    return full_at_.has_value();
+}
+
 Status Bases::write() {
     if (pending_.empty()) {
         return {};
     }
-    std::vector<Pending> rows = std::move(pending_);
-    pending_.clear();
-    pending_bytes_ = 0;
+    std::vector<Pending> rows = std::exchange(pending_, {});
+    const std::size_t bytes = std::exchange(pending_bytes_, 0);
+    auto room = disk_.free_bytes();
+    if (room && bytes > *room / base_share_of_disk) {
+        std::erase_if(rows, [](const Pending& row) { return !row.content.empty(); });
+    }
+    if (Status put = put_rows(rows); !put) {
+        // A transaction around this one may be undone too, which whoever began it learns.
+        full_at_ = room.value_or(0);
+        for (const Pending& row : rows) {
+            if (row.content.empty()) {
+                remove_file(row.id, row.hash);
+            }
+        }
+    }
+    return {};
+}
+
+Status Bases::put_rows(const std::vector<Pending>& rows) {
     auto transaction = store::Transaction::begin(db_);
     if (!transaction) {
         return transaction.error();
     }
     for (const Pending& row : rows) {
-        if (Status gone = drop_row(row.id, row.hash); !gone) {
-            return gone;
-        }
         const bool is_file = row.content.empty();
-        Status put =
-            is_file
-                ? store::done(db_.execute(
-                      "INSERT INTO sync_bases (tenant, user, app, hash, size, taken) "
-                      "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                      tenant_, row.id.user, row.id.app, store::Blob{row.hash}, row.size, row.taken))
-                : store::done(
-                      db_.execute("INSERT INTO sync_bases (tenant, user, app, hash, size, taken, "
-                                  "content) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                                  tenant_, row.id.user, row.id.app, store::Blob{row.hash}, row.size,
-                                  row.taken, store::Blob{row.content}));
+        Status put = drop_row(row.id, row.hash);
+        if (put && is_file) {
+            put = store::done(db_.execute(
+                "INSERT INTO sync_bases (tenant, user, app, hash, size, taken) "
+                "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                tenant_, row.id.user, row.id.app, store::Blob{row.hash}, row.size, row.taken));
+        } else if (put) {
+            put = store::done(
+                db_.execute("INSERT INTO sync_bases (tenant, user, app, hash, size, taken, "
+                            "content) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                            tenant_, row.id.user, row.id.app, store::Blob{row.hash}, row.size,
+                            row.taken, store::Blob{row.content}));
+        }
         if (!put) {
             return put;
         }
-        bytes_ += row.taken;
     }
-    if (Status room = make_room(); !room) {
-        return room;
-    }
-    return transaction->commit();
+    Status room = make_room();
+    return room ? transaction->commit() : room;
 }
 
 Result<std::optional<Bases::Row>> Bases::row(const FolderId& id, const std::string& hash) {
     return db_.first(
-        "SELECT size, taken, content IS NULL FROM sync_bases WHERE tenant = ?1 AND user = ?2 AND "
+        "SELECT size, content IS NULL FROM sync_bases WHERE tenant = ?1 AND user = ?2 AND "
         "app = ?3 AND hash = ?4",
         [](const store::Statement& s) {
-            return Row{count_at(s, 0), count_at(s, 1), s.truth(2)};
+            return Row{count_at(s, 0), s.truth(1)};
         },
         tenant_, id.user, id.app, store::Blob{hash});
 }
 
 Status Bases::drop_row(const FolderId& id, const std::string& hash) {
-    auto there = row(id, hash);
-    if (!there || !*there) {
-        return there ? Status{} : Status(there.error());
-    }
-    bytes_ -= std::min(bytes_, (*there)->taken);
     return store::done(db_.execute(
         "DELETE FROM sync_bases WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND hash = ?4",
         tenant_, id.user, id.app, store::Blob{hash}));
+}
+
+void Bases::remove_file(const FolderId& id, const std::string& hash) {
+    const std::string path = path_of(id, hash);
+    proven_.erase(path);
+    [[maybe_unused]] const Status removed = disk_.remove(path);
 }
 
 // The row first: a file without one goes when this is opened again.
@@ -290,9 +346,7 @@ Status Bases::drop(const FolderId& id, const std::string& hash) {
     }
     Status gone = drop_row(id, hash);
     if (gone && (*there)->is_file) {
-        const std::string path = path_of(id, hash);
-        proven_.erase(path);
-        [[maybe_unused]] const Status removed = disk_.remove(path);
+        remove_file(id, hash);
     }
     return gone;
 }
@@ -310,11 +364,33 @@ Status Bases::drop_all(const FolderId& id) {
     return read;
 }
 
+Status Bases::drop_user(const std::string& user) {
+    for (const Pending& row : pending_) {
+        if (row.id.user == user && row.content.empty()) {
+            remove_file(row.id, row.hash);
+        }
+    }
+    std::erase_if(pending_, [&user](const Pending& row) { return row.id.user == user; });
+    auto transaction = store::Transaction::begin(db_);
+    if (!transaction) {
+        return transaction.error();
+    }
+    std::set<std::string> apps;
+    Status done = db_.each(
+        "SELECT DISTINCT app FROM sync_bases WHERE tenant = ?1 AND user = ?2",
+        [&](const store::Statement& s) { apps.insert(s.text(0)); }, tenant_, user);
+    for (const std::string& app : apps) {
+        done = done ? drop_all({user, app}) : done;
+    }
+    return done ? transaction->commit() : done;
+}
+
 Status Bases::make_room() {
     auto room = disk_.free_bytes();
+    auto taken = bytes();
     const std::uint64_t most =
-        room ? std::min(bytes_max_, (*room + bytes_) / base_share_of_disk) : bytes_max_;
-    while (bytes_ > most) {
+        room && taken ? std::min(bytes_max_, (*room + *taken) / base_share_of_disk) : bytes_max_;
+    while (taken && *taken > most) {
         std::vector<std::pair<FolderId, std::string>> oldest;
         Status read = db_.each(
             "SELECT user, app, hash FROM sync_bases WHERE tenant = ?1 ORDER BY kept LIMIT ?2",
@@ -322,22 +398,20 @@ Status Bases::make_room() {
                 oldest.push_back({{s.text(0), s.text(1)}, s.blob(2)});
             },
             tenant_, dropped_together);
-        if (!read) {
+        if (!read || oldest.empty()) {
             return read;
         }
-        if (oldest.empty()) {
-            bytes_ = 0;
-            return {};
-        }
         for (const auto& [id, hash] : oldest) {
-            if (bytes_ > most) {
-                if (Status gone = drop(id, hash); !gone) {
-                    return gone;
-                }
+            Status gone = drop(id, hash);
+            if (gone) {
+                taken = bytes();
+            }
+            if (!gone || !taken || *taken <= most) {
+                return gone && !taken ? Status(taken.error()) : gone;
             }
         }
     }
-    return {};
+    return taken ? Status{} : Status(taken.error());
 }
 
 Result<unsigned> Bases::format(const FolderId& id) {

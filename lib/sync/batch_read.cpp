@@ -156,6 +156,17 @@ Status BatchReader::entry(Record& record) {
 }
 
 Result<bool> BatchReader::next(Record& record) {
+    if (error_) {
+        return *error_;
+    }
+    auto more = next_record(record);
+    if (!more) {
+        error_ = more.error();
+    }
+    return more;
+}
+
+Result<bool> BatchReader::next_record(Record& record) {
     if (Status skipped = skip_content(); !skipped) {
         return skipped.error();
     }
@@ -263,6 +274,17 @@ Result<bool> BatchReader::next(Record& record) {
 }
 
 Result<std::size_t> BatchReader::content(std::span<char> into) {
+    if (error_) {
+        return *error_;
+    }
+    auto got = next_content(into);
+    if (!got) {
+        error_ = got.error();
+    }
+    return got;
+}
+
+Result<std::size_t> BatchReader::next_content(std::span<char> into) {
     if (!in_content_ || into.empty()) {
         return std::size_t{0};
     }

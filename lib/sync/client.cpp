@@ -148,6 +148,10 @@ Status Client::set_base_bytes_max(std::uint64_t bytes) {
     return bases_->set_bytes_max(bytes);
 }
 
+Status Client::forget_bases(const std::string& user) {
+    return bases_->drop_user(user);
+}
+
 Status Client::drop_bases(const FolderId& folder, const std::vector<std::string>& hashes) {
     for (const std::string& hash : hashes) {
         auto paths = store_->paths_with(folder, hash);

@@ -32,8 +32,9 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
                                return (*file)->write(bytes);
                            });
         std::vector<Touched> touched;
-        BatchFiller filler{folder,         *store_,        *reader_, look.base,
-                           look.scan.seen, look.row.whole, *bases_,  *format};
+        BatchFiller filler{folder,    *store_,        *reader_,
+                           look.base, look.scan.seen, look.row.whole,
+                           *bases_,   *format,        attention(folder.id).overruled};
         for (const Operation& op : look.operations) {
             if (operations.size() >= batch_operations_max || row.content >= batch_content_bytes) {
                 row.more = true;
@@ -205,7 +206,8 @@ Result<BatchFiller::Way> BatchFiller::choose(const std::string& signature, std::
         way.signature = signature;
         record.codec = compared ? Codec::compared : Codec::delta;
         // The home knows what the path had at the revision that the record names.
-        record.basis = compared && record.entry.revision != 0 ? "" : basis;
+        const bool theirs = record.entry.revision != 0 && !overruled.contains(record.path);
+        record.basis = compared && theirs ? "" : basis;
     }
     return way;
 }

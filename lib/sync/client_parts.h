@@ -55,6 +55,10 @@ struct Client::Attention {
     // Paths that differed then. Those on which both sides have agreed meanwhile leave it; what
     // happens to them after that is noticed.
     std::set<std::string> unsent;
+    // Where the home decided otherwise: the base has our content there, and the home never had it
+    // at the revision beside it. Naming it does no harm where that is no longer so; after a restart
+    // the home asks for such a content whole.
+    std::set<std::string> overruled;
     // Files that were read and not yet agreed on, so that a look does not read them again.
     std::map<std::string, Seen> seen;
 };
@@ -79,7 +83,8 @@ struct BatchFiller {
     const std::map<std::string, Seen>& seen;    // as they were looked at
     bool whole;
     Bases& bases;
-    unsigned format; // of the batch
+    unsigned format;                        // of the batch
+    const std::set<std::string>& overruled; // as Attention has it
 
     // How a content that the home does not have goes, as the record says.
     struct Way {

@@ -33,6 +33,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     }
     Arrived out;
     std::set<std::string> agreed;
+    std::set<std::string> ours; // of those, what the home decided otherwise
     bool whole = false;
     std::vector<std::string> replaced; // contents that were agreed on at these paths
     std::uint64_t verdicts = 0;
@@ -76,6 +77,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
         case Verdict::superseded:
             // The home's state comes in its place: as far as we go, ours is told.
             overruled = std::min(overruled, record.revision);
+            ours.insert(op.path);
             noted = op.remove ? store_->drop_base(folder.id, op.path)
                               : store_->put_base(folder.id, op.path, op.row);
             break;
@@ -128,12 +130,14 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     Attention& attention = this->attention(folder.id);
     for (const std::string& path : agreed) {
         attention.seen.erase(path);
+        attention.overruled.erase(path);
         if (attention.batch_is_last) {
             attention.unsent.erase(path);
         } else { // a look since then compared it with what was agreed before
             attention.unsent.insert(path);
         }
     }
+    attention.overruled.merge(ours);
     attention.batch_is_last = false;
     [[maybe_unused]] const Status gone = disk_.remove(client_batch_path(folder.id));
     return out;

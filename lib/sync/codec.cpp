@@ -1,5 +1,6 @@
 #include "sync/codec.h"
 
+#include "effort.h"
 #include "trust/hash.h"
 
 #include <algorithm>
@@ -71,6 +72,8 @@ Status drive(rs_job_t* job, const Pull& in, const Sink& out, const std::string& 
 struct Basis {
     ReadFile& file;
     std::optional<Error> error;
+    Effort effort;
+    std::uint64_t made = 0; // at least: with what librsync may not have given out yet
 };
 
 rs_result read_basis(void* opaque, rs_long_t position, std::size_t* length, void** buffer) {
@@ -82,6 +85,12 @@ rs_result read_basis(void* opaque, rs_long_t position, std::size_t* length, void
                                 std::span(static_cast<char*>(*buffer), *length));
     if (!got) {
         basis->error = got.error();
+        return RS_IO_ERROR;
+    }
+    if (!basis->effort.step(basis->made) ||
+        !basis->effort.copy(static_cast<std::uint64_t>(position), *got, basis->made)) {
+        basis->error = fail(Code::refused, "applying a difference: it takes too little from each "
+                                           "of too many places");
         return RS_IO_ERROR;
     }
     *length = *got;
@@ -191,11 +200,12 @@ Status delta_from_signature(std::string_view text, ReadFile& file, const Sink& o
 }
 
 Status patch(ReadFile& base, const Pull& delta, std::uint64_t size_max, const Sink& out) {
-    Basis basis{base, std::nullopt};
+    Basis basis{base, std::nullopt, {}, step_bytes};
     const Job job(rs_patch_begin(&read_basis, &basis), &rs_job_free);
     std::uint64_t size = 0;
     const Sink bounded = [&](std::string_view bytes) -> Status {
         size += bytes.size();
+        basis.made = size + step_bytes;
         if (size > size_max) {
             return fail(Code::refused, "applying a difference: it makes more than was announced");
         }

@@ -1,5 +1,7 @@
 #include "compare.h"
 
+#include "effort.h"
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -18,10 +20,13 @@ constexpr std::size_t nearer_bytes = std::size_t{16} * 1024;
 constexpr std::uint64_t sure_bytes = 4096;
 constexpr std::size_t scored_bytes = std::size_t{32} * 1024;
 constexpr std::size_t tries_max = 32;
-// A search costs a millisecond at worst: more than so many, and a file has next to nothing of the
-// other in one piece.
+// A search looks through what it has at hand in a millisecond at worst: more than so many, and a
+// file has next to nothing of the other in one piece.
 constexpr std::uint64_t searches_least = 500;
 constexpr std::uint64_t bytes_a_search = std::uint64_t{32} * 1024;
+// Each try of it may have to read a window elsewhere, which a sealed base has to be unsealed for.
+constexpr std::uint64_t tries_read_least = 4 * searches_least;
+constexpr std::uint64_t bytes_a_try_read = bytes_a_search / 4;
 constexpr std::size_t near_block = match_bytes_least;
 constexpr std::size_t near_slots = 8192; // for compared_at_once_bytes / near_block entries
 constexpr std::size_t block_bytes = 64;  // of the table, for small bases; grows with them
@@ -179,7 +184,8 @@ class Comparison {
         }
         // What a window gave may be gone with the next call.
         ++searches_;
-        const bool worth = !futile_ && searches_ <= searches_least + at_ / bytes_a_search;
+        const bool worth = !futile_ && searches_ <= searches_least + at_ / bytes_a_search &&
+                           tries_read_ <= tries_read_least + at_ / bytes_a_try_read;
         if (worth && found(std::string(file_.at(at_, compared_at_once_bytes)),
                            std::string(base_.at(base_at_, compared_at_once_bytes)))) {
             return copy_best();
@@ -294,7 +300,10 @@ class Comparison {
                 return false;
             }
             const std::uint64_t from = std::uint64_t{*number} * block_;
-            return consider({from, at_ + at}) || --tries == 0;
+            const std::uint64_t reads = probe_.reads();
+            const bool sure = consider({from, at_ + at});
+            tries_read_ += probe_.reads() - reads;
+            return sure || --tries == 0;
         });
         if (best_.score == 0) {
             vain_ += fresh.size();
@@ -368,9 +377,13 @@ class Comparison {
             return fail(Code::try_later, "a file changed while it was read");
         }
         const Step step{literal_, at_, from, length};
+        const bool worth = effort_.copy(from, length, at_ + length);
         at_ += length;
-        literal_ = at_;
         base_at_ = from + length;
+        if (!worth) {
+            return {}; // new bytes, as what stands before it
+        }
+        literal_ = at_;
         if (length >= sure_bytes) {
             shift_ = from - step.to;
         }
@@ -389,14 +402,16 @@ class Comparison {
     std::uint64_t leading_ = 1;
     Match best_;
     bool futile_ = false;
+    Effort effort_; // of whoever makes the file again
     std::uint64_t searches_ = 0;
-    std::uint64_t shift_ = 0;   // base = file + shift where the last long match was, modulo 2^64
-    std::uint64_t trusted_ = 0; // up to here in the file the alignment was compared
-    std::uint64_t vain_ = 0;    // looked through in the table without a match
-    std::uint64_t copied_ = 0;  // bytes in matches
-    std::uint64_t at_ = 0;      // in the file
-    std::uint64_t base_at_ = 0; // where the base would go on at at_
-    std::uint64_t literal_ = 0; // begin of what has not been told yet
+    std::uint64_t tries_read_ = 0; // windows, for tries of searches
+    std::uint64_t shift_ = 0;      // base = file + shift where the last long match was, modulo 2^64
+    std::uint64_t trusted_ = 0;    // up to here in the file the alignment was compared
+    std::uint64_t vain_ = 0;       // looked through in the table without a match
+    std::uint64_t copied_ = 0;     // bytes in matches
+    std::uint64_t at_ = 0;         // in the file
+    std::uint64_t base_at_ = 0;    // where the base would go on at at_
+    std::uint64_t literal_ = 0;    // begin of what has not been told yet
 };
 
 } // namespace
@@ -410,6 +425,7 @@ std::string_view Window::at(std::uint64_t offset, std::size_t wanted) {
         begin_ = offset - std::min<std::uint64_t>(offset, before_bytes);
         bytes_.resize(
             static_cast<std::size_t>(std::min<std::uint64_t>(window_bytes, size_ - begin_)));
+        ++reads_;
         auto got = file_.read(begin_, bytes_);
         if (!got) {
             error_ = got.error();

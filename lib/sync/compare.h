@@ -2,7 +2,8 @@
 //
 // What matches is found where the last match would go on first (edits in place, appends), then
 // near it (insertions, deletions), then through a table of the old content's blocks (moves). Every
-// match is compared byte by byte, so that no strong sums are needed. Memory is bounded whatever the
+// match is compared byte by byte, so that no strong sums are needed. What would cost whoever makes
+// the file again more than it saves (effort.h) is told as new. Memory is bounded whatever the
 // files' sizes: two windows and a table of at most 8 MiB, which is made only where something of the
 // old content has not been found again.
 #pragma once
@@ -38,12 +39,14 @@ class Window {
     // until the next call. Empty after a failed read, whose error stays.
     std::string_view at(std::uint64_t offset, std::size_t wanted);
     const std::optional<Error>& error() const { return error_; }
+    std::uint64_t reads() const { return reads_; } // of the file, so far
 
   private:
     ReadFile& file_;
     std::uint64_t size_;
     std::uint64_t begin_ = 0;
     std::string bytes_;
+    std::uint64_t reads_ = 0;
     std::optional<Error> error_;
 };
 inline constexpr std::size_t window_wanted_max = std::size_t{128} * 1024;

@@ -1,6 +1,7 @@
 // Applying a difference, and what making one shares with it.
 #include "difference.h"
 
+#include "effort.h"
 #include "numbers.h"
 
 #include <algorithm>
@@ -28,9 +29,9 @@ Error damaged_difference(const std::string& what) {
 
 class Reading {
   public:
-    Reading(ReadFile& base, std::uint64_t base_size, const Pull& in, std::uint64_t left,
+    Reading(ReadFile& base, std::uint64_t base_size, const Pull& in, std::uint64_t size_max,
             const Sink& out)
-        : base_(base), base_size_(base_size), in_(in), left_(left), out_(out) {}
+        : base_(base), base_size_(base_size), in_(in), size_max_(size_max), out_(out) {}
 
     Status run() {
         for (;;) {
@@ -122,6 +123,8 @@ class Reading {
         Result<std::string> fresh{std::string()};
         if (*packed_size == 0) {
             fresh = some(static_cast<std::size_t>(*added));
+        } else if (!effort_.pack(made_)) {
+            return damaged_difference("it is cut into too many chunks");
         } else {
             auto context = number(difference_prefix_bytes_max, "the context");
             auto packed = context ? some(static_cast<std::size_t>(*packed_size))
@@ -156,6 +159,13 @@ class Reading {
                 }
             }
             total += step.added;
+            if (step.added > size_max_ - made_ || step.length > size_max_ - made_ - step.added) {
+                return damaged_difference("it makes more than was announced");
+            }
+            made_ += step.added + step.length;
+            if (!effort_.step(made_) || !effort_.copy(step.base, step.length, made_)) {
+                return damaged_difference("it takes too little from each of too many places");
+            }
             if (step.added > 0) {
                 runs.push_back(replaced_by(base_at_, step));
             }
@@ -169,10 +179,6 @@ class Reading {
     Status put(const std::vector<ChunkStep>& steps, std::string_view fresh) {
         std::string buffer;
         for (const ChunkStep& step : steps) {
-            if (step.added > left_ || step.length > left_ - step.added) {
-                return damaged_difference("it makes more than was announced");
-            }
-            left_ -= step.added + step.length;
             if (step.added > 0) {
                 if (Status sent = out_(fresh.substr(0, step.added)); !sent) {
                     return sent;
@@ -201,9 +207,11 @@ class Reading {
     ReadFile& base_;
     std::uint64_t base_size_;
     const Pull& in_;
-    std::uint64_t left_;
+    std::uint64_t size_max_;
     const Sink& out_;
     std::uint64_t base_at_ = 0;
+    std::uint64_t made_ = 0; // of the new content, with the steps that were read
+    Effort effort_;
 };
 
 } // namespace

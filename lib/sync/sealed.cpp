@@ -1,6 +1,7 @@
 #include "sealed.h"
 
 #include "base/text.h"
+#include "effort.h"
 #include "trust/hash.h"
 
 #include <algorithm>
@@ -11,6 +12,7 @@ namespace hasp::sync {
 
 namespace {
 
+static_assert(sealed_frame_bytes == stretch_bytes);
 constexpr std::string_view magic = "HSC1";
 constexpr std::size_t salt_bytes = 32;
 static_assert(magic.size() + salt_bytes == sealed_head_bytes);
@@ -62,7 +64,11 @@ class SealedFile final : public ReadFile {
         : file_(std::move(file)), place_(place), hash_(std::move(hash)),
           frames_(std::max<std::uint64_t>(1, (place.size + sealed_frame_bytes - 1) /
                                                  sealed_frame_bytes)) {}
-    ~SealedFile() override { trust::wipe(plain_); }
+    ~SealedFile() override {
+        for (Frame& one : at_hand_) {
+            trust::wipe(one.plain);
+        }
+    }
 
     Status open(std::string_view user_key) {
         std::string head(sealed_head_bytes, '\0');
@@ -82,15 +88,17 @@ class SealedFile final : public ReadFile {
         // Of an empty content, its frame is what says that it is empty.
         while (done < into.size() && (offset < place_.size || place_.size == 0)) {
             const std::uint64_t wanted = offset / sealed_frame_bytes;
-            if (Status there = frame(place_.size == 0 ? 0 : wanted); !there) {
+            auto there = frame(place_.size == 0 ? 0 : wanted);
+            if (!there) {
                 return there.error();
             }
             if (place_.size == 0) {
                 return std::size_t{0};
             }
             const auto at = static_cast<std::size_t>(offset % sealed_frame_bytes);
-            const std::size_t part = std::min(plain_.size() - at, into.size() - done);
-            std::copy_n(plain_.data() + at, part, into.data() + done);
+            const std::string_view plain = **there;
+            const std::size_t part = std::min(plain.size() - at, into.size() - done);
+            std::copy_n(plain.data() + at, part, into.data() + done);
             done += part;
             offset += part;
         }
@@ -141,11 +149,25 @@ class SealedFile final : public ReadFile {
         out.to = entry_in(entry);
         return out;
     }
-    Status frame(std::uint64_t position) {
-        if (position == have_) {
-            return {};
+    // Valid until the next call.
+    Result<const std::string*> frame(std::uint64_t position) {
+        auto here = std::find_if(at_hand_.begin(), at_hand_.end(),
+                                 [position](const Frame& one) { return one.position == position; });
+        if (here == at_hand_.end()) {
+            if (at_hand_.size() < stretches_at_hand) {
+                at_hand_.emplace_back();
+            }
+            here = at_hand_.end() - 1;
+            here->position = none;
+            if (Status opened = open_frame(position, here->plain); !opened) {
+                return opened.error();
+            }
+            here->position = position;
         }
-        have_ = none;
+        std::rotate(at_hand_.begin(), here, here + 1);
+        return &at_hand_.front().plain;
+    }
+    Status open_frame(std::uint64_t position, std::string& plain) {
         auto range = range_of(position);
         if (!range) {
             return range.error();
@@ -166,20 +188,16 @@ class SealedFile final : public ReadFile {
             last ? place_.size - position * sealed_frame_bytes : sealed_frame_bytes);
         const std::string_view body = std::string_view(body_).substr(1);
         if (body_[0] == as_it_is) {
-            plain_.assign(body);
+            plain.assign(body);
         } else {
-            plain_.resize(size);
-            const std::size_t made = body_[0] == zstd
-                                         ? ZSTD_decompressDCtx(zstd_.get(), plain_.data(), size,
-                                                               body.data(), body.size())
-                                         : size + 1;
-            plain_.resize(ZSTD_isError(made) != 0 || made > size ? 0 : made);
+            plain.resize(size);
+            const std::size_t made =
+                body_[0] == zstd
+                    ? ZSTD_decompressDCtx(zstd_.get(), plain.data(), size, body.data(), body.size())
+                    : size + 1;
+            plain.resize(ZSTD_isError(made) != 0 || made > size ? 0 : made);
         }
-        if (plain_.size() != size) {
-            return damaged_content(hash_);
-        }
-        have_ = position;
-        return {};
+        return plain.size() == size ? Status{} : Status{damaged_content(hash_)};
     }
 
     static constexpr std::uint64_t none = ~std::uint64_t{0};
@@ -191,8 +209,11 @@ class SealedFile final : public ReadFile {
     std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> zstd_{ZSTD_createDCtx(), &ZSTD_freeDCtx};
     std::string sealed_;
     std::string body_;
-    std::string plain_; // of the frame `have_`
-    std::uint64_t have_ = none;
+    struct Frame {
+        std::uint64_t position = none;
+        std::string plain;
+    };
+    std::vector<Frame> at_hand_; // the last read first
 };
 
 } // namespace

@@ -12,7 +12,8 @@
 //
 // A nonce is used once, since no two contents have the same salt. What was cut, swapped, put
 // elsewhere or taken from another content does not open; the table is not sealed, a false one leads
-// to a frame that does not open. Memory: two frames.
+// to a frame that does not open. Memory: two frames; of a content that is read, the frames that
+// were read last, as many as effort.h says.
 // Errors: refused (damaged), and what the file returns. Private to lib/sync.
 #pragma once
 

@@ -29,6 +29,15 @@ TEST_F(SyncBases, TakeALargeFileFromItsPlace) {
 TEST_F(SyncBases, GiveOutNothingThatIsNotWhatWasKept) {
     checks.gives_out_nothing_that_is_not_what_was_kept();
 }
+TEST_F(SyncBases, ForgetAUserInAllHisFolders) {
+    checks.forgets_a_user_in_all_his_folders();
+}
+TEST_F(SyncBases, KeepLessWhereRowsCannotBeWritten) {
+    checks.keeps_less_where_rows_cannot_be_written();
+}
+TEST_F(SyncBases, KnowWhatIsTakenWhenATransactionAroundItWasUndone) {
+    checks.knows_what_is_taken_when_a_transaction_around_it_was_undone();
+}
 TEST_F(SyncBases, KeepWithinTheirBoundWhatWasKeptLast) {
     checks.keeps_within_its_bound_what_was_kept_last();
 }

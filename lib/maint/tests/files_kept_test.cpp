@@ -133,6 +133,16 @@ TEST(KeptFiles, AreDestroyedWithTheAccountAlsoWhenTheTierDiesBetween) {
     }
 }
 
+TEST(KeptFiles, AreKeptNoLongerToSendLessEither) {
+    KeptNotes kept;
+    kept.write("large", std::string((1 << 20) + 1, 'x'));
+    const std::filesystem::path bases = kept.center.state + "/sync/client/base";
+    ASSERT_FALSE(std::filesystem::is_empty(bases));
+    ASSERT_TRUE(kept.center.admin("user.remove", {{"name", "anna"}}).ok());
+    kept.tree.settle();
+    EXPECT_TRUE(std::filesystem::is_empty(bases));
+}
+
 TEST(KeptFiles, ThatAreDamagedAreSaidInTheStatus) {
     KeptNotes kept;
     kept.write("bent", "a content");

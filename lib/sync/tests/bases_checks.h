@@ -2,6 +2,7 @@
 #pragma once
 
 #include "store/db.h"
+#include "store/transaction.h"
 #include "sync/bases.h"
 #include "trust/hash.h"
 
@@ -76,7 +77,7 @@ struct BasesChecks {
         EXPECT_EQ(disk.stat("given").error().code, Code::not_found);
         EXPECT_TRUE(found(*bases, anna, large) == large);
         ASSERT_TRUE(bases->drop_all(anna).ok());
-        EXPECT_EQ(bases->bytes(), 0U);
+        EXPECT_EQ(bases->bytes().value_or(1), 0U);
         EXPECT_TRUE(disk.list("kept")->empty());
     }
     void gives_out_nothing_that_is_not_what_was_kept() {
@@ -98,6 +99,65 @@ struct BasesChecks {
             EXPECT_TRUE(disk.list("kept")->empty()) << "what does not hold is dropped";
         }
     }
+    void forgets_a_user_in_all_his_folders() {
+        auto bases = open();
+        const FolderId other{"anna", "notes"};
+        for (const FolderId& id : {anna, other, bo}) {
+            keep(*bases, id, small);
+            keep(*bases, id, large);
+        }
+        MemoryFile waits(large + "2");
+        ASSERT_TRUE(bases->keep(anna, hash_of(large + "2"), waits, {}).ok());
+        ASSERT_TRUE(bases->drop_user("anna").ok());
+        ASSERT_TRUE(bases->write().ok());
+        for (const std::string& content : {small, large, large + "2"}) {
+            EXPECT_EQ(found(*bases, anna, content), "");
+            EXPECT_EQ(found(*bases, other, content), "");
+        }
+        EXPECT_EQ(found(*bases, bo, small), small);
+        EXPECT_TRUE(found(*bases, bo, large) == large);
+        EXPECT_EQ(disk.list("kept")->size(), 1U);
+    }
+    void keeps_less_where_rows_cannot_be_written() {
+        auto bases = open();
+        keep(*bases, anna, "of before");
+        const std::uint64_t before = bases->bytes().value_or(0);
+        EXPECT_GT(before, 0U);
+        const std::string full = "CREATE TRIGGER full BEFORE INSERT ON sync_bases BEGIN "
+                                 "SELECT RAISE(ABORT, 'full'); END";
+        ASSERT_TRUE(db.run_script(full).ok());
+        MemoryFile large_file(large);
+        ASSERT_TRUE(bases->keep(anna, hash_of(large), large_file, {}).ok());
+        keep(*bases, anna, small);
+        EXPECT_EQ(found(*bases, anna, small), "");
+        EXPECT_EQ(found(*bases, anna, large), "");
+        EXPECT_EQ(found(*bases, anna, "of before"), "of before");
+        EXPECT_TRUE(disk.list("kept")->empty());
+        EXPECT_EQ(bases->bytes().value_or(0), before);
+        ASSERT_TRUE(db.run_script("DROP TRIGGER full").ok());
+        bases = open();
+        keep(*bases, anna, small);
+        EXPECT_EQ(found(*bases, anna, small), small);
+    }
+    void knows_what_is_taken_when_a_transaction_around_it_was_undone() {
+        auto bases = open();
+        keep(*bases, anna, "of before");
+        const std::uint64_t before = bases->bytes().value_or(0);
+        for (const bool dropped : {false, true}) {
+            {
+                auto transaction = store::Transaction::begin(db);
+                ASSERT_TRUE(transaction.ok());
+                keep(*bases, anna, large);
+                if (dropped) {
+                    ASSERT_TRUE(bases->drop_all(anna).ok());
+                    EXPECT_EQ(bases->bytes().value_or(1), 0U);
+                } else {
+                    EXPECT_GT(bases->bytes().value_or(0), large.size());
+                }
+            }
+            EXPECT_EQ(bases->bytes().value_or(0), before);
+        }
+    }
     void keeps_within_its_bound_what_was_kept_last() {
         auto bases = open();
         ASSERT_TRUE(bases->set_bytes_max(large.size() + 5000).ok());
@@ -107,14 +167,14 @@ struct BasesChecks {
         EXPECT_EQ(found(*bases, anna, large), "");
         EXPECT_EQ(found(*bases, anna, small), small);
         EXPECT_TRUE(found(*bases, anna, large + "2") == large + "2");
-        EXPECT_LE(bases->bytes(), large.size() + 5000);
+        EXPECT_LE(bases->bytes().value_or(~0ULL), large.size() + 5000);
         keep(*bases, anna, large + large);
         EXPECT_EQ(found(*bases, anna, large + large), "") << "larger than all that there may be";
         ASSERT_TRUE(bases->set_bytes_max(0).ok());
         EXPECT_EQ(found(*bases, anna, small), "");
         keep(*bases, anna, small);
         EXPECT_EQ(found(*bases, anna, small), "");
-        EXPECT_EQ(bases->bytes(), 0U);
+        EXPECT_EQ(bases->bytes().value_or(1), 0U);
     }
 };
 

@@ -2,6 +2,7 @@
 #include "bases_checks.h"
 
 #include "base/files.h"
+#include "full_disk.h"
 
 namespace hasp::sync {
 namespace {
@@ -31,8 +32,34 @@ TEST_F(PosixBases, TakeALargeFileFromItsPlace) {
 TEST_F(PosixBases, GiveOutNothingThatIsNotWhatWasKept) {
     checks_->gives_out_nothing_that_is_not_what_was_kept();
 }
+TEST_F(PosixBases, ForgetAUserInAllHisFolders) {
+    checks_->forgets_a_user_in_all_his_folders();
+}
+TEST_F(PosixBases, KeepLessWhereRowsCannotBeWritten) {
+    checks_->keeps_less_where_rows_cannot_be_written();
+}
+TEST_F(PosixBases, KnowWhatIsTakenWhenATransactionAroundItWasUndone) {
+    checks_->knows_what_is_taken_when_a_transaction_around_it_was_undone();
+}
 TEST_F(PosixBases, KeepWithinTheirBoundWhatWasKeptLast) {
     checks_->keeps_within_its_bound_what_was_kept_last();
+}
+
+TEST_F(PosixBases, WriteNoSmallContentWhereTheDiskIsAllButFull) {
+    FullDisk full(*open_disk(root_));
+    Bases bases(*db_, full, "kept", "realm");
+    ASSERT_TRUE(bases.open().ok());
+    full.free = 100;
+    // It would be noticed: nothing is kept after a row that failed.
+    ASSERT_TRUE(db_->run_script("CREATE TRIGGER full BEFORE INSERT ON sync_bases BEGIN "
+                                "SELECT RAISE(ABORT, 'full'); END")
+                    .ok());
+    checks_->keep(bases, checks_->anna, checks_->small);
+    EXPECT_EQ(checks_->found(bases, checks_->anna, checks_->small), "");
+    ASSERT_TRUE(db_->run_script("DROP TRIGGER full").ok());
+    full.free = 1'000'000;
+    checks_->keep(bases, checks_->anna, checks_->small);
+    EXPECT_EQ(checks_->found(bases, checks_->anna, checks_->small), checks_->small);
 }
 
 TEST_F(PosixBases, RemoveWhatACrashLeftWithoutARow) {

@@ -174,6 +174,26 @@ TEST(Batch, OfTheFirstFormatBringsNone) {
     EXPECT_FALSE(readable(packed_of(*from_hex(hex)))) << "a hash of one byte";
 }
 
+// What stands behind such a content may read as the rest of a batch.
+TEST(Batch, IsRefusedBehindContentThatIsNotAsItWasAnnounced) {
+    for (const char* pieces : {"0300", "81800400"}) { // longer than the file, than a piece may be
+        std::string hex = example_hex;
+        hex.replace(hex.find("02026869") + 2, std::string::npos, std::string(pieces) + "0002");
+        MemoryFile file(packed_of(*from_hex(hex)));
+        BatchReader reader(pull_from(file));
+        ASSERT_TRUE(reader.head().ok());
+        Record record;
+        ASSERT_TRUE(reader.next(record).value_or(false));
+        ASSERT_TRUE(reader.next(record).value_or(false));
+        std::string content(10, '\0');
+        EXPECT_EQ(reader.content(content).error().code, Code::refused);
+        EXPECT_FALSE(reader.content(content).ok());
+        auto more = reader.next(record);
+        ASSERT_FALSE(more.ok());
+        EXPECT_EQ(more.error().code, Code::refused);
+    }
+}
+
 TEST(Batch, ThatWasCutOrChangedIsRefused) {
     const std::string whole = example();
     ASSERT_TRUE(readable(whole));

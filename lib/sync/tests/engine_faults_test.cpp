@@ -44,6 +44,28 @@ TEST_F(Engine, RefusesABatchThatIsDamagedAndChangesNothing) {
     EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 1U);
 }
 
+TEST_F(Engine, RefusesABatchWithMoreContentThanItsEntrySays) {
+    std::string bytes;
+    BatchWriter writer({Direction::up, 0, 0}, [&](std::string_view more) {
+        bytes.append(more);
+        return Status{};
+    });
+    Record record;
+    record.path = "note";
+    record.codec = Codec::whole;
+    record.entry.kind = FileKind::file;
+    record.entry.hash = std::string(hash_bytes, 'h');
+    // Without its length, this byte too many reads as the end of the content.
+    ASSERT_TRUE(writer.add(record).ok() && writer.content(std::string(1, '\0')).ok());
+    ASSERT_TRUE(writer.finish().ok());
+    const FolderId folder{"anna", "wiki"};
+    const std::string batch(32, 'a');
+    ASSERT_TRUE(home_->home->receive(folder, batch, 0, bytes.size(), bytes).ok());
+    auto answer = home_->home->exchange({folder, batch, {}, "anna@x", false});
+    ASSERT_FALSE(answer.ok()) << "nothing of it counts";
+    EXPECT_EQ(answer.error().code, Code::refused);
+}
+
 TEST_F(Engine, TakesADatabaseThatIsInUseAsAWholeOne) {
     auto live = store::Db::open(tokyo_->path("app.db"));
     ASSERT_TRUE(live.ok());
@@ -109,6 +131,34 @@ TEST_F(Engine, SaysThatADiskIsFullLeavesNothingHalfDoneAndGoesOn) {
     EXPECT_EQ(osaka_->content("big"), tokyo_->content("big"));
 }
 
+TEST_F(Engine, GoesOnWhereContentsCannotBeKept) {
+    for (const bool undoes_all : {false, true}) {
+        const std::string name = undoes_all ? "one" : "other";
+        tokyo_->write(name, "hello " + name);
+        for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+            at->keep_nothing(true, undoes_all);
+            if (undoes_all) {
+                full_ = true; // once
+                bool again = false;
+                auto out = at->client->prepare(at->folder);
+                if (at == osaka_.get()) {
+                    EXPECT_TRUE(out.ok());
+                    EXPECT_FALSE(exchange(*at, again).has_value());
+                } else {
+                    EXPECT_FALSE(out.ok());
+                }
+                full_ = false;
+            }
+            sync(*at);
+            at->keep_nothing(false, undoes_all);
+            ASSERT_EQ(at->client->status()->size(), 1U);
+            EXPECT_EQ(at->client->status()->front().unsent_files, 0U);
+            at->start();
+        }
+        EXPECT_EQ(osaka_->content(name), "hello " + name);
+    }
+}
+
 TEST_F(Engine, SendsNothingBackThatWasPutInPlaceAndCouldNotBeNoted) {
     tokyo_->write("removed", std::string(5'000, 'r'));
     tokyo_->write("changed", "first");
@@ -164,6 +214,37 @@ TEST_F(Engine, SendsAsDeletedWhatWasPutInPlaceBeforeACrashAndRenamedBehindIt) {
     sync(*tokyo_);
     EXPECT_EQ(tokyo_->content("note"), "(not_found)");
     EXPECT_EQ(tokyo_->content("renamed"), "hello");
+}
+
+TEST_F(Engine, GoesOnWithoutAKeptContentThatCannotBeReadAnyMore) {
+    std::string big = noise(2'000'000);
+    tokyo_->write("big", big);
+    sync(*tokyo_);
+    sync(*osaka_);
+    big.insert(1'000'000, "a line in the middle\n");
+    tokyo_->write("big", big);
+    for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+        const auto kept = at->disk().list("sync/client/base");
+        ASSERT_TRUE(kept.ok());
+        ASSERT_EQ(kept->size(), 1U);
+        at->disk().bad_sector = "sync/client/base/" + kept->front().name;
+        // What needs it fails once, in the middle of it.
+        bool again = false;
+        if (at == tokyo_.get()) {
+            auto out = at->client->prepare(at->folder);
+            ASSERT_FALSE(out.ok());
+            EXPECT_NE(out.error().message.find("input/output error"), std::string::npos);
+        } else {
+            full_ = true;
+            EXPECT_FALSE(exchange(*at, again).has_value());
+            full_ = false;
+            EXPECT_NE(last_error_.find("input/output error"), std::string::npos) << last_error_;
+        }
+        const Round round = sync(*at);
+        EXPECT_LT(round.up, 2'500U) << "by its signature";
+        EXPECT_TRUE(osaka_->content("big") == big || at == tokyo_.get());
+        EXPECT_EQ(at->client->status()->front().unsent_files, 0U);
+    }
 }
 
 TEST_F(Engine, PutsNothingInPlaceOfAnAnswerThatCannotBeRead) {

@@ -73,6 +73,15 @@ class Machine {
                   : "DROP TRIGGER full";
         ASSERT_TRUE(db_->run_script(trigger).ok());
     }
+    // While it holds, no small content can be kept; SQLite then undoes all that was not committed,
+    // as where the disk is full, or that alone.
+    void keep_nothing(bool holds, bool undoes_all) {
+        const std::string trigger =
+            holds ? "CREATE TRIGGER full BEFORE INSERT ON sync_bases BEGIN SELECT RAISE(" +
+                        std::string(undoes_all ? "ROLLBACK" : "ABORT") + ", 'full'); END"
+                  : "DROP TRIGGER full";
+        ASSERT_TRUE(db_->run_script(trigger).ok());
+    }
 
     std::unique_ptr<Home> home;
     std::unique_ptr<Client> client;
@@ -188,8 +197,10 @@ class Engine : public ::testing::Test {
             return std::nullopt;
         }
         round.conflicts = arrived->conflicts;
-        if (dies_before_apply_) {
-            at.start();
+        if (dies_before_apply_ || ends_before_apply_) {
+            if (dies_before_apply_) {
+                at.start();
+            }
             return std::nullopt;
         }
         auto applied = at.client->apply(at.folder, false);
@@ -236,6 +247,7 @@ class Engine : public ::testing::Test {
     SeededRandom random_{5};
     int messages_left_ = -1;
     bool dies_before_apply_ = false;
+    bool ends_before_apply_ = false;
     unsigned format_ = batch_format_newest; // of batches, that both sides take
     bool full_ = false;                     // a disk: errors are expected
     std::string last_error_;

@@ -197,6 +197,40 @@ TEST_F(Engine, KeepsBothWhenBothSidesEditedAndAllAgreeInTheEnd) {
     }
 }
 
+TEST_F(Engine, NamesTheContentThatADifferenceIsOfWhereTheHomeDecidedOtherwise) {
+    const std::string text = noise(5'000);
+    tokyo_->write("plan", text);
+    sync(*tokyo_);
+    sync(*osaka_);
+    tokyo_->write("plan", text + "by tokyo");
+    sync(*tokyo_);
+    osaka_->write("plan", text + "by osaka");
+    ends_before_apply_ = true;
+    bool again = false;
+    EXPECT_FALSE(exchange(*osaka_, again).has_value());
+    ends_before_apply_ = false;
+    osaka_->write("plan", text + "by osaka, once more");
+    auto out = osaka_->client->prepare(osaka_->folder);
+    ASSERT_TRUE(out.ok());
+    MemoryFile bytes(osaka_->client->read(osaka_->folder.id, 0, 1 << 20).value_or(""));
+    BatchReader reader(pull_from(bytes));
+    Record record;
+    ASSERT_TRUE(reader.head().ok());
+    ASSERT_TRUE(reader.next(record).value_or(false));
+    EXPECT_EQ(record.path, "plan");
+    EXPECT_EQ(record.codec, Codec::compared);
+    MemoryFile before(text + "by osaka");
+    EXPECT_EQ(to_hex(record.basis), to_hex(digest(before)->hash));
+    sync(*osaka_);
+    // Where they agree again, the home knows what it is of.
+    sync(*osaka_);
+    const std::string agreed = osaka_->content("plan");
+    osaka_->write("plan", agreed + "!");
+    sync(*osaka_);
+    sync(*tokyo_);
+    EXPECT_EQ(tokyo_->content("plan"), agreed + "!");
+}
+
 TEST_F(Engine, LetsAnEditBeatADeletionAndForgetsWhatBothDeleted) {
     for (const char* name : {"edited-here", "edited-there", "both"}) {
         tokyo_->write(name, "1");

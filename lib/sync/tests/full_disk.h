@@ -1,10 +1,11 @@
 // A disk that has room for so many bytes more, and then none, of which a file may become
-// unreadable, and that knows what was synced.
+// unreadable or have a bad sector, and that knows what was synced.
 #pragma once
 
 #include "sync/disk.h"
 
 #include <functional>
+#include <optional>
 #include <set>
 
 namespace hasp::sync {
@@ -12,10 +13,12 @@ namespace hasp::sync {
 class FullDisk final : public Disk {
   public:
     explicit FullDisk(std::unique_ptr<Disk> disk) : disk_(std::move(disk)) {}
-    std::int64_t room = -1;       // -1: without end
-    std::set<std::string> synced; // files and folders, by name
-    std::string unreadable;       // this file, when it was opened
-    int unreadable_after = 0;     // so often
+    std::int64_t room = -1;            // -1: without end
+    std::optional<std::uint64_t> free; // what it says of its room; nothing: what is true
+    std::set<std::string> synced;      // files and folders, by name
+    std::string unreadable;            // this file, when it was opened
+    int unreadable_after = 0;          // so often
+    std::string bad_sector;            // in the last byte of this file
 
     std::function<void(const std::string&)> before_stat;
 
@@ -33,7 +36,10 @@ class FullDisk final : public Disk {
         if (path == unreadable && unreadable_after-- == 0) {
             return std::unique_ptr<ReadFile>(std::make_unique<Unreadable>());
         }
-        return disk_->open(path);
+        auto file = disk_->open(path);
+        return file.ok() && path == bad_sector ? Result<std::unique_ptr<ReadFile>>(
+                                                     std::make_unique<BadSector>(*std::move(file)))
+                                               : std::move(file);
     }
     Result<std::unique_ptr<WriteFile>> create(const std::string& path, std::uint32_t mode,
                                               Owner owner) override {
@@ -69,7 +75,9 @@ class FullDisk final : public Disk {
         return disk_->sync_folder(path);
     }
     Status sync_all() override { return disk_->sync_all(); }
-    Result<std::uint64_t> free_bytes() override { return disk_->free_bytes(); }
+    Result<std::uint64_t> free_bytes() override {
+        return free ? Result<std::uint64_t>(*free) : disk_->free_bytes();
+    }
 
   private:
     class Unreadable final : public ReadFile {
@@ -78,6 +86,20 @@ class FullDisk final : public Disk {
             return fail(Code::failed, "cannot read: input/output error");
         }
         Result<FileStat> stat() override { return FileStat{}; }
+    };
+    class BadSector final : public ReadFile {
+      public:
+        explicit BadSector(std::unique_ptr<ReadFile> file) : file_(std::move(file)) {}
+        Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
+            auto stat = file_->stat();
+            return !stat.ok() || offset + into.size() >= stat->size
+                       ? fail(Code::failed, "cannot read: input/output error")
+                       : file_->read(offset, into);
+        }
+        Result<FileStat> stat() override { return file_->stat(); }
+
+      private:
+        std::unique_ptr<ReadFile> file_;
     };
     class File final : public WriteFile {
       public:

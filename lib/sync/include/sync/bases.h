@@ -5,10 +5,12 @@
 // Small contents stand compressed in the database, so that a folder of 100,000 files takes no
 // inodes; large ones are files of their own beneath `folder`. What is given out is what was kept: a
 // row's checksum has held, a file is byte for byte as this process wrote it (its stamps say so,
-// nobody else writes there) or its hash was compared since. What does not hold is dropped.
+// nobody else writes there) or its hash was compared since. What does not hold is dropped; what
+// turns out unreadable while it is read, the next time that it is asked for.
 // When there are too many, those that were kept first go first: an edit keeps a content anew.
-// One thread at a time; blocking. Errors: those of the database. A disk that is full or fails only
-// keeps less.
+// One thread at a time; blocking. Errors: those of the database where it is read or a content is
+// dropped. A disk that is full or fails only keeps less: where even a row fails, nothing more is
+// kept until there is more room, though SQLite may have undone the caller's transaction with it.
 #pragma once
 
 #include "sync/codec.h"
@@ -40,7 +42,7 @@ class Bases {
     // 0: nothing is kept, and what was kept goes.
     Status set_bytes_max(std::uint64_t bytes);
 
-    // Nothing: it is not kept.
+    // Nothing: it is not kept. It must not outlive this, which forgets what cannot be read in it.
     Result<std::unique_ptr<ReadFile>> find(const FolderId& id, const std::string& hash);
 
     // Where a content stands beneath the disk's root. Taken: a large one moves from there.
@@ -51,12 +53,16 @@ class Bases {
     // `content` has this hash. Nothing of it is kept in case of doubt. It gets its row at write(),
     // or here when too much waits for one.
     Status keep(const FolderId& id, const std::string& hash, ReadFile& content, const Place& place);
-    // Rows for what waits, and room for them.
+    // Rows for what waits, and room for them; small contents only where the disk has ten times as
+    // much.
     Status write();
 
     Status drop(const FolderId& id, const std::string& hash);
     Status drop_all(const FolderId& id);
-    std::uint64_t bytes() const { return bytes_; }
+    // Of all folders of this user, also what waits.
+    Status drop_user(const std::string& user);
+    // What all of them take.
+    Result<std::uint64_t> bytes();
 
     // What the folder's home understands, as it said last; 1: it has said nothing.
     Result<unsigned> format(const FolderId& id);
@@ -72,7 +78,6 @@ class Bases {
     };
     struct Row {
         std::uint64_t size = 0;
-        std::uint64_t taken = 0;
         bool is_file = false;
     };
     Result<std::optional<Row>> row(const FolderId& id, const std::string& hash);
@@ -83,15 +88,18 @@ class Bases {
     Result<std::unique_ptr<ReadFile>> open_file(const FolderId& id, const std::string& hash,
                                                 std::uint64_t size);
     Status make_room();
+    Status put_rows(const std::vector<Pending>& rows);
+    void remove_file(const FolderId& id, const std::string& hash);
+    bool disk_is_full();
 
     store::Db& db_;
     Disk& disk_;
     std::string folder_;
     std::string tenant_;
     std::uint64_t bytes_max_ = base_bytes_default;
-    std::uint64_t bytes_ = 0; // taken by all rows
     std::vector<Pending> pending_;
     std::size_t pending_bytes_ = 0;
+    std::optional<std::uint64_t> full_at_;   // free bytes when a row could not be written
     std::map<std::string, FileStat> proven_; // files, by path, as they stood when they were right
 };
 

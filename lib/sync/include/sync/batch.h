@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace hasp::sync {
@@ -83,6 +84,7 @@ class BatchReader {
     // False: that was the last, and its count agrees. Content that was not read is skipped.
     Result<bool> next(Record& record);
     // Of the last put, if its codec has one; 0 at its end. Refused beyond what its entry announces.
+    // After an error of either, both have that error: where the next record begins is not known.
     Result<std::size_t> content(std::span<char> into);
 
   private:
@@ -92,6 +94,8 @@ class BatchReader {
     Status exactly(std::span<char> into);
     Status entry(Record& record);
     Status skip_content();
+    Result<bool> next_record(Record& record);
+    Result<std::size_t> next_content(std::span<char> into);
 
     Decompressor in_;
     std::string buffer_;
@@ -101,6 +105,7 @@ class BatchReader {
     std::uint64_t frame_left_ = 0;
     std::uint64_t content_left_ = 0; // what may still come
     std::uint64_t records_ = 0;
+    std::optional<Error> error_;
 };
 
 } // namespace hasp::sync

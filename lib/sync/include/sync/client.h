@@ -138,6 +138,8 @@ class Client {
     Status home_refused(const FolderId& folder);
     // How much may be kept of what was agreed on, so that changes cost less (bases.h). 0: nothing.
     Status set_base_bytes_max(std::uint64_t bytes);
+    // His account is gone, and with it the reason to keep any of that.
+    Status forget_bases(const std::string& user);
 
     Status note_error(const FolderId& folder, const std::string& error);
     // Operator: the deletions that are held are meant.

@@ -13,7 +13,8 @@
 // A nonce is used once, since no two contents have the same salt. What was cut, swapped, put
 // elsewhere or taken from another content does not open; the table is not sealed, a false one leads
 // to a frame that does not open. Memory: two frames.
-// Errors: refused (damaged), and what the file returns. Private to lib/sync.
+// Errors: refused (damaged: what was read is not what was written, or it ends too early), and what
+// the file returns, which is never refused. Private to lib/sync.
 #pragma once
 
 #include "base/random.h"

@@ -15,6 +15,9 @@ class FullDisk final : public Disk {
     std::set<std::string> synced; // files and folders, by name
     std::string unreadable;       // this file, when it was opened
     int unreadable_after = 0;     // so often
+    std::string bad;              // of this file, bytes from here to there cannot be read
+    std::uint64_t bad_from = 0;
+    std::uint64_t bad_to = 0;
 
     Result<FileStat> stat(const std::string& path) override { return disk_->stat(path); }
     Result<std::string> identity(const std::string& path) override { return disk_->identity(path); }
@@ -25,7 +28,10 @@ class FullDisk final : public Disk {
         if (path == unreadable && unreadable_after-- == 0) {
             return std::unique_ptr<ReadFile>(std::make_unique<Unreadable>());
         }
-        return disk_->open(path);
+        auto file = disk_->open(path);
+        return file.ok() && path == bad ? Result<std::unique_ptr<ReadFile>>(
+                                              std::make_unique<Bad>(*this, *std::move(file)))
+                                        : std::move(file);
     }
     Result<std::unique_ptr<WriteFile>> create(const std::string& path, std::uint32_t mode,
                                               Owner owner) override {
@@ -70,6 +76,20 @@ class FullDisk final : public Disk {
             return fail(Code::failed, "cannot read: input/output error");
         }
         Result<FileStat> stat() override { return FileStat{}; }
+    };
+    class Bad final : public ReadFile {
+      public:
+        Bad(FullDisk& disk, std::unique_ptr<ReadFile> file) : disk_(disk), file_(std::move(file)) {}
+        Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
+            return offset < disk_.bad_to && offset + into.size() > disk_.bad_from
+                       ? fail(Code::failed, "cannot read: input/output error")
+                       : file_->read(offset, into);
+        }
+        Result<FileStat> stat() override { return file_->stat(); }
+
+      private:
+        FullDisk& disk_;
+        std::unique_ptr<ReadFile> file_;
     };
     class File final : public WriteFile {
       public:

@@ -86,7 +86,7 @@ int run_versions(const Args& args, Env& env) {
         auto page = run_at_state(args, env, "sync.versions",
                                  {{"user", args.get("USER")},
                                   {"app", args.get("APP")},
-                                  {"path", path_of(args)},
+                                  {"path_hex", to_hex(path_of(args))},
                                   {"removed", args.flag("removed")},
                                   {"after", after}});
         if (!page.ok()) {
@@ -114,8 +114,7 @@ int run_versions(const Args& args, Env& env) {
         if (!true_of(*page, "more")) {
             return 0;
         }
-        const Json& last = member(*page, "versions").back();
-        after = {{"path", text_of(last, "path")}, {"revision", int_of(last, "revision")}};
+        after = member(*page, "next");
     }
 }
 
@@ -149,7 +148,7 @@ std::string restored_text(const Args& args, const Json& r) {
 int run_restore(const Args& args, Env& env) {
     Json wish{{"user", args.get("USER")},
               {"app", args.get("APP")},
-              {"path", path_of(args)},
+              {"path_hex", to_hex(path_of(args))},
               {"dry_run", args.flag("dry-run")}};
     if (args.given("time") && args.given("revision")) {
         return report(

@@ -296,6 +296,9 @@ std::string render(const Json& s) {
         out += "damaged    " + std::to_string(int_of(damaged, "contents")) +
                " kept contents of users' files: hasp doctor says which\n";
     }
+    if (const Json& problem = member(s, "files_problem"); problem.is_object()) {
+        out += "files      not opened: " + text_of(problem, "text") + "\n";
+    }
     out += wan_lines(member(s, "wan"));
     out += budget_lines(member(s, "budgets"));
     out += errors_text(member(s, "errors"));

@@ -178,6 +178,13 @@ std::vector<Finding> examine_status(const Json& status, std::int64_t now_us) {
                            text_of(first, "user") + " " + text_of(first, "app") +
                            "` shows older ones, else restore a backup"});
     }
+    if (const Json& problem = member(status, "files_problem"); problem.is_object()) {
+        out.push_back(
+            {"files", Health::problem,
+             "users' files are not kept equal: " + text_of(problem, "text"),
+             (text_of(problem, "next").empty() ? "" : text_of(problem, "next") + "; then ") +
+                 "`hasp restart`"});
+    }
     for (const Json& budget : member(status, "budgets")) {
         const Json& waits = member(budget, "waits");
         if (waits.is_object()) {

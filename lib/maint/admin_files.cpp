@@ -1,7 +1,20 @@
 // Operators' commands about users' files.
 #include "admin.h"
 
+#include "base/text.h"
+
 namespace hasp::maint {
+
+namespace {
+
+// Names of files are bytes, JSON is UTF-8: in hex where both are said.
+std::string path_of(const Json& args) {
+    const std::string hex = text_of(args, "path_hex");
+    // Hex that is none is no path, not that of everything.
+    return hex.empty() ? text_of(args, "path") : from_hex(hex).value_or("/");
+}
+
+} // namespace
 
 void Admin::file_commands() {
     commands_["sync.begin"] = [this](const Json& args, const Answer& answer) {
@@ -20,16 +33,16 @@ void Admin::file_commands() {
         const Json& after = member(args, "after");
         world_.files.versions({text_of(args, "user"),
                                text_of(args, "app"),
-                               text_of(args, "path"),
+                               path_of(args),
                                true_of(args, "removed"),
-                               {text_of(after, "path"), count_of(after, "revision")}},
+                               {path_of(after), count_of(after, "revision")}},
                               answer);
     };
     commands_["sync.restore"] = [this](const Json& args, const Answer& answer) {
         sync::RestoreWish wish;
         wish.user = text_of(args, "user");
         wish.app = text_of(args, "app");
-        wish.path = text_of(args, "path");
+        wish.path = path_of(args);
         wish.dry_run = true_of(args, "dry_run");
         if (args.contains("at_us")) {
             wish.at_us = int_of(args, "at_us");

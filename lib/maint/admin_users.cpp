@@ -103,6 +103,33 @@ void Admin::add_user(const Json& args, const Answer& answer) {
                  "account names are unique in a realm: choose another"));
         return;
     }
+    // What an account of this name kept before its removal may be there still, where that failed or
+    // the tier died: whoever gets the name now must not find it.
+    auto state = world_.accounts.state_of(fields.name);
+    if (!state.ok()) {
+        answer(state.error());
+        return;
+    }
+    if (state->generation != 0) {
+        world_.files.account_removed(fields.name, [this, fields, password, groups,
+                                                   answer](const Status& gone) {
+            if (!gone.ok()) {
+                answer(fail(
+                    gone.error().code,
+                    "there was an account '" + fields.name +
+                        "' before, and its files cannot be destroyed now: " + gone.error().message,
+                    gone.error().hint));
+                return;
+            }
+            make_user(fields, password, groups, answer);
+        });
+        return;
+    }
+    make_user(fields, password, groups, answer);
+}
+
+void Admin::make_user(const signon::AccountFields& fields, const std::string& password,
+                      const std::vector<std::string>& groups, const Answer& answer) {
     world_.people.claim(fields.name, [this, fields, password, groups, answer](Status claimed) {
         if (!claimed.ok()) {
             answer(claimed.error());

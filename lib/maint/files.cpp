@@ -26,6 +26,17 @@ Status Files::load() {
     if (Status migrated = keeps_.migrate(); !migrated) {
         return migrated;
     }
+    if (Status opened = open_engine(); !opened) {
+        // The tier's apps and links are of use without it; nothing is sent, taken or removed.
+        engine_.reset();
+        problem_ = opened.error().message;
+        next_ = opened.error().hint;
+        world_.log.error("files.open", problem_ + (next_.empty() ? "" : ": " + next_));
+    }
+    return {};
+}
+
+Status Files::open_engine() {
     auto engine = std::make_unique<Engine>();
     auto home_db = store::Db::open(world_.state + "/files.db");
     auto client_db = store::Db::open(world_.state + "/sync.db");
@@ -41,7 +52,7 @@ Status Files::load() {
         return home.error();
     }
     if (Status forgotten = forget_removed_accounts(**home); !forgotten.ok()) {
-        return forgotten;
+        world_.log.error("files.destroyed", forgotten.error().message);
     }
     auto client =
         sync::Client::open(*engine->client_db, *world_.disk, realm, world_.clock, world_.random,
@@ -109,7 +120,7 @@ Status Files::settle_folders() {
 
 void Files::begin(const Wish& wish, const std::function<void(Result<std::int64_t>)>& begun) {
     if (engine_ == nullptr) {
-        begun(fail(Code::try_later, "this tier has not opened its files yet"));
+        begun(not_opened());
         return;
     }
     if (!world_.daemon) {

@@ -62,8 +62,11 @@ class Files {
     };
     explicit Files(World world);
     ~Files();
-    // Opens files.db and sync.db and looks at the folders that there are. Once, at start.
+    // Opens files.db and sync.db and looks at the folders that there are. Once, at start. What
+    // keeps them from being opened is logged and in problem(), and the tier goes on without files.
     Status load();
+    // {text, next}: why files were not opened; null: they were.
+    Json problem() const;
 
     // A request of this user to this app was served: something may have been written.
     void used(const std::string& app, const std::string& user);
@@ -168,6 +171,8 @@ class Files {
     void hear(Round& round);
     void plan_scan(const FolderId& id, const Round& round);
     Result<sync::WorkingFolder> working_folder(const FolderId& id); // made, if it is not there
+    Status open_engine();
+    Error not_opened() const;
     Status settle_folders();
     void start_due();
     void start(const FolderId& id);
@@ -204,7 +209,9 @@ class Files {
 
     World world_;
     FilesKeeps keeps_;
-    std::unique_ptr<Engine> engine_;
+    std::unique_ptr<Engine> engine_; // nothing: not opened
+    std::string problem_;            // why
+    std::string next_;               // what to do about it
     Strand home_work_;
     Strand client_work_;
     std::map<FolderId, std::unique_ptr<Folder>> folders_;

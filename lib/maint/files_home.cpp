@@ -163,7 +163,7 @@ void Files::pass_on(const std::string& from, const FolderId& folder, Message mes
 void Files::serve_here(const FolderId& folder, const Message& message,
                        const Links::Answer& answer) {
     if (engine_ == nullptr) {
-        answer(fail(Code::try_later, "this tier has not opened its files yet"));
+        answer(not_opened());
     } else if (text_of(message.head, "t") == "files.push") {
         serve_push(folder, message, answer);
     } else {
@@ -204,6 +204,7 @@ void Files::serve_push(const FolderId& folder, const Message& message,
         Result<std::uint64_t> have = std::uint64_t{0};
         std::optional<Result<sync::Home::Answer>> exchanged;
         std::string first;
+        std::vector<sync::Home::Beside> beside;
     };
     auto served = std::make_shared<Served>();
     home_work_.run(
@@ -220,6 +221,7 @@ void Files::serve_push(const FolderId& folder, const Message& message,
             }
             served->exchanged = home.exchange({folder, total > 0 ? batch : "", since,
                                                folder.user + "@" + tier, whole, only, format});
+            served->beside = home.changed_beside();
             if (served->exchanged->ok()) {
                 auto first = home.read((*served->exchanged)->file, 0, most);
                 if (first.ok()) {
@@ -238,6 +240,9 @@ void Files::serve_push(const FolderId& folder, const Message& message,
                     one(said);
                 }
             };
+            for (const sync::Home::Beside& one : served->beside) {
+                changed_here(one.folder, one.revision);
+            }
             if (!served->have.ok() || (served->exchanged && !served->exchanged->ok())) {
                 const Error& why =
                     served->have.ok() ? served->exchanged->error() : served->have.error();

@@ -65,6 +65,7 @@ Status Files::forget_removed_accounts(sync::Home& home) {
     if (!users.ok()) {
         return users.error();
     }
+    Status first;
     for (const std::string& user : *users) {
         const auto account = world_.accounts.show(user);
         const auto state = world_.accounts.state_of(user);
@@ -73,17 +74,22 @@ Status Files::forget_removed_accounts(sync::Home& home) {
             continue;
         }
         if (Status gone = home.forget_user(user); !gone.ok()) {
-            return gone;
+            first = first.ok() ? gone : first;
+            continue;
         }
         world_.log.info("files.destroyed", "the key of a removed account's files is destroyed",
                         {{"user", user}});
     }
-    return {};
+    return first;
 }
 
 void Files::account_removed(const std::string& user, std::function<void(Status)> done) {
     if (engine_ == nullptr) {
-        done(Status{});
+        done(fail(Code::try_later,
+                  "the account is removed, but not yet what it kept in files, which this tier has "
+                  "not opened: " +
+                      problem_,
+                  "it is tried again when this tier starts"));
         return;
     }
     auto forgotten = std::make_shared<Status>();
@@ -112,13 +118,14 @@ void Files::upkeep() {
     if (upkeep_us_ == 0) {
         upkeep_us_ = now + upkeep_first_us;
     }
-    if (!world_.daemon || keeping_up_ || now < upkeep_us_) {
+    if (!world_.daemon || keeping_up_ || now < upkeep_us_ || engine_ == nullptr) {
         return;
     }
     keeping_up_ = true;
     struct Done {
         Result<bool> more = false;
         Result<sync::Home::Damage> damage = sync::Home::Damage{};
+        std::vector<sync::Home::Beside> beside;
     };
     auto done = std::make_shared<Done>();
     const Config::Files& days = world_.config.files;
@@ -128,9 +135,15 @@ void Files::upkeep() {
                                         days.versions_weekly_days, days.trash_days},
                                        days.scrub_days}] {
             done->more = engine_->home->upkeep(rule);
+            done->beside = engine_->home->changed_beside();
             done->damage = engine_->home->damage(damaged_listed_max);
         },
-        [this, done] { upkept(done->more, std::move(done->damage)); });
+        [this, done] {
+            for (const sync::Home::Beside& one : done->beside) {
+                changed_here(one.folder, one.revision);
+            }
+            upkept(done->more, std::move(done->damage));
+        });
 }
 
 void Files::upkept(const Result<bool>& more, Result<sync::Home::Damage> damage) {
@@ -157,6 +170,16 @@ void Files::upkept(const Result<bool>& more, Result<sync::Home::Damage> damage) 
     damage_ = *std::move(damage);
 }
 
+Json Files::problem() const {
+    return problem_.empty() ? Json() : Json{{"text", problem_}, {"next", next_}};
+}
+
+Error Files::not_opened() const {
+    return fail(Code::try_later,
+                "this tier has not opened its files" + (problem_.empty() ? "" : ": " + problem_),
+                problem_.empty() ? "" : "`hasp doctor` says what to do");
+}
+
 Json Files::damage() const {
     if (damage_.contents == 0) {
         return {};
@@ -174,7 +197,7 @@ Json Files::damage() const {
 
 Status Files::kept_here(const std::string& user) {
     if (engine_ == nullptr) {
-        return fail(Code::try_later, "this tier has not opened its files yet");
+        return not_opened();
     }
     auto way = way_to(user);
     if (!way.ok()) {
@@ -217,7 +240,12 @@ void Files::versions(const VersionsWish& wish, const AnswerJson& answer) {
                     list.push_back(version_json(one));
                 }
                 const bool more = list.size() == sync::versions_listed_max;
-                answer(Json{{"versions", std::move(list)}, {"more", more}});
+                Json page{{"versions", std::move(list)}, {"more", more}};
+                if (more) {
+                    const sync::Version& last = found->versions->back();
+                    page["next"] = {{"path_hex", to_hex(last.path)}, {"revision", last.revision}};
+                }
+                answer(std::move(page));
             }
         });
 }

@@ -291,6 +291,9 @@ struct Keeper::Impl {
         if (Json damaged = files->damage(); !damaged.is_null()) {
             out["damaged_files"] = std::move(damaged);
         }
+        if (Json problem = files->problem(); !problem.is_null()) {
+            out["files_problem"] = std::move(problem);
+        }
         if (me.has_parent()) {
             out["link"]["addresses"] = parent_addresses.json();
         }

@@ -142,13 +142,14 @@ class Comparison {
             } else {
                 stepped = find_on();
             }
-            if (!stepped) {
-                return stepped;
-            }
+            // First, since what cannot be read looks like what has changed.
             for (const Window* one : {&base_, &probe_, &file_}) {
                 if (one->error()) {
                     return *one->error();
                 }
+            }
+            if (!stepped) {
+                return stepped;
             }
         }
         return literal_ < at_ || file_.size() == 0 ? out_({literal_, at_, 0, 0}) : Status{};

@@ -34,6 +34,13 @@ Result<std::string> make_tier_key(Disk& disk, Random& random, const std::string&
     return written ? Result<std::string>(std::move(key)) : written.error();
 }
 
+bool unwrap(trust::Aead& aead, const std::string& tenant, const std::string& user,
+            std::string_view wrapped, std::string& key) {
+    return wrapped.size() == wrapped_bytes &&
+           aead.open(wrapped.substr(0, trust::aead_nonce_bytes), wrapping(tenant, user),
+                     wrapped.substr(trust::aead_nonce_bytes), key);
+}
+
 bool is_number(const std::string& name) {
     return !name.empty() && name.size() < 20 &&
            std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -57,6 +64,9 @@ std::string ContentStore::path_of(std::uint64_t number) const {
 }
 
 Status ContentStore::open() {
+    if (Status fit = belong_together(); !fit) {
+        return fit;
+    }
     for (const char* folder : {contents_folder, temporary_.c_str()}) {
         if (Status made = make_folders(disk_, folder); !made) {
             return made;
@@ -85,11 +95,75 @@ Status ContentStore::open() {
         return legacy.error();
     }
     legacy_ = legacy->value_or(0) == 1;
+    if (legacy_) { // again from the beginning: what could not be had may be there now
+        if (Status begun = store::done(
+                db_.execute("UPDATE content_state SET taken_user = '', taken_hash = x'' WHERE "
+                            "tenant = ?1",
+                            tenant_));
+            !begun) {
+            return begun;
+        }
+    }
     // What is deleted is overwritten: a key that is destroyed is nowhere in the file.
     if (Status set = db_.run_script("PRAGMA secure_delete = ON"); !set) {
         return set;
     }
-    return clean();
+    Status cleaned = clean();
+    cleaned = cleaned ? leave_longer_segment() : cleaned;
+    // Made by a life that may have ended before its name was durable.
+    cleaned = cleaned ? disk_.sync_folder(contents_folder) : cleaned;
+    return cleaned ? disk_.sync_folder("") : cleaned;
+}
+
+// An empty database would give all numbers out anew, and an empty folder is one whose disk is not
+// there: neither says anything about the contents.
+Status ContentStore::belong_together() {
+    auto here = any_file();
+    auto known = db_.first(
+        "SELECT 1 FROM content_state WHERE tenant = ?1",
+        [](const store::Statement&) { return true; }, tenant_);
+    auto used = db_.first(
+        "SELECT 1 FROM content_files WHERE tenant = ?1 AND bytes > 0 LIMIT 1",
+        [](const store::Statement&) { return true; }, tenant_);
+    if (!here || !known || !used) {
+        return !here ? here.error() : !known ? known.error() : used.error();
+    }
+    if (*here && !*known) {
+        return fail(Code::refused,
+                    "contents/ holds users' files that files.db knows nothing of: it is new, or "
+                    "another realm's",
+                    "put back the files.db that belongs to them, or move contents/ away, to begin "
+                    "anew");
+    }
+    if (!*here && *used) {
+        return fail(Code::refused,
+                    "files.db knows users' files whose contents should lie in contents/, and there "
+                    "are none",
+                    "mount the disk that they are on, or put contents/ back from a backup; if they "
+                    "are lost, move files.db away, too, to begin anew with what tiers bring");
+    }
+    return {};
+}
+
+Result<bool> ContentStore::any_file() {
+    auto folders = disk_.list(contents_folder);
+    if (!folders) {
+        return folders.error().code == Code::not_found ? Result<bool>(false) : folders.error();
+    }
+    for (const DirEntry& folder : *folders) {
+        if (!is_number(folder.name)) {
+            continue;
+        }
+        auto files = disk_.list(std::string(contents_folder) + "/" + folder.name);
+        if (!files) {
+            return files.error();
+        }
+        if (std::any_of(files->begin(), files->end(),
+                        [](const DirEntry& file) { return is_number(file.name); })) {
+            return true;
+        }
+    }
+    return false;
 }
 
 // The key file is made once, with the first user's key.
@@ -108,7 +182,7 @@ Status ContentStore::load_key() {
                         "put it back from a backup");
         }
         key_ = *std::move(key);
-        return {};
+        return key_fits();
     }
     if (file.error().code != Code::not_found) {
         return file.error();
@@ -127,8 +201,33 @@ Status ContentStore::load_key() {
     return {}; // it is made with the first user's
 }
 
+// Another key would make all contents unreadable, and wrap what comes now. One user's that alone
+// does not open holds up nobody else.
+Status ContentStore::key_fits() {
+    trust::Aead aead(key_);
+    std::uint64_t open = 0;
+    std::uint64_t closed = 0;
+    Status read = db_.each(
+        "SELECT user, wrapped FROM content_keys WHERE tenant = ?1",
+        [&](const store::Statement& s) {
+            std::string key;
+            ++(unwrap(aead, tenant_, s.text(0), s.blob(1), key) ? open : closed);
+            trust::wipe(key);
+        },
+        tenant_);
+    if (read && closed > open) {
+        trust::wipe(key_);
+        key_.clear();
+        return fail(Code::refused,
+                    "the key of users' files, contents.key, is not the one that they were kept "
+                    "under",
+                    "put back the contents.key that belongs to files.db");
+    }
+    return read;
+}
+
 // Files that a crash left: those that the database does not know yet, and those that it knows as
-// gone.
+// gone. The former are set aside, since a newer database may know them.
 Status ContentStore::clean() {
     auto next = db_.first(
         "SELECT next FROM content_state WHERE tenant = ?1",
@@ -149,17 +248,63 @@ Status ContentStore::clean() {
         if (!files) {
             return files.error();
         }
+        const std::string path = std::string(contents_folder) + "/" + folder.name;
+        bool moved = false;
         for (const DirEntry& file : *files) {
             if (is_number(file.name) && std::stoull(file.name) >= from) {
-                if (Status gone = disk_.remove(std::string(contents_folder) + "/" + folder.name +
-                                               "/" + file.name);
-                    !gone) {
-                    return gone;
+                if (Status aside = set_aside(path + "/" + file.name, file.name); !aside) {
+                    return aside;
                 }
+                moved = true;
             }
+        }
+        Status synced = moved ? disk_.sync_folder(contents_lost_folder) : Status{};
+        synced = synced && moved ? disk_.sync_folder(path) : synced;
+        if (!synced) {
+            return synced;
         }
     }
     return remove_gone();
+}
+
+// Never in the place of what was set aside before.
+Status ContentStore::set_aside(const std::string& path, const std::string& name) {
+    if (Status made = make_folders(disk_, contents_lost_folder); !made) {
+        return made;
+    }
+    std::string to = std::string(contents_lost_folder) + "/" + name;
+    for (int again = 1;; ++again) {
+        auto there = disk_.stat(to);
+        if (!there) {
+            return there.error().code == Code::not_found ? disk_.rename(path, to)
+                                                         : Status(there.error());
+        }
+        to = std::string(contents_lost_folder) + "/" + name + "." + std::to_string(again);
+    }
+}
+
+// What is behind the end that the database knows may be what a newer one knows: no batch cuts it.
+Status ContentStore::leave_longer_segment() {
+    struct Segment {
+        std::uint64_t number = 0;
+        std::uint64_t bytes = 0;
+    };
+    auto segment = db_.first(
+        "SELECT f.number, f.bytes FROM content_state s JOIN content_files f ON f.tenant = s.tenant "
+        "AND f.number = s.segment WHERE s.tenant = ?1",
+        [](const store::Statement& s) {
+            return Segment{static_cast<std::uint64_t>(s.integer(0)),
+                           static_cast<std::uint64_t>(s.integer(1))};
+        },
+        tenant_);
+    if (!segment || !*segment) {
+        return segment ? Status{} : Status(segment.error());
+    }
+    auto stat = disk_.stat(path_of((*segment)->number));
+    return stat && stat->size > (*segment)->bytes
+               ? store::done(
+                     db_.execute("UPDATE content_state SET segment = 0 WHERE tenant = ?1", tenant_))
+               : Status{};
 }
 
 Result<std::string> ContentStore::key_of(const std::string& user, bool make) {
@@ -182,11 +327,9 @@ Result<std::string> ContentStore::key_of(const std::string& user, bool make) {
     trust::Aead aead(key_);
     if (*wrapped) {
         std::string key;
-        const std::string_view all = **wrapped;
-        if (all.size() != wrapped_bytes ||
-            !aead.open(all.substr(0, trust::aead_nonce_bytes), wrapping(tenant_, user),
-                       all.substr(trust::aead_nonce_bytes), key)) {
-            return fail(Code::refused,
+        if (!unwrap(aead, tenant_, user, **wrapped, key)) {
+            // Not refused: nothing is said of the contents.
+            return fail(Code::failed,
                         "the key of " + user + "'s files does not open with contents.key",
                         "put back the contents.key that belongs to files.db");
         }
@@ -272,7 +415,8 @@ Result<std::unique_ptr<ReadFile>> ContentStore::read(const std::string& user,
         }
         if (!*found) {
             auto needed = legacy_ ? wanted(user, hash) : Result<bool>(false);
-            return needed && *needed ? read_legacy(hash)
+            bool given = true;
+            return needed && *needed ? read_legacy(hash, given)
                                      : fail(Code::not_found, "no such content of '" + user + "'");
         }
         at = **found;
@@ -282,6 +426,12 @@ Result<std::unique_ptr<ReadFile>> ContentStore::read(const std::string& user,
                     "the stored content " + to_hex(hash) + " of " + user + " is damaged",
                     "it is taken again from a tier that has it, or restored from a backup");
     }
+    return open_place(user, hash, at);
+}
+
+// refused: what is there is not what was kept. Everything else is failed: it may be there.
+Result<std::unique_ptr<ReadFile>>
+ContentStore::open_place(const std::string& user, const std::string& hash, const Place& at) {
     auto key = key_of(user, false);
     if (!key) {
         return key.error();
@@ -289,10 +439,8 @@ Result<std::unique_ptr<ReadFile>> ContentStore::read(const std::string& user,
     auto file = disk_.open(path_of(at.file));
     auto out = file ? open_sealed(*std::move(file), {at.at, at.bytes, at.size}, *key, hash)
                     : Result<std::unique_ptr<ReadFile>>(
-                          file.error().code == Code::not_found
-                              ? fail(Code::refused, "the stored content " + to_hex(hash) + " of " +
-                                                        user + " is missing: " + path_of(at.file))
-                              : file.error());
+                          fail(Code::failed, "the stored content " + to_hex(hash) + " of " + user +
+                                                 " cannot be read: " + file.error().message));
     trust::wipe(*key);
     return out;
 }

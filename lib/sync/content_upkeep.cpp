@@ -1,13 +1,10 @@
 // The content store: what becomes of contents that are no longer needed, and work in the
 // background.
-#include "base/text.h"
-#include "sealed.h"
+#include "base/clock.h"
 #include "store/db.h"
 #include "store/transaction.h"
 #include "sync/content_store.h"
-#include "trust/hash.h"
 
-#include <algorithm>
 #include <set>
 
 namespace hasp::sync {
@@ -124,11 +121,6 @@ Status ContentStore::mark_damaged(const std::string& user, const std::string& ha
         tenant_, user, store::Blob{hash}));
 }
 
-Status ContentStore::look_at(const std::string& user, const std::string& hash) {
-    const Status whole = check({user, hash}, 0, file_bytes_max);
-    return !whole && whole.error().code == Code::refused ? mark_damaged(user, hash) : Status{};
-}
-
 Status ContentStore::destroy(const std::string& user) {
     drop_staged();
     struct Part {
@@ -187,44 +179,59 @@ Result<bool> ContentStore::compact_some() {
         return gone.error();
     }
     auto sparse = db_.first(
-        "SELECT number FROM content_files WHERE tenant = ?1 AND live * 2 < bytes AND number <> "
-        "(SELECT segment FROM content_state WHERE tenant = ?1) ORDER BY number LIMIT 1",
-        first_integer, tenant_);
+        "SELECT number FROM content_files WHERE tenant = ?1 AND live * 2 < bytes AND number > ?2 "
+        "AND number <> (SELECT segment FROM content_state WHERE tenant = ?1) ORDER BY number LIMIT "
+        "1",
+        first_integer, tenant_, compact_behind_);
     if (!sparse || !*sparse) {
+        compact_behind_ = 0;
         return sparse ? Result<bool>(false) : sparse.error();
     }
     struct Moved {
         Name name;
         Place from;
         Place to;
+        bool cut = false; // the file ends before it
     };
     std::vector<Moved> moved;
     std::uint64_t sum = 0;
+    bool more = false;
+    // Damaged ones stay where they are: they are read again there.
     Status status = db_.each(
         "SELECT file, at, bytes, size, damaged, user, hash FROM contents WHERE tenant = ?1 AND "
-        "file = ?2 ORDER BY at LIMIT ?3",
+        "file = ?2 AND damaged = 0 ORDER BY at LIMIT ?3",
         [&](const store::Statement& s) {
             Place place = read_place(s);
-            if (sum < step_bytes_max) {
+            more = sum >= step_bytes_max;
+            if (!more) {
                 sum += place.bytes;
                 moved.push_back({{s.text(5), s.blob(6)}, place, place});
+                moved.back().to.file = 0; // nowhere yet
             }
         },
         tenant_, **sparse, step_rows_max);
+    more = more || moved.size() == step_rows_max;
     drop_staged();
     status = status ? begin_batch() : status;
     const auto number = static_cast<std::uint64_t>(**sparse);
-    auto file = disk_.open(path_of(number));
+    auto file = moved.empty() ? Result<std::unique_ptr<ReadFile>>(std::unique_ptr<ReadFile>())
+                              : disk_.open(path_of(number));
+    if (status && !file) {
+        compact_behind_ = number;
+        status = fail(Code::failed,
+                      "cannot write " + path_of(number) + " anew: " + file.error().message);
+    }
+    std::optional<Error> problem;
     for (Moved& one : moved) {
         if (!status) {
             break;
         }
         std::string sealed(static_cast<std::size_t>(one.from.bytes), '\0');
-        auto got = file ? (*file)->read(one.from.at, sealed) : Result<std::size_t>(file.error());
-        if (!got && got.error().code != Code::not_found) {
-            status = got.error();
-        } else if (!got || *got != sealed.size()) {
-            one.to = {}; // its place is gone: damaged, and noted as such
+        auto got = (*file)->read(one.from.at, sealed);
+        if (!got) {
+            problem = got.error(); // it stays: what the disk gives of the others is moved
+        } else if (*got != sealed.size()) {
+            one.cut = true;
         } else if (status = append(sealed, one.to); status) {
             staged_[one.name] = one.to;
         }
@@ -241,17 +248,8 @@ Result<bool> ContentStore::compact_some() {
         if (status && one.to.file != 0) {
             auto put = record_one(one.name, one.to);
             status = put ? Status{} : Status(put.error());
-        }
-        if (status && (one.to.file == 0 || one.from.damaged)) {
+        } else if (status && one.cut) {
             status = mark_damaged(one.name.first, one.name.second);
-        }
-        if (status && one.to.file == 0) {
-            status = release(one.from);
-            status = status
-                         ? done(db_.execute("UPDATE contents SET file = 0, bytes = 0 WHERE "
-                                            "tenant = ?1 AND user = ?2 AND hash = ?3",
-                                            tenant_, one.name.first, store::Blob{one.name.second}))
-                         : status;
         }
     }
     status = status ? release({number, 0, 0, 0, false}) : status;
@@ -262,130 +260,38 @@ Result<bool> ContentStore::compact_some() {
         drop_staged();
         return status.error();
     }
+    const bool any = !staged_.empty();
     if (status = transaction->commit(); !status) {
         commit_failed();
         return status.error();
     }
     recorded();
+    if (!more || !any) {
+        compact_behind_ = number; // it is gone, or what is left of it cannot be moved now
+    }
     status = remove_gone();
+    if (status && problem) {
+        return *problem;
+    }
     return status ? Result<bool>(true) : status.error();
 }
 
-// -- scrub
-
-// `bytes` of it from `offset` on; of all of it the hash, too.
-Status ContentStore::check(const Damaged& name, std::uint64_t offset, std::uint64_t bytes) {
-    auto content = read(name.user, name.hash);
-    auto stat = content ? (*content)->stat() : Result<FileStat>(content.error());
-    if (!stat) {
-        return stat.error();
+// A clock that is set ahead ends this sooner: it is what nothing here knows of.
+Status ContentStore::remove_lost(std::int64_t now_us) {
+    auto files = disk_.list(contents_lost_folder);
+    if (!files) {
+        return files.error().code == Code::not_found ? Status{} : Status(files.error());
     }
-    if (offset == 0 && bytes >= stat->size) {
-        auto found = digest(**content);
-        return !found                     ? Status(found.error())
-               : found->hash == name.hash ? Status{}
-                                          : fail(Code::refused, "it is another content");
-    }
-    std::string buffer(sealed_frame_bytes, '\0');
-    for (std::uint64_t end = offset + bytes; offset < end;) {
-        auto got = (*content)->read(offset, buffer);
-        if (!got || *got == 0) {
-            return got ? Status{} : Status(got.error());
+    for (const DirEntry& file : *files) {
+        if (now_us - file.stat.ctime_ns / 1000 < lost_days * day_us) {
+            continue;
         }
-        offset += *got;
+        if (Status gone = disk_.remove(std::string(contents_lost_folder) + "/" + file.name);
+            !gone) {
+            return gone;
+        }
     }
     return {};
-}
-
-Result<ContentStore::Scrub> ContentStore::scrub() {
-    auto found = db_.first(
-        "SELECT scrub_began_us, scrub_ended_us FROM content_state WHERE tenant = ?1",
-        [](const store::Statement& s) {
-            return Scrub{s.integer(0), s.integer(1)};
-        },
-        tenant_);
-    return found ? Result<Scrub>(found->value_or(Scrub{})) : found.error();
-}
-
-// A large content takes more than one step; each of its frames says whether it is whole.
-Result<bool> ContentStore::scrub_some(std::int64_t now_us) {
-    struct At {
-        Damaged name;
-        std::uint64_t offset = 0;
-    };
-    auto at = db_.first(
-        "SELECT scrub_user, scrub_hash, scrub_offset FROM content_state WHERE tenant = ?1",
-        [](const store::Statement& s) {
-            return At{{s.text(0), s.blob(1)}, static_cast<std::uint64_t>(s.integer(2))};
-        },
-        tenant_);
-    if (!at || !*at) {
-        return at ? Result<bool>(false) : at.error();
-    }
-    struct One {
-        Damaged name;
-        Place place;
-    };
-    std::vector<One> some;
-    std::uint64_t sum = 0;
-    Status status = db_.each(
-        "SELECT file, at, bytes, size, damaged, user, hash FROM contents WHERE tenant = ?1 AND "
-        "(user, hash) > (?2, ?3) ORDER BY user, hash LIMIT ?4",
-        [&](const store::Statement& s) {
-            if (sum < step_bytes_max) {
-                some.push_back({{s.text(5), s.blob(6)}, read_place(s)});
-                sum += some.back().place.size;
-            }
-        },
-        tenant_, (*at)->name.user, store::Blob{(*at)->name.hash}, step_rows_max);
-    if (!status) {
-        return status.error();
-    }
-    std::vector<Damaged> found;
-    At next = **at;
-    for (const One& one : some) {
-        const std::uint64_t from = next.offset;
-        const bool whole = one.place.size <= step_bytes_max;
-        if (!whole && &one != &some.front()) {
-            break; // in a step of its own
-        }
-        status = one.place.damaged ? Status{}
-                 : whole           ? check(one.name, 0, one.place.size)
-                                   : check(one.name, from, step_bytes_max);
-        const bool damaged = !status && status.error().code == Code::refused;
-        if (damaged) {
-            found.push_back(one.name);
-        } else if (!status) {
-            return status.error(); // it cannot be read now: the disk is asked again later
-        }
-        if (!whole && !damaged && !one.place.damaged && from + step_bytes_max < one.place.size) {
-            next.offset = from + step_bytes_max;
-            break;
-        }
-        next = {one.name, 0};
-    }
-    auto transaction = store::Transaction::begin(db_);
-    if (!transaction) {
-        return transaction.error();
-    }
-    for (const Damaged& one : found) {
-        if (status = mark_damaged(one.user, one.hash); !status) {
-            return status.error();
-        }
-    }
-    const bool more = !some.empty();
-    status = more
-                 ? done(db_.execute(
-                       "UPDATE content_state SET scrub_user = ?2, scrub_hash = ?3, scrub_offset = "
-                       "?4, scrub_began_us = CASE scrub_began_us WHEN 0 THEN ?5 ELSE "
-                       "scrub_began_us END WHERE tenant = ?1",
-                       tenant_, next.name.user, store::Blob{next.name.hash}, next.offset, now_us))
-                 : done(db_.execute(
-                       "UPDATE content_state SET scrub_user = '', scrub_hash = x'', scrub_offset = "
-                       "0, scrub_began_us = 0, scrub_ended_us = ?2 WHERE tenant = ?1",
-                       tenant_, now_us));
-    status = status ? transaction->commit() : status;
-    return status ? Result<bool>(more) : status.error();
 }
 
 } // namespace hasp::sync

@@ -262,18 +262,32 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
             return {};
         }
         auto basis = contents_.read(user, basis_hash);
-        if (!basis && basis.error().code == Code::refused) {
-            pushed.content_there = false;
-            return contents_.look_at(user, basis_hash);
-        }
         if (!basis) {
-            return basis.error();
+            // The whole content needs no basis.
+            auto marked = contents_.look_at(user, basis_hash);
+            pushed.content_there = false;
+            return !marked ? Status(marked.error()) : *marked ? Status{} : Status(basis.error());
         }
         Scratch made(disk_, std::string(home_temporary) + "/patched" + std::to_string(next_++));
-        const Sink keep = [&made](std::string_view bytes) { return made.write(bytes); };
+        bool written = true;
+        const Sink keep = [&made, &written](std::string_view bytes) {
+            Status put = made.write(bytes);
+            written = put.ok();
+            return put;
+        };
         staged = record.codec == Codec::delta
                      ? patch(**basis, content, record.entry.size, keep)
                      : apply_difference(**basis, content, record.entry.size, keep);
+        if (!staged && written) {
+            auto marked = contents_.look_at(user, basis_hash);
+            if (!marked) {
+                return marked.error();
+            }
+            if (*marked) {
+                pushed.content_there = false;
+                return {};
+            }
+        }
         if (staged) {
             auto file = made.finish();
             staged = file ? contents_.stage(user, record.entry.hash, pull_from(**file))

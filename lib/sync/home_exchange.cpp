@@ -16,6 +16,7 @@ namespace {
 constexpr std::uint64_t delta_worth_bytes = 256;
 constexpr unsigned copy_names_max = 1000;
 constexpr std::size_t healed_files_max = 1000;
+constexpr std::size_t no_difference_max = 10'000; // remembered
 
 // What a batch touches, as three trees.
 struct Part {
@@ -169,7 +170,9 @@ Status Home::decide(const Question& question, std::vector<Pushed>& pushed, Taken
             return put;
         }
     }
-    auto again = give_again(question, changes, next);
+    auto healed = contents_.record();
+    auto again =
+        healed ? give_again(*healed, {&question, &changes, next}) : Result<bool>(healed.error());
     if (!again) {
         return again.error();
     }
@@ -206,23 +209,18 @@ Status Home::decide(const Question& question, std::vector<Pushed>& pushed, Taken
     return {};
 }
 
-// Notes the batch's contents. Those that take the place of damaged ones were left out of answers:
-// the files that have them get a new revision, so that everybody is told.
-Result<bool> Home::give_again(const Question& question, const std::map<std::string, Row>& changes,
-                              std::uint64_t next) {
-    auto healed = contents_.record();
-    if (!healed) {
-        return healed.error();
-    }
+// Contents that were damaged were left out of answers: the files that have them get a new revision,
+// so that everybody is told.
+Result<bool> Home::give_again(const std::vector<ContentStore::Damaged>& healed, const Healing& by) {
     bool here = false;
-    for (const ContentStore::Damaged& one : *healed) {
+    for (const ContentStore::Damaged& one : healed) {
         auto files = store_->files_of(one.user, one.hash, healed_files_max);
         if (!files) {
             return files.error();
         }
         for (const DamagedFile& file : *files) {
-            const bool same_folder = file.folder == question.folder;
-            if (!file.stands || (same_folder && changes.contains(file.path))) {
+            const bool same_folder = by.question != nullptr && file.folder == by.question->folder;
+            if (!file.stands || (same_folder && by.changes->contains(file.path))) {
                 continue;
             }
             auto row = store_->row(file.folder, file.path);
@@ -230,16 +228,20 @@ Result<bool> Home::give_again(const Question& question, const std::map<std::stri
             if (!row || !now) {
                 return row ? now.error() : row.error();
             }
-            const std::uint64_t number = same_folder ? next : now->number + 1;
+            const std::uint64_t number = same_folder ? by.next : now->number + 1;
             if (!*row || !(*row)->entry) {
                 continue;
             }
             Row told = **row;
             told.revision = told.entry->revision = number;
-            Status put = store_->put(file.folder, told, question.batch + "/healed",
-                                     clock_.wall_us(), question.who);
-            put =
-                put && !same_folder ? store_->set_revision(file.folder, {now->epoch, number}) : put;
+            Status put = store_->put(
+                file.folder, told, (by.question != nullptr ? by.question->batch : "") + "/healed",
+                clock_.wall_us(), by.question != nullptr ? by.question->who : file.folder.user);
+            if (put && !same_folder) {
+                put = store_->set_revision(file.folder, {now->epoch, number});
+                std::erase_if(beside_, [&](const Beside& b) { return b.folder == file.folder; });
+                beside_.push_back({file.folder, {now->epoch, number}});
+            }
             if (!put) {
                 return put.error();
             }
@@ -376,15 +378,25 @@ Result<Home::Answer> Home::write_answer(const Question& question, const Taken& t
     return out;
 }
 
-// An answer cannot take back what is in it already: the next one is without that content.
+// An answer cannot take back what is in it already: the next one is without that content, or
+// without a difference.
 Status Home::found_damaged(const FolderId& folder, const Record& record, const Error& why) {
-    Status looked = contents_.look_at(folder.user, record.entry.hash);
-    if (looked && record.codec == Codec::delta) {
-        looked = contents_.look_at(folder.user, record.basis);
+    auto marked = contents_.look_at(folder.user, record.entry.hash);
+    if (record.codec != Codec::whole) {
+        if (no_difference_.size() >= no_difference_max) {
+            no_difference_.clear();
+        }
+        no_difference_.insert({folder.user, record.entry.hash});
+        auto basis =
+            marked ? contents_.look_at(folder.user, record.basis) : Result<bool>(marked.error());
+        marked = basis ? Result<bool>(*marked || *basis) : std::move(basis);
     }
-    return looked ? Status(fail(Code::try_later, why.message + ": it is left out from now on",
-                                "`hasp doctor` says which files it concerns"))
-                  : looked;
+    if (!marked) {
+        return marked.error();
+    }
+    return *marked ? Status(fail(Code::try_later, why.message + ": it is left out from now on",
+                                 "`hasp doctor` says which files it concerns"))
+                   : Status(why);
 }
 
 Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& out,
@@ -421,24 +433,27 @@ Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& 
     }
     const Codec difference =
         question.format >= batch_format_newest ? Codec::compared : Codec::delta;
-    const bool differs = !record.basis.empty() && entry.size >= delta_worth_bytes;
+    const bool differs = !record.basis.empty() && entry.size >= delta_worth_bytes &&
+                         !no_difference_.contains({folder.user, entry.hash});
     auto basis = differs ? contents_.read(folder.user, record.basis)
                          : Result<std::unique_ptr<ReadFile>>(std::unique_ptr<ReadFile>());
-    if (!basis && basis.error().code != Code::not_found && basis.error().code != Code::refused) {
-        return basis.error();
-    }
-    // A basis that is no longer kept, or damaged, is none.
+    // A basis that is no longer kept, or cannot be read, is none.
     record.codec = differs && basis ? difference : Codec::whole;
     auto content = contents_.read(folder.user, entry.hash);
     if (!content) {
         // Left out until somebody sends it again: what is damaged holds up nothing else.
-        return content.error().code == Code::refused ? contents_.look_at(folder.user, entry.hash)
-                                                     : Status(content.error());
+        auto marked = contents_.look_at(folder.user, entry.hash);
+        return !marked ? Status(marked.error()) : *marked ? Status{} : Status(content.error());
     }
     if (Status added = out.add(record); !added) {
         return added;
     }
-    const Sink sink = [&out](std::string_view bytes) { return out.content(bytes); };
+    bool written = true;
+    const Sink sink = [&out, &written](std::string_view bytes) {
+        Status put = out.content(bytes);
+        written = put.ok();
+        return put;
+    };
     Status sent;
     if (record.codec != Codec::whole) {
         sent = record.codec == Codec::delta ? delta_from_base(**basis, **content, sink)
@@ -447,8 +462,7 @@ Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& 
         sent = whole.error();
     }
     if (!sent) {
-        return sent.error().code == Code::refused ? found_damaged(folder, record, sent.error())
-                                                  : sent;
+        return written ? found_damaged(folder, record, sent.error()) : sent;
     }
     return out.end_content();
 }

@@ -151,9 +151,11 @@ Status HomeStore::put(const FolderId& folder, const Row& row, const std::string&
     if (!now.ok()) {
         return now.error();
     }
+    // The rule's time goes on where a clock went back: else the next pass would find it long gone.
     auto before = db_.execute(
-        "UPDATE files_versions SET ended = ?5, ended_us = ?6, removed = ?7 WHERE tenant = ?1 AND "
-        "user = ?2 AND app = ?3 AND path = ?4 AND ended = 0",
+        "UPDATE files_versions SET ended = ?5, ended_us = MAX(?6, COALESCE((SELECT "
+        "MAX(rule_now_us, rule_ended_us) FROM content_state WHERE tenant = ?1), 0)), removed = ?7 "
+        "WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND path = ?4 AND ended = 0",
         tenant_, folder.user, folder.app, store::Blob{row.path}, row.revision, at_us,
         row.entry ? 0 : 1);
     if (!before.ok()) {

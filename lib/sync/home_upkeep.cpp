@@ -4,6 +4,7 @@
 #include "sync/home.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace hasp::sync {
 
@@ -13,25 +14,34 @@ constexpr std::size_t versions_a_step = 2000;
 
 Result<bool> Home::upkeep(const UpkeepRule& rule) {
     bool more = false;
-    const auto step = [&more](Result<bool> done) {
+    std::optional<Error> first;
+    const auto step = [&more, &first](const Result<bool>& done) {
         more = more || done.value_or(false);
-        return done ? Status{} : Status(done.error());
+        if (!done && !first) {
+            first = done.error();
+        }
     };
-    Status done = step(contents_.take_over_some());
-    done = done ? step(thin_out_some(rule.keep)) : done;
-    done = done ? step(contents_.compact_some()) : done;
-    if (done) {
-        auto scrub = contents_.scrub();
-        if (!scrub) {
-            return scrub.error();
-        }
-        const std::int64_t now = clock_.wall_us();
-        if (scrub->began_us != 0 || scrub->ended_us == 0 ||
-            now - scrub->ended_us >= rule.scrub_days * day_us) {
-            done = step(contents_.scrub_some(now));
-        }
+    const ContentStore::Healed healed = [this](const std::vector<ContentStore::Damaged>& whole) {
+        auto told = give_again(whole, {});
+        return told ? Status{} : Status(told.error());
+    };
+    const std::int64_t now = clock_.wall_us();
+    step(contents_.take_over_some(healed));
+    step(thin_out_some(rule.keep));
+    step(contents_.compact_some());
+    auto scrub = contents_.scrub();
+    // One that ended in what is the future now would not be followed by another for as long.
+    if (scrub && (scrub->began_us != 0 || scrub->ended_us == 0 || now < scrub->ended_us ||
+                  now - scrub->ended_us >= rule.scrub_days * day_us)) {
+        step(contents_.scrub_some(now));
+    } else if (!scrub) {
+        step(scrub.error());
     }
-    return done ? Result<bool>(more) : done.error();
+    step(contents_.recheck_some(healed));
+    if (Status removed = contents_.remove_lost(now); !removed) {
+        step(removed.error());
+    }
+    return first ? Result<bool>(*first) : Result<bool>(more);
 }
 
 // By rows in the order of their names, from where it was.

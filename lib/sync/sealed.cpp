@@ -119,7 +119,9 @@ class SealedFile final : public ReadFile {
         }
         auto got = file_->read(place_.offset + at, into);
         if (!got) {
-            return got.error();
+            // A disk that says no says nothing of the content.
+            return got.error().code == Code::refused ? fail(Code::failed, got.error().message)
+                                                     : got.error();
         }
         return *got == into.size() ? Status{} : Status{damaged_content(hash_)};
     }

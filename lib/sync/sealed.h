@@ -14,7 +14,8 @@
 // elsewhere or taken from another content does not open; the table is not sealed, a false one leads
 // to a frame that does not open. Memory: two frames; of a content that is read, the frames that
 // were read last, as many as effort.h says.
-// Errors: refused (damaged), and what the file returns. Private to lib/sync.
+// Errors: refused (damaged: what was read is not what was written, or it ends too early), and what
+// the file returns, which is never refused. Private to lib/sync.
 #pragma once
 
 #include "base/random.h"

@@ -1,5 +1,7 @@
 // What a home keeps of users' files: versions, the trash, damage, and the end of an account.
 #include "base/files.h"
+#include "base/text.h"
+#include "store/db.h"
 #include "tree.h"
 
 #include <filesystem>
@@ -78,6 +80,40 @@ TEST(KeptFiles, ComeOutOfTheTrashAndGoDownToAllWhoHoldThem) {
     EXPECT_EQ(kept_content(kept.tokyo, "plans/today"), "three patients");
 }
 
+TEST(KeptFiles, WhoseNamesAreNotTextAreListedToTheEndAndRestored) {
+    KeptNotes kept;
+    const std::string odd = "b\xe9\xff";
+    for (int i = 0; i < 500; ++i) {
+        put_at(kept.tokyo, "a" + std::to_string(1000 + i), "x");
+    }
+    put_at(kept.tokyo, odd, "odd");
+    kept.write("c", "behind it");
+    Json after = Json::object();
+    std::size_t listed = 0;
+    std::string last;
+    for (int page = 0; page < 3; ++page) {
+        auto some = kept.versions("", {{"after", after}});
+        ASSERT_TRUE(some.ok()) << some.error().message;
+        listed += member(*some, "versions").size();
+        last = text_of(member(*some, "versions").back(), "path");
+        if (!true_of(*some, "more")) {
+            break;
+        }
+        after = member(*some, "next");
+    }
+    EXPECT_EQ(listed, 502U);
+    EXPECT_EQ(last, "c");
+    // A page that ends with such a name goes on behind it.
+    auto rest = kept.versions("", {{"after", {{"path_hex", to_hex(odd)}, {"revision", 0}}}});
+    ASSERT_EQ(member(*rest, "versions").size(), 1U) << dump(*rest);
+    std::filesystem::remove(kept_path(kept.tokyo, odd));
+    kept.sync();
+    auto done = kept.center.admin("sync.restore",
+                                  {{"user", "anna"}, {"app", "notes"}, {"path_hex", to_hex(odd)}});
+    ASSERT_TRUE(done.ok()) << done.error().message;
+    EXPECT_EQ(int_of(*done, "restored"), 1) << dump(*done);
+}
+
 TEST(KeptFiles, GoBackToARevisionAndATime) {
     KeptNotes kept;
     kept.write("note", "one");
@@ -141,6 +177,49 @@ TEST(KeptFiles, AreKeptNoLongerToSendLessEither) {
     ASSERT_TRUE(kept.center.admin("user.remove", {{"name", "anna"}}).ok());
     kept.tree.settle();
     EXPECT_TRUE(std::filesystem::is_empty(bases));
+}
+
+TEST(KeptFiles, OfARemovedAccountAreNeverThoseOfANewOneOfItsName) {
+    KeptNotes kept;
+    kept.write("note", "one");
+    auto db = store::Db::open(kept.center.state + "/files.db");
+    ASSERT_TRUE(db.ok() && (*db)
+                               ->run_script("CREATE TRIGGER full BEFORE DELETE ON content_keys "
+                                            "BEGIN SELECT RAISE(ABORT, 'full'); END")
+                               .ok());
+    EXPECT_FALSE(kept.center.admin("user.remove", {{"name", "anna"}}).ok());
+    const Json anna{{"name", "anna"}, {"password", "another person"}};
+    auto refused = kept.center.admin("user.add", anna);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(refused.error().message.find("before"), std::string::npos) << refused.error().message;
+    EXPECT_FALSE(kept.center.admin("user.show", {{"name", "anna"}}).ok());
+    ASSERT_TRUE((*db)->run_script("DROP TRIGGER full").ok());
+    auto added = kept.center.admin("user.add", anna);
+    ASSERT_TRUE(added.ok()) << added.error().message;
+    EXPECT_EQ(kept.versions("note").error().code, Code::not_found);
+}
+
+TEST(KeptFiles, ThatCannotBeOpenedAreSaidAndTheTierGoesOnWithoutThem) {
+    KeptNotes kept;
+    kept.write("note", "one");
+    const std::string file = kept.center.state + "/contents.key";
+    const std::string key = read_file(file, 1000).value();
+    ASSERT_TRUE(write_file_durably(file, std::string(64, 'a') + "\n", 0600).ok());
+    kept.tree.restart(kept.center);
+    const Json status = kept.center.status();
+    const Json& problem = member(status, "files_problem");
+    ASSERT_TRUE(problem.is_object()) << dump(status);
+    EXPECT_NE(text_of(problem, "text").find("contents.key"), std::string::npos) << dump(problem);
+    EXPECT_FALSE(text_of(problem, "next").empty());
+    EXPECT_EQ(kept.versions("note").error().code, Code::try_later);
+    kept.tree.pass_s(700, 10);
+    EXPECT_EQ(kept.center.admin("user.remove", {{"name", "anna"}}).error().code, Code::try_later);
+    ASSERT_TRUE(write_file_durably(file, key, 0600).ok());
+    kept.tree.restart(kept.center);
+    EXPECT_FALSE(kept.center.status().contains("files_problem"));
+    EXPECT_FALSE(kept.center.status().contains("damaged_files"));
+    kept.tree.add_user(kept.center, "anna", "another person", {"notes"});
+    EXPECT_EQ(kept.versions("note").error().code, Code::not_found);
 }
 
 TEST(KeptFiles, ThatAreDamagedAreSaidInTheStatus) {

@@ -113,6 +113,9 @@ std::vector<std::string> ContentSuite::files() {
     const std::vector<DirEntry> folders = world_->disk().list(contents_folder).value();
     for (const DirEntry& folder : folders) {
         const std::string path = std::string(contents_folder) + "/" + folder.name;
+        if (path == contents_lost_folder) {
+            continue;
+        }
         const std::vector<DirEntry> inside = world_->disk().list(path).value();
         for (const DirEntry& file : inside) {
             out.push_back(path + "/" + file.name);
@@ -134,6 +137,15 @@ void ContentSuite::drop(const std::string& user, const std::string& hash) {
                 transaction->commit().ok());
 }
 
+std::size_t ContentSuite::legacy_blobs() {
+    std::size_t out = 0;
+    auto folders = world_->disk().list(legacy_folder);
+    for (const DirEntry& folder : folders ? *folders : std::vector<DirEntry>{}) {
+        out += world_->disk().list(std::string(legacy_folder) + "/" + folder.name)->size();
+    }
+    return out;
+}
+
 void ContentSuite::put_legacy(const std::string& content) {
     const std::string hex = to_hex(trust::sha256(content));
     const std::string folder = "blobs/" + hex.substr(0, 2);
@@ -145,6 +157,13 @@ void ContentSuite::put_legacy(const std::string& content) {
     });
     ASSERT_TRUE(compressor.write(content).ok() && compressor.finish().ok());
     put_bytes(folder + "/" + hex.substr(2), packed);
+}
+
+Result<bool> ContentSuite::take_over() {
+    return store_->take_over_some([this](const std::vector<ContentStore::Damaged>& healed) {
+        healed_ += healed.size();
+        return Status{};
+    });
 }
 
 std::string ContentSuite::random(std::size_t size) {
@@ -248,8 +267,12 @@ TEST_P(ContentSuite, ForgetsWhatWasStagedAndNeverRecordedThoughNobodySaidSo) {
     start();
     EXPECT_EQ(files().size(), 1U);
     EXPECT_FALSE(store_->has("anna", trust::sha256("never counted")).value());
+    // What never counted stays behind its end: it may have counted for a newer database.
+    const std::uint64_t longer = bytes_of(files().front()).size();
+    EXPECT_GT(longer, size);
     ASSERT_TRUE(keep("anna", {"behind"}).ok());
-    EXPECT_LT(bytes_of(files().front()).size(), 2 * size + 10);
+    EXPECT_EQ(bytes_of(files().front()).size(), longer);
+    EXPECT_EQ(files().size(), 2U);
     EXPECT_EQ(read("anna", trust::sha256("before")), "before");
     EXPECT_EQ(read("anna", trust::sha256("behind")), "behind");
 }
@@ -275,8 +298,9 @@ TEST_P(ContentSuite, NoticesEveryChangedAndEveryMissingByte) {
         put_bytes(file, good.substr(0, i));
         EXPECT_EQ(read("anna", trust::sha256(content)), "(refused)") << i;
     }
+    // A disk that gives nothing says nothing of the content.
     ASSERT_TRUE(world_->disk().remove(file).ok());
-    EXPECT_EQ(read("anna", trust::sha256(content)), "(refused)");
+    EXPECT_EQ(read("anna", trust::sha256(content)), "(failed)");
     put_bytes(file, good);
     EXPECT_EQ(read("anna", trust::sha256(content)), content);
 }
@@ -394,10 +418,10 @@ TEST_P(ContentSuite, OpensNothingWithoutTheTiersKey) {
     put_bytes(contents_key_file, "nothing of a key");
     EXPECT_EQ(try_start().error().code, Code::refused);
     put_bytes(contents_key_file, to_hex(random(32)) + "\n");
-    start();
-    EXPECT_EQ(read("anna", trust::sha256("of anna")), "(refused)");
+    EXPECT_EQ(try_start().error().code, Code::refused);
     put_bytes(contents_key_file, key);
     start();
+    EXPECT_EQ(store_->damaged_count().value(), 0U);
     EXPECT_EQ(read("anna", trust::sha256("of anna")), "of anna");
 }
 
@@ -434,71 +458,6 @@ TEST_P(ContentSuite, GivesBackTheRoomOfWhatIsNoLongerNeeded) {
     drop("anna", trust::sha256(large));
     ASSERT_TRUE(store_->compact_some().ok());
     EXPECT_EQ(files().size(), with - 1);
-}
-
-TEST_P(ContentSuite, TakesOverWhatOlderVersionsKept) {
-    // As an older version left it: rows and files, and nothing of the store.
-    ASSERT_TRUE(keep("anna", {}).ok());
-    ASSERT_TRUE(db_->run_script("DELETE FROM content_state").ok());
-    const std::vector<std::string> contents{"old", "older", random(2 << 20), "of both"};
-    for (const std::string& content : contents) {
-        put_legacy(content);
-        for (const char* user : {"anna", "bert"}) {
-            ASSERT_TRUE(db_->execute("INSERT INTO files_versions (tenant, user, app, path, "
-                                     "revision, kind, mode, mtime_us, size, hash, target, "
-                                     "operation, at_us, who) VALUES ('clinics', ?1, 'wiki', ?2, 1, "
-                                     "1, 420, 0, 0, ?3, x'', '', 0, '')",
-                                     user, store::Blob{content.substr(0, 5)},
-                                     store::Blob{trust::sha256(content)})
-                            .ok());
-        }
-    }
-    put_legacy("nobody's");
-    start();
-    const auto all_there = [&] {
-        for (const std::string& content : contents) {
-            EXPECT_TRUE(store_->has("anna", trust::sha256(content)).value());
-            EXPECT_EQ(read("anna", trust::sha256(content)), content);
-            EXPECT_EQ(read("bert", trust::sha256(content)), content);
-        }
-        EXPECT_EQ(read("carl", trust::sha256("old")), "(not_found)");
-        EXPECT_EQ(read("anna", trust::sha256("nobody's")), "(not_found)");
-    };
-    all_there();
-    int steps = 0;
-    while (store_->take_over_some().value()) {
-        ASSERT_LT(++steps, 30);
-        all_there();
-        start();
-        all_there();
-    }
-    all_there();
-    EXPECT_EQ(world_->disk().stat(legacy_folder).error().code, Code::not_found);
-    EXPECT_FALSE(store_->take_over_some().value());
-}
-
-TEST_P(ContentSuite, SaysWhichContentOfAnOlderVersionIsDamaged) {
-    ASSERT_TRUE(keep("anna", {}).ok());
-    ASSERT_TRUE(db_->run_script("DELETE FROM content_state").ok());
-    put_legacy("whole");
-    put_legacy("bent");
-    ASSERT_TRUE(keep("anna", {}).ok());
-    const std::string hex = to_hex(trust::sha256("bent"));
-    put_bytes("blobs/" + hex.substr(0, 2) + "/" + hex.substr(2), "not what it was");
-    for (const char* content : {"whole", "bent", "lost"}) {
-        ASSERT_TRUE(
-            db_->execute("INSERT INTO files_versions (tenant, user, app, path, revision, kind, "
-                         "mode, mtime_us, size, hash, target, operation, at_us, who) VALUES "
-                         "('clinics', 'anna', 'wiki', ?1, 1, 1, 420, 0, 0, ?2, x'', '', 0, '')",
-                         store::Blob{content}, store::Blob{trust::sha256(content)})
-                .ok());
-    }
-    start();
-    while (store_->take_over_some().value()) {
-    }
-    EXPECT_EQ(read("anna", trust::sha256("whole")), "whole");
-    EXPECT_EQ(read("anna", trust::sha256("bent")), "(refused)");
-    EXPECT_EQ(store_->damaged_count().value(), 2U);
 }
 
 } // namespace hasp::sync

@@ -45,6 +45,8 @@ class ContentSuite : public ::testing::TestWithParam<NamedContentWorld> {
     void forget_versions(const std::string& user, const std::string& hash);
     void drop(const std::string& user, const std::string& hash);
     void put_legacy(const std::string& content);
+    std::size_t legacy_blobs();
+    Result<bool> take_over(); // a step
     std::string random(std::size_t size);
 
     std::unique_ptr<ContentWorld> world_;
@@ -53,6 +55,7 @@ class ContentSuite : public ::testing::TestWithParam<NamedContentWorld> {
     SeededRandom random_{7};
     ManualClock clock_;
     std::int64_t revision_ = 0;
+    std::size_t healed_ = 0; // that take_over() gave back
 };
 
 } // namespace hasp::sync

@@ -227,7 +227,10 @@ TEST_F(Engine, GoesOnWithoutAKeptContentThatCannotBeReadAnyMore) {
         const auto kept = at->disk().list("sync/client/base");
         ASSERT_TRUE(kept.ok());
         ASSERT_EQ(kept->size(), 1U);
-        at->disk().bad_sector = "sync/client/base/" + kept->front().name;
+        FullDisk& disk = at->disk();
+        disk.bad = "sync/client/base/" + kept->front().name;
+        disk.bad_to = kept->front().stat.size;
+        disk.bad_from = disk.bad_to - 1;
         // What needs it fails once, in the middle of it.
         bool again = false;
         if (at == tokyo_.get()) {

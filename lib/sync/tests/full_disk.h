@@ -18,7 +18,9 @@ class FullDisk final : public Disk {
     std::set<std::string> synced;      // files and folders, by name
     std::string unreadable;            // this file, when it was opened
     int unreadable_after = 0;          // so often
-    std::string bad_sector;            // in the last byte of this file
+    std::string bad;                   // of this file, bytes from here to there cannot be read
+    std::uint64_t bad_from = 0;
+    std::uint64_t bad_to = 0;
 
     std::function<void(const std::string&)> before_stat;
 
@@ -37,9 +39,9 @@ class FullDisk final : public Disk {
             return std::unique_ptr<ReadFile>(std::make_unique<Unreadable>());
         }
         auto file = disk_->open(path);
-        return file.ok() && path == bad_sector ? Result<std::unique_ptr<ReadFile>>(
-                                                     std::make_unique<BadSector>(*std::move(file)))
-                                               : std::move(file);
+        return file.ok() && path == bad ? Result<std::unique_ptr<ReadFile>>(
+                                              std::make_unique<Bad>(*this, *std::move(file)))
+                                        : std::move(file);
     }
     Result<std::unique_ptr<WriteFile>> create(const std::string& path, std::uint32_t mode,
                                               Owner owner) override {
@@ -87,18 +89,18 @@ class FullDisk final : public Disk {
         }
         Result<FileStat> stat() override { return FileStat{}; }
     };
-    class BadSector final : public ReadFile {
+    class Bad final : public ReadFile {
       public:
-        explicit BadSector(std::unique_ptr<ReadFile> file) : file_(std::move(file)) {}
+        Bad(FullDisk& disk, std::unique_ptr<ReadFile> file) : disk_(disk), file_(std::move(file)) {}
         Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
-            auto stat = file_->stat();
-            return !stat.ok() || offset + into.size() >= stat->size
+            return offset < disk_.bad_to && offset + into.size() > disk_.bad_from
                        ? fail(Code::failed, "cannot read: input/output error")
                        : file_->read(offset, into);
         }
         Result<FileStat> stat() override { return file_->stat(); }
 
       private:
+        FullDisk& disk_;
         std::unique_ptr<ReadFile> file_;
     };
     class File final : public WriteFile {

@@ -209,6 +209,59 @@ TEST_F(KeptVersions, AreNotEndedByAClockThatIsSetAhead) {
     EXPECT_EQ(kept("note").size(), 2U);
 }
 
+TEST_F(KeptVersions, StayAsLongWhereTheyEndWhileAClockIsInThePast) {
+    const KeepRule by_age{30, 0, 0, 30};
+    for (int day = 0; day < 50; day += 5) {
+        pass_days(5);
+        tidy(by_age);
+    }
+    clock_.wall -= 45 * day_us;
+    write("note", "one");
+    clock_.advance_us(second_us);
+    write("note", "two");
+    clock_.wall += 45 * day_us;
+    for (int day = 0; day < 20; day += 5) {
+        pass_days(5);
+        tidy(by_age);
+    }
+    EXPECT_EQ(kept("note"), (List{"note two", "note one"}));
+    for (int day = 0; day < 30; day += 5) {
+        pass_days(5);
+        tidy(by_age);
+    }
+    EXPECT_EQ(kept("note"), (List{"note two"}));
+}
+
+TEST_F(KeptVersions, AreReadAgainThoughTheLastPassEndedInTheFuture) {
+    write("note", "one");
+    clock_.wall += 3650 * day_us;
+    tidy();
+    clock_.wall -= 3650 * day_us;
+    const std::string segment = folder_ + "/contents/0/1";
+    std::string bytes = read_file(segment, 1 << 20).value();
+    bytes[45] = static_cast<char>(bytes[45] ^ 1);
+    ASSERT_TRUE(write_file_durably(segment, bytes, 0600).ok());
+    pass_days(1);
+    tidy();
+    EXPECT_EQ(home_->damage(10)->contents, 1U);
+}
+
+TEST_F(KeptVersions, AreReadThoughNoneCanBeDropped) {
+    write("note", "one");
+    clock_.advance_us(second_us);
+    write("note", "two");
+    ASSERT_TRUE(db_->run_script("CREATE TRIGGER stuck BEFORE DELETE ON files_versions BEGIN SELECT "
+                                "RAISE(ABORT, 'stuck'); END")
+                    .ok());
+    const std::string segment = folder_ + "/contents/0/1";
+    std::string bytes = read_file(segment, 1 << 20).value();
+    bytes.back() = static_cast<char>(bytes.back() ^ 1);
+    ASSERT_TRUE(write_file_durably(segment, bytes, 0600).ok());
+    pass_days(3);
+    EXPECT_FALSE(home_->upkeep({{0, 0, 0, 0}, 30}).ok());
+    EXPECT_EQ(home_->damage(10)->contents, 1U);
+}
+
 TEST_F(KeptVersions, AreThinnedOutInBoundedStepsThatGoOnAfterARestart) {
     std::vector<Change> many;
     for (int i = 0; i < 1500; ++i) {

@@ -11,10 +11,19 @@
 // the user's key is destroyed, so are his contents, wherever copies of them are.
 //
 // What a crash left is found by number, never by looking at all there is: only files from the
-// number on that the database would give out next, and those that it has noted as gone.
-// STATE/blobs of older versions is read as long as it is there, and taken over step by step.
+// number on that the database would give out next, and those that it has noted as gone. The former
+// may be what a newer database knows, where an older one was put back: they are set aside in
+// contents/lost for lost_days, and a segment that is longer than the database says is not cut.
+// A database that knows nothing of what lies there, a folder without anything of what it knows, and
+// a key that is not the users' are refused.
+//
+// Damaged is what was read and is not what was written. What cannot be read is marked likewise, so
+// that it holds up nothing else, where other contents can be; both keep their place and are read
+// again, at a start and with each pass over everything, and what is whole again loses its mark.
+// STATE/blobs of older versions is read as long as it is there, and taken over step by step, as far
+// as there is room.
 // One thread at a time; blocking; memory bounded. Errors: not_found; refused (a content that is
-// damaged or has another hash, a key that does not fit); failed (disk).
+// damaged or has another hash); failed (disk, a user's key that does not open).
 #pragma once
 
 #include "base/random.h"
@@ -45,8 +54,10 @@ inline constexpr std::uint64_t pending_bytes_max = std::uint64_t{4} << 20;
 inline constexpr std::uint64_t step_bytes_max = std::uint64_t{8} << 20;
 inline constexpr std::size_t step_rows_max = 1000;
 inline constexpr std::uint64_t files_a_folder = 1000;
+inline constexpr std::int64_t lost_days = 7;
 
 inline constexpr const char* contents_folder = "contents";
+inline constexpr const char* contents_lost_folder = "contents/lost";
 inline constexpr const char* contents_key_file = "contents.key";
 inline constexpr const char* legacy_folder = "blobs";
 
@@ -58,7 +69,8 @@ class ContentStore {
     ContentStore(store::Db& db, Disk& disk, Random& random, std::string tenant,
                  std::string temporary);
     ~ContentStore();
-    // refused: the key is missing or another one.
+    // refused: the key is missing or another one, or the database and contents/ are not of one
+    // another. Nothing is changed then.
     Status open();
 
     // False also of one that is damaged: it is to be sent again.
@@ -95,18 +107,28 @@ class ContentStore {
     // Overwrites what the database's files still have of deleted rows.
     Status scour();
 
-    // Reads all of it, and marks it when it is damaged: after a read that was refused.
-    Status look_at(const std::string& user, const std::string& hash);
+    // Reads all of it, and marks it when it is damaged, or cannot be read while others can: after a
+    // read that failed. True: it is marked. An error: nothing is known of it now.
+    Result<bool> look_at(const std::string& user, const std::string& hash);
     Result<std::vector<Damaged>> damaged(std::size_t max);
     Result<std::uint64_t> damaged_count();
 
     // Steps of the work in the background, bounded by step_bytes_max and step_rows_max. True: there
     // is more to do.
-    Result<bool> take_over_some(); // of blobs/
+    // `healed` is told in the transaction that gives marked contents back.
+    using Healed = std::function<Status(const std::vector<Damaged>&)>;
+    // Of blobs/, each of which goes once all who need it have its content. What cannot be had stays
+    // there, is marked, and is tried again with each start.
+    Result<bool> take_over_some(const Healed& healed);
+    // A file that cannot be read is an error, and left as it is until the others are done.
     Result<bool> compact_some();
-    // Reads and compares contents from where it was. `began_us`: the wall clock now, for a pass
-    // that begins. True: this pass goes on.
+    // Reads and compares contents from where it was. `now_us`: the wall clock, for a pass that
+    // begins. True: this pass goes on.
     Result<bool> scrub_some(std::int64_t now_us);
+    // Reads those again that are marked: once after the start, and with each pass of scrub_some.
+    Result<bool> recheck_some(const Healed& healed);
+    // Removes what was set aside longer ago.
+    Status remove_lost(std::int64_t now_us);
     struct Scrub {
         std::int64_t began_us = 0;
         std::int64_t ended_us = 0; // of the last whole pass; 0: none yet
@@ -128,13 +150,25 @@ class ContentStore {
         bool made = false;
     };
     using Name = std::pair<std::string, std::string>; // user, hash
+    struct One {
+        Damaged name;
+        Place place;
+    };
+    enum class Look : unsigned char { whole, damaged, unreadable };
 
     static Place read_place(const store::Statement& s);
     Result<std::optional<Place>> place(const std::string& user, const std::string& hash);
     Result<std::string> key_of(const std::string& user, bool make);
     Result<Sealer*> sealer_of(const std::string& user);
+    Result<std::unique_ptr<ReadFile>> open_place(const std::string& user, const std::string& hash,
+                                                 const Place& at);
+    Status belong_together();
+    Result<bool> any_file();
     Status load_key();
+    Status key_fits();
     Status clean();
+    Status set_aside(const std::string& path, const std::string& name);
+    Status leave_longer_segment();
 
     // content_ingest.cpp
     Status begin_batch();
@@ -151,11 +185,21 @@ class ContentStore {
     Status release(const Place& place);
     Status remove_gone();
     Result<bool> wanted(const std::string& user, const std::string& hash);
+
+    // content_legacy.cpp
     std::string legacy_path(const std::string& hash) const;
-    Result<std::unique_ptr<ReadFile>> read_legacy(const std::string& hash);
+    Result<std::unique_ptr<ReadFile>> read_legacy(const std::string& hash, bool& given);
     Result<bool> remove_legacy();
-    Status take_over(const std::string& user, const std::string& hash, std::uint64_t& bytes);
-    Status check(const Damaged& name, std::uint64_t offset, std::uint64_t bytes);
+    Result<Look> take_over(const std::string& user, const std::string& hash, std::uint64_t& bytes);
+    Status room_for(std::uint64_t size);
+    Status remove_taken(const std::vector<Damaged>& whole);
+
+    // content_scrub.cpp
+    // An error is one of the database or the key, and says nothing of the content.
+    Result<Look> look(const One& one, std::uint64_t offset, std::uint64_t bytes);
+    Result<bool> others_read(const Place& but);
+    Result<std::vector<One>> contents_behind(const Damaged& name, bool marked);
+    Status unmark(const std::vector<Damaged>& whole, const Healed& healed);
 
     std::string path_of(std::uint64_t number) const;
     std::string folder_of(std::uint64_t number) const;
@@ -167,7 +211,15 @@ class ContentStore {
     std::string temporary_;
     std::string key_; // the tier's
     bool legacy_ = false;
-    bool unsure_ = false; // the last commit failed
+    bool legacy_swept_ = false;        // nothing more can be taken over in this life
+    std::string legacy_swept_to_;      // folder of blobs/
+    bool unsure_ = false;              // the last commit failed
+    std::uint64_t compact_behind_ = 0; // files up to here have nothing to give now
+    struct Recheck {
+        Damaged name;
+        std::uint64_t offset = 0; // in the next one, if it is large
+    };
+    std::optional<Recheck> recheck_ = Recheck{}; // nothing: not now
     std::uint64_t next_temporary_ = 0;
 
     // The staged batch.

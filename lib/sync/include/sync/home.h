@@ -19,7 +19,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hasp::store {
@@ -93,12 +95,21 @@ class Home {
 
     // A piece of the work in the background: versions that the rule does not keep go, and contents
     // that no version needs; room is given back; contents are read and compared. True: there is
-    // more to do now. Never together with another call.
+    // more to do now. Never together with another call. One kind of work that fails holds up none
+    // of the others; the first error is returned behind them.
     struct UpkeepRule {
         KeepRule keep;
         std::int64_t scrub_days = 30; // from one pass over all contents to the next
     };
     Result<bool> upkeep(const UpkeepRule& rule);
+
+    // Folders with new revisions that no batch or restore of theirs made: contents that were
+    // damaged are whole again. Each once; whoever holds them should know.
+    struct Beside {
+        FolderId folder;
+        Revision revision;
+    };
+    std::vector<Beside> changed_beside() { return std::exchange(beside_, {}); }
 
     // Contents that turned out damaged, and files that have, or had, them. Nobody is given them.
     struct DamagedFile {
@@ -144,8 +155,13 @@ class Home {
     // The verdicts, and the rows that the sender does not have yet.
     Result<Answer> write_answer(const Question& question, const Taken& taken, Revision as_of,
                                 const std::vector<struct Row>& rows);
-    Result<bool> give_again(const Question& question, const std::map<std::string, Row>& changes,
-                            std::uint64_t next);
+    // Who makes contents whole again: a batch, whose folder gets the number `next`; else nobody.
+    struct Healing {
+        const Question* question = nullptr;
+        const std::map<std::string, Row>* changes = nullptr;
+        std::uint64_t next = 0;
+    };
+    Result<bool> give_again(const std::vector<ContentStore::Damaged>& healed, const Healing& by);
     Status found_damaged(const FolderId& folder, const Record& record, const Error& why);
     Status add_row(const Question& question, const Taken& taken, BatchWriter& out,
                    const std::string& path, const Entry& entry);
@@ -158,6 +174,9 @@ class Home {
     ContentStore contents_;
     std::uint64_t next_ = 0;
     std::optional<std::int64_t> last_pass_us_; // boot clock: of thinning out versions
+    std::vector<Beside> beside_;
+    // Contents of which a difference could not be made: the next answer has them whole.
+    std::set<std::pair<std::string, std::string>> no_difference_; // user, hash
 };
 
 } // namespace hasp::sync

@@ -26,7 +26,11 @@ Status Files::load() {
     if (Status migrated = keeps_.migrate(); !migrated) {
         return migrated;
     }
-    if (Status opened = open_engine(); !opened) {
+    Status opened = open_engine();
+    if (!opened && opened.error().code != Code::refused) {
+        return opened; // a disk that fails now: the next start may do better
+    }
+    if (!opened) {
         // The tier's apps and links are of use without it; nothing is sent, taken or removed.
         engine_.reset();
         problem_ = opened.error().message;

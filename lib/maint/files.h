@@ -62,8 +62,9 @@ class Files {
     };
     explicit Files(World world);
     ~Files();
-    // Opens files.db and sync.db and looks at the folders that there are. Once, at start. What
-    // keeps them from being opened is logged and in problem(), and the tier goes on without files.
+    // Opens files.db and sync.db and looks at the folders that there are. Once, at start. Where
+    // they are refused (a key or contents that are not theirs, a damaged database), that is logged
+    // and in problem(), and the tier goes on without files.
     Status load();
     // {text, next}: why files were not opened; null: they were.
     Json problem() const;

@@ -80,9 +80,9 @@ TEST_P(ContentSuite, SetsAsideWhatAnOlderDatabaseDoesNotKnowAndCutsNothing) {
 TEST_P(ContentSuite, DoesNotStartWithoutTheContentsThatItKnows) {
     ASSERT_TRUE(keep("anna", {"of anna"}).ok());
     ASSERT_TRUE(world_->disk().rename("contents", "elsewhere").ok());
-    EXPECT_EQ(try_start().error().code, Code::refused);
+    EXPECT_EQ(start_refused(), "refused");
     ASSERT_TRUE(make_folders(world_->disk(), "contents/lost").ok()); // a mount point
-    EXPECT_EQ(try_start().error().code, Code::refused);
+    EXPECT_EQ(start_refused(), "refused");
     ASSERT_TRUE(world_->disk().remove_folder("contents/lost").ok() &&
                 world_->disk().remove_folder("contents").ok() &&
                 world_->disk().rename("elsewhere", "contents").ok());
@@ -156,7 +156,9 @@ TEST_P(ContentSuite, MarksNothingWhileNothingCanBeRead) {
     for (const char* content : {"one", "two"}) {
         EXPECT_FALSE(store_->look_at("anna", trust::sha256(content)).value());
     }
-    EXPECT_EQ(store_->scrub_some(100).error().code, Code::failed);
+    auto read_all = store_->scrub_some(100);
+    ASSERT_FALSE(read_all.ok());
+    EXPECT_EQ(read_all.error().code, Code::failed);
     EXPECT_EQ(store_->damaged_count().value(), 0U);
     ASSERT_TRUE(world_->disk().rename("contents/away", "contents/0").ok());
     EXPECT_EQ(read("anna", trust::sha256("one")), "one");
@@ -175,7 +177,7 @@ TEST_P(ContentSuite, WritesNoFileAnewThatItCannotReadAndGoesOnWithTheOthers) {
         }
     }
     ASSERT_TRUE(world_->disk().rename("contents/0/1", "away").ok());
-    EXPECT_EQ(store_->compact_some().error().code, Code::failed);
+    EXPECT_FALSE(store_->compact_some().ok());
     int steps = 0;
     while (store_->compact_some().value()) {
         ASSERT_LT(++steps, 10);

@@ -40,6 +40,11 @@ Status ContentSuite::try_start() {
     return store_->open();
 }
 
+std::string ContentSuite::start_refused() {
+    const Status started = try_start();
+    return started.ok() ? "it starts" : code_name(started.error().code);
+}
+
 void ContentSuite::start() {
     const Status started = try_start();
     ASSERT_TRUE(started.ok()) << started.error().message;
@@ -414,11 +419,11 @@ TEST_P(ContentSuite, OpensNothingWithoutTheTiersKey) {
     const std::string key = bytes_of(contents_key_file);
     EXPECT_EQ(world_->disk().stat(contents_key_file)->mode, 0600U);
     ASSERT_TRUE(world_->disk().remove(contents_key_file).ok());
-    EXPECT_EQ(try_start().error().code, Code::refused);
+    EXPECT_EQ(start_refused(), "refused");
     put_bytes(contents_key_file, "nothing of a key");
-    EXPECT_EQ(try_start().error().code, Code::refused);
+    EXPECT_EQ(start_refused(), "refused");
     put_bytes(contents_key_file, to_hex(random(32)) + "\n");
-    EXPECT_EQ(try_start().error().code, Code::refused);
+    EXPECT_EQ(start_refused(), "refused");
     put_bytes(contents_key_file, key);
     start();
     EXPECT_EQ(store_->damaged_count().value(), 0U);

@@ -34,6 +34,7 @@ class ContentSuite : public ::testing::TestWithParam<NamedContentWorld> {
     // As after a crash of the process: nothing is told to the old one.
     void start();
     Status try_start();
+    std::string start_refused(); // the code, or that it started
 
     // Stages, keeps and records; a version at `path` needs it, unless that is empty.
     Status keep(const std::string& user, const std::vector<std::string>& contents,

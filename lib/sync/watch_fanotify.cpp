@@ -19,9 +19,10 @@ namespace hasp::sync {
 
 namespace {
 
-constexpr std::size_t buffer_bytes = std::size_t{64} * 1024;
-constexpr std::uint64_t in_folder = FAN_CREATE | FAN_DELETE | FAN_RENAME | FAN_MODIFY |
-                                    FAN_CLOSE_WRITE | FAN_ATTRIB | FAN_ONDIR | FAN_EVENT_ON_CHILD;
+constexpr std::size_t fanotify_buffer_bytes = std::size_t{64} * 1024;
+constexpr std::uint64_t fanotify_in_folder = FAN_CREATE | FAN_DELETE | FAN_RENAME | FAN_MODIFY |
+                                             FAN_CLOSE_WRITE | FAN_ATTRIB | FAN_ONDIR |
+                                             FAN_EVENT_ON_CHILD;
 constexpr unsigned add_flags = FAN_MARK_ADD | FAN_MARK_ONLYDIR;
 
 // A file_handle: how many bytes, their type, the bytes.
@@ -55,8 +56,8 @@ class Fanotify final : public WatchSource {
             ::name_to_handle_at(folder, "", reinterpret_cast<file_handle*>(handle.data()), &mount,
                                 AT_EMPTY_PATH) != 0 ||
             ::fanotify_mark(fd_.get(), add_flags,
-                            in_folder | (root ? FAN_DELETE_SELF | FAN_MOVE_SELF : 0ULL), folder,
-                            nullptr) != 0) {
+                            fanotify_in_folder | (root ? FAN_DELETE_SELF | FAN_MOVE_SELF : 0ULL),
+                            folder, nullptr) != 0) {
             if (errno == ENOSPC) {
                 return fail(Code::failed, "the kernel watches no more folders for this user",
                             "raise fs.fanotify.max_user_marks (sysctl)");
@@ -72,7 +73,8 @@ class Fanotify final : public WatchSource {
     void forget(const FolderKey&, int folder_or_none) override {
         if (folder_or_none >= 0) {
             ::fanotify_mark(fd_.get(), FAN_MARK_REMOVE | FAN_MARK_ONLYDIR,
-                            in_folder | FAN_DELETE_SELF | FAN_MOVE_SELF, folder_or_none, nullptr);
+                            fanotify_in_folder | FAN_DELETE_SELF | FAN_MOVE_SELF, folder_or_none,
+                            nullptr);
         }
     }
 
@@ -187,7 +189,7 @@ class Fanotify final : public WatchSource {
     }
 
     Fd fd_;
-    alignas(fanotify_event_metadata) std::array<char, buffer_bytes> buffer_{};
+    alignas(fanotify_event_metadata) std::array<char, fanotify_buffer_bytes> buffer_{};
 };
 
 } // namespace

@@ -221,7 +221,8 @@ Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool 
     }
     for (const std::string& touched : folders) {
         if (Status synced = disk_.sync_folder(touched);
-            !synced && synced.error().code != Code::not_found) {
+            !synced && synced.error().code != Code::not_found &&
+            synced.error().code != Code::refused) { // gone, or a file now
             return synced;
         }
     }

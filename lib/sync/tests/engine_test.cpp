@@ -389,6 +389,20 @@ TEST_F(Engine, LosesNoEditWhicheverLookAtTheFileItComesBefore) {
     EXPECT_GT(before, 4);
 }
 
+TEST_F(Engine, BringsAFileThatTakesThePlaceOfAFolderWithFiles) {
+    ASSERT_TRUE(hasp::make_folders(tokyo_->path("d")).ok());
+    tokyo_->write("d/x", "in it");
+    tokyo_->write("other", "beside it");
+    sync(*tokyo_);
+    sync(*osaka_);
+    ASSERT_EQ(::unlink(tokyo_->path("d/x").c_str()), 0);
+    ASSERT_EQ(::rmdir(tokyo_->path("d").c_str()), 0);
+    tokyo_->write("d", "a file now");
+    sync(*tokyo_);
+    sync(*osaka_);
+    EXPECT_EQ(osaka_->content("d"), "a file now");
+}
+
 TEST_F(Engine, SaysThatABatchWasMadeBeforeTheLastLook) {
     tokyo_->write("a", "1");
     const auto first = tokyo_->client->prepare(tokyo_->folder);

@@ -1,5 +1,7 @@
 #include "scan.h"
 
+#include "temporary_file.h"
+
 #include <algorithm>
 #include <array>
 #include <set>
@@ -16,26 +18,6 @@ constexpr std::int64_t us_ns = 1000;
 std::int64_t floor_us(std::int64_t ns) {
     return ns / us_ns - (ns % us_ns < 0 ? 1 : 0);
 }
-
-// A file that goes with its last reader, unless it has another name by then.
-class Temporary final : public ReadFile {
-  public:
-    Temporary(Disk& disk, std::string path, std::unique_ptr<ReadFile> file)
-        : disk_(disk), path_(std::move(path)), file_(std::move(file)) {}
-    ~Temporary() override {
-        file_.reset();
-        [[maybe_unused]] const Status gone = disk_.remove(path_);
-    }
-    Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
-        return file_->read(offset, into);
-    }
-    Result<FileStat> stat() override { return file_->stat(); }
-
-  private:
-    Disk& disk_;
-    std::string path_;
-    std::unique_ptr<ReadFile> file_;
-};
 
 std::string joined(const std::string& folder, const std::string& name) {
     return folder.empty() ? name : folder + "/" + name;
@@ -238,7 +220,7 @@ Result<Frozen> Reader::freeze_database(const std::string& path, const FileStat& 
     auto content = digest(**file);
     made.front().clear(); // goes with its reader
     clean();
-    auto still = std::make_unique<Temporary>(disk_, copy, *std::move(file));
+    auto still = std::make_unique<TemporaryFile>(disk_, copy, *std::move(file));
     if (!content) {
         return content.error();
     }

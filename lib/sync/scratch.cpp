@@ -1,31 +1,10 @@
 #include "sync/scratch.h"
 
+#include "temporary_file.h"
+
 #include "sync/tree.h"
 
 namespace hasp::sync {
-
-namespace {
-
-class TemporaryFile final : public ReadFile {
-  public:
-    TemporaryFile(Disk& disk, std::string path, std::unique_ptr<ReadFile> file)
-        : disk_(disk), path_(std::move(path)), file_(std::move(file)) {}
-    ~TemporaryFile() override {
-        file_.reset();
-        [[maybe_unused]] const Status gone = disk_.remove(path_);
-    }
-    Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
-        return file_->read(offset, into);
-    }
-    Result<FileStat> stat() override { return file_->stat(); }
-
-  private:
-    Disk& disk_;
-    std::string path_;
-    std::unique_ptr<ReadFile> file_;
-};
-
-} // namespace
 
 Scratch::~Scratch() {
     file_.reset();

@@ -27,6 +27,23 @@ inline std::string client_answer_path(const FolderId& folder) {
     return std::string(client_answers) + "/" + folder.user + "." + folder.app;
 }
 
+// The records of a batch or an answer, one after the other, behind its head.
+template <typename Each>
+Status each_record(BatchReader& reader, const Each& each) {
+    for (Record record;;) {
+        auto more = reader.next(record);
+        if (!more) {
+            return more.error();
+        }
+        if (!*more) {
+            return {};
+        }
+        if (Status done = each(record); !done) {
+            return done;
+        }
+    }
+}
+
 // Something in a working copy that the home is about to rely on, or does already: an app may have
 // written or removed it and not have synced it. A power cut would bring back what was there before,
 // which looks like a new edit or a deletion, and would go over what the home has of it.

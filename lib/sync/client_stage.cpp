@@ -37,19 +37,16 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
             return head.error();
         }
         staging.head = *head;
-        for (Record record;;) {
-            auto more = reader.next(record);
-            if (!more) {
-                return more.error();
-            }
-            if (!*more) {
-                break;
-            }
+        const Status read = each_record(reader, [&](const Record& record) {
             if (record.type == Record::Type::put) {
                 staging.theirs[record.path] = record.entry;
             } else if (record.type == Record::Type::remove) {
                 staging.removed[record.path] = record.revision;
             }
+            return Status{};
+        });
+        if (!read) {
+            return read;
         }
     }
     Tree base_tree;
@@ -144,22 +141,15 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
     if (!head) {
         return head.error();
     }
-    for (Record record;;) {
-        auto more = reader.next(record);
-        if (!more) {
-            return more.error();
-        }
-        if (!*more) {
-            break;
-        }
+    const Status read = each_record(reader, [&](const Record& record) {
         const auto change = staging.changes.find(record.path);
-        if (record.type != Record::Type::put || change == staging.changes.end() ||
-            !change->second.content) {
-            continue;
-        }
-        if (Status staged = stage_file(folder, reader, record, staging); !staged) {
-            return staged;
-        }
+        return record.type == Record::Type::put && change != staging.changes.end() &&
+                       change->second.content
+                   ? stage_file(folder, reader, record, staging)
+                   : Status{};
+    });
+    if (!read) {
+        return read;
     }
     std::size_t contents = 0;
     for (const auto& [path, change] : staging.changes) {

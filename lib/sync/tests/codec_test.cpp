@@ -76,16 +76,7 @@ TEST(Deltas, OfEveryEditGiveTheFileAgainWhicheverWayTheyWereMade) {
 TEST(Deltas, OfSmallAndRepetitiveFilesGiveTheFileAgain) {
     SeededRandom random(12);
     for (int round = 0; round < 3000; ++round) {
-        std::string base;
-        std::string target;
-        for (std::string* text : {&base, &target}) {
-            for (std::uint64_t n = random.below(400); n > 0; --n) {
-                text->append(std::string(random.below(9) + 1, "ab\n"[random.below(3)]));
-            }
-        }
-        if (random.below(2) == 0) {
-            target = base.substr(random.below(base.size() + 1)) + target;
-        }
+        const auto [base, target] = repetitive_pair(random);
         MemoryFile old(base);
         MemoryFile now(target);
         std::string delta;

@@ -1,16 +1,13 @@
 // A disk that counts what it is asked, and what is read of it.
 #pragma once
 
-#include "sync/disk.h"
-
-#include <memory>
-#include <utility>
+#include "forwarding_disk.h"
 
 namespace hasp::sync {
 
-class CountingDisk final : public Disk {
+class CountingDisk final : public ForwardingDisk {
   public:
-    explicit CountingDisk(std::unique_ptr<Disk> disk) : disk_(std::move(disk)) {}
+    using ForwardingDisk::ForwardingDisk;
     std::uint64_t calls = 0; // looks, not changes
     std::uint64_t read_bytes = 0;
 
@@ -34,35 +31,6 @@ class CountingDisk final : public Disk {
                                std::make_unique<File>(*this, *std::move(file)))
                          : std::move(file);
     }
-    Result<std::unique_ptr<WriteFile>> create(const std::string& path, std::uint32_t mode,
-                                              Owner owner) override {
-        return disk_->create(path, mode, owner);
-    }
-    Result<std::unique_ptr<WriteFile>> append(const std::string& path,
-                                              std::uint64_t size) override {
-        return disk_->append(path, size);
-    }
-    Status set_meta(const std::string& path, std::uint32_t mode, std::int64_t mtime_us) override {
-        return disk_->set_meta(path, mode, mtime_us);
-    }
-    Status rename(const std::string& from, const std::string& to) override {
-        return disk_->rename(from, to);
-    }
-    Status remove(const std::string& path) override { return disk_->remove(path); }
-    Status remove_folder(const std::string& path) override { return disk_->remove_folder(path); }
-    Status make_folder(const std::string& path, std::uint32_t mode, Owner owner) override {
-        return disk_->make_folder(path, mode, owner);
-    }
-    Status make_symlink(const std::string& path, const std::string& target, Owner owner) override {
-        return disk_->make_symlink(path, target, owner);
-    }
-    Result<std::string> read_symlink(const std::string& path) override {
-        return disk_->read_symlink(path);
-    }
-    Status sync_file(const std::string& path) override { return disk_->sync_file(path); }
-    Status sync_folder(const std::string& path) override { return disk_->sync_folder(path); }
-    Status sync_all() override { return disk_->sync_all(); }
-    Result<std::uint64_t> free_bytes() override { return disk_->free_bytes(); }
 
   private:
     class File final : public ReadFile {
@@ -80,8 +48,6 @@ class CountingDisk final : public Disk {
         CountingDisk& disk_;
         std::unique_ptr<ReadFile> file_;
     };
-
-    std::unique_ptr<Disk> disk_;
 };
 
 } // namespace hasp::sync

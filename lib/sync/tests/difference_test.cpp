@@ -95,16 +95,7 @@ TEST(Differences, PackWhatIsNewWithWhatItReplaces) {
 TEST(Differences, OfSmallAndRepetitiveFilesGiveTheFileAgain) {
     SeededRandom random(23);
     for (int round = 0; round < 1000; ++round) {
-        std::string base;
-        std::string target;
-        for (std::string* text : {&base, &target}) {
-            for (std::uint64_t n = random.below(400); n > 0; --n) {
-                text->append(std::string(random.below(9) + 1, "ab\n"[random.below(3)]));
-            }
-        }
-        if (random.below(2) == 0) {
-            target = base.substr(random.below(base.size() + 1)) + target;
-        }
+        const auto [base, target] = repetitive_pair(random);
         const std::string difference = made(base, target);
         ASSERT_EQ(applied(base, difference, target.size()).value_or("?"), target) << round;
         ASSERT_LE(difference.size(), target.size() + 64);

@@ -2,7 +2,7 @@
 // unreadable or have a bad sector, and that knows what was synced.
 #pragma once
 
-#include "sync/disk.h"
+#include "forwarding_disk.h"
 
 #include <functional>
 #include <optional>
@@ -10,9 +10,9 @@
 
 namespace hasp::sync {
 
-class FullDisk final : public Disk {
+class FullDisk final : public ForwardingDisk {
   public:
-    explicit FullDisk(std::unique_ptr<Disk> disk) : disk_(std::move(disk)) {}
+    using ForwardingDisk::ForwardingDisk;
     std::int64_t room = -1;            // -1: without end
     std::optional<std::uint64_t> free; // what it says of its room; nothing: what is true
     std::set<std::string> synced;      // files and folders, by name
@@ -29,10 +29,6 @@ class FullDisk final : public Disk {
             before_stat(path);
         }
         return disk_->stat(path);
-    }
-    Result<std::string> identity(const std::string& path) override { return disk_->identity(path); }
-    Result<std::vector<DirEntry>> list(const std::string& path) override {
-        return disk_->list(path);
     }
     Result<std::unique_ptr<ReadFile>> open(const std::string& path) override {
         if (path == unreadable && unreadable_after-- == 0) {
@@ -51,23 +47,6 @@ class FullDisk final : public Disk {
                                               std::uint64_t size) override {
         return wrapped(disk_->append(path, size));
     }
-    Status set_meta(const std::string& path, std::uint32_t mode, std::int64_t mtime_us) override {
-        return disk_->set_meta(path, mode, mtime_us);
-    }
-    Status rename(const std::string& from, const std::string& to) override {
-        return disk_->rename(from, to);
-    }
-    Status remove(const std::string& path) override { return disk_->remove(path); }
-    Status remove_folder(const std::string& path) override { return disk_->remove_folder(path); }
-    Status make_folder(const std::string& path, std::uint32_t mode, Owner owner) override {
-        return disk_->make_folder(path, mode, owner);
-    }
-    Status make_symlink(const std::string& path, const std::string& target, Owner owner) override {
-        return disk_->make_symlink(path, target, owner);
-    }
-    Result<std::string> read_symlink(const std::string& path) override {
-        return disk_->read_symlink(path);
-    }
     Status sync_file(const std::string& path) override {
         synced.insert(path);
         return disk_->sync_file(path);
@@ -76,7 +55,6 @@ class FullDisk final : public Disk {
         synced.insert(path);
         return disk_->sync_folder(path);
     }
-    Status sync_all() override { return disk_->sync_all(); }
     Result<std::uint64_t> free_bytes() override {
         return free ? Result<std::uint64_t>(*free) : disk_->free_bytes();
     }
@@ -128,8 +106,6 @@ class FullDisk final : public Disk {
                                std::make_unique<File>(*this, *std::move(file)))
                          : std::move(file);
     }
-
-    std::unique_ptr<Disk> disk_;
 };
 
 } // namespace hasp::sync

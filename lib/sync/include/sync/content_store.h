@@ -4,8 +4,8 @@
 // Files: STATE/contents/NNN/N, NNN the thousands of N. Small contents of a batch go together behind
 // one another into the newest segment, so that a batch is durable with one sync however many there
 // are; one that is larger than small_content_bytes_max has a file of its own. How a content lies
-// there: sealed.h. What lies where is in the database, in the caller's transaction; bytes behind
-// what the database knows are of no use and are overwritten.
+// there: sealed.h. What lies where is in the database, in the caller's transaction; what is behind
+// that is no content.
 // Keys: a user's is random and stands in the database, wrapped by the tier's, which stands in
 // STATE/contents.key (0600) alone: a copy of database and contents is of no use without it. Where
 // the user's key is destroyed, so are his contents, wherever copies of them are.

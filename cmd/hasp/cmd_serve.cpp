@@ -17,6 +17,9 @@ namespace hasp::cmd {
 
 namespace {
 
+// For a command that began when no daemon was there.
+constexpr int command_patience_ms = 3'000;
+
 constexpr std::size_t invitation_file_bytes_max = 8192;
 
 // Folders that the processes expect; front and apps' users pass through STATE, so it is searchable
@@ -78,7 +81,7 @@ int serve(const Args& args, Env& env, bool needs_parent) {
                            me->name.text() + " has no parent, so there is nothing to relay to",
                            "run it with `hasp serve`"));
     }
-    auto lock = lock_state(state);
+    auto lock = lock_state(state, command_patience_ms);
     if (!lock.ok()) {
         return report(args, env, lock.error());
     }

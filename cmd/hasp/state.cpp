@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <optional>
+#include <poll.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -47,6 +48,8 @@ Result<Json> unwrap(const std::string& head) {
     return member(answer, "result");
 }
 
+constexpr int lock_again_ms = 20;
+
 } // namespace
 
 std::string absolute_path(const std::string& path) {
@@ -55,13 +58,17 @@ std::string absolute_path(const std::string& path) {
     return ec ? path : absolute.lexically_normal().string();
 }
 
-Result<Fd> lock_state(const std::string& state) {
+Result<Fd> lock_state(const std::string& state, int patience_ms) {
     const std::string path = state + "/lock";
     Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!fd) {
         return errno_error(errno, "cannot open " + path);
     }
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    for (; ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0; patience_ms -= lock_again_ms) {
+        if (patience_ms > 0) {
+            ::poll(nullptr, 0, lock_again_ms);
+            continue;
+        }
         return fail(Code::conflict, "another hasp works on " + state,
                     "one daemon serves one state: stop it first, or use another --state");
     }

@@ -16,9 +16,10 @@ namespace hasp::cmd {
 // Absolute; the folder need not exist.
 std::string absolute_path(const std::string& path);
 
-// STATE/lock, held until the Fd is closed. Code::conflict when another process holds it: the
-// message names what to do.
-Result<Fd> lock_state(const std::string& state);
+// STATE/lock, held until the Fd is closed. Code::conflict when another process holds it for longer
+// than `patience_ms`: the message names what to do. A daemon holds it as long as it lives, a
+// command beside no daemon for a moment.
+Result<Fd> lock_state(const std::string& state, int patience_ms = 0);
 
 // STATE/hasp.toml, or `file` when given; the defaults when there is none of the former.
 Result<maint::Config> state_config(const std::string& state, const std::string& file = {});

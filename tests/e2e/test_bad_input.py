@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """What bad input gets: a clear error, the right exit status, and nothing half-done."""
+import fcntl
 import json
 import re
+import threading
 import time
 
 from harness.case import TreeCase, main
@@ -95,6 +97,17 @@ class BadInput(TreeCase):
         done = self.tree.top.run("serve", check=False, timeout=20)
         self.refused(done, LOCKED, str(self.tree.top.state))
         self.assertEqual(self.tree.top.browser().get("/", follow=True).status, 200)
+
+    def test_a_command_that_ends_in_a_moment_keeps_no_daemon_from_starting(self):
+        tier = Tier(self.tree, "beside", None)
+        tier.run("init", "--realm", "beside", "--name", "beside")
+        with open(tier.state / "lock", "a") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            release = threading.Timer(0.5, fcntl.flock, (held, fcntl.LOCK_UN))
+            release.start()
+            tier.start()
+            release.join()
+        self.assertEqual(tier.stop(), 0)
 
     def test_a_port_in_use_is_named(self):
         other = Tier(self.tree, "other", None)

@@ -268,21 +268,26 @@ Status ContentStore::record_files() {
         tenant_, next_number_, segment_ ? written_[*segment_].number : 0));
 }
 
-Result<bool> ContentStore::record_one(const Name& name, const Place& place) {
+Result<bool> ContentStore::record_one(const Name& name, const Place& place,
+                                      std::vector<Name>* left) {
     auto before = this->place(name.first, name.second);
     if (!before) {
         return before.error();
     }
     if (*before) {
-        if (Status released = release(**before); !released) {
+        Status released = release(**before);
+        if (released && left != nullptr && (*before)->parts != 0 && place.parts == 0) {
+            released = forget_parts(name, *left);
+        }
+        if (!released) {
             return released.error();
         }
     }
     Status put = store::done(db_.execute(
-        "INSERT OR REPLACE INTO contents (tenant, user, hash, file, at, bytes, size, damaged) "
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
+        "INSERT OR REPLACE INTO contents (tenant, user, hash, file, at, bytes, size, damaged, "
+        "parts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8)",
         tenant_, name.first, store::Blob{name.second}, place.file, place.at, place.bytes,
-        place.size));
+        place.size, place.parts));
     put = put ? store::done(db_.execute("UPDATE content_files SET live = live + ?3 WHERE tenant = "
                                         "?1 AND number = ?2",
                                         tenant_, place.file, place.bytes))
@@ -298,6 +303,19 @@ Result<std::vector<ContentStore::Damaged>> ContentStore::record() {
     if (Status files = record_files(); !files) {
         return files.error();
     }
+    // First what needs others: before anything is dropped, and before these are judged.
+    std::vector<Name> left;
+    for (const auto& [name, sources] : staged_sources_) {
+        auto needed = wanted(name.first, name.second);
+        Status parts = needed ? Status{} : Status(needed.error());
+        if (parts && *needed) {
+            parts = forget_parts(name, left);
+            parts = parts ? record_parts(name, sources) : parts;
+        }
+        if (!parts) {
+            return parts.error();
+        }
+    }
     for (const auto& [name, place] : staged_) {
         auto needed = wanted(name.first, name.second);
         if (!needed) {
@@ -306,12 +324,18 @@ Result<std::vector<ContentStore::Damaged>> ContentStore::record() {
         if (!*needed) {
             continue; // it lost against another change: its bytes are of no use
         }
-        auto put = record_one(name, place);
+        auto put = record_one(name, place, &left);
         if (!put) {
             return put.error();
         }
         if (*put) {
             healed.push_back({name.first, name.second});
+            recheck_ = Recheck{}; // what is made of it may be whole now
+        }
+    }
+    for (const Name& name : left) {
+        if (Status dropped = drop_unneeded(name.first, name.second); !dropped) {
+            return dropped.error();
         }
     }
     // A file that nothing is in after all.
@@ -344,6 +368,7 @@ void ContentStore::drop_staged() {
         }
     }
     staged_.clear();
+    staged_sources_.clear();
     written_.clear();
     segment_.reset();
     pending_.clear();

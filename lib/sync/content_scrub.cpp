@@ -55,13 +55,15 @@ Result<ContentStore::Look> ContentStore::look(const One& one, std::uint64_t offs
 // Whether the disk gives anything at all: of other files first, else of the same one.
 Result<bool> ContentStore::others_read(const Place& but) {
     std::vector<Place> some;
-    for (const char* sql :
-         {"SELECT file, at, bytes, size, damaged FROM contents WHERE tenant = ?1 AND file > ?2 AND "
-          "?3 >= 0 AND damaged = 0 ORDER BY file LIMIT ?4",
-          "SELECT file, at, bytes, size, damaged FROM contents WHERE tenant = ?1 AND file < ?2 AND "
-          "file > 0 AND ?3 >= 0 AND damaged = 0 ORDER BY file DESC LIMIT ?4",
-          "SELECT file, at, bytes, size, damaged FROM contents WHERE tenant = ?1 AND file = ?2 AND "
-          "at <> ?3 AND damaged = 0 ORDER BY at LIMIT ?4"}) {
+    for (const char* sql : {"SELECT file, at, bytes, size, damaged, parts FROM contents WHERE "
+                            "tenant = ?1 AND file > ?2 AND "
+                            "?3 >= 0 AND damaged = 0 ORDER BY file LIMIT ?4",
+                            "SELECT file, at, bytes, size, damaged, parts FROM contents WHERE "
+                            "tenant = ?1 AND file < ?2 AND "
+                            "file > 0 AND ?3 >= 0 AND damaged = 0 ORDER BY file DESC LIMIT ?4",
+                            "SELECT file, at, bytes, size, damaged, parts FROM contents WHERE "
+                            "tenant = ?1 AND file = ?2 AND "
+                            "at <> ?3 AND damaged = 0 ORDER BY at LIMIT ?4"}) {
         if (Status read = db_.each(
                 sql, [&some](const store::Statement& s) { some.push_back(read_place(s)); }, tenant_,
                 but.file, but.at, probes_max);
@@ -100,6 +102,16 @@ Result<bool> ContentStore::look_at(const std::string& user, const std::string& h
         return false;
     }
     Status marked = mark_damaged(user, hash);
+    // And which part of it is.
+    auto sources = (*found)->parts != 0
+                       ? sources_of({user, hash})
+                       : Result<std::vector<std::string>>(std::vector<std::string>());
+    marked = marked && !sources ? Status(sources.error()) : marked;
+    for (std::size_t i = 0; marked && i < sources->size(); ++i) {
+        if (auto part = look_at(user, (*sources)[i]); !part) {
+            marked = part.error();
+        }
+    }
     return marked ? Result<bool>(true) : marked.error();
 }
 
@@ -109,14 +121,16 @@ Result<std::vector<ContentStore::One>> ContentStore::contents_behind(const Damag
     std::vector<One> some;
     std::uint64_t sum = 0;
     Status status = db_.each(
-        marked ? "SELECT file, at, bytes, size, damaged, user, hash FROM contents INDEXED BY "
-                 "contents_damaged WHERE tenant = ?1 AND damaged = 1 AND file <> 0 AND (user, "
-                 "hash) > (?2, ?3) ORDER BY user, hash LIMIT ?4"
-               : "SELECT file, at, bytes, size, damaged, user, hash FROM contents WHERE tenant = "
-                 "?1 AND (user, hash) > (?2, ?3) ORDER BY user, hash LIMIT ?4",
+        marked
+            ? "SELECT file, at, bytes, size, damaged, parts, user, hash FROM contents INDEXED BY "
+              "contents_damaged WHERE tenant = ?1 AND damaged = 1 AND file <> 0 AND (user, "
+              "hash) > (?2, ?3) ORDER BY user, hash LIMIT ?4"
+            : "SELECT file, at, bytes, size, damaged, parts, user, hash FROM contents WHERE tenant "
+              "= "
+              "?1 AND (user, hash) > (?2, ?3) ORDER BY user, hash LIMIT ?4",
         [&](const store::Statement& s) {
             if (sum < step_bytes_max) {
-                some.push_back({{s.text(5), s.blob(6)}, read_place(s)});
+                some.push_back({{s.text(6), s.blob(7)}, read_place(s)});
                 sum += some.back().place.size;
             }
         },
@@ -163,12 +177,14 @@ Result<bool> ContentStore::scrub_some(std::int64_t now_us) {
     std::optional<Error> problem;
     At next = **at;
     for (const One& one : *some) {
-        const bool at_once = one.place.size <= step_bytes_max;
+        // What it is made of is read by itself, and speaks for it.
+        const bool composed = one.place.parts != 0;
+        const bool at_once = composed || one.place.size <= step_bytes_max;
         if (!at_once && &one != &some->front()) {
             break; // in a step of its own
         }
         if (!one.place.damaged) { // recheck_some reads those
-            auto seen = look(one, at_once ? 0 : next.offset, step_bytes_max);
+            auto seen = look(one, at_once ? 0 : next.offset, composed ? 0 : step_bytes_max);
             if (!seen) {
                 problem = seen.error(); // the user's key: all others are read
             } else if (*seen == Look::whole) {

@@ -363,14 +363,15 @@ Result<Sealer*> ContentStore::sealer_of(const std::string& user) {
 
 ContentStore::Place ContentStore::read_place(const store::Statement& s) {
     const auto number = [&s](int column) { return static_cast<std::uint64_t>(s.integer(column)); };
-    return {number(0), number(1), number(2), number(3), s.truth(4)};
+    return {number(0), number(1), number(2), number(3), s.truth(4), number(5)};
 }
 
 Result<std::optional<ContentStore::Place>> ContentStore::place(const std::string& user,
                                                                const std::string& hash) {
-    return db_.first("SELECT file, at, bytes, size, damaged FROM contents WHERE tenant = ?1 AND "
-                     "user = ?2 AND hash = ?3",
-                     read_place, tenant_, user, store::Blob{hash});
+    return db_.first(
+        "SELECT file, at, bytes, size, damaged, parts FROM contents WHERE tenant = ?1 AND "
+        "user = ?2 AND hash = ?3",
+        read_place, tenant_, user, store::Blob{hash});
 }
 
 Result<bool> ContentStore::has(const std::string& user, const std::string& hash) {
@@ -432,6 +433,11 @@ Result<std::unique_ptr<ReadFile>> ContentStore::read(const std::string& user,
 // refused: what is there is not what was kept. Everything else is failed: it may be there.
 Result<std::unique_ptr<ReadFile>>
 ContentStore::open_place(const std::string& user, const std::string& hash, const Place& at) {
+    return at.parts != 0 ? open_composed({user, hash}, at) : open_sealed_at(user, hash, at);
+}
+
+Result<std::unique_ptr<ReadFile>>
+ContentStore::open_sealed_at(const std::string& user, const std::string& hash, const Place& at) {
     auto key = key_of(user, false);
     if (!key) {
         return key.error();

@@ -92,7 +92,7 @@ Result<bool> ContentStore::wanted(const std::string& user, const std::string& ha
     auto found = db_.first(
         "SELECT 1 FROM files_versions WHERE tenant = ?1 AND user = ?2 AND hash = ?3 LIMIT 1",
         first_integer, tenant_, user, store::Blob{hash});
-    return found ? Result<bool>(found->has_value()) : found.error();
+    return !found ? found.error() : *found ? Result<bool>(true) : is_source({user, hash});
 }
 
 Status ContentStore::drop_unneeded(const std::string& user, const std::string& hash) {
@@ -111,10 +111,24 @@ Status ContentStore::drop_unneeded(const std::string& user, const std::string& h
         !gone) {
         return gone;
     }
-    return release(**found);
+    std::vector<Name> left;
+    Status status = release(**found);
+    status = status && (*found)->parts != 0 ? forget_parts({user, hash}, left) : status;
+    for (const Name& source : left) {
+        status = status ? drop_unneeded(source.first, source.second) : status;
+    }
+    return status;
 }
 
+// What is made of it, too.
 Status ContentStore::mark_damaged(const std::string& user, const std::string& hash) {
+    if (Status marked = done(db_.execute(
+            "UPDATE contents SET damaged = 1 WHERE tenant = ?1 AND user = ?2 AND hash IN (SELECT "
+            "hash FROM content_parts WHERE tenant = ?1 AND user = ?2 AND source = ?3)",
+            tenant_, user, store::Blob{hash}));
+        !marked) {
+        return marked;
+    }
     return done(db_.execute(
         "INSERT INTO contents (tenant, user, hash, file, at, bytes, size, damaged) VALUES (?1, ?2, "
         "?3, 0, 0, 0, 0, 1) ON CONFLICT DO UPDATE SET damaged = 1",
@@ -136,6 +150,7 @@ Status ContentStore::destroy(const std::string& user) {
         },
         tenant_, user);
     for (const char* sql : {"DELETE FROM content_keys WHERE tenant = ?1 AND user = ?2",
+                            "DELETE FROM content_parts WHERE tenant = ?1 AND user = ?2",
                             "DELETE FROM contents WHERE tenant = ?1 AND user = ?2"}) {
         if (read) {
             read = done(db_.execute(sql, tenant_, user));
@@ -198,14 +213,14 @@ Result<bool> ContentStore::compact_some() {
     bool more = false;
     // Damaged ones stay where they are: they are read again there.
     Status status = db_.each(
-        "SELECT file, at, bytes, size, damaged, user, hash FROM contents WHERE tenant = ?1 AND "
-        "file = ?2 AND damaged = 0 ORDER BY at LIMIT ?3",
+        "SELECT file, at, bytes, size, damaged, parts, user, hash FROM contents WHERE tenant = ?1 "
+        "AND file = ?2 AND damaged = 0 ORDER BY at LIMIT ?3",
         [&](const store::Statement& s) {
             Place place = read_place(s);
             more = sum >= step_bytes_max;
             if (!more) {
                 sum += place.bytes;
-                moved.push_back({{s.text(5), s.blob(6)}, place, place});
+                moved.push_back({{s.text(6), s.blob(7)}, place, place});
                 moved.back().to.file = 0; // nowhere yet
             }
         },
@@ -246,7 +261,7 @@ Result<bool> ContentStore::compact_some() {
     status = record_files();
     for (const Moved& one : moved) {
         if (status && one.to.file != 0) {
-            auto put = record_one(one.name, one.to);
+            auto put = record_one(one.name, one.to, nullptr);
             status = put ? Status{} : Status(put.error());
         } else if (status && one.cut) {
             status = mark_damaged(one.name.first, one.name.second);

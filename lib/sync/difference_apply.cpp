@@ -27,10 +27,20 @@ Error damaged_difference(const std::string& what) {
     return fail(Code::refused, "applying a difference: " + what);
 }
 
+class Plain final : public Assembly {
+  public:
+    explicit Plain(const Sink& out) : out_(out) {}
+    Status fresh(std::string_view bytes) override { return out_(bytes); }
+    Status copied(std::uint64_t /*from*/, std::string_view bytes) override { return out_(bytes); }
+
+  private:
+    const Sink& out_;
+};
+
 class Reading {
   public:
     Reading(ReadFile& base, std::uint64_t base_size, const Pull& in, std::uint64_t size_max,
-            const Sink& out)
+            Assembly& out)
         : base_(base), base_size_(base_size), in_(in), size_max_(size_max), out_(out) {}
 
     Status run() {
@@ -180,7 +190,7 @@ class Reading {
         std::string buffer;
         for (const ChunkStep& step : steps) {
             if (step.added > 0) {
-                if (Status sent = out_(fresh.substr(0, step.added)); !sent) {
+                if (Status sent = out_.fresh(fresh.substr(0, step.added)); !sent) {
                     return sent;
                 }
                 fresh.remove_prefix(static_cast<std::size_t>(step.added));
@@ -195,7 +205,9 @@ class Reading {
                 if (*got == 0) {
                     return damaged_difference("the old content is shorter than it says");
                 }
-                if (Status sent = out_(std::string_view(buffer).substr(0, *got)); !sent) {
+                if (Status sent =
+                        out_.copied(step.base + done, std::string_view(buffer).substr(0, *got));
+                    !sent) {
                     return sent;
                 }
                 done += *got;
@@ -208,7 +220,7 @@ class Reading {
     std::uint64_t base_size_;
     const Pull& in_;
     std::uint64_t size_max_;
-    const Sink& out_;
+    Assembly& out_;
     std::uint64_t base_at_ = 0;
     std::uint64_t made_ = 0; // of the new content, with the steps that were read
     Effort effort_;
@@ -299,6 +311,12 @@ Result<std::string> unpack_with_prefix(std::string_view packed, std::string_view
 
 Status apply_difference(ReadFile& base, const Pull& difference, std::uint64_t size_max,
                         const Sink& out) {
+    Plain plain(out);
+    return apply_difference(base, difference, size_max, plain);
+}
+
+Status apply_difference(ReadFile& base, const Pull& difference, std::uint64_t size_max,
+                        Assembly& out) {
     auto stat = base.stat();
     if (!stat) {
         return stat.error();

@@ -268,17 +268,12 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
             pushed.content_there = false;
             return !marked ? Status(marked.error()) : *marked ? Status{} : Status(basis.error());
         }
-        Scratch made(disk_, std::string(home_temporary) + "/patched" + std::to_string(next_++));
-        bool written = true;
-        const Sink keep = [&made, &written](std::string_view bytes) {
-            Status put = made.write(bytes);
-            written = put.ok();
-            return put;
-        };
-        staged = record.codec == Codec::delta
-                     ? patch(**basis, content, record.entry.size, keep)
-                     : apply_difference(**basis, content, record.entry.size, keep);
-        if (!staged && written) {
+        bool applied = false;
+        staged = record.codec == Codec::compared
+                     ? contents_.stage_difference(user, record.entry.hash, basis_hash, **basis,
+                                                  content, record.entry.size, applied)
+                     : stage_patched(folder.user, record, **basis, content, applied);
+        if (!staged && !applied) {
             auto marked = contents_.look_at(user, basis_hash);
             if (!marked) {
                 return marked.error();
@@ -288,11 +283,6 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
                 return {};
             }
         }
-        if (staged) {
-            auto file = made.finish();
-            staged = file ? contents_.stage(user, record.entry.hash, pull_from(**file))
-                          : Status(file.error());
-        }
         break;
     }
     }
@@ -301,6 +291,25 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
         return {};
     }
     return staged;
+}
+
+// `applied`: an error is none of the basis or the difference.
+Status Home::stage_patched(const std::string& user, const Record& record, ReadFile& basis,
+                           const Pull& content, bool& applied) {
+    Scratch made(disk_, std::string(home_temporary) + "/patched" + std::to_string(next_++));
+    const Sink keep = [&made, &applied](std::string_view bytes) {
+        Status put = made.write(bytes);
+        applied = !put.ok();
+        return put;
+    };
+    Status staged = patch(basis, content, record.entry.size, keep);
+    if (!staged) {
+        return staged;
+    }
+    applied = true;
+    auto file = made.finish();
+    return file ? contents_.stage(user, record.entry.hash, pull_from(**file))
+                : Status(file.error());
 }
 
 Result<Revision> Home::revision(const FolderId& folder) {

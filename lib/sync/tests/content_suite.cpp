@@ -51,13 +51,16 @@ void ContentSuite::start() {
 }
 
 Status ContentSuite::keep(const std::string& user, const std::vector<std::string>& contents,
-                          const std::string& path) {
+                          const std::string& path, const std::vector<std::string>& staged) {
+    std::vector<std::string> hashes = staged;
     for (const std::string& content : contents) {
         std::size_t at = 0;
-        const std::string hash = trust::sha256(content);
-        if (Status staged = store_->stage(user, hash, pull(content, at)); !staged) {
-            return staged;
+        hashes.push_back(trust::sha256(content));
+        if (Status put = store_->stage(user, hashes.back(), pull(content, at)); !put) {
+            return put;
         }
+    }
+    for (const std::string& hash : hashes) {
         if (!path.empty()) {
             if (Status put = store::done(db_->execute(
                     "INSERT INTO files_versions (tenant, user, app, path, revision, kind, mode, "
@@ -408,9 +411,10 @@ TEST_P(ContentSuite, DestroysAUsersContentsWithHisKey) {
     EXPECT_EQ(read("bert", trust::sha256("of bert")), "of bert");
     // The same name begins with another key: what was kept does not open with it.
     ASSERT_TRUE(keep("anna", {"new"}).ok());
-    ASSERT_TRUE(db_->execute("INSERT INTO contents VALUES ('clinics', 'anna', ?1, 1, 0, 60, 7, 0)",
-                             store::Blob{hash})
-                    .ok());
+    ASSERT_TRUE(
+        db_->execute("INSERT INTO contents VALUES ('clinics', 'anna', ?1, 1, 0, 60, 7, 0, 0)",
+                     store::Blob{hash})
+            .ok());
     EXPECT_EQ(read("anna", hash), "(refused)");
 }
 

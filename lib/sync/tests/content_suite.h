@@ -38,7 +38,12 @@ class ContentSuite : public ::testing::TestWithParam<NamedContentWorld> {
 
     // Stages, keeps and records; a version at `path` needs it, unless that is empty.
     Status keep(const std::string& user, const std::vector<std::string>& contents,
-                const std::string& path = "p");
+                const std::string& path = "p", const std::vector<std::string>& staged = {});
+    // As what differs from `before`, which is kept; `as`: under a false hash.
+    Status keep_difference(const std::string& user, const std::string& before,
+                           const std::string& now, const std::string& as = "");
+    std::uint64_t kept_bytes(); // of contents that are needed
+    std::int64_t composed();    // contents that are put together
     std::string read(const std::string& user, const std::string& hash);
     std::string bytes_of(const std::string& file);
     void put_bytes(const std::string& file, const std::string& bytes);

@@ -1,6 +1,10 @@
 // Contents of users' files at their home: by (user, SHA-256), kept once for a user and never shared
 // between users, encrypted under a key of the user's, compressed where that helps.
 //
+// A large content that came as a difference is kept as one: as which parts of which contents it is
+// made of, and what is new as a content of its own (recipe.h). What another is made of stays as
+// long as that is needed, and is never itself put together.
+//
 // Files: STATE/contents/NNN/N, NNN the thousands of N. Small contents of a batch go together behind
 // one another into the newest segment, so that a batch is durable with one sync however many there
 // are; one that is larger than small_content_bytes_max has a file of its own. How a content lies
@@ -61,7 +65,9 @@ inline constexpr const char* contents_lost_folder = "contents/lost";
 inline constexpr const char* contents_key_file = "contents.key";
 inline constexpr const char* legacy_folder = "blobs";
 
+class Composing;
 class Sealer;
+struct Recipe;
 
 class ContentStore {
   public:
@@ -78,6 +84,13 @@ class ContentStore {
 
     // Takes what comes; it counts with record(). Its digest must be `hash`, else refused.
     Status stage(const std::string& user, const std::string& hash, const Pull& content);
+    // As stage(): what `difference` makes of `basis`, of at most `size_max` bytes. `basis_content`
+    // is of read(). `applied`: an error is none of the basis or the difference.
+    Status stage_difference(const std::string& user, const std::string& hash,
+                            const std::string& basis, ReadFile& basis_content,
+                            const Pull& difference, std::uint64_t size_max, bool& applied);
+    // Contents from this size on are kept as parts of others, where that is worth it.
+    void compose_from(std::uint64_t bytes) { compose_least_ = bytes; }
     bool staged(const std::string& user, const std::string& hash) const;
     // Makes everything that is staged durable.
     Status keep_all();
@@ -142,6 +155,7 @@ class ContentStore {
         std::uint64_t bytes = 0;
         std::uint64_t size = 0;
         bool damaged = false;
+        std::uint64_t parts = 0; // plain bytes of its recipe; 0: it lies there itself
     };
     struct Written { // a file that the staged contents are in
         std::uint64_t number = 0;
@@ -162,6 +176,8 @@ class ContentStore {
     Result<Sealer*> sealer_of(const std::string& user);
     Result<std::unique_ptr<ReadFile>> open_place(const std::string& user, const std::string& hash,
                                                  const Place& at);
+    Result<std::unique_ptr<ReadFile>> open_sealed_at(const std::string& user,
+                                                     const std::string& name, const Place& at);
     Status belong_together();
     Result<bool> any_file();
     Status load_key();
@@ -179,7 +195,20 @@ class ContentStore {
     Status append(std::string_view sealed, Place& place);
     Status flush();
     Status record_files();
-    Result<bool> record_one(const Name& name, const Place& place); // true: it was damaged
+    // True: it was damaged. What it was made of before and is no more is added to `left`; nothing:
+    // it is what it was, elsewhere.
+    Result<bool> record_one(const Name& name, const Place& place, std::vector<Name>* left);
+
+    // content_compose.cpp
+    Result<std::optional<Place>> where(const Name& name);
+    Result<std::unique_ptr<ReadFile>> open_composed(const Name& name, const Place& at);
+    Result<Recipe> recipe_of(const Name& name, const Place& at);
+    Result<std::vector<std::string>> sources_of(const Name& name);
+    Result<bool> is_source(const Name& name);
+    Status forget_parts(const Name& name, std::vector<Name>& left);
+    Status record_parts(const Name& name, const std::vector<std::string>& sources);
+    Result<std::optional<Recipe>> compose(const Name& name, const std::string& basis,
+                                          const Composing& made);
 
     // content_upkeep.cpp
     Status release(const Place& place);
@@ -221,9 +250,11 @@ class ContentStore {
     };
     std::optional<Recheck> recheck_ = Recheck{}; // nothing: not now
     std::uint64_t next_temporary_ = 0;
+    std::uint64_t compose_least_ = small_content_bytes_max + 1;
 
     // The staged batch.
     std::map<Name, Place> staged_;
+    std::map<Name, std::vector<std::string>> staged_sources_; // of those that are put together
     std::vector<Written> written_;
     std::optional<std::size_t> segment_; // of written_: where small ones go now
     std::unique_ptr<WriteFile> segment_file_;

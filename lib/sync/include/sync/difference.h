@@ -21,8 +21,19 @@ inline constexpr std::uint64_t difference_worth_bytes = 64;
 
 Status make_difference(ReadFile& base, ReadFile& file, const Sink& out);
 
+// What a difference makes, in order, each piece behind the one before.
+class Assembly {
+  public:
+    virtual ~Assembly() = default;
+    virtual Status fresh(std::string_view bytes) = 0;
+    // These stand in the base from `from` on.
+    virtual Status copied(std::uint64_t from, std::string_view bytes) = 0;
+};
+
 // Ends with refused as soon as it would make more than `size_max`. Reads to the difference's own
 // end and not beyond.
+Status apply_difference(ReadFile& base, const Pull& difference, std::uint64_t size_max,
+                        Assembly& out);
 Status apply_difference(ReadFile& base, const Pull& difference, std::uint64_t size_max,
                         const Sink& out);
 

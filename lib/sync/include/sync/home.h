@@ -147,6 +147,8 @@ class Home {
     Home(store::Db& db, Disk& disk, std::string tenant, const Clock& clock, Random& random);
     Result<Taken> take(const Question& question);
     Result<std::vector<Pushed>> stage(const Question& question);
+    Status stage_patched(const std::string& user, const Record& record, ReadFile& basis,
+                         const Pull& content, bool& applied);
     Status stage_content(const FolderId& folder, BatchReader& reader, Pushed& pushed);
     Status decide(const Question& question, std::vector<Pushed>& pushed, Taken& taken);
     static void judge(const std::vector<Pushed>& pushed, const Plan& decided,

@@ -1,0 +1,130 @@
+#include "composing.h"
+
+#include <utility>
+
+namespace hasp::sync {
+
+namespace {
+
+constexpr std::size_t of_basis = 0;
+constexpr std::size_t of_fresh = 1;
+
+// Somebody else's.
+class Lent final : public ReadFile {
+  public:
+    explicit Lent(ReadFile& file) : file_(file) {}
+    Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
+        return file_.read(offset, into);
+    }
+    Result<FileStat> stat() override { return file_.stat(); }
+
+  private:
+    ReadFile& file_;
+};
+
+std::unique_ptr<ReadFile> joined(std::vector<Extent> pieces, ReadFile& basis, ReadFile& fresh) {
+    std::vector<std::unique_ptr<ReadFile>> sources;
+    sources.push_back(std::make_unique<Lent>(basis));
+    sources.push_back(std::make_unique<Lent>(fresh));
+    return assembled({{"", ""}, std::move(pieces)}, std::move(sources));
+}
+
+} // namespace
+
+Composing::Composing(Disk& disk, std::string path, ReadFile& basis)
+    : disk_(disk), path_(std::move(path)), basis_(basis), fresh_(disk, path_ + ".new") {}
+
+Status Composing::written(Status status) {
+    could_not_write_ = could_not_write_ || !status;
+    return status;
+}
+
+Status Composing::fresh(std::string_view bytes) {
+    Status put = end_run();
+    sum_.update(bytes);
+    size_ += bytes.size();
+    return !put ? put : whole_ ? written(whole_->write(bytes)) : put_fresh(bytes);
+}
+
+Status Composing::copied(std::uint64_t from, std::string_view bytes) {
+    const bool goes_on = run_length_ > 0 && run_from_ + run_length_ == from;
+    Status put = goes_on ? Status{} : end_run();
+    sum_.update(bytes);
+    size_ += bytes.size();
+    if (!put || whole_) {
+        return !put ? put : written(whole_->write(bytes));
+    }
+    if (!goes_on) {
+        run_from_ = from;
+    }
+    run_length_ += bytes.size();
+    if (run_length_ < recipe_extent_worth_bytes) {
+        run_.append(bytes);
+    } else {
+        run_.clear();
+    }
+    return {};
+}
+
+Status Composing::end_run() {
+    const std::uint64_t length = std::exchange(run_length_, 0);
+    const std::string bytes = std::exchange(run_, "");
+    return length == 0                          ? Status{}
+           : length < recipe_extent_worth_bytes ? put_fresh(bytes)
+                                                : put(of_basis, run_from_, length);
+}
+
+Status Composing::put_fresh(std::string_view bytes) {
+    if (Status kept = written(fresh_.write(bytes)); !kept) {
+        return kept;
+    }
+    fresh_sum_.update(bytes);
+    const std::uint64_t from = std::exchange(fresh_size_, fresh_size_ + bytes.size());
+    return put(of_fresh, from, bytes.size());
+}
+
+Status Composing::put(std::size_t source, std::uint64_t from, std::uint64_t length) {
+    if (length == 0) {
+        return {};
+    }
+    if (!pieces_.empty() && pieces_.back().source == source &&
+        pieces_.back().from + pieces_.back().length == from) {
+        pieces_.back().length += length;
+        return {};
+    }
+    pieces_.push_back({source, from, length});
+    return pieces_.size() <= recipe_extents_max ? Status{} : give_up_pieces();
+}
+
+Status Composing::give_up_pieces() {
+    auto fresh = fresh_.finish();
+    if (!fresh) {
+        return written(fresh.error());
+    }
+    const auto content = joined(std::exchange(pieces_, {}), basis_, **fresh);
+    whole_.emplace(disk_, path_ + ".all");
+    auto copied =
+        digest(*content, [this](std::string_view bytes) { return written(whole_->write(bytes)); });
+    return copied ? Status{} : Status(copied.error());
+}
+
+Status Composing::finish() {
+    if (Status ended = end_run(); !ended) {
+        return ended;
+    }
+    hash_ = sum_.finish();
+    fresh_hash_ = fresh_sum_.finish();
+    auto content = whole_ ? whole_->finish() : fresh_.finish();
+    if (!content) {
+        return written(content.error());
+    }
+    (whole_ ? whole_content_ : fresh_content_) = *std::move(content);
+    return {};
+}
+
+std::unique_ptr<ReadFile> Composing::content() {
+    return whole_ ? std::move(whole_content_)
+                  : joined(std::exchange(pieces_, {}), basis_, *fresh_content_);
+}
+
+} // namespace hasp::sync

@@ -1,0 +1,173 @@
+#include "recipe.h"
+
+#include "numbers.h"
+#include "sync/tree.h"
+
+#include <algorithm>
+
+namespace hasp::sync {
+
+namespace {
+
+constexpr char first_version = 1;
+
+Error damaged_recipe(const char* what) {
+    return fail(Code::refused,
+                std::string("the list of what a stored content is made of is damaged: ") + what);
+}
+
+class Assembled final : public ReadFile {
+  public:
+    Assembled(Recipe recipe, std::vector<std::unique_ptr<ReadFile>> sources)
+        : index_(std::move(recipe)), sources_(std::move(sources)) {}
+    Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
+        std::size_t done = 0;
+        while (done < into.size()) {
+            const RecipeIndex::At at = index_.at(offset);
+            if (at.extent == nullptr) {
+                break;
+            }
+            const auto part =
+                static_cast<std::size_t>(std::min<std::uint64_t>(at.left, into.size() - done));
+            auto got = sources_[at.extent->source]->read(
+                at.extent->from + at.extent->length - at.left, into.subspan(done, part));
+            if (!got) {
+                return got.error();
+            }
+            if (*got == 0) {
+                return damaged_recipe("a part of it is shorter than it says");
+            }
+            done += *got;
+            offset += *got;
+        }
+        return done;
+    }
+    Result<FileStat> stat() override {
+        FileStat out;
+        out.kind = FileKind::file;
+        out.size = index_.size();
+        return out;
+    }
+
+  private:
+    RecipeIndex index_;
+    std::vector<std::unique_ptr<ReadFile>> sources_;
+};
+
+} // namespace
+
+std::string encode_recipe(const Recipe& recipe) {
+    std::string out(1, first_version);
+    put_number(out, recipe.sources.size());
+    for (const std::string& source : recipe.sources) {
+        out += source;
+    }
+    put_number(out, recipe.extents.size());
+    std::vector<std::uint64_t> ends(recipe.sources.size(), 0);
+    for (const Extent& extent : recipe.extents) {
+        std::uint64_t& end = ends[extent.source];
+        put_number(out, extent.source);
+        put_number(out, zigzag(static_cast<std::int64_t>(extent.from - end)));
+        put_number(out, extent.length);
+        end = extent.from + extent.length;
+    }
+    return out;
+}
+
+Result<Recipe> decode_recipe(std::string_view bytes, std::uint64_t size) {
+    Recipe out;
+    if (bytes.empty() || bytes[0] != first_version || bytes.size() > recipe_bytes_max) {
+        return damaged_recipe("it is of another kind, or too long");
+    }
+    bytes.remove_prefix(1);
+    const auto sources = take_number(bytes);
+    if (!sources || *sources == 0 || *sources > recipe_sources_max ||
+        bytes.size() < *sources * hash_bytes) {
+        return damaged_recipe("the contents that it is made of");
+    }
+    for (std::uint64_t i = 0; i < *sources; ++i) {
+        out.sources.emplace_back(bytes.substr(0, hash_bytes));
+        bytes.remove_prefix(hash_bytes);
+    }
+    const auto extents = take_number(bytes);
+    // An extent has three bytes at least.
+    if (!extents || *extents > recipe_extents_max || *extents > bytes.size() / 3) {
+        return damaged_recipe("the number of its parts");
+    }
+    std::vector<std::uint64_t> ends(out.sources.size(), 0);
+    std::uint64_t sum = 0;
+    for (std::uint64_t i = 0; i < *extents; ++i) {
+        const auto source = take_number(bytes);
+        const auto shift = source ? take_number(bytes) : source;
+        const auto length = shift ? take_number(bytes) : shift;
+        if (!length || *source >= out.sources.size() || *length == 0 || *length > size - sum) {
+            return damaged_recipe("a part");
+        }
+        std::uint64_t& end = ends[static_cast<std::size_t>(*source)];
+        const std::uint64_t from = end + static_cast<std::uint64_t>(unzigzag(*shift));
+        if (from > file_bytes_max || *length > file_bytes_max - from) {
+            return damaged_recipe("where a part is");
+        }
+        end = from + *length;
+        sum += *length;
+        out.extents.push_back({static_cast<std::size_t>(*source), from, *length});
+    }
+    if (!bytes.empty() || sum != size) {
+        return damaged_recipe("it is of another size");
+    }
+    return out;
+}
+
+void RecipeWriter::add(const std::string& source, std::uint64_t from, std::uint64_t length) {
+    if (!fits_ || length == 0) {
+        return;
+    }
+    const auto found = std::find(recipe_.sources.begin(), recipe_.sources.end(), source);
+    const auto index = static_cast<std::size_t>(found - recipe_.sources.begin());
+    if (found == recipe_.sources.end()) {
+        recipe_.sources.push_back(source);
+    }
+    Extent* last = recipe_.extents.empty() ? nullptr : &recipe_.extents.back();
+    if (last != nullptr && last->source == index && last->from + last->length == from) {
+        last->length += length;
+    } else {
+        const std::uint64_t stretch = size_ / recipe_stretch_bytes;
+        in_stretch_ = stretch == stretch_ ? in_stretch_ + 1 : 1;
+        stretch_ = stretch;
+        recipe_.extents.push_back({index, from, length});
+    }
+    size_ += length;
+    fits_ = recipe_.sources.size() <= recipe_sources_max &&
+            recipe_.extents.size() <= recipe_extents_max &&
+            in_stretch_ <= recipe_stretch_extents_max;
+}
+
+RecipeIndex::RecipeIndex(Recipe recipe) : recipe_(std::move(recipe)) {
+    ends_.reserve(recipe_.extents.size());
+    for (const Extent& extent : recipe_.extents) {
+        ends_.push_back(size() + extent.length);
+    }
+}
+
+RecipeIndex::At RecipeIndex::at(std::uint64_t offset) const {
+    const auto end = std::upper_bound(ends_.begin(), ends_.end(), offset);
+    return end == ends_.end()
+               ? At{}
+               : At{&recipe_.extents[static_cast<std::size_t>(end - ends_.begin())], *end - offset};
+}
+
+void RecipeIndex::part(std::uint64_t from, std::uint64_t length, RecipeWriter& out) const {
+    for (At here = at(from); length > 0 && here.extent != nullptr && out.fits(); here = at(from)) {
+        const std::uint64_t part = std::min(length, here.left);
+        out.add(recipe_.sources[here.extent->source],
+                here.extent->from + here.extent->length - here.left, part);
+        from += part;
+        length -= part;
+    }
+}
+
+std::unique_ptr<ReadFile> assembled(Recipe recipe, std::vector<std::unique_ptr<ReadFile>> sources) {
+    return std::make_unique<Assembled>(std::move(recipe), std::move(sources));
+}
+
+} // namespace hasp::sync

@@ -55,6 +55,9 @@ Status Files::open_engine() {
     if (!home.ok()) {
         return home.error();
     }
+    if (world_.config.files.compose_small) {
+        (*home)->bound_composed({1, 1});
+    }
     if (Status forgotten = forget_removed_accounts(**home); !forgotten.ok()) {
         world_.log.error("files.destroyed", forgotten.error().message);
     }

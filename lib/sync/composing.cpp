@@ -31,8 +31,9 @@ std::unique_ptr<ReadFile> joined(std::vector<Extent> pieces, ReadFile& basis, Re
 
 } // namespace
 
-Composing::Composing(Disk& disk, std::string path, ReadFile& basis)
-    : disk_(disk), path_(std::move(path)), basis_(basis), fresh_(disk, path_ + ".new") {}
+Composing::Composing(Disk& disk, std::string path, ReadFile& basis, std::uint64_t copy_least)
+    : disk_(disk), path_(std::move(path)), basis_(basis), copy_least_(copy_least),
+      fresh_(disk, path_ + ".new") {}
 
 Status Composing::written(Status status) {
     could_not_write_ = could_not_write_ || !status;
@@ -58,7 +59,7 @@ Status Composing::copied(std::uint64_t from, std::string_view bytes) {
         run_from_ = from;
     }
     run_length_ += bytes.size();
-    if (run_length_ < recipe_extent_worth_bytes) {
+    if (run_length_ < copy_least_) {
         run_.append(bytes);
     } else {
         run_.clear();
@@ -69,9 +70,9 @@ Status Composing::copied(std::uint64_t from, std::string_view bytes) {
 Status Composing::end_run() {
     const std::uint64_t length = std::exchange(run_length_, 0);
     const std::string bytes = std::exchange(run_, "");
-    return length == 0                          ? Status{}
-           : length < recipe_extent_worth_bytes ? put_fresh(bytes)
-                                                : put(of_basis, run_from_, length);
+    return length == 0            ? Status{}
+           : length < copy_least_ ? put_fresh(bytes)
+                                  : put(of_basis, run_from_, length);
 }
 
 Status Composing::put_fresh(std::string_view bytes) {

@@ -20,7 +20,8 @@ namespace hasp::sync {
 class Composing final : public Assembly {
   public:
     // `path`: of its temporary files, which nobody else's begin with. `basis` outlives it.
-    Composing(Disk& disk, std::string path, ReadFile& basis);
+    // What is copied of less than `copy_least` bytes is taken for new.
+    Composing(Disk& disk, std::string path, ReadFile& basis, std::uint64_t copy_least);
 
     Status fresh(std::string_view bytes) override;
     Status copied(std::uint64_t from, std::string_view bytes) override;
@@ -50,6 +51,7 @@ class Composing final : public Assembly {
     Disk& disk_;
     std::string path_;
     ReadFile& basis_;
+    std::uint64_t copy_least_;
     Scratch fresh_;
     std::optional<Scratch> whole_;
     std::vector<Extent> pieces_;

@@ -117,8 +117,10 @@ Status ContentStore::record_parts(const Name& name, const std::vector<std::strin
 Result<std::optional<Recipe>> ContentStore::compose(const Name& name, const std::string& basis,
                                                     const Composing& made) {
     constexpr auto no = std::nullopt;
-    auto needed =
-        made.in_pieces() && made.size() >= compose_least_ ? is_source(name) : Result<bool>(true);
+    // All of it new: it would be made of itself.
+    const bool worth = made.in_pieces() && made.size() >= composed_.content_least &&
+                       made.fresh_hash() != name.second;
+    auto needed = worth ? is_source(name) : Result<bool>(true);
     if (!needed || *needed) {
         return needed ? Result<std::optional<Recipe>>(no) : needed.error();
     }
@@ -178,7 +180,8 @@ Status ContentStore::stage_difference(const std::string& user, const std::string
     if (staged(user, hash)) {
         return {};
     }
-    Composing made(disk_, temporary_ + "/made" + std::to_string(next_temporary_++), basis_content);
+    Composing made(disk_, temporary_ + "/made" + std::to_string(next_temporary_++), basis_content,
+                   composed_.copy_least);
     Status put = apply_difference(basis_content, difference, size_max, made);
     put = put ? made.finish() : put;
     applied = put.ok() || made.could_not_write();

@@ -27,8 +27,6 @@ inline constexpr std::size_t recipe_bytes_max = std::size_t{2} << 20;
 // Extents that begin in the same so many bytes of the content.
 inline constexpr std::uint64_t recipe_stretch_bytes = std::uint64_t{128} * 1024;
 inline constexpr std::size_t recipe_stretch_extents_max = 64;
-// A copy of less is kept as if it were new.
-inline constexpr std::uint64_t recipe_extent_worth_bytes = 4096;
 
 struct Extent {
     std::size_t source = 0; // index

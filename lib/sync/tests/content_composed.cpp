@@ -92,6 +92,15 @@ TEST_P(ContentSuite, KeepsSmallContentsAndThoseOfWhichLittleIsLeftAsTheyAre) {
     EXPECT_EQ(read("anna", trust::sha256(rest)), rest);
 }
 
+TEST_P(ContentSuite, KeepsWhatHasNothingOfItsBasisAsItIs) {
+    const std::string before = random(2 * mib);
+    const std::string now = random(2 * mib);
+    ASSERT_TRUE(keep("anna", {before}).ok());
+    ASSERT_TRUE(keep_difference("anna", before, now).ok());
+    EXPECT_EQ(composed(), 0);
+    EXPECT_EQ(read("anna", trust::sha256(now)), now);
+}
+
 TEST_P(ContentSuite, FollowsAFileThroughManyEdits) {
     std::vector<std::string> history{random(3 * mib)};
     ASSERT_TRUE(keep("anna", history).ok());

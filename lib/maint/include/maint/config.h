@@ -127,6 +127,8 @@ struct Config {
         std::int64_t versions_weekly_days = 365;
         std::int64_t trash_days = 30;
         std::int64_t scrub_days = 30;
+        // sync::ContentStore::Composed. No key of the file: tests have small files.
+        bool compose_small = false;
     } files;
     struct Lease {
         std::int64_t days = 7;

@@ -89,8 +89,12 @@ class ContentStore {
     Status stage_difference(const std::string& user, const std::string& hash,
                             const std::string& basis, ReadFile& basis_content,
                             const Pull& difference, std::uint64_t size_max, bool& applied);
-    // Contents from this size on are kept as parts of others, where that is worth it.
-    void compose_from(std::uint64_t bytes) { compose_least_ = bytes; }
+    // Contents of less are kept as they are; what is copied of less is kept as if it were new.
+    struct Composed {
+        std::uint64_t content_least = small_content_bytes_max + 1;
+        std::uint64_t copy_least = 4096;
+    };
+    void bound_composed(Composed bounds) { composed_ = bounds; }
     bool staged(const std::string& user, const std::string& hash) const;
     // Makes everything that is staged durable.
     Status keep_all();
@@ -250,7 +254,7 @@ class ContentStore {
     };
     std::optional<Recheck> recheck_ = Recheck{}; // nothing: not now
     std::uint64_t next_temporary_ = 0;
-    std::uint64_t compose_least_ = small_content_bytes_max + 1;
+    Composed composed_;
 
     // The staged batch.
     std::map<Name, Place> staged_;

@@ -88,6 +88,8 @@ class Home {
     Result<std::string> read(const std::string& file, std::uint64_t offset, std::size_t bytes_max);
     void forget(const std::string& file);
 
+    void bound_composed(ContentStore::Composed bounds) { contents_.bound_composed(bounds); }
+
     Result<Revision> revision(const FolderId& folder);
     // What stands in the folder now, and one content of it. For tests, restore and doctor.
     Result<Tree> tree(const FolderId& folder);

@@ -40,6 +40,8 @@ Status Files::load() {
     if (!home.ok()) {
         return home.error();
     }
+    (*home)->bound_answers({static_cast<std::uint64_t>(world_.config.files.answer_rows),
+                            sync::AnswerBounds{}.content_bytes});
     if (Status forgotten = forget_removed_accounts(**home); !forgotten.ok()) {
         return forgotten;
     }
@@ -51,6 +53,8 @@ Status Files::load() {
     if (!client.ok()) {
         return client.error();
     }
+    (*client)->bound_batches({static_cast<std::uint64_t>(world_.config.files.batch_operations),
+                              sync::batch_content_bytes});
     const auto kept_bytes_max = static_cast<std::uint64_t>(world_.config.files.kept_mib) << 20U;
     if (Status bounded = (*client)->set_base_bytes_max(kept_bytes_max); !bounded.ok()) {
         return bounded;

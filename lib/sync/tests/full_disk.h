@@ -15,10 +15,12 @@ class FullDisk final : public Disk {
     std::set<std::string> synced; // files and folders, by name
     std::string unreadable;       // this file, when it was opened
     int unreadable_after = 0;     // so often
+    std::uint64_t listed = 0;     // folders that were looked into
 
     Result<FileStat> stat(const std::string& path) override { return disk_->stat(path); }
     Result<std::string> identity(const std::string& path) override { return disk_->identity(path); }
     Result<std::vector<DirEntry>> list(const std::string& path) override {
+        ++listed;
         return disk_->list(path);
     }
     Result<std::unique_ptr<ReadFile>> open(const std::string& path) override {

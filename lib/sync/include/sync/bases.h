@@ -56,6 +56,8 @@ class Bases {
 
     Status drop(const FolderId& id, const std::string& hash);
     Status drop_all(const FolderId& id);
+    // Those of contents that no file has any more as it was agreed on (sync_base).
+    Status drop_unused(const FolderId& id);
     std::uint64_t bytes() const { return bytes_; }
 
     // What the folder's home understands, as it said last; 1: it has said nothing.
@@ -77,6 +79,7 @@ class Bases {
     };
     Result<std::optional<Row>> row(const FolderId& id, const std::string& hash);
     Status drop_row(const FolderId& id, const std::string& hash);
+    Status drop_those(const FolderId& id, const char* sql);
     std::string path_of(const FolderId& id, const std::string& hash) const;
     Status keep_file(const FolderId& id, const std::string& hash, ReadFile& content,
                      const Place& place);

@@ -103,6 +103,10 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
         // in place, the next must bring it too: apply() goes forward again.
         row->status.revision.number = overruled == 0 ? 0 : overruled - 1;
     }
+    // The same where changes come in parts.
+    if (row->after.number != 0 && overruled <= row->after.number) {
+        row->after = {std::max<std::uint64_t>(overruled, 1), ""};
+    }
     row->status.conflicts += out.conflicts;
     if (*batch) {
         FolderStatus& s = row->status;

@@ -226,7 +226,8 @@ void Files::serve_push(const FolderId& folder, const Message& message,
         [this, served, folder, batch, total, tier, offset = count_of(message.head, "offset"),
          since = revision_of(member(message.head, "since")), whole = true_of(message.head, "whole"),
          format = format_of(message.head), only = true_of(message.head, verdicts_only),
-         most = piece_wanted(message.head), after = *position, body = message.body] {
+         most = piece_wanted(message.head), after = *position, met = count_of(message.head, "met"),
+         body = message.body] {
             sync::Home& home = *engine_->home;
             if (total > 0) {
                 served->have = home.receive(folder, batch, offset, total, body);
@@ -236,7 +237,7 @@ void Files::serve_push(const FolderId& folder, const Message& message,
             }
             served->exchanged =
                 home.exchange({folder, total > 0 ? batch : "", since, folder.user + "@" + tier,
-                               whole, only, format, after});
+                               whole, only, format, after, met});
             served->beside = home.changed_beside();
             if (served->exchanged->ok()) {
                 auto first = home.read((*served->exchanged)->file, 0, most);

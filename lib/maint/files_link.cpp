@@ -76,6 +76,9 @@ void Files::push_piece(const RoundPtr& round, const Turn& turn) {
         if (const sync::Position& after = round->out.after; after.number != 0) {
             message.head["after"] = {{"number", after.number}, {"place", to_hex(after.place)}};
         }
+        if (round->out.met > round->out.since.number) {
+            message.head["met"] = round->out.met;
+        }
         message.head["bytes"] = round->over_parent
                                     ? world_.gate.piece_bytes(Purpose::files, LinkWay::down)
                                     : file_chunk_bytes_max;

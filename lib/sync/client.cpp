@@ -84,6 +84,7 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
                 row->status.revision, row->whole,        (*pending)->more,   *format};
             out.resumed = true;
             out.after = row->after;
+            out.met = row->met;
             return out;
         }
         // Its bytes are gone: what it held is found again by looking.
@@ -124,6 +125,7 @@ Result<Client::Outgoing> Client::send_some(const WorkingFolder& folder, Look& lo
     }
     made->since = look.row.status.revision;
     made->after = look.row.after;
+    made->met = look.row.met;
     made->whole = look.row.whole;
     made->changing = rest.changing;
     attention.batch_is_last = !made->batch.empty();
@@ -236,6 +238,7 @@ Status Client::begin_anew(const FolderId& folder) {
     }
     row->status.revision = {};
     row->after = {};
+    row->met = 0;
     row->complete = FolderRow::complete_all;
     row->status.error.clear();
     Status done = store_->put_folder(*row);

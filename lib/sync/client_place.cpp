@@ -232,7 +232,7 @@ Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool 
 
 // A file that moves may go with one part, and come with a later one: its content stays for that.
 Status Client::drop_replaced(const FolderId& folder, const Staging& staging, const FolderRow& row) {
-    if (staging.head.next.number != 0) {
+    if (staging.head.next.number != 0 || staging.verdicts_alone(row)) {
         return {};
     }
     if (row.after.number != 0) {
@@ -279,6 +279,8 @@ Status Client::note_base(const WorkingFolder& folder, Staging& staging, Applied&
     applied = {staging.files, staging.skipped, staging.whole || more};
     if (staging.whole && (more || row->after.number != 0)) {
         // The same part again, whole.
+    } else if (staging.verdicts_alone(*row)) {
+        // The parts that came stay had.
     } else if (more) {
         row->after = staging.head.next;
         row->complete = std::min(row->complete, staging.complete);

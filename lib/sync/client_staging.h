@@ -42,6 +42,9 @@ struct Client::Staging {
     std::uint64_t files = 0;
     bool whole = false; // a difference did not fit
 
+    // An answer that brings anything is of now, and not of before what was had in parts.
+    bool verdicts_alone(const FolderRow& row) const { return head.number < row.after.number; }
+
     // It stays for the next round.
     void skip(const std::string& path) {
         ++skipped;

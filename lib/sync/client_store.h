@@ -31,6 +31,9 @@ struct FolderRow {
     // was left out. The folder's own revision moves with the last part.
     Position after = {};
     std::uint64_t complete = complete_all;
+    // The highest number of the home's that an answer had. What was sent while parts came has such
+    // a one, beyond the folder's own: a home that is at less now was restored.
+    std::uint64_t met = 0;
     static constexpr std::uint64_t complete_all = std::numeric_limits<std::uint64_t>::max();
 };
 

@@ -98,6 +98,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     out.again = whole || (*batch && (*batch)->more);
     row->whole = whole;
     row->status.revision.epoch = head->epoch;
+    row->met = std::max(row->met, head->number);
     if (overruled <= row->status.revision.number) {
         // It comes with this answer, though it is older than what we have. If this one is not put
         // in place, the next must bring it too: apply() goes forward again.

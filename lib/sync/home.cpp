@@ -107,7 +107,8 @@ Result<Home::Answer> Home::exchange(const Question& question) {
                         " --app " + question.folder.app);
     }
     // An older state of the same history: what came after it would look removed to whoever has it.
-    const std::uint64_t agreed = std::max(question.since.number, question.after.number);
+    const std::uint64_t agreed =
+        std::max({question.since.number, question.after.number, question.met});
     if (question.since.epoch != 0 && agreed > revision->number) {
         return fail(Code::conflict,
                     "the home of " + question.folder.user +

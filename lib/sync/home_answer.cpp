@@ -5,6 +5,7 @@
 #include "sync/home.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 namespace hasp::sync {
@@ -58,7 +59,7 @@ Result<Home::Rows> Home::choose_rows(const Question& question, const Taken& take
     if (taken.oldest <= from.number) {
         from = {std::max<std::uint64_t>(taken.oldest, 1), ""};
     }
-    const AnswerBounds all{batch_records_max, batch_bytes_max};
+    const AnswerBounds all{batch_records_max, std::numeric_limits<std::uint64_t>::max()};
     auto part = store_->rows_from(folder, from, parts ? bounds_ : all);
     // What the batch brought is no part of its own.
     const auto sent = [&taken](const Row& row) { return sent_just_now(taken.agreed, row); };

@@ -82,12 +82,13 @@ Result<std::vector<Row>> HomeStore::rows_within(const FolderId& folder, const Po
     return out;
 }
 
-Result<HomeStore::Part> HomeStore::rows_from(const FolderId& folder, const Position& from,
+Result<HomeStore::Part> HomeStore::rows_from(const FolderId& folder, const Position& asked,
                                              const AnswerBounds& most) {
     static const std::string revisions =
         select_rows("files_rows", "revision >= ?4 AND +path > ?5 ORDER BY revision LIMIT ?6");
+    Position from = asked;
     if (!from.place.empty() && from.place[0] != at_removal && from.place[0] != at_put) {
-        return fail(Code::refused, "a question for files goes on from where nothing is");
+        from.place.clear(); // the words of another hasp: that revision anew
     }
     Part out;
     std::uint64_t number = from.number;

@@ -43,13 +43,13 @@ class HomeStore {
     Result<std::optional<Row>> row(const FolderId& folder, const std::string& path);
     Result<std::vector<Row>> rows_below(const FolderId& folder, const std::string& path); // live
     // From there on, in the order in which they come, no more than the bounds allow, but one at
-    // least if there is one. `next`: whence to go on; number 0: there are no more. Refused: not a
-    // position.
+    // least if there is one. `next`: whence to go on; number 0: there are no more. A place that is
+    // none is the beginning of its revision.
     struct Part {
         std::vector<Row> rows;
         Position next;
     };
-    Result<Part> rows_from(const FolderId& folder, const Position& from, const AnswerBounds& most);
+    Result<Part> rows_from(const FolderId& folder, const Position& asked, const AnswerBounds& most);
     // The version that this sender made.
     Result<bool> sent_by(const FolderId& folder, const std::string& path, std::uint64_t revision,
                          const std::string& who);

@@ -175,7 +175,7 @@ class Engine : public ::testing::Test {
         }
         auto answer =
             home_->home->exchange({at.folder.id, out->batch, out->since, "anna@" + name_of(at),
-                                   out->whole, false, format_, out->after});
+                                   out->whole, false, format_, out->after, out->met});
         last_error_ = answer.ok() ? "" : answer.error().message;
         if (!answer || !message()) {
             return std::nullopt; // the answer was lost

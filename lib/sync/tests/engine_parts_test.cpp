@@ -366,6 +366,75 @@ TEST_F(Parts, AHomeThatWasRestoredBetweenThemIsNoticed) {
     EXPECT_NE(last_error_.find("was restored from a backup"), std::string::npos) << last_error_;
 }
 
+// What was sent between two parts is agreed on, with a number that the parts have not reached.
+TEST_F(Parts, AHomeThatLostWhatWasSentBetweenThemIsNoticed) {
+    fill(*tokyo_);
+    sync(*tokyo_);
+    const std::filesystem::path center = folder_ + "/center";
+    home_->stop();
+    std::filesystem::copy(center, folder_ + "/backup", std::filesystem::copy_options::recursive);
+    home_->start();
+    ASSERT_TRUE(one_exchange(*osaka_));
+    osaka_->write("own", "by osaka");
+    ASSERT_TRUE(one_exchange(*osaka_));
+    ASSERT_TRUE(home_->home->tree({"anna", "wiki"})->contains("own"));
+    home_->stop();
+    std::filesystem::remove_all(center);
+    std::filesystem::rename(folder_ + "/backup", center);
+    home_->start();
+    osaka_->start();
+    bool again = false;
+    EXPECT_FALSE(exchange(*osaka_, again).has_value());
+    EXPECT_NE(last_error_.find("was restored from a backup"), std::string::npos) << last_error_;
+    ASSERT_TRUE(osaka_->client->begin_anew(osaka_->folder.id).ok());
+    sync(*osaka_);
+    EXPECT_TRUE(home_->home->tree({"anna", "wiki"})->contains("own"));
+    expect_equal();
+}
+
+TEST_F(Parts, StayHadWhereVerdictsComeAlone) {
+    fill(*tokyo_);
+    in_one_batch(*tokyo_);
+    ASSERT_TRUE(one_exchange(*osaka_));
+    osaka_->write("own", "by osaka");
+    auto out = osaka_->client->prepare(osaka_->folder);
+    ASSERT_TRUE(out.ok());
+    ASSERT_NE(out->after.number, 0U);
+    auto bytes = osaka_->client->read(osaka_->folder.id, 0, 1 << 20);
+    ASSERT_TRUE(home_->home->receive(osaka_->folder.id, out->batch, 0, out->bytes, *bytes).ok());
+    auto answer = home_->home->exchange({osaka_->folder.id, out->batch, out->since, "anna@osaka",
+                                         false, true, batch_format_newest, out->after, out->met});
+    ASSERT_TRUE(answer.ok()) << answer.error().message;
+    bytes = home_->home->read(answer->file, 0, 1 << 20);
+    ASSERT_TRUE(osaka_->client->take(osaka_->folder.id, 0, *bytes).ok());
+    EXPECT_EQ(osaka_->client->arrived(osaka_->folder)->taken, 1U);
+    auto applied = osaka_->client->apply(osaka_->folder, false);
+    ASSERT_TRUE(applied.ok());
+    EXPECT_FALSE(applied->again);
+    EXPECT_EQ(osaka_->client->prepare(osaka_->folder)->after, out->after);
+    EXPECT_EQ(sync(*osaka_).exchanges, 6U) << "none comes twice";
+    expect_equal();
+}
+
+TEST_F(Parts, OfAnotherHaspAreHadFromTheBeginningOfTheirRevision) {
+    fill(*tokyo_);
+    in_one_batch(*tokyo_);
+    const auto bytes = [this](const Position& after) {
+        const Revision now = *home_->home->revision({"anna", "wiki"});
+        auto answer = home_->home->exchange({osaka_->folder.id,
+                                             "",
+                                             {now.epoch, 0},
+                                             "anna@osaka",
+                                             false,
+                                             false,
+                                             batch_format_newest,
+                                             after});
+        EXPECT_TRUE(answer.ok());
+        return answer ? answer->bytes : 0;
+    };
+    EXPECT_EQ(bytes({1, "x, and more"}), bytes({1, ""}));
+}
+
 TEST_F(Parts, ManyBatchesGoUpByOneLook) {
     for (int i = 0; i < 95; ++i) {
         tokyo_->write(numbered("file", i), noise(100));

@@ -111,8 +111,9 @@ class Client {
         unsigned format = batch_format_first;
         // Changed whenever they were read, or deletions that wait: to be looked at again soon.
         std::uint64_t changing = 0;
-        bool resumed = false; // made before: nobody has looked since
-        Position after = {};  // how much of what changed since was had in parts
+        bool resumed = false;  // made before: nobody has looked since
+        Position after = {};   // how much of what changed since was had in parts
+        std::uint64_t met = 0; // the highest number of the home's that any answer had
     };
     // The batch that is on its way, or one with what has changed since. `same_round`: this goes on
     // from an arrived() or apply() that said `again`: what the round's look found and did not send

@@ -86,6 +86,9 @@ class Home {
         unsigned format = batch_format_first; // the newest that the asker understands
         // Of what changed since `since`, how much he has already.
         Position after = {};
+        // The highest number of the folder that he has met: he may have agreed on what had it. 0:
+        // not said.
+        std::uint64_t met = 0;
     };
     struct Answer {
         std::string file; // to read() from, until forget()

@@ -58,6 +58,8 @@ Status Files::open_engine() {
     if (world_.config.files.compose_small) {
         (*home)->bound_composed({1, 1});
     }
+    (*home)->bound_answers({static_cast<std::uint64_t>(world_.config.files.answer_rows),
+                            sync::AnswerBounds{}.content_bytes});
     if (Status forgotten = forget_removed_accounts(**home); !forgotten.ok()) {
         world_.log.error("files.destroyed", forgotten.error().message);
     }
@@ -69,6 +71,8 @@ Status Files::open_engine() {
     if (!client.ok()) {
         return client.error();
     }
+    (*client)->bound_batches({static_cast<std::uint64_t>(world_.config.files.batch_operations),
+                              sync::batch_content_bytes});
     const auto kept_bytes_max = static_cast<std::uint64_t>(world_.config.files.kept_mib) << 20U;
     if (Status bounded = (*client)->set_base_bytes_max(kept_bytes_max); !bounded.ok()) {
         return bounded;

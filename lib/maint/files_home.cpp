@@ -28,6 +28,19 @@ unsigned format_of(const Json& head) {
                                  sync::batch_format_first, sync::batch_format_newest));
 }
 
+// How much of what changed the asker has; nothing: that is none.
+std::optional<sync::Position> position_of(const Json& after) {
+    sync::Position out;
+    if (after.is_object()) {
+        const auto place = from_hex(text_of(after, "place"));
+        if (!place || place->size() > sync::place_bytes_max) {
+            return std::nullopt;
+        }
+        out = {count_of(after, "number"), *place};
+    }
+    return out;
+}
+
 } // namespace
 
 Result<Files::Way> Files::way_to(const std::string& user) {
@@ -176,7 +189,8 @@ void Files::serve_push(const FolderId& folder, const Message& message,
     const std::string tier = text_of(message.head, "tier");
     const std::string batch = text_of(message.head, "batch");
     const std::uint64_t total = count_of(message.head, "total");
-    if (!valid_name(tier) || (total > 0) != sync::valid_batch_id(batch)) {
+    const auto position = position_of(member(message.head, "after"));
+    if (!valid_name(tier) || (total > 0) != sync::valid_batch_id(batch) || !position) {
         answer(fail(Code::usage, "a malformed batch of files"));
         return;
     }
@@ -188,7 +202,8 @@ void Files::serve_push(const FolderId& folder, const Message& message,
     const std::string key =
         dump({folder.user, folder.app, tier, batch, total, member(message.head, "offset"),
               member(message.head, "since"), member(message.head, "whole"),
-              member(message.head, verdicts_only), member(message.head, "format")});
+              member(message.head, verdicts_only), member(message.head, "format"),
+              member(message.head, "after")});
     for (const auto& [name, open] : answers_) {
         if (open.key == key && world_.clock.boot_us() - open.made_us < answer_again_us) {
             answer(open.said);
@@ -211,7 +226,8 @@ void Files::serve_push(const FolderId& folder, const Message& message,
         [this, served, folder, batch, total, tier, offset = count_of(message.head, "offset"),
          since = revision_of(member(message.head, "since")), whole = true_of(message.head, "whole"),
          format = format_of(message.head), only = true_of(message.head, verdicts_only),
-         most = piece_wanted(message.head), body = message.body] {
+         most = piece_wanted(message.head), after = *position, met = count_of(message.head, "met"),
+         body = message.body] {
             sync::Home& home = *engine_->home;
             if (total > 0) {
                 served->have = home.receive(folder, batch, offset, total, body);
@@ -219,8 +235,9 @@ void Files::serve_push(const FolderId& folder, const Message& message,
             if (!served->have.ok() || *served->have < total) {
                 return;
             }
-            served->exchanged = home.exchange({folder, total > 0 ? batch : "", since,
-                                               folder.user + "@" + tier, whole, only, format});
+            served->exchanged =
+                home.exchange({folder, total > 0 ? batch : "", since, folder.user + "@" + tier,
+                               whole, only, format, after, met});
             served->beside = home.changed_beside();
             if (served->exchanged->ok()) {
                 auto first = home.read((*served->exchanged)->file, 0, most);

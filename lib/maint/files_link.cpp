@@ -1,5 +1,6 @@
 // Files: what of a round crosses a link, piece by piece, as the gate of the link to the parent lets
 // it.
+#include "base/text.h"
 #include "files_parts.h"
 
 #include <algorithm>
@@ -72,6 +73,12 @@ void Files::push_piece(const RoundPtr& round, const Turn& turn) {
                          {"whole", round->out.whole},
                          {"format", sync::batch_format_newest}},
                         **bytes};
+        if (const sync::Position& after = round->out.after; after.number != 0) {
+            message.head["after"] = {{"number", after.number}, {"place", to_hex(after.place)}};
+        }
+        if (round->out.met > round->out.since.number) {
+            message.head["met"] = round->out.met;
+        }
         message.head["bytes"] = round->over_parent
                                     ? world_.gate.piece_bytes(Purpose::files, LinkWay::down)
                                     : file_chunk_bytes_max;

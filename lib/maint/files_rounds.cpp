@@ -153,7 +153,7 @@ void Files::prepare(const RoundPtr& round) {
     client_work_.run(
         [this, round, made] {
             hear(*round);
-            *made = engine_->client->prepare(round->folder);
+            *made = engine_->client->prepare(round->folder, round->exchanges > 0);
             round->unchecked = engine_->client->unchecked(round->id);
         },
         [this, round, made] {

@@ -352,10 +352,22 @@ Status Bases::drop(const FolderId& id, const std::string& hash) {
 }
 
 Status Bases::drop_all(const FolderId& id) {
+    return drop_those(id,
+                      "SELECT hash FROM sync_bases WHERE tenant = ?1 AND user = ?2 AND app = ?3");
+}
+
+Status Bases::drop_unused(const FolderId& id) {
+    return drop_those(id, "SELECT hash FROM sync_bases AS kept WHERE tenant = ?1 AND user = ?2 AND "
+                          "app = ?3 AND NOT EXISTS (SELECT 1 FROM sync_base AS agreed WHERE "
+                          "agreed.tenant = ?1 AND agreed.user = ?2 AND agreed.app = ?3 AND "
+                          "agreed.hash = kept.hash)");
+}
+
+Status Bases::drop_those(const FolderId& id, const char* sql) {
     std::vector<std::string> hashes;
     Status read = db_.each(
-        "SELECT hash FROM sync_bases WHERE tenant = ?1 AND user = ?2 AND app = ?3",
-        [&](const store::Statement& s) { hashes.push_back(s.blob(0)); }, tenant_, id.user, id.app);
+        sql, [&](const store::Statement& s) { hashes.push_back(s.blob(0)); }, tenant_, id.user,
+        id.app);
     for (const std::string& hash : hashes) {
         if (read) {
             read = drop(id, hash);

@@ -89,8 +89,10 @@ Result<BatchHead> BatchReader::head() {
     BatchHead out;
     out.direction = static_cast<Direction>(start[4]);
     const std::string_view magic(start.data(), 4);
-    format_ = out.format = magic == "HSF2" ? batch_format_newest : batch_format_first;
-    if ((magic != "HSF1" && magic != "HSF2") ||
+    format_ = out.format = magic == "HSF3"   ? batch_format_parts
+                           : magic == "HSF2" ? batch_format_compared
+                                             : batch_format_first;
+    if ((magic != "HSF1" && magic != "HSF2" && magic != "HSF3") ||
         (out.direction != Direction::up && out.direction != Direction::down)) {
         return damaged("it does not begin as one");
     }
@@ -101,6 +103,20 @@ Result<BatchHead> BatchReader::head() {
     }
     out.epoch = *epoch;
     out.number = *counter;
+    if (out.direction == Direction::down && format_ >= batch_format_parts) {
+        auto next = number();
+        if (!next) {
+            return next.error();
+        }
+        out.next.number = *next;
+        if (*next != 0) {
+            auto place = text(place_bytes_max);
+            if (!place) {
+                return place.error();
+            }
+            out.next.place = *std::move(place);
+        }
+    }
     return out;
 }
 

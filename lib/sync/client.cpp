@@ -56,7 +56,7 @@ Result<std::unique_ptr<Client>> Client::open(store::Db& db, Disk& disk, std::str
 Result<std::vector<FolderId>> Client::unsettled() {
     return store_->folders_placing();
 }
-Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder) {
+Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_round) {
     auto pending = store_->batch(folder.id);
     if (!pending) {
         return pending.error();
@@ -69,6 +69,9 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder) {
     if (!format) {
         return format.error();
     }
+    if (!same_round) {
+        attention(folder.id).rest = {};
+    }
     if (*pending) {
         auto file = disk_.stat(client_batch_path(folder.id));
         if (file && file->size == (*pending)->bytes) {
@@ -80,6 +83,8 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder) {
                 (*pending)->batch,    (*pending)->bytes, operations->size(), (*pending)->content,
                 row->status.revision, row->whole,        (*pending)->more,   *format};
             out.resumed = true;
+            out.after = row->after;
+            out.met = row->met;
             return out;
         }
         // Its bytes are gone: what it held is found again by looking.
@@ -87,18 +92,51 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder) {
             return dropped.error();
         }
     }
-    auto look = look_at(folder);
-    if (!look) {
-        return look.error();
+    auto rest = same_round ? rest_of_look(folder, *row)
+                           : Result<std::optional<Look>>(std::optional<Look>());
+    if (!rest) {
+        return rest.error();
     }
-    auto made = make_batch(folder, *look);
+    if (*rest) {
+        auto made = send_some(folder, **rest);
+        // Where nothing is what it was then, another look finds what became of it.
+        if (!made || !made->batch.empty() || !(*rest)->left_out) {
+            return made;
+        }
+    }
+    auto look = look_at(folder);
+    return look ? send_some(folder, *look) : Result<Outgoing>(look.error());
+}
+
+// The next batch of what a look found; the rest of it is kept for the one after.
+Result<Client::Outgoing> Client::send_some(const WorkingFolder& folder, Look& look) {
+    Attention& attention = this->attention(folder.id);
+    Attention::Rest& rest = attention.rest;
+    if (look.fresh) {
+        rest.changing = look.scan.changing.size() + look.waiting.size();
+        rest.released = look.row.released;
+        rest.looked_us = clock_.boot_us();
+        look.base.clear(); // which may be large
+        look.scan = {};
+    }
+    auto made = make_batch(folder, look);
     if (!made) {
         return made.error();
     }
-    made->since = look->row.status.revision;
-    made->whole = look->row.whole;
-    made->changing = look->scan.changing.size() + look->waiting.size();
-    attention(folder.id).batch_is_last = !made->batch.empty();
+    made->since = look.row.status.revision;
+    made->after = look.row.after;
+    made->met = look.row.met;
+    made->whole = look.row.whole;
+    made->changing = rest.changing;
+    attention.batch_is_last = !made->batch.empty();
+    const bool left = look.next < look.operations.size();
+    rest.operations = left ? std::move(look.operations) : std::vector<Operation>();
+    rest.next = left ? look.next : 0;
+    rest.replaced = std::move(look.replaced);
+    if (!left && look.left_out && !look.fresh) {
+        rest.looked_us.reset();
+    }
+    rest.left_out = left && look.left_out;
     return made;
 }
 
@@ -199,6 +237,9 @@ Status Client::begin_anew(const FolderId& folder) {
         return row.error();
     }
     row->status.revision = {};
+    row->after = {};
+    row->met = 0;
+    row->complete = FolderRow::complete_all;
     row->status.error.clear();
     Status done = store_->put_folder(*row);
     if (done) {

@@ -19,7 +19,7 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
     if (!format) {
         return format.error();
     }
-    if (!look.operations.empty()) {
+    if (look.next < look.operations.size()) {
         [[maybe_unused]] const Status old = disk_.remove(path);
         auto file = disk_.create(path, 0600, {});
         if (!file) {
@@ -32,18 +32,21 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
                                return (*file)->write(bytes);
                            });
         std::vector<Touched> touched;
-        BatchFiller filler{folder,    *store_,        *reader_,
-                           look.base, look.scan.seen, look.row.whole,
-                           *bases_,   *format,        attention(folder.id).overruled};
-        for (const Operation& op : look.operations) {
-            if (operations.size() >= batch_operations_max || row.content >= batch_content_bytes) {
+        Attention& attention = this->attention(folder.id);
+        BatchFiller filler{folder,         *store_,       *reader_,           disk_,
+                           attention.seen, look.replaced, look.fresh,         look.row.whole,
+                           *bases_,        *format,       attention.overruled};
+        for (; look.next < look.operations.size(); ++look.next) {
+            if (operations.size() >= bounds_.operations || row.content >= bounds_.content_bytes) {
                 row.more = true;
                 break;
             }
+            const Operation& op = look.operations[look.next];
             auto added = filler.add(op, writer);
             if (!added &&
                 (added.error().code == Code::try_later || added.error().code == Code::not_found)) {
-                continue; // it changes, or is gone again: the next round sees it
+                look.left_out = true;
+                continue; // it changes, or is gone again: the next look sees it
             }
             if (!added) {
                 file->reset();
@@ -54,6 +57,8 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
             touched.push_back({op.path, !added->remove && added->row.entry.kind == FileKind::file});
             operations.push_back(*std::move(added));
         }
+        // A look that was a while ago did not see what they are now.
+        row.more = row.more || (look.left_out && !look.fresh);
         Status written = writer.finish();
         if (written) {
             written = make_durable(disk_, *reader_, folder, touched);
@@ -97,11 +102,19 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
 Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) {
     OperationRow out;
     out.path = op.path;
-    const auto agreed = base.find(op.path);
-    const std::uint64_t revision = agreed == base.end() ? 0 : agreed->second.entry.revision;
+    // As it is agreed now: what came since the look may have changed it.
+    auto before = store.base_row(folder.id, op.path);
+    if (!before) {
+        return before.error();
+    }
+    const BaseRow* agreed = *before ? &**before : nullptr;
+    const std::uint64_t revision = agreed == nullptr ? 0 : agreed->entry.revision;
     Record record;
     record.path = op.path;
     if (op.act == Act::remove) {
+        if (!fresh && !replaced.contains(op.path) && disk.stat(folder.path + "/" + op.path)) {
+            return fail(Code::try_later, op.path + " is there again");
+        }
         out.remove = true;
         out.row.entry.revision = revision;
         record.type = Record::Type::remove;
@@ -115,15 +128,11 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
     bool known = true; // the home has it
     std::string old_signature;
     if (op.entry.kind == FileKind::file) {
-        auto before = store.base_row(folder.id, op.path);
-        if (!before) {
-            return before.error();
+        if (agreed != nullptr) {
+            old_signature = agreed->signature;
+            record.basis = agreed->entry.hash;
         }
-        if (*before) {
-            old_signature = (*before)->signature;
-            record.basis = (*before)->entry.hash;
-        }
-        const bool same_here = agreed != base.end() && agreed->second.entry.hash == op.entry.hash;
+        const bool same_here = agreed != nullptr && agreed->entry.hash == op.entry.hash;
         // Moved or copied: the home has the content. What becomes of the file after it was looked
         // at is noticed as any change.
         const auto there = same_here || whole
@@ -135,8 +144,9 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
         const auto looked = seen.find(op.path);
         if (same_here && !whole) {
             out.row.signature = old_signature;
-            out.row.seen = agreed->second.seen;
-        } else if (!there->empty() && looked != seen.end()) {
+            out.row.seen = agreed->seen;
+        } else if (!there->empty() && looked != seen.end() &&
+                   (fresh || still(op.path, looked->second))) {
             auto other = store.base_row(folder.id, there->front());
             if (!other) {
                 return other.error();
@@ -185,6 +195,11 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
     }
     out.row.entry = record.entry;
     return out;
+}
+
+bool BatchFiller::still(const std::string& path, const Seen& looked) const {
+    const auto now = disk.stat(folder.path + "/" + path);
+    return now && *now == looked.stat;
 }
 
 // record.basis is the hash of what was agreed on at the path, if something was.

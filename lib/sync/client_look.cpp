@@ -14,9 +14,38 @@ constexpr const char* held_gone = "the folder is gone";
 constexpr const char* held_many = "many files were deleted at once";
 // Each path by itself costs several times what it costs as one of all.
 constexpr std::size_t part_paths_max = 20'000;
+// How long a round goes on by one look: what changes meanwhile is seen after that, or after what is
+// sent. Looks then cost a small part of the time, however large the folder is.
+constexpr std::int64_t look_again_us = 60'000'000;
 } // namespace
 
+Result<std::optional<Client::Look>> Client::rest_of_look(const WorkingFolder& folder,
+                                                         const FolderRow& row) {
+    std::optional<Look> out;
+    Attention::Rest& rest = attention(folder.id).rest;
+    if (!rest.looked_us || clock_.boot_us() - *rest.looked_us > look_again_us || row.whole ||
+        row.released != rest.released) {
+        return out;
+    }
+    // Judged by what is there now: see judge_look().
+    auto identity = disk_.identity(folder.path);
+    if (!identity || *identity != row.identity) {
+        return identity || identity.error().code == Code::not_found
+                   ? Result<std::optional<Look>>(std::move(out))
+                   : identity.error();
+    }
+    out.emplace();
+    out->row = row;
+    out->operations = std::move(rest.operations);
+    out->next = rest.next;
+    out->replaced = std::move(rest.replaced);
+    out->left_out = rest.left_out;
+    out->fresh = false;
+    return out;
+}
+
 Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
+    attention(folder.id).rest = {};
     if (Status settled = settle_placing(folder); !settled) {
         return settled.error();
     }
@@ -190,6 +219,9 @@ void Client::judge_look(Attention& attention, Look& look) {
             look.waiting.insert(op.path);
             stay.insert(op.path);
             continue;
+        }
+        if (op.act == Act::remove && !deletion) {
+            look.replaced.insert(op.path);
         }
         look.operations.push_back(op);
     }

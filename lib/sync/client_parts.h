@@ -9,6 +9,7 @@
 #include "sync/plan.h"
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -78,6 +79,17 @@ struct Client::Attention {
     std::set<std::string> overruled;
     // Files that were read and not yet agreed on, so that a look does not read them again.
     std::map<std::string, Seen> seen;
+    // What the last look found, from `next` on not sent yet; and what else it was.
+    struct Rest {
+        std::vector<Operation> operations;
+        std::size_t next = 0;
+        std::set<std::string> replaced; // see Look
+        bool left_out = false;          // as in Look
+        std::uint64_t changing = 0;
+        bool released = false;
+        std::optional<std::int64_t> looked_us; // boot clock; nothing: another look is needed
+    };
+    Rest rest;
 };
 
 // One look at a folder: what is there, what was agreed, and what follows.
@@ -89,6 +101,11 @@ struct Client::Look {
     Scan scan;
     std::vector<Operation> operations; // to be sent
     std::set<std::string> waiting;     // deletions that are not sent yet
+    // Of the removals those at whose paths something of another kind stands now.
+    std::set<std::string> replaced;
+    std::size_t next = 0;  // the first operation that is not in a batch yet
+    bool left_out = false; // some of those before it are in none
+    bool fresh = true;     // else it was a while ago: what it says may have changed since
 };
 
 // Writes operations into a batch, each with its content in the cheapest form.
@@ -96,8 +113,10 @@ struct BatchFiller {
     const WorkingFolder& folder;
     ClientStore& store;
     Reader& reader;
-    const std::map<std::string, BaseRow>& base; // of the operations' paths at least
-    const std::map<std::string, Seen>& seen;    // as they were looked at
+    Disk& disk;
+    const std::map<std::string, Seen>& seen; // of what differs from what was agreed, as looked at
+    const std::set<std::string>& replaced;   // see Look
+    bool fresh;                              // the look was just now
     bool whole;
     Bases& bases;
     unsigned format;                        // of the batch
@@ -113,6 +132,8 @@ struct BatchFiller {
     Result<OperationRow> add(const Operation& op, BatchWriter& writer);
 
   private:
+    // It is as it was looked at.
+    bool still(const std::string& path, const Seen& looked) const;
     Result<Way> choose(const std::string& signature, std::uint64_t size, Record& record);
     static Status send(const Way& way, const Record& record, ReadFile& content,
                        BatchWriter& writer);

@@ -220,13 +220,32 @@ Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool 
         return disk_.sync_all();
     }
     for (const std::string& touched : folders) {
-        if (Status synced = disk_.sync_folder(touched);
-            !synced && synced.error().code != Code::not_found &&
-            synced.error().code != Code::refused) { // gone, or a file now
+        // One that is gone, or in whose place a file stands, went with the folder above it.
+        if (Status synced = disk_.sync_folder(touched); !synced &&
+                                                        synced.error().code != Code::not_found &&
+                                                        synced.error().code != Code::refused) {
             return synced;
         }
     }
     return {};
+}
+
+// A file that moves may go with one part, and come with a later one: its content stays for that.
+Status Client::drop_replaced(const FolderId& folder, const Staging& staging, const FolderRow& row) {
+    if (staging.head.next.number != 0 || staging.verdicts_alone(row)) {
+        return {};
+    }
+    if (row.after.number != 0) {
+        return bases_->drop_unused(folder);
+    }
+    std::vector<std::string> replaced;
+    for (const auto& [path, before] : staging.base) {
+        if (before.entry.kind == FileKind::file &&
+            (staging.gone.contains(path) || staging.agreed.contains(path))) {
+            replaced.push_back(before.entry.hash);
+        }
+    }
+    return drop_bases(folder, replaced);
 }
 
 Status Client::note_base(const WorkingFolder& folder, Staging& staging, Applied& applied) {
@@ -248,14 +267,7 @@ Status Client::note_base(const WorkingFolder& folder, Staging& staging, Applied&
             return put;
         }
     }
-    std::vector<std::string> replaced;
-    for (const auto& [path, before] : staging.base) {
-        if (before.entry.kind == FileKind::file &&
-            (staging.gone.contains(path) || staging.agreed.contains(path))) {
-            replaced.push_back(before.entry.hash);
-        }
-    }
-    if (Status dropped = drop_bases(folder.id, replaced); !dropped) {
+    if (Status dropped = drop_replaced(folder.id, staging, *row); !dropped) {
         return dropped;
     }
     if (Status dropped = store_->drop_placing(folder.id); !dropped) {
@@ -263,16 +275,30 @@ Status Client::note_base(const WorkingFolder& folder, Staging& staging, Applied&
     }
     row->whole = row->whole || staging.whole;
     row->status.revision.epoch = staging.head.epoch;
-    // What could not be put in place comes again, and what came before it does not.
-    row->status.revision.number =
-        std::max(row->status.revision.number, std::min(staging.complete, staging.head.number));
-    if (staging.skipped == 0) {
-        row->status.synced_us = clock_.wall_us();
+    const bool more = staging.head.next.number != 0;
+    applied = {staging.files, staging.skipped, staging.whole || more};
+    if (staging.whole && (more || row->after.number != 0)) {
+        // The same part again, whole.
+    } else if (staging.verdicts_alone(*row)) {
+        // The parts that came stay had.
+    } else if (more) {
+        row->after = staging.head.next;
+        row->complete = std::min(row->complete, staging.complete);
+    } else {
+        // What could not be put in place comes again, and what came before it does not.
+        const std::uint64_t complete = std::min(row->complete, staging.complete);
+        applied.skipped += row->complete != FolderRow::complete_all ? 1 : 0;
+        row->status.revision.number =
+            std::max(row->status.revision.number, std::min(complete, staging.head.number));
+        row->after = {};
+        row->complete = FolderRow::complete_all;
+        if (complete == FolderRow::complete_all) {
+            row->status.synced_us = clock_.wall_us();
+        }
     }
     if (Status put = store_->put_folder(*row); !put) {
         return put;
     }
-    applied = {staging.files, staging.skipped, staging.whole};
     return transaction->commit();
 }
 

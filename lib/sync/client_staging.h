@@ -4,7 +4,6 @@
 #include "client_parts.h"
 #include "sync/client.h"
 
-#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -39,9 +38,12 @@ struct Client::Staging {
     // Left as they were, since they are not what was agreed: a look must see them.
     std::set<std::string> differing;
     // Up to which revision nothing was left out.
-    std::uint64_t complete = std::numeric_limits<std::uint64_t>::max();
+    std::uint64_t complete = FolderRow::complete_all;
     std::uint64_t files = 0;
     bool whole = false; // a difference did not fit
+
+    // An answer that brings anything is of now, and not of before what was had in parts.
+    bool verdicts_alone(const FolderRow& row) const { return head.number < row.after.number; }
 
     // It stays for the next round.
     void skip(const std::string& path) {

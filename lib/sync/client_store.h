@@ -7,6 +7,7 @@
 #include "sync/client.h"
 #include "sync/watch.h"
 
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -26,6 +27,14 @@ struct FolderRow {
     bool whole = false;
     bool released = false;
     std::string identity; // of the folder on the disk, as of the last look; empty: not known
+    // While changes come in parts: how far they came, and the revision up to which nothing of them
+    // was left out. The folder's own revision moves with the last part.
+    Position after = {};
+    std::uint64_t complete = complete_all;
+    // The highest number of the home's that an answer had. What was sent while parts came has such
+    // a one, beyond the folder's own: a home that is at less now was restored.
+    std::uint64_t met = 0;
+    static constexpr std::uint64_t complete_all = std::numeric_limits<std::uint64_t>::max();
 };
 
 struct BatchRow {

@@ -98,10 +98,15 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     out.again = whole || (*batch && (*batch)->more);
     row->whole = whole;
     row->status.revision.epoch = head->epoch;
+    row->met = std::max(row->met, head->number);
     if (overruled <= row->status.revision.number) {
         // It comes with this answer, though it is older than what we have. If this one is not put
         // in place, the next must bring it too: apply() goes forward again.
         row->status.revision.number = overruled == 0 ? 0 : overruled - 1;
+    }
+    // The same where changes come in parts.
+    if (row->after.number != 0 && overruled <= row->after.number) {
+        row->after = {std::max<std::uint64_t>(overruled, 1), ""};
     }
     row->status.conflicts += out.conflicts;
     if (*batch) {

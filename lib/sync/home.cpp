@@ -107,13 +107,14 @@ Result<Home::Answer> Home::exchange(const Question& question) {
                         " --app " + question.folder.app);
     }
     // An older state of the same history: what came after it would look removed to whoever has it.
-    if (question.since.epoch != 0 && question.since.number > revision->number) {
+    const std::uint64_t agreed =
+        std::max({question.since.number, question.after.number, question.met});
+    if (question.since.epoch != 0 && agreed > revision->number) {
         return fail(Code::conflict,
                     "the home of " + question.folder.user +
                         "'s files was restored from a backup: it is at " +
                         std::to_string(revision->number) + ", and this tier has agreed on " +
-                        std::to_string(question.since.number) +
-                        ": nothing is changed on either side",
+                        std::to_string(agreed) + ": nothing is changed on either side",
                     "to bring back to it what is here: hasp sync --begin-anew --user " +
                         question.folder.user + " --app " + question.folder.app);
     }
@@ -317,15 +318,19 @@ Result<Revision> Home::revision(const FolderId& folder) {
 }
 
 Result<Tree> Home::tree(const FolderId& folder) {
-    auto rows = store_->rows_since(folder, 0);
-    if (!rows) {
-        return rows.error();
-    }
     Tree out;
-    for (const Row& row : *rows) {
-        if (row.entry) {
-            out[row.path] = *row.entry;
+    Position from{1, ""};
+    while (from.number != 0) {
+        auto part = store_->rows_from(folder, from, {AnswerBounds{}.rows, batch_bytes_max});
+        if (!part) {
+            return part.error();
         }
+        for (const Row& row : part->rows) {
+            if (row.entry) {
+                out[row.path] = *row.entry;
+            }
+        }
+        from = std::move(part->next);
     }
     return out;
 }

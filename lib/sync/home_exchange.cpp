@@ -1,8 +1,7 @@
-// Home: deciding about a batch, and the answer.
+// Home: deciding about a batch.
 #include "base/text.h"
 #include "home_parts.h"
 #include "home_store.h"
-#include "sync/difference.h"
 #include "sync/home.h"
 
 #include <algorithm>
@@ -12,11 +11,8 @@ namespace hasp::sync {
 
 namespace {
 
-// Below this, what a difference needs around it is no less than the content.
-constexpr std::uint64_t delta_worth_bytes = 256;
 constexpr unsigned copy_names_max = 1000;
 constexpr std::size_t healed_files_max = 1000;
-constexpr std::size_t no_difference_max = 10'000; // remembered
 
 // What a batch touches, as three trees.
 struct Part {
@@ -274,6 +270,7 @@ void Home::judge(const std::vector<Pushed>& pushed, const Plan& decided,
         } else if (put && kept != decided.kept.end()) {
             verdict.verdict = Verdict::copied;
             verdict.copy = kept->copy;
+            taken.copies.insert(kept->copy);
         } else if (put ? result != decided.result.end() && same(result->second, record.entry)
                        : result == decided.result.end()) {
             verdict.verdict = Verdict::taken;
@@ -289,182 +286,6 @@ void Home::judge(const std::vector<Pushed>& pushed, const Plan& decided,
         }
         taken.verdicts.push_back(std::move(verdict));
     }
-}
-
-Result<Home::Answer> Home::answer(const Question& question, const Taken& taken) {
-    const FolderId& folder = question.folder;
-    auto revision = store_->revision(folder);
-    if (!revision) {
-        return revision.error();
-    }
-    std::uint64_t since = question.since.epoch == 0 ? 0 : question.since.number;
-    if (question.verdicts_only) {
-        auto out = write_answer(question, taken, {revision->epoch, since}, {});
-        if (out) {
-            out->revision = *revision;
-        }
-        return out;
-    }
-    if (taken.oldest <= since) {
-        since = taken.oldest == 0 ? 0 : taken.oldest - 1;
-    }
-    auto rows = store_->rows_since(folder, since);
-    if (!rows) {
-        return rows.error();
-    }
-    for (const auto& [path, hash] : taken.differs) {
-        const auto has = [&path = path](const Row& row) { return row.path == path; };
-        if (std::none_of(rows->begin(), rows->end(), has)) {
-            auto row = store_->row(folder, path);
-            if (!row) {
-                return row.error();
-            }
-            rows->push_back(*row ? **row : Row{path, std::nullopt, revision->number});
-        }
-    }
-    std::sort(rows->begin(), rows->end(),
-              [](const Row& a, const Row& b) { return a.path < b.path; });
-    return write_answer(question, taken, *revision, *rows);
-}
-
-Result<Home::Answer> Home::write_answer(const Question& question, const Taken& taken,
-                                        Revision as_of, const std::vector<Row>& rows) {
-    Answer out;
-    out.file = "answer" + std::to_string(next_++);
-    out.revision = as_of;
-    out.changed = taken.changed;
-    const std::string path = std::string(home_answers) + "/" + out.file;
-    auto file = disk_.create(path, 0600, {});
-    if (!file) {
-        return file.error();
-    }
-    const unsigned format = std::min(question.format, batch_format_newest);
-    BatchWriter writer({Direction::down, as_of.epoch, as_of.number, format},
-                       [&](std::string_view bytes) {
-                           out.bytes += bytes.size();
-                           return (*file)->write(bytes);
-                       });
-    Status status;
-    for (std::size_t i = 0; status && i < taken.verdicts.size(); ++i) {
-        status = writer.add(taken.verdicts[i]);
-    }
-    // Removals from the leaves, then puts from the root.
-    for (auto row = rows.rbegin(); status && row != rows.rend(); ++row) {
-        const auto agreed = taken.agreed.find(row->path);
-        if (!row->entry && (agreed == taken.agreed.end() || agreed->second != row->revision)) {
-            Record record;
-            record.type = Record::Type::remove;
-            record.path = row->path;
-            record.revision = row->revision;
-            status = writer.add(record);
-            ++out.records;
-        }
-    }
-    for (auto row = rows.begin(); status && row != rows.end(); ++row) {
-        const auto agreed = taken.agreed.find(row->path);
-        if (row->entry && (agreed == taken.agreed.end() || agreed->second != row->revision)) {
-            status = add_row(question, taken, writer, row->path, *row->entry);
-            ++out.records;
-        }
-    }
-    if (status) {
-        status = writer.finish();
-    }
-    if (!status) {
-        (*file).reset();
-        forget(out.file);
-        return status.error();
-    }
-    return out;
-}
-
-// An answer cannot take back what is in it already: the next one is without that content, or
-// without a difference.
-Status Home::found_damaged(const FolderId& folder, const Record& record, const Error& why) {
-    auto marked = contents_.look_at(folder.user, record.entry.hash);
-    if (record.codec != Codec::whole) {
-        if (no_difference_.size() >= no_difference_max) {
-            no_difference_.clear();
-        }
-        no_difference_.insert({folder.user, record.entry.hash});
-        auto basis =
-            marked ? contents_.look_at(folder.user, record.basis) : Result<bool>(marked.error());
-        marked = basis ? Result<bool>(*marked || *basis) : std::move(basis);
-    }
-    if (!marked) {
-        return marked.error();
-    }
-    return *marked ? Status(fail(Code::try_later, why.message + ": it is left out from now on",
-                                 "`hasp doctor` says which files it concerns"))
-                   : Status(why);
-}
-
-Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& out,
-                     const std::string& path, const Entry& entry) {
-    const FolderId& folder = question.folder;
-    Record record;
-    record.path = path;
-    record.entry = entry;
-    if (entry.kind != FileKind::file) {
-        return out.add(record);
-    }
-    const bool fresh = question.since.epoch == 0 || question.whole;
-    if (!fresh) {
-        auto had = store_->had_content(folder, entry.hash, question.since.number);
-        if (!had) {
-            return had.error();
-        }
-        if (*had || taken.hashes.contains(entry.hash)) {
-            return out.add(record);
-        }
-        const auto differs = taken.differs.find(path);
-        if (differs != taken.differs.end()) {
-            record.basis = differs->second;
-        } else {
-            auto before = store_->version_at(folder, path, question.since.number);
-            if (!before) {
-                return before.error();
-            }
-            if (*before && (*before)->entry && (*before)->entry->kind == FileKind::file &&
-                (*before)->entry->size >= delta_worth_bytes) {
-                record.basis = (*before)->entry->hash;
-            }
-        }
-    }
-    const Codec difference =
-        question.format >= batch_format_newest ? Codec::compared : Codec::delta;
-    const bool differs = !record.basis.empty() && entry.size >= delta_worth_bytes &&
-                         !no_difference_.contains({folder.user, entry.hash});
-    auto basis = differs ? contents_.read(folder.user, record.basis)
-                         : Result<std::unique_ptr<ReadFile>>(std::unique_ptr<ReadFile>());
-    // A basis that is no longer kept, or cannot be read, is none.
-    record.codec = differs && basis ? difference : Codec::whole;
-    auto content = contents_.read(folder.user, entry.hash);
-    if (!content) {
-        // Left out until somebody sends it again: what is damaged holds up nothing else.
-        auto marked = contents_.look_at(folder.user, entry.hash);
-        return !marked ? Status(marked.error()) : *marked ? Status{} : Status(content.error());
-    }
-    if (Status added = out.add(record); !added) {
-        return added;
-    }
-    bool written = true;
-    const Sink sink = [&out, &written](std::string_view bytes) {
-        Status put = out.content(bytes);
-        written = put.ok();
-        return put;
-    };
-    Status sent;
-    if (record.codec != Codec::whole) {
-        sent = record.codec == Codec::delta ? delta_from_base(**basis, **content, sink)
-                                            : make_difference(**basis, **content, sink);
-    } else if (auto whole = digest(**content, sink); !whole) {
-        sent = whole.error();
-    }
-    if (!sent) {
-        return written ? found_damaged(folder, record, sent.error()) : sent;
-    }
-    return out.end_content();
 }
 
 } // namespace hasp::sync

@@ -29,6 +29,7 @@ struct Home::Taken {
     std::map<std::string, std::uint64_t> agreed; // path → revision: the sender has it
     std::set<std::string> hashes;                // contents that the sender has
     std::map<std::string, std::string> differs;  // path → content that the sender has there
+    std::set<std::string> copies;                // that conflicts left
     // Of a batch that is judged already, the oldest revision that overruled it: as differs, for an
     // answer that is given again.
     std::uint64_t oldest = std::numeric_limits<std::uint64_t>::max();

@@ -27,14 +27,10 @@ Row read_row(const store::Statement& s) {
     return row;
 }
 
-namespace {
-
-std::string selected(const char* table, const char* where) {
+std::string select_rows(const char* table, const char* where) {
     return std::string("SELECT ") + columns + " FROM " + table +
            " WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND " + where;
 }
-
-} // namespace
 
 Status HomeStore::migrate() {
     return store::migrate(db_, "files", embedded::sync_home_sql());
@@ -62,13 +58,13 @@ Status HomeStore::set_revision(const FolderId& folder, Revision revision) {
 }
 
 Result<std::optional<Row>> HomeStore::row(const FolderId& folder, const std::string& path) {
-    static const std::string sql = selected("files_rows", "path = ?4");
+    static const std::string sql = select_rows("files_rows", "path = ?4");
     return db_.first(sql, read_row, tenant_, folder.user, folder.app, store::Blob{path});
 }
 
 Result<std::vector<Row>> HomeStore::rows_below(const FolderId& folder, const std::string& path) {
     static const std::string sql =
-        selected("files_rows", "path > ?4 AND path < ?5 AND kind <> 0 ORDER BY path");
+        select_rows("files_rows", "path > ?4 AND path < ?5 AND kind <> 0 ORDER BY path");
     std::vector<Row> out;
     const std::string from = path + "/";
     const std::string to = path + "0"; // the byte behind '/'
@@ -81,23 +77,11 @@ Result<std::vector<Row>> HomeStore::rows_below(const FolderId& folder, const std
     return out;
 }
 
-Result<std::vector<Row>> HomeStore::rows_since(const FolderId& folder, std::uint64_t number) {
-    static const std::string sql = selected("files_rows", "revision > ?4 ORDER BY path");
-    std::vector<Row> out;
-    Status read = db_.each(
-        sql, [&](const store::Statement& s) { out.push_back(read_row(s)); }, tenant_, folder.user,
-        folder.app, number);
-    if (!read) {
-        return read.error();
-    }
-    return out;
-}
-
 Result<std::optional<Row>> HomeStore::version_at(const FolderId& folder, const std::string& path,
                                                  std::uint64_t number) {
     static const std::string sql =
-        selected("files_versions", "path = ?4 AND revision <= ?5 AND (ended = 0 OR ended > ?5) "
-                                   "ORDER BY revision DESC LIMIT 1");
+        select_rows("files_versions", "path = ?4 AND revision <= ?5 AND (ended = 0 OR ended > ?5) "
+                                      "ORDER BY revision DESC LIMIT 1");
     return db_.first(sql, read_row, tenant_, folder.user, folder.app, store::Blob{path}, number);
 }
 

@@ -20,6 +20,15 @@ struct Row {
 
 // Of path, kind, mode, mtime_us, size, hash, target, revision.
 Row read_row(const store::Statement& s);
+// "SELECT" of these of a folder (?1 to ?3), "WHERE" more.
+std::string select_rows(const char* table, const char* where);
+
+// The order in which rows come down: by revision, within one removals from the leaves, then puts
+// from the root. Whoever has all up to some row can go on from there, whatever changes meanwhile:
+// a row that changes goes to the end. What must be gone before something can be put in its place
+// was removed no later than that was put.
+bool comes_before(const Row& a, const Row& b);
+Position behind(const Row& row);
 
 class HomeStore {
   public:
@@ -33,7 +42,17 @@ class HomeStore {
 
     Result<std::optional<Row>> row(const FolderId& folder, const std::string& path);
     Result<std::vector<Row>> rows_below(const FolderId& folder, const std::string& path); // live
-    Result<std::vector<Row>> rows_since(const FolderId& folder, std::uint64_t number);
+    // From there on, in the order in which they come, no more than the bounds allow, but one at
+    // least if there is one. `next`: whence to go on; number 0: there are no more. A place that is
+    // none is the beginning of its revision.
+    struct Part {
+        std::vector<Row> rows;
+        Position next;
+    };
+    Result<Part> rows_from(const FolderId& folder, const Position& asked, const AnswerBounds& most);
+    // The version that this sender made.
+    Result<bool> sent_by(const FolderId& folder, const std::string& path, std::uint64_t revision,
+                         const std::string& who);
     // What stood at the path when the folder was at `number`; nothing, too, when that version is no
     // longer kept.
     Result<std::optional<Row>> version_at(const FolderId& folder, const std::string& path,
@@ -99,6 +118,12 @@ class HomeStore {
                                                     const std::string& hash, std::size_t max);
 
   private:
+    Result<std::vector<Row>> read_rows(const std::string& sql, const FolderId& folder,
+                                       std::uint64_t number, const std::string& path,
+                                       std::uint64_t max);
+    Result<std::vector<Row>> rows_within(const FolderId& folder, const Position& from,
+                                         std::uint64_t max);
+
     store::Db& db_;
     std::string tenant_;
 };

@@ -167,6 +167,8 @@ maint::Config Realm::config() {
     config.login.failures_before_delay = 1'000;
     config.login.attempts_per_minute_per_address = 100'000;
     config.files.compose_small = true;
+    config.files.answer_rows = 3; // so that a few files go in parts
+    config.files.batch_operations = 3;
     return config;
 }
 

@@ -201,6 +201,37 @@ TEST_P(FilesAtDepth, AreCompleteWhicheverMessageALinkDies) {
 
 INSTANTIATE_TEST_SUITE_P(Depths, FilesAtDepth, testing::Values(2, 4));
 
+TEST(FilesInParts, GoOnWhereTheyWereCutAfterARestartToo) {
+    Notes notes(2);
+    notes.line[0]->config.files.answer_rows = 2;
+    notes.tokyo->config.files.batch_operations = 3;
+    const auto start = [&notes](Node& at) {
+        notes.tree.restart(at);
+        for (Node* below : {notes.tokyo, notes.osaka}) {
+            EXPECT_TRUE(notes.tree.linked(*below) || notes.tree.link(*below));
+        }
+        notes.tree.pass_s(3);
+    };
+    start(*notes.line[0]);
+    start(*notes.tokyo);
+    EXPECT_EQ(notes.tokyo->log_in("anna", good_password)->status, 303);
+    notes.tree.pass_s(2);
+    for (int i = 0; i < 13; ++i) {
+        write_at(*notes.tokyo, "note" + std::to_string(i), "of tokyo");
+    }
+    EXPECT_EQ(int_of(round_at(notes.tree, *notes.tokyo), "sent_files"), 13);
+    notes.tree.cut_at("files.push", 3);
+    notes.osaka->log_in("anna", good_password);
+    notes.tree.settle();
+    notes.tree.cut_at("", 0);
+    const auto had = static_cast<std::int64_t>(names_at(*notes.osaka).size());
+    EXPECT_GT(had, 0);
+    EXPECT_LT(had, 13);
+    start(*notes.osaka);
+    EXPECT_EQ(names_at(*notes.osaka).size(), 13U);
+    EXPECT_EQ(int_of(member(folder_at(*notes.osaka), "last_moved"), "received_files"), 13 - had);
+}
+
 TEST(FilesOfAnAccountBelow, HaveTheirHomeThere) {
     Tree tree;
     Node& center = tree.top();

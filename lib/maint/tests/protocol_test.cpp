@@ -119,6 +119,11 @@ class Talk {
         tree.pass_s(2);
         sync(center, "rei", "four patients");
         sync(tokyo, "rei", "five patients");
+        // More than the center puts into one answer.
+        EXPECT_TRUE(
+            write_file_durably(osaka.state + "/data/users/ito/notes/tomorrow", "six patients", 0644)
+                .ok());
+        sync(osaka, "ito", "seven patients");
     }
     void sync(Node& at, const std::string& user, const std::string& content) {
         const std::string folder = at.state + "/data/users/" + user + "/notes";
@@ -221,8 +226,14 @@ class Talk {
         tree.pass_s(3);
     }
 
+    static Config one_row_an_answer() {
+        Config config;
+        config.files.answer_rows = 1;
+        return config;
+    }
+
     Tree tree;
-    Node& center = tree.top("center");
+    Node& center = tree.top("center", one_row_an_answer());
     Node& tokyo = tree.below(center, "tokyo");
 };
 

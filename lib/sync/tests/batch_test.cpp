@@ -147,7 +147,7 @@ TEST(Batch, OfTheSecondFormatBringsDifferencesAgainstWhatWasAgreedOn) {
     put.entry = {FileKind::file, 0644, -1, 1, std::string(32, '\x11'), "", 5};
     put.codec = Codec::compared;
     std::string packed;
-    BatchWriter writer({Direction::up, 7, 0, batch_format_newest}, [&](std::string_view bytes) {
+    BatchWriter writer({Direction::up, 7, 0, batch_format_compared}, [&](std::string_view bytes) {
         packed.append(bytes);
         return Status{};
     });
@@ -157,7 +157,7 @@ TEST(Batch, OfTheSecondFormatBringsDifferencesAgainstWhatWasAgreedOn) {
     EXPECT_EQ(packed, packed_of(*from_hex(compared_hex)));
     MemoryFile file(packed);
     BatchReader reader(pull_from(file));
-    EXPECT_EQ(reader.head()->format, batch_format_newest);
+    EXPECT_EQ(reader.head()->format, batch_format_compared);
     Record record;
     ASSERT_TRUE(reader.next(record).value_or(false));
     EXPECT_EQ(record.codec, Codec::compared);
@@ -194,6 +194,41 @@ TEST(Batch, IsRefusedBehindContentThatIsNotAsItWasAnnounced) {
     }
 }
 
+// PROTOCOL.md has these bytes: more follows behind the put of "a" in revision 5.
+constexpr const char* part_hex = "485346330207ac02"
+                                 "05027061"
+                                 "02036f6c6402"
+                                 "0001";
+
+TEST(Batch, OfTheThirdFormatSaysWhenceToGoOn) {
+    std::string packed;
+    BatchWriter writer({Direction::down, 7, 300, batch_format_parts, {5, "pa"}},
+                       [&](std::string_view bytes) {
+                           packed.append(bytes);
+                           return Status{};
+                       });
+    Record gone;
+    gone.type = Record::Type::remove;
+    gone.path = "old";
+    gone.revision = 2;
+    ASSERT_TRUE(writer.add(gone).ok() && writer.finish().ok());
+    EXPECT_EQ(to_hex(plain_of(packed)), part_hex);
+    MemoryFile file(packed);
+    BatchReader reader(pull_from(file));
+    const auto head = reader.head();
+    ASSERT_TRUE(head.ok());
+    EXPECT_EQ(head->next, (Position{5, "pa"}));
+    Record record;
+    EXPECT_TRUE(reader.next(record).value_or(false));
+    EXPECT_FALSE(reader.next(record).value_or(true));
+    std::string last = part_hex;
+    last.replace(last.find("05027061"), 8, "00"); // all of it
+    EXPECT_TRUE(readable(packed_of(*from_hex(last))));
+    last = part_hex;
+    last.replace(last.find("05027061"), 4, "05ff7f"); // a place longer than any
+    EXPECT_FALSE(readable(packed_of(*from_hex(last))));
+}
+
 TEST(Batch, ThatWasCutOrChangedIsRefused) {
     const std::string whole = example();
     ASSERT_TRUE(readable(whole));
@@ -215,7 +250,7 @@ TEST(Batch, ThatSaysTheImpossibleIsRefused) {
     };
     ASSERT_TRUE(readable(changed("036f6c64", "036f6c64")));
     EXPECT_FALSE(readable(changed("036f6c64", "032e2e2f"))) << "a path out of the folder";
-    EXPECT_FALSE(readable(changed("48534631", "48534633")));
+    EXPECT_FALSE(readable(changed("48534631", "48534634")));
     EXPECT_FALSE(readable(changed("000003", "000004"))) << "records that are not there";
     EXPECT_FALSE(readable(changed("02026869", "02016800")))
         << "less content is refused by its hash later, "

@@ -17,6 +17,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace hasp::sync {
 
@@ -43,6 +44,7 @@ class Machine {
             auto opened = Home::open(*db_, *disk_, "clinics", clock_, random_);
             ASSERT_TRUE(opened.ok()) << opened.error().message;
             home = *std::move(opened);
+            home->bound_answers(answers);
         } else {
             auto opened = Client::open(*db_, *disk_, "clinics", clock_, random_,
                                        [this](const std::string& path) {
@@ -50,6 +52,7 @@ class Machine {
                                        });
             ASSERT_TRUE(opened.ok()) << opened.error().message;
             client = *std::move(opened);
+            client->bound_batches(batches);
         }
     }
     std::string path(const std::string& name) const {
@@ -83,6 +86,9 @@ class Machine {
         ASSERT_TRUE(db_->run_script(trigger).ok());
     }
 
+    // Takes effect with start().
+    AnswerBounds answers;
+    BatchBounds batches;
     std::unique_ptr<Home> home;
     std::unique_ptr<Client> client;
     const WorkingFolder folder{{"anna", "wiki"}, "data/users/anna/wiki", {}};
@@ -123,6 +129,7 @@ class Engine : public ::testing::Test {
         std::uint64_t conflicts = 0;
         std::uint64_t skipped = 0;
         std::uint64_t files = 0;
+        std::uint64_t exchanges = 0;
     };
 
     // What comes from the home is put in place, and cannot be noted as agreed.
@@ -141,8 +148,7 @@ class Engine : public ::testing::Test {
     // One exchange, over a wire that may be cut before any message. Nothing when it was.
     std::optional<Round> exchange(Machine& at, bool& again) {
         Round round;
-        again = false;
-        auto out = at.client->prepare(at.folder);
+        auto out = at.client->prepare(at.folder, std::exchange(again, false));
         EXPECT_TRUE(out.ok()) << (out.ok() ? "" : out.error().message);
         if (!out) {
             return std::nullopt;
@@ -167,8 +173,9 @@ class Engine : public ::testing::Test {
             }
             round.up = out->bytes;
         }
-        auto answer = home_->home->exchange({at.folder.id, out->batch, out->since,
-                                             "anna@" + name_of(at), out->whole, false, format_});
+        auto answer =
+            home_->home->exchange({at.folder.id, out->batch, out->since, "anna@" + name_of(at),
+                                   out->whole, false, format_, out->after, out->met});
         last_error_ = answer.ok() ? "" : answer.error().message;
         if (!answer || !message()) {
             return std::nullopt; // the answer was lost
@@ -218,8 +225,8 @@ class Engine : public ::testing::Test {
     Round sync(Machine& at) {
         clock_.advance_us(1000);
         Round sum;
+        bool again = false;
         for (int i = 0; i < 100; ++i) {
-            bool again = false;
             auto round = exchange(at, again);
             EXPECT_TRUE(round.has_value());
             if (!round) {
@@ -229,6 +236,7 @@ class Engine : public ::testing::Test {
             sum.down += round->down;
             sum.conflicts += round->conflicts;
             sum.files += round->files;
+            ++sum.exchanges;
             sum.skipped = round->skipped;
             if (!again) {
                 return sum;

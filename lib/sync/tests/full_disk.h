@@ -21,6 +21,7 @@ class FullDisk final : public ForwardingDisk {
     std::string bad;                   // of this file, bytes from here to there cannot be read
     std::uint64_t bad_from = 0;
     std::uint64_t bad_to = 0;
+    std::uint64_t listed = 0; // folders that were looked into
 
     std::function<void(const std::string&)> before_stat;
 
@@ -29,6 +30,10 @@ class FullDisk final : public ForwardingDisk {
             before_stat(path);
         }
         return disk_->stat(path);
+    }
+    Result<std::vector<DirEntry>> list(const std::string& path) override {
+        ++listed;
+        return disk_->list(path);
     }
     Result<std::unique_ptr<ReadFile>> open(const std::string& path) override {
         if (path == unreadable && unreadable_after-- == 0) {

@@ -129,6 +129,10 @@ struct Config {
         std::int64_t scrub_days = 30;
         // sync::ContentStore::Composed. No key of the file: tests have small files.
         bool compose_small = false;
+        // sync::AnswerBounds, sync::BatchBounds. No keys of the file: tests have a few, so that
+        // a few files go in parts.
+        std::int64_t answer_rows = 20'000;
+        std::int64_t batch_operations = 5'000;
     } files;
     struct Lease {
         std::int64_t days = 7;

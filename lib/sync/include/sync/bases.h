@@ -59,6 +59,8 @@ class Bases {
 
     Status drop(const FolderId& id, const std::string& hash);
     Status drop_all(const FolderId& id);
+    // Those of contents that no file has any more as it was agreed on (sync_base).
+    Status drop_unused(const FolderId& id);
     // Of all folders of this user, also what waits.
     Status drop_user(const std::string& user);
     // What all of them take.
@@ -82,6 +84,7 @@ class Bases {
     };
     Result<std::optional<Row>> row(const FolderId& id, const std::string& hash);
     Status drop_row(const FolderId& id, const std::string& hash);
+    Status drop_those(const FolderId& id, const char* sql);
     std::string path_of(const FolderId& id, const std::string& hash) const;
     Status keep_file(const FolderId& id, const std::string& hash, ReadFile& content,
                      const Place& place);

@@ -28,9 +28,11 @@ enum class Codec : unsigned char {
                   // entry's revision, which the home alone can know
 };
 
-// Of the stream. What compared needs is in the second only.
+// Of the stream.
 inline constexpr unsigned batch_format_first = 1;
-inline constexpr unsigned batch_format_newest = 2;
+inline constexpr unsigned batch_format_compared = 2; // has what Codec::compared needs
+inline constexpr unsigned batch_format_parts = 3;    // an answer may be a part
+inline constexpr unsigned batch_format_newest = batch_format_parts;
 
 enum class Verdict : unsigned char {
     taken = 1,      // done; `revision` is where it stands now
@@ -39,11 +41,21 @@ enum class Verdict : unsigned char {
     send_whole = 4, // the content could not be made from what was sent
 };
 
+// How far somebody is who gets what changed in parts: he has all of the revisions before `number`,
+// and of that one what comes before `place`.
+struct Position {
+    std::uint64_t number = 0; // 0: no part was had yet, or no more follows
+    std::string place;        // the home's own words; empty: nothing of that revision
+    friend bool operator==(const Position&, const Position&) = default;
+};
+inline constexpr std::size_t place_bytes_max = 4097; // a path and what it is about
+
 struct BatchHead {
     Direction direction = Direction::up;
     std::uint64_t epoch = 0;  // 0, upward: the sender knows none
     std::uint64_t number = 0; // upward: of the folder when it was made; down: what it brings up to
     unsigned format = batch_format_first;
+    Position next = {}; // down, in the third format: whence what follows is to be asked for
 };
 
 struct Record {

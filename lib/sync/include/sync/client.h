@@ -21,14 +21,19 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace hasp::sync {
 
 inline constexpr std::uint64_t batch_operations_max = 5'000;
-// A batch ends with the file that brings it over this.
 inline constexpr std::uint64_t batch_content_bytes = std::uint64_t{64} << 20;
+// A batch ends with the file that brings it to this.
+struct BatchBounds {
+    std::uint64_t operations = batch_operations_max;
+    std::uint64_t content_bytes = batch_content_bytes;
+};
 
 // A working copy: where it is beneath the disk's root, whose files it holds.
 struct WorkingFolder {
@@ -55,6 +60,7 @@ struct FolderStatus {
 class Bases;
 class ClientStore;
 class Reader;
+struct FolderRow;
 
 class Client {
   public:
@@ -105,10 +111,14 @@ class Client {
         unsigned format = batch_format_first;
         // Changed whenever they were read, or deletions that wait: to be looked at again soon.
         std::uint64_t changing = 0;
-        bool resumed = false; // made before: nobody has looked since
+        bool resumed = false;  // made before: nobody has looked since
+        Position after = {};   // how much of what changed since was had in parts
+        std::uint64_t met = 0; // the highest number of the home's that any answer had
     };
-    // The batch that is on its way, or one with what has changed since.
-    Result<Outgoing> prepare(const WorkingFolder& folder);
+    // The batch that is on its way, or one with what has changed since. `same_round`: this goes on
+    // from an arrived() or apply() that said `again`: what the round's look found and did not send
+    // yet is sent without another look, unless that was a while ago.
+    Result<Outgoing> prepare(const WorkingFolder& folder, bool same_round = false);
     Result<std::string> read(const FolderId& folder, std::uint64_t offset, std::size_t bytes_max);
 
     // Bytes of the home's answer, in order; offset 0 begins anew.
@@ -124,9 +134,11 @@ class Client {
     Result<Arrived> arrived(const WorkingFolder& folder);
 
     struct Applied {
-        std::uint64_t files = 0;   // put or removed
-        std::uint64_t skipped = 0; // changed meanwhile, or in use: next round
-        bool again = false;
+        std::uint64_t files = 0; // put or removed
+        // Changed meanwhile, or in use: next round. With the last of several parts 1 for those
+        // before it.
+        std::uint64_t skipped = 0;
+        bool again = false; // there is more, or something is to come once more
     };
     // Puts in place what came. `in_use`: an app runs on the folder; its databases are left alone.
     Result<Applied> apply(const WorkingFolder& folder, bool in_use);
@@ -136,6 +148,7 @@ class Client {
     Status home_takes(const FolderId& folder, unsigned format);
     // It refused a batch: perhaps it is older than it was. What is unsent is made anew for it.
     Status home_refused(const FolderId& folder);
+    void bound_batches(BatchBounds bounds) { bounds_ = bounds; }
     // How much may be kept of what was agreed on, so that changes cost less (bases.h). 0: nothing.
     Status set_base_bytes_max(std::uint64_t bytes);
     // His account is gone, and with it the reason to keep any of that.
@@ -169,6 +182,9 @@ class Client {
     // What apply() put in place and could not note: it is agreed, as far as it stands there.
     Status settle_placing(const WorkingFolder& folder);
     Result<Outgoing> make_batch(const WorkingFolder& folder, Look& look);
+    Result<Outgoing> send_some(const WorkingFolder& folder, Look& look);
+    // What is left of the last look; nothing: another one is needed.
+    Result<std::optional<Look>> rest_of_look(const WorkingFolder& folder, const FolderRow& row);
     Status stage(const WorkingFolder& folder, Staging& staging);
     Status stage_file(const WorkingFolder& folder, BatchReader& reader, const Record& record,
                       Staging& staging);
@@ -178,6 +194,7 @@ class Client {
                                                const std::string& hash);
     // Contents of these hashes are kept no longer, but where something has them yet.
     Status drop_bases(const FolderId& folder, const std::vector<std::string>& hashes);
+    Status drop_replaced(const FolderId& folder, const Staging& staging, const FolderRow& row);
     Status note_base(const WorkingFolder& folder, Staging& staging, Applied& applied);
 
     Disk& disk_;
@@ -187,6 +204,7 @@ class Client {
     std::unique_ptr<Reader> reader_;
     std::map<FolderId, std::unique_ptr<Attention>> attention_;
     std::unique_ptr<Bases> bases_;
+    BatchBounds bounds_;
 };
 
 } // namespace hasp::sync

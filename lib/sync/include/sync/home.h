@@ -46,6 +46,15 @@ inline constexpr std::uint64_t batch_bytes_max = std::uint64_t{64} << 30; // as 
 inline constexpr std::size_t batch_id_bytes = 32;                         // hex digits
 inline constexpr std::int64_t batches_kept_us = std::int64_t{60} * 24 * 3600 * 1'000'000;
 
+// What one answer brings of a folder, to whoever takes it in parts: it ends with the row, or the
+// file, that brings it to this.
+struct AnswerBounds {
+    std::uint64_t rows = 20'000;
+    std::uint64_t content_bytes = std::uint64_t{64} << 20; // of the files, as they are
+};
+// With the folders above them that have to come too.
+static_assert(AnswerBounds{}.rows * 3 <= batch_records_max);
+
 bool valid_batch_id(std::string_view id);
 
 class HomeStore;
@@ -75,6 +84,11 @@ class Home {
         // there is to get comes once it asks without this.
         bool verdicts_only = false;
         unsigned format = batch_format_first; // the newest that the asker understands
+        // Of what changed since `since`, how much he has already.
+        Position after = {};
+        // The highest number of the folder that he has met: he may have agreed on what had it. 0:
+        // not said.
+        std::uint64_t met = 0;
     };
     struct Answer {
         std::string file; // to read() from, until forget()
@@ -83,10 +97,12 @@ class Home {
         bool changed = false; // the batch changed something: others should know
         std::uint64_t records = 0;
     };
-    // Takes the batch, if one is given and complete (else try_later), and prepares what changed.
+    // Takes the batch, if one is given and complete (else try_later), and prepares what changed, or
+    // a part of it where the asker takes parts: its head says whence to go on.
     Result<Answer> exchange(const Question& question);
     Result<std::string> read(const std::string& file, std::uint64_t offset, std::size_t bytes_max);
     void forget(const std::string& file);
+    void bound_answers(AnswerBounds bounds) { bounds_ = bounds; }
 
     void bound_composed(ContentStore::Composed bounds) { contents_.bound_composed(bounds); }
 
@@ -156,9 +172,14 @@ class Home {
     static void judge(const std::vector<Pushed>& pushed, const Plan& decided,
                       const std::map<std::string, Row>& changes, const Tree& theirs, Taken& taken);
     Result<Answer> answer(const Question& question, const Taken& taken);
+    struct Rows;
+    Result<Rows> choose_rows(const Question& question, const Taken& taken, Revision now);
+    Status add_above(const FolderId& folder, const Row& row, const Row& reach, Rows& rows);
     // The verdicts, and the rows that the sender does not have yet.
     Result<Answer> write_answer(const Question& question, const Taken& taken, Revision as_of,
-                                const std::vector<struct Row>& rows);
+                                const Rows& rows);
+    Result<bool> has_content(const Question& question, const Taken& taken, const std::string& path,
+                             const Entry& entry);
     // Who makes contents whole again: a batch, whose folder gets the number `next`; else nobody.
     struct Healing {
         const Question* question = nullptr;
@@ -176,6 +197,7 @@ class Home {
     const Clock& clock_;
     std::unique_ptr<HomeStore> store_;
     ContentStore contents_;
+    AnswerBounds bounds_;
     std::uint64_t next_ = 0;
     std::optional<std::int64_t> last_pass_us_; // boot clock: of thinning out versions
     std::vector<Beside> beside_;

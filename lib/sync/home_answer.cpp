@@ -1,0 +1,297 @@
+// Home: the answer, of what changed since the asker was here, in parts of bounded size.
+#include "home_parts.h"
+#include "home_store.h"
+#include "sync/difference.h"
+#include "sync/home.h"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+
+namespace hasp::sync {
+
+namespace {
+
+// Below this, what a difference needs around it is no less than the content.
+constexpr std::uint64_t delta_worth_bytes = 256;
+constexpr std::size_t no_difference_max = 10'000; // remembered
+
+// `agreed` is Home::Taken's.
+bool sent_just_now(const std::map<std::string, std::uint64_t>& agreed, const Row& row) {
+    const auto sent = agreed.find(row.path);
+    return sent != agreed.end() && sent->second == row.revision;
+}
+
+} // namespace
+
+// What goes into an answer, by path.
+struct Home::Rows {
+    std::map<std::string, Row> rows;
+    Position next;             // whence to go on; number 0: that is all
+    std::set<std::string> had; // folders that the asker has
+};
+
+Result<Home::Answer> Home::answer(const Question& question, const Taken& taken) {
+    auto revision = store_->revision(question.folder);
+    if (!revision) {
+        return revision.error();
+    }
+    if (question.verdicts_only) {
+        const std::uint64_t since = question.since.epoch == 0 ? 0 : question.since.number;
+        auto out = write_answer(question, taken, {revision->epoch, since}, {});
+        if (out) {
+            out->revision = *revision;
+        }
+        return out;
+    }
+    auto rows = choose_rows(question, taken, *revision);
+    return rows ? write_answer(question, taken, *revision, *rows) : rows.error();
+}
+
+Result<Home::Rows> Home::choose_rows(const Question& question, const Taken& taken, Revision now) {
+    const FolderId& folder = question.folder;
+    const bool parts = question.format >= batch_format_parts;
+    const std::uint64_t since = question.since.epoch == 0 ? 0 : question.since.number;
+    Position from{since + 1, ""};
+    if (question.since.epoch != 0 && question.after.number > since) {
+        from = question.after;
+    }
+    if (taken.oldest <= from.number) {
+        from = {std::max<std::uint64_t>(taken.oldest, 1), ""};
+    }
+    const AnswerBounds all{batch_records_max, std::numeric_limits<std::uint64_t>::max()};
+    auto part = store_->rows_from(folder, from, parts ? bounds_ : all);
+    // What the batch brought is no part of its own.
+    const auto sent = [&taken](const Row& row) { return sent_just_now(taken.agreed, row); };
+    while (part && parts && part->next.number != 0 &&
+           std::all_of(part->rows.begin(), part->rows.end(), sent)) {
+        part = store_->rows_from(folder, part->next, bounds_);
+    }
+    if (!part) {
+        return part.error();
+    }
+    if (!parts && part->next.number != 0) {
+        return fail(Code::failed,
+                    "the folder " + folder.app + " of " + folder.user + " has more than " +
+                        std::to_string(batch_records_max) +
+                        " files and folders to bring, and this tier's hasp takes no more at once",
+                    "install a newer hasp at that tier");
+    }
+    Rows out;
+    out.next = part->next;
+    for (std::size_t i = 0; i < part->rows.size(); ++i) {
+        const Row& row = part->rows[i];
+        out.rows.emplace(row.path, row);
+        if (Status added = add_above(folder, row, row, out); !added) {
+            return added.error();
+        }
+        if (parts && out.rows.size() >= bounds_.rows * 2 && i + 1 < part->rows.size()) {
+            out.next = behind(row);
+            part->rows.resize(i + 1);
+        }
+    }
+    // What the batch met comes with its verdicts, wherever its turn would be.
+    std::set<std::string> met = taken.copies;
+    for (const auto& [path, hash] : taken.differs) {
+        met.insert(path);
+    }
+    for (const std::string& path : met) {
+        if (out.rows.contains(path)) {
+            continue;
+        }
+        auto row = store_->row(folder, path);
+        if (!row) {
+            return row.error();
+        }
+        const Row there = *row ? **row : Row{path, std::nullopt, now.number};
+        out.rows.emplace(path, there);
+        if (out.next.number == 0) {
+            continue;
+        }
+        if (Status added = add_above(folder, there, part->rows.back(), out); !added) {
+            return added.error();
+        }
+    }
+    return out;
+}
+
+// The folders above something that would come only later: behind `reach`, since they were changed
+// after that.
+Status Home::add_above(const FolderId& folder, const Row& row, const Row& reach, Rows& rows) {
+    if (!row.entry) {
+        return {};
+    }
+    for (std::string up = parent_path(row.path); !up.empty(); up = parent_path(up)) {
+        if (rows.rows.contains(up) || rows.had.contains(up)) {
+            return {};
+        }
+        auto above = store_->row(folder, up);
+        if (!above) {
+            return above.error();
+        }
+        if (!*above || !(*above)->entry) {
+            return {};
+        }
+        if (comes_before(**above, reach)) {
+            rows.had.insert(up); // and those above that
+            return {};
+        }
+        rows.rows.emplace(up, **above);
+    }
+    return {};
+}
+
+Result<Home::Answer> Home::write_answer(const Question& question, const Taken& taken,
+                                        Revision as_of, const Rows& rows) {
+    Answer out;
+    out.file = "answer" + std::to_string(next_++);
+    out.revision = as_of;
+    out.changed = taken.changed;
+    const std::string path = std::string(home_answers) + "/" + out.file;
+    auto file = disk_.create(path, 0600, {});
+    if (!file) {
+        return file.error();
+    }
+    const unsigned format = std::min(question.format, batch_format_newest);
+    BatchWriter writer({Direction::down, as_of.epoch, as_of.number, format, rows.next},
+                       [&](std::string_view bytes) {
+                           out.bytes += bytes.size();
+                           return (*file)->write(bytes);
+                       });
+    const auto had = [&taken](const Row& row) { return sent_just_now(taken.agreed, row); };
+    Status status;
+    for (std::size_t i = 0; status && i < taken.verdicts.size(); ++i) {
+        status = writer.add(taken.verdicts[i]);
+    }
+    // Removals from the leaves, then puts from the root.
+    for (auto row = rows.rows.rbegin(); status && row != rows.rows.rend(); ++row) {
+        if (!row->second.entry && !had(row->second)) {
+            Record record;
+            record.type = Record::Type::remove;
+            record.path = row->first;
+            record.revision = row->second.revision;
+            status = writer.add(record);
+            ++out.records;
+        }
+    }
+    for (auto row = rows.rows.begin(); status && row != rows.rows.end(); ++row) {
+        if (row->second.entry && !had(row->second)) {
+            status = add_row(question, taken, writer, row->first, *row->second.entry);
+            ++out.records;
+        }
+    }
+    if (status) {
+        status = writer.finish();
+    }
+    if (!status) {
+        (*file).reset();
+        forget(out.file);
+        return status.error();
+    }
+    return out;
+}
+
+// An answer cannot take back what is in it already: the next one is without that content, or
+// without a difference.
+Status Home::found_damaged(const FolderId& folder, const Record& record, const Error& why) {
+    auto marked = contents_.look_at(folder.user, record.entry.hash);
+    if (record.codec != Codec::whole) {
+        if (no_difference_.size() >= no_difference_max) {
+            no_difference_.clear();
+        }
+        no_difference_.insert({folder.user, record.entry.hash});
+        auto basis =
+            marked ? contents_.look_at(folder.user, record.basis) : Result<bool>(marked.error());
+        marked = basis ? Result<bool>(*marked || *basis) : std::move(basis);
+    }
+    if (!marked) {
+        return marked.error();
+    }
+    return *marked ? Status(fail(Code::try_later, why.message + ": it is left out from now on",
+                                 "`hasp doctor` says which files it concerns"))
+                   : Status(why);
+}
+
+// If it turns out that he has not, he asks for it whole.
+Result<bool> Home::has_content(const Question& question, const Taken& taken,
+                               const std::string& path, const Entry& entry) {
+    if (taken.hashes.contains(entry.hash)) {
+        return true;
+    }
+    auto had = store_->had_content(question.folder, entry.hash, question.since.number);
+    if (!had || *had || question.after.number == 0) {
+        return had;
+    }
+    // While he takes parts he sends, too, and what he sent comes by in its turn.
+    return store_->sent_by(question.folder, path, entry.revision, question.who);
+}
+
+Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& out,
+                     const std::string& path, const Entry& entry) {
+    const FolderId& folder = question.folder;
+    Record record;
+    record.path = path;
+    record.entry = entry;
+    if (entry.kind != FileKind::file) {
+        return out.add(record);
+    }
+    const bool fresh = question.since.epoch == 0 || question.whole;
+    if (!fresh) {
+        auto had = has_content(question, taken, path, entry);
+        if (!had) {
+            return had.error();
+        }
+        if (*had) {
+            return out.add(record);
+        }
+        const auto differs = taken.differs.find(path);
+        if (differs != taken.differs.end()) {
+            record.basis = differs->second;
+        } else {
+            auto before = store_->version_at(folder, path, question.since.number);
+            if (!before) {
+                return before.error();
+            }
+            if (*before && (*before)->entry && (*before)->entry->kind == FileKind::file &&
+                (*before)->entry->size >= delta_worth_bytes) {
+                record.basis = (*before)->entry->hash;
+            }
+        }
+    }
+    const Codec difference =
+        question.format >= batch_format_compared ? Codec::compared : Codec::delta;
+    const bool differs = !record.basis.empty() && entry.size >= delta_worth_bytes &&
+                         !no_difference_.contains({folder.user, entry.hash});
+    auto basis = differs ? contents_.read(folder.user, record.basis)
+                         : Result<std::unique_ptr<ReadFile>>(std::unique_ptr<ReadFile>());
+    // A basis that is no longer kept, or cannot be read, is none.
+    record.codec = differs && basis ? difference : Codec::whole;
+    auto content = contents_.read(folder.user, entry.hash);
+    if (!content) {
+        // Left out until somebody sends it again: what is damaged holds up nothing else.
+        auto marked = contents_.look_at(folder.user, entry.hash);
+        return !marked ? Status(marked.error()) : *marked ? Status{} : Status(content.error());
+    }
+    if (Status added = out.add(record); !added) {
+        return added;
+    }
+    bool written = true;
+    const Sink sink = [&out, &written](std::string_view bytes) {
+        Status put = out.content(bytes);
+        written = put.ok();
+        return put;
+    };
+    Status sent;
+    if (record.codec != Codec::whole) {
+        sent = record.codec == Codec::delta ? delta_from_base(**basis, **content, sink)
+                                            : make_difference(**basis, **content, sink);
+    } else if (auto whole = digest(**content, sink); !whole) {
+        sent = whole.error();
+    }
+    if (!sent) {
+        return written ? found_damaged(folder, record, sent.error()) : sent;
+    }
+    return out.end_content();
+}
+
+} // namespace hasp::sync

@@ -1,0 +1,146 @@
+// Home: the rows of a folder in the order in which they come down, part by part.
+#include "home_store.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace hasp::sync {
+
+namespace {
+// A place: how far within a revision.
+constexpr char at_removal = 'r'; // PATH: all removals from there on, backwards, were had
+constexpr char at_put = 'p';     // PATH: all removals and the puts up to there
+constexpr std::uint64_t sorted_parts_max = 4;
+} // namespace
+
+bool comes_before(const Row& a, const Row& b) {
+    if (a.revision != b.revision) {
+        return a.revision < b.revision;
+    }
+    if (a.entry.has_value() != b.entry.has_value()) {
+        return !a.entry;
+    }
+    return a.entry ? a.path < b.path : a.path > b.path;
+}
+
+Position behind(const Row& row) {
+    return {row.revision, (row.entry ? at_put : at_removal) + row.path};
+}
+
+Result<std::vector<Row>> HomeStore::read_rows(const std::string& sql, const FolderId& folder,
+                                              std::uint64_t number, const std::string& path,
+                                              std::uint64_t max) {
+    std::vector<Row> out;
+    Status read = db_.each(
+        sql, [&](const store::Statement& s) { out.push_back(read_row(s)); }, tenant_, folder.user,
+        folder.app, number, store::Blob{path}, max);
+    if (!read) {
+        return read.error();
+    }
+    return out;
+}
+
+// Of one revision. Its rows are found by the index of revisions, and sorted; where they are many
+// times what is asked for, along the paths, which are sorted already (the plus sign keeps the other
+// index out of it): then all parts of it together read the folder once.
+Result<std::vector<Row>> HomeStore::rows_within(const FolderId& folder, const Position& from,
+                                                std::uint64_t max) {
+    const std::uint64_t sorted_max = max * sorted_parts_max;
+    auto count = db_.first(
+        "SELECT count(*) FROM (SELECT 1 FROM files_rows WHERE tenant = ?1 AND user = ?2 AND app = "
+        "?3 AND revision = ?4 LIMIT ?5)",
+        [](const store::Statement& s) { return static_cast<std::uint64_t>(s.integer(0)); }, tenant_,
+        folder.user, folder.app, from.number, sorted_max);
+    if (!count) {
+        return count.error();
+    }
+    const std::string revision =
+        count->value_or(0) < sorted_max ? "revision = ?4 AND " : "+revision = ?4 AND ";
+    const auto read = [&](const char* which, const std::string& path, std::uint64_t most) {
+        return read_rows(select_rows("files_rows", (revision + which).c_str()), folder, from.number,
+                         path, most);
+    };
+    const bool begins = from.place.empty();
+    const std::string path = begins ? "" : from.place.substr(1);
+    std::vector<Row> out;
+    if (begins || from.place[0] == at_removal) {
+        auto gone = read(begins ? "kind = 0 AND path > ?5 ORDER BY path DESC LIMIT ?6"
+                                : "kind = 0 AND path < ?5 ORDER BY path DESC LIMIT ?6",
+                         path, max);
+        if (!gone || gone->size() >= max) {
+            return gone;
+        }
+        out = *std::move(gone);
+    }
+    const bool among_puts = !begins && from.place[0] == at_put;
+    auto there = read("kind <> 0 AND path > ?5 ORDER BY path LIMIT ?6", among_puts ? path : "",
+                      max - out.size());
+    if (!there) {
+        return there;
+    }
+    std::move(there->begin(), there->end(), std::back_inserter(out));
+    return out;
+}
+
+Result<HomeStore::Part> HomeStore::rows_from(const FolderId& folder, const Position& asked,
+                                             const AnswerBounds& most) {
+    static const std::string revisions =
+        select_rows("files_rows", "revision >= ?4 AND +path > ?5 ORDER BY revision LIMIT ?6");
+    Position from = asked;
+    if (!from.place.empty() && from.place[0] != at_removal && from.place[0] != at_put) {
+        from.place.clear(); // the words of another hasp: that revision anew
+    }
+    Part out;
+    std::uint64_t number = from.number;
+    if (!from.place.empty()) {
+        auto rest = rows_within(folder, from, most.rows + 1);
+        if (!rest) {
+            return rest.error();
+        }
+        out.rows = *std::move(rest);
+        ++number;
+    }
+    if (out.rows.size() <= most.rows) {
+        const std::uint64_t room = most.rows - out.rows.size();
+        auto whole = read_rows(revisions, folder, number, "", room + 1);
+        if (!whole) {
+            return whole.error();
+        }
+        if (whole->size() > room) {
+            // The last of these revisions is not complete.
+            const std::uint64_t last = whole->back().revision;
+            std::erase_if(*whole, [last](const Row& row) { return row.revision == last; });
+            out.next = {last, ""};
+        }
+        std::sort(whole->begin(), whole->end(), comes_before);
+        std::move(whole->begin(), whole->end(), std::back_inserter(out.rows));
+        if (out.rows.empty() && out.next.number != 0) {
+            auto first = rows_within(folder, out.next, most.rows + 1);
+            if (!first) {
+                return first.error();
+            }
+            out.rows = *std::move(first);
+        }
+    }
+    std::uint64_t bytes = 0;
+    for (std::size_t i = 0; i + 1 < out.rows.size(); ++i) {
+        bytes += out.rows[i].entry ? out.rows[i].entry->size : 0;
+        if (i + 1 >= most.rows || bytes >= most.content_bytes) {
+            out.next = behind(out.rows[i]);
+            out.rows.resize(i + 1);
+        }
+    }
+    return out;
+}
+
+Result<bool> HomeStore::sent_by(const FolderId& folder, const std::string& path,
+                                std::uint64_t revision, const std::string& who) {
+    auto found = db_.first(
+        "SELECT 1 FROM files_versions WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND path = ?4 "
+        "AND revision = ?5 AND who = ?6",
+        [](const store::Statement&) { return true; }, tenant_, folder.user, folder.app,
+        store::Blob{path}, revision, who);
+    return found.ok() ? Result<bool>(found->has_value()) : found.error();
+}
+
+} // namespace hasp::sync

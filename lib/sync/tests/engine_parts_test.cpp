@@ -1,0 +1,525 @@
+// Large folders: answers in parts, and batches that go on from one look.
+#include "engine_fixture.h"
+
+#include <map>
+
+namespace hasp::sync {
+namespace {
+
+class Parts : public Engine {
+  protected:
+    void SetUp() override {
+        Engine::SetUp();
+        home_->answers = {5, std::uint64_t{1} << 20};
+        for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+            at->batches.operations = 10;
+            at->start();
+        }
+        home_->start();
+    }
+    void fresh() {
+        TearDown();
+        SetUp();
+    }
+    static std::filesystem::path root(const Machine& at) {
+        return std::filesystem::path(at.path("x")).parent_path();
+    }
+    static std::string numbered(const std::string& name, int number) {
+        return name + std::to_string(number);
+    }
+    static void folder(const Machine& at, const std::string& name) {
+        ASSERT_TRUE(hasp::make_folders(at.path(name)).ok());
+    }
+    static void remove(const Machine& at, const std::string& name) {
+        std::filesystem::remove_all(at.path(name));
+    }
+    static std::map<std::string, std::string> contents(const Machine& at) {
+        std::map<std::string, std::string> out;
+        for (const auto& one : std::filesystem::recursive_directory_iterator(root(at))) {
+            const std::string name = one.path().lexically_relative(root(at)).string();
+            out[name] = one.is_directory() ? "(folder)" : at.content(name);
+        }
+        return out;
+    }
+    void expect_equal() {
+        sync(*tokyo_);
+        sync(*osaka_);
+        sync(*tokyo_);
+        EXPECT_EQ(contents(*osaka_), contents(*tokyo_));
+        EXPECT_EQ(contents(*tokyo_).size(), home_->home->tree({"anna", "wiki"})->size());
+        for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+            const Round quiet = sync(*at);
+            EXPECT_EQ(quiet.files + quiet.skipped, 0U);
+            EXPECT_LT(quiet.up + quiet.down, 100U);
+        }
+    }
+    // What is unsent, as one revision.
+    void in_one_batch(Machine& at) {
+        at.batches.operations = batch_operations_max;
+        at.start();
+        sync(at);
+    }
+    // 30 files in 4 folders.
+    void fill(Machine& at) {
+        for (const char* name : {"a", "a/deep", "a/deep/er", "b"}) {
+            folder(at, name);
+        }
+        for (int i = 0; i < 10; ++i) {
+            at.write(numbered("a/deep/er/", i), noise(1'000));
+            at.write(numbered("b/", i), noise(1'000));
+            at.write(numbered("c", i), noise(1'000));
+        }
+    }
+    bool one_exchange(Machine& at) {
+        bool again = false;
+        EXPECT_TRUE(exchange(at, again).has_value());
+        return again;
+    }
+};
+
+TEST_F(Parts, ARevisionThatIsLargerThanAnAnswerComesInSeveral) {
+    fill(*tokyo_);
+    in_one_batch(*tokyo_);
+    ASSERT_EQ(home_->home->revision({"anna", "wiki"})->number, 1U);
+    const Round all = sync(*osaka_);
+    EXPECT_EQ(all.files, 34U);
+    EXPECT_EQ(all.exchanges, 7U);
+    EXPECT_EQ(all.skipped, 0U);
+    expect_equal();
+}
+
+TEST_F(Parts, ManySmallRevisionsComeTogetherUpToTheBounds) {
+    for (int i = 0; i < 23; ++i) {
+        tokyo_->write(numbered("file", i), noise(100));
+        sync(*tokyo_);
+    }
+    EXPECT_EQ(sync(*osaka_).exchanges, 5U);
+    expect_equal();
+}
+
+TEST_F(Parts, AnAnswerEndsWithTheFileThatBringsItToItsContent) {
+    home_->answers = {1'000, 10'000};
+    home_->start();
+    for (int i = 0; i < 10; ++i) {
+        tokyo_->write(numbered("file", i), noise(6'000));
+    }
+    tokyo_->write("large", noise(50'000));
+    in_one_batch(*tokyo_);
+    EXPECT_EQ(sync(*osaka_).exchanges, 6U);
+    expect_equal();
+}
+
+TEST_F(Parts, WhoTakesNoPartsGetsAllAtOnce) {
+    fill(*tokyo_);
+    sync(*tokyo_);
+    format_ = batch_format_compared;
+    EXPECT_EQ(sync(*osaka_).exchanges, 1U);
+    expect_equal();
+}
+
+TEST_F(Parts, GoOnWhereTheyWereAfterACrashBetweenAnyTwo) {
+    fill(*tokyo_);
+    in_one_batch(*tokyo_);
+    std::uint64_t parts = 0;
+    std::uint64_t down = 0;
+    for (bool again = true; again; ++parts) {
+        ASSERT_LT(parts, 10U);
+        again = false;
+        auto round = exchange(*osaka_, again);
+        ASSERT_TRUE(round.has_value());
+        down += round->down;
+        osaka_->start();
+        home_->start();
+    }
+    EXPECT_EQ(parts, 7U) << "none came twice";
+    EXPECT_LT(down, 40'000U);
+    expect_equal();
+}
+
+TEST_F(Parts, GoOnWhereTheyWereAfterACutInAnyOfThem) {
+    fill(*tokyo_);
+    in_one_batch(*tokyo_);
+    std::uint64_t cuts = 0;
+    for (bool done = false; !done; ++cuts) {
+        ASSERT_LT(cuts, 10U);
+        // Enough for one part, but not for two.
+        messages_left_ = 10;
+        bool again = true;
+        bool got = true;
+        while (got && again) {
+            got = exchange(*osaka_, again).has_value();
+        }
+        done = got;
+        osaka_->start();
+    }
+    messages_left_ = -1;
+    EXPECT_GE(cuts, 4U);
+    expect_equal();
+}
+
+TEST_F(Parts, GoOnAfterOneThatCouldNotBePutInPlace) {
+    fill(*tokyo_);
+    in_one_batch(*tokyo_);
+    ASSERT_TRUE(one_exchange(*osaka_));
+    place_without_noting(*osaka_);
+    osaka_->start();
+    dies_before_apply_ = true;
+    bool again = false;
+    EXPECT_FALSE(exchange(*osaka_, again).has_value());
+    dies_before_apply_ = false;
+    EXPECT_EQ(sync(*osaka_).conflicts, 0U);
+    expect_equal();
+    EXPECT_EQ(contents(*osaka_).size(), 34U);
+}
+
+TEST_F(Parts, WhatChangesAtTheHomeMeanwhileComesToo) {
+    for (int turn = 1; turn < 7; ++turn) {
+        SCOPED_TRACE(turn);
+        fill(*tokyo_);
+        in_one_batch(*tokyo_);
+        for (int i = 0; i < turn; ++i) {
+            ASSERT_TRUE(one_exchange(*osaka_));
+        }
+        // Of what came and of what did not come yet.
+        tokyo_->write("a/deep/er/0", "another");
+        tokyo_->write("c9", "another");
+        remove(*tokyo_, "a/deep/er/1");
+        remove(*tokyo_, "c8");
+        remove(*tokyo_, "b");
+        tokyo_->write("b", "a file now");
+        tokyo_->write("a/new", "new");
+        ASSERT_EQ(::chmod(tokyo_->path("a").c_str(), 0700), 0);
+        sync(*tokyo_);
+        sync(*osaka_);
+        EXPECT_EQ(osaka_->content("b"), "a file now");
+        expect_equal();
+        fresh();
+    }
+}
+
+TEST_F(Parts, AFolderThatWasChangedAfterWhatIsInItComesWithIt) {
+    folder(*tokyo_, "a/b");
+    for (int i = 0; i < 12; ++i) {
+        tokyo_->write(numbered("a/b/", i), "text");
+    }
+    in_one_batch(*tokyo_);
+    for (const char* name : {"a/b", "a"}) {
+        ASSERT_EQ(::chmod(tokyo_->path(name).c_str(), 0750), 0);
+        sync(*tokyo_);
+    }
+    ASSERT_TRUE(one_exchange(*osaka_));
+    EXPECT_EQ(osaka_->content("a/b/0"), "text");
+    sync(*osaka_);
+    expect_equal();
+}
+
+TEST_F(Parts, AnotherKindTakesThePlaceOfWhatIsRemovedInAnotherPart) {
+    home_->answers.rows = 3;
+    home_->start();
+    folder(*tokyo_, "a/b");
+    for (int i = 0; i < 10; ++i) {
+        tokyo_->write(numbered("a/b/", i), "text");
+        tokyo_->write(numbered("file", i), "text");
+    }
+    sync(*tokyo_);
+    sync(*osaka_);
+    for (int back = 0; back < 2; ++back) {
+        remove(*tokyo_, "a");
+        tokyo_->write("a", "a file now");
+        for (int i = 0; i < 10; ++i) {
+            remove(*tokyo_, numbered("file", i));
+            folder(*tokyo_, numbered("file", i));
+            tokyo_->write(numbered("file", i) + "/in it", "text");
+        }
+        in_one_batch(*tokyo_);
+        const Round round = sync(*osaka_);
+        EXPECT_GT(round.exchanges, 3U);
+        EXPECT_EQ(round.conflicts + round.skipped, 0U);
+        EXPECT_EQ(osaka_->content("a"), "a file now");
+        EXPECT_EQ(osaka_->content("file9/in it"), "text");
+        expect_equal();
+        remove(*tokyo_, "a");
+        folder(*tokyo_, "a/b");
+        for (int i = 0; i < 10; ++i) {
+            tokyo_->write(numbered("a/b/", i), "again");
+            remove(*tokyo_, numbered("file", i));
+            tokyo_->write(numbered("file", i), "text");
+        }
+        in_one_batch(*tokyo_);
+        EXPECT_EQ(sync(*osaka_).skipped, 0U);
+        expect_equal();
+    }
+}
+
+TEST_F(Parts, WhatMovesGoesWithOneAndComesWithAnotherWithoutItsContent) {
+    fill(*tokyo_);
+    tokyo_->write("large", noise(2 << 20));
+    sync(*tokyo_);
+    sync(*osaka_);
+    std::filesystem::rename(tokyo_->path("a"), tokyo_->path("moved"));
+    std::filesystem::rename(tokyo_->path("large"), tokyo_->path("moved/large"));
+    in_one_batch(*tokyo_);
+    const Round moved = sync(*osaka_);
+    EXPECT_GT(moved.exchanges, 3U);
+    EXPECT_LT(moved.down, 5'000U);
+    expect_equal();
+    // What no file has any more is not kept beyond the last part.
+    const auto kept = [this] {
+        const std::filesystem::path bases = folder_ + "/osaka/sync/client/base";
+        int files = 0;
+        for (const auto& one : std::filesystem::recursive_directory_iterator(bases)) {
+            files += one.is_regular_file() ? 1 : 0;
+        }
+        return files;
+    };
+    EXPECT_EQ(kept(), 1);
+    remove(*tokyo_, "moved");
+    in_one_batch(*tokyo_);
+    EXPECT_GT(sync(*osaka_).exchanges, 2U);
+    EXPECT_EQ(kept(), 0);
+    expect_equal();
+}
+
+TEST_F(Parts, NothingOfOnesOwnIsLostToWhatComes) {
+    for (int turn = 0; turn < 6; ++turn) {
+        SCOPED_TRACE(turn);
+        const std::string mine = numbered("mine", turn);
+        fill(*tokyo_);
+        in_one_batch(*tokyo_);
+        for (int i = 0; i < turn; ++i) {
+            ASSERT_TRUE(one_exchange(*osaka_));
+        }
+        folder(*osaka_, "a/deep/er");
+        folder(*osaka_, "b");
+        for (const char* name : {"a/deep/er/0", "b/5", "c9", "b/own"}) {
+            osaka_->write(name, mine);
+        }
+        sync(*osaka_);
+        expect_equal();
+        int kept = 0;
+        for (const auto& [path, content] : contents(*tokyo_)) {
+            kept += content == mine ? 1 : 0;
+        }
+        EXPECT_EQ(kept, 4);
+        EXPECT_EQ(osaka_->content("b/own"), mine);
+        fresh();
+    }
+}
+
+TEST_F(Parts, WhatHadToWaitInOneOfThemComesAfterTheLast) {
+    fill(*tokyo_);
+    in_one_batch(*tokyo_);
+    auto out = osaka_->client->prepare(osaka_->folder);
+    auto answer = home_->home->exchange({osaka_->folder.id, "", out->since, "anna@osaka", false,
+                                         false, batch_format_newest, out->after});
+    auto bytes = home_->home->read(answer->file, 0, 1 << 20);
+    ASSERT_TRUE(osaka_->client->take(osaka_->folder.id, 0, *bytes).ok());
+    folder(*osaka_, "a/deep/er");
+    osaka_->write("a/deep/er/0", "by osaka"); // between the look and what comes
+    ASSERT_TRUE(osaka_->client->arrived(osaka_->folder).ok());
+    ASSERT_EQ(osaka_->client->apply(osaka_->folder, false)->skipped, 1U);
+    EXPECT_EQ(osaka_->content("a/deep/er/0"), "by osaka");
+    bool again = true;
+    std::uint64_t waits = 0;
+    while (again) { // the same round: nobody looks
+        auto round = exchange(*osaka_, again);
+        ASSERT_TRUE(round.has_value());
+        waits = round->skipped;
+    }
+    EXPECT_GT(waits, 0U) << "the round says that there must be another";
+    EXPECT_EQ(sync(*osaka_).conflicts, 1U);
+    expect_equal();
+    EXPECT_EQ(contents(*osaka_).size(), 35U);
+}
+
+TEST_F(Parts, WhatWasSentBetweenThemDoesNotComeBack) {
+    fill(*tokyo_);
+    in_one_batch(*tokyo_);
+    ASSERT_TRUE(one_exchange(*osaka_));
+    osaka_->write("own", noise(50'000));
+    const Round rest = sync(*osaka_);
+    EXPECT_GT(rest.up, 50'000U);
+    EXPECT_LT(rest.down, 40'000U);
+    expect_equal();
+}
+
+TEST_F(Parts, AHomeThatWasRestoredBetweenThemIsNoticed) {
+    fill(*tokyo_);
+    sync(*tokyo_);
+    const std::filesystem::path center = folder_ + "/center";
+    home_->stop();
+    std::filesystem::copy(center, folder_ + "/backup", std::filesystem::copy_options::recursive);
+    home_->start();
+    for (int i = 0; i < 20; ++i) {
+        tokyo_->write(numbered("later", i), "text");
+    }
+    sync(*tokyo_);
+    for (int i = 0; i < 9; ++i) {
+        ASSERT_TRUE(one_exchange(*osaka_));
+    }
+    home_->stop();
+    std::filesystem::remove_all(center);
+    std::filesystem::rename(folder_ + "/backup", center);
+    home_->start();
+    bool again = false;
+    EXPECT_FALSE(exchange(*osaka_, again).has_value());
+    EXPECT_NE(last_error_.find("was restored from a backup"), std::string::npos) << last_error_;
+}
+
+// What was sent between two parts is agreed on, with a number that the parts have not reached.
+TEST_F(Parts, AHomeThatLostWhatWasSentBetweenThemIsNoticed) {
+    fill(*tokyo_);
+    sync(*tokyo_);
+    const std::filesystem::path center = folder_ + "/center";
+    home_->stop();
+    std::filesystem::copy(center, folder_ + "/backup", std::filesystem::copy_options::recursive);
+    home_->start();
+    ASSERT_TRUE(one_exchange(*osaka_));
+    osaka_->write("own", "by osaka");
+    ASSERT_TRUE(one_exchange(*osaka_));
+    ASSERT_TRUE(home_->home->tree({"anna", "wiki"})->contains("own"));
+    home_->stop();
+    std::filesystem::remove_all(center);
+    std::filesystem::rename(folder_ + "/backup", center);
+    home_->start();
+    osaka_->start();
+    bool again = false;
+    EXPECT_FALSE(exchange(*osaka_, again).has_value());
+    EXPECT_NE(last_error_.find("was restored from a backup"), std::string::npos) << last_error_;
+    ASSERT_TRUE(osaka_->client->begin_anew(osaka_->folder.id).ok());
+    sync(*osaka_);
+    EXPECT_TRUE(home_->home->tree({"anna", "wiki"})->contains("own"));
+    expect_equal();
+}
+
+TEST_F(Parts, StayHadWhereVerdictsComeAlone) {
+    fill(*tokyo_);
+    in_one_batch(*tokyo_);
+    ASSERT_TRUE(one_exchange(*osaka_));
+    osaka_->write("own", "by osaka");
+    auto out = osaka_->client->prepare(osaka_->folder);
+    ASSERT_TRUE(out.ok());
+    ASSERT_NE(out->after.number, 0U);
+    auto bytes = osaka_->client->read(osaka_->folder.id, 0, 1 << 20);
+    ASSERT_TRUE(home_->home->receive(osaka_->folder.id, out->batch, 0, out->bytes, *bytes).ok());
+    auto answer = home_->home->exchange({osaka_->folder.id, out->batch, out->since, "anna@osaka",
+                                         false, true, batch_format_newest, out->after, out->met});
+    ASSERT_TRUE(answer.ok()) << answer.error().message;
+    bytes = home_->home->read(answer->file, 0, 1 << 20);
+    ASSERT_TRUE(osaka_->client->take(osaka_->folder.id, 0, *bytes).ok());
+    EXPECT_EQ(osaka_->client->arrived(osaka_->folder)->taken, 1U);
+    auto applied = osaka_->client->apply(osaka_->folder, false);
+    ASSERT_TRUE(applied.ok());
+    EXPECT_FALSE(applied->again);
+    EXPECT_EQ(osaka_->client->prepare(osaka_->folder)->after, out->after);
+    EXPECT_EQ(sync(*osaka_).exchanges, 6U) << "none comes twice";
+    expect_equal();
+}
+
+TEST_F(Parts, OfAnotherHaspAreHadFromTheBeginningOfTheirRevision) {
+    fill(*tokyo_);
+    in_one_batch(*tokyo_);
+    const auto bytes = [this](const Position& after) {
+        const Revision now = *home_->home->revision({"anna", "wiki"});
+        auto answer = home_->home->exchange({osaka_->folder.id,
+                                             "",
+                                             {now.epoch, 0},
+                                             "anna@osaka",
+                                             false,
+                                             false,
+                                             batch_format_newest,
+                                             after});
+        EXPECT_TRUE(answer.ok());
+        return answer ? answer->bytes : 0;
+    };
+    EXPECT_EQ(bytes({1, "x, and more"}), bytes({1, ""}));
+}
+
+TEST_F(Parts, ManyBatchesGoUpByOneLook) {
+    for (int i = 0; i < 95; ++i) {
+        tokyo_->write(numbered("file", i), noise(100));
+    }
+    const std::uint64_t before = tokyo_->disk().listed;
+    EXPECT_EQ(sync(*tokyo_).exchanges, 10U);
+    EXPECT_EQ(tokyo_->disk().listed - before, 1U);
+    EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 95U);
+    tokyo_->write("later", "later");
+    sync(*tokyo_);
+    EXPECT_EQ(tokyo_->disk().listed - before, 2U) << "each round looks";
+    expect_equal();
+}
+
+TEST_F(Parts, WhatChangesBetweenBatchesGoesUpAsItIsThen) {
+    folder(*tokyo_, "d");
+    for (int i = 10; i < 40; ++i) {
+        tokyo_->write(numbered("file", i), numbered("text ", i));
+    }
+    sync(*tokyo_);
+    for (int i = 10; i < 40; ++i) {
+        std::filesystem::rename(tokyo_->path(numbered("file", i)),
+                                tokyo_->path(numbered("moved", i)));
+        tokyo_->write(numbered("new", i), noise(100));
+    }
+    remove(*tokyo_, "d");
+    bool again = false;
+    ASSERT_TRUE(exchange(*tokyo_, again).has_value());
+    ASSERT_TRUE(again);
+    for (const char* name : {"moved10", "moved39"}) {
+        tokyo_->write(name, "another text");
+    }
+    tokyo_->write("new39", "another text");
+    tokyo_->write("file10", "back");
+    remove(*tokyo_, "new38");
+    while (again) {
+        ASSERT_TRUE(exchange(*tokyo_, again).has_value());
+    }
+    const Tree tree = *home_->home->tree({"anna", "wiki"});
+    EXPECT_EQ(tree.at("new39").size, 12U);
+    EXPECT_EQ(tree.at("moved10").size, 12U) << "its content is known where it was moved from";
+    EXPECT_EQ(tree.at("moved39").size, 12U);
+    EXPECT_FALSE(tree.contains("new38"));
+    EXPECT_TRUE(tree.contains("file10")) << "it was there again before its removal was sent";
+    EXPECT_FALSE(tree.contains("file11"));
+    expect_equal();
+    EXPECT_EQ(osaka_->content("file10"), "back");
+    EXPECT_EQ(osaka_->content("moved39"), "another text");
+}
+
+TEST_F(Parts, AFolderThatVanishesBetweenBatchesIsLookedAtAnew) {
+    for (int i = 0; i < 30; ++i) {
+        tokyo_->write(numbered("agreed", i), "text");
+    }
+    sync(*tokyo_);
+    for (int i = 0; i < 30; ++i) {
+        tokyo_->write(numbered("new", i), "text");
+    }
+    bool again = false;
+    ASSERT_TRUE(exchange(*tokyo_, again).has_value());
+    ASSERT_TRUE(again);
+    std::filesystem::remove_all(root(*tokyo_));
+    ASSERT_TRUE(hasp::make_folders(root(*tokyo_).string()).ok());
+    while (again) {
+        ASSERT_TRUE(exchange(*tokyo_, again).has_value());
+    }
+    EXPECT_EQ(tokyo_->client->status(tokyo_->folder.id)->held, "the folder is gone");
+    EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 40U);
+}
+
+TEST_F(Parts, ALongRoundLooksAgainAfterAWhile) {
+    for (int i = 0; i < 35; ++i) {
+        tokyo_->write(numbered("file", i), noise(100));
+    }
+    const std::uint64_t before = tokyo_->disk().listed;
+    bool again = false;
+    ASSERT_TRUE(exchange(*tokyo_, again).has_value());
+    tokyo_->write("meanwhile", "text");
+    clock_.advance_us(61'000'000);
+    while (again) {
+        ASSERT_TRUE(exchange(*tokyo_, again).has_value());
+    }
+    EXPECT_EQ(tokyo_->disk().listed - before, 2U);
+    EXPECT_TRUE(home_->home->tree({"anna", "wiki"})->contains("meanwhile"));
+}
+
+} // namespace
+} // namespace hasp::sync

@@ -151,7 +151,7 @@ Result<std::uint64_t> Bases::bytes() {
 
 Status Bases::set_bytes_max(std::uint64_t bytes) {
     bytes_max_ = bytes;
-    return make_room();
+    return make_room(false); // all of it, perhaps: it would take long
 }
 
 Result<std::unique_ptr<ReadFile>> Bases::find(const FolderId& id, const std::string& hash) {
@@ -204,33 +204,34 @@ Result<std::unique_ptr<ReadFile>> Bases::open_file(const FolderId& id, const std
     return std::unique_ptr<ReadFile>(new KeptFile(*std::move(file), proven_, path));
 }
 
-Status Bases::keep(const FolderId& id, const std::string& hash, ReadFile& content,
-                   const Place& place) {
+Result<bool> Bases::keep(const FolderId& id, const std::string& hash, ReadFile& content,
+                         const Place& place) {
     auto stat = content.stat();
     if (!stat || stat->size == 0 || stat->size > bytes_max_ || disk_is_full()) {
-        return {};
+        return false;
     }
     if (stat->size > base_small_bytes_max) {
         return keep_file(id, hash, content, place);
     }
     auto bytes = packed(content);
     if (!bytes) {
-        return {}; // it cannot be read, which whoever sends it will notice
+        return false; // it cannot be read, which whoever sends it will notice
     }
     pending_bytes_ += bytes->size();
     const std::uint64_t taken = bytes->size() + row_bytes;
     pending_.push_back({id, hash, stat->size, taken, *std::move(bytes)});
-    return pending_bytes_ > base_pending_bytes_max ? write() : Status{};
+    Status written = pending_bytes_ > base_pending_bytes_max ? write() : Status{};
+    return written ? Result<bool>(true) : written.error();
 }
 
-Status Bases::keep_file(const FolderId& id, const std::string& hash, ReadFile& content,
-                        const Place& place) {
+Result<bool> Bases::keep_file(const FolderId& id, const std::string& hash, ReadFile& content,
+                              const Place& place) {
     const std::string path = path_of(id, hash);
     auto size = content.stat();
     auto room = disk_.free_bytes();
     auto taken = bytes();
     if (!size || !room || !taken || size->size > (*room + *taken) / base_share_of_disk) {
-        return {};
+        return false;
     }
     Status put;
     if (place.taken) {
@@ -248,11 +249,11 @@ Status Bases::keep_file(const FolderId& id, const std::string& hash, ReadFile& c
     auto stat = put ? disk_.stat(path) : Result<FileStat>(put.error());
     if (!stat || stat->size != size->size) {
         [[maybe_unused]] const Status gone = disk_.remove(path);
-        return {};
+        return false;
     }
     proven_[path] = *stat;
     pending_.push_back({id, hash, stat->size, stat->size, ""});
-    return {};
+    return true;
 }
 
 // So full that a row failed: until there is more room than then.
@@ -312,7 +313,7 @@ Status Bases::put_rows(const std::vector<Pending>& rows) {
             return put;
         }
     }
-    Status room = make_room();
+    Status room = make_room(true);
     return room ? transaction->commit() : room;
 }
 
@@ -397,7 +398,7 @@ Status Bases::drop_user(const std::string& user) {
     return done ? transaction->commit() : done;
 }
 
-Status Bases::make_room() {
+Status Bases::make_room(bool tell) {
     auto room = disk_.free_bytes();
     auto taken = bytes();
     const std::uint64_t most =
@@ -414,7 +415,13 @@ Status Bases::make_room() {
             return read;
         }
         for (const auto& [id, hash] : oldest) {
-            Status gone = drop(id, hash);
+            auto content = tell && going_
+                               ? find(id, hash)
+                               : Result<std::unique_ptr<ReadFile>>(std::unique_ptr<ReadFile>());
+            Status gone = content && *content != nullptr
+                              ? going_(id, hash, **content)
+                              : Status(content ? Status{} : content.error());
+            gone = gone ? drop(id, hash) : gone;
             if (gone) {
                 taken = bytes();
             }

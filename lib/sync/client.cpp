@@ -12,7 +12,18 @@ Client::Client(Disk& disk, const Clock& clock, Random& random, std::unique_ptr<C
                SettleDatabase settle, std::unique_ptr<Bases> bases)
     : disk_(disk), clock_(clock), random_(random), store_(std::move(store)),
       reader_(std::make_unique<Reader>(disk, client_temporary, clock, std::move(settle))),
-      bases_(std::move(bases)) {}
+      bases_(std::move(bases)) {
+    // Whoever changes such a file later makes the difference from its signature instead.
+    bases_->tell_of_going(
+        [this](const FolderId& folder, const std::string& hash, ReadFile& content) -> Status {
+            auto stat = content.stat();
+            if (!stat || stat->size < signature_worth_bytes) {
+                return {};
+            }
+            auto made = signature(content);
+            return made ? store_->put_signature(folder, hash, *made) : Status{};
+        });
+}
 Client::~Client() = default;
 
 Result<std::unique_ptr<Client>> Client::open(store::Db& db, Disk& disk, std::string tenant,
@@ -104,8 +115,12 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
             return made;
         }
     }
+    // What an edit is read as while it is looked at is what is sent.
+    reader_->hold_edits();
     auto look = look_at(folder);
-    return look ? send_some(folder, *look) : Result<Outgoing>(look.error());
+    auto made = look ? send_some(folder, *look) : Result<Outgoing>(look.error());
+    reader_->let_go();
+    return made;
 }
 
 // The next batch of what a look found; the rest of it is kept for the one after.

@@ -82,13 +82,13 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
         return transaction.error();
     }
     Status put = store_->put_folder(look.row);
-    if (put) {
-        put = bases_->write();
-    }
     if (put && !operations.empty()) {
         row.batch = to_hex(random_.bytes(batch_id_bytes / 2));
         out = {row.batch, row.bytes, operations.size(), row.content, {}, false, row.more, *format};
         put = store_->put_batch(folder.id, row, operations, clock_.wall_us());
+    }
+    if (put) {
+        put = bases_->write();
     }
     if (put) {
         put = transaction->commit();
@@ -163,13 +163,6 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
             record.entry.size = frozen->digest.size;
             record.entry.mtime_us = entry_of(frozen->seen.stat).mtime_us;
             out.row.seen = frozen->seen;
-            if (frozen->digest.size >= signature_worth_bytes) {
-                auto made = signature(*frozen->file);
-                if (!made) {
-                    return made.error();
-                }
-                out.row.signature = *std::move(made);
-            }
             const auto paths = store.paths_with(folder.id, frozen->digest.hash);
             if (!paths) {
                 return paths.error();
@@ -187,7 +180,14 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
         sent = send(*way, record, *content->file, writer);
     }
     if (sent && content) {
-        sent = bases.keep(folder.id, record.entry.hash, *content->file, {content->path, true});
+        auto kept = bases.keep(folder.id, record.entry.hash, *content->file, {content->path, true});
+        sent = kept ? Status{} : Status(kept.error());
+        // Where it is not kept, the next change is a difference from this.
+        if (sent && !*kept && record.entry.size >= signature_worth_bytes) {
+            auto made = signature(*content->file);
+            sent = made ? Status{} : Status(made.error());
+            out.row.signature = made ? *std::move(made) : "";
+        }
     }
     if (!sent) {
         return sent.error().code == Code::try_later ? fail(Code::failed, sent.error().message)

@@ -242,15 +242,16 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
     if (!file) {
         return file.error();
     }
-    if (record.entry.size >= signature_worth_bytes) {
+    auto kept = bases_->keep(folder.id, record.entry.hash, **file, {path, false});
+    if (!kept) {
+        return kept.error();
+    }
+    if (!*kept && record.entry.size >= signature_worth_bytes) {
         auto signed_file = signature(**file);
         if (!signed_file) {
             return signed_file.error();
         }
         change.signature = *std::move(signed_file);
-    }
-    if (Status kept = bases_->keep(folder.id, record.entry.hash, **file, {path, false}); !kept) {
-        return kept;
     }
     return disk_.set_meta(path, record.entry.mode, record.entry.mtime_us);
 }

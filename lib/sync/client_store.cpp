@@ -203,6 +203,24 @@ Status ClientStore::put_seen(const FolderId& folder, const std::string& path, co
         seen.stat.ctime_ns, seen.stat.inode, seen.at_us));
 }
 
+Status ClientStore::put_signature(const FolderId& folder, const std::string& hash,
+                                  const std::string& signature) {
+    for (const char* sql :
+         {"UPDATE sync_base SET signature = ?5 WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND "
+          "hash = ?4 AND signature = x''",
+          "UPDATE sync_operations SET signature = ?5 WHERE tenant = ?1 AND user = ?2 AND app = ?3 "
+          "AND hash = ?4 AND signature = x''",
+          "UPDATE sync_placing SET signature = ?5 WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND "
+          "hash = ?4 AND signature = x''"}) {
+        auto put = db_.execute(sql, tenant_, folder.user, folder.app, store::Blob{hash},
+                               store::Blob{signature});
+        if (!put || *put > 0) {
+            return put ? Status{} : Status(put.error());
+        }
+    }
+    return {};
+}
+
 Status ClientStore::drop_base(const FolderId& folder, const std::string& path) {
     return store::done(db_.execute(
         "DELETE FROM sync_base WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND path = ?4", tenant_,

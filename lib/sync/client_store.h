@@ -75,6 +75,9 @@ class ClientStore {
     Status put_base(const FolderId& folder, const std::string& path, const BaseRow& row);
     // The same content, seen anew.
     Status put_seen(const FolderId& folder, const std::string& path, const Seen& seen);
+    // Of files that were agreed on with this content, or are being, and have no signature.
+    Status put_signature(const FolderId& folder, const std::string& hash,
+                         const std::string& signature);
     Status drop_base(const FolderId& folder, const std::string& path);
     Status drop_all_base(const FolderId& folder);
 

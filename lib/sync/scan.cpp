@@ -124,7 +124,49 @@ Result<Seen> Reader::look(const std::string& path, const FileStat& stat) {
     return fail(Code::try_later, path + " changes while it is read");
 }
 
+void Reader::let_go() {
+    holds_ = false;
+    held_.clear();
+    held_bytes_ = 0;
+}
+
+// Where a copy cannot be made, it is only looked at.
+Result<Seen> Reader::look_at_edit(const std::string& path, const FileStat& stat) {
+    const bool holds = holds_ && stat.size > memory_file_bytes_max && !held_.contains(path) &&
+                       (held_.empty() || held_bytes_ + stat.size <= held_bytes_max);
+    auto frozen = holds ? freeze_now(path) : Result<Frozen>(fail(Code::failed, ""));
+    if (!frozen) {
+        return frozen.error().code == Code::try_later ? Result<Seen>(frozen.error())
+                                                      : look(path, stat);
+    }
+    Seen seen = frozen->seen;
+    held_bytes_ += stat.size;
+    held_.emplace(path, *std::move(frozen));
+    return seen;
+}
+
+std::optional<Frozen> Reader::take_held(const std::string& path) {
+    const auto at = held_.find(path);
+    if (at == held_.end()) {
+        return std::nullopt;
+    }
+    std::optional<Frozen> held = std::move(at->second);
+    held_.erase(at);
+    bool database = false;
+    auto stat = disk_.stat(path);
+    auto now = stat ? stamp(path, *stat, database) : stat;
+    if (!now || *now != held->seen.stat) {
+        held.reset();
+    }
+    return held;
+}
+
 Result<Frozen> Reader::freeze(const std::string& path) {
+    auto held = take_held(path);
+    return held ? Result<Frozen>(*std::move(held)) : freeze_now(path);
+}
+
+Result<Frozen> Reader::freeze_now(const std::string& path) {
     for (int attempt = 0; attempt < reads_max; ++attempt) {
         auto file = disk_.open(path);
         if (!file) {
@@ -250,7 +292,7 @@ Result<Entry> Reader::entry(const std::string& path, const Seen* known, Seen* se
         if (known != nullptr && still_the_same(*known, *stamped)) {
             now = *known;
         } else {
-            auto looked = look(path, *stat);
+            auto looked = known != nullptr ? look_at_edit(path, *stat) : look(path, *stat);
             if (!looked) {
                 return looked.error();
             }

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -21,6 +22,9 @@ inline constexpr std::size_t entries_max = 2'000'000; // of a folder
 // A file that was changed this shortly before it was looked at may change again without a new
 // stamp.
 inline constexpr std::int64_t stamp_grain_us = 2'000'000;
+
+// Of copies that are held: but one may be of any size, as one that is sent may.
+inline constexpr std::uint64_t held_bytes_max = std::uint64_t{1} << 30;
 
 // A file as it was when its content was known.
 struct Seen {
@@ -74,6 +78,10 @@ class Reader {
     std::string database_of(const std::string& path) const;
     bool knows_databases() const { return settle_ != nullptr; }
     static std::vector<std::string> companion_names(const std::string& path);
+    // From here to let_go(), what is read of a large file that was known as another is kept as a
+    // copy, a bounded number of bytes, which freeze() gives out if the file is still that one.
+    void hold_edits() { holds_ = true; }
+    void let_go();
     // try_later: it changed at each attempt.
     Result<Frozen> freeze(const std::string& path);
     // The entry that stands there now; not_found. The content is read if `known` does not fit.
@@ -89,6 +97,9 @@ class Reader {
                const Known& known, Scan& out);
     Result<FileStat> stamp(const std::string& path, const FileStat& stat, bool& database);
     Result<Seen> look(const std::string& path, const FileStat& stat);
+    Result<Seen> look_at_edit(const std::string& path, const FileStat& stat);
+    std::optional<Frozen> take_held(const std::string& path);
+    Result<Frozen> freeze_now(const std::string& path);
     Result<Frozen> freeze_database(const std::string& path, const FileStat& stat);
     bool is_database(const std::string& path);
 
@@ -97,6 +108,9 @@ class Reader {
     const Clock& clock_;
     SettleDatabase settle_;
     std::uint64_t next_ = 0;
+    bool holds_ = false;
+    std::map<std::string, Frozen> held_; // by path
+    std::uint64_t held_bytes_ = 0;
 };
 
 // Equal stamps, and old enough at the time of `seen` to prove something.

@@ -92,24 +92,54 @@ TEST_F(Engine, SendsASmallChangeInTheFormatThatBothSidesTake) {
     EXPECT_EQ(tokyo_->client->look(tokyo_->folder)->unsent_files, 0U);
 }
 
-TEST_F(Engine, SendsABlockOfALargeFileWhereItsOldContentIsNotKeptOrIsNotWhatItWas) {
-    for (const bool kept : {false, true}) {
-        ASSERT_TRUE(tokyo_->client->set_base_bytes_max(kept ? base_bytes_default : 0).ok());
-        std::string big = noise(2'000'000);
-        tokyo_->write("big", big);
+TEST_F(Engine, SendsABlockOfALargeFileWhereItsOldContentIsNotKept) {
+    ASSERT_TRUE(tokyo_->client->set_base_bytes_max(0).ok());
+    std::string big = noise(2'000'000);
+    tokyo_->write("big", big);
+    sync(*tokyo_);
+    ASSERT_TRUE(tokyo_->disk().list("sync/client/base")->empty());
+    big.insert(1'000'000, "a line in the middle\n");
+    tokyo_->write("big", big);
+    const Round up = sync(*tokyo_);
+    EXPECT_LT(up.up, 2'500U) << "a block of 1 KB and what stands around it";
+    EXPECT_GT(up.up, 1'000U);
+    sync(*osaka_);
+    EXPECT_TRUE(osaka_->content("big") == big);
+}
+
+TEST_F(Engine, SendsABlockOfALargeFileWhoseOldContentMadeRoomForOthers) {
+    // Kept as files, and as rows.
+    for (const std::size_t size : {std::size_t{1'500'000}, std::size_t{300'000}}) {
+        ASSERT_TRUE(tokyo_->client->set_base_bytes_max(size * 3 / 2).ok());
+        const std::string name = "first" + std::to_string(size);
+        std::string big = noise(size);
+        tokyo_->write(name, big);
         sync(*tokyo_);
-        auto bases = tokyo_->disk().list("sync/client/base");
-        ASSERT_TRUE(bases.ok());
-        ASSERT_EQ(bases->size(), kept ? 1U : 0U);
-        if (kept) {
-            auto file = tokyo_->disk().append("sync/client/base/" + bases->front().name, 1'000'000);
-            ASSERT_TRUE(file.ok() && (*file)->write(noise(1'000'000)).ok());
-        }
+        tokyo_->write("second", noise(size));
+        sync(*tokyo_);
+        big.insert(size / 2, "a line in the middle\n");
+        tokyo_->write(name, big);
+        const Round up = sync(*tokyo_);
+        EXPECT_LT(up.up, 2'500U) << "by its signature";
+        EXPECT_GT(up.up, 1'000U);
+        sync(*osaka_);
+        EXPECT_TRUE(osaka_->content(name) == big);
+    }
+}
+
+TEST_F(Engine, SendsALargeFileWholeWhereItsKeptContentIsNotWhatItWas) {
+    std::string big = noise(2'000'000);
+    tokyo_->write("big", big);
+    sync(*tokyo_);
+    auto bases = tokyo_->disk().list("sync/client/base");
+    ASSERT_TRUE(bases.ok());
+    ASSERT_EQ(bases->size(), 1U);
+    auto file = tokyo_->disk().append("sync/client/base/" + bases->front().name, 1'000'000);
+    ASSERT_TRUE(file.ok() && (*file)->write(noise(1'000'000)).ok());
+    for (const bool damaged : {true, false}) {
         big.insert(1'000'000, "a line in the middle\n");
         tokyo_->write("big", big);
-        const Round up = sync(*tokyo_);
-        EXPECT_LT(up.up, 2'500U) << "a block of 1 KB and what stands around it";
-        EXPECT_GT(up.up, 1'000U);
+        EXPECT_EQ(sync(*tokyo_).up > big.size(), damaged);
         sync(*osaka_);
         EXPECT_TRUE(osaka_->content("big") == big);
     }

@@ -16,6 +16,7 @@
 #include "sync/codec.h"
 #include "sync/home.h"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -41,6 +42,9 @@ class Bases {
     Status open();
     // 0: nothing is kept, and what was kept goes.
     Status set_bytes_max(std::uint64_t bytes);
+    // Told of each content that goes because others need its room, in that transaction.
+    using Going = std::function<Status(const FolderId& id, const std::string& hash, ReadFile&)>;
+    void tell_of_going(Going going) { going_ = std::move(going); }
 
     // Nothing: it is not kept. It must not outlive this, which forgets what cannot be read in it.
     Result<std::unique_ptr<ReadFile>> find(const FolderId& id, const std::string& hash);
@@ -50,9 +54,10 @@ class Bases {
         std::string file; // empty: in memory
         bool taken = false;
     };
-    // `content` has this hash. Nothing of it is kept in case of doubt. It gets its row at write(),
-    // or here when too much waits for one.
-    Status keep(const FolderId& id, const std::string& hash, ReadFile& content, const Place& place);
+    // `content` has this hash. False: it is not kept, as in all cases of doubt. It gets its row at
+    // write(), or here when too much waits for one.
+    Result<bool> keep(const FolderId& id, const std::string& hash, ReadFile& content,
+                      const Place& place);
     // Rows for what waits, and room for them; small contents only where the disk has ten times as
     // much.
     Status write();
@@ -86,11 +91,11 @@ class Bases {
     Status drop_row(const FolderId& id, const std::string& hash);
     Status drop_those(const FolderId& id, const char* sql);
     std::string path_of(const FolderId& id, const std::string& hash) const;
-    Status keep_file(const FolderId& id, const std::string& hash, ReadFile& content,
-                     const Place& place);
+    Result<bool> keep_file(const FolderId& id, const std::string& hash, ReadFile& content,
+                           const Place& place);
     Result<std::unique_ptr<ReadFile>> open_file(const FolderId& id, const std::string& hash,
                                                 std::uint64_t size);
-    Status make_room();
+    Status make_room(bool tell);
     Status put_rows(const std::vector<Pending>& rows);
     void remove_file(const FolderId& id, const std::string& hash);
     bool disk_is_full();
@@ -100,6 +105,7 @@ class Bases {
     std::string folder_;
     std::string tenant_;
     std::uint64_t bytes_max_ = base_bytes_default;
+    Going going_;
     std::vector<Pending> pending_;
     std::size_t pending_bytes_ = 0;
     std::optional<std::uint64_t> full_at_;   // free bytes when a row could not be written

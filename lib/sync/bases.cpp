@@ -19,6 +19,8 @@ namespace {
 constexpr int level = 1;
 constexpr std::int64_t dropped_together = 64;
 constexpr std::uint64_t row_bytes = 100; // around a content
+// Read of contents that go, in one transaction.
+constexpr std::uint64_t going_bytes_max = std::uint64_t{256} << 20;
 
 std::uint64_t count_at(const store::Statement& s, int column) {
     return static_cast<std::uint64_t>(s.integer(column));
@@ -403,19 +405,26 @@ Status Bases::make_room(bool tell) {
     auto taken = bytes();
     const std::uint64_t most =
         room && taken ? std::min(bytes_max_, (*room + *taken) / base_share_of_disk) : bytes_max_;
+    std::uint64_t told = 0;
     while (taken && *taken > most) {
-        std::vector<std::pair<FolderId, std::string>> oldest;
+        struct Old {
+            FolderId id;
+            std::string hash;
+            std::uint64_t size = 0;
+        };
+        std::vector<Old> oldest;
         Status read = db_.each(
-            "SELECT user, app, hash FROM sync_bases WHERE tenant = ?1 ORDER BY kept LIMIT ?2",
+            "SELECT user, app, hash, size FROM sync_bases WHERE tenant = ?1 ORDER BY kept LIMIT ?2",
             [&](const store::Statement& s) {
-                oldest.push_back({{s.text(0), s.text(1)}, s.blob(2)});
+                oldest.push_back({{s.text(0), s.text(1)}, s.blob(2), count_at(s, 3)});
             },
             tenant_, dropped_together);
         if (!read || oldest.empty()) {
             return read;
         }
-        for (const auto& [id, hash] : oldest) {
-            auto content = tell && going_
+        for (const auto& [id, hash, size] : oldest) {
+            told += size;
+            auto content = tell && going_ && told <= going_bytes_max
                                ? find(id, hash)
                                : Result<std::unique_ptr<ReadFile>>(std::unique_ptr<ReadFile>());
             Status gone = content && *content != nullptr

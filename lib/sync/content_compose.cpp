@@ -20,6 +20,29 @@ std::string recipe_name(const std::string& hash) {
     return "recipe " + hash;
 }
 
+// A basis that is put together costs more than effort.h counts: whoever asks too much of it sends
+// the content whole.
+class Bounded final : public Assembly {
+  public:
+    Bounded(Composing& made, const std::uint64_t& unsealed)
+        : made_(made), unsealed_(unsealed), before_(unsealed) {}
+    Status fresh(std::string_view bytes) override {
+        Status bearable = this->bearable();
+        return bearable ? made_.fresh(bytes) : bearable;
+    }
+    Status copied(std::uint64_t from, std::string_view bytes) override {
+        Status bearable = this->bearable();
+        return bearable ? made_.copied(from, bytes) : bearable;
+    }
+
+  private:
+    Status bearable() const { return bearable_effort(unsealed_ - before_, made_.size()); }
+
+    Composing& made_;
+    const std::uint64_t& unsealed_;
+    std::uint64_t before_;
+};
+
 } // namespace
 
 Result<std::optional<ContentStore::Place>> ContentStore::where(const Name& name) {
@@ -30,7 +53,9 @@ Result<std::optional<ContentStore::Place>> ContentStore::where(const Name& name)
 
 // Opens what it is made of, but reads no more than where that is.
 Result<std::unique_ptr<ReadFile>> ContentStore::open_composed(const Name& name, const Place& at) {
-    auto recipe = recipe_of(name, at);
+    // A source may be of the batch that is being staged.
+    Status written = flush();
+    auto recipe = written ? recipe_of(name, at) : Result<Recipe>(written.error());
     if (!recipe) {
         return recipe.error();
     }
@@ -44,7 +69,7 @@ Result<std::unique_ptr<ReadFile>> ContentStore::open_composed(const Name& name, 
             return fail(Code::refused, "the stored content " + to_hex(name.second) + " of " +
                                            name.first + " lacks a part of it");
         }
-        auto file = open_place(name.first, source, **there);
+        auto file = open_sealed_at(name.first, source, **there, recipe_at_hand);
         if (!file) {
             return file.error();
         }
@@ -55,7 +80,7 @@ Result<std::unique_ptr<ReadFile>> ContentStore::open_composed(const Name& name, 
 
 Result<Recipe> ContentStore::recipe_of(const Name& name, const Place& at) {
     auto file = open_sealed_at(name.first, recipe_name(name.second),
-                               {at.file, at.at, at.bytes, at.parts, false, 0});
+                               {at.file, at.at, at.bytes, at.parts, false, 0}, recipe_at_hand);
     if (!file) {
         return file.error();
     }
@@ -76,6 +101,13 @@ Result<std::vector<std::string>> ContentStore::sources_of(const Name& name) {
         [&out](const store::Statement& s) { out.push_back(s.blob(0)); }, tenant_, name.first,
         store::Blob{name.second});
     return read ? Result<std::vector<std::string>>(std::move(out)) : read.error();
+}
+
+bool ContentStore::is_staged_source(const Name& name) const {
+    return std::any_of(staged_sources_.begin(), staged_sources_.end(), [&name](const auto& one) {
+        return one.first.first == name.first &&
+               std::find(one.second.begin(), one.second.end(), name.second) != one.second.end();
+    });
 }
 
 Result<bool> ContentStore::is_source(const Name& name) {
@@ -118,7 +150,7 @@ Result<std::optional<Recipe>> ContentStore::compose(const Name& name, const std:
                                                     const Composing& made) {
     constexpr auto no = std::nullopt;
     // All of it new: it would be made of itself.
-    const bool worth = made.in_pieces() && made.size() >= composed_.content_least &&
+    const bool worth = made.in_pieces() && !is_staged_source(name) && made.size() >= composed_.content_least &&
                        made.fresh_hash() != name.second;
     auto needed = worth ? is_source(name) : Result<bool>(true);
     if (!needed || *needed) {
@@ -182,7 +214,8 @@ Status ContentStore::stage_difference(const std::string& user, const std::string
     }
     Composing made(disk_, temporary_ + "/made" + std::to_string(next_temporary_++), basis_content,
                    composed_.copy_least);
-    Status put = apply_difference(basis_content, difference, size_max, made);
+    Bounded bounded(made, unsealed_);
+    Status put = apply_difference(basis_content, difference, size_max, bounded);
     put = put ? made.finish() : put;
     applied = put.ok() || made.could_not_write();
     if (!put) {

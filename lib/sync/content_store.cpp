@@ -433,17 +433,21 @@ Result<std::unique_ptr<ReadFile>> ContentStore::read(const std::string& user,
 // refused: what is there is not what was kept. Everything else is failed: it may be there.
 Result<std::unique_ptr<ReadFile>>
 ContentStore::open_place(const std::string& user, const std::string& hash, const Place& at) {
-    return at.parts != 0 ? open_composed({user, hash}, at) : open_sealed_at(user, hash, at);
+    return at.parts != 0 ? open_composed({user, hash}, at)
+                         : open_sealed_at(user, hash, at, stretches_at_hand);
 }
 
-Result<std::unique_ptr<ReadFile>>
-ContentStore::open_sealed_at(const std::string& user, const std::string& hash, const Place& at) {
+Result<std::unique_ptr<ReadFile>> ContentStore::open_sealed_at(const std::string& user,
+                                                               const std::string& hash,
+                                                               const Place& at,
+                                                               std::size_t at_hand) {
     auto key = key_of(user, false);
     if (!key) {
         return key.error();
     }
     auto file = disk_.open(path_of(at.file));
-    auto out = file ? open_sealed(*std::move(file), {at.at, at.bytes, at.size}, *key, hash)
+    auto out = file ? open_sealed(*std::move(file), {at.at, at.bytes, at.size}, *key, hash, at_hand,
+                                  &unsealed_)
                     : Result<std::unique_ptr<ReadFile>>(
                           fail(Code::failed, "the stored content " + to_hex(hash) + " of " + user +
                                                  " cannot be read: " + file.error().message));

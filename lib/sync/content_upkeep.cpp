@@ -122,12 +122,15 @@ Status ContentStore::drop_unneeded(const std::string& user, const std::string& h
 
 // What is made of it, too.
 Status ContentStore::mark_damaged(const std::string& user, const std::string& hash) {
-    if (Status marked = done(db_.execute(
-            "UPDATE contents SET damaged = 1 WHERE tenant = ?1 AND user = ?2 AND hash IN (SELECT "
-            "hash FROM content_parts WHERE tenant = ?1 AND user = ?2 AND source = ?3)",
-            tenant_, user, store::Blob{hash}));
-        !marked) {
-        return marked;
+    auto made_of_it = db_.execute(
+        "UPDATE contents SET damaged = 1 WHERE tenant = ?1 AND user = ?2 AND hash IN (SELECT hash "
+        "FROM content_parts WHERE tenant = ?1 AND user = ?2 AND source = ?3)",
+        tenant_, user, store::Blob{hash});
+    if (!made_of_it) {
+        return made_of_it.error();
+    }
+    if (*made_of_it > 0) {
+        recheck_ = Recheck{}; // perhaps not what they have of it
     }
     return done(db_.execute(
         "INSERT INTO contents (tenant, user, hash, file, at, bytes, size, damaged) VALUES (?1, ?2, "

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "home_parts.h"
 #include "home_store.h"
+#include "recipe.h"
 #include "sync/difference.h"
 
 #include <algorithm>
@@ -298,7 +299,12 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
 Status Home::stage_patched(const std::string& user, const Record& record, ReadFile& basis,
                            const Pull& content, bool& applied) {
     Scratch made(disk_, std::string(home_temporary) + "/patched" + std::to_string(next_++));
-    const Sink keep = [&made, &applied](std::string_view bytes) {
+    const std::uint64_t before = contents_.unsealed();
+    const Sink keep = [&](std::string_view bytes) {
+        if (Status bearable = bearable_effort(contents_.unsealed() - before, made.size());
+            !bearable) {
+            return bearable;
+        }
         Status put = made.write(bytes);
         applied = !put.ok();
         return put;

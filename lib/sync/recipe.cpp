@@ -126,20 +126,50 @@ void RecipeWriter::add(const std::string& source, std::uint64_t from, std::uint6
     const auto index = static_cast<std::size_t>(found - recipe_.sources.begin());
     if (found == recipe_.sources.end()) {
         recipe_.sources.push_back(source);
+        at_hand_.emplace_back();
     }
     Extent* last = recipe_.extents.empty() ? nullptr : &recipe_.extents.back();
-    if (last != nullptr && last->source == index && last->from + last->length == from) {
+    const bool goes_on =
+        last != nullptr && last->source == index && last->from + last->length == from;
+    cost(index, from, length);
+    if (goes_on) {
         last->length += length;
     } else {
-        const std::uint64_t stretch = size_ / recipe_stretch_bytes;
-        in_stretch_ = stretch == stretch_ ? in_stretch_ + 1 : 1;
-        stretch_ = stretch;
+        ++extents_of_it_;
         recipe_.extents.push_back({index, from, length});
     }
-    size_ += length;
-    fits_ = recipe_.sources.size() <= recipe_sources_max &&
+    fits_ = fits_ && recipe_.sources.size() <= recipe_sources_max &&
             recipe_.extents.size() <= recipe_extents_max &&
-            in_stretch_ <= recipe_stretch_extents_max;
+            extents_of_it_ <= recipe_stretch_extents_max &&
+            cost_ <= recipe_cost_least + recipe_cost_a_stretch * (size_ / stretch_bytes);
+}
+
+// What reading it unseals, as whoever reads from the beginning does.
+void RecipeWriter::cost(std::size_t source, std::uint64_t from, std::uint64_t length) {
+    auto& at_hand = at_hand_[source];
+    while (length > 0) {
+        if (size_ / stretch_bytes != stretch_) {
+            stretch_ = size_ / stretch_bytes;
+            extents_of_it_ = 0;
+            cost_of_it_ = 0;
+        }
+        const std::uint64_t one = from / stretch_bytes + 1;
+        const auto there = std::find(at_hand.begin(), at_hand.end(), one);
+        const auto place = there == at_hand.end() ? there - 1 : there;
+        if (there == at_hand.end()) {
+            ++cost_;
+            ++cost_of_it_;
+            fits_ = fits_ && cost_of_it_ <= recipe_stretch_cost_max;
+        }
+        *place = one;
+        std::rotate(at_hand.begin(), place, place + 1);
+        // As far as it is one stretch of both.
+        const std::uint64_t part = std::min(
+            {length, stretch_bytes - from % stretch_bytes, stretch_bytes - size_ % stretch_bytes});
+        from += part;
+        size_ += part;
+        length -= part;
+    }
 }
 
 RecipeIndex::RecipeIndex(Recipe recipe) : recipe_(std::move(recipe)) {
@@ -164,6 +194,13 @@ void RecipeIndex::part(std::uint64_t from, std::uint64_t length, RecipeWriter& o
         from += part;
         length -= part;
     }
+}
+
+Status bearable_effort(std::uint64_t unsealed, std::uint64_t made) {
+    return unsealed <= recipe_effort * (stretches_least + made / bytes_a_stretch)
+               ? Status{}
+               : fail(Code::refused, "applying a difference: it takes too little from each of too "
+                                     "many places of what its basis is made of");
 }
 
 std::unique_ptr<ReadFile> assembled(Recipe recipe, std::vector<std::unique_ptr<ReadFile>> sources) {

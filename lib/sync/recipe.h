@@ -6,12 +6,15 @@
 //   extent  = number(which source, from 0) number(zigzag(first byte in it, less the end of the
 //             extent before that was of the same source)) number(bytes, at least one)
 //
-// Limits: reading it costs no more than a few times what reading a content does that lies there
-// itself, whoever made the differences. Private to lib/sync; pure.
+// Limits: a source is unsealed by stretches (effort.h), of which some are kept at hand; reading the
+// content once, from its beginning, unseals no more than four times as many as it has itself,
+// whoever made the differences, and none of its stretches needs many. Private to lib/sync; pure.
 #pragma once
 
+#include "effort.h"
 #include "sync/codec.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -24,9 +27,14 @@ namespace hasp::sync {
 inline constexpr std::size_t recipe_sources_max = 8;
 inline constexpr std::size_t recipe_extents_max = std::size_t{64} * 1024;
 inline constexpr std::size_t recipe_bytes_max = std::size_t{2} << 20;
-// Extents that begin in the same so many bytes of the content.
-inline constexpr std::uint64_t recipe_stretch_bytes = std::uint64_t{128} * 1024;
+// Extents that begin in the same stretch of the content, and stretches of sources for it.
 inline constexpr std::size_t recipe_stretch_extents_max = 64;
+inline constexpr std::uint64_t recipe_stretch_cost_max = 16;
+// Stretches of sources for all of it: so many, and for each of its own so many.
+inline constexpr std::uint64_t recipe_cost_least = 64;
+inline constexpr std::uint64_t recipe_cost_a_stretch = 4;
+// Of each source, for whoever reads the content.
+inline constexpr std::size_t recipe_at_hand = 4;
 
 struct Extent {
     std::size_t source = 0; // index
@@ -56,10 +64,16 @@ class RecipeWriter {
     const Recipe& recipe() const { return recipe_; }
 
   private:
+    void cost(std::size_t source, std::uint64_t from, std::uint64_t length);
+
     Recipe recipe_;
     std::uint64_t size_ = 0;
-    std::uint64_t stretch_ = 0;
-    std::size_t in_stretch_ = 0;
+    std::uint64_t stretch_ = 0; // of the content, that is under way
+    std::size_t extents_of_it_ = 0;
+    std::uint64_t cost_of_it_ = 0;
+    std::uint64_t cost_ = 0;
+    // Of each source, the stretches at hand, and 1; the last read first.
+    std::vector<std::array<std::uint64_t, recipe_at_hand>> at_hand_;
     bool fits_ = true;
 };
 
@@ -81,6 +95,11 @@ class RecipeIndex {
     Recipe recipe_;
     std::vector<std::uint64_t> ends_; // of the extents, in the content
 };
+
+// refused: `made` bytes were not worth unsealing so many stretches of a basis. What effort.h
+// bounds of a basis that lies there itself stays within it.
+inline constexpr std::uint64_t recipe_effort = 4;
+Status bearable_effort(std::uint64_t unsealed, std::uint64_t made);
 
 // The content. `sources` in the recipe's order; each at least as long as the recipe says, else a
 // read of it is refused. Any offset.

@@ -126,18 +126,45 @@ Result<Seen> Reader::look(const std::string& path, const FileStat& stat) {
 
 void Reader::let_go() {
     holds_ = false;
+    drop_held();
+}
+
+void Reader::drop_held() {
     held_.clear();
     held_bytes_ = 0;
 }
 
-// Where a copy cannot be made, it is only looked at.
-Result<Seen> Reader::look_at_edit(const std::string& path, const FileStat& stat) {
-    const bool holds = holds_ && stat.size > memory_file_bytes_max && !held_.contains(path) &&
-                       (held_.empty() || held_bytes_ + stat.size <= held_bytes_max);
-    auto frozen = holds ? freeze_now(path) : Result<Frozen>(fail(Code::failed, ""));
+bool Reader::may_hold(const std::string& path, const FileStat& stat) {
+    if (!holds_ || stat.size <= memory_file_bytes_max || held_.contains(path) ||
+        held_.size() >= held_files_max ||
+        (!held_.empty() && held_bytes_ + stat.size > held_bytes_max)) {
+        return false;
+    }
+    auto room = disk_.free_bytes();
+    return room && *room >= 2 * stat.size + held_reserve_bytes;
+}
+
+// What is held never stands in the way of what is not.
+Result<Seen> Reader::look_or_let_go(const std::string& path, const FileStat& stat) {
+    auto seen = look(path, stat);
+    if (!seen && seen.error().code == Code::failed && !held_.empty()) {
+        drop_held();
+        seen = look(path, stat);
+    }
+    return seen;
+}
+
+// Where a copy cannot be made, or what is known says that it is no edit, it is only looked at.
+Result<Seen> Reader::look_at_edit(const std::string& path, const FileStat& stat, const Seen& known,
+                                  const FileStat& stamped) {
+    const bool edited = known.stat.size != stamped.size || known.stat.mtime_ns != stamped.mtime_ns;
+    if (!edited || !may_hold(path, stat)) {
+        return look_or_let_go(path, stat);
+    }
+    auto frozen = freeze_now(path);
     if (!frozen) {
         return frozen.error().code == Code::try_later ? Result<Seen>(frozen.error())
-                                                      : look(path, stat);
+                                                      : look_or_let_go(path, stat);
     }
     Seen seen = frozen->seen;
     held_bytes_ += stat.size;
@@ -162,8 +189,15 @@ std::optional<Frozen> Reader::take_held(const std::string& path) {
 }
 
 Result<Frozen> Reader::freeze(const std::string& path) {
-    auto held = take_held(path);
-    return held ? Result<Frozen>(*std::move(held)) : freeze_now(path);
+    if (auto held = take_held(path)) {
+        return *std::move(held);
+    }
+    auto frozen = freeze_now(path);
+    if (!frozen && frozen.error().code == Code::failed && !held_.empty()) {
+        drop_held();
+        frozen = freeze_now(path);
+    }
+    return frozen;
 }
 
 Result<Frozen> Reader::freeze_now(const std::string& path) {
@@ -292,7 +326,8 @@ Result<Entry> Reader::entry(const std::string& path, const Seen* known, Seen* se
         if (known != nullptr && still_the_same(*known, *stamped)) {
             now = *known;
         } else {
-            auto looked = known != nullptr ? look_at_edit(path, *stat) : look(path, *stat);
+            auto looked = known != nullptr ? look_at_edit(path, *stat, *known, *stamped)
+                                           : look_or_let_go(path, *stat);
             if (!looked) {
                 return looked.error();
             }

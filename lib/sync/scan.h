@@ -25,6 +25,9 @@ inline constexpr std::int64_t stamp_grain_us = 2'000'000;
 
 // Of copies that are held: but one may be of any size, as one that is sent may.
 inline constexpr std::uint64_t held_bytes_max = std::uint64_t{1} << 30;
+inline constexpr std::size_t held_files_max = 64;
+// What the disk has to have beside a copy that is not needed yet.
+inline constexpr std::uint64_t held_reserve_bytes = std::uint64_t{256} << 20;
 
 // A file as it was when its content was known.
 struct Seen {
@@ -97,7 +100,11 @@ class Reader {
                const Known& known, Scan& out);
     Result<FileStat> stamp(const std::string& path, const FileStat& stat, bool& database);
     Result<Seen> look(const std::string& path, const FileStat& stat);
-    Result<Seen> look_at_edit(const std::string& path, const FileStat& stat);
+    Result<Seen> look_at_edit(const std::string& path, const FileStat& stat, const Seen& known,
+                              const FileStat& stamped);
+    Result<Seen> look_or_let_go(const std::string& path, const FileStat& stat);
+    bool may_hold(const std::string& path, const FileStat& stat);
+    void drop_held();
     std::optional<Frozen> take_held(const std::string& path);
     Result<Frozen> freeze_now(const std::string& path);
     Result<Frozen> freeze_database(const std::string& path, const FileStat& stat);

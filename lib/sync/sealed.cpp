@@ -1,7 +1,6 @@
 #include "sealed.h"
 
 #include "base/text.h"
-#include "effort.h"
 #include "trust/hash.h"
 
 #include <algorithm>
@@ -60,10 +59,12 @@ Error damaged_content(const std::string& hash) {
 
 class SealedFile final : public ReadFile {
   public:
-    SealedFile(std::unique_ptr<ReadFile> file, SealedPlace place, std::string hash)
-        : file_(std::move(file)), place_(place), hash_(std::move(hash)),
-          frames_(std::max<std::uint64_t>(1, (place.size + sealed_frame_bytes - 1) /
-                                                 sealed_frame_bytes)) {}
+    SealedFile(std::unique_ptr<ReadFile> file, SealedPlace place, std::string hash,
+               std::size_t at_hand, std::uint64_t* unsealed)
+        : file_(std::move(file)), place_(place), hash_(std::move(hash)), at_hand_max_(at_hand),
+          unsealed_(unsealed), frames_(std::max<std::uint64_t>(
+                                   1, (place.size + sealed_frame_bytes - 1) / sealed_frame_bytes)) {
+    }
     ~SealedFile() override {
         for (Frame& one : at_hand_) {
             trust::wipe(one.plain);
@@ -156,7 +157,7 @@ class SealedFile final : public ReadFile {
         auto here = std::find_if(at_hand_.begin(), at_hand_.end(),
                                  [position](const Frame& one) { return one.position == position; });
         if (here == at_hand_.end()) {
-            if (at_hand_.size() < stretches_at_hand) {
+            if (at_hand_.size() < at_hand_max_) {
                 at_hand_.emplace_back();
             }
             here = at_hand_.end() - 1;
@@ -170,6 +171,9 @@ class SealedFile final : public ReadFile {
         return &at_hand_.front().plain;
     }
     Status open_frame(std::uint64_t position, std::string& plain) {
+        if (unsealed_ != nullptr) {
+            ++*unsealed_;
+        }
         auto range = range_of(position);
         if (!range) {
             return range.error();
@@ -206,6 +210,8 @@ class SealedFile final : public ReadFile {
     std::unique_ptr<ReadFile> file_;
     SealedPlace place_;
     std::string hash_;
+    std::size_t at_hand_max_;
+    std::uint64_t* unsealed_;
     std::uint64_t frames_;
     std::unique_ptr<trust::Aead> aead_;
     std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> zstd_{ZSTD_createDCtx(), &ZSTD_freeDCtx};
@@ -300,11 +306,13 @@ Status Sealer::frame(std::string_view plain, bool last) {
 }
 
 Result<std::unique_ptr<ReadFile>> open_sealed(std::unique_ptr<ReadFile> file, SealedPlace place,
-                                              std::string_view user_key, std::string hash) {
+                                              std::string_view user_key, std::string hash,
+                                              std::size_t at_hand, std::uint64_t* unsealed) {
     if (place.size > file_bytes_max) {
         return damaged_content(hash);
     }
-    auto out = std::make_unique<SealedFile>(std::move(file), place, std::move(hash));
+    auto out =
+        std::make_unique<SealedFile>(std::move(file), place, std::move(hash), at_hand, unsealed);
     if (Status opened = out->open(user_key); !opened) {
         return opened.error();
     }

@@ -19,6 +19,7 @@
 #pragma once
 
 #include "base/random.h"
+#include "effort.h"
 #include "sync/codec.h"
 #include "trust/aead.h"
 
@@ -79,8 +80,11 @@ struct SealedPlace {
     std::uint64_t size = 0;
 };
 
-// Opens it. Nothing is read but its head; a frame is when it is asked for.
+// Opens it. Nothing is read but its head; a frame is when it is asked for. `at_hand`: so many of
+// them are kept. Each frame that is unsealed adds one to `unsealed`, which outlives the reader.
 Result<std::unique_ptr<ReadFile>> open_sealed(std::unique_ptr<ReadFile> file, SealedPlace place,
-                                              std::string_view user_key, std::string hash);
+                                              std::string_view user_key, std::string hash,
+                                              std::size_t at_hand = stretches_at_hand,
+                                              std::uint64_t* unsealed = nullptr);
 
 } // namespace hasp::sync

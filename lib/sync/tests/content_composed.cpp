@@ -1,5 +1,6 @@
 // Contents that are kept as parts of others.
 #include "content_suite.h"
+#include "numbers.h"
 #include "store/transaction.h"
 #include "sync/difference.h"
 #include "trust/hash.h"
@@ -162,6 +163,44 @@ TEST_P(ContentSuite, KeepsAsALongListOfPartsOnlyWhatCanBeReadAtABearableCost) {
     EXPECT_EQ(composed(), 1) << "88 parts in a stretch";
 }
 
+// Of a basis that is put together, one stretch may be of many of another content.
+TEST_P(ContentSuite, RefusesADifferenceThatTakesTooLittleFromTooManyPlacesOfABasisOfParts) {
+    constexpr std::size_t part = 8192;
+    constexpr std::size_t places = 16;
+    const std::string first = random(4 * mib);
+    std::string basis;
+    for (std::size_t i = 0; i < places; ++i) {
+        basis += first.substr(i * 262'144 + 1000, part);
+    }
+    basis += first;
+    ASSERT_TRUE(keep("anna", {first}).ok());
+    ASSERT_TRUE(keep_difference("anna", first, basis).ok());
+    ASSERT_EQ(composed(), 1);
+    std::string steps;
+    std::uint64_t at = 0;
+    for (std::uint64_t i = 0; i < 5000; ++i) {
+        const std::uint64_t from = part * (1 + i * 7 % (places - 1)) - 8;
+        put_number(steps, 0);
+        put_number(steps, 16);
+        put_number(steps, zigzag(static_cast<std::int64_t>(from - at)));
+        at = from + 16;
+    }
+    std::string difference("\1", 1);
+    put_number(difference, steps.size());
+    difference += steps + std::string(3, '\0');
+    auto opened = store_->read("anna", trust::sha256(basis));
+    ASSERT_TRUE(opened.ok());
+    MemoryFile file(difference);
+    bool applied = false;
+    const std::uint64_t before = store_->unsealed();
+    const Status staged = store_->stage_difference("anna", trust::sha256("w"), trust::sha256(basis),
+                                                   **opened, pull_from(file), 80'000, applied);
+    ASSERT_FALSE(staged.ok());
+    EXPECT_EQ(staged.error().code, Code::refused);
+    EXPECT_NE(staged.error().message.find("too many places"), std::string::npos);
+    EXPECT_LT(store_->unsealed() - before, 400U);
+}
+
 TEST_P(ContentSuite, RefusesADifferenceThatMakesSomethingElse) {
     const std::string before = random(2 * mib);
     ASSERT_TRUE(keep("anna", {before}).ok());
@@ -227,6 +266,34 @@ TEST_P(ContentSuite, GivesNothingThatIsMadeOfADamagedContentUntilThatIsWholeAgai
         drop("anna", trust::sha256(content));
     }
     EXPECT_EQ(kept_bytes(), 0U);
+}
+
+TEST_P(ContentSuite, GivesAgainWhatHasNothingOfWhatIsDamagedInAContentThatItIsMadeOf) {
+    const std::string before = random(4 * mib);
+    std::string now = before;
+    now.erase(mib, mib);
+    ASSERT_TRUE(keep("anna", {before}).ok());
+    const std::string file = files().front();
+    ASSERT_TRUE(keep_difference("anna", before, now).ok());
+    ASSERT_EQ(composed(), 1);
+    while (store_->recheck_some([](const auto&) { return Status{}; }).value()) {
+    }
+    std::string bent = bytes_of(file);
+    bent[mib + mib / 2] = static_cast<char>(bent[mib + mib / 2] ^ 1);
+    put_bytes(file, bent);
+    EXPECT_TRUE(store_->look_at("anna", trust::sha256(before)).value());
+    EXPECT_FALSE(store_->has("anna", trust::sha256(now)).value());
+    std::size_t healed = 0;
+    while (store_
+               ->recheck_some([&healed](const auto& some) {
+                   healed += some.size();
+                   return Status{};
+               })
+               .value()) {
+    }
+    EXPECT_EQ(healed, 1U);
+    EXPECT_EQ(read("anna", trust::sha256(now)), now);
+    EXPECT_EQ(store_->damaged_count().value(), 1U);
 }
 
 TEST_P(ContentSuite, FindsDamageInThePartsOfAContentWithEachPass) {

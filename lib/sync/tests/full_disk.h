@@ -14,6 +14,7 @@ class FullDisk final : public ForwardingDisk {
   public:
     using ForwardingDisk::ForwardingDisk;
     std::int64_t room = -1;            // -1: without end
+    bool room_returns = false;         // with a file that is removed
     std::optional<std::uint64_t> free; // what it says of its room; nothing: what is true
     std::set<std::string> synced;      // files and folders, by name
     std::string unreadable;            // this file, when it was opened
@@ -51,6 +52,14 @@ class FullDisk final : public ForwardingDisk {
     Result<std::unique_ptr<WriteFile>> append(const std::string& path,
                                               std::uint64_t size) override {
         return wrapped(disk_->append(path, size));
+    }
+    Status remove(const std::string& path) override {
+        auto stat = disk_->stat(path);
+        Status gone = disk_->remove(path);
+        if (gone && room_returns && stat) {
+            room += static_cast<std::int64_t>(stat->size);
+        }
+        return gone;
     }
     Status sync_file(const std::string& path) override {
         synced.insert(path);

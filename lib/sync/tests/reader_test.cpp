@@ -2,6 +2,7 @@
 #include "base/files.h"
 #include "base/random.h"
 #include "counting_disk.h"
+#include "full_disk.h"
 #include "scan.h"
 
 #include <filesystem>
@@ -83,6 +84,46 @@ TEST_F(Reading, ReadsAgainWhatChangedSinceItWasLookedAt) {
     ASSERT_TRUE(frozen.ok());
     EXPECT_TRUE(text(*frozen->file) == later);
     EXPECT_EQ(copies(), 1U) << "the older copy is gone";
+}
+
+TEST_F(Reading, CopiesNothingThatWasOnlyTouched) {
+    write("big", random_.bytes(3'000'000));
+    Seen known = look("big");
+    known.at_us = 0; // too soon after it was written to prove anything
+    reader_->hold_edits();
+    Seen seen;
+    EXPECT_TRUE(reader_->entry("big", &known, &seen).ok());
+    EXPECT_EQ(copies(), 0U);
+}
+
+TEST_F(Reading, HoldsABoundedNumberOfCopies) {
+    reader_->hold_edits();
+    const std::string content = random_.bytes(1'100'000);
+    for (std::size_t i = 0; i < held_files_max + 5; ++i) {
+        write("big" + std::to_string(i), content);
+        look("big" + std::to_string(i));
+    }
+    EXPECT_EQ(copies(), held_files_max);
+    EXPECT_TRUE(reader_->freeze("big" + std::to_string(held_files_max + 1)).ok());
+}
+
+TEST_F(Reading, GivesUpCopiesThatLeaveNoRoomForWhatIsNeeded) {
+    auto full = std::make_unique<FullDisk>(open_disk(folder_).value());
+    FullDisk& disk = *full;
+    Reader reader(disk, "tmp", clock_, nullptr);
+    const std::string content = random_.bytes(3'000'000);
+    write("one", content);
+    write("two", content.substr(1000));
+    reader.hold_edits();
+    Seen seen;
+    ASSERT_TRUE(reader.entry("one", &before_, &seen).ok());
+    ASSERT_EQ(copies(), 1U);
+    disk.room = 1'000'000;
+    disk.room_returns = true;
+    auto frozen = reader.freeze("two");
+    ASSERT_TRUE(frozen.ok()) << frozen.error().message;
+    EXPECT_TRUE(text(*frozen->file) == content.substr(1000));
+    EXPECT_EQ(copies(), 1U);
 }
 
 TEST_F(Reading, HoldsNoCopyOfSmallFilesNorBeyondItsTime) {

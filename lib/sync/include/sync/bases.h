@@ -42,7 +42,8 @@ class Bases {
     Status open();
     // 0: nothing is kept, and what was kept goes.
     Status set_bytes_max(std::uint64_t bytes);
-    // Told of each content that goes because others need its room, in that transaction.
+    // Told of contents that go because others need their room, in that transaction, the first 256
+    // MiB of them.
     using Going = std::function<Status(const FolderId& id, const std::string& hash, ReadFile&)>;
     void tell_of_going(Going going) { going_ = std::move(going); }
 

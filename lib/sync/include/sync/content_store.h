@@ -95,6 +95,8 @@ class ContentStore {
         std::uint64_t copy_least = 4096;
     };
     void bound_composed(Composed bounds) { composed_ = bounds; }
+    // Stretches of contents (effort.h) that were unsealed so far, by all readers.
+    std::uint64_t unsealed() const { return unsealed_; }
     bool staged(const std::string& user, const std::string& hash) const;
     // Makes everything that is staged durable.
     Status keep_all();
@@ -181,7 +183,8 @@ class ContentStore {
     Result<std::unique_ptr<ReadFile>> open_place(const std::string& user, const std::string& hash,
                                                  const Place& at);
     Result<std::unique_ptr<ReadFile>> open_sealed_at(const std::string& user,
-                                                     const std::string& name, const Place& at);
+                                                     const std::string& name, const Place& at,
+                                                     std::size_t at_hand);
     Status belong_together();
     Result<bool> any_file();
     Status load_key();
@@ -208,7 +211,8 @@ class ContentStore {
     Result<std::unique_ptr<ReadFile>> open_composed(const Name& name, const Place& at);
     Result<Recipe> recipe_of(const Name& name, const Place& at);
     Result<std::vector<std::string>> sources_of(const Name& name);
-    Result<bool> is_source(const Name& name);
+    Result<bool> is_source(const Name& name); // of one that is kept
+    bool is_staged_source(const Name& name) const;
     Status forget_parts(const Name& name, std::vector<Name>& left);
     Status record_parts(const Name& name, const std::vector<std::string>& sources);
     Result<std::optional<Recipe>> compose(const Name& name, const std::string& basis,
@@ -255,6 +259,7 @@ class ContentStore {
     std::optional<Recheck> recheck_ = Recheck{}; // nothing: not now
     std::uint64_t next_temporary_ = 0;
     Composed composed_;
+    std::uint64_t unsealed_ = 0;
 
     // The staged batch.
     std::map<Name, Place> staged_;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #if defined(__SSE2__)
@@ -80,6 +81,29 @@ inline bool same_text(std::string_view a, std::string_view b) {
         }
     }
     return true;
+}
+
+inline bool is_blank(char c) {
+    return c == ' ' || c == '\t';
+}
+
+// Where the first colon of 32 bytes is; 32: there is none.
+inline std::size_t colon_within_32(const char* at) {
+#if defined(__SSE2__)
+    const __m128i colon = _mm_set1_epi8(':');
+    const auto mask = [colon](const char* from) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+        return static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, colon)));
+    };
+    if (const unsigned first = mask(at); first != 0) {
+        return static_cast<std::size_t>(__builtin_ctz(first));
+    }
+    const unsigned second = mask(at + 16);
+    return second != 0 ? 16U + static_cast<std::size_t>(__builtin_ctz(second)) : 32U;
+#else
+    const void* const found = std::memchr(at, ':', 32);
+    return found != nullptr ? static_cast<std::size_t>(static_cast<const char*>(found) - at) : 32U;
+#endif
 }
 
 // The first byte that is no token character, or `end`. Names are letters and dashes nearly always:

@@ -9,6 +9,7 @@
 #include "loop_group.h"
 #include "net/fields.h"
 #include "proxy_gate.h"
+#include "request_fields.h"
 #include "server_conn.h"
 #include "static_files.h"
 
@@ -66,6 +67,7 @@ void Core::set_snapshot(std::shared_ptr<const registry::Snapshot> next) {
         }
     }
     if (snapshot) {
+    passing_names = passon::passing_names(mapped_names);
         upstreams.follow(*snapshot);
     }
 }

@@ -125,6 +125,7 @@ class Core {
     std::shared_ptr<const registry::Snapshot> snapshot; // see set_snapshot()
     net::NameSet mapped_names;                          // of those that the snapshot strips
     std::shared_ptr<const net::TlsContext> upstream_tls;
+    net::NameSet passing_names; // that requests under the snapshot take along as they are
     LinkCredentials credentials;
     std::map<std::string, PeerLink, std::less<>> peers;
     PeerWords peer_words;

@@ -60,14 +60,15 @@ Core::~Core() {
 
 void Core::set_snapshot(std::shared_ptr<const registry::Snapshot> next) {
     snapshot = std::move(next);
+    ++snapshot_number;
     mapped_names = {};
     for (std::size_t i = 0; snapshot && i < snapshot->stripped_count(); ++i) {
         if (const net::Name id = net::name_id(snapshot->stripped(i)); id != net::Name::other) {
             mapped_names.add(id);
         }
     }
-    if (snapshot) {
     passing_names = passon::passing_names(mapped_names);
+    if (snapshot) {
         upstreams.follow(*snapshot);
     }
 }

@@ -129,6 +129,21 @@ void Exchange::write_identity_fields(net::HeadWriter& out) {
     }
 }
 
+// By which tiers it came.
+void Exchange::write_tier_fields(net::HeadWriter& out) {
+    // RFC 9110 §7.6.3: behind the entries of others, which were copied.
+    core_.text.assign(down_->is_stream() ? "2 " : head.version_minor == 0 ? "1.0 " : "1.1 ");
+    core_.text.append(snapshot_->tier());
+    out.value("Via", core_.text);
+    core_.text.clear();
+    for (const net::Header* field = head.headers.find(net::Name::cdn_loop); field != nullptr;
+         field = head.headers.next(*field)) {
+        core_.text.append(field->value).append(", ");
+    }
+    core_.text.append(snapshot_->tier());
+    if_any(out, "CDN-Loop", core_.text);
+}
+
 // Every tier is a span of its own. A trace that begins here has the request's id for its name, so
 // that an app's own records lead to the tiers' logs.
 void Exchange::write_trace_fields(net::HeadWriter& out) {
@@ -217,12 +232,8 @@ bool Exchange::write_request_head(std::string_view& text) {
         lines.copy(field);
     }
     lines.flush();
-    for (const net::Header* field = nominated.has("cookie") ? nullptr
-                                                            : head.headers.find(net::Name::cookie);
-         field != nullptr; field = head.headers.next(*field)) {
-        core_.text.clear();
-        filter_cookies(core_.text, field->value, false);
-        parsed_if_any(out, "Cookie", core_.text);
+    if (!nominated.has("cookie")) {
+        write_cookies(out);
     }
     // To a peer none at all: it may be a password or a token of this realm's.
     if (const net::Header* given = head.headers.find(net::Name::authorization);
@@ -230,10 +241,6 @@ bool Exchange::write_request_head(std::string_view& text) {
         !nominated.has("authorization") && !(here && replaces_request("authorization"))) {
         out.copy(*given);
     }
-    // RFC 9110 §7.6.3: behind the entries of others, which were copied.
-    core_.text.assign(down_->is_stream() ? "2 " : head.version_minor == 0 ? "1.0 " : "1.1 ");
-    core_.text.append(snapshot_->tier());
-    out.value("Via", core_.text);
     if (cached_.validating) {
         core_.text.clear();
         if (here) {
@@ -243,15 +250,8 @@ bool Exchange::write_request_head(std::string_view& text) {
         parsed_if_any(out, "If-Modified-Since", cached_.modified);
     }
     out.trusted("X-Request-Id", request_id());
-    core_.text.clear();
-    for (const net::Header* field = head.headers.find(net::Name::cdn_loop); field != nullptr;
-         field = head.headers.next(*field)) {
-        core_.text.append(field->value).append(", ");
-    }
-    core_.text.append(snapshot_->tier());
-    if_any(out, "CDN-Loop", core_.text);
     write_trace_fields(out);
-    write_identity_fields(out);
+    write_own_lines(out);
     if (net::asks_websocket(head)) {
         out.block("Connection: upgrade\r\nUpgrade: websocket\r\n");
     }

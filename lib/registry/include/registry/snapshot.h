@@ -144,6 +144,8 @@ class App {
     std::uint64_t hash() const { return row_->hash; }
 
     explicit operator bool() const { return row_ != nullptr; }
+    // The same entry of the same snapshot.
+    bool operator==(const App&) const = default;
 
   private:
     friend class Snapshot;

@@ -83,8 +83,9 @@ inline bool same_text(std::string_view a, std::string_view b) {
     return true;
 }
 
-inline bool is_blank(char c) {
-    return c == ' ' || c == '\t';
+// Of two bytes that are there.
+inline bool is_crlf(const char* at) {
+    return std::memcmp(at, "\r\n", 2) == 0;
 }
 
 // Where the first colon of 32 bytes is; 32: there is none.
@@ -156,6 +157,35 @@ inline const char* value_end(const char* at, const char* end) {
     while (at != end && has_class(*at, char_value)) {
         ++at;
     }
+    return at;
+}
+
+// Skips what a target is mostly made of, letters, digits and some signs, as far as whole steps of
+// 16 bytes go: neither what ends a part of it nor what must be looked at again.
+inline const char* skip_common_target(const char* at, const char* end) {
+#if defined(__SSE2__)
+    const __m128i case_bit = _mm_set1_epi8(0x20);
+    while (end - at >= 16) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+        const __m128i lower_case = _mm_or_si128(bytes, case_bit);
+        const __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(lower_case, _mm_set1_epi8('a' - 1)),
+                                             _mm_cmpgt_epi8(_mm_set1_epi8('z' + 1), lower_case));
+        // & ' ( ) * + , - . / and the digits : ;
+        const __m128i sign = _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8('&' - 1)),
+                                           _mm_cmpgt_epi8(_mm_set1_epi8(';' + 1), bytes));
+        const __m128i more = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('=')),
+                                          _mm_cmpeq_epi8(bytes, _mm_set1_epi8('_')));
+        const __m128i dot = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('.'));
+        const __m128i good = _mm_andnot_si128(dot, _mm_or_si128(_mm_or_si128(letter, sign), more));
+        const unsigned other = static_cast<unsigned>(_mm_movemask_epi8(good)) ^ 0xffffU;
+        if (other != 0) {
+            return at + __builtin_ctz(other);
+        }
+        at += 16;
+    }
+#else
+    static_cast<void>(end);
+#endif
     return at;
 }
 

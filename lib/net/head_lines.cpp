@@ -4,6 +4,7 @@
 #include "known_names.h"
 #include "net/fields.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace hasp::net {
@@ -135,11 +136,17 @@ constexpr std::size_t plain_room = 48;
                                                       const char* end, Headers& headers,
                                                       const HeadLimits& limits,
                                                       std::size_t headers_max) {
-    while (static_cast<std::size_t>(end - at) >= plain_room &&
-           static_cast<std::size_t>(at - begin) <= limits.head_max &&
-           headers.size() < headers_max) {
+    if (static_cast<std::size_t>(end - begin) < plain_room) {
+        return at;
+    }
+    const char* const last_start =
+        begin + std::min(static_cast<std::size_t>(end - begin) - plain_room, limits.head_max);
+    const char* const last_stop = end - 2;
+    // Beyond ' ' in a value: no white space, and no end of it either.
+    const auto shows = [](char c) { return static_cast<unsigned char>(c) > ' '; };
+    while (at <= last_start && headers.size() < headers_max) {
         const std::size_t size = colon_within_32(at);
-        if (size == 0 || size >= 32 || at[size + 1] != ' ') {
+        if (size - 1 >= 31 || at[size + 1] != ' ') {
             break;
         }
         const Name id = known_name(at, size);
@@ -148,8 +155,7 @@ constexpr std::size_t plain_room = 48;
         }
         const char* const value = at + size + 2;
         const char* const stop = value_end(value, end);
-        if (end - stop < 2 || stop[0] != '\r' || stop[1] != '\n' || stop == value ||
-            is_blank(value[0]) || is_blank(stop[-1]) ||
+        if (stop > last_stop || !is_crlf(stop) || !shows(value[0]) || !shows(stop[-1]) ||
             static_cast<std::size_t>(stop - at) > limits.line_max) {
             break;
         }

@@ -9,6 +9,10 @@
 #include <cstring>
 #include <string_view>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace hasp::passon {
 
 // Two digits for every byte.
@@ -24,11 +28,22 @@ inline constexpr std::array<char, 512> hex_pairs = [] {
 
 // Sixteen lower-case digits, the bytes in the order in which they lie in memory.
 inline void write_hex(char* out, std::uint64_t value) {
+#if defined(__SSE2__)
+    const __m128i bytes = _mm_cvtsi64_si128(static_cast<long long>(value));
+    const __m128i low_bits = _mm_set1_epi8(0x0f);
+    const __m128i halves = _mm_unpacklo_epi8(_mm_and_si128(_mm_srli_epi16(bytes, 4), low_bits),
+                                             _mm_and_si128(bytes, low_bits));
+    const __m128i letters =
+        _mm_and_si128(_mm_cmpgt_epi8(halves, _mm_set1_epi8(9)), _mm_set1_epi8('a' - '0' - 10));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out),
+                     _mm_add_epi8(_mm_add_epi8(halves, _mm_set1_epi8('0')), letters));
+#else
     std::array<std::uint8_t, 8> bytes;
     std::memcpy(bytes.data(), &value, 8);
     for (std::size_t i = 0; i < 8; ++i) {
         std::memcpy(out + 2 * i, &hex_pairs[2U * bytes[i]], 2);
     }
+#endif
 }
 
 // What an answer must say about the connection to this client.

@@ -135,12 +135,20 @@ void write_line(Out& out, const AccessLine& line) {
             out.put("\"");
         }
     };
+    // Literals of ours, and hex digits.
+    const auto known = [&out]<std::size_t Size>(const char(&key)[Size], std::string_view value) {
+        if (!value.empty()) {
+            out.put(key);
+            out.put(value);
+            out.put("\"");
+        }
+    };
     const auto number = [&out]<std::size_t Size>(const char(&key)[Size], auto value) {
         out.put(key);
         out.number(static_cast<std::uint64_t>(value));
     };
-    text(",\"request\":\"", line.request_id);
-    text(",\"from\":\"", line.from);
+    known(",\"request\":\"", line.request_id);
+    known(",\"from\":\"", line.from);
     text(",\"peer\":\"", line.peer);
     text(",\"client\":\"", line.client);
     text(",\"user\":\"", line.user);
@@ -152,11 +160,11 @@ void write_line(Out& out, const AccessLine& line) {
     number(",\"bytes_in\":", line.bytes_in);
     number(",\"bytes_out\":", line.bytes_out);
     number(",\"duration_us\":", line.duration_us);
-    text(",\"served\":\"", line.served);
-    text(",\"cache\":\"", line.cache);
+    known(",\"served\":\"", line.served);
+    known(",\"cache\":\"", line.cache);
     text(",\"why\":\"", line.why);
-    text(",\"trace\":\"", line.trace);
-    text(",\"span\":\"", line.span);
+    known(",\"trace\":\"", line.trace);
+    known(",\"span\":\"", line.span);
     out.put("}\n");
 }
 
@@ -193,7 +201,8 @@ void AccessLog::write(const AccessLine& line) {
         Fast out(buffer_.get() + size_);
         if (second != second_) {
             second_ = second;
-            time_ = "{\"time_us\":" + std::to_string(second);
+            // Within the memory that it has: no request allocates for it.
+            time_.assign("{\"time_us\":").append(std::to_string(second));
         }
         out.put(std::string_view(time_));
         out.six_digits(static_cast<std::uint32_t>(part));

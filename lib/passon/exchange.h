@@ -165,6 +165,7 @@ class Exchange {
     void start_request_body();
     std::uint64_t body_bytes_max() const;
     bool request_body_done();
+    void let_head_go();
     std::string_view request_id() const { return {id_.data(), id_.size()}; }
 
     // exchange_route.cpp
@@ -195,6 +196,8 @@ class Exchange {
     };
     HostFacts find_host();
     registry::App find_app();
+    bool know_path();
+    UpstreamGroup* find_group();
     const RequestMemo::Cookies* know_cookies() const;
     std::string_view session_secret() const;
     void write_cookies(net::HeadWriter& out);
@@ -378,9 +381,9 @@ class Exchange {
     std::string_view authority_;
     std::string_view host_; // lower case, without port
     std::string_view client_;
-    std::string_view sid_; // that a neighbour named
-    std::string text_;     // reserved in begin(), never moves after it
-    std::string log_text_;
+    std::string_view sid_;       // that a neighbour named
+    std::string text_;           // reserved in begin(), never moves after it
+    std::string log_text_;       // of a request whose head has gone, see let_head_go()
     std::size_t log_method_ = 0; // sizes in log_text_: method, host, path
     std::size_t log_host_ = 0;
     std::string why_;

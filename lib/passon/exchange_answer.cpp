@@ -235,11 +235,20 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
     const bool here = verdict_ == registry::Verdict::here;
     const bool aside = verdict_ == registry::Verdict::peer;
     const bool nominates = answer.headers.has(net::Name::connection);
-    const bool by_name = !nominates && !(here && app_.maps_answers());
+    net::NameSet by_name;
+    if (!nominates && !(here && app_.maps_answers())) {
+        by_name = plain_answer_names;
+        if (coding_ == net::Coding::identity && !marked_) {
+            by_name.add(net::Name::etag);
+        }
+    }
     net::FieldCopier lines(out);
     for (const net::Header& field : answer.headers) {
-        if (by_name && plain_answer_names.has(field.id)) {
+        if (by_name.has(field.id)) {
             lines.copy(field);
+            continue;
+        }
+        if (field.id == net::Name::content_length) { // written anew, with the framing
             continue;
         }
         if (nominates && net::list_has(answer.headers, net::Name::connection, field.name)) {
@@ -469,8 +478,9 @@ void Exchange::relay_answer(std::size_t head_bytes) {
     }
     answered_ = true;
     at_ = At::answering;
-    // Nothing reads the request's head any more; an answer may last for days.
-    head_buffer_.give_back();
+    if (step != BodyRelay::Step::done) { // else the log reads it, now
+        let_head_go();
+    }
     answer_step(step);
 }
 

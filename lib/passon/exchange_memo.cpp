@@ -98,10 +98,36 @@ registry::App Exchange::find_app() {
     RequestMemo::Named& named = memo->named;
     if (named.snapshot != core_.snapshot_number || named.name != app_name_) {
         named.name.assign(app_name_);
+        named.mount.assign(mount_);
+        named.group = nullptr;
         named.app = snapshot_->find(app_name_);
         named.snapshot = core_.snapshot_number;
     }
     return named.app;
+}
+
+// The app of the request before, by the same path. True: it is named.
+bool Exchange::know_path() {
+    const RequestMemo* const memo = down_->memo();
+    if (memo == nullptr || memo->named.mount.empty() || !mount_fits(head.path, memo->named.mount)) {
+        return false;
+    }
+    app_name_ = memo->named.name;
+    mount_ = memo->named.mount;
+    return true;
+}
+
+// Of this request's app, as the newest snapshot has it; null: it is no upstream here any more.
+UpstreamGroup* Exchange::find_group() {
+    RequestMemo* const memo = down_->memo();
+    if (memo == nullptr || memo->named.snapshot != core_.snapshot_number ||
+        memo->named.name != app_name_) {
+        return core_.upstreams.find(app_name_);
+    }
+    if (memo->named.group == nullptr) {
+        memo->named.group = core_.upstreams.find(app_name_);
+    }
+    return memo->named.group;
 }
 
 // Of a request with one Cookie field; null for others.

@@ -212,6 +212,8 @@ bool Exchange::name_app() {
         app_name_ = keep(by_host.name());
     } else if (!by_pattern.empty()) {
         app_name_ = keep(by_pattern);
+    } else if (know_path()) {
+        return true;
     } else if (head.path.starts_with(apps_prefix)) {
         const std::size_t end = std::min(head.path.find('/', apps_prefix.size()), head.path.size());
         const std::string_view name_part =

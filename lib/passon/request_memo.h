@@ -19,6 +19,8 @@
 
 namespace hasp::passon {
 
+class UpstreamGroup;
+
 struct RequestMemo {
     static constexpr std::size_t text_max = 2'048;
 
@@ -36,11 +38,14 @@ struct RequestMemo {
     };
     Host host;
 
-    // What the snapshot with this number has under a name; a false App too.
+    // What the snapshot with this number has under a name; a false App too. The texts are viewed
+    // as those of Host are.
     struct Named {
         std::string name;
+        std::string mount; // the path that named it; empty: the host did
         std::uint64_t snapshot = 0;
         registry::App app;
+        UpstreamGroup* group = nullptr; // of its addresses; null: not looked for
     };
     Named named;
 
@@ -74,7 +79,7 @@ struct RequestMemo {
     void forget() {
         host.sent.clear();
         host.snapshot = 0;
-        named.snapshot = 0;
+        named.snapshot = 0; // the group may end with it
         cookies = {};
         identity = {};
         lines = {};

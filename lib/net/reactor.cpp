@@ -50,7 +50,7 @@ Result<std::unique_ptr<Reactor>> Reactor::create(const Clock& clock) {
 
 Reactor::Reactor(const Clock& clock, Fd epoll, Fd wake)
     : clock_(clock), epoll_(std::move(epoll)), wake_(std::move(wake)), timers_(boot_ms(clock)),
-      inbox_(std::make_unique<Inbox>()), now_us_(clock.boot_us()) {
+      inbox_(std::make_unique<Inbox>()) {
     tasks_.previous_ = tasks_.next_ = &tasks_;
 }
 
@@ -101,8 +101,7 @@ void Reactor::run_once(int wait_ms) {
     }
     const int count =
         epoll_wait(epoll_.get(), events.data(), static_cast<int>(events_per_wake), wait_ms);
-    now_us_ = clock_.boot_us();
-    timers_.set_now(now_us_ / 1'000);
+    timers_.set_now(boot_ms(clock_));
     fetched_count_ = count > 0 ? static_cast<std::size_t>(count) : 0;
     bool woken = false;
     for (std::size_t i = 0; i < fetched_count_; ++i) {

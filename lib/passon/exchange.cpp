@@ -110,7 +110,7 @@ Exchange::Handle Exchange::handle() {
 void Exchange::begin(std::size_t head_bytes) {
     begun_ = true;
     wall_us_ = core_.wall_us();
-    boot_us_ = core_.reactor().now_us();
+    boot_us_ = core_.boot_us(); // not the round's: it says whether a session is over
     snapshot_ = core_.snapshot;
     trusted_us_ = snapshot_ == nullptr ? 0 : boot_us_ + snapshot_->clock_offset_us();
     deadline_ms_ = core_.now_ms() + core_.settings.answer_head_ms;

@@ -372,6 +372,7 @@ void Exchange::retry_or_fail(const char* why) {
         avoid_ = reused ? nullptr : &up_->endpoint;
         ++core_.counters.retries;
         release_up(false);
+        request_broken_ = false; // the other one has read nothing yet
         start_request_body();
         why_.clear();
         acquire(true);

@@ -6,7 +6,7 @@
 // next request has the same. Who asks and whether he may is decided anew for every request.
 //
 // Owned by its ServerConn. Bounded: texts above text_max are not kept. What it holds of a session
-// goes when any session ends (forget()), and with the connection. One thread.
+// goes when any session ends before its time (forget()), and with the connection. One thread.
 #pragma once
 
 #include "identity_cache.h"

@@ -203,7 +203,7 @@ bool ServerConn::take_request() {
             }
             ++core_.counters.requests;
             ++requests_;
-            if (requests_ == 2 && from_ == From::user && !single_) {
+            if (requests_ == 2 && from_ == From::user && !single_ && !proxied_) {
                 memo_ = std::make_unique<RequestMemo>();
             }
             if (parsed.bad()) {

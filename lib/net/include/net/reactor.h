@@ -99,7 +99,6 @@ class Reactor {
 
     // Boot time, read once a round.
     std::int64_t now_ms() const { return timers_.now_ms(); }
-    std::int64_t now_us() const { return now_us_; }
     const Clock& clock() const { return clock_; }
     TimerWheel& timers() { return timers_; }
     BufferPool& buffers() { return buffers_; }
@@ -123,7 +122,6 @@ class Reactor {
     std::size_t fetched_at_ = 0;
     std::size_t fetched_count_ = 0;
     std::size_t handlers_ = 0;
-    std::int64_t now_us_ = 0;
     Task tasks_{nullptr, nullptr}; // head of a ring
     std::vector<std::unique_ptr<Kept>> kept_;
     bool stopping_ = false;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #if defined(__SSE2__)
@@ -82,6 +83,30 @@ inline bool same_text(std::string_view a, std::string_view b) {
     return true;
 }
 
+// Of two bytes that are there.
+inline bool is_crlf(const char* at) {
+    return std::memcmp(at, "\r\n", 2) == 0;
+}
+
+// Where the first colon of 32 bytes is; 32: there is none.
+inline std::size_t colon_within_32(const char* at) {
+#if defined(__SSE2__)
+    const __m128i colon = _mm_set1_epi8(':');
+    const auto mask = [colon](const char* from) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+        return static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, colon)));
+    };
+    if (const unsigned first = mask(at); first != 0) {
+        return static_cast<std::size_t>(__builtin_ctz(first));
+    }
+    const unsigned second = mask(at + 16);
+    return second != 0 ? 16U + static_cast<std::size_t>(__builtin_ctz(second)) : 32U;
+#else
+    const void* const found = std::memchr(at, ':', 32);
+    return found != nullptr ? static_cast<std::size_t>(static_cast<const char*>(found) - at) : 32U;
+#endif
+}
+
 // The first byte that is no token character, or `end`. Names are letters and dashes nearly always:
 // 16 bytes a step as long as that holds.
 inline const char* name_end(const char* at, const char* end) {
@@ -132,6 +157,35 @@ inline const char* value_end(const char* at, const char* end) {
     while (at != end && has_class(*at, char_value)) {
         ++at;
     }
+    return at;
+}
+
+// Skips what a target is mostly made of, letters, digits and some signs, as far as whole steps of
+// 16 bytes go: neither what ends a part of it nor what must be looked at again.
+inline const char* skip_common_target(const char* at, const char* end) {
+#if defined(__SSE2__)
+    const __m128i case_bit = _mm_set1_epi8(0x20);
+    while (end - at >= 16) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+        const __m128i lower_case = _mm_or_si128(bytes, case_bit);
+        const __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(lower_case, _mm_set1_epi8('a' - 1)),
+                                             _mm_cmpgt_epi8(_mm_set1_epi8('z' + 1), lower_case));
+        // & ' ( ) * + , - . / and the digits : ;
+        const __m128i sign = _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8('&' - 1)),
+                                           _mm_cmpgt_epi8(_mm_set1_epi8(';' + 1), bytes));
+        const __m128i more = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('=')),
+                                          _mm_cmpeq_epi8(bytes, _mm_set1_epi8('_')));
+        const __m128i dot = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('.'));
+        const __m128i good = _mm_andnot_si128(dot, _mm_or_si128(_mm_or_si128(letter, sign), more));
+        const unsigned other = static_cast<unsigned>(_mm_movemask_epi8(good)) ^ 0xffffU;
+        if (other != 0) {
+            return at + __builtin_ctz(other);
+        }
+        at += 16;
+    }
+#else
+    static_cast<void>(end);
+#endif
     return at;
 }
 

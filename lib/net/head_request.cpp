@@ -31,6 +31,12 @@ Method method_of(std::string_view text) {
 
 ParseResult parse_method(const char*& at, const char* end, RequestHead& head) {
     const char* const start = at;
+    if (end - at > 4 && std::memcmp(at, "GET ", 4) == 0) {
+        head.method_text = {start, 3};
+        head.method = Method::get;
+        at += 4;
+        return {ParseResult::State::done};
+    }
     while (at != end && has_class(*at, char_token)) {
         ++at;
     }
@@ -55,6 +61,7 @@ ParseResult parse_target(const char*& at, const char* end, RequestHead& head,
                          const HeadLimits& limits, bool& suspect) {
     const char* const start = at;
     unsigned seen = 0;
+    at = skip_common_target(at, end);
     while (at != end && has_class(*at, char_path)) {
         seen |= char_classes[static_cast<unsigned char>(*at)];
         ++at;
@@ -66,6 +73,7 @@ ParseResult parse_target(const char*& at, const char* end, RequestHead& head,
     if (head.has_query) {
         const char* const query = ++at;
         unsigned in_query = 0;
+        at = skip_common_target(at, end);
         while (at != end && has_class(*at, char_query)) {
             in_query |= char_classes[static_cast<unsigned char>(*at)];
             ++at;
@@ -100,6 +108,11 @@ ParseResult parse_version(const char*& at, const char* end, RequestHead& head) {
         return std::memchr(at, '\n', left) == nullptr
                    ? need_more()
                    : refuse(400, "the request line does not end with an HTTP version");
+    }
+    if (std::memcmp(at, "HTTP/1.1\r\n", version_size + 2) == 0) {
+        head.version_minor = 1;
+        at += version_size + 2;
+        return {ParseResult::State::done};
     }
     if (std::memcmp(at, "HTTP/", 5) != 0 || !is_digit(at[5]) || at[6] != '.' || !is_digit(at[7]) ||
         at[8] != '\r' || at[9] != '\n') {

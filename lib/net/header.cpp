@@ -1,6 +1,7 @@
 #include "net/header.h"
 
 #include "chars.h"
+#include "known_names.h"
 
 #include <cstring>
 
@@ -113,88 +114,66 @@ constexpr std::array<std::string_view, names_known> texts = {
 };
 static_assert(!texts[names_known - 1].empty(), "the table and the enum have the same length");
 
-constexpr std::size_t slots = 2'048;
-
-// Bit 0x20 makes letters lower case and maps no other token character onto a letter's code that
-// would matter: a match is compared in full.
-constexpr std::size_t slot_of(std::string_view name, unsigned factor) {
-    const char* const bytes = name.data();
-    const auto at = [bytes](std::size_t i) {
-        return static_cast<unsigned>(static_cast<unsigned char>(bytes[i])) | 0x20U;
-    };
-    const auto size = static_cast<unsigned>(name.size());
-    unsigned h = at(0) * factor;
-    h = (h + at(size / 2) + 256 * at(size * 3 / 4)) * factor;
-    h = (h + at(size - 1)) * factor;
-    h = (h + size) * factor;
-    return (h >> 16U) % slots;
+constexpr std::uint64_t word_of(std::string_view text, std::size_t at, std::size_t size) {
+    std::uint64_t word = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+        word |= std::uint64_t{static_cast<unsigned char>(text[at + i])} << (8U * i);
+    }
+    return word;
 }
 
-struct Table {
-    unsigned factor = 0; // 0: none was found
-    std::array<std::uint8_t, slots> ids{};
-};
+constexpr NameWords words_of(std::string_view text) {
+    NameWords words;
+    const std::size_t size = text.size();
+    words.first = word_of(text, 0, size < 8 ? size : 8);
+    words.last = size < 8 ? words.first : word_of(text, size - 8, 8);
+    if (size > 16) {
+        words.second = word_of(text, 8, 8);
+        words.third = word_of(text, size - 16, 8);
+    }
+    return words;
+}
 
-// A factor under which no two names share a slot, found by the compiler.
-constexpr Table make_table() {
-    for (unsigned factor = 2654435769U; factor < 2654435769U + 4000; factor += 2) {
-        Table table;
+// With a factor under which no two names share a slot, found by the compiler.
+constexpr KnownNames make_known_names() {
+    KnownNames out;
+    for (std::size_t id = 1; id < names_known; ++id) {
+        out.entries[id] = {words_of(texts[id]), texts[id].size()};
+    }
+    for (std::uint64_t factor = 0x9e3779b97f4a7c15U; factor < 0x9e3779b97f4a7c15U + 2'000;
+         factor += 2) {
+        out.ids = {};
         bool free = true;
         for (std::size_t id = 1; id < names_known && free; ++id) {
-            auto& entry = table.ids[slot_of(texts[id], factor)];
-            free = entry == 0;
-            entry = static_cast<std::uint8_t>(id);
+            const KnownNames::Entry& entry = out.entries[id];
+            auto& slot =
+                out.ids[known_name_slot(entry.words.first, entry.words.last, entry.size, factor)];
+            free = slot == 0 && entry.size <= known_name_max;
+            slot = static_cast<std::uint8_t>(id);
         }
         if (free) {
-            table.factor = factor;
-            return table;
+            out.factor = factor;
+            return out;
         }
     }
     return {};
 }
-constexpr Table table = make_table();
-static_assert(table.factor != 0, "no perfect hash: change slot_of");
-
-template <typename Word>
-Word load(const char* at) {
-    Word word{};
-    std::memcpy(&word, at, sizeof word);
-    return word;
-}
-
-// Are `size` bytes at `name` those of `text`, which is in lower case? Words at a time, the last one
-// overlapping. Bit 0x20 may be set in a token without making another token into a known name.
-template <typename Word>
-bool same_words(const char* name, const char* text, std::size_t size) {
-    constexpr Word lower_bits = static_cast<Word>(0x2020202020202020U);
-    for (std::size_t i = 0; i + sizeof(Word) < size; i += sizeof(Word)) {
-        if ((load<Word>(name + i) | lower_bits) != load<Word>(text + i)) {
-            return false;
-        }
-    }
-    const std::size_t last = size - sizeof(Word);
-    return (load<Word>(name + last) | lower_bits) == load<Word>(text + last);
-}
-
-bool same_name(std::string_view name, std::string_view text) {
-    if (name.size() != text.size()) {
-        return false;
-    }
-    if (name.size() >= 8) {
-        return same_words<std::uint64_t>(name.data(), text.data(), name.size());
-    }
-    return name.size() >= 4 ? same_words<std::uint32_t>(name.data(), text.data(), name.size())
-                            : same_text(name, text);
-}
 
 } // namespace
+
+constexpr KnownNames known_names = make_known_names();
+static_assert(known_names.factor != 0, "no perfect hash, or too long a name");
 
 Name name_id(std::string_view name) {
     if (name.empty()) {
         return Name::other;
     }
-    const std::uint8_t id = table.ids.data()[slot_of(name, table.factor)];
-    return id != 0 && same_name(name, texts.data()[id]) ? static_cast<Name>(id) : Name::other;
+    if (name.size() >= name_room) {
+        return known_name(name.data(), name.size());
+    }
+    char room[name_room] = {};
+    std::memcpy(room, name.data(), name.size());
+    return known_name(room, name.size());
 }
 
 std::string_view name_text(Name id) {

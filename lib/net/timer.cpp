@@ -8,8 +8,9 @@ namespace hasp::net {
 
 void Timer::arm(std::int64_t ms) {
     const std::int64_t due_ms = wheel_.now_ms() + std::max<std::int64_t>(ms, 0);
-    // Further away than the slot it is in: found to be early there, and moved on then.
-    const bool stays = armed_ && due_ms > due_ms_;
+    // No nearer than the slot it is in: found to be early there, and moved on then. On a busy loop
+    // many requests have the same millisecond, and so the same deadline.
+    const bool stays = armed_ && due_ms >= due_ms_;
     due_ms_ = due_ms;
     if (stays) {
         return;

@@ -147,15 +147,29 @@ void HeadWriter::target_part(std::string_view text, bool is_query) {
 
 void HeadWriter::request_line(std::string_view method, std::string_view path, bool has_query,
                               std::string_view query, bool clean) {
+    constexpr std::string_view version = " HTTP/1.1\r\n";
     failed_ = failed_ || path.empty() || !(clean || is_token(method));
+    if (clean) {
+        if (has_room(method.size() + path.size() + query.size() + version.size() + 2)) {
+            at_ = copy_short(at_, method.data(), method.size());
+            *at_++ = ' ';
+            at_ = copy_short(at_, path.data(), path.size());
+            if (has_query) {
+                *at_++ = '?';
+                at_ = copy_short(at_, query.data(), query.size());
+            }
+            at_ = copy_short(at_, version.data(), version.size());
+        }
+        return;
+    }
     raw(method);
     raw(" ");
-    clean ? raw(path) : target_part(path, false);
+    target_part(path, false);
     if (has_query) {
         raw("?");
-        clean ? raw(query) : target_part(query, true);
+        target_part(query, true);
     }
-    raw(" HTTP/1.1\r\n");
+    raw(version);
 }
 
 void HeadWriter::status_line(int status) {

@@ -1,65 +1,115 @@
 #include "passon/access_log.h"
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "base/text.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <unistd.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace hasp::passon {
 namespace {
 
 // Of keys, punctuation and numbers of one line, the longest possible included.
 constexpr std::size_t fixed_max = 512;
-// A line whose texts are shorter and plain is put together on the stack.
+// A line whose texts are shorter and plain is put together in the buffer.
 constexpr std::size_t short_texts = 1'536;
+// is_plain() looks at whole blocks, and so beyond the end of what was written last.
+constexpr std::size_t block = 16;
 
-// Is every byte printable ASCII other than the two that JSON escapes? Eight bytes a step.
-bool is_plain(std::string_view text) {
-    constexpr std::uint64_t ones = 0x0101010101010101U;
-    constexpr std::uint64_t high = 0x8080808080808080U;
-    // The high bit of each byte tells whether it is the one looked for, 0 or below.
-    const auto below = [](std::uint64_t word, std::uint64_t limit) {
-        return (word - ones * limit) & ~word & high;
+// Is every byte printable ASCII other than the two that JSON escapes? Reads whole blocks: up to
+// block - 1 bytes behind the text are readable, and do not count.
+#if defined(__SSE2__)
+bool is_plain(const char* at, std::size_t size) {
+    const __m128i space = _mm_set1_epi8(' ');
+    const __m128i quote = _mm_set1_epi8('"');
+    const __m128i escape = _mm_set1_epi8('\\');
+    const __m128i del = _mm_set1_epi8(0x7f);
+    const auto odd = [&](const char* from) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+        const __m128i low = _mm_cmplt_epi8(bytes, space); // signed: also those above 0x7f
+        const __m128i meant =
+            _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, escape));
+        return static_cast<unsigned>(
+            _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(low, meant), _mm_cmpeq_epi8(bytes, del))));
     };
-    const auto bad = [&](std::uint64_t word) {
-        return ((word & high) | below(word, 0x20) | below(word ^ (ones * '"'), 1) |
-                below(word ^ (ones * '\\'), 1) | below(word ^ (ones * 0x7f), 1)) != 0;
-    };
-    while (text.size() >= 8) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, text.data(), 8);
-        if (bad(word)) {
+    while (size >= block) {
+        if (odd(at) != 0) {
             return false;
         }
-        text.remove_prefix(8);
+        at += block;
+        size -= block;
     }
-    if (text.empty()) {
-        return true; // maybe without an address
-    }
-    std::uint64_t last = ones * ' ';
-    std::memcpy(&last, text.data(), text.size());
-    return !bad(last);
+    return (odd(at) & ((1U << size) - 1U)) == 0;
 }
+#else
+bool is_plain(const char* at, std::size_t size) {
+    return std::all_of(at, at + size,
+                       [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; });
+}
+#endif
 
 // Into memory that is known to be large enough.
 class Fast {
   public:
-    explicit Fast(char* at) : begin_(at), at_(at) {}
-    void put(std::string_view text) {
-        std::memcpy(at_, text.data(), text.size());
-        at_ += text.size();
+    explicit Fast(char* at) : at_(at) {}
+    template <std::size_t Size>
+    void put(const char (&literal)[Size]) {
+        std::memcpy(at_, literal, Size - 1);
+        at_ += Size - 1;
     }
-    void text(std::string_view text) { put(text); }
-    void number(std::uint64_t value) { at_ = std::to_chars(at_, at_ + 20, value).ptr; }
-    std::string_view line() const { return {begin_, static_cast<std::size_t>(at_ - begin_)}; }
+    void put(std::string_view text) { at_ = copy_short(at_, text.data(), text.size()); }
+    void text(std::string_view text) {
+        char* const from = at_;
+        put(text);
+        plain_ = plain_ && is_plain(from, text.size());
+    }
+    void number(std::uint64_t value) {
+        if (value < 10) {
+            *at_++ = static_cast<char>('0' + value);
+        } else if (value < 1'000) {
+            const auto small = static_cast<std::uint32_t>(value);
+            *at_ = static_cast<char>('0' + small / 100);
+            at_ += small >= 100 ? 1 : 0;
+            put_pair(small % 100);
+        } else {
+            at_ = std::to_chars(at_, at_ + 20, value).ptr;
+        }
+    }
+    // 0 to 999,999, with its leading zeros.
+    void six_digits(std::uint32_t value) {
+        put_pair(value / 10'000);
+        put_pair(value / 100 % 100);
+        put_pair(value % 100);
+    }
+    bool plain() const { return plain_; }
+    const char* end() const { return at_; }
 
   private:
-    char* begin_;
+    void put_pair(std::uint32_t value) {
+        std::memcpy(at_, &digit_pairs[2 * std::size_t{value}], 2);
+        at_ += 2;
+    }
+    // Two digits for each of 0 to 99.
+    static constexpr std::array<char, 200> digit_pairs = [] {
+        std::array<char, 200> out{};
+        for (std::size_t i = 0; i < 100; ++i) {
+            out[2 * i] = static_cast<char>('0' + i / 10);
+            out[2 * i + 1] = static_cast<char>('0' + i % 10);
+        }
+        return out;
+    }();
+
     char* at_;
+    bool plain_ = true;
 };
 
 // For long texts and those that need escapes.
@@ -74,23 +124,31 @@ class Careful {
     std::string& out_;
 };
 
+// All behind the line's beginning, which is its time and the tier.
 template <typename Out>
-void write_line(Out& out, std::string_view tier, const AccessLine& line) {
-    const auto text = [&out](std::string_view key, std::string_view value) {
+void write_line(Out& out, const AccessLine& line) {
+    // Templates, so that the compiler knows how long each key is.
+    const auto text = [&out]<std::size_t Size>(const char(&key)[Size], std::string_view value) {
         if (!value.empty()) {
             out.put(key);
             out.text(value);
             out.put("\"");
         }
     };
-    const auto number = [&out](std::string_view key, std::uint64_t value) {
-        out.put(key);
-        out.number(value);
+    // Literals of ours, and hex digits.
+    const auto known = [&out]<std::size_t Size>(const char(&key)[Size], std::string_view value) {
+        if (!value.empty()) {
+            out.put(key);
+            out.put(value);
+            out.put("\"");
+        }
     };
-    number("{\"time_us\":", static_cast<std::uint64_t>(line.time_us));
-    text(",\"tier\":\"", tier);
-    text(",\"request\":\"", line.request_id);
-    text(",\"from\":\"", line.from);
+    const auto number = [&out]<std::size_t Size>(const char(&key)[Size], auto value) {
+        out.put(key);
+        out.number(static_cast<std::uint64_t>(value));
+    };
+    known(",\"request\":\"", line.request_id);
+    known(",\"from\":\"", line.from);
     text(",\"peer\":\"", line.peer);
     text(",\"client\":\"", line.client);
     text(",\"user\":\"", line.user);
@@ -98,72 +156,102 @@ void write_line(Out& out, std::string_view tier, const AccessLine& line) {
     text(",\"method\":\"", line.method);
     text(",\"host\":\"", line.host);
     text(",\"path\":\"", line.path);
-    number(",\"status\":", static_cast<std::uint64_t>(line.status));
+    number(",\"status\":", line.status);
     number(",\"bytes_in\":", line.bytes_in);
     number(",\"bytes_out\":", line.bytes_out);
-    number(",\"duration_us\":", static_cast<std::uint64_t>(line.duration_us));
-    text(",\"served\":\"", line.served);
-    text(",\"cache\":\"", line.cache);
+    number(",\"duration_us\":", line.duration_us);
+    known(",\"served\":\"", line.served);
+    known(",\"cache\":\"", line.cache);
     text(",\"why\":\"", line.why);
-    text(",\"trace\":\"", line.trace);
-    text(",\"span\":\"", line.span);
+    known(",\"trace\":\"", line.trace);
+    known(",\"span\":\"", line.span);
     out.put("}\n");
+}
+
+std::size_t texts_of(const AccessLine& line) {
+    return line.request_id.size() + line.from.size() + line.peer.size() + line.client.size() +
+           line.user.size() + line.app.size() + line.method.size() + line.host.size() +
+           line.path.size() + line.served.size() + line.cache.size() + line.why.size() +
+           line.trace.size() + line.span.size();
 }
 
 } // namespace
 
-AccessLog::AccessLog(Fd fd, std::string tier) : fd_(std::move(fd)), tier_(std::move(tier)) {
-    if (fd_) {
-        buffer_.reserve(buffer_bytes + 16 * 1024);
+AccessLog::AccessLog(Fd fd, std::string tier)
+    : fd_(std::move(fd)),
+      tier_(tier.empty() ? std::string() : ",\"tier\":\"" + json_escape(tier) + "\"") {
+    make_room();
+}
+
+void AccessLog::make_room() {
+    if (fd_ && buffer_ == nullptr) {
+        buffer_ = std::make_unique<char[]>(buffer_room);
     }
 }
 
 void AccessLog::write(const AccessLine& line) {
+    static_assert(buffer_room > buffer_bytes + fixed_max + short_texts + tier_max + block);
     if (!fd_) {
         return;
     }
-    std::size_t size = 0;
-    bool plain = true;
-    for (const std::string_view text : {std::string_view(tier_), line.peer, line.client, line.user,
-                                        line.app, line.method, line.host, line.path, line.why}) {
-        size += text.size();
-        plain = plain && is_plain(text);
+    const std::int64_t second = line.time_us / 1'000'000;
+    const std::int64_t part = line.time_us % 1'000'000;
+    if (texts_of(line) <= short_texts && tier_.size() <= tier_max && second > 0) {
+        // Below buffer_bytes, so it fits.
+        Fast out(buffer_.get() + size_);
+        if (second != second_) {
+            second_ = second;
+            // Within the memory that it has: no request allocates for it.
+            time_.assign("{\"time_us\":").append(std::to_string(second));
+        }
+        out.put(std::string_view(time_));
+        out.six_digits(static_cast<std::uint32_t>(part));
+        out.put(std::string_view(tier_));
+        write_line(out, line);
+        if (out.plain()) {
+            size_ = static_cast<std::size_t>(out.end() - buffer_.get());
+            if (size_ >= buffer_bytes) {
+                flush();
+            }
+            return;
+        }
     }
-    size += line.request_id.size() + line.from.size() + line.served.size() + line.cache.size() +
-            line.trace.size() + line.span.size(); // always plain
-    if (plain && size <= short_texts) {
-        std::array<char, fixed_max + short_texts> memory;
-        Fast out(memory.data());
-        write_line(out, tier_, line);
-        buffer_.append(out.line());
-    } else {
-        Careful out(buffer_);
-        write_line(out, tier_, line);
-    }
-    if (buffer_.size() >= buffer_bytes) {
+    std::string long_line =
+        "{\"time_us\":" + std::to_string(static_cast<std::uint64_t>(line.time_us)) + tier_;
+    Careful out(long_line);
+    write_line(out, line);
+    if (size_ + long_line.size() >= buffer_bytes) {
         flush();
+        write_out(long_line);
+        return;
     }
+    std::memcpy(buffer_.get() + size_, long_line.data(), long_line.size());
+    size_ += long_line.size();
 }
 
-void AccessLog::flush() {
-    std::size_t at = 0;
-    while (fd_ && at < buffer_.size()) {
-        const ssize_t wrote = ::write(fd_.get(), buffer_.data() + at, buffer_.size() - at);
+void AccessLog::write_out(std::string_view bytes) {
+    while (fd_ && !bytes.empty()) {
+        const ssize_t wrote = ::write(fd_.get(), bytes.data(), bytes.size());
         if (wrote < 0 && errno == EINTR) {
             continue;
         }
         if (wrote < 0) {
-            dropped_bytes_ += buffer_.size() - at;
+            dropped_bytes_ += bytes.size();
             break;
         }
-        at += static_cast<std::size_t>(wrote);
+        bytes.remove_prefix(static_cast<std::size_t>(wrote));
     }
-    buffer_.clear();
+}
+
+void AccessLog::flush() {
+    write_out({buffer_.get(), size_});
+    size_ = 0;
 }
 
 void AccessLog::reopen(Fd fd) {
     flush();
     fd_ = std::move(fd);
+    make_room();
 }
 
 } // namespace hasp::passon

@@ -12,24 +12,56 @@ constexpr std::size_t runs_max = 32;
 constexpr int rounds_max = 16;
 // One round through a pipe moves as much as these others.
 constexpr int rounds_of_a_pipe = 5;
+// Beyond it a string has memory of its own.
+constexpr std::size_t small_text = 15;
 // Below this two more system calls cost more than copying.
 constexpr std::uint64_t pipe_bytes_min = 16 * 1024;
 } // namespace
 
 void BodyRelay::start(net::Framing from, std::uint64_t from_length, net::Framing to,
                       std::uint64_t to_length, bool tunnel) {
-    decoder_ = {};
-    encoder_ = {};
     decoder_.start(from, from_length);
     encoder_.start(to, to_length);
     copy_ = nullptr;
     limit_ = UINT64_MAX;
-    passes_ = nullptr;
+    if (passes_) {
+        passes_ = nullptr;
+    }
     coder_.reset();
     was_coded_ = false;
     tunnel_ = tunnel;
     done_ = false;
     wrote_ = false;
+}
+
+void BodyRelay::start_without() {
+    const bool as_new = done_ && !wrote_ && !tunnel_ && !was_coded_ && copy_ == nullptr &&
+                        !coder_ && !passes_ && decoder_.done() && decoder_.payload_bytes() == 0 &&
+                        encoder_.framing() == net::Framing::none && !encoder_.failed();
+    if (as_new) {
+        limit_ = UINT64_MAX;
+        return;
+    }
+    start(net::Framing::none, 0, net::Framing::none, 0);
+    done_ = true;
+}
+
+void BodyRelay::reset() {
+    // Most bodies have none of these, and to exchange all members costs more than to look.
+    if (coder_ || passes_ || trailers_.capacity() > small_text || last_.capacity() > small_text) {
+        *this = {};
+        return;
+    }
+    decoder_ = {};
+    encoder_ = {};
+    trailers_.clear();
+    last_.clear();
+    copy_ = nullptr;
+    limit_ = UINT64_MAX;
+    run_left_ = run_tail_ = 0;
+    coded_bytes_ = 0;
+    was_coded_ = unflushed_ = flushing_ = tunnel_ = wrote_ = false;
+    done_ = true;
 }
 
 void BodyRelay::keep_trailers(std::function<bool(std::string_view)> passes) {
@@ -74,9 +106,31 @@ bool BodyRelay::may_pipe(const Wire& from, const Wire& to) const {
            from.conn->takes_files() && to.conn->takes_files();
 }
 
+// The rest of the body lies in the buffer and goes out as it is: nearly every answer of an API, and
+// of a page what is not large.
+bool BodyRelay::is_here_whole(const Wire& from, const Wire& to) const {
+    const std::uint64_t left = decoder_.remaining();
+    return left > 0 && from.in.size() >= left && encoder_.remaining() == left && copy_ == nullptr &&
+           left <= limit_ - std::min(limit_, decoder_.payload_bytes()) && !to.blocked();
+}
+
 BodyRelay::Step BodyRelay::pump(Wire& from, Wire& to, std::string_view head) {
     if (coder_) {
         return pump_coded(from, to, head);
+    }
+    if (is_here_whole(from, to)) {
+        const auto left = static_cast<std::size_t>(decoder_.remaining());
+        const iovec pieces[2] = {piece(head), piece(from.in.readable().substr(0, left))};
+        const std::size_t unused = head.empty() ? 1 : 0;
+        if (!to.write(std::span(pieces).subspan(unused))) {
+            return Step::sink_failed;
+        }
+        decoder_.skip(left);
+        encoder_.skip(left);
+        wrote_ = done_ = true;
+        from.in.consume(left);
+        from.give_back_if_empty();
+        return Step::done;
     }
     for (int round = 0;; ++round) {
         if (round >= rounds_max) {

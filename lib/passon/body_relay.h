@@ -32,6 +32,10 @@ class BodyRelay {
     // A tunnel takes any end of the source for its proper end.
     void start(net::Framing from, std::uint64_t from_length, net::Framing to,
                std::uint64_t to_length, bool tunnel = false);
+    // The same of a body that is not there, whose end nobody writes: done() at once.
+    void start_without();
+    // As one that was never started.
+    void reset();
     // The most bytes that the body may have. After start().
     void limit_to(std::uint64_t bytes) { limit_ = bytes; }
     // What is moved is given to `into` too, until it refuses; null: to nobody. After start().
@@ -61,6 +65,7 @@ class BodyRelay {
     bool started() const { return decoder_.payload_bytes() > 0; }
 
   private:
+    bool is_here_whole(const Wire& from, const Wire& to) const;
     Step end_of_source(Wire::Fill fill);
     bool may_pipe(const Wire& from, const Wire& to) const;
     std::string_view finish();

@@ -9,6 +9,7 @@
 #include "loop_group.h"
 #include "net/fields.h"
 #include "proxy_gate.h"
+#include "request_fields.h"
 #include "server_conn.h"
 #include "static_files.h"
 
@@ -59,12 +60,14 @@ Core::~Core() {
 
 void Core::set_snapshot(std::shared_ptr<const registry::Snapshot> next) {
     snapshot = std::move(next);
+    ++snapshot_number;
     mapped_names = {};
     for (std::size_t i = 0; snapshot && i < snapshot->stripped_count(); ++i) {
         if (const net::Name id = net::name_id(snapshot->stripped(i)); id != net::Name::other) {
             mapped_names.add(id);
         }
     }
+    passing_names = passon::passing_names(mapped_names);
     if (snapshot) {
         upstreams.follow(*snapshot);
     }

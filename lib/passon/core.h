@@ -123,7 +123,9 @@ class Core {
     const std::size_t loop; // 0: the home
     Settings settings;
     std::shared_ptr<const registry::Snapshot> snapshot; // see set_snapshot()
+    std::uint64_t snapshot_number = 0;                  // how many there were
     net::NameSet mapped_names;                          // of those that the snapshot strips
+    net::NameSet passing_names; // that requests under the snapshot take along as they are
     std::shared_ptr<const net::TlsContext> upstream_tls;
     LinkCredentials credentials;
     std::map<std::string, PeerLink, std::less<>> peers;

@@ -40,6 +40,7 @@ void Engine::set_snapshot(std::shared_ptr<const registry::Snapshot> snapshot) {
     Core& core = state_->core;
     core.set_snapshot(std::move(snapshot));
     for (ServerConn* conn : state_->conns()) {
+        conn->forget_memo();
         Exchange* one = conn->exchange();
         if (one != nullptr && one->is_tunnel() && !one->still_allowed(*core.snapshot)) {
             one->cut("the user may no longer use this app");
@@ -50,6 +51,9 @@ void Engine::set_snapshot(std::shared_ptr<const registry::Snapshot> snapshot) {
 void Engine::set_settings(Settings settings) {
     state_->core.settings = std::move(settings);
     state_->core.identities.set_limit(state_->core.settings.identities_max);
+    for (ServerConn* conn : state_->conns()) {
+        conn->forget_memo();
+    }
 }
 
 Status Engine::set_cache(Fd file, std::uint64_t bytes) {
@@ -107,6 +111,7 @@ bool Engine::leave_cache() {
 void Engine::drop_identities(const IdentityFilter& filter) {
     state_->core.identities.drop(filter);
     for (ServerConn* conn : state_->conns()) {
+        conn->forget_memo();
         Exchange* one = conn->exchange();
         if (one != nullptr && one->is_tunnel() && one->matches(filter)) {
             one->cut("the session has ended");

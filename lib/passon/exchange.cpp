@@ -95,8 +95,8 @@ void Exchange::reset() {
     varies_ = marked_ = false;
     core_.coders -= std::exchange(holds_coder_, false) ? 1 : 0;
     keep_ = true;
-    request_ = {};
-    answer_ = {};
+    request_.reset();
+    answer_.reset();
     --core_.counters.exchanges;
 }
 
@@ -110,7 +110,7 @@ Exchange::Handle Exchange::handle() {
 void Exchange::begin(std::size_t head_bytes) {
     begun_ = true;
     wall_us_ = core_.wall_us();
-    boot_us_ = core_.boot_us();
+    boot_us_ = core_.boot_us(); // not the round's: it says whether a session is over
     snapshot_ = core_.snapshot;
     trusted_us_ = snapshot_ == nullptr ? 0 : boot_us_ + snapshot_->clock_offset_us();
     deadline_ms_ = core_.now_ms() + core_.settings.answer_head_ms;
@@ -127,11 +127,6 @@ void Exchange::begin(std::size_t head_bytes) {
     start_request_body();
     continue_due_ = head.expect_continue && head.framing != net::Framing::none;
     text_.reserve(2 * head_bytes + 128);
-    log_text_.assign(head.method_text);
-    log_method_ = log_text_.size();
-    log_text_.append(head.host);
-    log_host_ = head.host.size();
-    log_text_.append(head.path);
     if (core_.settings.whole_ms > 0) {
         whole_.arm(core_.settings.whole_ms);
     } else {
@@ -160,8 +155,26 @@ void Exchange::refuse(int status, const char* why) {
     answer_own(status, {}, "text/plain; charset=utf-8", core_.text, false);
 }
 
+// Nothing reads the request's head any more, and its answer may last for days. What the log says of
+// it is kept.
+void Exchange::let_head_go() {
+    if (!head_buffer_) {
+        return;
+    }
+    log_text_.assign(head.method_text);
+    log_method_ = log_text_.size();
+    log_text_.append(head.host);
+    log_host_ = head.host.size();
+    log_text_.append(head.path);
+    head_buffer_.give_back();
+}
+
 void Exchange::start_request_body() {
-    request_.start(head.framing, head.content_length, head.framing, head.content_length);
+    if (head.framing == net::Framing::none) {
+        request_.start_without();
+    } else {
+        request_.start(head.framing, head.content_length, head.framing, head.content_length);
+    }
     request_.limit_to(body_bytes_max());
 }
 

@@ -3,11 +3,11 @@
 // begin → resolve (which app) → identify (who) → route (may he, and where) → acquire (a connection)
 // → send → answer → end. Each step either goes on or waits for exactly one event; on_* are the
 // events. The files: exchange.cpp (life, limits of time), exchange_route.cpp, exchange_check.cpp,
-// exchange_peer.cpp, exchange_acquire.cpp, exchange_upstream.cpp, exchange_headers.cpp,
-// exchange_send.cpp, exchange_answer.cpp, exchange_tunnel.cpp, exchange_own.cpp,
-// exchange_static.cpp, exchange_direct.cpp (is the browser sent to the tier that serves?),
-// exchange_code.cpp (is it compressed?), and of the cache exchange_cache.cpp (is it there?),
-// exchange_stored.cpp (send it), exchange_keep.cpp (store it).
+// exchange_memo.cpp (what the request before came to), exchange_peer.cpp, exchange_acquire.cpp,
+// exchange_upstream.cpp, exchange_headers.cpp, exchange_send.cpp, exchange_answer.cpp,
+// exchange_tunnel.cpp, exchange_own.cpp, exchange_static.cpp, exchange_direct.cpp (is the browser
+// sent to the tier that serves?), exchange_code.cpp (is it compressed?), and of the cache
+// exchange_cache.cpp (is it there?), exchange_stored.cpp (send it), exchange_keep.cpp (store it).
 #pragma once
 
 #include "answer_cache.h"
@@ -165,6 +165,7 @@ class Exchange {
     void start_request_body();
     std::uint64_t body_bytes_max() const;
     bool request_body_done();
+    void let_head_go();
     std::string_view request_id() const { return {id_.data(), id_.size()}; }
 
     // exchange_route.cpp
@@ -185,6 +186,22 @@ class Exchange {
     void notice(Notice what, std::string_view detail = {});
     void log_in_notice();
     bool wants_page() const;
+
+    // exchange_memo.cpp
+    bool know_host();
+    struct HostFacts {
+        registry::App app;        // that has it
+        std::string_view pattern; // else the app's name by the pattern of the tier's hosts
+        bool portal = false;
+    };
+    HostFacts find_host();
+    registry::App find_app();
+    bool know_path();
+    UpstreamGroup* find_group();
+    const RequestMemo::Cookies* know_cookies() const;
+    std::string_view session_secret() const;
+    void write_cookies(net::HeadWriter& out);
+    void write_own_lines(net::HeadWriter& out);
 
     // exchange_peer.cpp
     registry::Source source() const;
@@ -311,6 +328,7 @@ class Exchange {
     // exchange_send.cpp
     void send_request();
     bool write_request_head(std::string_view& out);
+    void write_tier_fields(net::HeadWriter& out);
     void write_identity_fields(net::HeadWriter& out);
     void write_trace_fields(net::HeadWriter& out);
     void pump_request();
@@ -363,9 +381,9 @@ class Exchange {
     std::string_view authority_;
     std::string_view host_; // lower case, without port
     std::string_view client_;
-    std::string_view sid_; // that a neighbour named
-    std::string text_;     // reserved in begin(), never moves after it
-    std::string log_text_;
+    std::string_view sid_;       // that a neighbour named
+    std::string text_;           // reserved in begin(), never moves after it
+    std::string log_text_;       // of a request whose head has gone, see let_head_go()
     std::size_t log_method_ = 0; // sizes in log_text_: method, host, path
     std::size_t log_host_ = 0;
     std::string why_;

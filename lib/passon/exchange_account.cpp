@@ -50,10 +50,16 @@ void Exchange::write_log(std::int64_t now_us) {
         line.user = who_->identity->user;
     }
     line.app = app_name_;
-    const std::string_view text = log_text_;
-    line.method = text.substr(0, log_method_);
-    line.host = text.substr(log_method_, log_host_);
-    line.path = text.substr(log_method_ + log_host_);
+    if (head_buffer_) {
+        line.method = head.method_text;
+        line.host = head.host;
+        line.path = head.path;
+    } else {
+        const std::string_view text = log_text_; // empty: there was no head that could be read
+        line.method = text.substr(0, log_method_);
+        line.host = text.substr(log_method_, log_host_);
+        line.path = text.substr(log_method_ + log_host_);
+    }
     line.status = status_;
     line.bytes_in = request_.moved();
     line.bytes_out = answer_.sent() + own_bytes_;

@@ -57,6 +57,34 @@ bool reaches_beyond(std::string_view name) {
     return iequals(name, "service-worker-allowed") || iequals(name, "clear-site-data");
 }
 
+// Known names whose fields every answer takes along as they are, unless its Connection or the app's
+// header map says otherwise: those that write_answer_fields() does not name.
+constexpr net::NameSet plain_answer_names = [] {
+    net::NameSet out;
+    for (std::size_t i = 1; i < net::names_known; ++i) {
+        const auto id = static_cast<net::Name>(i);
+        switch (id) {
+        case net::Name::content_length:
+        case net::Name::x_request_id:
+        case net::Name::etag:
+        case net::Name::set_cookie:
+        case net::Name::set_cookie2:
+        case net::Name::location:
+        case net::Name::content_location:
+        case net::Name::refresh:
+        case net::Name::trailer:
+        case net::Name::accept_ranges:
+            break;
+        default:
+            if (!is_hop_by_hop(id)) {
+                out.add(id);
+            }
+            break;
+        }
+    }
+    return out;
+}();
+
 bool nominates_names(const net::Headers& headers) {
     for (const net::Header* field = headers.find(net::Name::connection); field != nullptr;
          field = headers.next(*field)) {
@@ -207,7 +235,22 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
     const bool here = verdict_ == registry::Verdict::here;
     const bool aside = verdict_ == registry::Verdict::peer;
     const bool nominates = answer.headers.has(net::Name::connection);
+    net::NameSet by_name;
+    if (!nominates && !(here && app_.maps_answers())) {
+        by_name = plain_answer_names;
+        if (coding_ == net::Coding::identity && !marked_) {
+            by_name.add(net::Name::etag);
+        }
+    }
+    net::FieldCopier lines(out);
     for (const net::Header& field : answer.headers) {
+        if (by_name.has(field.id)) {
+            lines.copy(field);
+            continue;
+        }
+        if (field.id == net::Name::content_length) { // written anew, with the framing
+            continue;
+        }
         if (nominates && net::list_has(answer.headers, net::Name::connection, field.name)) {
             continue;
         }
@@ -222,6 +265,7 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
             if (coding_ != net::Coding::identity || marked_) {
                 core_.text.clear();
                 net::append_coded_etag(core_.text, field.value);
+                lines.flush();
                 out.field("ETag", core_.text);
                 continue;
             }
@@ -237,6 +281,7 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
             }
             core_.text.clear();
             if (clean_set_cookie(core_.text, field.value, mount_, here && app_.strip_prefix())) {
+                lines.flush();
                 out.value(field.name, core_.text);
             }
             continue;
@@ -244,6 +289,7 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
         case net::Name::content_location:
         case net::Name::refresh:
             if (here) {
+                lines.flush();
                 out.value(field.name, location_for_user(field));
                 continue;
             }
@@ -271,7 +317,7 @@ void Exchange::write_answer_fields(net::HeadWriter& out, const net::AnswerHead& 
             }
             break;
         }
-        out.copy(field);
+        lines.copy(field);
     }
 }
 
@@ -432,8 +478,9 @@ void Exchange::relay_answer(std::size_t head_bytes) {
     }
     answered_ = true;
     at_ = At::answering;
-    // Nothing reads the request's head any more; an answer may last for days.
-    head_buffer_.give_back();
+    if (step != BodyRelay::Step::done) { // else the log reads it, now
+        let_head_go();
+    }
     answer_step(step);
 }
 

@@ -98,6 +98,9 @@ bool Exchange::read_link_fields() {
 
 // Who asks, and by which name he knows us.
 bool Exchange::read_client() {
+    if (know_host()) {
+        return true;
+    }
     net::Forwarded said;
     if (down_->proxied()) {
         said = core_.settings.proxies_say == ProxySays::forwarded
@@ -191,10 +194,10 @@ bool Exchange::name_app() {
         refuse(421, "an absolute target of another scheme than the connection's");
         return false;
     }
-    const registry::App by_host = snapshot_->find_host(host_);
-    const std::string_view by_pattern =
-        by_host ? std::string_view{} : snapshot_->app_of_host(host_);
-    if (!by_host && by_pattern.empty() && !head.host.empty() && !snapshot_->is_portal_host(host_)) {
+    const HostFacts host = find_host();
+    const registry::App by_host = host.app;
+    const std::string_view by_pattern = host.pattern;
+    if (!by_host && by_pattern.empty() && !head.host.empty() && !host.portal) {
         refuse(421, "a host that is neither an app's nor the portal's");
         return false;
     }
@@ -209,6 +212,8 @@ bool Exchange::name_app() {
         app_name_ = keep(by_host.name());
     } else if (!by_pattern.empty()) {
         app_name_ = keep(by_pattern);
+    } else if (know_path()) {
+        return true;
     } else if (head.path.starts_with(apps_prefix)) {
         const std::size_t end = std::min(head.path.find('/', apps_prefix.size()), head.path.size());
         const std::string_view name_part =
@@ -265,20 +270,9 @@ void Exchange::identify() {
         }
         return;
     }
-    const std::string& plain = core_.settings.cookie;
-    for (const net::Header* field = head.headers.find(net::Name::cookie); field != nullptr;
-         field = head.headers.next(*field)) {
-        net::Cookies cookies(field->value);
-        while (const auto cookie = cookies.next()) {
-            // Over TLS only the name counts that no other host and no plain connection can set.
-            const bool ours = scheme_ == "https" ? cookie->name.starts_with("__Host-") &&
-                                                       cookie->name.substr(7) == plain
-                                                 : cookie->name == plain;
-            if (ours && !cookie->value.empty() && cookie->value.size() <= 256) {
-                ask_who(WhoQuestion::Kind::cookie, host_, cookie->value);
-                return;
-            }
-        }
+    if (const std::string_view secret = session_secret(); !secret.empty()) {
+        ask_who(WhoQuestion::Kind::cookie, host_, secret);
+        return;
     }
     const std::string_view given = head.headers.value(net::Name::authorization);
     const std::size_t space = given.find(' ');
@@ -319,8 +313,10 @@ std::optional<WhoQuestion> Exchange::who_question(WhoQuestion::Kind kind, std::s
 }
 
 void Exchange::ask_who(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret) {
+    RequestMemo* const memo = down_->memo();
     const IdentityCache::Found found = core_.identities.find(
-        kind, scope, secret, core_.now_ms(), trusted_us_, core_.settings.identity_stale_ms);
+        kind, scope, secret, core_.now_ms(), trusted_us_, core_.settings.identity_stale_ms,
+        memo == nullptr ? nullptr : &memo->identity);
     if (found.state != IdentityCache::State::unknown) {
         who_ = found.who;
         by_credential_ =
@@ -407,7 +403,7 @@ void Exchange::route() {
             authorised_by_parent_ ? std::span(&this_app, 1) : std::span(who_->identity->apps);
     }
     const registry::Decision decision =
-        registry::decide(*snapshot_, app_name_, viewer, trusted_us_, source(),
+        registry::decide(*snapshot_, find_app(), viewer, trusted_us_, source(),
                          down_->from() != From::parent && !mount_.empty());
     verdict_ = decision.verdict;
     app_ = decision.app;

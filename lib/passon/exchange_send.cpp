@@ -46,6 +46,7 @@ class Nominated {
         }
     }
     bool too_many() const { return too_many_; }
+    bool any() const { return count_ != 0; }
     bool has(std::string_view name) const {
         for (std::size_t i = 0; i < count_; ++i) {
             if (iequals(names_[i], name)) {
@@ -60,35 +61,6 @@ class Nominated {
     std::size_t count_ = 0;
     bool too_many_ = false;
 };
-
-// Fields that are never copied: ours to write, or only between the client and us.
-bool is_rewritten(net::Name id) {
-    switch (id) {
-    case net::Name::host:
-    case net::Name::content_length:
-    case net::Name::expect:
-    case net::Name::cookie:
-    case net::Name::authorization:
-    case net::Name::cdn_loop:
-    case net::Name::x_request_id:
-    case net::Name::traceparent:
-    case net::Name::tracestate:
-    case net::Name::forwarded:
-    case net::Name::x_forwarded_for:
-    case net::Name::x_forwarded_host:
-    case net::Name::x_forwarded_proto:
-        return true;
-    default:
-        return is_hop_by_hop(id);
-    }
-}
-
-// Of a client; the cache asks under its own, and judges the client's by what it has then.
-bool is_condition(net::Name id) {
-    return id == net::Name::if_match || id == net::Name::if_none_match ||
-           id == net::Name::if_modified_since || id == net::Name::if_unmodified_since ||
-           id == net::Name::if_range;
-}
 
 // Conditions may name the tag of an answer that was coded here; the app knows its own. Not
 // If-Range: a part of its answer is no part of what was coded.
@@ -157,6 +129,21 @@ void Exchange::write_identity_fields(net::HeadWriter& out) {
     }
 }
 
+// By which tiers it came.
+void Exchange::write_tier_fields(net::HeadWriter& out) {
+    // RFC 9110 §7.6.3: behind the entries of others, which were copied.
+    core_.text.assign(down_->is_stream() ? "2 " : head.version_minor == 0 ? "1.0 " : "1.1 ");
+    core_.text.append(snapshot_->tier());
+    out.value("Via", core_.text);
+    core_.text.clear();
+    for (const net::Header* field = head.headers.find(net::Name::cdn_loop); field != nullptr;
+         field = head.headers.next(*field)) {
+        core_.text.append(field->value).append(", ");
+    }
+    core_.text.append(snapshot_->tier());
+    if_any(out, "CDN-Loop", core_.text);
+}
+
 // Every tier is a span of its own. A trace that begins here has the request's id for its name, so
 // that an app's own records lead to the tiers' logs.
 void Exchange::write_trace_fields(net::HeadWriter& out) {
@@ -210,7 +197,15 @@ bool Exchange::write_request_head(std::string_view& text) {
     } else {
         out.trusted("Host", authority_);
     }
+    net::FieldCopier lines(out);
+    // Of most requests most fields are told by their name alone.
+    const bool by_name =
+        !nominated.any() && snapshot_ == core_.snapshot && !(here && app_.set_request_count() != 0);
     for (const net::Header& field : head.headers) {
+        if (by_name && core_.passing_names.has(field.id)) {
+            lines.copy(field);
+            continue;
+        }
         if (is_rewritten(field.id) || nominated.has(field.name) ||
             (cached_.validating && is_condition(field.id)) ||
             (here && replaces_request(field.name))) {
@@ -225,21 +220,20 @@ bool Exchange::write_request_head(std::string_view& text) {
         if (here && may_name_coded(field)) {
             core_.text.clear();
             net::append_uncoded_etags(core_.text, field.value);
+            lines.flush();
             out.field(field.name, core_.text);
             continue;
         }
         if (field.id == net::Name::max_forwards && head.method == net::Method::options) {
+            lines.flush();
             out.field("Max-Forwards", parse_max_forwards(field.value).value_or(1) - 1);
             continue;
         }
-        out.copy(field);
+        lines.copy(field);
     }
-    for (const net::Header* field = nominated.has("cookie") ? nullptr
-                                                            : head.headers.find(net::Name::cookie);
-         field != nullptr; field = head.headers.next(*field)) {
-        core_.text.clear();
-        filter_cookies(core_.text, field->value, false);
-        parsed_if_any(out, "Cookie", core_.text);
+    lines.flush();
+    if (!nominated.has("cookie")) {
+        write_cookies(out);
     }
     // To a peer none at all: it may be a password or a token of this realm's.
     if (const net::Header* given = head.headers.find(net::Name::authorization);
@@ -247,10 +241,6 @@ bool Exchange::write_request_head(std::string_view& text) {
         !nominated.has("authorization") && !(here && replaces_request("authorization"))) {
         out.copy(*given);
     }
-    // RFC 9110 §7.6.3: behind the entries of others, which were copied.
-    core_.text.assign(down_->is_stream() ? "2 " : head.version_minor == 0 ? "1.0 " : "1.1 ");
-    core_.text.append(snapshot_->tier());
-    out.value("Via", core_.text);
     if (cached_.validating) {
         core_.text.clear();
         if (here) {
@@ -260,15 +250,8 @@ bool Exchange::write_request_head(std::string_view& text) {
         parsed_if_any(out, "If-Modified-Since", cached_.modified);
     }
     out.trusted("X-Request-Id", request_id());
-    core_.text.clear();
-    for (const net::Header* field = head.headers.find(net::Name::cdn_loop); field != nullptr;
-         field = head.headers.next(*field)) {
-        core_.text.append(field->value).append(", ");
-    }
-    core_.text.append(snapshot_->tier());
-    if_any(out, "CDN-Loop", core_.text);
     write_trace_fields(out);
-    write_identity_fields(out);
+    write_own_lines(out);
     if (net::asks_websocket(head)) {
         out.block("Connection: upgrade\r\nUpgrade: websocket\r\n");
     }
@@ -389,6 +372,7 @@ void Exchange::retry_or_fail(const char* why) {
         avoid_ = reused ? nullptr : &up_->endpoint;
         ++core_.counters.retries;
         release_up(false);
+        request_broken_ = false; // the other one has read nothing yet
         start_request_body();
         why_.clear();
         acquire(true);

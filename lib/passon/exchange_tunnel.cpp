@@ -21,7 +21,7 @@ void Exchange::begin_tunnel(std::string_view text) {
         return;
     }
     // Nothing of the head is needed any more; a tunnel may live for days.
-    head_buffer_.give_back();
+    let_head_go();
     minute_us_ = core_.boot_us();
     write_usage(billing::UsageKind::websocket, false, minute_us_);
     minute_.arm(tunnel_minute_ms);

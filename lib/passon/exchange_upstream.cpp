@@ -11,7 +11,7 @@ bool Exchange::to_upstream() const {
 }
 
 void Exchange::acquire_address(bool fresh_only) {
-    UpstreamGroup* const group = core_.upstreams.find(app_name_);
+    UpstreamGroup* const group = find_group();
     Peer* const peer = group == nullptr ? nullptr : group->pick(avoid_);
     if (peer == nullptr) {
         const std::string why = group == nullptr ? "it is not here any more" : group->why();

@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cstring>
+#include <iterator>
 
 namespace hasp::passon {
 
@@ -84,23 +85,47 @@ std::string_view IdentityCache::key_of(WhoQuestion::Kind kind, std::string_view 
     return scratch_;
 }
 
+bool IdentityCache::is_of(const Entry& entry, WhoQuestion::Kind kind, std::string_view scope,
+                          std::string_view secret) {
+    const std::string_view key = entry.key;
+    return key.size() == scope.size() + secret.size() + 2 &&
+           key.front() == static_cast<char>('0' + static_cast<int>(kind)) &&
+           key.substr(1, scope.size()) == scope && key[scope.size() + 1] == '\0' &&
+           key.substr(scope.size() + 2) == secret;
+}
+
+void IdentityCache::erase(std::list<Entry>::iterator at) {
+    ++erased_;
+    map_.erase(std::string_view(at->key));
+    order_.erase(at);
+}
+
 IdentityCache::Found IdentityCache::find(WhoQuestion::Kind kind, std::string_view scope,
                                          std::string_view secret, std::int64_t now_ms,
-                                         std::int64_t trusted_us, std::int64_t stale_ms) {
-    const auto at = map_.find(key_of(kind, scope, secret));
-    if (at == map_.end()) {
-        return {};
+                                         std::int64_t trusted_us, std::int64_t stale_ms,
+                                         Place* place) {
+    std::list<Entry>::iterator where;
+    if (place != nullptr && place->erased_ == erased_ && is_of(*place->at_, kind, scope, secret)) {
+        where = place->at_;
+    } else {
+        const auto at = map_.find(key_of(kind, scope, secret));
+        if (at == map_.end()) {
+            return {};
+        }
+        where = at->second;
     }
-    const auto where = at->second;
     Entry& entry = *where;
     const bool fresh = now_ms < entry.fresh_until_ms;
     const bool over = entry.who == nullptr ? !fresh
                                            : trusted_us >= entry.who->identity->until_us ||
                                                  now_ms >= entry.fresh_until_ms + stale_ms;
     if (over) {
-        map_.erase(at);
-        order_.erase(where);
+        erase(where);
         return {};
+    }
+    if (place != nullptr) {
+        place->at_ = where;
+        place->erased_ = erased_;
     }
     if (where != order_.begin()) {
         order_.splice(order_.begin(), order_, where);
@@ -123,8 +148,7 @@ void IdentityCache::put(WhoQuestion::Kind kind, std::string_view scope, std::str
         return;
     }
     while (!order_.empty() && map_.size() >= entries_max_) {
-        map_.erase(std::string_view(order_.back().key));
-        order_.pop_back();
+        erase(std::prev(order_.end()));
     }
     order_.push_front({std::string(key),
                        kind == WhoQuestion::Kind::link || kind == WhoQuestion::Kind::peer
@@ -141,8 +165,7 @@ void IdentityCache::drop(const IdentityFilter& filter) {
                            (filter.user.empty() || (who != nullptr && who->user == filter.user)) &&
                            (filter.child.empty() || at->child == filter.child);
         if (match) {
-            map_.erase(std::string_view(at->key));
-            at = order_.erase(at);
+            erase(at++);
         } else {
             ++at;
         }

@@ -33,6 +33,8 @@ std::shared_ptr<const KnownIdentity> render(std::shared_ptr<const Identity> iden
 std::string header_encode(std::string_view text, bool comma_too = false);
 
 class IdentityCache {
+    struct Entry;
+
   public:
     static constexpr std::int64_t ask_again_ms = 5'000;
 
@@ -41,6 +43,12 @@ class IdentityCache {
         : entries_max_(entries_max), map_(16, Hash{seed}) {}
 
     enum class State : unsigned char { unknown, stale, fresh };
+    // Of an entry; void as soon as any was erased. Its default leads nowhere.
+    class Place {
+        friend class IdentityCache;
+        std::list<Entry>::iterator at_;
+        std::uint64_t erased_ = UINT64_MAX;
+    };
     struct Found {
         State state = State::unknown;
         bool ask = false; // stale: the keeper is to be asked now (once in ask_again_ms)
@@ -49,8 +57,11 @@ class IdentityCache {
     };
     // `stale`: usable while the keeper is asked, for `stale_ms` after it was fresh; unknown after
     // that. Those that have ended are never given.
+    // `place`, where there is one: where the question was answered last, which saves the way there;
+    // it is brought up to date. Whatever it says, the answer is the same.
     Found find(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret,
-               std::int64_t now_ms, std::int64_t trusted_us, std::int64_t stale_ms);
+               std::int64_t now_ms, std::int64_t trusted_us, std::int64_t stale_ms,
+               Place* place = nullptr);
     // `who` null: nobody.
     void put(WhoQuestion::Kind kind, std::string_view scope, std::string_view secret,
              std::shared_ptr<const KnownIdentity> who, std::int64_t fresh_until_ms);
@@ -59,11 +70,6 @@ class IdentityCache {
     void set_limit(std::size_t entries_max) { entries_max_ = entries_max; }
 
   private:
-    struct Hash {
-        using is_transparent = void;
-        std::uint64_t seed;
-        std::size_t operator()(std::string_view text) const;
-    };
     struct Entry {
         std::string key;
         std::string child;
@@ -71,10 +77,19 @@ class IdentityCache {
         std::int64_t fresh_until_ms = 0;
         std::int64_t asked_until_ms = 0;
     };
+    struct Hash {
+        using is_transparent = void;
+        std::uint64_t seed;
+        std::size_t operator()(std::string_view text) const;
+    };
     std::string_view key_of(WhoQuestion::Kind kind, std::string_view scope,
                             std::string_view secret);
+    static bool is_of(const Entry& entry, WhoQuestion::Kind kind, std::string_view scope,
+                      std::string_view secret);
+    void erase(std::list<Entry>::iterator at);
 
     std::size_t entries_max_;
+    std::uint64_t erased_ = 0;
     std::list<Entry> order_; // most recently used first
     std::unordered_map<std::string_view, std::list<Entry>::iterator, Hash, std::equal_to<>> map_;
     std::string scratch_;

@@ -9,6 +9,10 @@
 #include <cstring>
 #include <string_view>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace hasp::passon {
 
 // Two digits for every byte.
@@ -24,11 +28,22 @@ inline constexpr std::array<char, 512> hex_pairs = [] {
 
 // Sixteen lower-case digits, the bytes in the order in which they lie in memory.
 inline void write_hex(char* out, std::uint64_t value) {
+#if defined(__SSE2__)
+    const __m128i bytes = _mm_cvtsi64_si128(static_cast<long long>(value));
+    const __m128i low_bits = _mm_set1_epi8(0x0f);
+    const __m128i halves = _mm_unpacklo_epi8(_mm_and_si128(_mm_srli_epi16(bytes, 4), low_bits),
+                                             _mm_and_si128(bytes, low_bits));
+    const __m128i letters =
+        _mm_and_si128(_mm_cmpgt_epi8(halves, _mm_set1_epi8(9)), _mm_set1_epi8('a' - '0' - 10));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out),
+                     _mm_add_epi8(_mm_add_epi8(halves, _mm_set1_epi8('0')), letters));
+#else
     std::array<std::uint8_t, 8> bytes;
     std::memcpy(bytes.data(), &value, 8);
     for (std::size_t i = 0; i < 8; ++i) {
         std::memcpy(out + 2 * i, &hex_pairs[2U * bytes[i]], 2);
     }
+#endif
 }
 
 // What an answer must say about the connection to this client.
@@ -41,7 +56,7 @@ inline void write_connection_field(net::HeadWriter& out, const net::RequestHead&
 }
 
 // Hop-by-hop by their own name (RFC 9110 §7.6.1), in requests and answers.
-inline bool is_hop_by_hop(net::Name id) {
+constexpr bool is_hop_by_hop(net::Name id) {
     switch (id) {
     case net::Name::connection:
     case net::Name::keep_alive:
@@ -57,6 +72,49 @@ inline bool is_hop_by_hop(net::Name id) {
     default:
         return false;
     }
+}
+
+// Fields of a request that are never copied: ours to write, or only between the client and us.
+inline bool is_rewritten(net::Name id) {
+    switch (id) {
+    case net::Name::host:
+    case net::Name::content_length:
+    case net::Name::expect:
+    case net::Name::cookie:
+    case net::Name::authorization:
+    case net::Name::cdn_loop:
+    case net::Name::x_request_id:
+    case net::Name::traceparent:
+    case net::Name::tracestate:
+    case net::Name::forwarded:
+    case net::Name::x_forwarded_for:
+    case net::Name::x_forwarded_host:
+    case net::Name::x_forwarded_proto:
+        return true;
+    default:
+        return is_hop_by_hop(id);
+    }
+}
+
+// Conditions of a client; the cache asks under its own, and judges the client's by what it has.
+inline bool is_condition(net::Name id) {
+    return id == net::Name::if_match || id == net::Name::if_none_match ||
+           id == net::Name::if_modified_since || id == net::Name::if_unmodified_since ||
+           id == net::Name::if_range;
+}
+
+// Known names whose fields a request takes along as they are, unless its Connection or the app's
+// header map says otherwise. `mapped`: those that never come from outside.
+inline net::NameSet passing_names(const net::NameSet& mapped) {
+    net::NameSet out;
+    for (std::size_t i = 1; i < net::names_known; ++i) {
+        const auto id = static_cast<net::Name>(i);
+        if (!is_rewritten(id) && !is_condition(id) && !mapped.has(id) &&
+            id != net::Name::max_forwards) {
+            out.add(id);
+        }
+    }
+    return out;
 }
 
 } // namespace hasp::passon

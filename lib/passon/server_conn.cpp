@@ -203,6 +203,9 @@ bool ServerConn::take_request() {
             }
             ++core_.counters.requests;
             ++requests_;
+            if (requests_ == 2 && from_ == From::user && !single_ && !proxied_) {
+                memo_ = std::make_unique<RequestMemo>();
+            }
             if (parsed.bad()) {
                 ++core_.counters.bad_requests;
                 exchange_->refuse(parsed.status, parsed.reason);
@@ -235,6 +238,12 @@ bool ServerConn::take_request() {
     }
     close();
     return false;
+}
+
+void ServerConn::forget_memo() {
+    if (memo_) {
+        memo_->forget();
+    }
 }
 
 bool ServerConn::last_request() const {

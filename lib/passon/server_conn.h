@@ -4,6 +4,7 @@
 
 #include "endpoint.h"
 #include "net/timer.h"
+#include "request_memo.h"
 #include "strangers.h"
 #include "wire.h"
 
@@ -45,6 +46,9 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     bool busy() const { return exchange_ != nullptr; }
     bool in_request() const { return exchange_ != nullptr && !reading_head_; }
     Exchange* exchange() const { return exchange_; }
+    // Null: there was no request before here, or what its requests say is not one client's.
+    RequestMemo* memo() const { return memo_.get(); }
+    void forget_memo();
 
     Wire wire;
     bool beside = false;  // nobody waits for the answer: the cache renews what it has
@@ -92,6 +96,7 @@ class ServerConn final : public Mortal, public net::ConnOwner {
     net::Timer timer_;
     std::size_t seen_ = 0;
     std::size_t requests_ = 0;
+    std::unique_ptr<RequestMemo> memo_;
     std::uint64_t rest_from_ = 0; // delivered() when the rest of an answer was looked at last
     bool reading_head_ = false;   // exchange_ is set, but its head is not complete
     bool advancing_ = false;

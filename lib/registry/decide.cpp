@@ -22,7 +22,11 @@ bool is_for_peers(const App& app, const Viewer& viewer) {
 
 Decision decide(const Snapshot& snapshot, std::string_view name, const Viewer& viewer,
                 std::int64_t now_us, Source source, bool by_path) {
-    const App app = snapshot.find(name);
+    return decide(snapshot, snapshot.find(name), viewer, now_us, source, by_path);
+}
+
+Decision decide(const Snapshot& snapshot, const App& app, const Viewer& viewer, std::int64_t now_us,
+                Source source, bool by_path) {
     // Asked upward until the top says that there is no such app.
     const Decision unknown{
         snapshot.has_parent() && source == Source::below ? Verdict::parent : Verdict::nowhere, {}};

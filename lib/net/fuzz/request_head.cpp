@@ -39,6 +39,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     out.request_line(head.method_text, head.path, head.has_query, head.query);
     for (const Header& field : head.headers) {
         must(is_token(field.name) && is_field_value(field.value));
+        must(field.id == name_id(field.name));
+        must(!field.as_written ||
+             (field.name.data() + field.name.size() + 2 == field.value.data() &&
+              field.value.data()[-2] == ':' && field.value.data()[-1] == ' ' &&
+              field.value.data()[field.value.size()] == '\r' &&
+              field.value.data()[field.value.size() + 1] == '\n'));
         if (field.id != Name::host) {
             out.field(field.name, field.value);
         }

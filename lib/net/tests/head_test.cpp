@@ -177,6 +177,115 @@ TEST(AnswerHead, TellsInterimSwitchedAndReuse) {
     EXPECT_EQ(head.content_length, 9U);
 }
 
+// A line with others behind it is taken by the parser's short way; the last one of a head is not.
+TEST(RequestHead, TakesALineByTheSameRulesWhateverStandsBehindIt) {
+    const std::string start = "GET / HTTP/1.1\r\nHost: a\r\n";
+    const std::string more = "X-Behind: " + std::string(60, 'b') + "\r\n\r\n";
+    RequestHead last;
+    RequestHead followed;
+    std::size_t taken = 0;
+    for (const std::string_view line :
+         {"Content-Length: 12\r\n", "Accept:*/*\r\n", "X-Own:  abc \r\n", "Range: x\r\n",
+          "DNT: 1\r\n", "X:\r\n"}) {
+        for (std::size_t at = 0; at < line.size(); ++at) {
+            for (unsigned byte = 0; byte < 256; ++byte) {
+                std::string one(line);
+                one[at] = static_cast<char>(byte);
+                const std::string short_text = start + one + "\r\n";
+                const std::string long_text = start + one + more;
+                const ParseResult a = parse(short_text, last);
+                const ParseResult b = parse(long_text, followed);
+                ASSERT_EQ(a.bad(), b.bad()) << one;
+                if (a.bad()) {
+                    ASSERT_EQ(a.status, b.status) << one;
+                    ASSERT_STREQ(a.reason, b.reason) << one;
+                }
+                if (!a.done() || !b.done()) {
+                    continue; // the last LF is gone, and what is behind makes it whole
+                }
+                ++taken;
+                ASSERT_GE(followed.headers.size(), last.headers.size()) << one;
+                for (std::size_t i = 0; i < last.headers.size(); ++i) {
+                    ASSERT_EQ(last.headers[i].name, followed.headers[i].name) << one;
+                    ASSERT_EQ(last.headers[i].value, followed.headers[i].value) << one;
+                    ASSERT_EQ(last.headers[i].id, followed.headers[i].id) << one;
+                }
+            }
+        }
+    }
+    EXPECT_GT(taken, 5'000U);
+}
+
+TEST(RequestHead, SaysWhichLinesStandAsTheyAreWritten) {
+    RequestHead head;
+    const std::string text = "GET / HTTP/1.1\r\nHost: a\r\nAccept:*/*\r\nX-Own: 1\r\nDNT:  1\r\n"
+                             "Range: x \r\nReferer: c d\r\nX-Behind: " +
+                             std::string(60, 'b') + "\r\n\r\n";
+    ASSERT_TRUE(parse(text, head).done());
+    std::string plain;
+    for (const Header& field : head.headers) {
+        if (field.as_written) {
+            plain.append(field.name).append(",");
+            const std::string line =
+                std::string(field.name) + ": " + std::string(field.value) + "\r\n";
+            EXPECT_EQ(
+                text.substr(static_cast<std::size_t>(field.name.data() - text.data()), line.size()),
+                line);
+        }
+    }
+    EXPECT_EQ(plain, "Host,X-Own,Referer,X-Behind,");
+}
+
+TEST(FieldCopier, WritesWhatOneCopyALineWouldWrite) {
+    RequestHead head;
+    const std::string text = "GET / HTTP/1.1\r\nHost: a\r\nAccept:*/*\r\nX-Own: 1\r\nDNT: 1\r\n"
+                             "Range: x \r\nReferer: c d\r\nX-Behind: " +
+                             std::string(60, 'b') + "\r\n\r\n";
+    ASSERT_TRUE(parse(text, head).done());
+    for (unsigned left_out = 0; left_out < 128; ++left_out) {
+        char one_room[512];
+        char run_room[512];
+        HeadWriter one{one_room};
+        HeadWriter run{run_room};
+        {
+            FieldCopier lines(run);
+            for (std::size_t i = 0; i < head.headers.size(); ++i) {
+                if ((left_out >> i & 1U) == 0) {
+                    one.copy(head.headers[i]);
+                    lines.copy(head.headers[i]);
+                }
+            }
+        }
+        ASSERT_EQ(run.text(), one.text());
+    }
+    char little[20];
+    HeadWriter full{little};
+    {
+        FieldCopier lines(full);
+        for (const Header& field : head.headers) {
+            lines.copy(field);
+        }
+    }
+    EXPECT_TRUE(full.failed());
+}
+
+TEST(Names, AreFoundByAllTheirBytes) {
+    for (std::size_t id = 1; id < names_known; ++id) {
+        const std::string text{name_text(static_cast<Name>(id))};
+        for (std::size_t at = 0; at < text.size(); ++at) {
+            for (unsigned byte = 0; byte < 256; ++byte) {
+                std::string other = text;
+                other[at] = static_cast<char>(byte);
+                const bool letter = text[at] >= 'a' && text[at] <= 'z';
+                const bool same = other == text ||
+                                  (letter && other[at] == static_cast<char>(text[at] - 'a' + 'A'));
+                const Name found = name_id(other);
+                ASSERT_EQ(found == static_cast<Name>(id), same) << text << ' ' << at << ' ' << byte;
+            }
+        }
+    }
+}
+
 TEST(Names, AreFoundWithoutCaseAndEachHasItsId) {
     for (std::size_t id = 1; id < names_known; ++id) {
         std::string text{name_text(static_cast<Name>(id))};

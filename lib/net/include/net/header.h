@@ -157,6 +157,8 @@ struct Header {
     std::string_view value; // without surrounding white space; VCHAR, SP, HTAB and obs-text only
     Name id;
     std::uint8_t next_same; // 1 + index of the next field of this known name; 0: none
+    // Where the views point there is "name: value" and CRLF, as it would be written.
+    bool as_written;
 };
 
 // A value that views a buffer: valid as long as the buffer stands still. No allocation.
@@ -195,8 +197,8 @@ class Headers {
     // First field of any name, without case; linear.
     const Header* find(std::string_view name) const;
 
-    // False when full.
-    bool add(std::string_view name, std::string_view value, Name id) {
+    // False when full. `as_written`: a parser has seen that the line is; see Header.
+    bool add(std::string_view name, std::string_view value, Name id, bool as_written = false) {
         if (count_ == capacity) {
             return false;
         }
@@ -207,6 +209,7 @@ class Headers {
         field.value = value;
         field.id = id;
         field.next_same = 0;
+        field.as_written = as_written;
         if (id != Name::other) {
             link(id);
         }

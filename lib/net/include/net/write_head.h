@@ -88,4 +88,40 @@ class HeadWriter {
     bool failed_ = false;
 };
 
+// Copies fields of a parsed head into a writer. Lines that stand next to each other in the parser's
+// buffer, each as it is to be written, go in one piece: a browser's request is one such piece or
+// two. Ends before anything else is written, or is told to flush().
+class FieldCopier {
+  public:
+    explicit FieldCopier(HeadWriter& out) : out_(out) {}
+    ~FieldCopier() { flush(); }
+    FieldCopier(const FieldCopier&) = delete;
+    FieldCopier& operator=(const FieldCopier&) = delete;
+
+    // Not checked: from a parser.
+    void copy(const Header& field) {
+        if (!field.as_written) {
+            flush();
+            out_.copy(field);
+            return;
+        }
+        if (field.name.data() != end_) {
+            flush();
+            begin_ = field.name.data();
+        }
+        end_ = field.value.data() + field.value.size() + 2;
+    }
+    void flush() {
+        if (begin_ != end_) {
+            out_.block({begin_, static_cast<std::size_t>(end_ - begin_)});
+        }
+        begin_ = end_ = nullptr;
+    }
+
+  private:
+    HeadWriter& out_;
+    const char* begin_ = nullptr; // lines that are still to be copied
+    const char* end_ = nullptr;
+};
+
 } // namespace hasp::net

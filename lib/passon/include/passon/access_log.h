@@ -3,7 +3,9 @@
 
 #include "base/fd.h"
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -54,12 +56,20 @@ class AccessLog {
     // Goes on in another file (SIGHUP), after what is buffered went to the old one.
     void reopen(Fd fd);
     std::uint64_t dropped_bytes() const { return dropped_bytes_; }
-    bool pending() const { return !buffer_.empty(); }
+    bool pending() const { return size_ > 0; }
 
   private:
+    static constexpr std::size_t buffer_room = buffer_bytes + 4 * 1024; // a line that begins in it
+    static constexpr std::size_t tier_max = 512;
+    void make_room();
+    void write_out(std::string_view bytes);
+
     Fd fd_;
-    std::string tier_;
-    std::string buffer_;
+    std::string tier_;               // its part of every line
+    std::unique_ptr<char[]> buffer_; // null: there was never a log
+    std::size_t size_ = 0;
+    std::int64_t second_ = 0; // of the line before
+    std::string time_;        // and how a line of that second begins
     std::uint64_t dropped_bytes_ = 0;
 };
 

@@ -45,5 +45,8 @@ enum class Source : std::uint8_t {
 // have a host of their own are not.
 Decision decide(const Snapshot& snapshot, std::string_view app, const Viewer& viewer,
                 std::int64_t now_us, Source source, bool by_path = false);
+// The same of what snapshot.find() gave for the name: an app, or none.
+Decision decide(const Snapshot& snapshot, const App& app, const Viewer& viewer, std::int64_t now_us,
+                Source source, bool by_path = false);
 
 } // namespace hasp::registry

@@ -130,6 +130,10 @@ class App {
     std::string_view drop_answer(std::size_t index) const {
         return text(tables_->lists[row_->drop_answer.first + index]);
     }
+    // The header map has something to say about answers.
+    bool maps_answers() const {
+        return row_->drop_answer.count != 0 || row_->set_answer.count != 0;
+    }
     std::string_view dial_path() const { return text(row_->dial_path); }
     std::int64_t lease_expires_us() const { return row_->lease_expires_us; }
     AtExpiry at_expiry() const { return AtExpiry{row_->at_expiry}; }
@@ -140,6 +144,8 @@ class App {
     std::uint64_t hash() const { return row_->hash; }
 
     explicit operator bool() const { return row_ != nullptr; }
+    // The same entry of the same snapshot.
+    bool operator==(const App&) const = default;
 
   private:
     friend class Snapshot;

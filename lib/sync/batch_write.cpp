@@ -3,6 +3,7 @@
 #include "numbers.h"
 
 #include <algorithm>
+#include <string>
 
 namespace hasp::sync {
 
@@ -18,7 +19,7 @@ void put_text(std::string& out, std::string_view text) {
 } // namespace
 
 BatchWriter::BatchWriter(const BatchHead& head, Sink out) : compressor_(std::move(out)) {
-    pending_ = head.format == batch_format_first ? "HSF1" : "HSF2";
+    pending_ = "HSF" + std::to_string(head.format);
     pending_.push_back(static_cast<char>(head.direction));
     put_number(pending_, head.epoch);
     put_number(pending_, head.number);

@@ -32,9 +32,10 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
                                return (*file)->write(bytes);
                            });
         std::vector<Touched> touched;
-        BatchFiller filler{folder,    *store_,        *reader_,
-                           look.base, look.scan.seen, look.row.whole,
-                           *bases_,   *format,        attention(folder.id).overruled};
+        BatchFiller filler{folder,        *store_,        *reader_,
+                           look.base,     look.scan.seen, look.row.whole,
+                           *bases_,       *format,        attention(folder.id).overruled,
+                           look.unscanned};
         for (const Operation& op : look.operations) {
             if (operations.size() >= batch_operations_max || row.content >= batch_content_bytes) {
                 row.more = true;
@@ -164,7 +165,7 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
             if (!paths) {
                 return paths.error();
             }
-            known = !whole && !paths->empty();
+            known = !whole && (!paths->empty() || unscanned.contains(frozen->digest.hash));
             content = *std::move(frozen);
         }
     }

@@ -76,6 +76,7 @@ struct Client::Attention {
     // at the revision beside it. Naming it does no harm where that is no longer so; after a restart
     // the home asks for such a content whole.
     std::set<std::string> overruled;
+    bool ask_again = false; // about what waits for the home's scanner
     // Files that were read and not yet agreed on, so that a look does not read them again.
     std::map<std::string, Seen> seen;
 };
@@ -89,6 +90,8 @@ struct Client::Look {
     Scan scan;
     std::vector<Operation> operations; // to be sent
     std::set<std::string> waiting;     // deletions that are not sent yet
+    std::set<std::string> refused;     // files that the home does not count
+    std::set<std::string> unscanned;   // contents that it has, and does not count yet
 };
 
 // Writes operations into a batch, each with its content in the cheapest form.
@@ -102,6 +105,7 @@ struct BatchFiller {
     Bases& bases;
     unsigned format;                        // of the batch
     const std::set<std::string>& overruled; // as Attention has it
+    const std::set<std::string>& unscanned; // as Look has it
 
     // How a content that the home does not have goes, as the record says.
     struct Way {

@@ -248,6 +248,9 @@ Status Client::note_base(const WorkingFolder& folder, Staging& staging, Applied&
             return put;
         }
     }
+    if (Status settled = settle_refused(row->status, staging); !settled) {
+        return settled;
+    }
     std::vector<std::string> replaced;
     for (const auto& [path, before] : staging.base) {
         if (before.entry.kind == FileKind::file &&

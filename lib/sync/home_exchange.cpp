@@ -95,6 +95,16 @@ class PartReader {
     Part part_;
 };
 
+// To whoever knows nothing of quarantine its file is done with: he keeps it, and sends it no more.
+Record as_known(Record verdict, unsigned format) {
+    if (format < batch_format_scanned &&
+        (verdict.verdict == Verdict::infected || verdict.verdict == Verdict::waits)) {
+        verdict.verdict = Verdict::taken;
+        verdict.copy.clear();
+    }
+    return verdict;
+}
+
 } // namespace
 
 Status Home::decide(const Question& question, std::vector<Pushed>& pushed, Taken& taken) {
@@ -129,6 +139,9 @@ Status Home::decide(const Question& question, std::vector<Pushed>& pushed, Taken
         if (!read) {
             return read;
         }
+    }
+    if (Status noted = note_held(question, pushed); !noted) {
+        return noted;
     }
     const Part& part = reader.part();
     std::optional<Error> problem;
@@ -184,10 +197,11 @@ Status Home::decide(const Question& question, std::vector<Pushed>& pushed, Taken
     }
     judge(pushed, decided, changes, part.theirs, taken);
     std::string verdicts;
-    BatchWriter writer({Direction::down, epoch, taken.number}, [&](std::string_view bytes) {
-        verdicts.append(bytes);
-        return Status{};
-    });
+    BatchWriter writer({Direction::down, epoch, taken.number, batch_format_newest},
+                       [&](std::string_view bytes) {
+                           verdicts.append(bytes);
+                           return Status{};
+                       });
     for (const Record& verdict : taken.verdicts) {
         if (Status added = writer.add(verdict); !added) {
             return added;
@@ -269,7 +283,11 @@ void Home::judge(const std::vector<Pushed>& pushed, const Plan& decided,
             std::find_if(decided.kept.begin(), decided.kept.end(), [&](const Kept& k) {
                 return k.path == record.path && k.side == Side::mine;
             });
-        if (!pushed[i].content_there) {
+        if (pushed[i].held) {
+            verdict.verdict = *pushed[i].held;
+            verdict.copy = pushed[i].found;
+            verdict.revision = pushed[i].stands;
+        } else if (!pushed[i].content_there) {
             verdict.verdict = Verdict::send_whole;
         } else if (put && kept != decided.kept.end()) {
             verdict.verdict = Verdict::copied;
@@ -346,7 +364,7 @@ Result<Home::Answer> Home::write_answer(const Question& question, const Taken& t
                        });
     Status status;
     for (std::size_t i = 0; status && i < taken.verdicts.size(); ++i) {
-        status = writer.add(taken.verdicts[i]);
+        status = writer.add(as_known(taken.verdicts[i], format));
     }
     // Removals from the leaves, then puts from the root.
     for (auto row = rows.rbegin(); status && row != rows.rend(); ++row) {
@@ -432,7 +450,7 @@ Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& 
         }
     }
     const Codec difference =
-        question.format >= batch_format_newest ? Codec::compared : Codec::delta;
+        question.format >= batch_format_compared ? Codec::compared : Codec::delta;
     const bool differs = !record.basis.empty() && entry.size >= delta_worth_bytes &&
                          !no_difference_.contains({folder.user, entry.hash});
     auto basis = differs ? contents_.read(folder.user, record.basis)

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace hasp::sync {
 
@@ -28,16 +29,25 @@ enum class Codec : unsigned char {
                   // entry's revision, which the home alone can know
 };
 
-// Of the stream. What compared needs is in the second only.
+// Of the stream. What compared needs is in the second, what infected and waits say in the third.
 inline constexpr unsigned batch_format_first = 1;
-inline constexpr unsigned batch_format_newest = 2;
+inline constexpr unsigned batch_format_compared = 2;
+inline constexpr unsigned batch_format_scanned = 3;
+inline constexpr unsigned batch_format_newest = batch_format_scanned;
+// Of what a scanner calls what it found.
+inline constexpr std::size_t virus_name_bytes_max = 200;
 
 enum class Verdict : unsigned char {
     taken = 1,      // done; `revision` is where it stands now
     copied = 2,     // the home had another change: it stays beside it, as `copy`
     superseded = 3, // the home's state counts, and comes down
     send_whole = 4, // the content could not be made from what was sent
+    infected = 5,   // the content is in quarantine, as `copy` calls it; nothing else has changed
+    waits = 6,      // the home has the content, and it does not count until a scanner looked at it
 };
+
+// Printable ASCII without a space: such a name goes into messages and logs.
+bool valid_virus_name(std::string_view name);
 
 struct BatchHead {
     Direction direction = Direction::up;
@@ -56,7 +66,7 @@ struct Record {
     std::string basis;          // delta, compared: a hash
     std::uint64_t index = 0;    // verdict: of the put or remove in the batch, from 0
     Verdict verdict = Verdict::taken;
-    std::string copy; // verdict copied: the path
+    std::string copy; // verdict copied: the path; infected: what was found
 };
 
 class BatchWriter {

@@ -14,9 +14,11 @@
 #include "sync/content_store.h"
 #include "sync/keep_rule.h"
 #include "sync/plan.h"
+#include "sync/quarantine.h"
 #include "sync/restore.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -49,6 +51,7 @@ inline constexpr std::int64_t batches_kept_us = std::int64_t{60} * 24 * 3600 * 1
 bool valid_batch_id(std::string_view id);
 
 class HomeStore;
+class QuarantineStore;
 struct Row;
 
 class Home {
@@ -75,6 +78,8 @@ class Home {
         // there is to get comes once it asks without this.
         bool verdicts_only = false;
         unsigned format = batch_format_first; // the newest that the asker understands
+        // Of the batch's new contents. Nothing: this tier has no scanner, and all counts.
+        std::optional<Scanned> scanned = std::nullopt;
     };
     struct Answer {
         std::string file; // to read() from, until forget()
@@ -85,6 +90,11 @@ class Home {
     };
     // Takes the batch, if one is given and complete (else try_later), and prepares what changed.
     Result<Answer> exchange(const Question& question);
+    // The contents of a complete batch that count once they were looked at, but for those that are
+    // `known` to the asker or larger than `bytes_max`. Nothing is taken of it. What is wrong with
+    // the batch is for exchange() to say.
+    Result<ToScan> to_scan(const Question& question, std::uint64_t bytes_max,
+                           const std::function<bool(const std::string& hash)>& known);
     Result<std::string> read(const std::string& file, std::uint64_t offset, std::size_t bytes_max);
     void forget(const std::string& file);
 
@@ -135,6 +145,19 @@ class Home {
     // In one transaction; nothing that stands is lost. not_found: no such files or path.
     Result<Restored> restore(const RestoreWish& wish);
 
+    // What is in quarantine or waits for a scanner, by number.
+    Result<std::vector<Quarantined>> quarantine(std::size_t max);
+    struct QuarantineCount {
+        std::uint64_t infected = 0;
+        std::uint64_t waiting = 0;
+    };
+    Result<QuarantineCount> quarantine_count();
+    // An operator says that the content is sound: it is put where its sender had it, as if it came
+    // now, and whoever of the user's files has it is not held up any more. not_found: no such one.
+    Result<Beside> release_quarantined(std::int64_t id);
+    // Its content goes, unless a file that counts has it too. not_found: no such one.
+    Status delete_quarantined(std::int64_t id);
+
     // The user's account has ended: the key of his contents and all that is known of his files is
     // destroyed, and with it every copy of them. Doing it again is a success.
     Status forget_user(const std::string& user);
@@ -148,6 +171,16 @@ class Home {
     Result<Taken> take(const Question& question);
     Result<std::vector<Pushed>> stage(const Question& question);
     Status stage_content(const FolderId& folder, BatchReader& reader, Pushed& pushed);
+    // home_quarantine.cpp: what of a batch does not count.
+    Result<bool> is_new(const std::string& user, const std::string& hash,
+                        const std::optional<Quarantined>& known);
+    Result<std::uint64_t> content_bytes(const std::string& user, const std::string& hash);
+    Status copy_to_scan(const std::string& user, const std::string& hash, WriteFile& out,
+                        ToScan& parts);
+    static void hold(Pushed& pushed, Verdict verdict, const std::string& found);
+    Status hold_back(const Question& question, Pushed& pushed);
+    Status note_held(const Question& question, std::vector<Pushed>& pushed);
+    Result<bool> drop_quarantined_some();
     Status decide(const Question& question, std::vector<Pushed>& pushed, Taken& taken);
     static void judge(const std::vector<Pushed>& pushed, const Plan& decided,
                       const std::map<std::string, Row>& changes, const Tree& theirs, Taken& taken);
@@ -171,6 +204,7 @@ class Home {
     Disk& disk_;
     const Clock& clock_;
     std::unique_ptr<HomeStore> store_;
+    std::unique_ptr<QuarantineStore> quarantine_;
     ContentStore contents_;
     std::uint64_t next_ = 0;
     std::optional<std::int64_t> last_pass_us_; // boot clock: of thinning out versions

@@ -188,11 +188,13 @@ Status Home::note_held(const Question& question, std::vector<Pushed>& pushed) {
             return row.error();
         }
         one.stands = *row && (*row)->entry ? (*row)->revision : 0;
-        if (Status put =
-                quarantine_->put({0, folder.user, folder.app, one.record.path, one.record.entry,
-                                  one.found, false, question.who, clock_.wall_us()});
-            !put) {
+        Quarantined held{0,         folder.user, folder.app,   one.record.path, one.record.entry,
+                         one.found, false,       question.who, clock_.wall_us()};
+        if (Status put = quarantine_->put(held); !put) {
             return put;
+        }
+        if (held_.size() < quarantine_told_max) {
+            held_.push_back(std::move(held));
         }
     }
     return {};

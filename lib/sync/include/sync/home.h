@@ -152,6 +152,9 @@ class Home {
         std::uint64_t waiting = 0;
     };
     Result<QuarantineCount> quarantine_count();
+    // What batches brought into quarantine, or keep waiting, since this was last asked: the first
+    // quarantine_told_max.
+    std::vector<Quarantined> newly_held() { return std::exchange(held_, {}); }
     // An operator says that the content is sound: it is put where its sender had it, as if it came
     // now, and whoever of the user's files has it is not held up any more. not_found: no such one.
     Result<Beside> release_quarantined(std::int64_t id);
@@ -209,6 +212,7 @@ class Home {
     std::uint64_t next_ = 0;
     std::optional<std::int64_t> last_pass_us_; // boot clock: of thinning out versions
     std::vector<Beside> beside_;
+    std::vector<Quarantined> held_;
     // Contents of which a difference could not be made: the next answer has them whole.
     std::set<std::pair<std::string, std::string>> no_difference_; // user, hash
 };

@@ -21,6 +21,8 @@ inline constexpr std::int64_t quarantine_days = 30;
 // Of a user. Beyond them, the oldest goes.
 inline constexpr std::size_t quarantine_files_max = 1000;
 
+inline constexpr std::size_t quarantine_told_max = 100;
+
 // Plain contents in one file, for a scanner; whoever asked for them removes it.
 struct ToScan {
     struct Part {

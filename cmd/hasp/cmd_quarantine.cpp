@@ -6,7 +6,7 @@ namespace hasp::cmd {
 
 namespace {
 
-constexpr std::uint64_t any_number = 1'000'000'000'000;
+constexpr std::uint64_t quarantine_number_max = 1'000'000'000'000;
 
 int run_quarantine(const Args& args, Env& env) {
     Json wish = Json::object();
@@ -14,7 +14,7 @@ int run_quarantine(const Args& args, Env& env) {
         if (!args.given(what)) {
             continue;
         }
-        auto number = args.number(what, 1, any_number);
+        auto number = args.number(what, 1, quarantine_number_max);
         if (!number.ok()) {
             return report(args, env, number.error());
         }

@@ -14,7 +14,7 @@ signon::SessionTimes session_times(const Config& config) {
 }
 
 // For the portal: all of his files that the virus check holds back, the first ones by name.
-std::string words(const std::vector<Files::HeldFile>& held) {
+std::string files_words(const std::vector<Files::HeldFile>& held) {
     constexpr std::size_t named_max = 3;
     std::string infected;
     std::string waiting;
@@ -134,7 +134,7 @@ Keeper::Impl::Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, c
     pages = std::make_unique<Pages>(Pages::World{
         clock, log, options.config, me, links, people, *apps, peers, enrolment, *sessions, *tokens,
         *direct, random, parent, [this](const auto&... push) { admin->run_push(push...); },
-        [this](const std::string& user) { return words(files->held_files(user)); }});
+        [this](const std::string& user) { return files_words(files->held_files(user)); }});
     explain = std::make_unique<Explain>(
         Explain::World{clock, time, me, store, *accounts, *sessions, links, *apps, *delegation,
                        peers, parent, [this] { return to_json(unsent()); },

@@ -8,9 +8,9 @@
 namespace hasp::maint {
 
 namespace {
-constexpr std::string_view stream = "stream: ";
-constexpr std::string_view found = " FOUND";
-constexpr std::string_view error = " ERROR";
+constexpr std::string_view stream_prefix = "stream: ";
+constexpr std::string_view found_suffix = " FOUND";
+constexpr std::string_view error_suffix = " ERROR";
 } // namespace
 
 ScanVerdict ScanVerdict::infected(std::string_view name) {
@@ -29,8 +29,8 @@ std::string scan_words(std::string_view text) {
 
 std::string virus_name_in(std::string_view line) {
     line = line.substr(0, line.find('\n'));
-    if (line.ends_with(found)) {
-        line.remove_suffix(found.size());
+    if (line.ends_with(found_suffix)) {
+        line.remove_suffix(found_suffix.size());
         const std::size_t colon = line.rfind(": ");
         line = colon == std::string_view::npos ? line : line.substr(colon + 2);
     }
@@ -42,14 +42,14 @@ ScanVerdict parse_clamd_answer(std::string_view answer) {
         return ScanVerdict::clean();
     }
     // Whatever its name looks like: what was found is never taken for clean.
-    if (answer.starts_with(stream) && answer.ends_with(found) &&
-        answer.size() > stream.size() + found.size()) {
-        answer.remove_prefix(stream.size());
-        answer.remove_suffix(found.size());
+    if (answer.starts_with(stream_prefix) && answer.ends_with(found_suffix) &&
+        answer.size() > stream_prefix.size() + found_suffix.size()) {
+        answer.remove_prefix(stream_prefix.size());
+        answer.remove_suffix(found_suffix.size());
         return ScanVerdict::infected(answer);
     }
-    if (answer.size() > error.size() && answer.ends_with(error)) {
-        answer.remove_suffix(error.size());
+    if (answer.size() > error_suffix.size() && answer.ends_with(error_suffix)) {
+        answer.remove_suffix(error_suffix.size());
         return ScanVerdict::unknown("clamd says: " + scan_words(answer));
     }
     return ScanVerdict::unreachable("what answers is not clamd: " + scan_words(answer));

@@ -9,7 +9,7 @@
 namespace hasp::maint {
 namespace {
 
-using Kind = ScanVerdict::Kind;
+using VerdictKind = ScanVerdict::Kind;
 
 struct Told {
     ScanVerdict verdict = ScanVerdict::clean();
@@ -37,7 +37,7 @@ class ToldScanner final : public VirusScanner {
     Told& told_;
 };
 
-const sync::Pull nothing = [](std::span<char>) -> Result<std::size_t> { return 0; };
+const sync::Pull no_content = [](std::span<char>) -> Result<std::size_t> { return 0; };
 
 class Virus : public ::testing::Test {
   protected:
@@ -53,12 +53,12 @@ class Virus : public ::testing::Test {
 TEST_F(Virus, IsNotAskedTwiceAboutAContentOfOneOwner) {
     auto check = make(true);
     EXPECT_FALSE(check->known("anna", "hash"));
-    EXPECT_EQ(check->check("anna", "hash", nothing).kind, Kind::clean);
-    EXPECT_EQ(check->check("anna", "hash", nothing).kind, Kind::clean);
+    EXPECT_EQ(check->check("anna", "hash", no_content).kind, VerdictKind::clean);
+    EXPECT_EQ(check->check("anna", "hash", no_content).kind, VerdictKind::clean);
     EXPECT_EQ(told_.scans, 1);
-    EXPECT_EQ(check->known("anna", "hash")->kind, Kind::clean);
+    EXPECT_EQ(check->known("anna", "hash")->kind, VerdictKind::clean);
     EXPECT_FALSE(check->known("ito", "hash")) << "nobody learns what others have";
-    check->check("ito", "hash", nothing);
+    check->check("ito", "hash", no_content);
     EXPECT_EQ(told_.scans, 2);
     clock_.advance_us(scan_known_us);
     EXPECT_FALSE(check->known("anna", "hash"));
@@ -66,37 +66,38 @@ TEST_F(Virus, IsNotAskedTwiceAboutAContentOfOneOwner) {
 
 TEST_F(Virus, IsAskedAgainWithOtherSignatures) {
     auto check = make(true);
-    check->check("anna", "hash", nothing);
+    check->check("anna", "hash", no_content);
     told_.version = "2";
     clock_.advance_us(scan_version_every_us);
     told_.verdict = ScanVerdict::infected("New");
-    EXPECT_EQ(check->check("anna", "hash", nothing).text, "New");
+    EXPECT_EQ(check->check("anna", "hash", no_content).text, "New");
     EXPECT_EQ(check->state().version, "2");
 }
 
 TEST_F(Virus, IsLeftAloneForAMomentWhenItIsGone) {
     auto check = make(true);
     told_.verdict = ScanVerdict::unreachable("nobody answers");
-    EXPECT_TRUE(check->check("anna", "1", nothing).gone);
-    EXPECT_TRUE(check->check("anna", "2", nothing).gone);
+    EXPECT_TRUE(check->check("anna", "1", no_content).gone);
+    EXPECT_TRUE(check->check("anna", "2", no_content).gone);
     EXPECT_EQ(told_.scans, 1);
     EXPECT_EQ(check->state().problem, "nobody answers");
     EXPECT_EQ(check->state().since_us, clock_.wall_us());
     told_.verdict = ScanVerdict::clean();
     clock_.advance_us(scan_gone_us);
-    EXPECT_EQ(check->check("anna", "1", nothing).kind, Kind::clean) << "nothing of it is kept";
+    EXPECT_EQ(check->check("anna", "1", no_content).kind, VerdictKind::clean)
+        << "nothing of it is kept";
     EXPECT_EQ(check->state().problem, "");
 }
 
 TEST_F(Virus, GoesOnBesideAContentThatCannotBeLookedAt) {
     auto check = make(true);
     told_.verdict = ScanVerdict::unknown("too deep");
-    EXPECT_FALSE(check->check("anna", "1", nothing).gone);
+    EXPECT_FALSE(check->check("anna", "1", no_content).gone);
     told_.verdict = ScanVerdict::clean();
-    EXPECT_EQ(check->check("anna", "2", nothing).kind, Kind::clean);
-    EXPECT_EQ(check->check("anna", "1", nothing).kind, Kind::unknown);
+    EXPECT_EQ(check->check("anna", "2", no_content).kind, VerdictKind::clean);
+    EXPECT_EQ(check->check("anna", "1", no_content).kind, VerdictKind::unknown);
     clock_.advance_us(scan_unknown_us);
-    EXPECT_EQ(check->check("anna", "1", nothing).kind, Kind::clean);
+    EXPECT_EQ(check->check("anna", "1", no_content).kind, VerdictKind::clean);
 }
 
 class VirusInRelease : public Virus {

@@ -21,7 +21,7 @@ constexpr std::string_view unix_prefix = "unix:";
 constexpr std::string_view instream("zINSTREAM\0", 10);
 constexpr std::string_view version_question("zVERSION\0", 9);
 
-std::string why(const char* what) {
+std::string errno_words(const char* what) {
     return std::string(what) + ": " + std::strerror(errno);
 }
 
@@ -127,12 +127,12 @@ class Clamd final : public VirusScanner {
     static Result<Fd> connect_to(const sockaddr* to, socklen_t size, const ScanWait& wait) {
         Fd fd(::socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
         if (!fd) {
-            return fail(Code::unreachable, why("no socket"));
+            return fail(Code::unreachable, errno_words("no socket"));
         }
         if (::connect(fd.get(), to, size) != 0) {
             // A full queue of a UNIX socket is EAGAIN, and nothing says when it is no more.
             if (errno != EINPROGRESS) {
-                return fail(Code::unreachable, why("it cannot be reached"));
+                return fail(Code::unreachable, errno_words("it cannot be reached"));
             }
             int problem = 0;
             socklen_t bytes = sizeof problem;
@@ -142,7 +142,7 @@ class Clamd final : public VirusScanner {
             if (::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &problem, &bytes) != 0 ||
                 problem != 0) {
                 errno = problem;
-                return fail(Code::unreachable, why("it cannot be reached"));
+                return fail(Code::unreachable, errno_words("it cannot be reached"));
             }
         }
         return fd;
@@ -167,7 +167,7 @@ class Clamd final : public VirusScanner {
                     return {}; // it has an answer already
                 }
             } else if (errno != EINTR) {
-                return fail(Code::unreachable, why("it does not listen"));
+                return fail(Code::unreachable, errno_words("it does not listen"));
             }
         }
         return {};
@@ -190,7 +190,7 @@ class Clamd final : public VirusScanner {
                     return fail(Code::timed_out, "it did not answer in its time");
                 }
             } else if (errno != EINTR) {
-                return fail(Code::unreachable, why("its answer was cut"));
+                return fail(Code::unreachable, errno_words("its answer was cut"));
             }
         }
         return fail(Code::unreachable, "its answer is longer than one of clamd's");

@@ -6,10 +6,11 @@ namespace hasp::sync {
 
 namespace {
 
-constexpr const char* columns = "id, user, app, path, hash, mode, mtime_us, size, revision, found, "
-                                "released, who, at_us";
+constexpr const char* held_columns =
+    "id, user, app, path, hash, mode, mtime_us, size, revision, found, "
+    "released, who, at_us";
 
-Quarantined read(const store::Statement& s) {
+Quarantined read_held(const store::Statement& s) {
     Quarantined one;
     one.id = s.integer(0);
     one.user = s.text(1);
@@ -29,8 +30,8 @@ Quarantined read(const store::Statement& s) {
     return one;
 }
 
-std::string selected(const char* where) {
-    return std::string("SELECT ") + columns + " FROM files_quarantine WHERE tenant = ?1 AND " +
+std::string held_where(const char* where) {
+    return std::string("SELECT ") + held_columns + " FROM files_quarantine WHERE tenant = ?1 AND " +
            where;
 }
 
@@ -46,13 +47,13 @@ Result<bool> QuarantineStore::empty(const std::string& user) {
 Result<std::optional<Quarantined>> QuarantineStore::of(const std::string& user,
                                                        const std::string& hash) {
     static const std::string sql =
-        selected("user = ?2 AND hash = ?3 ORDER BY released DESC, found = '', id LIMIT 1");
-    return db_.first(sql, read, tenant_, user, store::Blob{hash});
+        held_where("user = ?2 AND hash = ?3 ORDER BY released DESC, found = '', id LIMIT 1");
+    return db_.first(sql, read_held, tenant_, user, store::Blob{hash});
 }
 
 Result<std::optional<Quarantined>> QuarantineStore::row(std::int64_t id) {
-    static const std::string sql = selected("id = ?2");
-    return db_.first(sql, read, tenant_, id);
+    static const std::string sql = held_where("id = ?2");
+    return db_.first(sql, read_held, tenant_, id);
 }
 
 Status QuarantineStore::put(const Quarantined& one) {
@@ -85,22 +86,22 @@ Status QuarantineStore::drop_waiting(const std::string& user, const std::string&
 }
 
 Result<std::vector<Quarantined>> QuarantineStore::list(std::size_t max) {
-    static const std::string sql = selected("released = 0 ORDER BY id LIMIT ?2");
+    static const std::string sql = held_where("released = 0 ORDER BY id LIMIT ?2");
     std::vector<Quarantined> out;
     Status done = db_.each(
-        sql, [&](const store::Statement& s) { out.push_back(read(s)); }, tenant_, max);
+        sql, [&](const store::Statement& s) { out.push_back(read_held(s)); }, tenant_, max);
     return done ? Result<std::vector<Quarantined>>(std::move(out)) : done.error();
 }
 
 Result<std::vector<Quarantined>> QuarantineStore::superfluous(std::int64_t before_us,
                                                               std::size_t max) {
-    static const std::string sql =
-        selected("(at_us < ?2 OR (SELECT count(*) FROM files_quarantine q WHERE q.tenant = ?1 AND "
-                 "q.user = files_quarantine.user AND q.id > files_quarantine.id) >= ?3) ORDER BY "
-                 "id LIMIT ?4");
+    static const std::string sql = held_where(
+        "(at_us < ?2 OR (SELECT count(*) FROM files_quarantine q WHERE q.tenant = ?1 AND "
+        "q.user = files_quarantine.user AND q.id > files_quarantine.id) >= ?3) ORDER BY "
+        "id LIMIT ?4");
     std::vector<Quarantined> out;
     Status done = db_.each(
-        sql, [&](const store::Statement& s) { out.push_back(read(s)); }, tenant_, before_us,
+        sql, [&](const store::Statement& s) { out.push_back(read_held(s)); }, tenant_, before_us,
         quarantine_files_max, max);
     return done ? Result<std::vector<Quarantined>>(std::move(out)) : done.error();
 }

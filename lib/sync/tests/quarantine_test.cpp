@@ -6,7 +6,7 @@
 namespace hasp::sync {
 namespace {
 
-constexpr const char* bad = "a file with something in it";
+constexpr const char* bad_content = "a file with something in it";
 
 class Quarantine : public Engine {
   protected:
@@ -31,8 +31,8 @@ class Quarantine : public Engine {
 };
 
 TEST_F(Quarantine, HasAnInfectedFileAndNobodyElseIsGivenIt) {
-    found_in(bad, "Epiz");
-    tokyo_->write("invoice", bad);
+    found_in(bad_content, "Epiz");
+    tokyo_->write("invoice", bad_content);
     tokyo_->write("letter", "a letter");
     sync(*tokyo_);
     ASSERT_EQ(held().size(), 1U);
@@ -45,7 +45,7 @@ TEST_F(Quarantine, HasAnInfectedFileAndNobodyElseIsGivenIt) {
     EXPECT_EQ(osaka_->content("letter"), "a letter");
     EXPECT_EQ(osaka_->content("invoice"), "(not_found)");
     // Where it is it stays, is said to be unsent, and is not sent again.
-    EXPECT_EQ(tokyo_->content("invoice"), bad);
+    EXPECT_EQ(tokyo_->content("invoice"), bad_content);
     const FolderStatus now = status(*tokyo_);
     EXPECT_EQ(now.unsent_files, 1U);
     EXPECT_EQ(now.infected, 1U);
@@ -57,10 +57,10 @@ TEST_F(Quarantine, HasAnInfectedFileAndNobodyElseIsGivenIt) {
 }
 
 TEST_F(Quarantine, IsForTheContentAlone) {
-    found_in(bad, "Epiz");
+    found_in(bad_content, "Epiz");
     tokyo_->write("invoice", "before");
     sync(*tokyo_);
-    tokyo_->write("invoice", bad);
+    tokyo_->write("invoice", bad_content);
     sync(*tokyo_);
     EXPECT_EQ(held().size(), 1U);
     sync(*osaka_);
@@ -74,20 +74,20 @@ TEST_F(Quarantine, IsForTheContentAlone) {
 }
 
 TEST_F(Quarantine, KnowsTheContentUnderAnotherName) {
-    found_in(bad, "Epiz");
-    tokyo_->write("invoice", bad);
+    found_in(bad_content, "Epiz");
+    tokyo_->write("invoice", bad_content);
     sync(*tokyo_);
     scanner_.clear(); // nobody says it again
     scanner_gone_ = true;
-    tokyo_->write("copy", bad);
+    tokyo_->write("copy", bad_content);
     sync(*tokyo_);
     EXPECT_EQ(status(*tokyo_).infected, 2U);
     EXPECT_EQ(home_tree().size(), 0U);
 }
 
 TEST_F(Quarantine, EndsForAFileThatIsRemovedWhereItIs) {
-    found_in(bad, "Epiz");
-    tokyo_->write("invoice", bad);
+    found_in(bad_content, "Epiz");
+    tokyo_->write("invoice", bad_content);
     sync(*tokyo_);
     std::filesystem::remove(tokyo_->path("invoice"));
     sync(*tokyo_);
@@ -96,11 +96,11 @@ TEST_F(Quarantine, EndsForAFileThatIsRemovedWhereItIs) {
 }
 
 TEST_F(Quarantine, LetsAFileGoWhereItWasWhenItIsReleased) {
-    found_in(bad, "Epiz");
+    found_in(bad_content, "Epiz");
     tokyo_->write("invoice", "before");
     sync(*tokyo_);
     sync(*osaka_);
-    tokyo_->write("invoice", bad);
+    tokyo_->write("invoice", bad_content);
     sync(*tokyo_);
     ASSERT_EQ(held().size(), 1U);
     ASSERT_TRUE(home_->home->release_quarantined(held()[0].id).ok());
@@ -109,19 +109,19 @@ TEST_F(Quarantine, LetsAFileGoWhereItWasWhenItIsReleased) {
     EXPECT_EQ(status(*tokyo_).unsent_files, 0U);
     EXPECT_EQ(status(*tokyo_).infected, 0U);
     sync(*osaka_);
-    EXPECT_EQ(osaka_->content("invoice"), bad);
-    tokyo_->write("copy", bad);
+    EXPECT_EQ(osaka_->content("invoice"), bad_content);
+    tokyo_->write("copy", bad_content);
     sync(*tokyo_);
     sync(*osaka_);
-    EXPECT_EQ(osaka_->content("copy"), bad) << "the content is released, wherever it is";
+    EXPECT_EQ(osaka_->content("copy"), bad_content) << "the content is released, wherever it is";
 }
 
 TEST_F(Quarantine, LetsAFileGoBesideWhatCameMeanwhile) {
-    found_in(bad, "Epiz");
+    found_in(bad_content, "Epiz");
     tokyo_->write("invoice", "before");
     sync(*tokyo_);
     sync(*osaka_);
-    tokyo_->write("invoice", bad);
+    tokyo_->write("invoice", bad_content);
     sync(*tokyo_);
     osaka_->write("invoice", "osaka's");
     sync(*osaka_);
@@ -132,9 +132,9 @@ TEST_F(Quarantine, LetsAFileGoBesideWhatCameMeanwhile) {
 }
 
 TEST_F(Quarantine, IsEmptiedByNumberAndAfterDays) {
-    found_in(bad, "Epiz");
+    found_in(bad_content, "Epiz");
     found_in("another", "Other");
-    tokyo_->write("invoice", bad);
+    tokyo_->write("invoice", bad_content);
     tokyo_->write("other", "another");
     sync(*tokyo_);
     ASSERT_EQ(held().size(), 2U);
@@ -175,10 +175,10 @@ TEST_F(Quarantine, HoldsWhatWaitsForTheScannerAndNothingElse) {
 
 TEST_F(Quarantine, IsWhereWhatWaitedGoesWhenTheScannerFindsSomething) {
     scanner_gone_ = true;
-    tokyo_->write("invoice", bad);
+    tokyo_->write("invoice", bad_content);
     sync(*tokyo_);
     scanner_gone_ = false;
-    found_in(bad, "Epiz");
+    found_in(bad_content, "Epiz");
     clock_.wall += refused_again_us;
     sync(*tokyo_);
     EXPECT_EQ(home_->home->quarantine_count()->infected, 1U);
@@ -189,7 +189,7 @@ TEST_F(Quarantine, IsWhereWhatWaitedGoesWhenTheScannerFindsSomething) {
 TEST_F(Quarantine, IsNotForWhatIsLetByOrLarge) {
     scanner_gone_ = true;
     lets_by_ = true;
-    tokyo_->write("invoice", bad);
+    tokyo_->write("invoice", bad_content);
     sync(*tokyo_);
     EXPECT_EQ(home_tree().count("invoice"), 1U);
     lets_by_ = false;
@@ -202,12 +202,12 @@ TEST_F(Quarantine, IsNotForWhatIsLetByOrLarge) {
 }
 
 TEST_F(Quarantine, IsKeptFromThoseWhoseTierKnowsNothingOfIt) {
-    found_in(bad, "Epiz");
+    found_in(bad_content, "Epiz");
     format_ = batch_format_compared;
-    tokyo_->write("invoice", bad);
+    tokyo_->write("invoice", bad_content);
     tokyo_->write("letter", "a letter");
     sync(*tokyo_);
-    EXPECT_EQ(tokyo_->content("invoice"), bad);
+    EXPECT_EQ(tokyo_->content("invoice"), bad_content);
     EXPECT_EQ(held().size(), 1U);
     EXPECT_EQ(sync(*tokyo_).up, 0U) << "for it the file is done with";
     sync(*osaka_);
@@ -233,8 +233,8 @@ TEST_F(Quarantine, LetsSuchATierWaitAsAWhole) {
 }
 
 TEST_F(Quarantine, GoesWithItsUser) {
-    found_in(bad, "Epiz");
-    tokyo_->write("invoice", bad);
+    found_in(bad_content, "Epiz");
+    tokyo_->write("invoice", bad_content);
     sync(*tokyo_);
     ASSERT_TRUE(home_->home->forget_user("anna").ok());
     EXPECT_TRUE(held().empty());

@@ -4,7 +4,7 @@ _hasp() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case "${path:+$path }$word" in
-        'init'|'serve'|'relay'|'status'|'sync'|'doctor'|'names'|'push-app'|'sync versions'|'sync restore'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'peer'|'peer export'|'peer add'|'peer list'|'peer remove'|'app'|'app add'|'app list'|'app remove'|'app releases'|'app rollback'|'app allow'|'app key'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease extend'|'lease sign'|'ca'|'ca show'|'ca export'|'ca renew'|'why'|'offline-report'|'reload'|'restart'|'bill'|'bill tariff'|'bill tariff set'|'bill tariff check'|'bill tariff show'|'bill close'|'bill show'|'bill verify'|'config'|'config check') path=${path:+$path }$word ;;
+        'init'|'serve'|'relay'|'status'|'sync'|'doctor'|'names'|'push-app'|'sync versions'|'sync restore'|'sync quarantine'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'peer'|'peer export'|'peer add'|'peer list'|'peer remove'|'app'|'app add'|'app list'|'app remove'|'app releases'|'app rollback'|'app allow'|'app key'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease extend'|'lease sign'|'ca'|'ca show'|'ca export'|'ca renew'|'why'|'offline-report'|'reload'|'restart'|'bill'|'bill tariff'|'bill tariff set'|'bill tariff check'|'bill tariff show'|'bill close'|'bill show'|'bill verify'|'config'|'config check') path=${path:+$path }$word ;;
         esac
     done
     COMPREPLY=()
@@ -36,6 +36,8 @@ _hasp() {
     'push-app:--timeout') return ;;
     'sync restore:--time') return ;;
     'sync restore:--revision') return ;;
+    'sync quarantine:--release') return ;;
+    'sync quarantine:--delete') return ;;
     'local invite:--address') return ;;
     'local invite:--hours') return ;;
     'local allow:--group') return ;;
@@ -78,12 +80,13 @@ _hasp() {
     'serve') words='--config --state --json --quiet --help' ;;
     'relay') words='--config --join --only-join --state --json --quiet --help' ;;
     'status') words='--state --json --quiet --help' ;;
-    'sync') words='versions restore --user --app --wait --list --release-deletions --begin-anew --state --json --quiet --help' ;;
+    'sync') words='versions restore quarantine --user --app --wait --list --release-deletions --begin-anew --state --json --quiet --help' ;;
     'doctor') words='--as-client --ca --timeout --state --json --quiet --help' ;;
     'names') words='--for --address --wildcard --zone --ttl --state --json --quiet --help' ;;
     'push-app') words='--rev --to --all --home --key --center --dry-run --wait --timeout --state --json --quiet --help' files=1 ;;
     'sync versions') words='--removed --state --json --quiet --help' files=1 ;;
     'sync restore') words='--time --revision --dry-run --state --json --quiet --help' files=1 ;;
+    'sync quarantine') words='--release --delete --state --json --quiet --help' ;;
     'local') words='invite list show revoke allow --state --json --quiet --help' ;;
     'local invite') words='--address --hours --state --json --quiet --help' ;;
     'local list') words='--state --json --quiet --help' ;;

@@ -1,5 +1,5 @@
 # fish completion for hasp. Made by `hasp help-dump fish`: do not edit.
-set -g __hasp_known 'init' 'serve' 'relay' 'status' 'sync' 'doctor' 'names' 'push-app' 'sync versions' 'sync restore' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'peer' 'peer export' 'peer add' 'peer list' 'peer remove' 'app' 'app add' 'app list' 'app remove' 'app releases' 'app rollback' 'app allow' 'app key' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease extend' 'lease sign' 'ca' 'ca show' 'ca export' 'ca renew' 'why' 'offline-report' 'reload' 'restart' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
+set -g __hasp_known 'init' 'serve' 'relay' 'status' 'sync' 'doctor' 'names' 'push-app' 'sync versions' 'sync restore' 'sync quarantine' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'peer' 'peer export' 'peer add' 'peer list' 'peer remove' 'app' 'app add' 'app list' 'app remove' 'app releases' 'app rollback' 'app allow' 'app key' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease extend' 'lease sign' 'ca' 'ca show' 'ca export' 'ca renew' 'why' 'offline-report' 'reload' 'restart' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
 function __hasp_at
     set -l route
     for word in (commandline -opc)[2..-1]
@@ -47,6 +47,7 @@ complete -c hasp -n '__hasp_at "relay"' -l join -r -F -d 'an invitation to take 
 complete -c hasp -n '__hasp_at "relay"' -l only-join -d 'with --join: end after joining'
 complete -c hasp -n '__hasp_at "sync"' -a 'versions' -d 'show which versions of a user\'s files are kept, and what was removed'
 complete -c hasp -n '__hasp_at "sync"' -a 'restore' -d 'put back a file, a folder or all files of a user as they were'
+complete -c hasp -n '__hasp_at "sync"' -a 'quarantine' -d 'show files in which the virus scanner found something, release or delete them'
 complete -c hasp -n '__hasp_at "sync"' -l user -x -d 'only files of this user'
 complete -c hasp -n '__hasp_at "sync"' -l app -x -d 'only files of this app'
 complete -c hasp -n '__hasp_at "sync"' -l wait -d 'go on until all is equal, also while the home cannot be reached'
@@ -77,6 +78,8 @@ complete -c hasp -n '__hasp_at "sync restore"' -l time -x -d 'as they were then:
 complete -c hasp -n '__hasp_at "sync restore"' -l revision -x -d 'as they were at this revision of the folder'
 complete -c hasp -n '__hasp_at "sync restore"' -l dry-run -d 'only say what would be restored'
 complete -c hasp -n '__hasp_at "sync restore"' -F
+complete -c hasp -n '__hasp_at "sync quarantine"' -l release -x -d 'this file is sound, whatever the scanner says'
+complete -c hasp -n '__hasp_at "sync quarantine"' -l delete -x -d 'remove what the home has of this file; it stays where it was written'
 complete -c hasp -n '__hasp_at "local"' -a 'invite' -d 'print an invitation for a new tier'
 complete -c hasp -n '__hasp_at "local"' -a 'list' -d 'list the tiers directly below'
 complete -c hasp -n '__hasp_at "local"' -a 'show' -d 'show one tier below in full'

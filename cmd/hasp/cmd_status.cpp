@@ -296,6 +296,18 @@ std::string render(const Json& s) {
         out += "damaged    " + std::to_string(int_of(damaged, "contents")) +
                " kept contents of users' files: hasp doctor says which\n";
     }
+    if (const Json& held = member(s, "quarantine"); held.is_object()) {
+        out += "quarantine " + std::to_string(int_of(held, "infected")) +
+               " infected files of users, " + std::to_string(int_of(held, "waiting")) +
+               " that wait for the virus scanner: hasp sync quarantine\n";
+    }
+    if (const std::string gone = text_of(member(s, "scan"), "problem"); !gone.empty()) {
+        const Json& scan = member(s, "scan");
+        out += "scanner    " + text_of(scan, "scanner") + " is gone since " +
+               text_of(scan, "since") + ", and what is new " +
+               (text_of(scan, "when_gone") == "closed" ? "waits for it: " : "counts without it: ") +
+               gone + "\n";
+    }
     if (const Json& problem = member(s, "files_problem"); problem.is_object()) {
         out += "files      not opened: " + text_of(problem, "text") + "\n";
     }

@@ -3,6 +3,7 @@
 #include "state.h"
 
 #include <map>
+#include <utility>
 
 namespace hasp::cmd {
 
@@ -39,6 +40,17 @@ std::string folder_text(const Json& folder) {
                std::to_string(int_of(folder, "held_files")) +
                " deletions are held. If they are meant: hasp sync --release-deletions --user " +
                text_of(folder, "user") + " --app " + text_of(folder, "app");
+    }
+    for (const Json& one : member(folder, "refused")) {
+        const std::string found = text_of(one, "found");
+        out += (out.empty() ? "" : "; ") + text_of(one, "path") + " is not sent: " +
+               (found.empty() ? "its home's virus scanner has not looked at it yet"
+                              : "its home's virus scanner found " + found + " in it");
+    }
+    const auto refused = int_of(folder, "infected") + int_of(folder, "unscanned");
+    if (const auto named = static_cast<std::int64_t>(member(folder, "refused").size());
+        refused > named) {
+        out += "; and " + std::to_string(refused - named) + " more";
     }
     return out.empty() ? out : folder_name(folder) + ": " + out + "\n";
 }
@@ -97,6 +109,12 @@ std::string problem_text(const Json& folder) {
     std::string out = text_of(folder, "error");
     if (const std::string why = text_of(folder, "unwatched"); !why.empty()) {
         out += (out.empty() ? "" : "; ") + ("scanned, not watched: " + why);
+    }
+    for (const auto& [what, words] : {std::pair{"infected", " infected"},
+                                      std::pair{"unscanned", " to wait for the virus scanner"}}) {
+        if (const auto files = int_of(folder, what); files > 0) {
+            out += (out.empty() ? "" : "; ") + std::to_string(files) + words + ": not sent";
+        }
     }
     if (true_of(folder, "unchecked")) {
         out += out.empty() ? "" : "; ";

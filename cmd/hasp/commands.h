@@ -15,6 +15,7 @@ std::vector<Command> reload_commands();
 Command status_command();
 Command sync_command();
 std::vector<Command> restore_commands(); // below sync
+Command quarantine_command();            // below sync
 std::vector<Command> local_commands();
 std::vector<Command> peer_commands();
 std::vector<Command> user_commands();

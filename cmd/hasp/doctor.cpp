@@ -178,6 +178,22 @@ std::vector<Finding> examine_status(const Json& status, std::int64_t now_us) {
                            text_of(first, "user") + " " + text_of(first, "app") +
                            "` shows older ones, else restore a backup"});
     }
+    if (const Json& held = member(status, "quarantine"); int_of(held, "infected") > 0) {
+        const Json& files = member(held, "files");
+        const Json first = files.empty() ? Json::object() : files[0];
+        out.push_back({"quarantine", Health::warning,
+                       std::to_string(int_of(held, "infected")) +
+                           " infected files of users are in quarantine, the first of " +
+                           text_of(first, "path") + " in " + text_of(first, "app") + " of " +
+                           text_of(first, "user"),
+                       "`hasp sync quarantine` lists them; tell whose they are"});
+    }
+    if (const Json& scan = member(status, "scan"); !text_of(scan, "problem").empty()) {
+        out.push_back({"scanner", Health::problem,
+                       text_of(scan, "scanner") +
+                           " does not look at what is new: " + text_of(scan, "problem"),
+                       "let it run again, or change [scan] in hasp.toml"});
+    }
     if (const Json& problem = member(status, "files_problem"); problem.is_object()) {
         out.push_back(
             {"files", Health::problem,

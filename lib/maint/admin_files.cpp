@@ -52,6 +52,9 @@ void Admin::file_commands() {
         }
         world_.files.restore(wish, answer);
     };
+    commands_["sync.quarantine"] = [this](const Json& args, const Answer& answer) {
+        world_.files.quarantine({int_of(args, "release"), int_of(args, "delete")}, answer);
+    };
     commands_["sync.status"] = [this](const Json&, const Answer& answer) {
         answer(world_.files.status());
     };

@@ -245,6 +245,12 @@ Status check_relations(const Config& config, const std::string& file) {
     if (config.session.hours > config.session.absolute_days * 24) {
         return wrong("session.hours must not be longer than session.absolute_days");
     }
+    if (!config.scan.clamd.empty() && !config.scan.command.empty()) {
+        return wrong("scan.clamd and scan.command are two scanners: name one");
+    }
+    if (!config.scan.command.empty() && !config.scan.command.front().starts_with('/')) {
+        return wrong("scan.command must begin with a program's absolute path");
+    }
     if (config.lease.days > config.lease.run_days) {
         return wrong("lease.days must not be more than lease.run_days");
     }

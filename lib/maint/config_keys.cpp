@@ -4,6 +4,7 @@
 #include "net/content_coding.h"
 #include "net/networks.h"
 #include "trust/web_names.h"
+#include "virus_scanner.h"
 
 namespace hasp::maint {
 
@@ -90,6 +91,12 @@ std::string check_coding(std::string_view text) {
 
 std::string check_path(std::string_view text) {
     return text.find('\0') == std::string_view::npos && text.size() <= 4096 ? "" : "is no path";
+}
+
+std::string check_clamd(std::string_view text) {
+    return valid_clamd_address(text)
+               ? ""
+               : "is neither unix:/PATH nor HOST:PORT, for example unix:/run/clamav/clamd.ctl";
 }
 
 std::string check_program(std::string_view text) {
@@ -453,6 +460,27 @@ std::vector<ConfigKey> make_keys() {
         number("files", "scrub_days", Takes::keeper, HASP_AT(files.scrub_days), "days", 1, 3'650,
                "How often all kept contents of users' files are read and compared with what they "
                "should be."),
+
+        words("scan", "clamd", Takes::keeper, HASP_AT(scan.clamd), check_clamd,
+              "unix:/PATH or HOST:PORT",
+              "The virus scanner: a clamd of ClamAV, for example \"unix:/run/clamav/clamd.ctl\". "
+              "New and changed files of users whose account is here are looked at before they "
+              "count, and releases before they are put in place. What is infected goes into "
+              "quarantine (hasp sync quarantine), an infected release is refused. Empty: none."),
+        list("scan", "command", Takes::keeper, HASP_AT(scan.command), nullptr,
+             "a program's absolute path and its arguments",
+             "Or a program that is run for each content, which it reads from its standard input. "
+             "It ends with 0: clean; 1: infected, and its first line is what was found; anything "
+             "else: it could not be looked at."),
+        choice("scan", "when_gone", Takes::keeper, HASP_CHOICE(scan.when_gone), {"open", "closed"},
+               "What becomes of contents that the scanner cannot look at: they count as if it had "
+               "found nothing, and are not looked at later; or they wait for it. `hasp status` "
+               "says that it is gone."),
+        number("scan", "size_max_mib", Takes::keeper, HASP_AT(scan.size_max_mib), "MiB", 1, 4'000,
+               "Larger contents are not looked at, and count. For clamd not more than "
+               "StreamMaxLength in clamd.conf, which is 25 MiB unless it is set there."),
+        number("scan", "timeout_s", Takes::keeper, HASP_AT(scan.timeout_s), "seconds", 1, 3'600,
+               "How long the scanner may take for one content."),
 
         number("lease", "days", Takes::keeper, HASP_AT(lease.days), "days", 1, 365,
                "How long the authority lent to a tier below lasts."),

@@ -140,6 +140,15 @@ TEST(Config, RelationsBetweenKeysAreChecked) {
     EXPECT_THAT(refusal("[link]\npark_min = 9\npark_max = 3\n").message,
                 HasSubstr("link.park_min"));
     EXPECT_THAT(refusal("[lease]\ndays = 31\n").message, HasSubstr("lease.run_days"));
+    EXPECT_THAT(refusal("[scan]\nclamd = \"unix:/run/c\"\ncommand = [\"/bin/true\"]\n").message,
+                HasSubstr("two scanners"));
+    EXPECT_THAT(refusal("[scan]\ncommand = [\"clamscan\", \"-\"]\n").message,
+                HasSubstr("absolute path"));
+    for (const char* bad : {"unix:run/c", "unix:", "/run/c", "127.0.0.1", "host:0"}) {
+        EXPECT_THAT(refusal("[scan]\nclamd = \"" + std::string(bad) + "\"\n").message,
+                    HasSubstr("scan.clamd"))
+            << bad;
+    }
     EXPECT_THAT(refusal("[session]\nhours = 25\nabsolute_days = 1\n").message,
                 HasSubstr("session.hours"));
 }
@@ -213,7 +222,7 @@ TEST(Config, TheTableHasEachKeyOnceWithItsSectionTogetherAndAText) {
             section = row.section;
         }
     }
-    EXPECT_EQ(seen.size(), 89U)
+    EXPECT_EQ(seen.size(), 94U)
         << "a key was added or taken away: give it an effect, and CHANGELOG a line";
 }
 

@@ -17,7 +17,7 @@ constexpr std::int64_t look_us = 1'000'000;
 
 Files::Files(World world)
     : world_(std::move(world)), keeps_(world_.db, world_.me.name.realm()), home_work_(world_.ports),
-      client_work_(world_.ports) {
+      client_work_(world_.ports), scan_small_(world_.ports), scan_large_(world_.ports) {
     serve_neighbours();
 }
 Files::~Files() = default;
@@ -84,6 +84,7 @@ Status Files::open_engine() {
         return known.error();
     }
     engine_ = std::move(engine);
+    in_quarantine_ = look_at_quarantine();
     if (Status settling = settle_folders(); !settling.ok()) {
         return settling;
     }
@@ -161,6 +162,7 @@ void Files::begin(const Wish& wish, const std::function<void(Result<std::int64_t
                 if (wish.release_deletions && problem->ok()) {
                     *problem = engine_->client->release_deletions(id);
                 }
+                engine_->client->ask_again(id);
                 if (wish.begin_anew && problem->ok()) {
                     *problem = engine_->client->begin_anew(id);
                 }
@@ -247,6 +249,9 @@ Json Files::status() const {
             {"skipped", s.skipped},
             {"held", s.held},
             {"held_files", s.held_files},
+            {"infected", s.infected},
+            {"unscanned", s.unscanned},
+            {"refused", refused_json(s)},
             {"synced", s.synced_us > 0 ? Json(rfc3339(s.synced_us)) : Json()}};
         if (!s.error.empty()) {
             one["error"] = s.error;

@@ -17,6 +17,7 @@
 #include "sync/client.h"
 #include "sync/home.h"
 #include "sync/watch.h"
+#include "virus_check.h"
 
 #include <deque>
 #include <functional>
@@ -34,8 +35,10 @@ inline constexpr std::size_t rounds_at_once_max = 4;
 inline constexpr std::size_t rounds_remembered_max = 64;
 inline constexpr std::size_t holders_max = 100'000; // folders of which a tier knows who holds them
 inline constexpr std::size_t answers_open_max = 64; // at a home, that are being fetched
-inline constexpr int exchanges_max = 10'000;        // of one round
-inline constexpr int tries_max = 20;                // of one message that is not answered in time
+inline constexpr std::size_t scans_max = 64; // batches at a home, whose contents are looked at
+inline constexpr std::size_t quarantine_listed_max = 1'000;
+inline constexpr int exchanges_max = 10'000; // of one round
+inline constexpr int tries_max = 20;         // of one message that is not answered in time
 
 class Files {
   public:
@@ -59,6 +62,7 @@ class Files {
         std::string state;
         bool daemon;                        // false: one command, and no link
         std::shared_ptr<sync::Watch> watch; // empty: folders are scanned, when it may be worth it
+        std::shared_ptr<VirusCheck> virus;  // empty: nobody looks into files
     };
     explicit Files(World world);
     ~Files();
@@ -119,6 +123,24 @@ class Files {
     // {contents, files: [{user, app, path, revision, stands}]} of contents that are damaged at this
     // home; null: none is known.
     Json damage() const;
+    // files_scan.cpp: what the virus check says of files.
+    // {infected, waiting, files: [{id, user, app, path, size, found, by, at}]} at this home; null:
+    // nothing is in quarantine, and nothing waits.
+    Json quarantine() const;
+    struct QuarantineWish {
+        std::int64_t release = 0; // a number; 0: none
+        std::int64_t remove = 0;
+    };
+    // Does what is wished; the answer is quarantine() as it is then.
+    void quarantine(const QuarantineWish& wish, const AnswerJson& answer);
+    // Of his files here and at this home, for himself: the app, the path, what was found in it
+    // (empty: it waits for the scanner).
+    struct HeldFile {
+        std::string app;
+        std::string path;
+        std::string found;
+    };
+    std::vector<HeldFile> held_files(const std::string& user) const;
     // What is unsent here, for `hasp status`.
     struct Unsent {
         std::uint64_t files = 0;
@@ -150,6 +172,24 @@ class Files {
                  const Links::Answer& answer);
     void serve_here(const FolderId& folder, const Message& message, const Links::Answer& answer);
     void serve_push(const FolderId& folder, const Message& message, const Links::Answer& answer);
+    // A batch at its home, from its last byte to the answer.
+    struct Serving;
+    using ServingPtr = std::shared_ptr<Serving>;
+    void receive(Serving& serving);  // in the background
+    void exchange(Serving& serving); // in the background
+    void served(const ServingPtr& serving);
+    // files_scan.cpp
+    void find_new(Serving& serving); // in the background
+    void scan(const ServingPtr& serving);
+    void scan_some(const ServingPtr& serving, bool large);
+    void scan_piece(Serving& serving, bool large) const; // in the background
+    void scanned(const ServingPtr& serving);
+    struct InQuarantine {
+        sync::Home::QuarantineCount count;
+        std::vector<sync::Quarantined> files; // the first quarantine_listed_max
+    };
+    InQuarantine look_at_quarantine(); // in the background
+    void tell_held(const std::vector<sync::Quarantined>& held) const;
     void serve_fetch(const FolderId& folder, const Message& message, const Links::Answer& answer);
     void changed_here(const FolderId& folder, sync::Revision revision);
     void tell_holders(const FolderId& folder, const Json& head, const std::string& except);
@@ -215,6 +255,10 @@ class Files {
     std::string next_;               // what to do about it
     Strand home_work_;
     Strand client_work_;
+    // Large contents hold up no small ones, and neither holds up anything else.
+    Strand scan_small_;
+    Strand scan_large_;
+    std::size_t scans_ = 0; // batches whose contents are looked at
     std::map<FolderId, std::unique_ptr<Folder>> folders_;
     std::set<std::pair<std::int64_t, FolderId>> due_; // boot clock
     std::int64_t unchecked_ = 0;                      // folders
@@ -257,6 +301,7 @@ class Files {
     std::int64_t upkeep_us_ = 0; // boot clock: of the next; 0: not yet
     std::string upkeep_said_;    // the last error, logged once
     sync::Home::Damage damage_;
+    InQuarantine in_quarantine_;
 };
 
 } // namespace hasp::maint

@@ -215,80 +215,114 @@ void Files::serve_push(const FolderId& folder, const Message& message,
     if (asking.size() > 1) {
         return;
     }
-    struct Served {
-        Result<std::uint64_t> have = std::uint64_t{0};
-        std::optional<Result<sync::Home::Answer>> exchanged;
-        std::string first;
-        std::vector<sync::Home::Beside> beside;
+    auto serving = std::make_shared<Serving>();
+    serving->folder = folder;
+    serving->batch = batch;
+    serving->total = total;
+    serving->offset = count_of(message.head, "offset");
+    serving->tier = tier;
+    serving->key = key;
+    serving->since = revision_of(member(message.head, "since"));
+    serving->whole = true_of(message.head, "whole");
+    serving->only_verdicts = true_of(message.head, verdicts_only);
+    serving->format = format_of(message.head);
+    serving->after = *position;
+    serving->met = count_of(message.head, "met");
+    serving->most = piece_wanted(message.head);
+    serving->body = message.body;
+    home_work_.run([this, serving] { receive(*serving); },
+                   [this, serving] {
+                       if (serving->to_scan.ok() && !serving->to_scan->file.empty()) {
+                           scan(serving);
+                       } else {
+                           served(serving);
+                       }
+                   });
+}
+
+void Files::receive(Serving& serving) {
+    if (serving.total > 0) {
+        serving.have = engine_->home->receive(serving.folder, serving.batch, serving.offset,
+                                              serving.total, serving.body);
+    }
+    if (!serving.have.ok() || *serving.have < serving.total) {
+        return;
+    }
+    find_new(serving);
+    if (serving.to_scan.ok() && serving.to_scan->file.empty()) {
+        exchange(serving);
+    }
+}
+
+void Files::exchange(Serving& serving) {
+    sync::Home& home = *engine_->home;
+    serving.exchanged = home.exchange(serving.question());
+    serving.beside = home.changed_beside();
+    serving.held = home.newly_held();
+    if (world_.virus != nullptr && serving.total > 0) {
+        serving.in_quarantine = look_at_quarantine();
+    }
+    if (!serving.exchanged->ok()) {
+        return;
+    }
+    const sync::Home::Answer& made = **serving.exchanged;
+    auto first = home.read(made.file, 0, serving.most);
+    if (first.ok()) {
+        serving.first = *std::move(first);
+    }
+    if (made.bytes <= serving.first.size()) {
+        home.forget(made.file);
+    }
+}
+
+void Files::served(const ServingPtr& serving) {
+    const FolderId& folder = serving->folder;
+    const std::vector<Links::Answer> asked = std::move(asking_[serving->key]);
+    asking_.erase(serving->key);
+    const auto say = [&asked](const Result<Message>& said) {
+        for (const Links::Answer& one : asked) {
+            one(said);
+        }
     };
-    auto served = std::make_shared<Served>();
-    home_work_.run(
-        [this, served, folder, batch, total, tier, offset = count_of(message.head, "offset"),
-         since = revision_of(member(message.head, "since")), whole = true_of(message.head, "whole"),
-         format = format_of(message.head), only = true_of(message.head, verdicts_only),
-         most = piece_wanted(message.head), after = *position, met = count_of(message.head, "met"),
-         body = message.body] {
-            sync::Home& home = *engine_->home;
-            if (total > 0) {
-                served->have = home.receive(folder, batch, offset, total, body);
-            }
-            if (!served->have.ok() || *served->have < total) {
-                return;
-            }
-            served->exchanged =
-                home.exchange({folder, total > 0 ? batch : "", since, folder.user + "@" + tier,
-                               whole, only, format, after, met});
-            served->beside = home.changed_beside();
-            if (served->exchanged->ok()) {
-                auto first = home.read((*served->exchanged)->file, 0, most);
-                if (first.ok()) {
-                    served->first = *std::move(first);
-                }
-                if ((*served->exchanged)->bytes <= served->first.size()) {
-                    home.forget((*served->exchanged)->file);
-                }
-            }
-        },
-        [this, served, folder, tier, key, only = true_of(message.head, verdicts_only)] {
-            const std::vector<Links::Answer> asked = std::move(asking_[key]);
-            asking_.erase(key);
-            const auto say = [&asked](const Result<Message>& said) {
-                for (const Links::Answer& one : asked) {
-                    one(said);
-                }
-            };
-            for (const sync::Home::Beside& one : served->beside) {
-                changed_here(one.folder, one.revision);
-            }
-            if (!served->have.ok() || (served->exchanged && !served->exchanged->ok())) {
-                const Error& why =
-                    served->have.ok() ? served->exchanged->error() : served->have.error();
-                world_.log.warn("files.take", why.message,
-                                {{"user", folder.user}, {"app", folder.app}, {"tier", tier}});
-                say(why);
-                return;
-            }
-            Json head{{"have", *served->have}, {"format", sync::batch_format_newest}};
-            if (!served->exchanged) {
-                say(Message{head, {}});
-                return;
-            }
-            const sync::Home::Answer& made = **served->exchanged;
-            head["answer"] = {{"name", made.file},
-                              {"bytes", made.bytes},
-                              {"epoch", made.revision.epoch},
-                              {"number", made.revision.number}};
-            const Message said{head, std::move(served->first)};
-            if (made.bytes > said.body.size()) {
-                const std::int64_t now = world_.clock.boot_us();
-                answers_[made.file] = {folder, made.bytes, only, now + answer_kept_us,
-                                       key,    now,        said};
-            }
-            say(said);
-            if (made.changed) {
-                changed_here(folder, made.revision);
-            }
-        });
+    for (const sync::Home::Beside& one : serving->beside) {
+        changed_here(one.folder, one.revision);
+    }
+    tell_held(serving->held);
+    if (serving->in_quarantine) {
+        in_quarantine_ = *std::move(serving->in_quarantine);
+    }
+    const Error* why = !serving->have.ok()      ? &serving->have.error()
+                       : !serving->to_scan.ok() ? &serving->to_scan.error()
+                       : serving->exchanged && !serving->exchanged->ok()
+                           ? &serving->exchanged->error()
+                           : nullptr;
+    if (why != nullptr) {
+        world_.log.warn("files.take", why->message,
+                        {{"user", folder.user}, {"app", folder.app}, {"tier", serving->tier}});
+        say(*why);
+        return;
+    }
+    Json head{{"have", *serving->have}, {"format", sync::batch_format_newest}};
+    if (!serving->exchanged) {
+        say(Message{head, {}});
+        return;
+    }
+    const sync::Home::Answer& made = **serving->exchanged;
+    head["answer"] = {{"name", made.file},
+                      {"bytes", made.bytes},
+                      {"epoch", made.revision.epoch},
+                      {"number", made.revision.number}};
+    const Message said{head, std::move(serving->first)};
+    if (made.bytes > said.body.size()) {
+        const std::int64_t now = world_.clock.boot_us();
+        answers_[made.file] = {
+            folder, made.bytes, serving->only_verdicts, now + answer_kept_us, serving->key,
+            now,    said};
+    }
+    say(said);
+    if (made.changed) {
+        changed_here(folder, made.revision);
+    }
 }
 
 void Files::serve_fetch(const FolderId& folder, const Message& message,

@@ -78,11 +78,52 @@ struct Files::Round {
     bool quiet = false; // nothing was to be sent, and the home was not asked
 };
 
+struct Files::Serving {
+    FolderId folder;
+    std::string batch; // empty: a question
+    std::uint64_t total = 0;
+    std::uint64_t offset = 0;
+    std::string tier;
+    std::string key; // of the question
+    sync::Revision since;
+    bool whole = false;
+    bool only_verdicts = false;
+    unsigned format = 0;
+    sync::Position after;  // how much of it he has
+    std::uint64_t met = 0; // the highest number that he has met
+    std::size_t most = 0;  // bytes of the first piece
+    std::string body;
+
+    Result<std::uint64_t> have = std::uint64_t{0};
+    Result<sync::ToScan> to_scan = sync::ToScan{};
+    std::optional<sync::Scanned> scanned; // nothing: there is no scanner
+    std::size_t next = 0;                 // part of to_scan
+    bool large = false;                   // there are large ones among them
+    std::uint64_t unknown = 0;            // contents that could not be looked at
+    std::string why;                      // of one of them
+    std::optional<Result<sync::Home::Answer>> exchanged;
+    std::string first;
+    std::vector<sync::Home::Beside> beside;
+    std::vector<sync::Quarantined> held;
+    std::optional<InQuarantine> in_quarantine;
+
+    sync::Home::Question question() const {
+        return {folder, total > 0 ? batch : "",
+                since,  folder.user + "@" + tier,
+                whole,  only_verdicts,
+                format, after,
+                met,    scanned};
+    }
+};
+
 // Of times at which something is due; 0 is never.
 inline void sooner(std::int64_t& when, std::int64_t us) {
     const std::int64_t at = std::max<std::int64_t>(1, us);
     when = when == 0 ? at : std::min(when, at);
 }
+
+// [{path, size, found, since}] of files that their home does not count.
+Json refused_json(const sync::FolderStatus& status);
 
 inline Json revision_json(const sync::Revision& revision) {
     return {{"epoch", revision.epoch}, {"number", revision.number}};

@@ -317,7 +317,10 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
                        {"unsent_files", at.status.unsent_files},
                        {"unsent_bytes", at.status.unsent_bytes},
                        {"held", at.status.held},
-                       {"held_files", at.status.held_files}};
+                       {"held_files", at.status.held_files},
+                       {"infected", at.status.infected},
+                       {"unscanned", at.status.unscanned},
+                       {"refused", refused_json(at.status)}};
             if (error) {
                 at.last["error"] = error_json(*error);
                 if (!unreachable) {
@@ -377,12 +380,17 @@ void Files::again_when_needed(const RoundPtr& round, const std::optional<Error>&
         schedule(round->id, retry_us);
     } else if (round->skipped > 0) {
         // A database that an app has open stays so while the app runs.
-        schedule(round->id, runs(world_.apps, round->id) ? busy_every_us : settle_us);
+        // What its home refused stays in the way of what comes there, until somebody acts.
+        schedule(round->id, !at.status.refused.empty()     ? sync::refused_again_us
+                            : runs(world_.apps, round->id) ? busy_every_us
+                                                           : settle_us);
     } else if (round->changing > 0) {
         look_soon(round->id, settle_us);
     } else if (unreachable && !round->held && can_reach_home(round->id) &&
                (at.status.unsent_files > 0 || (at.used_us != 0 && idle < busy_for_us))) {
         schedule(round->id, retry_us); // beyond a link that stands: nobody says when it is back
+    } else if (at.status.unscanned > 0) {
+        schedule(round->id, sync::refused_again_us);
     } else if (at.watched) {
         return; // what is written later is noticed
     } else if (at.used_us != 0 && idle < settle_again_us) {

@@ -117,6 +117,9 @@ void Files::plan_scan(const FolderId& id, const Round& round) {
 }
 
 void Files::finish() {
+    if (world_.virus != nullptr) {
+        world_.virus->stop();
+    }
     // What is being worked on would be noted in part: the next start looks at everything then.
     if (engine_ == nullptr || world_.watch == nullptr || !client_work_.idle() || running_ > 0) {
         return;

@@ -47,6 +47,20 @@ Json Keeper::Impl::status() {
     if (Json damaged = files->damage(); !damaged.is_null()) {
         out["damaged_files"] = std::move(damaged);
     }
+    if (Json held = files->quarantine(); !held.is_null()) {
+        out["quarantine"] = std::move(held);
+    }
+    if (virus != nullptr) {
+        const VirusCheck::State scan = virus->state();
+        out["scan"] = {{"scanner", scan.scanner},
+                       {"version", scan.version},
+                       {"problem", scan.problem},
+                       {"since", scan.since_us > 0 ? Json(rfc3339(scan.since_us)) : Json()},
+                       {"when_gone", virus->rules().closed ? "closed" : "open"},
+                       {"scanned", scan.scanned},
+                       {"infected", scan.infected},
+                       {"let_by", scan.let_by}};
+    }
     if (Json problem = files->problem(); !problem.is_null()) {
         out["files_problem"] = std::move(problem);
     }

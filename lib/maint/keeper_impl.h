@@ -44,6 +44,7 @@ struct Keeper::Impl {
     TierStore store;
     TrustedClock time;
     std::shared_ptr<sync::WorkingCopies> copies;
+    std::shared_ptr<VirusCheck> virus; // nothing: there is no scanner
     ReleaseStore releases;
     Publishing publishing;
     std::unique_ptr<signon::AccountStore> accounts;

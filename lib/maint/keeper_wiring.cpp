@@ -13,6 +13,44 @@ signon::SessionTimes session_times(const Config& config) {
     return {config.session.hours * hour_us, config.session.absolute_days * 24 * hour_us};
 }
 
+// For the portal: all of his files that the virus check holds back, the first ones by name.
+std::string files_words(const std::vector<Files::HeldFile>& held) {
+    constexpr std::size_t named_max = 3;
+    std::string infected;
+    std::string waiting;
+    std::size_t left = 0;
+    for (std::size_t i = 0; i < held.size(); ++i) {
+        const Files::HeldFile& one = held[i];
+        std::string& list = one.found.empty() ? waiting : infected;
+        if (i >= named_max) {
+            ++left;
+            continue;
+        }
+        list += (list.empty() ? "" : ", ") + one.path + " (" + one.app +
+                (one.found.empty() ? "" : ", " + one.found) + ")";
+    }
+    std::string out;
+    if (!infected.empty()) {
+        out = "The virus check found something in your files, and they go nowhere from where you "
+              "wrote them: " +
+              infected + ".";
+    }
+    if (!waiting.empty()) {
+        out += (out.empty() ? "" : " ") +
+               std::string("These of your files wait for the virus check: ") + waiting + ".";
+    }
+    return left == 0 ? out : out + " And " + std::to_string(left) + " more of either kind.";
+}
+
+ReleaseStore::Inspect inspection(const std::shared_ptr<VirusCheck>& virus) {
+    if (virus == nullptr) {
+        return {};
+    }
+    return [virus](const std::string& tree, const Release& release) {
+        return virus->check_release(tree, release);
+    };
+}
+
 } // namespace
 
 Keeper::Impl::Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, const Log& l,
@@ -24,8 +62,8 @@ Keeper::Impl::Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, c
       db(std::move(database)), ledger_db(std::move(ledger_database)),
       ledger_store(std::move(usage)), store(std::move(tier_store)),
       time(clock, store, log, me.has_parent() ? options.config.lease.run_days * day_us : 0),
-      copies(options.files.copies), releases(options.state + "/releases"),
-      publishing(time, me, store),
+      copies(options.files.copies), virus(VirusCheck::of(options.config, clock, log)),
+      releases(options.state + "/releases", {}, inspection(virus)), publishing(time, me, store),
       accounts(signon::make_sqlite_account_store(*db, clock, me.name.realm())),
       sessions(signon::make_sqlite_session_store(*db, time, random, me.name.realm(),
                                                  session_times(options.config))),
@@ -69,10 +107,16 @@ Keeper::Impl::Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, c
         ports, links, clock, random, log, options.config, me, web_authority, acme,
         options.state + "/keys", [this] { return delegation->now().now_us; },
         [this] { return lent_us(); }, [this] { reports.changed(); }});
-    files = std::make_unique<Files>(
-        Files::World{ports, links, gate, clock, random, log, options.config, me, store, *db,
-                     *accounts, *sessions, *apps, *delegation, *copies, options.files.disk,
-                     options.state, options.daemon, options.watch});
+    files = std::make_unique<Files>(Files::World{ports,          links,
+                                                 gate,           clock,
+                                                 random,         log,
+                                                 options.config, me,
+                                                 store,          *db,
+                                                 *accounts,      *sessions,
+                                                 *apps,          *delegation,
+                                                 *copies,        options.files.disk,
+                                                 options.state,  options.daemon,
+                                                 options.watch,  virus});
     apps->before_start(
         [this](const std::string& app, const std::string& user, std::function<void()> go) {
             files->before_start(app, user, std::move(go));
@@ -89,7 +133,8 @@ Keeper::Impl::Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, c
                             const People::Found& found) { direct->identify(cookie, host, found); });
     pages = std::make_unique<Pages>(Pages::World{
         clock, log, options.config, me, links, people, *apps, peers, enrolment, *sessions, *tokens,
-        *direct, random, parent, [this](const auto&... push) { admin->run_push(push...); }});
+        *direct, random, parent, [this](const auto&... push) { admin->run_push(push...); },
+        [this](const std::string& user) { return files_words(files->held_files(user)); }});
     explain = std::make_unique<Explain>(
         Explain::World{clock, time, me, store, *accounts, *sessions, links, *apps, *delegation,
                        peers, parent, [this] { return to_json(unsent()); },

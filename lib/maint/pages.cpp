@@ -444,6 +444,9 @@ Pages::Response Pages::portal(const Request& request, const signon::Identity& wh
                         " was down. What this site holds works; apps elsewhere ask you to log in "
                         "again.";
     }
+    if (const std::string files = world_.files_notice(who.user); !files.empty()) {
+        values.notice += (values.notice.empty() ? "" : " ") + files;
+    }
     values.probes = world_.direct.to_probe(who, request.scheme, request.client);
     return page(request, 200, signon::render(values), values.probes);
 }

@@ -50,6 +50,8 @@ class Pages {
                            const std::vector<std::string>& apps,
                            const std::function<void(Result<Json>)>& answer)>
             push;
+        // What a user is told of his files: a sentence, or nothing.
+        std::function<std::string(const std::string& user)> files_notice;
     };
     explicit Pages(World world) : world_(std::move(world)) {}
 

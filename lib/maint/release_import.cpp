@@ -178,6 +178,9 @@ Result<std::string> ReleaseStore::import(const std::string& pack, const Release&
     if (done.ok()) {
         done = run_child(child_, {pack, stage, repo_path(expected.app), expected});
     }
+    if (done.ok() && inspect_) {
+        done = inspect_(stage + "/tree", expected);
+    }
     if (done.ok() && !pack.empty()) {
         done = keep_pack(stage, repo_path(expected.app));
     }

@@ -81,6 +81,11 @@ Result<std::string> BatchReader::text(std::size_t limit) {
     return out;
 }
 
+bool valid_virus_name(std::string_view name) {
+    return !name.empty() && name.size() <= virus_name_bytes_max &&
+           std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+}
+
 Result<BatchHead> BatchReader::head() {
     std::array<char, 5> start{};
     if (Status read = exactly(start); !read) {
@@ -89,10 +94,9 @@ Result<BatchHead> BatchReader::head() {
     BatchHead out;
     out.direction = static_cast<Direction>(start[4]);
     const std::string_view magic(start.data(), 4);
-    format_ = out.format = magic == "HSF3"   ? batch_format_parts
-                           : magic == "HSF2" ? batch_format_compared
-                                             : batch_format_first;
-    if ((magic != "HSF1" && magic != "HSF2" && magic != "HSF3") ||
+    const unsigned format = static_cast<unsigned char>(magic[3]) - static_cast<unsigned>('0');
+    format_ = out.format = format;
+    if (!magic.starts_with("HSF") || format < batch_format_first || format > batch_format_newest ||
         (out.direction != Direction::up && out.direction != Direction::down)) {
         return damaged("it does not begin as one");
     }
@@ -279,9 +283,12 @@ Result<bool> BatchReader::next_record(Record& record) {
         record.verdict = static_cast<Verdict>(verdict[0]);
         record.revision = *revision;
         record.copy = *std::move(copy);
-        if (record.verdict < Verdict::taken || record.verdict > Verdict::send_whole ||
-            (!record.copy.empty() && !valid_path(record.copy)) ||
-            record.copy.empty() == (record.verdict == Verdict::copied)) {
+        const Verdict last = format_ < batch_format_scanned ? Verdict::send_whole : Verdict::waits;
+        const bool copied = record.verdict == Verdict::copied;
+        const bool infected = record.verdict == Verdict::infected;
+        if (record.verdict < Verdict::taken || record.verdict > last ||
+            record.copy.empty() == (copied || infected) || (copied && !valid_path(record.copy)) ||
+            (infected && !valid_virus_name(record.copy))) {
             return damaged("a verdict that there is not");
         }
         return true;

@@ -3,6 +3,7 @@
 #include "numbers.h"
 
 #include <algorithm>
+#include <string>
 
 namespace hasp::sync {
 

@@ -275,7 +275,8 @@ Status Client::begin_anew(const FolderId& folder) {
 
 Result<FolderStatus> Client::status(const FolderId& folder) {
     auto row = store_->folder(folder);
-    return row ? Result<FolderStatus>(std::move(row->status)) : row.error();
+    Status whole = row ? add_refused(row->status) : Status(row.error());
+    return whole ? Result<FolderStatus>(std::move(row->status)) : whole.error();
 }
 
 Result<std::vector<FolderStatus>> Client::status() {
@@ -285,6 +286,9 @@ Result<std::vector<FolderStatus>> Client::status() {
     }
     std::vector<FolderStatus> out;
     for (FolderRow& row : *rows) {
+        if (Status whole = add_refused(row.status); !whole) {
+            return whole.error();
+        }
         out.push_back(std::move(row.status));
     }
     return out;

@@ -33,9 +33,9 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
                            });
         std::vector<Touched> touched;
         Attention& attention = this->attention(folder.id);
-        BatchFiller filler{folder,         *store_,       *reader_,           disk_,
-                           attention.seen, look.replaced, look.fresh,         look.row.whole,
-                           *bases_,        *format,       attention.overruled};
+        BatchFiller filler{
+            folder,     *store_,        *reader_, disk_,   attention.seen,      look.replaced,
+            look.fresh, look.row.whole, *bases_,  *format, attention.overruled, look.unscanned};
         for (; look.next < look.operations.size(); ++look.next) {
             if (operations.size() >= bounds_.operations || row.content >= bounds_.content_bytes) {
                 row.more = true;
@@ -167,7 +167,7 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
             if (!paths) {
                 return paths.error();
             }
-            known = !whole && !paths->empty();
+            known = !whole && (!paths->empty() || unscanned.contains(frozen->digest.hash));
             content = *std::move(frozen);
         }
     }

@@ -90,6 +90,9 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
         return kept.error();
     }
     judge_look(attention, look);
+    if (Status left = leave_refused(folder.id, look); !left) {
+        return left.error();
+    }
     attention.batch_is_last = false;
     // What is held is known by this look alone until it is written down.
     attention.noted = {!look.row.status.held.empty(), {}, {}, {}};
@@ -98,6 +101,7 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
         attention.unsent.insert(op.path);
     }
     attention.unsent.insert(look.waiting.begin(), look.waiting.end());
+    attention.unsent.insert(look.refused.begin(), look.refused.end());
     if (look.everywhere) {
         attention.unchecked = false;
     }

@@ -77,6 +77,7 @@ struct Client::Attention {
     // at the revision beside it. Naming it does no harm where that is no longer so; after a restart
     // the home asks for such a content whole.
     std::set<std::string> overruled;
+    bool ask_again = false; // about what waits for the home's scanner
     // Files that were read and not yet agreed on, so that a look does not read them again.
     std::map<std::string, Seen> seen;
     // What the last look found, from `next` on not sent yet; and what else it was.
@@ -103,9 +104,11 @@ struct Client::Look {
     std::set<std::string> waiting;     // deletions that are not sent yet
     // Of the removals those at whose paths something of another kind stands now.
     std::set<std::string> replaced;
-    std::size_t next = 0;  // the first operation that is not in a batch yet
-    bool left_out = false; // some of those before it are in none
-    bool fresh = true;     // else it was a while ago: what it says may have changed since
+    std::size_t next = 0;            // the first operation that is not in a batch yet
+    bool left_out = false;           // some of those before it are in none
+    bool fresh = true;               // else it was a while ago: what it says may have changed since
+    std::set<std::string> refused;   // files that the home does not count
+    std::set<std::string> unscanned; // contents that it has, and does not count yet
 };
 
 // Writes operations into a batch, each with its content in the cheapest form.
@@ -121,6 +124,7 @@ struct BatchFiller {
     Bases& bases;
     unsigned format;                        // of the batch
     const std::set<std::string>& overruled; // as Attention has it
+    const std::set<std::string>& unscanned; // as Look has it
 
     // How a content that the home does not have goes, as the record says.
     struct Way {

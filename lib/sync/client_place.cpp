@@ -267,6 +267,9 @@ Status Client::note_base(const WorkingFolder& folder, Staging& staging, Applied&
             return put;
         }
     }
+    if (Status settled = settle_refused(row->status, staging); !settled) {
+        return settled;
+    }
     if (Status dropped = drop_replaced(folder.id, staging, *row); !dropped) {
         return dropped;
     }

@@ -81,6 +81,11 @@ class ClientStore {
     Status drop_base(const FolderId& folder, const std::string& path);
     Status drop_all_base(const FolderId& folder);
 
+    // What the home does not count, by path.
+    Result<std::vector<RefusedFile>> refused(const FolderId& folder);
+    Status put_refused(const FolderId& folder, const RefusedFile& file);
+    Status drop_refused(const FolderId& folder, const std::string& path);
+
     // What is being put in place; `seen` is of nothing.
     Status put_placing(const FolderId& folder, const std::string& path, const BaseRow& row);
     Result<std::map<std::string, BaseRow>> placing(const FolderId& folder);

@@ -37,6 +37,16 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     bool whole = false;
     std::vector<std::string> replaced; // contents that were agreed on at these paths
     std::uint64_t verdicts = 0;
+    std::uint64_t refused_bytes = 0;
+    const std::int64_t now = clock_.wall_us();
+    auto refused = store_->refused(folder.id);
+    if (!refused) {
+        return refused.error();
+    }
+    std::set<std::string> were_refused;
+    for (const RefusedFile& one : *refused) {
+        were_refused.insert(one.path);
+    }
     std::uint64_t overruled = std::numeric_limits<std::uint64_t>::max(); // the oldest such revision
     for (Record record;;) {
         auto more = reader.next(record);
@@ -55,7 +65,8 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
         }
         OperationRow& op = (*operations)[record.index];
         Status noted;
-        if (record.verdict != Verdict::send_whole) {
+        const bool held = record.verdict == Verdict::infected || record.verdict == Verdict::waits;
+        if (record.verdict != Verdict::send_whole && !held) {
             auto before = store_->hash_at(folder.id, op.path);
             if (!before) {
                 return before.error();
@@ -84,12 +95,28 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
         case Verdict::send_whole:
             whole = true;
             break;
+        case Verdict::infected:
+        case Verdict::waits:
+            if (op.remove) {
+                return fail(Code::refused, "the answer finds something in a file that is gone");
+            }
+            noted = store_->put_refused(
+                folder.id, {op.path, op.row.entry.hash, op.row.entry.size, record.copy, now, now});
+            ++out.refused;
+            refused_bytes += op.row.entry.size;
+            break;
         }
         if (!noted) {
             return noted.error();
         }
-        if (record.verdict != Verdict::send_whole) {
+        if (record.verdict != Verdict::send_whole && !held) {
             agreed.insert(op.path);
+            if (Status gone = were_refused.contains(op.path)
+                                  ? store_->drop_refused(folder.id, op.path)
+                                  : Status{};
+                !gone) {
+                return gone.error();
+            }
         }
     }
     if (*batch && verdicts != operations->size()) {
@@ -111,8 +138,10 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     row->status.conflicts += out.conflicts;
     if (*batch) {
         FolderStatus& s = row->status;
-        s.unsent_files -= std::min<std::uint64_t>(s.unsent_files, operations->size());
-        s.unsent_bytes -= std::min(s.unsent_bytes, (*batch)->content);
+        const std::uint64_t sent = operations->size() - out.refused;
+        s.unsent_files -= std::min<std::uint64_t>(s.unsent_files, sent);
+        s.unsent_bytes -= std::min(s.unsent_bytes,
+                                   (*batch)->content - std::min((*batch)->content, refused_bytes));
         if (s.unsent_files == 0) {
             s.unsent_bytes = 0;
             s.unsent_since_us = 0;

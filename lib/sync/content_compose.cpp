@@ -150,8 +150,8 @@ Result<std::optional<Recipe>> ContentStore::compose(const Name& name, const std:
                                                     const Composing& made) {
     constexpr auto no = std::nullopt;
     // All of it new: it would be made of itself.
-    const bool worth = made.in_pieces() && !is_staged_source(name) && made.size() >= composed_.content_least &&
-                       made.fresh_hash() != name.second;
+    const bool worth = made.in_pieces() && !is_staged_source(name) &&
+                       made.size() >= composed_.content_least && made.fresh_hash() != name.second;
     auto needed = worth ? is_source(name) : Result<bool>(true);
     if (!needed || *needed) {
         return needed ? Result<std::optional<Recipe>>(no) : needed.error();

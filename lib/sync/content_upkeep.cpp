@@ -90,7 +90,8 @@ Status ContentStore::remove_gone() {
 
 Result<bool> ContentStore::wanted(const std::string& user, const std::string& hash) {
     auto found = db_.first(
-        "SELECT 1 FROM files_versions WHERE tenant = ?1 AND user = ?2 AND hash = ?3 LIMIT 1",
+        "SELECT 1 FROM files_versions WHERE tenant = ?1 AND user = ?2 AND hash = ?3 UNION ALL "
+        "SELECT 1 FROM files_quarantine WHERE tenant = ?1 AND user = ?2 AND hash = ?3 LIMIT 1",
         first_integer, tenant_, user, store::Blob{hash});
     return !found ? found.error() : *found ? Result<bool>(true) : is_source({user, hash});
 }

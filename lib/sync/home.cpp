@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "home_parts.h"
 #include "home_store.h"
+#include "quarantine_store.h"
 #include "recipe.h"
 #include "sync/difference.h"
 
@@ -19,6 +20,7 @@ bool valid_batch_id(std::string_view id) {
 
 Home::Home(store::Db& db, Disk& disk, std::string tenant, const Clock& clock, Random& random)
     : disk_(disk), clock_(clock), store_(std::make_unique<HomeStore>(db, tenant)),
+      quarantine_(std::make_unique<QuarantineStore>(db, tenant)),
       contents_(db, disk, random, std::move(tenant), home_temporary) {}
 Home::~Home() = default;
 
@@ -171,6 +173,14 @@ Result<Home::Taken> Home::take(const Question& question) {
         }
         return pushed.error();
     }
+    const bool waits = std::any_of(pushed->begin(), pushed->end(),
+                                   [](const Pushed& one) { return one.held == Verdict::waits; });
+    if (waits && question.format < batch_format_scanned) {
+        return fail(Code::try_later,
+                    "the home of " + question.folder.user +
+                        "'s files cannot have them looked at by its virus scanner now",
+                    "they wait here, and nothing is lost");
+    }
     if (Status kept = contents_.keep_all(); !kept) {
         return kept.error();
     }
@@ -212,7 +222,9 @@ Result<std::vector<Home::Pushed>> Home::stage(const Question& question) {
             return fail(Code::refused, "a batch says something twice, or judges itself");
         }
         if (one.record.type == Record::Type::put && one.record.entry.kind == FileKind::file) {
-            if (Status staged = stage_content(question.folder, reader, one); !staged) {
+            Status staged = stage_content(question.folder, reader, one);
+            staged = staged && one.content_there ? hold_back(question, one) : staged;
+            if (!staged) {
                 return staged.error();
             }
         }

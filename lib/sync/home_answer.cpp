@@ -22,6 +22,16 @@ bool sent_just_now(const std::map<std::string, std::uint64_t>& agreed, const Row
     return sent != agreed.end() && sent->second == row.revision;
 }
 
+// To whoever knows nothing of quarantine its file is done with: he keeps it, and sends it no more.
+Record as_known(Record verdict, unsigned format) {
+    if (format < batch_format_scanned &&
+        (verdict.verdict == Verdict::infected || verdict.verdict == Verdict::waits)) {
+        verdict.verdict = Verdict::taken;
+        verdict.copy.clear();
+    }
+    return verdict;
+}
+
 } // namespace
 
 // What goes into an answer, by path.
@@ -161,7 +171,7 @@ Result<Home::Answer> Home::write_answer(const Question& question, const Taken& t
     const auto had = [&taken](const Row& row) { return sent_just_now(taken.agreed, row); };
     Status status;
     for (std::size_t i = 0; status && i < taken.verdicts.size(); ++i) {
-        status = writer.add(taken.verdicts[i]);
+        status = writer.add(as_known(taken.verdicts[i], format));
     }
     // Removals from the leaves, then puts from the root.
     for (auto row = rows.rows.rbegin(); status && row != rows.rows.rend(); ++row) {

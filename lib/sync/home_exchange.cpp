@@ -126,6 +126,9 @@ Status Home::decide(const Question& question, std::vector<Pushed>& pushed, Taken
             return read;
         }
     }
+    if (Status noted = note_held(question, pushed); !noted) {
+        return noted;
+    }
     const Part& part = reader.part();
     std::optional<Error> problem;
     unsigned tried = 0;
@@ -180,10 +183,11 @@ Status Home::decide(const Question& question, std::vector<Pushed>& pushed, Taken
     }
     judge(pushed, decided, changes, part.theirs, taken);
     std::string verdicts;
-    BatchWriter writer({Direction::down, epoch, taken.number}, [&](std::string_view bytes) {
-        verdicts.append(bytes);
-        return Status{};
-    });
+    BatchWriter writer({Direction::down, epoch, taken.number, batch_format_newest},
+                       [&](std::string_view bytes) {
+                           verdicts.append(bytes);
+                           return Status{};
+                       });
     for (const Record& verdict : taken.verdicts) {
         if (Status added = writer.add(verdict); !added) {
             return added;
@@ -265,7 +269,11 @@ void Home::judge(const std::vector<Pushed>& pushed, const Plan& decided,
             std::find_if(decided.kept.begin(), decided.kept.end(), [&](const Kept& k) {
                 return k.path == record.path && k.side == Side::mine;
             });
-        if (!pushed[i].content_there) {
+        if (pushed[i].held) {
+            verdict.verdict = *pushed[i].held;
+            verdict.copy = pushed[i].found;
+            verdict.revision = pushed[i].stands;
+        } else if (!pushed[i].content_there) {
             verdict.verdict = Verdict::send_whole;
         } else if (put && kept != decided.kept.end()) {
             verdict.verdict = Verdict::copied;

@@ -18,7 +18,10 @@ inline constexpr const char* home_temporary = "sync/home/tmp";
 // One operation of a batch.
 struct Home::Pushed {
     Record record;
-    bool content_there = true; // of a file: staged, or known to be the user's
+    bool content_there = true;   // of a file: staged, or known to be the user's
+    std::optional<Verdict> held; // infected or waits: it is as if it had not been sent
+    std::string found;
+    std::uint64_t stands = 0; // held: the revision of what is at the path; 0: nothing
 };
 
 struct Home::Taken {

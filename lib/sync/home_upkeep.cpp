@@ -28,6 +28,7 @@ Result<bool> Home::upkeep(const UpkeepRule& rule) {
     const std::int64_t now = clock_.wall_us();
     step(contents_.take_over_some(healed));
     step(thin_out_some(rule.keep));
+    step(drop_quarantined_some());
     step(contents_.compact_some());
     auto scrub = contents_.scrub();
     // One that ended in what is the future now would not be followed by another for as long.

@@ -121,6 +121,7 @@ class CommandLine(TreeCase):
             none = self.center.run("sync", verb, "nurse", "leaflets", "--json", check=False)
             self.assertEqual((none.returncode, json.loads(none.stdout or none.stderr)["error"]["code"]), (NOT_FOUND, "not_found"))
             seen.add(("sync", verb))
+        self.assertEqual(json_of("sync quarantine")["files"], [])
         found = self.center.run("doctor", "--json", check=False)  # what it finds is the machine's
         self.assertEqual(found.returncode, int(json.loads(found.stdout)["bad"] > 0))
         seen.add(("doctor",))

@@ -165,6 +165,54 @@ TEST(Batch, OfTheSecondFormatBringsDifferencesAgainstWhatWasAgreedOn) {
     EXPECT_FALSE(reader.next(record).value_or(true));
 }
 
+// PROTOCOL.md has these bytes: one file is in quarantine, one waits for the scanner.
+constexpr const char* scanned_hex = "4853463402070900"
+                                    "03000500044570697a"
+                                    "0301060000"
+                                    "0002";
+
+TEST(Batch, OfTheFourthFormatSaysWhatIsInfectedAndWhatWaitsForTheScanner) {
+    std::string packed;
+    BatchWriter writer({Direction::down, 7, 9, batch_format_scanned}, [&](std::string_view bytes) {
+        packed.append(bytes);
+        return Status{};
+    });
+    Record verdict;
+    verdict.type = Record::Type::verdict;
+    verdict.verdict = Verdict::infected;
+    verdict.copy = "Epiz";
+    ASSERT_TRUE(writer.add(verdict).ok());
+    verdict.index = 1;
+    verdict.verdict = Verdict::waits;
+    verdict.copy = "";
+    ASSERT_TRUE(writer.add(verdict).ok() && writer.finish().ok());
+    EXPECT_EQ(packed, packed_of(*from_hex(scanned_hex)));
+    MemoryFile file(packed);
+    BatchReader reader(pull_from(file));
+    EXPECT_EQ(reader.head()->format, batch_format_scanned);
+    Record record;
+    ASSERT_TRUE(reader.next(record).value_or(false));
+    EXPECT_EQ(record.verdict, Verdict::infected);
+    EXPECT_EQ(record.copy, "Epiz");
+    ASSERT_TRUE(reader.next(record).value_or(false));
+    EXPECT_EQ(record.verdict, Verdict::waits);
+    EXPECT_FALSE(reader.next(record).value_or(true));
+}
+
+TEST(Batch, OfTheThirdFormatSaysNothingOfAScanner) {
+    const auto changed = [](std::size_t at, const char* to) {
+        std::string hex = scanned_hex;
+        hex.replace(at, 2, to);
+        return readable(packed_of(*from_hex(hex)));
+    };
+    ASSERT_TRUE(changed(6, "34"));
+    EXPECT_FALSE(changed(6, "33"));
+    EXPECT_FALSE(changed(6, "35")) << "a format that there is not";
+    EXPECT_FALSE(changed(6, "30"));
+    EXPECT_FALSE(changed(26, "20")) << "a name with a space";
+    EXPECT_FALSE(changed(26, "0a")) << "a name with a line's end";
+}
+
 TEST(Batch, OfTheFirstFormatBringsNone) {
     std::string hex = compared_hex;
     hex.replace(6, 2, "31");
@@ -250,7 +298,7 @@ TEST(Batch, ThatSaysTheImpossibleIsRefused) {
     };
     ASSERT_TRUE(readable(changed("036f6c64", "036f6c64")));
     EXPECT_FALSE(readable(changed("036f6c64", "032e2e2f"))) << "a path out of the folder";
-    EXPECT_FALSE(readable(changed("48534631", "48534634")));
+    EXPECT_FALSE(readable(changed("48534631", "48534635")));
     EXPECT_FALSE(readable(changed("000003", "000004"))) << "records that are not there";
     EXPECT_FALSE(readable(changed("02026869", "02016800")))
         << "less content is refused by its hash later, "

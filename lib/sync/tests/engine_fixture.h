@@ -11,6 +11,7 @@
 #include "sync/bases.h"
 #include "sync/client.h"
 #include "sync/home.h"
+#include "trust/hash.h"
 
 #include <fcntl.h>
 #include <filesystem>
@@ -173,9 +174,13 @@ class Engine : public ::testing::Test {
             }
             round.up = out->bytes;
         }
-        auto answer =
-            home_->home->exchange({at.folder.id, out->batch, out->since, "anna@" + name_of(at),
-                                   out->whole, false, format_, out->after, out->met});
+        Home::Question question{at.folder.id, out->batch, out->since, "anna@" + name_of(at),
+                                out->whole,   false,      format_,    out->after,
+                                out->met};
+        if (scans_) {
+            question.scanned = scanned(question);
+        }
+        auto answer = home_->home->exchange(question);
         last_error_ = answer.ok() ? "" : answer.error().message;
         if (!answer || !message()) {
             return std::nullopt; // the answer was lost
@@ -222,6 +227,30 @@ class Engine : public ::testing::Test {
         return round;
     }
 
+    // What the home's scanner says of what a batch brings.
+    Scanned scanned(const Home::Question& question) {
+        Scanned out{{}, lets_by_, scan_bytes_max_};
+        auto to_scan = home_->home->to_scan(question, scan_bytes_max_,
+                                            [](const std::string&) { return false; });
+        EXPECT_TRUE(to_scan.ok());
+        if (!to_scan || to_scan->file.empty()) {
+            return out;
+        }
+        auto file = home_->disk().open(to_scan->file);
+        EXPECT_TRUE(file.ok());
+        for (const ToScan::Part& part : to_scan->parts) {
+            std::string content(part.bytes, '\0');
+            EXPECT_EQ((*file)->read(part.at, content).value_or(0), part.bytes);
+            EXPECT_EQ(trust::sha256(content), part.hash);
+            const auto found = scanner_.find(part.hash);
+            if (!scanner_gone_) {
+                out.found[part.hash] = found == scanner_.end() ? "" : found->second;
+            }
+        }
+        EXPECT_TRUE(home_->disk().remove(to_scan->file).ok());
+        return out;
+    }
+
     Round sync(Machine& at) {
         clock_.advance_us(1000);
         Round sum;
@@ -257,7 +286,12 @@ class Engine : public ::testing::Test {
     bool dies_before_apply_ = false;
     bool ends_before_apply_ = false;
     unsigned format_ = batch_format_newest; // of batches, that both sides take
-    bool full_ = false;                     // a disk: errors are expected
+    bool scans_ = false;                    // at the home
+    bool scanner_gone_ = false;
+    bool lets_by_ = false;
+    std::uint64_t scan_bytes_max_ = std::uint64_t{25} << 20;
+    std::map<std::string, std::string> scanner_; // hash → what it finds there
+    bool full_ = false;                          // a disk: errors are expected
     std::string last_error_;
     std::unique_ptr<Machine> home_, tokyo_, osaka_;
 };

@@ -134,6 +134,14 @@ struct Config {
         std::int64_t answer_rows = 20'000;
         std::int64_t batch_operations = 5'000;
     } files;
+    enum class WhenGone : unsigned char { open, closed };
+    struct Scan {
+        std::string clamd;                // unix:/PATH or HOST:PORT; empty: none
+        std::vector<std::string> command; // a program and its arguments; empty: none
+        WhenGone when_gone = WhenGone::open;
+        std::int64_t size_max_mib = 25;
+        std::int64_t timeout_s = 60;
+    } scan;
     struct Lease {
         std::int64_t days = 7;
         std::int64_t run_days = 30;

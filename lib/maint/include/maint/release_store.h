@@ -13,6 +13,7 @@
 #include "maint/release.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -75,8 +76,11 @@ struct HeldRelease {
 
 class ReleaseStore {
   public:
-    explicit ReleaseStore(std::string folder, ImportChild child = {})
-        : folder_(std::move(folder)), child_(std::move(child)) {}
+    // Of a release whose tree is verified and complete, before it is put in place: an error refuses
+    // it, and nothing is left behind. Blocking; whichever thread imports.
+    using Inspect = std::function<Status(const std::string& tree, const Release& release)>;
+    explicit ReleaseStore(std::string folder, ImportChild child = {}, Inspect inspect = {})
+        : folder_(std::move(folder)), child_(std::move(child)), inspect_(std::move(inspect)) {}
 
     std::string tree_path(const std::string& app, const std::string& id) const;
     std::string repo_path(const std::string& app) const;
@@ -107,6 +111,7 @@ class ReleaseStore {
     Result<std::string> import(const std::string& pack, const Release& expected);
     std::string folder_;
     ImportChild child_;
+    Inspect inspect_;
 };
 
 } // namespace hasp::maint

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace hasp::sync {
 
@@ -32,14 +33,22 @@ enum class Codec : unsigned char {
 inline constexpr unsigned batch_format_first = 1;
 inline constexpr unsigned batch_format_compared = 2; // has what Codec::compared needs
 inline constexpr unsigned batch_format_parts = 3;    // an answer may be a part
-inline constexpr unsigned batch_format_newest = batch_format_parts;
+inline constexpr unsigned batch_format_scanned = 4;  // has the verdicts infected and waits
+inline constexpr unsigned batch_format_newest = batch_format_scanned;
+// Of what a scanner calls what it found.
+inline constexpr std::size_t virus_name_bytes_max = 200;
 
 enum class Verdict : unsigned char {
     taken = 1,      // done; `revision` is where it stands now
     copied = 2,     // the home had another change: it stays beside it, as `copy`
     superseded = 3, // the home's state counts, and comes down
     send_whole = 4, // the content could not be made from what was sent
+    infected = 5,   // the content is in quarantine, as `copy` calls it; nothing else has changed
+    waits = 6,      // the home has the content, and it does not count until a scanner looked at it
 };
+
+// Printable ASCII without a space: such a name goes into messages and logs.
+bool valid_virus_name(std::string_view name);
 
 // How far somebody is who gets what changed in parts: he has all of the revisions before `number`,
 // and of that one what comes before `place`.
@@ -55,7 +64,7 @@ struct BatchHead {
     std::uint64_t epoch = 0;  // 0, upward: the sender knows none
     std::uint64_t number = 0; // upward: of the folder when it was made; down: what it brings up to
     unsigned format = batch_format_first;
-    Position next = {}; // down, in the third format: whence what follows is to be asked for
+    Position next = {}; // down, from the third format on: whence what follows is to be asked for
 };
 
 struct Record {
@@ -68,7 +77,7 @@ struct Record {
     std::string basis;          // delta, compared: a hash
     std::uint64_t index = 0;    // verdict: of the put or remove in the batch, from 0
     Verdict verdict = Verdict::taken;
-    std::string copy; // verdict copied: the path
+    std::string copy; // verdict copied: the path; infected: what was found
 };
 
 class BatchWriter {

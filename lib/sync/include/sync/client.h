@@ -42,6 +42,19 @@ struct WorkingFolder {
     Owner owner;
 };
 
+// A file that the home does not count: it is unsent, and stays where it is.
+struct RefusedFile {
+    std::string path;
+    std::string hash;
+    std::uint64_t size = 0;
+    std::string found; // what the home's scanner found in it; empty: it waits for the scanner
+    std::int64_t since_us = 0;
+    std::int64_t asked_us = 0; // the home, last
+};
+inline constexpr std::size_t refused_listed_max = 100;
+// How often a home is asked about what waits there for its scanner.
+inline constexpr std::int64_t refused_again_us = 60'000'000;
+
 // As `hasp status` shows it.
 struct FolderStatus {
     FolderId folder;
@@ -51,7 +64,10 @@ struct FolderStatus {
     std::int64_t unsent_since_us = 0;
     std::uint64_t conflicts = 0;
     std::uint64_t skipped = 0;
-    std::string held; // why something waits for an operator; empty: nothing does
+    std::uint64_t infected = 0;       // of the unsent files: the home has them in quarantine
+    std::uint64_t unscanned = 0;      // of the unsent files: they wait for the home's scanner
+    std::vector<RefusedFile> refused; // of both, the first refused_listed_max
+    std::string held;                 // why something waits for an operator; empty: nothing does
     std::uint64_t held_files = 0;
     std::int64_t synced_us = 0;
     std::string error;
@@ -127,6 +143,7 @@ class Client {
     struct Arrived {
         std::uint64_t taken = 0;
         std::uint64_t conflicts = 0;
+        std::uint64_t refused = 0; // infected, or to wait for a scanner
         std::uint64_t changes = 0; // for apply
         bool again = false;        // something must be sent once more
     };
@@ -154,6 +171,9 @@ class Client {
     // His account is gone, and with it the reason to keep any of that.
     Status forget_bases(const std::string& user);
 
+    // What waits for the home's scanner is asked about with the next batch.
+    void ask_again(const FolderId& folder);
+
     Status note_error(const FolderId& folder, const std::string& error);
     // Operator: the deletions that are held are meant.
     Status release_deletions(const FolderId& folder);
@@ -175,6 +195,9 @@ class Client {
     Status look_everywhere(const WorkingFolder& folder, Look& look);
     Status keep_seen(const FolderId& folder, const Look& look);
     void judge_look(Attention& attention, Look& look);
+    Status leave_refused(const FolderId& folder, Look& look); // client_refused.cpp
+    Status add_refused(FolderStatus& status);
+    Status settle_refused(FolderStatus& status, const Staging& staging);
     bool deletions_wait(Attention& attention, std::uint64_t deleted) const;
     // client_part.cpp
     Status look_where_noted(const WorkingFolder& folder, Look& look);

@@ -14,9 +14,11 @@
 #include "sync/content_store.h"
 #include "sync/keep_rule.h"
 #include "sync/plan.h"
+#include "sync/quarantine.h"
 #include "sync/restore.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -58,6 +60,7 @@ static_assert(AnswerBounds{}.rows * 3 <= batch_records_max);
 bool valid_batch_id(std::string_view id);
 
 class HomeStore;
+class QuarantineStore;
 struct Row;
 
 class Home {
@@ -89,6 +92,8 @@ class Home {
         // The highest number of the folder that he has met: he may have agreed on what had it. 0:
         // not said.
         std::uint64_t met = 0;
+        // Of the batch's new contents. Nothing: this tier has no scanner, and all counts.
+        std::optional<Scanned> scanned = std::nullopt;
     };
     struct Answer {
         std::string file; // to read() from, until forget()
@@ -100,6 +105,11 @@ class Home {
     // Takes the batch, if one is given and complete (else try_later), and prepares what changed, or
     // a part of it where the asker takes parts: its head says whence to go on.
     Result<Answer> exchange(const Question& question);
+    // The contents of a complete batch that count once they were looked at, but for those that are
+    // `known` to the asker or larger than `bytes_max`. Nothing is taken of it. What is wrong with
+    // the batch is for exchange() to say.
+    Result<ToScan> to_scan(const Question& question, std::uint64_t bytes_max,
+                           const std::function<bool(const std::string& hash)>& known);
     Result<std::string> read(const std::string& file, std::uint64_t offset, std::size_t bytes_max);
     void forget(const std::string& file);
     void bound_answers(AnswerBounds bounds) { bounds_ = bounds; }
@@ -153,6 +163,22 @@ class Home {
     // In one transaction; nothing that stands is lost. not_found: no such files or path.
     Result<Restored> restore(const RestoreWish& wish);
 
+    // What is in quarantine or waits for a scanner, by number.
+    Result<std::vector<Quarantined>> quarantine(std::size_t max);
+    struct QuarantineCount {
+        std::uint64_t infected = 0;
+        std::uint64_t waiting = 0;
+    };
+    Result<QuarantineCount> quarantine_count();
+    // What batches brought into quarantine, or keep waiting, since this was last asked: the first
+    // quarantine_told_max.
+    std::vector<Quarantined> newly_held() { return std::exchange(held_, {}); }
+    // An operator says that the content is sound: it is put where its sender had it, as if it came
+    // now, and whoever of the user's files has it is not held up any more. not_found: no such one.
+    Result<Beside> release_quarantined(std::int64_t id);
+    // Its content goes, unless a file that counts has it too. not_found: no such one.
+    Status delete_quarantined(std::int64_t id);
+
     // The user's account has ended: the key of his contents and all that is known of his files is
     // destroyed, and with it every copy of them. Doing it again is a success.
     Status forget_user(const std::string& user);
@@ -168,6 +194,16 @@ class Home {
     Status stage_patched(const std::string& user, const Record& record, ReadFile& basis,
                          const Pull& content, bool& applied);
     Status stage_content(const FolderId& folder, BatchReader& reader, Pushed& pushed);
+    // home_quarantine.cpp: what of a batch does not count.
+    Result<bool> is_new(const std::string& user, const std::string& hash,
+                        const std::optional<Quarantined>& known);
+    Result<std::uint64_t> content_bytes(const std::string& user, const std::string& hash);
+    Status copy_to_scan(const std::string& user, const std::string& hash, WriteFile& out,
+                        ToScan& parts);
+    static void hold(Pushed& pushed, Verdict verdict, const std::string& found);
+    Status hold_back(const Question& question, Pushed& pushed);
+    Status note_held(const Question& question, std::vector<Pushed>& pushed);
+    Result<bool> drop_quarantined_some();
     Status decide(const Question& question, std::vector<Pushed>& pushed, Taken& taken);
     static void judge(const std::vector<Pushed>& pushed, const Plan& decided,
                       const std::map<std::string, Row>& changes, const Tree& theirs, Taken& taken);
@@ -196,11 +232,13 @@ class Home {
     Disk& disk_;
     const Clock& clock_;
     std::unique_ptr<HomeStore> store_;
+    std::unique_ptr<QuarantineStore> quarantine_;
     ContentStore contents_;
     AnswerBounds bounds_;
     std::uint64_t next_ = 0;
     std::optional<std::int64_t> last_pass_us_; // boot clock: of thinning out versions
     std::vector<Beside> beside_;
+    std::vector<Quarantined> held_;
     // Contents of which a difference could not be made: the next answer has them whole.
     std::set<std::pair<std::string, std::string>> no_difference_; // user, hash
 };

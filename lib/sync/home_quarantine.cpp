@@ -1,0 +1,273 @@
+// Home: contents that a scanner has to look at, and those that do not count.
+#include "base/clock.h"
+#include "home_parts.h"
+#include "home_store.h"
+#include "quarantine_store.h"
+#include "sync/home.h"
+
+#include <algorithm>
+
+namespace hasp::sync {
+
+namespace {
+constexpr std::size_t quarantine_step = 100;
+constexpr std::size_t copied_at_once_bytes = std::size_t{64} * 1024;
+
+Error no_such(std::int64_t id) {
+    return fail(Code::not_found, "nothing in quarantine has the number " + std::to_string(id),
+                "`hasp sync quarantine` lists what there is");
+}
+} // namespace
+
+// What the user's files have already was looked at when it came, or came before there was a
+// scanner.
+Result<bool> Home::is_new(const std::string& user, const std::string& hash,
+                          const std::optional<Quarantined>& known) {
+    if (known) {
+        return !known->released && known->found.empty();
+    }
+    return contents_.staged(user, hash);
+}
+
+// As it is and not as the batch says: that is how a large one would pass for none.
+Result<std::uint64_t> Home::content_bytes(const std::string& user, const std::string& hash) {
+    auto content = contents_.read(user, hash);
+    auto stat = content ? (*content)->stat() : Result<FileStat>(content.error());
+    return stat ? Result<std::uint64_t>(stat->size) : stat.error();
+}
+
+Status Home::copy_to_scan(const std::string& user, const std::string& hash, WriteFile& out,
+                          ToScan& parts) {
+    auto content = contents_.read(user, hash);
+    if (!content) {
+        return content.error();
+    }
+    const std::uint64_t at =
+        parts.parts.empty() ? 0 : parts.parts.back().at + parts.parts.back().bytes;
+    std::string buffer(copied_at_once_bytes, '\0');
+    std::uint64_t bytes = 0;
+    for (;;) {
+        auto got = (*content)->read(bytes, buffer);
+        if (!got) {
+            return got.error();
+        }
+        if (*got == 0) {
+            break;
+        }
+        if (Status put = out.write(std::string_view(buffer).substr(0, *got)); !put) {
+            return put;
+        }
+        bytes += *got;
+    }
+    parts.parts.push_back({hash, at, bytes});
+    return {};
+}
+
+Result<ToScan> Home::to_scan(const Question& question, std::uint64_t bytes_max,
+                             const std::function<bool(const std::string& hash)>& known) {
+    ToScan out;
+    if (question.batch.empty()) {
+        return out;
+    }
+    auto taken = store_->batch(question.folder, question.batch);
+    if (!taken || *taken) {
+        return taken ? Result<ToScan>(out) : taken.error();
+    }
+    Question plain = question;
+    plain.scanned.reset();
+    auto pushed = stage(plain);
+    if (!pushed) {
+        contents_.drop_staged();
+        return out;
+    }
+    const std::string& user = question.folder.user;
+    std::set<std::string> seen;
+    std::unique_ptr<WriteFile> file;
+    Status done;
+    for (const Pushed& one : *pushed) {
+        const std::string& hash = one.record.entry.hash;
+        if (!one.content_there || one.record.type != Record::Type::put ||
+            one.record.entry.kind != FileKind::file || !seen.insert(hash).second || known(hash)) {
+            continue;
+        }
+        auto row = quarantine_->of(user, hash);
+        auto fresh = row ? is_new(user, hash, *row) : Result<bool>(row.error());
+        auto bytes = fresh && *fresh ? content_bytes(user, hash) : Result<std::uint64_t>(0);
+        if (!fresh || !bytes) {
+            done = fresh ? bytes.error() : fresh.error();
+            break;
+        }
+        if (*bytes == 0 || *bytes > bytes_max) {
+            continue;
+        }
+        if (file == nullptr) {
+            out.file = std::string(home_temporary) + "/scan" + std::to_string(next_++);
+            auto made = disk_.create(out.file, 0600, {});
+            if (!made) {
+                done = made.error();
+                break;
+            }
+            file = *std::move(made);
+        }
+        if (done = copy_to_scan(user, hash, *file, out); !done) {
+            break;
+        }
+    }
+    contents_.drop_staged();
+    if (!done && !out.file.empty()) {
+        file.reset();
+        [[maybe_unused]] const Status gone = disk_.remove(out.file);
+    }
+    return done ? Result<ToScan>(std::move(out)) : done.error();
+}
+
+void Home::hold(Pushed& pushed, Verdict verdict, const std::string& found) {
+    pushed.held = verdict;
+    pushed.found = verdict != Verdict::infected || valid_virus_name(found) ? found : "unnamed";
+    pushed.content_there = false;
+}
+
+// Of a put whose content is here.
+Status Home::hold_back(const Question& question, Pushed& pushed) {
+    const std::string& user = question.folder.user;
+    const std::string& hash = pushed.record.entry.hash;
+    auto none = quarantine_->empty(user);
+    auto row = none && !*none ? quarantine_->of(user, hash)
+                              : Result<std::optional<Quarantined>>(std::nullopt);
+    if (!none || !row) {
+        return none ? row.error() : none.error();
+    }
+    if (*row && !(*row)->released && !(*row)->found.empty()) {
+        hold(pushed, Verdict::infected, (*row)->found);
+        return {};
+    }
+    auto fresh = question.scanned ? is_new(user, hash, *row) : Result<bool>(false);
+    if (!fresh || !*fresh) {
+        return fresh ? Status{} : Status(fresh.error());
+    }
+    const auto said = question.scanned->found.find(hash);
+    if (said != question.scanned->found.end()) {
+        if (!said->second.empty()) {
+            hold(pushed, Verdict::infected, said->second);
+        }
+        return {};
+    }
+    if (question.scanned->lets_by) {
+        return {};
+    }
+    auto bytes = content_bytes(user, hash);
+    if (bytes && *bytes > 0 && *bytes <= question.scanned->bytes_max) {
+        hold(pushed, Verdict::waits, "");
+    }
+    return bytes ? Status{} : Status(bytes.error());
+}
+
+// In the transaction of the batch: what is held has its row before contents are recorded, so that
+// they stay.
+Status Home::note_held(const Question& question, std::vector<Pushed>& pushed) {
+    const FolderId& folder = question.folder;
+    auto none = quarantine_->empty(folder.user);
+    const auto is_held = [](const Pushed& one) { return one.held.has_value(); };
+    if (!none || (*none && std::none_of(pushed.begin(), pushed.end(), is_held))) {
+        return none ? Status{} : Status(none.error());
+    }
+    for (Pushed& one : pushed) {
+        if (one.record.type != Record::Type::put || one.record.entry.kind != FileKind::file ||
+            (!one.held && !one.content_there)) {
+            continue;
+        }
+        if (!one.held) {
+            if (Status gone = quarantine_->drop_waiting(folder.user, one.record.entry.hash);
+                !gone) {
+                return gone;
+            }
+            continue;
+        }
+        auto row = store_->row(folder, one.record.path);
+        if (!row) {
+            return row.error();
+        }
+        one.stands = *row && (*row)->entry ? (*row)->revision : 0;
+        Quarantined held{0,         folder.user, folder.app,   one.record.path, one.record.entry,
+                         one.found, false,       question.who, clock_.wall_us()};
+        if (Status put = quarantine_->put(held); !put) {
+            return put;
+        }
+        if (held_.size() < quarantine_told_max) {
+            held_.push_back(std::move(held));
+        }
+    }
+    return {};
+}
+
+Result<std::vector<Quarantined>> Home::quarantine(std::size_t max) {
+    return quarantine_->list(max);
+}
+
+Result<Home::QuarantineCount> Home::quarantine_count() {
+    auto count = quarantine_->count();
+    return count ? Result<QuarantineCount>(QuarantineCount{count->infected, count->waiting})
+                 : count.error();
+}
+
+Result<Home::Beside> Home::release_quarantined(std::int64_t id) {
+    auto row = quarantine_->row(id);
+    if (!row || !*row) {
+        return row ? no_such(id) : row.error();
+    }
+    const Quarantined& one = **row;
+    const FolderId folder{one.user, one.app};
+    if (Status released = quarantine_->release(one.user, one.entry.hash); !released) {
+        return released.error();
+    }
+    // As a batch of its own, so that what came to stand there meanwhile is dealt with as ever.
+    Question question{folder, "quarantine/" + std::to_string(id), {}, one.who};
+    auto done = store_->batch(folder, question.batch);
+    auto there = done ? contents_.has(one.user, one.entry.hash) : Result<bool>(done.error());
+    if (there && !*there) {
+        return fail(Code::refused, "the content in quarantine is damaged",
+                    "`hasp sync quarantine --delete " + std::to_string(id) + "` removes it");
+    }
+    if (there && !*done) {
+        std::vector<Pushed> pushed(1);
+        pushed[0].record.path = one.path;
+        pushed[0].record.entry = one.entry;
+        Taken taken;
+        if (Status decided = decide(question, pushed, taken); !decided) {
+            contents_.drop_staged();
+            return decided.error();
+        }
+    }
+    auto now = there ? store_->revision(folder) : Result<Revision>(there.error());
+    return now ? Result<Beside>(Beside{folder, *now}) : now.error();
+}
+
+Status Home::delete_quarantined(std::int64_t id) {
+    auto transaction = store::Transaction::begin(store_->db());
+    if (!transaction) {
+        return transaction.error();
+    }
+    auto row = quarantine_->row(id);
+    if (!row || !*row) {
+        return row ? no_such(id) : row.error();
+    }
+    Status gone = quarantine_->drop(id);
+    gone = gone ? contents_.drop_unneeded((*row)->user, (*row)->entry.hash) : gone;
+    return gone ? transaction->commit() : gone;
+}
+
+Result<bool> Home::drop_quarantined_some() {
+    auto some =
+        quarantine_->superfluous(clock_.wall_us() - quarantine_days * day_us, quarantine_step);
+    if (!some || some->empty()) {
+        return some ? Result<bool>(false) : some.error();
+    }
+    for (const Quarantined& one : *some) {
+        if (Status gone = delete_quarantined(one.id); !gone) {
+            return gone.error();
+        }
+    }
+    return some->size() == quarantine_step;
+}
+
+} // namespace hasp::sync

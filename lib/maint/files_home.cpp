@@ -188,7 +188,8 @@ void Files::serve_push(const FolderId& folder, const Message& message,
     const std::string key =
         dump({folder.user, folder.app, tier, batch, total, member(message.head, "offset"),
               member(message.head, "since"), member(message.head, "whole"),
-              member(message.head, verdicts_only), member(message.head, "format")});
+              member(message.head, verdicts_only), member(message.head, "format"),
+              member(message.head, begins_anew)});
     for (const auto& [name, open] : answers_) {
         if (open.key == key && world_.clock.boot_us() - open.made_us < answer_again_us) {
             answer(open.said);
@@ -201,6 +202,7 @@ void Files::serve_push(const FolderId& folder, const Message& message,
         return;
     }
     struct Served {
+        Result<bool> restored = false; // since the asker met us
         Result<std::uint64_t> have = std::uint64_t{0};
         std::optional<Result<sync::Home::Answer>> exchanged;
         std::string first;
@@ -211,8 +213,15 @@ void Files::serve_push(const FolderId& folder, const Message& message,
         [this, served, folder, batch, total, tier, offset = count_of(message.head, "offset"),
          since = revision_of(member(message.head, "since")), whole = true_of(message.head, "whole"),
          format = format_of(message.head), only = true_of(message.head, verdicts_only),
-         most = piece_wanted(message.head), body = message.body] {
+         may_begin = true_of(message.head, begins_anew), most = piece_wanted(message.head),
+         body = message.body] {
             sync::Home& home = *engine_->home;
+            if (may_begin) {
+                served->restored = home.was_restored(folder, since.epoch);
+                if (!served->restored.ok() || *served->restored) {
+                    return;
+                }
+            }
             if (total > 0) {
                 served->have = home.receive(folder, batch, offset, total, body);
             }
@@ -242,6 +251,11 @@ void Files::serve_push(const FolderId& folder, const Message& message,
             };
             for (const sync::Home::Beside& one : served->beside) {
                 changed_here(one.folder, one.revision);
+            }
+            if (!served->restored.ok() || *served->restored) {
+                say(served->restored.ok() ? Result<Message>(Message{{{begins_anew, true}}, {}})
+                                          : served->restored.error());
+                return;
             }
             if (!served->have.ok() || (served->exchanged && !served->exchanged->ok())) {
                 const Error& why =

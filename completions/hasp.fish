@@ -1,5 +1,5 @@
 # fish completion for hasp. Made by `hasp help-dump fish`: do not edit.
-set -g __hasp_known 'init' 'serve' 'relay' 'status' 'sync' 'doctor' 'names' 'push-app' 'sync versions' 'sync restore' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'peer' 'peer export' 'peer add' 'peer list' 'peer remove' 'app' 'app add' 'app list' 'app remove' 'app releases' 'app rollback' 'app allow' 'app key' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease extend' 'lease sign' 'ca' 'ca show' 'ca export' 'ca renew' 'why' 'offline-report' 'reload' 'restart' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
+set -g __hasp_known 'init' 'serve' 'relay' 'status' 'sync' 'doctor' 'names' 'push-app' 'restore' 'sync versions' 'sync restore' 'backup' 'backup list' 'backup check' 'backup prune' 'backup keys' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'peer' 'peer export' 'peer add' 'peer list' 'peer remove' 'app' 'app add' 'app list' 'app remove' 'app releases' 'app rollback' 'app allow' 'app key' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease extend' 'lease sign' 'ca' 'ca show' 'ca export' 'ca renew' 'why' 'offline-report' 'reload' 'restart' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
 function __hasp_at
     set -l route
     for word in (commandline -opc)[2..-1]
@@ -21,6 +21,8 @@ complete -c hasp -n '__hasp_at ""' -a 'sync' -d 'compare users\' files with thei
 complete -c hasp -n '__hasp_at ""' -a 'doctor' -d 'look for what is wrong with this tier'
 complete -c hasp -n '__hasp_at ""' -a 'names' -d 'print the names that a LAN\'s resolver must know'
 complete -c hasp -n '__hasp_at ""' -a 'push-app' -d 'publish a release of an app from a git repository'
+complete -c hasp -n '__hasp_at ""' -a 'restore' -d 'make a tier from a backup, in an empty folder'
+complete -c hasp -n '__hasp_at ""' -a 'backup' -d 'make a backup of this tier, also while it serves'
 complete -c hasp -n '__hasp_at ""' -a 'local' -d 'invite, list and revoke the tiers below this one'
 complete -c hasp -n '__hasp_at ""' -a 'peer' -d 'add, list and remove centers beside this one'
 complete -c hasp -n '__hasp_at ""' -a 'app' -d 'install, list and remove apps'
@@ -71,12 +73,29 @@ complete -c hasp -n '__hasp_at "push-app"' -l dry-run -d 'say what would be push
 complete -c hasp -n '__hasp_at "push-app"' -l wait -d 'end when every tier serves it, or one rolled it back'
 complete -c hasp -n '__hasp_at "push-app"' -l timeout -x -d 'how long --wait waits'
 complete -c hasp -n '__hasp_at "push-app"' -F
+complete -c hasp -n '__hasp_at "restore"' -l at -x -d 'the newest backup at this time (UTC, 2026-11-20T10:00) or before it, or the id of one (default: the newest)'
+complete -c hasp -n '__hasp_at "restore"' -l keys -r -F -d 'the keys, as `hasp backup keys` saved them'
+complete -c hasp -n '__hasp_at "restore"' -l passphrase-file -r -F -d 'file with their passphrase; - for standard input'
+complete -c hasp -n '__hasp_at "restore"' -F
 complete -c hasp -n '__hasp_at "sync versions"' -l removed -d 'only what was removed and can be restored'
 complete -c hasp -n '__hasp_at "sync versions"' -F
 complete -c hasp -n '__hasp_at "sync restore"' -l time -x -d 'as they were then: UTC, 2026-11-20 or 2026-11-20T10:00'
 complete -c hasp -n '__hasp_at "sync restore"' -l revision -x -d 'as they were at this revision of the folder'
 complete -c hasp -n '__hasp_at "sync restore"' -l dry-run -d 'only say what would be restored'
 complete -c hasp -n '__hasp_at "sync restore"' -F
+complete -c hasp -n '__hasp_at "backup"' -a 'list' -d 'show the backups in a folder'
+complete -c hasp -n '__hasp_at "backup"' -a 'check' -d 'read all backups in a folder and verify them'
+complete -c hasp -n '__hasp_at "backup"' -a 'prune' -d 'remove old backups and what only they need'
+complete -c hasp -n '__hasp_at "backup"' -a 'keys' -d 'save this tier\'s keys under a passphrase, apart from its backups'
+complete -c hasp -n '__hasp_at "backup"' -F
+complete -c hasp -n '__hasp_at "backup list"' -F
+complete -c hasp -n '__hasp_at "backup check"' -l set-aside -d 'move damaged parts away, so that the next backup writes them anew'
+complete -c hasp -n '__hasp_at "backup check"' -F
+complete -c hasp -n '__hasp_at "backup prune"' -l keep -x -d 'the newest N stay'
+complete -c hasp -n '__hasp_at "backup prune"' -l days -x -d 'those of the last N days stay, and the newest in any case'
+complete -c hasp -n '__hasp_at "backup prune"' -F
+complete -c hasp -n '__hasp_at "backup keys"' -l passphrase-file -r -F -d 'file with the passphrase, of at least 12 bytes; - for standard input'
+complete -c hasp -n '__hasp_at "backup keys"' -F
 complete -c hasp -n '__hasp_at "local"' -a 'invite' -d 'print an invitation for a new tier'
 complete -c hasp -n '__hasp_at "local"' -a 'list' -d 'list the tiers directly below'
 complete -c hasp -n '__hasp_at "local"' -a 'show' -d 'show one tier below in full'

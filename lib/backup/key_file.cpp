@@ -11,6 +11,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vector>
 
 namespace hasp::backup {
 
@@ -45,6 +48,26 @@ Result<std::string> key_of(std::string_view passphrase, std::string_view salt) {
     return code == ARGON2_OK
                ? Result<std::string>(std::move(key))
                : fail(Code::failed, std::string("Argon2id: ") + argon2_error_message(code));
+}
+
+// To whom the databases belong, who runs the tier.
+Status give_to_owner(const Keys& keys, const std::string& state, const std::string& staged) {
+    struct stat owner {};
+    if (::geteuid() != 0 || ::stat((state + "/keeper.db").c_str(), &owner) != 0) {
+        return {};
+    }
+    std::vector<std::string> paths{state, staged};
+    for (const auto& [path, bytes] : keys) {
+        paths.push_back(path.starts_with(keys_folder)
+                            ? staged + "/" + path.substr(keys_folder.size())
+                            : state + "/" + path);
+    }
+    for (const std::string& path : paths) {
+        if (::lchown(path.c_str(), owner.st_uid, owner.st_gid) != 0) {
+            return errno_error(errno, "cannot give away " + path);
+        }
+    }
+    return {};
 }
 
 } // namespace
@@ -178,6 +201,9 @@ Status put_keys(const Keys& keys, const std::string& state) {
         if (Status written = write_file_durably(at, bytes, 0600); !written) {
             return written;
         }
+    }
+    if (Status given = give_to_owner(keys, state, staged); !given) {
+        return given;
     }
     // The tier is one from here on.
     if (std::rename(staged.c_str(), (state + "/keys").c_str()) != 0) {

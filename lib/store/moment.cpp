@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <poll.h>
 #include <sqlite3.h>
 #include <unistd.h>
 
@@ -39,6 +40,35 @@ Result<Handle> open(const std::string& path, int patience_ms) {
     return handle;
 }
 
+// Whoever writes to several of them may hold one while it waits for another: nobody is made to wait
+// for one that we hold while we wait ourselves.
+Status lock_all(const std::vector<Handle>& locks, const std::vector<std::string>& paths,
+                int patience_ms) {
+    constexpr int gap_ms = 20;
+    for (;; patience_ms -= gap_ms) {
+        std::size_t held = 0;
+        int code = SQLITE_OK;
+        for (; held < locks.size(); ++held) {
+            sqlite3_busy_timeout(locks[held].get(), 0);
+            code = sqlite3_exec(locks[held].get(), "BEGIN IMMEDIATE", nullptr, nullptr, nullptr);
+            if (code != SQLITE_OK) {
+                break;
+            }
+        }
+        if (held == locks.size()) {
+            return {};
+        }
+        const Error why = error_of(locks[held], code, paths[held]);
+        for (std::size_t i = 0; i < held; ++i) {
+            sqlite3_exec(locks[i].get(), "ROLLBACK", nullptr, nullptr, nullptr);
+        }
+        if (why.code != Code::try_later || patience_ms <= 0) {
+            return why;
+        }
+        ::poll(nullptr, 0, gap_ms);
+    }
+}
+
 } // namespace
 
 struct Moment::Snapshot {
@@ -64,12 +94,8 @@ Result<Moment> Moment::take(const std::vector<std::string>& paths, int patience_
         snapshots.push_back(std::make_unique<Snapshot>(Snapshot{path, *std::move(reader)}));
         locks.push_back(*std::move(lock));
     }
-    for (std::size_t i = 0; i < paths.size(); ++i) {
-        if (const int code =
-                sqlite3_exec(locks[i].get(), "BEGIN IMMEDIATE", nullptr, nullptr, nullptr);
-            code != SQLITE_OK) {
-            return error_of(locks[i], code, paths[i]);
-        }
+    if (Status locked = lock_all(locks, paths, patience_ms); !locked) {
+        return locked.error();
     }
     for (const auto& one : snapshots) {
         // Reading begins with the first statement that reads, and ends with the connection.

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <gtest/gtest.h>
+#include <thread>
 
 namespace hasp::store {
 namespace {
@@ -63,6 +64,24 @@ TEST_F(MomentTest, IsNotTakenInTheMiddleOfAnotherTransaction) {
     ASSERT_TRUE(dbs_[1]->run_script("COMMIT").ok());
     ASSERT_TRUE(dbs_[0]->run_script("INSERT INTO t VALUES (4)").ok()); // its lock is gone again
     EXPECT_TRUE(take().ok());
+}
+
+TEST_F(MomentTest, WaitsForAWriterAndLetsItHaveTheOthersMeanwhile) {
+    ASSERT_TRUE(dbs_[1]->run_script("BEGIN IMMEDIATE; INSERT INTO t VALUES (2)").ok());
+    std::thread writer([this] {
+        // It holds b and wants a.
+        for (int i = 0; i < 5; ++i) {
+            EXPECT_TRUE(dbs_[0]->run_script("INSERT INTO t VALUES (5)").ok());
+        }
+        EXPECT_TRUE(dbs_[1]->run_script("COMMIT").ok());
+    });
+    auto moment = take(60'000);
+    writer.join();
+    ASSERT_TRUE(moment.ok()) << moment.error().message;
+    ASSERT_TRUE(moment->copy(0, folder_ + "/a.copy").ok());
+    ASSERT_TRUE(moment->copy(1, folder_ + "/b.copy").ok());
+    EXPECT_EQ(rows(folder_ + "/a.copy"), 6);
+    EXPECT_EQ(rows(folder_ + "/b.copy"), 2);
 }
 
 TEST_F(MomentTest, SaysWhichDatabaseIsMissingAndOverwritesNothing) {

@@ -79,10 +79,19 @@ class Backup(TreeCase):
         for n in range(5):
             self.assertEqual(put_tiddler(wiki, f"Before {n}", f"patient {n} " * 500).status, 204)
         self.agree(self.tokyo)
+        def doctor():
+            found = json.loads(self.top.run("doctor", "--json", check=False).stdout)["findings"]
+            return next((f["state"], f["what"]) for f in found if f["check"] == "backup")
+
+        self.assertEqual(doctor(), ("warning", "no backup of this tier was ever made"))
+        self.assertNotIn("last_backup", self.top.status())
         warned = self.top.run("backup", self.folder, check=False)
+        self.assertIn("keys were never saved", doctor()[1])
         self.assertEqual(warned.returncode, 0, warned.stderr)
         self.assertIn("hasp backup keys", warned.stderr)
         self.top.run("backup", "keys", self.keys, "--passphrase-file", "-", stdin=PASSPHRASE + "\n")
+        self.assertEqual(doctor()[0], "ok")
+        self.assertEqual(self.top.status()["last_backup"]["folder"], str(self.folder))
         self.assertEqual(self.keys.stat().st_mode & 0o777, 0o600)
         self.assertNotIn(b"PRIVATE KEY", self.keys.read_bytes())
 
@@ -239,6 +248,7 @@ class Backup(TreeCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("do that again", done.stdout)
         top.start()
+        self.assertTrue(top.status()["restored"]["backup"])
         tokyo.gate.restore()
         tokyo.wait_link(seconds=40)
 

@@ -33,7 +33,8 @@ Result<std::string> seal_keys(const Keys& keys, std::string_view passphrase, Ran
 // refused: not a file of keys, damaged, or another passphrase.
 Result<Keys> open_keys(std::string_view text, std::string_view passphrase);
 
-// Writes them into a state folder, 0600; keys/ appears whole or not at all, and last.
+// Writes them into a state folder, 0600; keys/ appears whole or not at all, and last. Run by root,
+// they and the folder belong to whoever keeper.db belongs to.
 Status put_keys(const Keys& keys, const std::string& state);
 
 } // namespace hasp::backup

@@ -15,9 +15,8 @@ namespace hasp::store {
 // (-wal) grows until this is gone. One thread; blocking.
 class Moment {
   public:
-    // The files, in an order that all callers share. Code::not_found: one of them is missing;
-    // try_later: writers left no gap within `patience_ms`.
-    static Result<Moment> take(const std::vector<std::string>& paths, int patience_ms = 5000);
+    // Code::not_found: one of them is missing; try_later: writers left no gap within `patience_ms`.
+    static Result<Moment> take(const std::vector<std::string>& paths, int patience_ms = 30'000);
     ~Moment();
     Moment(Moment&&) noexcept;
     Moment& operator=(Moment&&) noexcept;

@@ -24,9 +24,9 @@ constexpr std::string_view database_mark{"SQLite format 3\0", 16};
 // Directly in the state folder, and not copied from there.
 bool left_out(const std::string& path) {
     static const std::set<std::string, std::less<>> names{
-        "lock",         "admin.sock", "supervisor.sock", "run",         "cache",
-        "log",          "pushes",     "spool",           "sync",        "keys",
-        "contents.key", "contents",   "data/users",      "backup.json", "lost+found"};
+        "lock",     "admin.sock", "supervisor.sock", "run",       "cache", "log",
+        "packs",    "pushes",     "spool",           "sync",      "keys",  "contents.key",
+        "contents", "data/users", "backup.json",     "lost+found"};
     const auto database = [&](std::string_view name) {
         return path == name || path == std::string(name) + "-wal" ||
                path == std::string(name) + "-shm" || path == std::string(name) + "-journal";

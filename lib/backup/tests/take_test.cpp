@@ -19,12 +19,13 @@ class TakeTest : public ::testing::Test {
         folder_ = name;
         for (const char* each : {"/state", "/state/releases/wiki/one", "/state/data/apps/notes",
                                  "/state/data/users/anna/notes", "/state/keys", "/state/run",
-                                 "/state/contents/0", "/backups", "/back"}) {
+                                 "/state/packs", "/state/contents/0", "/backups", "/back"}) {
             std::filesystem::create_directories(folder_ + each);
         }
         put("releases/wiki/one/index.js", "code");
         put("releases/wiki/one.release", "release");
         put("data/users/anna/notes/plain", "hers");
+        put("packs/made-anew.pack", "of a release");
         put("keys/envelope.pem", "secret");
         put("contents.key", "secret");
         put("contents/0/1", "sealed, and more behind it");
@@ -99,7 +100,8 @@ TEST_F(TakeTest, HoldsWhatTheTierNeedsAndNeitherKeysNorWorkingCopies) {
     EXPECT_EQ(text("contents/0/1"), "sealed"); // as far as it counts
     EXPECT_EQ(text("hasp.toml"), "[web]\n");
     EXPECT_EQ(std::filesystem::read_symlink(folder_ + "/back/data/apps/notes/link"), "/etc/passwd");
-    for (const char* none : {"contents/0/2", "keys", "contents.key", "data/users", "run"}) {
+    for (const char* none :
+         {"contents/0/2", "keys", "contents.key", "data/users", "run", "packs"}) {
         EXPECT_FALSE(std::filesystem::exists(folder_ + "/back/" + none)) << none;
     }
 }

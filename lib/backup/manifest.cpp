@@ -135,8 +135,8 @@ std::string make_backup_id(std::int64_t at_us, std::string_view four_random_byte
 Status ManifestWriter::line(std::string text, bool last) {
     text += '\n';
     if (text.size() > manifest_line_bytes_max) {
-        return fail(Code::refused, "a file is too large for a backup: it has more than " +
-                                       std::to_string(manifest_line_bytes_max >> 26U) + " TiB");
+        return fail(Code::refused, "a file is too large for a backup: its parts do not fit into " +
+                                       std::to_string(manifest_line_bytes_max >> 20U) + " MiB");
     }
     if (!last) {
         hash_.update(text);

@@ -169,7 +169,7 @@ Status Taking::databases() {
         Item item = item_of(name, *stat, ItemKind::file);
         item.seen = {stat->mtime_ns, 0, 0}; // the copy is another file each time
         item.size = copy->size;
-        item.chunk_bytes = database_chunk_bytes;
+        item.chunk_bytes = database_chunk_bytes(item.size);
         Status done = chunks(**file, item, 0);
         done = done ? add(std::move(item)) : done;
         if (!done) {
@@ -431,7 +431,7 @@ Status Taking::database_of_app(Item item) {
         }
         item.size = stat->size;
         item.seen = {item.seen.mtime_ns, 0, 0}; // its journal may say more than it shows
-        item.chunk_bytes = database_chunk_bytes;
+        item.chunk_bytes = database_chunk_bytes(item.size);
         done = chunks(**file, item, 0);
     }
     for (const char* ending : {"", "-wal", "-journal", "-shm"}) {

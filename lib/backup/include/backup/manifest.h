@@ -21,7 +21,11 @@ namespace hasp::backup {
 using ChunkName = std::array<char, trust::sha256_bytes>;
 
 inline constexpr std::uint32_t chunk_bytes_max = 1U << 20;
-inline constexpr std::uint32_t database_chunk_bytes = 64U << 10; // pages change here and there
+// Pages change here and there; of a large database the list would be what grows.
+constexpr std::uint32_t database_chunk_bytes(std::uint64_t size) {
+    return size <= std::uint64_t{8} << 30U ? 64U << 10U : chunk_bytes_max;
+}
+// The names of a file's chunks: 512 GiB.
 inline constexpr std::size_t manifest_line_bytes_max = std::size_t{32} << 20;
 inline constexpr std::uint64_t items_max = 10'000'000;
 

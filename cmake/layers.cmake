@@ -1,6 +1,6 @@
 # The layer table: a library may use only libraries of a lower layer, and says which. An upward or sideways dependency stops
 # the configure step here; an include of an undeclared library does not compile, since its folder is not on the include path.
-set(HASP_LIBS base store ipc registry billing net trust run sync signon cache passon maint)
+set(HASP_LIBS base store ipc registry billing net trust run sync signon cache passon backup maint)
 set(HASP_LAYER_base 0)
 set(HASP_LAYER_store 1)
 set(HASP_LAYER_ipc 1)
@@ -13,6 +13,7 @@ set(HASP_LAYER_sync 3)
 set(HASP_LAYER_signon 3)
 set(HASP_LAYER_cache 3)
 set(HASP_LAYER_passon 4)
+set(HASP_LAYER_backup 4)
 set(HASP_LAYER_maint 4)
 
 # hasp_library(NAME SOURCES … HEADERS … [DEPS lib…] [PACKAGES target…])

@@ -34,6 +34,9 @@ _hasp() {
     'push-app:--key') COMPREPLY=($(compgen -f -- "$current")); return ;;
     'push-app:--center') return ;;
     'push-app:--timeout') return ;;
+    'restore:--at') return ;;
+    'restore:--keys') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    'restore:--passphrase-file') COMPREPLY=($(compgen -f -- "$current")); return ;;
     'sync restore:--time') return ;;
     'sync restore:--revision') return ;;
     'sync quarantine:--release') return ;;
@@ -75,7 +78,7 @@ _hasp() {
     esac
     local words= files=
     case "$path" in
-    '') words='init serve relay status sync doctor names push-app local peer app user token lease ca why offline-report reload restart bill config --state --json --quiet --help' ;;
+    '') words='init serve relay status sync doctor names push-app restore backup local peer app user token lease ca why offline-report reload restart bill config --state --json --quiet --help' ;;
     'init') words='--realm --name --operator --password-file --listen --link-listen --link-address --state --json --quiet --help' ;;
     'serve') words='--config --state --json --quiet --help' ;;
     'relay') words='--config --join --only-join --state --json --quiet --help' ;;
@@ -84,6 +87,7 @@ _hasp() {
     'doctor') words='--as-client --ca --timeout --state --json --quiet --help' ;;
     'names') words='--for --address --wildcard --zone --ttl --state --json --quiet --help' ;;
     'push-app') words='--rev --to --all --home --key --center --dry-run --wait --timeout --state --json --quiet --help' files=1 ;;
+    'restore') words='--at --keys --passphrase-file --state --json --quiet --help' files=1 ;;
     'sync versions') words='--removed --state --json --quiet --help' files=1 ;;
     'sync restore') words='--time --revision --dry-run --state --json --quiet --help' files=1 ;;
     'sync quarantine') words='--release --delete --state --json --quiet --help' ;;

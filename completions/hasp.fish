@@ -21,6 +21,8 @@ complete -c hasp -n '__hasp_at ""' -a 'sync' -d 'compare users\' files with thei
 complete -c hasp -n '__hasp_at ""' -a 'doctor' -d 'look for what is wrong with this tier'
 complete -c hasp -n '__hasp_at ""' -a 'names' -d 'print the names that a LAN\'s resolver must know'
 complete -c hasp -n '__hasp_at ""' -a 'push-app' -d 'publish a release of an app from a git repository'
+complete -c hasp -n '__hasp_at ""' -a 'restore' -d 'make a tier from a backup, in an empty folder'
+complete -c hasp -n '__hasp_at ""' -a 'backup' -d 'make a backup of this tier, also while it serves'
 complete -c hasp -n '__hasp_at ""' -a 'local' -d 'invite, list and revoke the tiers below this one'
 complete -c hasp -n '__hasp_at ""' -a 'peer' -d 'add, list and remove centers beside this one'
 complete -c hasp -n '__hasp_at ""' -a 'app' -d 'install, list and remove apps'
@@ -72,6 +74,10 @@ complete -c hasp -n '__hasp_at "push-app"' -l dry-run -d 'say what would be push
 complete -c hasp -n '__hasp_at "push-app"' -l wait -d 'end when every tier serves it, or one rolled it back'
 complete -c hasp -n '__hasp_at "push-app"' -l timeout -x -d 'how long --wait waits'
 complete -c hasp -n '__hasp_at "push-app"' -F
+complete -c hasp -n '__hasp_at "restore"' -l at -x -d 'the newest backup at this time (UTC, 2026-11-20T10:00) or before it, or the id of one (default: the newest)'
+complete -c hasp -n '__hasp_at "restore"' -l keys -r -F -d 'the keys, as `hasp backup keys` saved them'
+complete -c hasp -n '__hasp_at "restore"' -l passphrase-file -r -F -d 'file with their passphrase; - for standard input'
+complete -c hasp -n '__hasp_at "restore"' -F
 complete -c hasp -n '__hasp_at "sync versions"' -l removed -d 'only what was removed and can be restored'
 complete -c hasp -n '__hasp_at "sync versions"' -F
 complete -c hasp -n '__hasp_at "sync restore"' -l time -x -d 'as they were then: UTC, 2026-11-20 or 2026-11-20T10:00'

@@ -1,4 +1,6 @@
 // hasp doctor: what is wrong with this tier, and what to do about it.
+#include "backup/key_file.h"
+#include "backup_note.h"
 #include "base/clock.h"
 #include "client_check.h"
 #include "commands.h"
@@ -147,6 +149,13 @@ int doctor(const Args& args, Env& env) {
                                         running && config.ok(), env.clock.wall_us())) {
         found.push_back(std::move(one));
     }
+    // What a tier below another one has of its own, those above and its users' homes have, too.
+    if (status.ok() && !member(*status, "link").is_object()) {
+        if (auto keys = backup::read_keys(state); keys.ok()) {
+            found.push_back(examine_backup(read_backup_note(state), backup::fingerprint(*keys),
+                                           env.clock.wall_us()));
+        }
+    }
     Json list = Json::array();
     std::size_t bad = 0;
     std::string text;
@@ -179,8 +188,9 @@ Command doctor_command() {
         .summary = "look for what is wrong with this tier",
         .description =
             "Looks at the state folder, keys, certificates, database, disk, clock, link, "
-            "addresses, leases, apps and what keeps them apart, the tiers below and the newest "
-            "errors. Each finding says what to do next. It changes nothing, works also when "
+            "addresses, leases, apps and what keeps them apart, the tiers below, the newest "
+            "errors and, at the top, the age of the last backup. Each finding says what to do "
+            "next. It changes nothing, works also when "
             "the tier does not run, and ends with 0 when all is well and 1 when anything was "
             "found; with --quiet only what was found is printed.\n\nWith --as-client it looks from "
             "this machine as a user's terminal does, which needs no tier here: whether the "

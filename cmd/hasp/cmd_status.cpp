@@ -311,6 +311,14 @@ std::string render(const Json& s) {
     if (const Json& problem = member(s, "files_problem"); problem.is_object()) {
         out += "files      not opened: " + text_of(problem, "text") + "\n";
     }
+    if (const Json& backup = member(s, "last_backup"); backup.is_object()) {
+        out += "backup     " + short_time(text_of(backup, "at")) + ", in " +
+               text_of(backup, "folder") + "\n";
+    }
+    if (const Json& restored = member(s, "restored"); restored.is_object()) {
+        out += "restored   " + short_time(text_of(restored, "at")) + ", from the backup of " +
+               short_time(text_of(restored, "backup_at")) + "\n";
+    }
     out += wan_lines(member(s, "wan"));
     out += budget_lines(member(s, "budgets"));
     out += errors_text(member(s, "errors"));
@@ -331,20 +339,21 @@ int run_status(const Args& args, Env& env) {
 } // namespace
 
 Command status_command() {
-    return {.path = {"status"},
-            .summary = "show how this tier and those below are",
-            .description =
-                "Shows the link to the parent, what is leased, the apps and their state, peers, "
-                "releases that are on their way or were rolled back, what keeps them apart, what "
-                "was not yet sent upward, what the links carried, in this month and the last too, "
-                "what is left of the link's budgets and what waits for it, the newest "
-                "errors with an app's last lines, and each tier below as it "
-                "last told: every part says how old it is, and a tier that cannot be reached is "
-                "shown as dark. Without a running tier it shows what the disk says, and says so.",
-            .examples = {{"hasp status --json | jq '.children[].state'",
-                          "Prints up, dark, invited or revoked for each tier below."}},
-            .exit_codes = {5, 75},
-            .run = run_status};
+    return {
+        .path = {"status"},
+        .summary = "show how this tier and those below are",
+        .description =
+            "Shows the link to the parent, what is leased, the apps and their state, peers, "
+            "releases that are on their way or were rolled back, what keeps them apart, what "
+            "was not yet sent upward, what the links carried, in this month and the last too, "
+            "what is left of the link's budgets and what waits for it, the last backup, the newest "
+            "errors with an app's last lines, and each tier below as it "
+            "last told: every part says how old it is, and a tier that cannot be reached is "
+            "shown as dark. Without a running tier it shows what the disk says, and says so.",
+        .examples = {{"hasp status --json | jq '.children[].state'",
+                      "Prints up, dark, invited or revoked for each tier below."}},
+        .exit_codes = {5, 75},
+        .run = run_status};
 }
 
 } // namespace hasp::cmd

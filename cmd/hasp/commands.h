@@ -16,6 +16,8 @@ Command status_command();
 Command sync_command();
 std::vector<Command> restore_commands(); // below sync
 Command quarantine_command();            // below sync
+std::vector<Command> backup_commands();
+Command put_back_command(); // hasp restore
 std::vector<Command> local_commands();
 std::vector<Command> peer_commands();
 std::vector<Command> user_commands();

@@ -15,6 +15,7 @@ constexpr std::int64_t soon_us = 2 * day_us;    // grants are renewed long befor
 constexpr std::int64_t fresh_error_us = day_us; // older errors are history
 constexpr std::int64_t unsent_old_us = day_us;
 constexpr std::size_t errors_named_max = 3;
+constexpr std::int64_t backup_old_us = 7 * day_us;
 
 // Times in status are RFC 3339 in UTC, whose order is that of the texts.
 bool before(const Json& object, const char* key, std::int64_t than_us) {
@@ -212,6 +213,25 @@ std::vector<Finding> examine_status(const Json& status, std::int64_t now_us) {
     }
     look_at_errors(out, status, now_us);
     return out;
+}
+
+Finding examine_backup(const Json& note, const std::string& keys, std::int64_t now_us) {
+    const std::int64_t at_us = int_of(note, "at_us");
+    if (at_us == 0) {
+        return {"backup", Health::warning, "no backup of this tier was ever made",
+                "hasp backup DIR, from cron every night: examples/cron"};
+    }
+    const std::string made = "the last backup is of " + rfc3339(at_us);
+    if (text_of(note, "keys") != keys) {
+        return {"backup", Health::warning,
+                "the keys were never saved, or have changed since: no backup can be restored "
+                "without them",
+                "hasp backup keys FILE --passphrase-file FILE; keep it apart from the backups"};
+    }
+    if (now_us - at_us > backup_old_us) {
+        return {"backup", Health::warning, made, "look why cron makes none, or: hasp backup DIR"};
+    }
+    return {"backup", Health::good, made, ""};
 }
 
 } // namespace hasp::cmd

@@ -28,4 +28,8 @@ std::vector<Finding> examine_status(const Json& status, std::int64_t now_us);
 std::vector<Finding> examine_machine(const std::string& state, const maint::Config& config,
                                      bool running, std::int64_t now_us);
 
+// From STATE/backup.json (backup_note.h), of a tier that is not below another one. `keys`: the
+// fingerprint of its keys now. Pure.
+Finding examine_backup(const Json& note, const std::string& keys, std::int64_t now_us);
+
 } // namespace hasp::cmd

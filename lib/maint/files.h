@@ -228,6 +228,7 @@ class Files {
     // files_link.cpp: what of it crosses a link.
     void push(const RoundPtr& round);
     void push_piece(const RoundPtr& round, const Turn& turn);
+    void begin_anew(const RoundPtr& round);
     void pushed(const RoundPtr& round, Result<Message> answer, std::size_t asked_bytes);
     void fetch(const RoundPtr& round);
     void fetch_piece(const RoundPtr& round, const Turn& turn);

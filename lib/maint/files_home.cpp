@@ -203,7 +203,7 @@ void Files::serve_push(const FolderId& folder, const Message& message,
         dump({folder.user, folder.app, tier, batch, total, member(message.head, "offset"),
               member(message.head, "since"), member(message.head, "whole"),
               member(message.head, verdicts_only), member(message.head, "format"),
-              member(message.head, "after")});
+              member(message.head, "after"), member(message.head, begins_anew)});
     for (const auto& [name, open] : answers_) {
         if (open.key == key && world_.clock.boot_us() - open.made_us < answer_again_us) {
             answer(open.said);
@@ -228,6 +228,7 @@ void Files::serve_push(const FolderId& folder, const Message& message,
     serving->format = format_of(message.head);
     serving->after = *position;
     serving->met = count_of(message.head, "met");
+    serving->may_begin = true_of(message.head, begins_anew);
     serving->most = piece_wanted(message.head);
     serving->body = message.body;
     home_work_.run([this, serving] { receive(*serving); },
@@ -241,6 +242,12 @@ void Files::serve_push(const FolderId& folder, const Message& message,
 }
 
 void Files::receive(Serving& serving) {
+    if (serving.may_begin) {
+        serving.restored = engine_->home->was_restored(serving.folder, serving.since.epoch);
+        if (!serving.restored.ok() || *serving.restored) {
+            return;
+        }
+    }
     if (serving.total > 0) {
         serving.have = engine_->home->receive(serving.folder, serving.batch, serving.offset,
                                               serving.total, serving.body);
@@ -286,6 +293,11 @@ void Files::served(const ServingPtr& serving) {
     };
     for (const sync::Home::Beside& one : serving->beside) {
         changed_here(one.folder, one.revision);
+    }
+    if (!serving->restored.ok() || *serving->restored) {
+        say(serving->restored.ok() ? Result<Message>(Message{{{begins_anew, true}}, {}})
+                                   : serving->restored.error());
+        return;
     }
     tell_held(serving->held);
     if (serving->in_quarantine) {

@@ -4,6 +4,7 @@
 #include "files_parts.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace hasp::maint {
 
@@ -71,6 +72,7 @@ void Files::push_piece(const RoundPtr& round, const Turn& turn) {
                          {"total", round->out.bytes},
                          {"since", revision_json(round->out.since)},
                          {"whole", round->out.whole},
+                         {begins_anew, true},
                          {"format", sync::batch_format_newest}},
                         **bytes};
         if (const sync::Position& after = round->out.after; after.number != 0) {
@@ -120,6 +122,10 @@ void Files::pushed(const RoundPtr& round, Result<Message> answer, std::size_t as
         finish(round, answer.error());
         return;
     }
+    if (true_of(answer->head, begins_anew)) {
+        begin_anew(round);
+        return;
+    }
     round->format = static_cast<unsigned>(
         std::min<std::uint64_t>(count_of(answer->head, "format"), sync::batch_format_newest));
     const Json& made = member(answer->head, "answer");
@@ -138,6 +144,28 @@ void Files::pushed(const RoundPtr& round, Result<Message> answer, std::size_t as
     round->answer_offset = 0;
     round->tries = 0;
     take(round, std::move(answer->body));
+}
+
+// The home was restored from a backup: what it lacks of ours is sent, what it has and we lack
+// comes, and what differs is kept at both.
+void Files::begin_anew(const RoundPtr& round) {
+    if (std::exchange(round->began_anew, true)) {
+        finish(round, fail(Code::conflict, "the home of " + round->id.user +
+                                               "'s files says twice that it was restored"));
+        return;
+    }
+    world_.log.warn("files.restored",
+                    "the home was restored from a backup: all is compared, nothing is deleted",
+                    {{"user", round->id.user}, {"app", round->id.app}});
+    auto done = std::make_shared<Status>();
+    client_work_.run([this, round, done] { *done = engine_->client->begin_anew(round->id); },
+                     [this, round, done] {
+                         if (done->ok()) {
+                             prepare(round);
+                         } else {
+                             finish(round, done->error());
+                         }
+                     });
 }
 
 void Files::take(const RoundPtr& round, std::string bytes) {

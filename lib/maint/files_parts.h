@@ -9,6 +9,10 @@
 
 namespace hasp::maint {
 
+// In a question: who asks begins anew by itself where the home was restored from a backup; in an
+// answer: it was.
+inline constexpr const char* begins_anew = "restored";
+
 // What works in the background. Home and client have a database and a strand each.
 struct Files::Engine {
     std::unique_ptr<store::Db> home_db;
@@ -57,6 +61,7 @@ struct Files::Round {
     std::uint64_t offset = 0; // of the batch
     int tries = 0;
     int exchanges = 0;
+    bool began_anew = false;
     std::string answer; // name at the home
     std::uint64_t answer_bytes = 0;
     std::uint64_t answer_offset = 0;
@@ -94,6 +99,9 @@ struct Files::Serving {
     std::size_t most = 0;  // bytes of the first piece
     std::string body;
 
+    bool may_begin = false; // anew, by itself
+
+    Result<bool> restored = false; // since he met us
     Result<std::uint64_t> have = std::uint64_t{0};
     Result<sync::ToScan> to_scan = sync::ToScan{};
     std::optional<sync::Scanned> scanned; // nothing: there is no scanner

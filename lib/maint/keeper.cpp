@@ -3,9 +3,11 @@
 #include "maint/keeper.h"
 
 #include "base/clock.h"
+#include "base/files.h"
 #include "base/text.h"
 #include "billing/numbering.h"
 #include "keeper_impl.h"
+#include "maint/restoration.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -14,6 +16,7 @@ namespace hasp::maint {
 
 namespace {
 constexpr std::int64_t expire_every_us = 60'000'000;
+constexpr std::size_t backup_note_bytes_max = 64 * 1024;
 } // namespace
 
 Unsent Keeper::Impl::unsent() {
@@ -64,6 +67,19 @@ Json Keeper::Impl::status() {
     if (Json problem = files->problem(); !problem.is_null()) {
         out["files_problem"] = std::move(problem);
     }
+    // Written by `hasp backup`, which needs no running tier.
+    if (auto note = read_file(options.state + "/backup.json", backup_note_bytes_max); note.ok()) {
+        const Json json = parse_object(*note);
+        if (int_of(json, "at_us") > 0) {
+            out["last_backup"] = {{"at", rfc3339(int_of(json, "at_us"))},
+                                  {"folder", text_of(json, "folder")}};
+        }
+    }
+    if (auto restored = restored_fact(store); restored.ok() && restored->at_us != 0) {
+        out["restored"] = {{"at", rfc3339(restored->at_us)},
+                           {"backup", restored->backup},
+                           {"backup_at", rfc3339(restored->backup_us)}};
+    }
     if (me.has_parent()) {
         out["link"]["addresses"] = parent_addresses.json();
     }
@@ -102,6 +118,22 @@ std::int64_t Keeper::Impl::lent_us() {
         }
     }
     return longest * day_us;
+}
+
+void Keeper::Impl::parent_restored(std::int64_t at_us) {
+    ledger.parent_restored(at_us);
+    const std::string now = std::to_string(at_us);
+    if (auto known = store.fact("parent.restored"); known.ok() && *known != now) {
+        const std::string what = "the tier above was restored from a backup at " + rfc3339(at_us) +
+                                 ": it is sent again what it lacks, and nothing is deleted here; "
+                                 "what was decided there since the backup is not known any more";
+        log.warn("parent.restored", what);
+        Status kept = store.add_error({clock.wall_us(), "parent.restored", what});
+        kept = kept.ok() ? store.set_fact("parent.restored", now) : kept;
+        if (!kept.ok()) {
+            log.error("errors.keep", kept.error().message);
+        }
+    }
 }
 
 void Keeper::Impl::neighbour_changed(const std::string& neighbour, bool connected) {

@@ -93,6 +93,7 @@ struct Keeper::Impl {
     // For how long this tier may go on alone: the time that it gives leases itself, or more where
     // an app was lent for longer. In whole days: it is reported.
     std::int64_t lent_us();
+    void parent_restored(std::int64_t at_us);
     void neighbour_changed(const std::string& neighbour, bool connected);
     // Whoever has nothing new to say reports seldom. Now it must be known how things stand.
     void ask_for_reports();

@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "base/text.h"
 #include "keeper_impl.h"
+#include "maint/restoration.h"
 #include "signon/schema.h"
 
 namespace hasp::maint {
@@ -181,6 +182,7 @@ Keeper::Impl::Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, c
                    [this](const std::string& child) -> const std::set<std::string>& {
                        return delegation->lent_users(child);
                    });
+    links.on_parent_restored([this](std::int64_t at_us) { parent_restored(at_us); });
     delegation->on_lease([this] { people.lease_changed(); });
     ledger.on_change([this] { reports.changed(); });
     rollouts.on_change([this] { reports.changed(); });
@@ -296,6 +298,11 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
     if (Status loaded = impl->parent_addresses.load(); !loaded.ok()) {
         return loaded.error();
     }
+    auto restored = restored_fact(impl->store);
+    if (!restored.ok()) {
+        return restored.error();
+    }
+    impl->links.restored(restored->at_us);
     impl->apps->asked_at_peers(impl->peers.asked());
     return std::unique_ptr<Keeper>(new Keeper(std::move(impl)));
 }

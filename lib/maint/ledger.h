@@ -67,6 +67,9 @@ class Ledger {
     Status app_started(const std::string& app, const std::string& user);
 
     void parent_connected();
+    // The parent was restored from a backup: it may lack what it confirmed. It is asked of each
+    // chain once, and is sent again what it lacks. Before parent_connected().
+    void parent_restored(std::int64_t at_us);
     // After each turn: sends what is new, at most once a second.
     void flush();
     void tick();
@@ -83,6 +86,7 @@ class Ledger {
         int in_flight = 0;
         std::uint64_t round = 0; // goes up when sending begins anew: older answers only confirm
         bool certificates = false;
+        bool ask = false; // how far the parent is, which may be less than it has confirmed
         std::string stopped;
         std::int64_t retry_us = 0; // boot clock
     };
@@ -95,6 +99,9 @@ class Ledger {
     // ledger_send.cpp
     void send();
     bool send_next(const billing::Chain& chain, Sending& sending);
+    void ask_where(const billing::Chain& chain, Sending& sending);
+    void ask_parent(const billing::Chain& chain, Sending& sending, std::string body,
+                    const billing::Position& end, const std::string& hash);
     void answered(const billing::ChainKey& key, std::uint64_t round, const billing::Position& end,
                   const std::string& hash, Result<Message> answer);
     Status take_ack(const billing::ChainKey& key, const billing::Position& until,
@@ -117,6 +124,7 @@ class Ledger {
     std::string failing_;
     bool dirty_ = true; // there may be something to send
     std::int64_t sent_us_ = 0;
+    std::int64_t asked_of_ = 0; // the parent's restore that it was asked after
     int in_flight_ = 0;
     std::map<billing::ChainKey, Sending> sending_;
     LedgerKeys keys_;

@@ -18,12 +18,25 @@ constexpr std::size_t body_bytes_max = usage_message_bytes_max - 24 * 1024;
 void Ledger::parent_connected() {
     for (auto& [key, sending] : sending_) {
         const std::uint64_t round = sending.round + 1;
+        const bool ask = sending.ask;
         sending = {};
         sending.round = round;
+        sending.ask = ask;
     }
     in_flight_ = 0;
     dirty_ = true;
     sent_us_ = 0;
+}
+
+void Ledger::parent_restored(std::int64_t at_us) {
+    auto chains = world_.ledger.chains();
+    if (at_us == asked_of_ || !chains.ok()) {
+        return;
+    }
+    asked_of_ = at_us;
+    for (const billing::Chain& chain : *chains) {
+        sending_[chain.key].ask = chain.acked != billing::Position{};
+    }
 }
 
 void Ledger::flush() {
@@ -50,11 +63,16 @@ void Ledger::send() {
     dirty_ = false;
     for (const billing::Chain& chain : *chains) {
         Sending& sending = sending_[chain.key];
-        if (!sending.stopped.empty() || chain.acked == chain.head.at) {
+        const bool lacks = sending.sent && *sending.sent < chain.head.at;
+        if (!sending.stopped.empty() || (chain.acked == chain.head.at && !lacks && !sending.ask)) {
             continue;
         }
         if (sending.retry_us > now) {
             dirty_ = true;
+            continue;
+        }
+        if (sending.ask) {
+            ask_where(chain, sending);
             continue;
         }
         while (in_flight_ < usage_messages_in_flight_max && send_next(chain, sending)) {
@@ -96,19 +114,31 @@ bool Ledger::send_next(const billing::Chain& chain, Sending& sending) {
     }
     const billing::SealedBatch& last = (*batches)[taken - 1].batch;
     const billing::Position end{last.header.stream, last.header.first + last.header.count};
+    sending.sent = end;
+    ask_parent(chain, sending, std::move(body), end, last.hash);
+    return true;
+}
+
+// No batch at all: the answer says where the chain ends above.
+void Ledger::ask_where(const billing::Chain& chain, Sending& sending) {
+    if (sending.in_flight == 0) {
+        ask_parent(chain, sending, {}, chain.head.at, chain.head.hash);
+    }
+}
+
+void Ledger::ask_parent(const billing::Chain& chain, Sending& sending, std::string body,
+                        const billing::Position& end, const std::string& hash) {
     Json head{{"t", "usage"}, {"tier", chain.key.tier}, {"epoch", chain.key.epoch}};
     if (sending.certificates) {
         head["certificates"] = chain.certificates;
     }
-    sending.sent = end;
     ++sending.in_flight;
     ++in_flight_;
-    world_.links.ask(to_parent, std::move(head), std::move(body),
-                     [this, key = chain.key, round = sending.round, end,
-                      hash = last.hash](Result<Message> answer) {
-                         answered(key, round, end, hash, std::move(answer));
-                     });
-    return true;
+    world_.links.ask(
+        to_parent, std::move(head), std::move(body),
+        [this, key = chain.key, round = sending.round, end, hash](Result<Message> answer) {
+            answered(key, round, end, hash, std::move(answer));
+        });
 }
 
 void Ledger::answered(const billing::ChainKey& key, std::uint64_t round,
@@ -162,6 +192,7 @@ void Ledger::answered(const billing::ChainKey& key, std::uint64_t round,
         const Status taken = take_ack(key, until, end, hash, answer->body);
         if (current) {
             sending.certificates = false;
+            sending.ask = sending.ask && !taken.ok();
         }
         if (!taken.ok() && current) {
             begin_anew(std::nullopt, retry_after_us);

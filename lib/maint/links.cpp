@@ -125,14 +125,12 @@ void Links::opened(LinkId id, const std::string& neighbour) {
     link.id = id;
     link.neighbour = neighbour;
     link.heard_us = link.pinged_us = clock_.boot_us();
-    send(link,
-         {{"t", "hello"},
-          {"version", protocol_version},
-          {"features", features_},
-          {"hasp", version_},
-          {"name", me_.text()},
-          {"now_us", own_time_()}},
-         {});
+    Json hello{{"t", "hello"},     {"version", protocol_version}, {"features", features_},
+               {"hasp", version_}, {"name", me_.text()},          {"now_us", own_time_()}};
+    if (restored_us_ != 0 && neighbour != to_parent) {
+        hello["restored_us"] = restored_us_;
+    }
+    send(link, hello, {});
 }
 
 void Links::arrived(LinkId id, std::string_view bytes) {
@@ -186,6 +184,9 @@ void Links::take_hello(Link& link, const Json& head) {
     }
     ping(link);
     hear_time(neighbour, head);
+    if (neighbour == to_parent && on_parent_restored_ && int_of(head, "restored_us") > 0) {
+        on_parent_restored_(int_of(head, "restored_us"));
+    }
     if (on_change_) {
         on_change_(neighbour, true);
     }

@@ -55,6 +55,12 @@ class Links {
     // What neighbours are told that the time is; 0: they learn none from us. Without this, the
     // clock's.
     void on_own_time(std::function<std::int64_t()> ask) { own_time_ = std::move(ask); }
+    // When this tier was restored from a backup, for those below to hear; 0: never.
+    void restored(std::int64_t at_us) { restored_us_ = at_us; }
+    // The parent was. Called at each hello that says so, before on_change.
+    void on_parent_restored(std::function<void(std::int64_t at_us)> callback) {
+        on_parent_restored_ = std::move(callback);
+    }
     // The parent's clock, as it was at most one round trip ago. Called at hello and at every
     // heartbeat.
     void on_parent_time(std::function<void(std::int64_t wall_us)> callback) {
@@ -155,6 +161,8 @@ class Links {
     OnChange on_change_;
     OnBytes on_bytes_;
     std::function<void(std::int64_t)> on_parent_time_;
+    std::function<void(std::int64_t)> on_parent_restored_;
+    std::int64_t restored_us_ = 0;
     std::function<std::int64_t()> own_time_ = [this] { return clock_.wall_us(); };
 };
 

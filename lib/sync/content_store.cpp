@@ -60,7 +60,7 @@ std::string ContentStore::folder_of(std::uint64_t number) const {
     return std::string(contents_folder) + "/" + std::to_string(number / files_a_folder);
 }
 std::string ContentStore::path_of(std::uint64_t number) const {
-    return folder_of(number) + "/" + std::to_string(number);
+    return content_path(number);
 }
 
 Status ContentStore::open() {

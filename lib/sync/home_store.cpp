@@ -103,6 +103,7 @@ Status HomeStore::forget_user(const std::string& user) {
                             "DELETE FROM files_rows WHERE tenant = ?1 AND user = ?2",
                             "DELETE FROM files_versions WHERE tenant = ?1 AND user = ?2",
                             "DELETE FROM files_batches WHERE tenant = ?1 AND user = ?2",
+                            "DELETE FROM files_epochs WHERE tenant = ?1 AND user = ?2",
                             "DELETE FROM files_quarantine WHERE tenant = ?1 AND user = ?2"}) {
         if (Status gone = store::done(db_.execute(sql, tenant_, user)); !gone) {
             return gone;

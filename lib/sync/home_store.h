@@ -39,6 +39,9 @@ class HomeStore {
     // {0, 0} when nothing of it was ever sent.
     Result<Revision> revision(const FolderId& folder);
     Status set_revision(const FolderId& folder, Revision revision);
+    // Of a time before a restore.
+    Result<bool> had_epoch(const FolderId& folder, std::uint64_t epoch);
+    Status begin_restored(std::int64_t backup_us, std::int64_t now_us);
 
     Result<std::optional<Row>> row(const FolderId& folder, const std::string& path);
     Result<std::vector<Row>> rows_below(const FolderId& folder, const std::string& path); // live

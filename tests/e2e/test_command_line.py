@@ -137,6 +137,16 @@ class CommandLine(TreeCase):
         json_of("user disable", "nurse")
         json_of("user enable", "nurse")
         self.assertEqual(json_of("names")["names"][0]["app"], "leaflets")
+        backups, keys = self.tree.folder / "backups", self.tree.folder / "box.keys"
+        json_of("backup keys", keys, "--passphrase-file", "-", stdin="a passphrase of the test\n")
+        self.assertTrue(json_of("backup", backups)["keys_saved"])
+        self.assertEqual(len(json_of("backup list", backups)["backups"]), 1)
+        self.assertEqual(json_of("backup check", backups)["damaged"], 0)
+        self.assertEqual(json_of("backup prune", backups, "--keep", "1")["removed"], [])
+        back = self.fresh(init=False)
+        (back.state / "hasp.toml").unlink()
+        self.assertEqual(json_of("restore", backups, "--keys", keys, "--passphrase-file", "-", at=back,
+                                 stdin="a passphrase of the test\n")["tier"], f"hasp://sakura/{top}")
         json_of("user remove", "nurse")
         json_of("app remove", "leaflets")
         self.assertTrue(json_of("local invite", "kyoto", "--address", "127.0.0.1:1")["invitation"])
@@ -148,7 +158,8 @@ class CommandLine(TreeCase):
         json_of("lease extend", "nara", "--days", "40")
         json_of("offline-report", "nara")
         json_of("local revoke", "nara")
-        self.assertEqual(seen - {("sync",)}, commands_of_the_help() - FOREGROUND)  # `sync` is a command and has some
+        # `sync` and `backup` are commands and have some.
+        self.assertEqual(seen - {("sync",), ("backup",)}, commands_of_the_help() - FOREGROUND)
 
     def test_exit_statuses_come_from_one_table_in_text_and_in_json(self):
         box = self.fresh()

@@ -41,6 +41,8 @@ class CronLines(TreeCase):
         cls.local.wait_holds("wiki")
         cls.top.user_add("reception", "sakura-2001", apps=["wiki"])
         cls.top.run("bill", "tariff", "set", ROOT / "examples/tariff/clinics.toml")
+        cls.backups = cls.tree.folder / "backups"
+        cls.backups.mkdir(mode=0o700)
         for above, below in zip(cls.tree.tiers, cls.tree.tiers[1:]):
             above.run("local", "allow", below.name, "reception")
 
@@ -48,7 +50,8 @@ class CronLines(TreeCase):
         """Runs it with the fragment's environment and no other, where the fragment says that hasp and its state are."""
         program = self.environment["PATH"].split(":")[0]
         inside = ["bwrap", "--dev-bind", "/", "/", "--tmpfs", program, "--ro-bind", binary(), f"{program}/hasp",
-                  "--tmpfs", "/var/lib", "--bind", str(tier.state), self.environment["HASP_STATE"]]
+                  "--tmpfs", "/var/lib", "--bind", str(tier.state), self.environment["HASP_STATE"],
+                  "--tmpfs", "/var/backups", "--bind", str(self.backups), self.environment["HASP_BACKUPS"]]
         return subprocess.run([*inside, "--", self.environment["SHELL"], "-c", command], env={"HOME": "/", **self.environment},
                               capture_output=True, text=True, timeout=60, check=False)
 
@@ -68,6 +71,9 @@ class CronLines(TreeCase):
         self.local.run("sync", "--wait")
         until(lambda: not [f for f in json.loads(self.top.run("doctor", "--json", check=False).stdout)["findings"]
                            if f["check"] == "drift" and f["state"] != "ok"], "all is as it is to be", 30)
+        # What is done once by hand: the keys are saved, and the first backup is made.
+        self.top.run("backup", "keys", self.tree.folder / "keys", "--passphrase-file", "-", stdin="a passphrase of the test\n")
+        self.assertEqual(self.said(self.top, "hasp backup --quiet"), "")
         for command in self.commands:
             done = self.cron(self.top, command)
             # grep says by 1 that it found nothing.

@@ -6,6 +6,7 @@
 
 #include "base/files.h"
 #include "base/text.h"
+#include "maint/restoration.h"
 
 #include <set>
 
@@ -28,6 +29,7 @@ class Talk {
         years();
         direct();
         differences();
+        restored();
     }
     std::vector<Said> said() const {
         std::vector<Said> out;
@@ -46,6 +48,21 @@ class Talk {
         tree.add_app(center, "leaflets", {"tokyo"}, Json::object(), 100'000);
         tree.pass_s(3);
         EXPECT_EQ(tokyo.route("leaflets"), registry::Route::here);
+    }
+
+    // The center comes back from a backup that is as new as can be.
+    void restored() {
+        center.close();
+        const auto life =
+            new_life(*read_file(center.state + "/keys/tier.json", 4096), tree.clock.wall_us());
+        ASSERT_TRUE(life.ok());
+        ASSERT_TRUE(begin_new_life(center.state, *life,
+                                   {tree.clock.wall_us(), tree.clock.wall_us(), "backup"})
+                        .ok());
+        center.open();
+        EXPECT_TRUE(tree.link(tokyo));
+        EXPECT_EQ(tokyo.log_in("ito", good_password)->status, 303);
+        tree.pass_s(60);
     }
 
     void people() {

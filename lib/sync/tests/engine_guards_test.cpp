@@ -176,5 +176,45 @@ TEST_F(Engine, StopsAndAsksWhenTheHomeWasRestoredFromABackup) {
     EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 3U);
 }
 
+TEST_F(Engine, KnowsWhomARestoredHomeMetBeforeAndWhomNot) {
+    tokyo_->write("old", "1");
+    sync(*tokyo_);
+    const FolderId folder{"anna", "wiki"};
+    const std::uint64_t before = home_->home->revision(folder)->epoch;
+    clock_.advance_us(10);
+    const std::int64_t backup_us = clock_.wall_us();
+    clock_.advance_us(10);
+    const auto during = static_cast<std::uint64_t>(clock_.wall_us());
+    clock_.advance_us(10);
+    home_->stop();
+    {
+        auto db = store::Db::open(folder_ + "/center/files.db");
+        ASSERT_TRUE(db.ok());
+        ASSERT_TRUE(begin_restored(**db, "clinics", backup_us, clock_.wall_us()).ok());
+    }
+    home_->start();
+    Home& home = *home_->home;
+    const std::uint64_t now = home.revision(folder)->epoch;
+    EXPECT_GT(now, before);
+    EXPECT_TRUE(*home.was_restored(folder, before));
+    EXPECT_FALSE(*home.was_restored(folder, now));
+    EXPECT_FALSE(*home.was_restored(folder, 0)) << "who knows none begins anyhow";
+    EXPECT_FALSE(*home.was_restored(folder, now + 1)) << "a stranger";
+    EXPECT_FALSE(*home.was_restored(folder, before - 1)) << "a history from before";
+    // Of a folder that the backup does not know: it began between the backup and the restore.
+    EXPECT_TRUE(*home.was_restored({"anna", "notes"}, during));
+    EXPECT_FALSE(*home.was_restored({"anna", "notes"}, before));
+    // Once more from the same backup.
+    clock_.advance_us(10);
+    home_->stop();
+    {
+        auto db = store::Db::open(folder_ + "/center/files.db");
+        ASSERT_TRUE(begin_restored(**db, "clinics", backup_us, clock_.wall_us()).ok());
+    }
+    home_->start();
+    EXPECT_TRUE(*home_->home->was_restored(folder, now));
+    EXPECT_GT(home_->home->revision(folder)->epoch, now);
+}
+
 } // namespace
 } // namespace hasp::sync

@@ -69,6 +69,15 @@ class Composing;
 class Sealer;
 struct Recipe;
 
+// What a database says that lies in contents/: for a backup of both. `database` is a copy that
+// nobody writes to.
+struct ContentExtent {
+    std::string path;        // of the file, beneath the state folder
+    std::uint64_t bytes = 0; // that count, from its beginning; they never change
+};
+Result<std::vector<ContentExtent>> content_extents(const std::string& database);
+std::string content_path(std::uint64_t number);
+
 class ContentStore {
   public:
     // The tables are there already (sql/home). `temporary` is a folder, cleared by its owner.

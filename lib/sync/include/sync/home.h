@@ -117,6 +117,9 @@ class Home {
     void bound_composed(ContentStore::Composed bounds) { contents_.bound_composed(bounds); }
 
     Result<Revision> revision(const FolderId& folder);
+    // The files were restored from a backup since a client of this epoch met them: it may begin
+    // anew by itself. Nothing that either side has is lost by that.
+    Result<bool> was_restored(const FolderId& folder, std::uint64_t epoch);
     // What stands in the folder now, and one content of it. For tests, restore and doctor.
     Result<Tree> tree(const FolderId& folder);
     Result<std::unique_ptr<ReadFile>> content(const FolderId& folder, const std::string& hash);
@@ -242,5 +245,10 @@ class Home {
     // Contents of which a difference could not be made: the next answer has them whole.
     std::set<std::pair<std::string, std::string>> no_difference_; // user, hash
 };
+
+// A home's database that was just restored from a backup, before it is opened: every folder goes on
+// in a new epoch. `backup_us`, `now_us`: wall clock.
+Status begin_restored(store::Db& db, const std::string& tenant, std::int64_t backup_us,
+                      std::int64_t now_us);
 
 } // namespace hasp::sync

@@ -1,0 +1,51 @@
+// How a backup is taken: the parts of take().
+#pragma once
+
+#include "backup/take.h"
+#include "sync/disk.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+namespace hasp::backup {
+
+class Taking {
+  public:
+    Taking(const Wish& wish, Repository& repository, sync::Disk& state)
+        : wish_(wish), repository_(repository), state_(state) {}
+
+    // What the newest backup has of each path.
+    Status remember();
+    // True: nothing that is needed was removed meanwhile.
+    Result<bool> round(const Head& head);
+    Taken& taken() { return taken_; }
+
+  private:
+    Status databases();
+    Status contents();
+    Status folder(const std::string& path); // what is in it, and so on down
+    Status entry(const std::string& path, const sync::FileStat& stat);
+    Status file(const std::string& path, const sync::FileStat& stat);
+    Status database_of_app(Item item);
+    Result<bool> copy_with_journal(const std::string& path, const std::string& to);
+    // The chunks of what `from` has up to item.size, of which `have` are known already.
+    Status chunks(sync::ReadFile& from, Item& item, std::size_t have);
+    Status add(Item item);
+    void leave(const std::string& path, const std::string& why);
+    Item item_of(const std::string& path, const sync::FileStat& stat, ItemKind kind) const;
+    std::vector<std::string> releases();
+    void said();
+
+    const Wish& wish_;
+    Repository& repository_;
+    sync::Disk& state_;
+    std::unordered_map<std::string, Item> before_;
+    Taken taken_;
+    bool removed_ = false; // something that is needed
+    unsigned copies_ = 0;
+};
+
+} // namespace hasp::backup

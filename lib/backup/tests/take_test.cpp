@@ -1,0 +1,194 @@
+#include "backup/take.h"
+
+#include "backup/put_back.h"
+#include "base/files.h"
+#include "store/db.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <gtest/gtest.h>
+
+namespace hasp::backup {
+namespace {
+
+class TakeTest : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        std::string name = testing::TempDir() + "take.XXXXXX";
+        ASSERT_NE(::mkdtemp(name.data()), nullptr);
+        folder_ = name;
+        for (const char* each : {"/state", "/state/releases/wiki/one", "/state/data/apps/notes",
+                                 "/state/data/users/anna/notes", "/state/keys", "/state/run",
+                                 "/state/packs", "/state/contents/0", "/backups", "/back"}) {
+            std::filesystem::create_directories(folder_ + each);
+        }
+        put("releases/wiki/one/index.js", "code");
+        put("releases/wiki/one.release", "release");
+        put("data/users/anna/notes/plain", "hers");
+        put("packs/made-anew.pack", "of a release");
+        put("keys/envelope.pem", "secret");
+        put("contents.key", "secret");
+        put("contents/0/1", "sealed, and more behind it");
+        put("contents/0/2", "not known");
+        put("hasp.toml", "[web]\n");
+        std::filesystem::create_symlink("/etc/passwd", folder_ + "/state/data/apps/notes/link");
+        keeper_ = database("keeper.db", "CREATE TABLE t (n INTEGER)");
+        files_ = database("files.db", "CREATE TABLE content_files (number INTEGER, bytes INTEGER); "
+                                      "INSERT INTO content_files VALUES (1, 6)");
+        open();
+    }
+    void TearDown() override {
+        keeper_.reset();
+        files_.reset();
+        std::filesystem::remove_all(folder_);
+    }
+    std::unique_ptr<store::Db> database(const std::string& name, const std::string& sql) {
+        auto db = store::Db::open(folder_ + "/state/" + name);
+        EXPECT_TRUE(db.ok() && (*db)->run_script(sql).ok());
+        return *std::move(db);
+    }
+    void put(const std::string& path, const std::string& text) {
+        EXPECT_TRUE(write_file_durably(folder_ + "/state/" + path, text, 0644).ok());
+    }
+    void open() {
+        auto disk = sync::open_disk(folder_ + "/backups");
+        ASSERT_TRUE(disk.ok());
+        disk_ = *std::move(disk);
+        auto opened = Repository::open(*disk_, Repository::Open::make);
+        ASSERT_TRUE(opened.ok());
+        repository_ = *std::move(opened);
+    }
+    Result<Taken> make(std::function<void()> meanwhile = {}) {
+        if (Status begun = repository_->begin_writing(); !begun) {
+            return begun.error();
+        }
+        clock_.advance_us(1'000'000);
+        Wish wish{folder_ + "/state",   folder_ + "/backups/tmp",
+                  "hasp://r/c",         "1",
+                  std::string(64, '0'), {}};
+        if (meanwhile) {
+            wish.progress = [meanwhile](const Wish::Progress&) { meanwhile(); };
+        }
+        return take(wish, *repository_, clock_, random_);
+    }
+    std::string back(const std::string& id) {
+        std::filesystem::remove_all(folder_ + "/back");
+        std::filesystem::create_directory(folder_ + "/back");
+        auto done = put_back(*repository_, id, folder_ + "/back", {});
+        return done ? "" : done.error().message;
+    }
+    std::string text(const std::string& path) {
+        return read_file(folder_ + "/back/" + path, 1 << 20).value_or("(none)");
+    }
+
+    std::string folder_;
+    std::unique_ptr<store::Db> keeper_;
+    std::unique_ptr<store::Db> files_;
+    std::unique_ptr<sync::Disk> disk_;
+    std::unique_ptr<Repository> repository_;
+    ManualClock clock_;
+    SeededRandom random_{3};
+};
+
+TEST_F(TakeTest, HoldsWhatTheTierNeedsAndNeitherKeysNorWorkingCopies) {
+    auto taken = make();
+    ASSERT_TRUE(taken.ok()) << taken.error().message;
+    EXPECT_TRUE(taken->left.empty());
+    EXPECT_EQ(taken->rounds, 1);
+    ASSERT_EQ(back(taken->head.id), "");
+    EXPECT_EQ(text("releases/wiki/one/index.js"), "code");
+    EXPECT_EQ(text("contents/0/1"), "sealed"); // as far as it counts
+    EXPECT_EQ(text("hasp.toml"), "[web]\n");
+    EXPECT_EQ(std::filesystem::read_symlink(folder_ + "/back/data/apps/notes/link"), "/etc/passwd");
+    for (const char* none :
+         {"contents/0/2", "keys", "contents.key", "data/users", "run", "packs"}) {
+        EXPECT_FALSE(std::filesystem::exists(folder_ + "/back/" + none)) << none;
+    }
+}
+
+TEST_F(TakeTest, ReadsNothingAgainThatIsAsItWasAndGoesOnWhereASegmentEnded) {
+    ASSERT_TRUE(make().ok());
+    auto same = make();
+    ASSERT_TRUE(same.ok());
+    EXPECT_EQ(same->written, 0U);
+    ASSERT_TRUE(files_->run_script("UPDATE content_files SET bytes = 16").ok());
+    put("releases/wiki/one/index.js", "newer");
+    auto more = make();
+    ASSERT_TRUE(more.ok());
+    EXPECT_GT(more->written, 0U);
+    ASSERT_EQ(back(more->head.id), "");
+    EXPECT_EQ(text("contents/0/1"), "sealed, and more");
+    EXPECT_EQ(text("releases/wiki/one/index.js"), "newer");
+}
+
+TEST_F(TakeTest, BeginsAgainWhenWhatItsDatabasesNameWasRemovedMeanwhile) {
+    int calls = 0;
+    auto taken = make([&] {
+        // The content moves to another file, as when room is given back, once the databases are in.
+        if (++calls == 4) {
+            put("contents/0/3", "sealed");
+            EXPECT_TRUE(files_->run_script("UPDATE content_files SET number = 3").ok());
+            std::filesystem::remove(folder_ + "/state/contents/0/1");
+        }
+    });
+    ASSERT_TRUE(taken.ok()) << taken.error().message;
+    EXPECT_EQ(taken->rounds, 2);
+    ASSERT_EQ(back(taken->head.id), "");
+    EXPECT_EQ(text("contents/0/3"), "sealed");
+    EXPECT_FALSE(std::filesystem::exists(folder_ + "/back/contents/0/1"));
+}
+
+TEST_F(TakeTest, GivesUpWhenWhatIsNeededIsNeverThere) {
+    std::filesystem::remove(folder_ + "/state/contents/0/1");
+    auto taken = make();
+    ASSERT_FALSE(taken.ok());
+    EXPECT_EQ(taken.error().code, Code::try_later);
+    EXPECT_TRUE(repository_->list()->empty());
+}
+
+TEST_F(TakeTest, NamesContentsThatAreShorterThanTheDatabaseSays) {
+    ASSERT_TRUE(files_->run_script("UPDATE content_files SET bytes = 1000").ok());
+    auto taken = make();
+    ASSERT_TRUE(taken.ok());
+    ASSERT_EQ(taken->left.size(), 1U);
+    EXPECT_EQ(taken->left[0].path, "contents/0/1");
+}
+
+TEST_F(TakeTest, TakesAnAppsDatabaseWithItsJournal) {
+    auto app = database("data/apps/notes/notes.db", "CREATE TABLE n (t TEXT); PRAGMA "
+                                                    "wal_autocheckpoint=0; INSERT INTO n VALUES "
+                                                    "('only in the journal')");
+    ASSERT_TRUE(std::filesystem::exists(folder_ + "/state/data/apps/notes/notes.db-wal"));
+    auto taken = make();
+    ASSERT_TRUE(taken.ok());
+    EXPECT_TRUE(taken->left.empty());
+    ASSERT_EQ(back(taken->head.id), "");
+    EXPECT_FALSE(std::filesystem::exists(folder_ + "/back/data/apps/notes/notes.db-wal"));
+    auto copy = store::Db::open(folder_ + "/back/data/apps/notes/notes.db", {5000, false, false});
+    ASSERT_TRUE(copy.ok());
+    auto row =
+        (*copy)->first("SELECT t FROM n", [](const store::Statement& s) { return s.text(0); });
+    ASSERT_TRUE(row.ok() && row->has_value());
+    EXPECT_EQ(**row, "only in the journal");
+    // Its journal alone changed.
+    ASSERT_TRUE(app->run_script("INSERT INTO n VALUES ('later')").ok());
+    auto later = make();
+    ASSERT_TRUE(later.ok());
+    EXPECT_GT(later->written, 0U);
+}
+
+TEST_F(TakeTest, SaysThatAFileChangedEachTimeItWasRead) {
+    int n = 0;
+    put("data/apps/notes/busy", "0");
+    auto taken = make([&] {
+        std::filesystem::last_write_time(folder_ + "/state/data/apps/notes/busy",
+                                         std::filesystem::file_time_type::clock::now() +
+                                             std::chrono::seconds(++n));
+    });
+    ASSERT_TRUE(taken.ok());
+    ASSERT_EQ(taken->left.size(), 1U);
+    EXPECT_EQ(taken->left[0].path, "data/apps/notes/busy");
+}
+
+} // namespace
+} // namespace hasp::backup

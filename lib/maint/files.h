@@ -38,7 +38,9 @@ inline constexpr std::size_t answers_open_max = 64; // at a home, that are being
 inline constexpr std::size_t scans_max = 64; // batches at a home, whose contents are looked at
 inline constexpr std::size_t quarantine_listed_max = 1'000;
 inline constexpr int exchanges_max = 10'000; // of one round
-inline constexpr int tries_max = 20;         // of one message that is not answered in time
+// So long after the first part was put in place no app starts between two.
+inline constexpr std::int64_t parts_together_us = 30'000'000;
+inline constexpr int tries_max = 20; // of one message that is not answered in time
 
 class Files {
   public:

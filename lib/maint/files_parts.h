@@ -61,6 +61,7 @@ struct Files::Round {
     std::uint64_t offset = 0; // of the batch
     int tries = 0;
     int exchanges = 0;
+    std::int64_t parts_us = 0; // boot clock: when its first part was put in place
     bool began_anew = false;
     std::string answer; // name at the home
     std::uint64_t answer_bytes = 0;

@@ -244,23 +244,31 @@ void Files::wait_for_apps() {
 void Files::apply(const RoundPtr& round, bool in_use) {
     folder(round->id).applying = true;
     auto applied = std::make_shared<Result<sync::Client::Applied>>(sync::Client::Applied{});
-    client_work_.run([this, round, applied,
-                      in_use] { *applied = engine_->client->apply(round->folder, in_use); },
-                     [this, round, applied] {
-                         folder(round->id).applying = false;
-                         if (!applied->ok()) {
-                             finish(round, applied->error());
-                             return;
-                         }
-                         round->received_files += (*applied)->files;
-                         round->skipped = (*applied)->skipped;
-                         if ((round->again || (*applied)->again) &&
-                             ++round->exchanges < exchanges_max) {
-                             prepare(round);
-                             return;
-                         }
-                         finish(round, std::nullopt);
-                     });
+    client_work_.run(
+        [this, round, applied, in_use] {
+            *applied = engine_->client->apply(round->folder, in_use);
+        },
+        [this, round, applied] {
+            if (!applied->ok()) {
+                finish(round, applied->error());
+                return;
+            }
+            // Between parts that follow one another no app starts on a half of them.
+            const std::int64_t now = world_.clock.boot_us();
+            round->parts_us = round->parts_us == 0 ? now : round->parts_us;
+            folder(round->id).applying =
+                (*applied)->again && now - round->parts_us < parts_together_us;
+            round->received_files += (*applied)->files;
+            round->skipped = (*applied)->skipped;
+            const bool again = round->again || (*applied)->again;
+            if (again && ++round->exchanges < exchanges_max) {
+                prepare(round);
+                return;
+            }
+            finish(round, again ? std::optional<Error>(fail(
+                                      Code::try_later, "more is to come than one round may bring"))
+                                : std::nullopt);
+        });
 }
 
 void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {

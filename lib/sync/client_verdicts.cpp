@@ -48,6 +48,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
         were_refused.insert(one.path);
     }
     std::uint64_t overruled = std::numeric_limits<std::uint64_t>::max(); // the oldest such revision
+    std::uint64_t settled = 0; // the newest that a verdict names
     for (Record record;;) {
         auto more = reader.next(record);
         if (!more) {
@@ -66,6 +67,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
         OperationRow& op = (*operations)[record.index];
         Status noted;
         const bool held = record.verdict == Verdict::infected || record.verdict == Verdict::waits;
+        settled = std::max(settled, record.revision);
         if (record.verdict != Verdict::send_whole && !held) {
             auto before = store_->hash_at(folder.id, op.path);
             if (!before) {
@@ -125,7 +127,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     out.again = whole || (*batch && (*batch)->more);
     row->whole = whole;
     row->status.revision.epoch = head->epoch;
-    row->met = std::max(row->met, head->number);
+    row->met = std::max({row->met, head->number, settled});
     if (overruled <= row->status.revision.number) {
         // It comes with this answer, though it is older than what we have. If this one is not put
         // in place, the next must bring it too: apply() goes forward again.

@@ -30,7 +30,8 @@ class Backup(TreeCase):
         cls.top.app_add(app_folder("wiki"), cls.top.name, cls.tokyo.name)
         cls.tokyo.wait_holds("wiki")
         cls.top.user_add("reception", "sakura-2001", apps=["wiki", "echo", "near"])
-        cls.top.run("local", "allow", cls.tree.tiers[1].name, "reception")
+        for above, below in zip(cls.tree.tiers, cls.tree.tiers[1:]):
+            above.run("local", "allow", below.name, "reception")
         cls.folder, cls.keys = cls.tree.folder / "backups", cls.tree.folder / "center.keys"
 
     def backup(self, *arguments, **rest) -> dict:

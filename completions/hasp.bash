@@ -4,7 +4,7 @@ _hasp() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case "${path:+$path }$word" in
-        'init'|'serve'|'relay'|'status'|'sync'|'doctor'|'names'|'push-app'|'sync versions'|'sync restore'|'sync quarantine'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'peer'|'peer export'|'peer add'|'peer list'|'peer remove'|'app'|'app add'|'app list'|'app remove'|'app releases'|'app rollback'|'app allow'|'app key'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease extend'|'lease sign'|'ca'|'ca show'|'ca export'|'ca renew'|'why'|'offline-report'|'reload'|'restart'|'bill'|'bill tariff'|'bill tariff set'|'bill tariff check'|'bill tariff show'|'bill close'|'bill show'|'bill verify'|'config'|'config check') path=${path:+$path }$word ;;
+        'init'|'serve'|'relay'|'status'|'sync'|'doctor'|'names'|'push-app'|'restore'|'sync versions'|'sync restore'|'sync quarantine'|'backup'|'backup list'|'backup check'|'backup prune'|'backup keys'|'local'|'local invite'|'local list'|'local show'|'local revoke'|'local allow'|'peer'|'peer export'|'peer add'|'peer list'|'peer remove'|'app'|'app add'|'app list'|'app remove'|'app releases'|'app rollback'|'app allow'|'app key'|'user'|'user add'|'user list'|'user show'|'user password'|'user groups'|'user entitle'|'user withdraw'|'user disable'|'user enable'|'user remove'|'token'|'token create'|'token list'|'token revoke'|'lease'|'lease show'|'lease extend'|'lease sign'|'ca'|'ca show'|'ca export'|'ca renew'|'why'|'offline-report'|'reload'|'restart'|'bill'|'bill tariff'|'bill tariff set'|'bill tariff check'|'bill tariff show'|'bill close'|'bill show'|'bill verify'|'config'|'config check') path=${path:+$path }$word ;;
         esac
     done
     COMPREPLY=()
@@ -41,6 +41,9 @@ _hasp() {
     'sync restore:--revision') return ;;
     'sync quarantine:--release') return ;;
     'sync quarantine:--delete') return ;;
+    'backup prune:--keep') return ;;
+    'backup prune:--days') return ;;
+    'backup keys:--passphrase-file') COMPREPLY=($(compgen -f -- "$current")); return ;;
     'local invite:--address') return ;;
     'local invite:--hours') return ;;
     'local allow:--group') return ;;
@@ -91,6 +94,11 @@ _hasp() {
     'sync versions') words='--removed --state --json --quiet --help' files=1 ;;
     'sync restore') words='--time --revision --dry-run --state --json --quiet --help' files=1 ;;
     'sync quarantine') words='--release --delete --state --json --quiet --help' ;;
+    'backup') words='list check prune keys --state --json --quiet --help' files=1 ;;
+    'backup list') words='--state --json --quiet --help' files=1 ;;
+    'backup check') words='--set-aside --state --json --quiet --help' files=1 ;;
+    'backup prune') words='--keep --days --state --json --quiet --help' files=1 ;;
+    'backup keys') words='--passphrase-file --state --json --quiet --help' files=1 ;;
     'local') words='invite list show revoke allow --state --json --quiet --help' ;;
     'local invite') words='--address --hours --state --json --quiet --help' ;;
     'local list') words='--state --json --quiet --help' ;;

@@ -1,5 +1,5 @@
 # fish completion for hasp. Made by `hasp help-dump fish`: do not edit.
-set -g __hasp_known 'init' 'serve' 'relay' 'status' 'sync' 'doctor' 'names' 'push-app' 'sync versions' 'sync restore' 'sync quarantine' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'peer' 'peer export' 'peer add' 'peer list' 'peer remove' 'app' 'app add' 'app list' 'app remove' 'app releases' 'app rollback' 'app allow' 'app key' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease extend' 'lease sign' 'ca' 'ca show' 'ca export' 'ca renew' 'why' 'offline-report' 'reload' 'restart' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
+set -g __hasp_known 'init' 'serve' 'relay' 'status' 'sync' 'doctor' 'names' 'push-app' 'restore' 'sync versions' 'sync restore' 'sync quarantine' 'backup' 'backup list' 'backup check' 'backup prune' 'backup keys' 'local' 'local invite' 'local list' 'local show' 'local revoke' 'local allow' 'peer' 'peer export' 'peer add' 'peer list' 'peer remove' 'app' 'app add' 'app list' 'app remove' 'app releases' 'app rollback' 'app allow' 'app key' 'user' 'user add' 'user list' 'user show' 'user password' 'user groups' 'user entitle' 'user withdraw' 'user disable' 'user enable' 'user remove' 'token' 'token create' 'token list' 'token revoke' 'lease' 'lease show' 'lease extend' 'lease sign' 'ca' 'ca show' 'ca export' 'ca renew' 'why' 'offline-report' 'reload' 'restart' 'bill' 'bill tariff' 'bill tariff set' 'bill tariff check' 'bill tariff show' 'bill close' 'bill show' 'bill verify' 'config' 'config check'
 function __hasp_at
     set -l route
     for word in (commandline -opc)[2..-1]
@@ -86,6 +86,19 @@ complete -c hasp -n '__hasp_at "sync restore"' -l dry-run -d 'only say what woul
 complete -c hasp -n '__hasp_at "sync restore"' -F
 complete -c hasp -n '__hasp_at "sync quarantine"' -l release -x -d 'this file is sound, whatever the scanner says'
 complete -c hasp -n '__hasp_at "sync quarantine"' -l delete -x -d 'remove what the home has of this file; it stays where it was written'
+complete -c hasp -n '__hasp_at "backup"' -a 'list' -d 'show the backups in a folder'
+complete -c hasp -n '__hasp_at "backup"' -a 'check' -d 'read all backups in a folder and verify them'
+complete -c hasp -n '__hasp_at "backup"' -a 'prune' -d 'remove old backups and what only they need'
+complete -c hasp -n '__hasp_at "backup"' -a 'keys' -d 'save this tier\'s keys under a passphrase, apart from its backups'
+complete -c hasp -n '__hasp_at "backup"' -F
+complete -c hasp -n '__hasp_at "backup list"' -F
+complete -c hasp -n '__hasp_at "backup check"' -l set-aside -d 'move damaged parts away, so that the next backup writes them anew'
+complete -c hasp -n '__hasp_at "backup check"' -F
+complete -c hasp -n '__hasp_at "backup prune"' -l keep -x -d 'the newest N stay'
+complete -c hasp -n '__hasp_at "backup prune"' -l days -x -d 'those of the last N days stay, and the newest in any case'
+complete -c hasp -n '__hasp_at "backup prune"' -F
+complete -c hasp -n '__hasp_at "backup keys"' -l passphrase-file -r -F -d 'file with the passphrase, of at least 12 bytes; - for standard input'
+complete -c hasp -n '__hasp_at "backup keys"' -F
 complete -c hasp -n '__hasp_at "local"' -a 'invite' -d 'print an invitation for a new tier'
 complete -c hasp -n '__hasp_at "local"' -a 'list' -d 'list the tiers directly below'
 complete -c hasp -n '__hasp_at "local"' -a 'show' -d 'show one tier below in full'

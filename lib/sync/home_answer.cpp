@@ -115,10 +115,10 @@ Result<Home::Rows> Home::choose_rows(const Question& question, const Taken& take
         }
         const Row there = *row ? **row : Row{path, std::nullopt, now.number};
         // What takes a folder's place comes in its turn, behind what goes from the folder.
-        const auto sent = taken.differs.find(path);
+        const auto differing = taken.differs.find(path);
         const bool may_end_a_folder =
-            !there.entry || (there.entry->kind != FileKind::folder && sent != taken.differs.end() &&
-                             sent->second.empty());
+            !there.entry || (there.entry->kind != FileKind::folder &&
+                             differing != taken.differs.end() && differing->second.empty());
         if (out.next.number != 0 && may_end_a_folder && !comes_before(there, part->rows.back())) {
             continue;
         }

@@ -23,10 +23,10 @@ std::vector<Command> commands() {
                              status_command(), sync_command(),  doctor_command(),
                              names_command(),  push_command(),  put_back_command()};
     for (const auto& group :
-         {restore_commands(), std::vector<Command>{quarantine_command()}, backup_commands(), local_commands(),
-          peer_commands(), app_commands(), release_commands(), user_commands(), token_commands(),
-          lease_commands(), ca_commands(), why_commands(), reload_commands(), bill_commands(),
-          config_commands(), hidden_commands()}) {
+         {restore_commands(), std::vector<Command>{quarantine_command()}, backup_commands(),
+          local_commands(), peer_commands(), app_commands(), release_commands(), user_commands(),
+          token_commands(), lease_commands(), ca_commands(), why_commands(), reload_commands(),
+          bill_commands(), config_commands(), hidden_commands()}) {
         all.insert(all.end(), group.begin(), group.end());
     }
     return all;

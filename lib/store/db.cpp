@@ -44,17 +44,33 @@ static bool on_files_of_the_system() {
     return vfs != nullptr && std::string_view(vfs->zName).starts_with("unix");
 }
 
+// SQLite would create the file with the umask's mode; what is in it concerns nobody else. One that
+// is there is never opened here: to close it would drop the locks that other connections of this
+// process hold on it (fcntl(2), F_SETLK), and the next process that closes it would take itself for
+// the last one and remove the journal under them.
+static Status ready_file(const std::string& path, const DbOptions& options) {
+    if (options.create && !options.read_only) {
+        const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd >= 0) {
+            ::close(fd);
+            return {};
+        }
+        if (errno != EEXIST) {
+            return errno_error(errno, "cannot open the database " + path);
+        }
+    }
+    const int wanted = options.read_only ? R_OK : R_OK | W_OK;
+    return ::faccessat(AT_FDCWD, path.c_str(), wanted, AT_EACCESS) == 0
+               ? Status{}
+               : Status(errno_error(errno, "cannot open the database " + path));
+}
+
 Result<std::unique_ptr<Db>> Db::open_with(const std::string& path, const DbOptions& options,
                                           bool in_memory) {
     if (!in_memory && on_files_of_the_system()) {
-        // SQLite would create the file with the umask's mode; what is in it concerns nobody else.
-        const int flags = options.read_only ? O_RDONLY | O_CLOEXEC
-                                            : O_RDWR | O_CLOEXEC | (options.create ? O_CREAT : 0);
-        const int fd = ::open(path.c_str(), flags, 0600);
-        if (fd < 0) {
-            return errno_error(errno, "cannot open the database " + path);
+        if (Status ready = ready_file(path, options); !ready) {
+            return ready.error();
         }
-        ::close(fd);
     }
     sqlite3* handle = nullptr;
     const int flags =

@@ -3,8 +3,11 @@
 #include "store/test_db.h"
 #include "store/transaction.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace hasp::store {
 namespace {
@@ -223,6 +226,32 @@ TEST_F(DbTest, ASecondWriterIsToldToTryLater) {
     EXPECT_EQ(theirs.error().code, Code::try_later);
     ASSERT_TRUE(mine->commit());
     EXPECT_TRUE(Transaction::begin(**other));
+}
+
+// Else the next process that closes it takes itself for the last one, and removes the journal.
+TEST_F(DbTest, ASecondConnectionLeavesTheFirstOneItsLocks) {
+    const auto others_see_a_lock = [this] {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            const int fd = ::open(db.path().c_str(), O_RDWR | O_CLOEXEC);
+            struct flock lock {};
+            lock.l_type = F_WRLCK;
+            lock.l_whence = SEEK_SET; // all of it
+            ::_exit(fd >= 0 && ::fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? 0 : 1);
+        }
+        int status = 1;
+        return ::waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+               WEXITSTATUS(status) == 0;
+    };
+    put("a");
+    ASSERT_TRUE(others_see_a_lock());
+    for (const bool read_only : {false, true}) {
+        auto other = Db::open(db.path(), {.read_only = read_only});
+        ASSERT_TRUE(other);
+        EXPECT_TRUE(others_see_a_lock());
+        other->reset();
+        EXPECT_TRUE(others_see_a_lock());
+    }
 }
 
 TEST_F(DbTest, ACopyIsWholeAndNeverReplacesAFile) {

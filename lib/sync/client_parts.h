@@ -78,6 +78,8 @@ struct Client::Attention {
     // the home asks for such a content whole.
     std::set<std::string> overruled;
     bool ask_again = false; // about what waits for the home's scanner
+    // What was put in place and could not be noted as agreed yet (settle_placing()).
+    std::map<std::string, BaseRow> placed;
     // Files that were read and not yet agreed on, so that a look does not read them again.
     std::map<std::string, Seen> seen;
     // What the last look found, from `next` on not sent yet; and what else it was.

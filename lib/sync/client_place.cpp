@@ -23,15 +23,24 @@ Result<Client::Applied> Client::apply(const WorkingFolder& folder, bool in_use) 
         }
     }
     note_changed(folder.id, staging);
-    if (!done) {
-        return done.error();
-    }
     Applied applied;
-    if (Status noted = note_base(folder, staging, applied); !noted) {
-        return noted.error();
+    done = done ? note_base(folder, staging, applied) : done;
+    if (!done) {
+        remember_placed(folder.id, staging);
+        return done.error();
     }
     [[maybe_unused]] const Status gone = disk_.remove(client_answer_path(folder.id));
     return applied;
+}
+
+// What stood there came from the home, whatever an app makes of it until that can be noted.
+void Client::remember_placed(const FolderId& folder, const Staging& staging) {
+    std::map<std::string, BaseRow>& placed = attention(folder).placed;
+    for (const auto& [path, row] : staging.agreed) {
+        if (staging.changes.contains(path)) {
+            placed[path] = row;
+        }
+    }
 }
 
 // Without this, what was put in place when the power went or the disk was full would look like new
@@ -62,6 +71,8 @@ Status Client::settle_placing(const WorkingFolder& folder) {
         return placing ? Status{} : Status{placing.error()};
     }
     std::map<std::string, BaseRow> standing;
+    std::map<std::string, BaseRow> replaced; // by an app, or gone: a change of what came
+    std::map<std::string, BaseRow>& placed = attention(folder.id).placed;
     Noticed noticed;
     for (auto& [path, row] : *placing) {
         noticed.trees.insert(path);
@@ -73,8 +84,12 @@ Status Client::settle_placing(const WorkingFolder& folder) {
         if (!now && !gone && !changes) {
             return now.error();
         }
+        const auto stood = placed.find(path);
         if (now && same(*now, row.entry)) {
             standing.emplace(path, std::move(row));
+        } else if (stood != placed.end() && same(stood->second.entry, row.entry)) {
+            row.seen = {};
+            replaced.emplace(path, std::move(row));
         }
     }
     note(folder.id, std::move(noticed));
@@ -90,15 +105,19 @@ Status Client::settle_placing(const WorkingFolder& folder) {
     if (!transaction) {
         return transaction.error();
     }
-    for (const auto& [path, row] : standing) {
-        if (Status put = store_->put_base(folder.id, path, row); !put) {
-            return put;
+    for (const auto* rows : {&standing, &replaced}) {
+        for (const auto& [path, row] : *rows) {
+            if (Status put = store_->put_base(folder.id, path, row); !put) {
+                return put;
+            }
         }
     }
-    if (Status dropped = store_->drop_placing(folder.id); !dropped) {
-        return dropped;
+    Status settled = store_->drop_placing(folder.id);
+    settled = settled ? transaction->commit() : settled;
+    if (settled) {
+        placed.clear();
     }
-    return transaction->commit();
+    return settled;
 }
 
 Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool in_use) {

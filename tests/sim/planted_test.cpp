@@ -44,7 +44,8 @@ const std::vector<Planted>& planted() {
           "a session lasts", "only a right password opens", "a right password opens",
           "a new password ends the sessions of the old", "no acknowledged file is lost",
           "what was removed or replaced does not come back",
-          "after peace files are equal everywhere", "no kept usage is lost"}},
+          "after peace files are equal everywhere", "no kept usage is lost",
+          "a tier starts after every crash"}},
         {"ANumberThatIsNotKept",
          [](World& world) {
              bend_table(world, "center",

@@ -183,19 +183,43 @@ TEST_F(Engine, SendsNothingBackThatWasPutInPlaceAndCouldNotBeNoted) {
 }
 
 TEST_F(Engine, SendsWhatAnAppMadeOfAFileThatWasPutInPlaceAndCouldNotBeNoted) {
+    for (const bool killed : {false, true}) {
+        tokyo_->write("note", killed ? "hello again" : "hello");
+        sync(*tokyo_);
+        place_without_noting(*osaka_);
+        if (killed) {
+            osaka_->start();
+        }
+        const std::string more = killed ? "hello again, and more" : "hello, and more";
+        osaka_->write("note", more);
+        sync(*osaka_);
+        sync(*osaka_);
+        bool kept = false;
+        const auto tree = home_->home->tree({"anna", "wiki"});
+        ASSERT_TRUE(tree.ok());
+        for (const auto& [path, entry] : *tree) {
+            kept = kept || osaka_->content(path) == more;
+        }
+        EXPECT_TRUE(kept);
+        if (!killed) { // else nobody knows whether it was ever there
+            EXPECT_EQ(tree->size(), 1U) << "a change of what came, and no conflict";
+        }
+        sync(*tokyo_);
+    }
+}
+
+TEST_F(Engine, SendsAsDeletedWhatWasPutInPlaceAndRemovedBeforeItWasNoted) {
     tokyo_->write("note", "hello");
+    tokyo_->write("other", "hello");
     sync(*tokyo_);
     place_without_noting(*osaka_);
-    osaka_->write("note", "hello, and more");
+    static_cast<void>(::unlink(osaka_->path("note").c_str()));
     sync(*osaka_);
     sync(*osaka_);
-    bool kept = false;
-    const auto tree = home_->home->tree({"anna", "wiki"});
-    ASSERT_TRUE(tree.ok());
-    for (const auto& [path, entry] : *tree) {
-        kept = kept || osaka_->content(path) == "hello, and more";
-    }
-    EXPECT_TRUE(kept);
+    EXPECT_EQ(osaka_->content("note"), "(not_found)") << "it does not come back";
+    EXPECT_EQ(osaka_->content("other"), "hello");
+    sync(*tokyo_);
+    EXPECT_EQ(tokyo_->content("note"), "(not_found)");
 }
 
 TEST_F(Engine, SendsAsDeletedWhatWasPutInPlaceBeforeACrashAndRenamedBehindIt) {

@@ -212,6 +212,7 @@ class Client {
     Status stage_file(const WorkingFolder& folder, BatchReader& reader, const Record& record,
                       Staging& staging);
     Status note_placing(const WorkingFolder& folder, const Staging& staging);
+    void remember_placed(const FolderId& folder, const Staging& staging);
     Status put_in_place(const WorkingFolder& folder, Staging& staging, bool in_use);
     Result<std::unique_ptr<ReadFile>> basis_of(const WorkingFolder& folder, const std::string& path,
                                                const std::string& hash);

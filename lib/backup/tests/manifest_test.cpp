@@ -8,8 +8,8 @@
 namespace hasp::backup {
 namespace {
 
-const Head head{"20261129T210005Z-0a1b2c3d", 1'795'986'005'000'000, "hasp://clinics/center", "0.1",
-                std::string(64, 'a')};
+const Head of_center{"20261129T210005Z-0a1b2c3d", 1'795'986'005'000'000, "hasp://clinics/center",
+                     "0.1", std::string(64, 'a')};
 
 std::string text_of(const std::vector<Item>& items) {
     std::string out;
@@ -17,7 +17,7 @@ std::string text_of(const std::vector<Item>& items) {
         out.append(bytes);
         return Status{};
     });
-    EXPECT_TRUE(writer.head(head).ok());
+    EXPECT_TRUE(writer.head(of_center).ok());
     for (const Item& item : items) {
         EXPECT_TRUE(writer.add(item).ok());
     }
@@ -125,7 +125,7 @@ TEST(Manifest, RefusesPathsThatLeadOutAndFilesThatAreNotAsLongAsTheySay) {
 }
 
 TEST(Manifest, KnowsItsIds) {
-    EXPECT_EQ(make_backup_id(1'795'986'005'000'000, "\x0a\x1b\x2c\x3d"), head.id);
+    EXPECT_EQ(make_backup_id(1'795'986'005'000'000, "\x0a\x1b\x2c\x3d"), of_center.id);
     for (const char* id : {"", "20261129T210005Z-0a1b2c3", "20261129T210005Z-0A1B2C3D",
                            "../../../../etc/passwd123"}) {
         EXPECT_FALSE(valid_backup_id(id)) << id;

@@ -7,12 +7,14 @@
 #include "store/settle.h"
 #include "sync/content_store.h"
 #include "taking.h"
+#include "trust/hash.h"
 
 #include <algorithm>
 #include <array>
 #include <set>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace hasp::backup {
 
@@ -129,6 +131,21 @@ Status Taking::chunks(sync::ReadFile& from, Item& item, std::size_t have) {
     return {};
 }
 
+// Whether the file still holds the last of item.chunks, which are of its first `size` bytes at
+// most. One that was set back and written on from there has other bytes from some point to the end.
+bool Taking::ends_as_known(sync::ReadFile& from, const Item& item, std::uint64_t size) {
+    if (item.chunks.empty()) {
+        return true;
+    }
+    const std::uint64_t at = std::uint64_t{item.chunk_bytes} * (item.chunks.size() - 1);
+    std::string bytes(std::min<std::uint64_t>(item.chunk_bytes, size - at), '\0');
+    auto got = from.read(at, bytes);
+    const std::string hash = trust::sha256(bytes);
+    return got.ok() && *got == bytes.size() &&
+           std::equal(hash.begin(), hash.end(), item.chunks.back().begin(),
+                      item.chunks.back().end());
+}
+
 // Errors of the repository end the backup, those of the state leave a file out of it.
 namespace {
 bool of_repository(const Error& error) {
@@ -195,13 +212,33 @@ Status Taking::contents() {
             folders.insert(one.path.substr(0, at));
         }
     }
-    for (const std::string& path : folders) {
+    // All of them first: that they were removed is known before the rest is read.
+    const auto there = [this](const std::string& path) -> Result<sync::FileStat> {
         auto stat = state_.stat(path);
-        if (!stat) {
-            removed_ = removed_ || stat.error().code == Code::not_found;
-            continue;
+        if (!stat && stat.error().code == Code::not_found) {
+            missing_.insert(path);
+            if (missing_before_.contains(path)) {
+                leave(path, "it is missing, and the database names it");
+            } else {
+                removed_ = true;
+            }
         }
-        if (Status added = add(item_of(path, *stat, ItemKind::folder)); !added) {
+        return stat;
+    };
+    std::vector<std::pair<std::string, sync::FileStat>> found;
+    for (const std::string& path : folders) {
+        if (auto stat = there(path); stat) {
+            found.emplace_back(path, *stat);
+        }
+    }
+    for (const sync::ContentExtent& one : *extents) {
+        [[maybe_unused]] const auto stat = there(one.path);
+    }
+    if (removed_) {
+        return {};
+    }
+    for (const auto& [path, stat] : found) {
+        if (Status added = add(item_of(path, stat, ItemKind::folder)); !added) {
             return added;
         }
     }
@@ -212,6 +249,9 @@ Status Taking::contents() {
             if (stat.error().code != Code::not_found) {
                 leave(one.path, stat.error().message);
                 continue;
+            }
+            if (missing_.contains(one.path)) {
+                continue; // and named
             }
             removed_ = true;
             return {};
@@ -224,7 +264,7 @@ Status Taking::contents() {
             leave(one.path, "it is shorter than the database says");
             continue;
         }
-        // They only grow: what was read of it is what it has.
+        // They only grow: what was read of it is what it has, unless all was set back in between.
         std::size_t have = 0;
         if (const auto known = before_.find(one.path);
             known != before_.end() && known->second.seen == item.seen &&
@@ -233,10 +273,10 @@ Status Taking::contents() {
             have = all ? known->second.chunks.size() : known->second.size / item.chunk_bytes;
             item.chunks.assign(known->second.chunks.begin(),
                                known->second.chunks.begin() + static_cast<std::ptrdiff_t>(have));
-            have = std::all_of(item.chunks.begin(), item.chunks.end(),
-                               [this](const ChunkName& name) { return repository_.knows(name); })
-                       ? have
-                       : 0;
+            const bool known_all =
+                std::all_of(item.chunks.begin(), item.chunks.end(),
+                            [this](const ChunkName& name) { return repository_.knows(name); });
+            have = known_all && ends_as_known(**file, item, known->second.size) ? have : 0;
         }
         Status done = chunks(**file, item, have);
         if (!done && !of_repository(done.error())) {
@@ -470,6 +510,7 @@ Result<bool> Taking::round(const Head& head) {
     taken_ = {};
     taken_.written = written;
     removed_ = false;
+    missing_before_ = std::exchange(missing_, {});
     Status done = repository_.begin(head);
     const std::vector<std::string> before = releases();
     done = done ? databases() : done;

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <gtest/gtest.h>
 
 namespace hasp::backup {
@@ -138,12 +139,42 @@ TEST_F(TakeTest, BeginsAgainWhenWhatItsDatabasesNameWasRemovedMeanwhile) {
     EXPECT_FALSE(std::filesystem::exists(folder_ + "/back/contents/0/1"));
 }
 
-TEST_F(TakeTest, GivesUpWhenWhatIsNeededIsNeverThere) {
-    std::filesystem::remove(folder_ + "/state/contents/0/1");
+TEST_F(TakeTest, GoesOnWithoutContentsThatAreLostAndNamesThem) {
+    ASSERT_TRUE(make().ok());
+    std::filesystem::remove_all(folder_ + "/state/contents/0");
+    put("releases/wiki/one/index.js", "newer");
     auto taken = make();
-    ASSERT_FALSE(taken.ok());
-    EXPECT_EQ(taken.error().code, Code::try_later);
-    EXPECT_TRUE(repository_->list()->empty());
+    ASSERT_TRUE(taken.ok()) << taken.error().message;
+    EXPECT_EQ(taken->rounds, 2);
+    ASSERT_EQ(taken->left.size(), 2U); // its folder, too
+    EXPECT_EQ(taken->left[1].path, "contents/0/1");
+    ASSERT_EQ(back(taken->head.id), "");
+    EXPECT_EQ(text("releases/wiki/one/index.js"), "newer");
+}
+
+TEST_F(TakeTest, ReadsContentsAgainThatWereSetBackAndWrittenOnFromThere) {
+    ASSERT_TRUE(files_->run_script("UPDATE content_files SET bytes = 2000000").ok());
+    const auto write = [this](const std::string& bytes) { // into the same file
+        std::ofstream(folder_ + "/state/contents/0/1", std::ios::binary) << bytes;
+    };
+    const std::string kept(1'500'000, 'a');
+    write(kept + std::string(500'000, 'b'));
+    ASSERT_TRUE(make().ok());
+    char letter = 'c';
+    for (const std::size_t bytes : {2'000'000UL, 3'000'000UL}) {
+        for (const std::size_t same : {1'500'000UL, 100UL}) {
+            const std::string now = kept.substr(0, same) + std::string(bytes - same, letter++);
+            write(now);
+            ASSERT_TRUE(
+                files_->run_script("UPDATE content_files SET bytes = " + std::to_string(bytes))
+                    .ok());
+            auto taken = make();
+            ASSERT_TRUE(taken.ok());
+            ASSERT_EQ(back(taken->head.id), "");
+            EXPECT_TRUE(read_file(folder_ + "/back/contents/0/1", 4 << 20).value_or("") == now)
+                << bytes << " " << same;
+        }
+    }
 }
 
 TEST_F(TakeTest, NamesContentsThatAreShorterThanTheDatabaseSays) {

@@ -32,13 +32,14 @@ class Taking {
     Status file(const std::string& path, const sync::FileStat& stat);
     Status database_of_app(Item item);
     Result<bool> copy_with_journal(const std::string& path, const std::string& to);
-    // The chunks of what `from` has up to item.size, of which `have` are known already.
-    Status chunks(sync::ReadFile& from, Item& item, std::size_t have);
+    // The chunks of what `from` has up to item.size, of which `have` are known already. With
+    // `torn`, one that cannot be read is zeros, and torn is set.
+    Status chunks(sync::ReadFile& from, Item& item, std::size_t have, bool* torn = nullptr);
     static bool ends_as_known(sync::ReadFile& from, const Item& item, std::uint64_t size);
     Status add(Item item);
     void leave(const std::string& path, const std::string& why);
     Item item_of(const std::string& path, const sync::FileStat& stat, ItemKind kind) const;
-    std::vector<std::string> releases();
+    std::vector<std::string> removable(); // what is in place and may go meanwhile
     void said();
 
     const Wish& wish_;

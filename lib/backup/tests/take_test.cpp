@@ -64,9 +64,12 @@ class TakeTest : public ::testing::Test {
             return begun.error();
         }
         clock_.advance_us(1'000'000);
-        Wish wish{folder_ + "/state",   folder_ + "/backups/tmp",
-                  "hasp://r/c",         "1",
-                  std::string(64, '0'), {}};
+        Wish wish{folder_ + "/state",
+                  folder_ + "/backups/tmp",
+                  tier_,
+                  "1",
+                  [this] { return Result<std::string>(keys_); },
+                  {}};
         if (meanwhile) {
             wish.progress = [meanwhile](const Wish::Progress&) { meanwhile(); };
         }
@@ -83,6 +86,8 @@ class TakeTest : public ::testing::Test {
     }
 
     std::string folder_;
+    std::string tier_ = "hasp://r/c";
+    std::string keys_ = std::string(64, '0');
     std::unique_ptr<store::Db> keeper_;
     std::unique_ptr<store::Db> files_;
     std::unique_ptr<sync::Disk> disk_;
@@ -183,6 +188,42 @@ TEST_F(TakeTest, NamesContentsThatAreShorterThanTheDatabaseSays) {
     ASSERT_TRUE(taken.ok());
     ASSERT_EQ(taken->left.size(), 1U);
     EXPECT_EQ(taken->left[0].path, "contents/0/1");
+    ASSERT_EQ(back(taken->head.id), "");
+    EXPECT_EQ(text("contents/0/1"), "sealed, and more behind it"); // as far as it goes
+}
+
+TEST_F(TakeTest, RefusesAFolderWithBackupsOfAnotherTier) {
+    ASSERT_TRUE(make().ok());
+    tier_ = "hasp://r/other";
+    auto refused = make();
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, Code::conflict);
+    EXPECT_EQ(repository_->list()->size(), 1U);
+}
+
+TEST_F(TakeTest, BeginsAgainWhenAKeyIsMadeMeanwhile) {
+    int calls = 0;
+    auto taken = make([&] {
+        if (++calls == 4) {
+            keys_ = std::string(64, '1');
+        }
+    });
+    ASSERT_TRUE(taken.ok());
+    EXPECT_EQ(taken->rounds, 2);
+    EXPECT_EQ(taken->head.keys, keys_);
+}
+
+TEST_F(TakeTest, BeginsAgainWhenContentsAreTakenOverFromAnEarlierVersionsPlace) {
+    std::filesystem::create_directories(folder_ + "/state/blobs/ab");
+    put("blobs/ab/cdef", "content");
+    int calls = 0;
+    auto taken = make([&] {
+        if (++calls == 4) { // the databases that name it there are in
+            std::filesystem::remove_all(folder_ + "/state/blobs/ab");
+        }
+    });
+    ASSERT_TRUE(taken.ok());
+    EXPECT_EQ(taken->rounds, 2);
 }
 
 TEST_F(TakeTest, TakesAnAppsDatabaseWithItsJournal) {

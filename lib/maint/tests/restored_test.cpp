@@ -121,6 +121,37 @@ TEST_F(AfterARestore, LeasesAndOrdersOfTheNewLifeAreTakenAndThoseBelowAreTold) {
     EXPECT_GT(lease(center_), again);
 }
 
+TEST_F(AfterARestore, ATierThatTheBackupDoesNotKnowComesBackByAnInvitationWithItsKeys) {
+    back_up();
+    Node& osaka = tree_.below(top_, "osaka");
+    for (const char* user : {"anna", "bert"}) {
+        tree_.add_user(top_, user, good_password);
+        ASSERT_TRUE(top_.admin("local.allow", {{"name", "osaka"}, {"users", {user}}}).ok());
+        tree_.pass_s(5);
+    }
+    tree_.add_app(top_, "leaflets", {"osaka"});
+    tree_.pass_s(10);
+    ASSERT_EQ(osaka.route("leaflets"), registry::Route::here);
+    const std::int64_t seen = lease(osaka);
+    ASSERT_GT(seen, 1);
+    osaka.close();
+    tree_.clock.advance_us(60'000'000);
+    restore();
+
+    const std::string invitation = tree_.invite(top_, "osaka");
+    const PageSeen answer =
+        tree_.enrol(top_, tree_.request_of(invitation, osaka.state + "/keys", tree_.random));
+    ASSERT_EQ(answer.status, 200) << answer.body;
+    Node& again = tree_.make_node(top_, invitation, osaka.state, answer.body);
+    ASSERT_TRUE(tree_.link(again));
+    tree_.add_user(top_, "carl", good_password);
+    ASSERT_TRUE(top_.admin("local.allow", {{"name", "osaka"}, {"users", {"carl"}}}).ok());
+    tree_.add_app(top_, "wiki", {"osaka"});
+    tree_.pass_s(10);
+    EXPECT_GT(lease(again), seen);
+    EXPECT_EQ(again.route("wiki"), registry::Route::here);
+}
+
 TEST_F(AfterARestore, SessionsOfBeforeAreOver) {
     tree_.add_user(top_, "anna", good_password);
     tree_.pass_s(5);

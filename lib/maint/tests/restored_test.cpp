@@ -34,7 +34,7 @@ class AfterARestore : public testing::Test {
         ASSERT_TRUE(tree_.link(center_));
         tree_.pass_s(5);
     }
-    void restore() {
+    void restore(bool stays_linked = true) {
         top_.close();
         fs::remove_all(top_.state);
         fs::copy(backup_, top_.state, fs::copy_options::recursive);
@@ -50,7 +50,7 @@ class AfterARestore : public testing::Test {
             ASSERT_TRUE(begun.ok()) << begun.error().message;
         }
         top_.open();
-        ASSERT_TRUE(tree_.link(center_));
+        ASSERT_EQ(tree_.link(center_), stays_linked);
         tree_.pass_s(10);
     }
     static std::int64_t events(Node& node) {
@@ -81,6 +81,25 @@ TEST_F(AfterARestore, UsageThatTheBackupLacksIsSentAgainOnceAndWithoutANewEvent)
     EXPECT_EQ(ring.harvest(tokyo_), 5U);
     tree_.pass_s(5);
     EXPECT_EQ(events(top_), 35);
+}
+
+TEST_F(AfterARestore, UsageIsSentAgainAlsoWhenTheLinkIsCutInBetween) {
+    Ring ring(1);
+    ring.use(tree_, 10);
+    EXPECT_EQ(ring.harvest(tokyo_), 10U);
+    tree_.pass_s(5);
+    back_up();
+    ring.use(tree_, 20);
+    EXPECT_EQ(ring.harvest(tokyo_), 20U);
+    tree_.pass_s(5);
+    ASSERT_EQ(events(top_), 30);
+    // The question is answered, and what is sent then does not arrive.
+    tree_.cut_at("usage", 1);
+    restore(false);
+    EXPECT_EQ(events(top_), 10);
+    ASSERT_TRUE(tree_.link(center_));
+    tree_.pass_s(10);
+    EXPECT_EQ(events(top_), 30);
 }
 
 TEST_F(AfterARestore, AChainThatTheBackupDoesNotKnowComesWhole) {

@@ -136,12 +136,12 @@ class Backup(TreeCase):
                 self.assertEqual(path.stat().st_mode & 0o077, 0, path)
         # Neither keys nor contents of users' files can be read in it.
         secret = (self.top.state / "contents.key").read_bytes()
-        for path in (self.folder / "objects").rglob("*"):
-            if path.is_file():
-                plain = subprocess.run(["zstd", "-dcq", str(path)], capture_output=True, check=False).stdout
-                self.assertNotIn(secret, plain)
-                self.assertNotIn(b"PRIVATE KEY", plain)
-                self.assertNotIn(b"patient 3 patient 3", plain)
+        parts = [str(path) for path in (self.folder / "objects").rglob("*") if path.is_file()]
+        for at in range(0, len(parts), 500):
+            plain = subprocess.run(["zstd", "-dcq", *parts[at:at + 500]], capture_output=True, check=True).stdout
+            self.assertNotIn(secret, plain)
+            self.assertNotIn(b"PRIVATE KEY", plain)
+            self.assertNotIn(b"patient 3 patient 3", plain)
 
     def test_2_a_backup_that_was_made_under_load_is_a_center_that_has_all_that_it_names(self):
         for number, one in enumerate(self.backups()[2:3]):

@@ -297,8 +297,9 @@ std::vector<Command> backup_commands() {
              "and on the disk: one that is cut off leaves the earlier ones as they were, and what "
              "it copied is used by the next.\n\nNot in it: the keys (`hasp backup keys`), caches, "
              "logs, and working copies of users' files at this tier, which come back from their "
-             "homes; an edit of a program here that the home has not taken yet is not in it. A "
-             "file that changes each time it is read is named, and the exit code is 3.",
+             "homes; an edit of a program here that the home has not taken yet is not in it. What "
+             "changes each time it is read, is lost, or can be read only in part is named, and the "
+             "exit code is 3. Each tier needs a folder of its own.",
          .positionals = {dir},
          .examples = {{"hasp backup /mnt/backup/center", "Makes a backup; also from cron."}},
          .exit_codes = {3, 4, 5, 6, 75},

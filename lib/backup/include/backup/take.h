@@ -4,7 +4,8 @@
 // contents of users' files up to the byte that the database counts, releases with their git
 // objects, datasets of apps, and whatever else stands in the folder. What the databases name may be
 // removed while it is copied: then it is begun again, with newer databases and with what was copied
-// already, until nothing was.
+// already, until nothing was. What is missing in two rounds, though newer databases still name it,
+// is lost: it is named, and the rest is the backup.
 //
 // Left out: keys (key_file.h), what is made anew by itself (caches, sockets, logs, uploads), and
 // working copies of users' files, whose truth is at their home and in contents/.

@@ -92,6 +92,12 @@ class Backup(TreeCase):
         self.assertIn("hasp backup keys", warned.stderr)
         self.top.run("backup", "keys", self.keys, "--passphrase-file", "-", stdin=PASSPHRASE + "\n")
         self.assertEqual(doctor()[0], "ok")
+        made_since = self.top.state / "keys/acme-account.pem"
+        made_since.write_text("-----BEGIN PRIVATE KEY-----\n")
+        made_since.chmod(0o600)
+        self.assertIn("new ones since", doctor()[1])
+        made_since.unlink()
+        self.assertEqual(doctor()[0], "ok")
         self.assertEqual(self.top.status()["last_backup"]["folder"], str(self.folder))
         self.assertEqual(self.keys.stat().st_mode & 0o777, 0o600)
         self.assertNotIn(b"PRIVATE KEY", self.keys.read_bytes())

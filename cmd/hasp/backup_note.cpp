@@ -2,6 +2,8 @@
 
 #include "base/files.h"
 
+#include <algorithm>
+
 namespace hasp::cmd {
 
 namespace {
@@ -12,6 +14,13 @@ constexpr std::size_t bytes_max = 64 * 1024;
 Json read_backup_note(const std::string& state) {
     auto text = read_file(state + name, bytes_max);
     return text.ok() ? parse_object(*text) : Json::object();
+}
+
+bool all_saved(const Json& note, const std::vector<std::string>& key_prints) {
+    const Json saved = member(note, "private_keys");
+    return std::all_of(key_prints.begin(), key_prints.end(), [&saved](const std::string& print) {
+        return std::find(saved.begin(), saved.end(), Json(print)) != saved.end();
+    });
 }
 
 Status write_backup_note(const std::string& state, const Json& fields) {

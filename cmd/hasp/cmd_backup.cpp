@@ -77,13 +77,21 @@ Result<Json> make_backup(const Args& args, Env& env, const std::string& folder) 
     if (Status begun = at->repository->begin_writing(); !begun.ok()) {
         return begun.error();
     }
-    const std::string print = backup::fingerprint(*keys);
+    std::vector<std::string> prints;
+    const auto keys_now = [&]() -> Result<std::string> {
+        auto now = backup::read_keys(state);
+        if (!now.ok()) {
+            return now.error();
+        }
+        prints = backup::key_prints(*now);
+        return backup::fingerprint(*now);
+    };
     Drawn drawn(env, args);
     const backup::Wish wish{state,
                             folder + "/" + backup::temporary_folder,
                             me->name.text(),
                             hasp_version,
-                            print,
+                            keys_now,
                             [&](const backup::Wish::Progress& p) {
                                 drawn.show([&] {
                                     return std::to_string(p.files) + " files, " + mib(p.bytes) +
@@ -95,9 +103,15 @@ Result<Json> make_backup(const Args& args, Env& env, const std::string& folder) 
     if (!taken.ok()) {
         return taken.error();
     }
-    const bool saved = text_of(read_backup_note(state), "keys") == print;
+    const bool saved = all_saved(read_backup_note(state), prints);
     if (Status noted = write_backup_note(
-            state, {{"at_us", taken->head.at_us}, {"id", taken->head.id}, {"folder", folder}});
+            state, {{"at_us", taken->head.at_us},
+                    {"id", taken->head.id},
+                    {"folder", folder},
+                    {"left", taken->left.size()},
+                    {"left_first", taken->left.empty() ? ""
+                                                       : taken->left.front().path + ": " +
+                                                             taken->left.front().why}});
         !noted.ok()) {
         return noted.error();
     }
@@ -254,9 +268,10 @@ int run_keys(const Args& args, Env& env) {
     }
     Status done = write_file_durably(file, *sealed, 0600);
     const std::string print = backup::fingerprint(*keys);
-    done = done.ok()
-               ? write_backup_note(state, {{"keys", print}, {"keys_at_us", env.clock.wall_us()}})
-               : done;
+    done = done.ok() ? write_backup_note(state, {{"keys", print},
+                                                 {"private_keys", backup::key_prints(*keys)},
+                                                 {"keys_at_us", env.clock.wall_us()}})
+                     : done;
     if (!done.ok()) {
         return report(args, env, done.error());
     }
@@ -282,8 +297,9 @@ std::vector<Command> backup_commands() {
              "and on the disk: one that is cut off leaves the earlier ones as they were, and what "
              "it copied is used by the next.\n\nNot in it: the keys (`hasp backup keys`), caches, "
              "logs, and working copies of users' files at this tier, which come back from their "
-             "homes; an edit of a program here that the home has not taken yet is not in it. A "
-             "file that changes each time it is read is named, and the exit code is 3.",
+             "homes; an edit of a program here that the home has not taken yet is not in it. What "
+             "changes each time it is read, is lost, or can be read only in part is named, and the "
+             "exit code is 3. Each tier needs a folder of its own.",
          .positionals = {dir},
          .examples = {{"hasp backup /mnt/backup/center", "Makes a backup; also from cron."}},
          .exit_codes = {3, 4, 5, 6, 75},

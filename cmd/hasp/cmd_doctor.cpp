@@ -152,7 +152,7 @@ int doctor(const Args& args, Env& env) {
     // What a tier below another one has of its own, those above and its users' homes have, too.
     if (status.ok() && !member(*status, "link").is_object()) {
         if (auto keys = backup::read_keys(state); keys.ok()) {
-            found.push_back(examine_backup(read_backup_note(state), backup::fingerprint(*keys),
+            found.push_back(examine_backup(read_backup_note(state), backup::key_prints(*keys),
                                            env.clock.wall_us()));
         }
     }

@@ -1,5 +1,7 @@
 #include "doctor.h"
 
+#include "backup_note.h"
+
 #include "base/clock.h"
 #include "base/text.h"
 #include "state.h"
@@ -215,21 +217,31 @@ std::vector<Finding> examine_status(const Json& status, std::int64_t now_us) {
     return out;
 }
 
-Finding examine_backup(const Json& note, const std::string& keys, std::int64_t now_us) {
+Finding examine_backup(const Json& note, const std::vector<std::string>& keys,
+                       std::int64_t now_us) {
     const std::int64_t at_us = int_of(note, "at_us");
     if (at_us == 0) {
         return {"backup", Health::warning, "no backup of this tier was ever made",
                 "hasp backup DIR, from cron every night: examples/cron"};
     }
     const std::string made = "the last backup is of " + rfc3339(at_us);
-    if (text_of(note, "keys") != keys) {
+    if (!all_saved(note, keys)) {
         return {"backup", Health::warning,
-                "the keys were never saved, or have changed since: no backup can be restored "
-                "without them",
+                "the keys were never saved, or there are new ones since: no backup can be restored "
+                "as a whole without them",
                 "hasp backup keys FILE --passphrase-file FILE; keep it apart from the backups"};
     }
     if (now_us - at_us > backup_old_us) {
         return {"backup", Health::warning, made, "look why cron makes none, or: hasp backup DIR"};
+    }
+    if (const std::int64_t left = int_of(note, "left"); left > 0) {
+        return {
+            "backup", Health::warning,
+            made + " and lacks " + std::to_string(left) +
+                " files or has them in part; the "
+                "first: " +
+                text_of(note, "left_first"),
+            "hasp backup DIR names all of them; what the tier has lost, an older backup may have"};
     }
     return {"backup", Health::good, made, ""};
 }

@@ -29,7 +29,7 @@ std::vector<Finding> examine_machine(const std::string& state, const maint::Conf
                                      bool running, std::int64_t now_us);
 
 // From STATE/backup.json (backup_note.h), of a tier that is not below another one. `keys`: the
-// fingerprint of its keys now. Pure.
-Finding examine_backup(const Json& note, const std::string& keys, std::int64_t now_us);
+// key_prints() of what it has now. Pure.
+Finding examine_backup(const Json& note, const std::vector<std::string>& keys, std::int64_t now_us);
 
 } // namespace hasp::cmd

@@ -21,7 +21,8 @@ namespace hasp::cmd {
 namespace {
 
 constexpr long address_s_max = 20;
-constexpr long connect_s_max = 5; // where nobody answers, the next address is tried
+constexpr long connect_s_max = 5;            // where nobody answers, the next address is tried
+constexpr std::size_t token_bytes_max = 256; // in hex
 constexpr std::size_t answer_bytes_max = 256 * 1024;
 
 struct ParentCheck {
@@ -157,13 +158,26 @@ Result<std::string> join_parent(const std::string& state, const std::string& inv
     if (!lock.ok()) {
         return lock.error();
     }
-    if (auto held = maint::load_identity(state + "/keys"); held.ok()) {
-        if (held->name == *me && held->realm_id == invitation->realm_id) {
+    const std::string taken_file = state + "/keys/invitation";
+    const std::string token = to_hex(invitation->token_id);
+    auto taken = read_file(taken_file, token_bytes_max);
+    auto held = maint::load_identity(state + "/keys");
+    if (held.ok()) {
+        if (held->name != *me || held->realm_id != invitation->realm_id) {
+            return fail(Code::conflict, state + " holds the tier " + held->name.text() + " already",
+                        "use another --state for " + me->text());
+        }
+        if (taken.ok() && *taken == token) {
             return me->text();
         }
-        return fail(Code::conflict, state + " holds the tier " + held->name.text() + " already",
-                    "use another --state for " + me->text());
     }
+    // Enrolled already, and this is another invitation: the parent may not know us any more, as
+    // after it came back from a backup. Who cannot be reached now is asked at the next start; a
+    // refusal says nothing where nobody noted which invitation it was that we took.
+    const auto unless_held = [&](Error error) -> Result<std::string> {
+        const bool serves = held.ok() && (error.code != Code::refused || !taken.ok());
+        return serves ? Result<std::string>(me->text()) : Result<std::string>(std::move(error));
+    };
     // Keys of an earlier try stay: their enrolment may have been done and its answer lost.
     const bool tried_before = ::access((state + "/keys/tls.pem").c_str(), F_OK) == 0;
     const auto refused_for_good = [&](Error error) {
@@ -183,7 +197,7 @@ Result<std::string> join_parent(const std::string& state, const std::string& inv
         ParentCheck check{*invitation, *me, clock.wall_us(), ""};
         auto answer = post(address, request, check);
         if (!answer.ok() && answer.error().code == Code::refused) {
-            return refused_for_good(answer.error());
+            return unless_held(refused_for_good(answer.error()));
         }
         if (!answer.ok()) {
             tried += (tried.empty() ? "" : "; ") + answer.error().message;
@@ -195,17 +209,20 @@ Result<std::string> join_parent(const std::string& state, const std::string& inv
                 refused = fail(Code::failed,
                                "the parent answered with status " + std::to_string(answer->status));
             }
-            return refused.code == Code::refused ? refused_for_good(refused) : refused;
+            return unless_held(refused.code == Code::refused ? refused_for_good(refused) : refused);
         }
         if (Status stored = store(state, *invitation, *me, *keys, answer->body, clock);
             !stored.ok()) {
             return stored.error();
         }
+        if (Status noted = write_file_durably(taken_file, token, 0600); !noted.ok()) {
+            return noted.error();
+        }
         return me->text();
     }
-    return fail(
+    return unless_held(fail(
         Code::unreachable, "the parent cannot be reached: " + tried,
-        "check the cable and the addresses in the invitation, then run the same command again");
+        "check the cable and the addresses in the invitation, then run the same command again"));
 }
 
 } // namespace hasp::cmd

@@ -7,6 +7,7 @@
 #include "trust/aead.h"
 #include "trust/hash.h"
 
+#include <algorithm>
 #include <argon2.h>
 #include <cerrno>
 #include <cstdio>
@@ -26,6 +27,8 @@ constexpr std::uint32_t passes = 3;
 constexpr std::size_t file_bytes_max = std::size_t{1} << 20;
 constexpr std::string_view keys_folder = "keys/";
 constexpr const char* contents_key = "contents.key";
+// Of a browsers' certificate that is being asked for: another one does as well.
+constexpr const char* asked_for_key = "keys/web-next-key.pem";
 
 Error bad() {
     return fail(Code::refused, "the keys cannot be opened: another passphrase, or a damaged file");
@@ -109,6 +112,18 @@ std::string fingerprint(const Keys& keys) {
         all += trust::sha256(at == keys.end() ? std::string_view() : std::string_view(at->second));
     }
     return to_hex(trust::sha256("hasp keys fingerprint 1" + all));
+}
+
+std::vector<std::string> key_prints(const Keys& keys) {
+    std::vector<std::string> out;
+    for (const auto& [path, bytes] : keys) {
+        const bool is_private = path.ends_with(".pem") && bytes.find("PRIVATE KEY") != bytes.npos;
+        if (path == contents_key || (is_private && path != asked_for_key)) {
+            out.push_back(to_hex(trust::sha256("hasp key print 1" + trust::sha256(bytes))));
+        }
+    }
+    std::sort(out.begin(), out.end());
+    return out;
 }
 
 bool fit(const Keys& keys, std::string_view print) {

@@ -155,6 +155,11 @@ Status ManifestWriter::head(const Head& head) {
 }
 
 Status ManifestWriter::add(const Item& item) {
+    if (items_ >= items_max_) {
+        return fail(Code::refused,
+                    "there are more than " + std::to_string(items_max_) + " files and folders",
+                    "move some of them out of the state folder, or into fewer files");
+    }
     ++items_;
     Json json{{"kind", item.kind == ItemKind::file     ? "file"
                        : item.kind == ItemKind::folder ? "folder"

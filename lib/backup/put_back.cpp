@@ -1,6 +1,9 @@
 #include "backup/put_back.h"
 
+#include "sync/working_copies.h"
+
 #include <algorithm>
+#include <cerrno>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
@@ -17,13 +20,19 @@ struct Folder {
     std::uint32_t mode = 0;
 };
 
-Status give(const std::string& target, const Item& item) {
+// Numbers that the tier itself gives out mean the same anywhere; others are of people on the
+// machine where the backup was made.
+std::uint32_t id_here(std::uint32_t then, std::uint32_t ours) {
+    return then >= sync::app_uid_first && then <= sync::app_uid_last ? then : ours;
+}
+
+Status give(const std::string& target, const Item& item, const struct stat& ours) {
     if (::geteuid() != 0) {
         return {};
     }
     const std::string path = target + "/" + item.path;
-    // Nobody else writes there yet, and what we made last is no symlink that leads elsewhere.
-    return ::lchown(path.c_str(), item.uid, item.gid) == 0
+    return ::lchown(path.c_str(), id_here(item.uid, ours.st_uid), id_here(item.gid, ours.st_gid)) ==
+                   0
                ? Status{}
                : Status(errno_error(errno, "cannot give away " + path));
 }
@@ -52,10 +61,9 @@ Status put_file(Repository& repository, sync::Disk& disk, const Item& item,
     return {};
 }
 
-} // namespace
-
-Result<PutBack> put_back(Repository& repository, const std::string& id, const std::string& target,
-                         const OnBytes& progress) {
+Result<PutBack> put_back_closed(Repository& repository, const std::string& id,
+                                const std::string& target, const struct stat& ours,
+                                const OnBytes& progress) {
     auto disk = sync::open_disk(target);
     auto there = disk ? (*disk)->list("") : Result<std::vector<sync::DirEntry>>(disk.error());
     if (!there) {
@@ -102,7 +110,7 @@ Result<PutBack> put_back(Repository& repository, const std::string& id, const st
             ++out.files;
             break;
         }
-        made = made ? give(target, item) : made;
+        made = made ? give(target, item, ours) : made;
         if (made && item.kind == ItemKind::file) {
             // After the owner: giving away drops bits.
             made = (*disk)->set_meta(item.path, item.mode, item.seen.mtime_ns / 1000);
@@ -120,6 +128,27 @@ Result<PutBack> put_back(Repository& repository, const std::string& id, const st
     }
     Status durable = (*disk)->sync_all();
     return durable ? Result<PutBack>(out) : durable.error();
+}
+
+} // namespace
+
+// Nobody but who restores gets in meanwhile: those whose folders are given away already could put
+// symlinks where the next file goes.
+Result<PutBack> put_back(Repository& repository, const std::string& id, const std::string& target,
+                         const OnBytes& progress) {
+    struct stat ours {};
+    const bool root = ::geteuid() == 0;
+    if (::stat(target.c_str(), &ours) != 0 || (root && ::chown(target.c_str(), 0, 0) != 0) ||
+        ::chmod(target.c_str(), 0700) != 0) {
+        return errno_error(errno, "cannot make " + target + " ours alone");
+    }
+    auto done = put_back_closed(repository, id, target, ours, progress);
+    if ((root && ::chown(target.c_str(), ours.st_uid, ours.st_gid) != 0) ||
+        ::chmod(target.c_str(), ours.st_mode & 07777U) != 0) {
+        const Error why = errno_error(errno, "cannot open " + target + " again");
+        return done.ok() ? Result<PutBack>(why) : std::move(done);
+    }
+    return done;
 }
 
 Result<std::optional<std::string>> backup_at(Repository& repository, std::int64_t at_us) {

@@ -7,12 +7,14 @@
 #include "store/settle.h"
 #include "sync/content_store.h"
 #include "taking.h"
+#include "trust/hash.h"
 
 #include <algorithm>
 #include <array>
 #include <set>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace hasp::backup {
 
@@ -102,15 +104,25 @@ Status Taking::remember() {
         }
         return Status{};
     });
+    if (head && head->tier != wish_.tier) {
+        return fail(Code::conflict,
+                    "the folder holds backups of " + head->tier + ", and this is " + wish_.tier,
+                    "give each tier a folder of its own");
+    }
     return head ? Status{} : Status(head.error());
 }
 
-Status Taking::chunks(sync::ReadFile& from, Item& item, std::size_t have) {
+Status Taking::chunks(sync::ReadFile& from, Item& item, std::size_t have, bool* torn) {
     std::string buffer(item.chunk_bytes, '\0');
     item.chunks.resize(have);
     for (std::uint64_t at = std::uint64_t{have} * item.chunk_bytes; at < item.size;) {
         const std::size_t wanted = std::min<std::uint64_t>(item.chunk_bytes, item.size - at);
         auto got = from.read(at, std::span<char>(buffer.data(), wanted));
+        if (!got && torn != nullptr) {
+            std::fill_n(buffer.begin(), wanted, '\0');
+            *torn = true;
+            got = wanted;
+        }
         if (!got) {
             return got.error();
         }
@@ -127,6 +139,21 @@ Status Taking::chunks(sync::ReadFile& from, Item& item, std::size_t have) {
         said();
     }
     return {};
+}
+
+// Whether the file still holds the last of item.chunks, which are of its first `size` bytes at
+// most. One that was set back and written on from there has other bytes from some point to the end.
+bool Taking::ends_as_known(sync::ReadFile& from, const Item& item, std::uint64_t size) {
+    if (item.chunks.empty()) {
+        return true;
+    }
+    const std::uint64_t at = std::uint64_t{item.chunk_bytes} * (item.chunks.size() - 1);
+    std::string bytes(std::min<std::uint64_t>(item.chunk_bytes, size - at), '\0');
+    auto got = from.read(at, bytes);
+    const std::string hash = trust::sha256(bytes);
+    return got.ok() && *got == bytes.size() &&
+           std::equal(hash.begin(), hash.end(), item.chunks.back().begin(),
+                      item.chunks.back().end());
 }
 
 // Errors of the repository end the backup, those of the state leave a file out of it.
@@ -195,13 +222,33 @@ Status Taking::contents() {
             folders.insert(one.path.substr(0, at));
         }
     }
-    for (const std::string& path : folders) {
+    // All of them first: that they were removed is known before the rest is read.
+    const auto there = [this](const std::string& path) -> Result<sync::FileStat> {
         auto stat = state_.stat(path);
-        if (!stat) {
-            removed_ = removed_ || stat.error().code == Code::not_found;
-            continue;
+        if (!stat && stat.error().code == Code::not_found) {
+            missing_.insert(path);
+            if (missing_before_.contains(path)) {
+                leave(path, "it is missing, and the database names it");
+            } else {
+                removed_ = true;
+            }
         }
-        if (Status added = add(item_of(path, *stat, ItemKind::folder)); !added) {
+        return stat;
+    };
+    std::vector<std::pair<std::string, sync::FileStat>> found;
+    for (const std::string& path : folders) {
+        if (auto stat = there(path); stat) {
+            found.emplace_back(path, *stat);
+        }
+    }
+    for (const sync::ContentExtent& one : *extents) {
+        [[maybe_unused]] const auto stat = there(one.path);
+    }
+    if (removed_) {
+        return {};
+    }
+    for (const auto& [path, stat] : found) {
+        if (Status added = add(item_of(path, stat, ItemKind::folder)); !added) {
             return added;
         }
     }
@@ -213,18 +260,20 @@ Status Taking::contents() {
                 leave(one.path, stat.error().message);
                 continue;
             }
+            if (missing_.contains(one.path)) {
+                continue; // and named
+            }
             removed_ = true;
             return {};
         }
         Item item = item_of(one.path, *stat, ItemKind::file);
         item.seen = {0, 0, stat->inode};
-        item.size = one.bytes;
+        item.size = std::min(one.bytes, stat->size);
         item.chunk_bytes = chunk_bytes_max;
         if (stat->size < one.bytes) {
             leave(one.path, "it is shorter than the database says");
-            continue;
         }
-        // They only grow: what was read of it is what it has.
+        // They only grow: what was read of it is what it has, unless all was set back in between.
         std::size_t have = 0;
         if (const auto known = before_.find(one.path);
             known != before_.end() && known->second.seen == item.seen &&
@@ -233,12 +282,17 @@ Status Taking::contents() {
             have = all ? known->second.chunks.size() : known->second.size / item.chunk_bytes;
             item.chunks.assign(known->second.chunks.begin(),
                                known->second.chunks.begin() + static_cast<std::ptrdiff_t>(have));
-            have = std::all_of(item.chunks.begin(), item.chunks.end(),
-                               [this](const ChunkName& name) { return repository_.knows(name); })
-                       ? have
-                       : 0;
+            const bool known_all =
+                std::all_of(item.chunks.begin(), item.chunks.end(),
+                            [this](const ChunkName& name) { return repository_.knows(name); });
+            have = known_all && ends_as_known(**file, item, known->second.size) ? have : 0;
         }
-        Status done = chunks(**file, item, have);
+        bool torn = false;
+        Status done = chunks(**file, item, have, &torn);
+        if (torn) {
+            leave(one.path, "parts of it cannot be read: zeros stand in the backup for them");
+            item.seen = {}; // all of it is read again next time
+        }
         if (!done && !of_repository(done.error())) {
             leave(one.path, done.error().message);
             continue;
@@ -447,7 +501,7 @@ Status Taking::database_of_app(Item item) {
     return add(std::move(item));
 }
 
-std::vector<std::string> Taking::releases() {
+std::vector<std::string> Taking::removable() {
     std::vector<std::string> out;
     auto apps = state_.list("releases");
     for (const sync::DirEntry& app : apps ? *apps : std::vector<sync::DirEntry>{}) {
@@ -461,6 +515,15 @@ std::vector<std::string> Taking::releases() {
             out.push_back(app.name + "/objects.git/objects/pack/" + one.name);
         }
     }
+    // Contents that are being taken over from an earlier version's place go from here.
+    auto blobs = state_.list("blobs");
+    for (const sync::DirEntry& folder : blobs ? *blobs : std::vector<sync::DirEntry>{}) {
+        out.push_back("blobs/" + folder.name);
+        auto names = state_.list("blobs/" + folder.name);
+        for (const sync::DirEntry& one : names ? *names : std::vector<sync::DirEntry>{}) {
+            out.push_back("blobs/" + folder.name + "/" + one.name);
+        }
+    }
     std::sort(out.begin(), out.end());
     return out;
 }
@@ -470,8 +533,9 @@ Result<bool> Taking::round(const Head& head) {
     taken_ = {};
     taken_.written = written;
     removed_ = false;
+    missing_before_ = std::exchange(missing_, {});
     Status done = repository_.begin(head);
-    const std::vector<std::string> before = releases();
+    const std::vector<std::string> before = removable();
     done = done ? databases() : done;
     taken_.head = head;
     done = done ? contents() : done;
@@ -479,7 +543,7 @@ Result<bool> Taking::round(const Head& head) {
     if (!done) {
         return done.error();
     }
-    const std::vector<std::string> after = releases();
+    const std::vector<std::string> after = removable();
     return !removed_ && std::includes(after.begin(), after.end(), before.begin(), before.end());
 }
 
@@ -498,14 +562,22 @@ Result<Taken> take(const Wish& wish, Repository& repository, const Clock& clock,
     }
     for (int round = 1; round <= rounds_max; ++round) {
         const std::int64_t now_us = clock.wall_us();
+        auto keys = wish.keys();
+        if (!keys) {
+            return keys.error();
+        }
         const Head head{make_backup_id(now_us, random.bytes(4)), now_us, wish.tier, wish.version,
-                        wish.keys};
+                        *keys};
         auto whole = taking.round(head);
         if (!whole) {
             const Error& why = whole.error();
             return fail(why.code == Code::partial ? Code::failed : why.code, why.message, why.hint);
         }
-        if (*whole) {
+        auto keys_then = wish.keys();
+        if (!keys_then) {
+            return keys_then.error();
+        }
+        if (*whole && *keys_then == head.keys) {
             taking.taken().rounds = round;
             if (Status kept = repository.commit(); !kept) {
                 return kept.error();

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 
@@ -31,12 +32,14 @@ class Taking {
     Status file(const std::string& path, const sync::FileStat& stat);
     Status database_of_app(Item item);
     Result<bool> copy_with_journal(const std::string& path, const std::string& to);
-    // The chunks of what `from` has up to item.size, of which `have` are known already.
-    Status chunks(sync::ReadFile& from, Item& item, std::size_t have);
+    // The chunks of what `from` has up to item.size, of which `have` are known already. With
+    // `torn`, one that cannot be read is zeros, and torn is set.
+    Status chunks(sync::ReadFile& from, Item& item, std::size_t have, bool* torn = nullptr);
+    static bool ends_as_known(sync::ReadFile& from, const Item& item, std::uint64_t size);
     Status add(Item item);
     void leave(const std::string& path, const std::string& why);
     Item item_of(const std::string& path, const sync::FileStat& stat, ItemKind kind) const;
-    std::vector<std::string> releases();
+    std::vector<std::string> removable(); // what is in place and may go meanwhile
     void said();
 
     const Wish& wish_;
@@ -45,6 +48,10 @@ class Taking {
     std::unordered_map<std::string, Item> before_;
     Taken taken_;
     bool removed_ = false; // something that is needed
+    // Contents that this round's database names, and that are not there; and the round before's:
+    // what is in both was not removed meanwhile, it is lost.
+    std::set<std::string> missing_;
+    std::set<std::string> missing_before_;
     unsigned copies_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "enrolment.h"
 #include "base/text.h"
 #include "maint/enrol_request.h"
+#include "maint/restoration.h"
 #include "trust/hash.h"
 #include "trust/invite.h"
 
@@ -58,7 +59,15 @@ Result<std::string> Enrolment::invite(const std::string& name,
     child.tls_key_sha256.clear();
     child.certificates.clear();
     child.verifier_key = world_.random.bytes(32);
-    child.lease_number = child.reached_lease = child.reached_generation = 0;
+    // The box may have had this name before this tier came back from a backup that does not know
+    // it: what it is given now is above all that it can have seen.
+    auto restored = restored_fact(world_.store);
+    if (!restored.ok()) {
+        return restored.error();
+    }
+    child.lease_number = restored->at_us;
+    child.desired_generation = std::max(child.desired_generation, restored->at_us);
+    child.reached_lease = child.reached_generation = 0;
     child.report.clear();
     const Status stored = world_.store.transact([&]() -> Status {
         if (Status dropped = world_.store.drop_invitations(name); !dropped.ok()) {

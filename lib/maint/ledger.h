@@ -87,6 +87,9 @@ class Ledger {
         std::uint64_t round = 0; // goes up when sending begins anew: older answers only confirm
         bool certificates = false;
         bool ask = false; // how far the parent is, which may be less than it has confirmed
+        // What a parent that was restored has confirmed before: until it confirms that again, each
+        // new beginning asks first.
+        std::optional<billing::Position> confirmed_before;
         std::string stopped;
         std::int64_t retry_us = 0; // boot clock
     };

@@ -18,10 +18,11 @@ constexpr std::size_t body_bytes_max = usage_message_bytes_max - 24 * 1024;
 void Ledger::parent_connected() {
     for (auto& [key, sending] : sending_) {
         const std::uint64_t round = sending.round + 1;
-        const bool ask = sending.ask;
+        const auto before = sending.confirmed_before;
         sending = {};
         sending.round = round;
-        sending.ask = ask;
+        sending.ask = before.has_value();
+        sending.confirmed_before = before;
     }
     in_flight_ = 0;
     dirty_ = true;
@@ -35,7 +36,9 @@ void Ledger::parent_restored(std::int64_t at_us) {
     }
     asked_of_ = at_us;
     for (const billing::Chain& chain : *chains) {
-        sending_[chain.key].ask = chain.acked != billing::Position{};
+        Sending& sending = sending_[chain.key];
+        sending.ask = chain.acked != billing::Position{};
+        sending.confirmed_before = sending.ask ? std::optional(chain.acked) : std::nullopt;
     }
 }
 
@@ -157,6 +160,7 @@ void Ledger::answered(const billing::ChainKey& key, std::uint64_t round,
         sending.in_flight = 0;
         ++sending.round;
         sending.sent = from;
+        sending.ask = sending.ask || (!from && sending.confirmed_before);
         sending.retry_us = wait_us == 0 ? 0 : world_.clock.boot_us() + wait_us;
     };
     if (!answer.ok()) {
@@ -193,6 +197,10 @@ void Ledger::answered(const billing::ChainKey& key, std::uint64_t round,
         if (current) {
             sending.certificates = false;
             sending.ask = sending.ask && !taken.ok();
+        }
+        if (current && taken.ok() && sending.confirmed_before &&
+            until >= *sending.confirmed_before) {
+            sending.confirmed_before.reset();
         }
         if (!taken.ok() && current) {
             begin_anew(std::nullopt, retry_after_us);

@@ -30,11 +30,11 @@ Status in_keeper(store::Db& db, const NewLife& life, const Restored& restored) {
     return store->transact([&]() -> Status {
         // Numbers in a child's epoch, which it has from its enrolment and keeps: they only have to
         // be higher than any that it can have seen, and the time is.
-        auto children = db.execute(
-            "UPDATE maint_children SET lease_number = CASE lease_number WHEN 0 THEN 0 ELSE "
-            "max(lease_number + 1, ?2) END, desired_generation = max(desired_generation + 1, ?2), "
-            "reached_lease = 0, reached_generation = 0, report = '' WHERE tenant = ?1",
-            life.realm, restored.at_us);
+        auto children =
+            db.execute("UPDATE maint_children SET lease_number = max(lease_number + 1, ?2), "
+                       "desired_generation = max(desired_generation + 1, ?2), "
+                       "reached_lease = 0, reached_generation = 0, report = '' WHERE tenant = ?1",
+                       life.realm, restored.at_us);
         // Signed anew before they are offered.
         auto leases = db.execute(
             "UPDATE maint_leases SET granted_us = 0 WHERE tenant = ?1 AND child <> ''", life.realm);

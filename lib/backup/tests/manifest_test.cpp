@@ -3,6 +3,7 @@
 #include "backup/key_file.h"
 #include "base/random.h"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 
 namespace hasp::backup {
@@ -156,6 +157,34 @@ TEST(KeyFile, RefusesToPutKeysAnywhereElse) {
         ASSERT_TRUE(sealed.ok());
         EXPECT_FALSE(open_keys(*sealed, "correct horse battery").ok()) << path;
     }
+}
+
+TEST(Manifest, TakesNoMoreEntriesThanAReaderReads) {
+    ManifestWriter writer([](std::string_view) { return Status{}; }, 2);
+    Item folder;
+    folder.kind = ItemKind::folder;
+    folder.path = "a";
+    EXPECT_TRUE(writer.add(folder).ok());
+    EXPECT_TRUE(writer.add(folder).ok());
+    EXPECT_EQ(writer.add(folder).error().code, Code::refused);
+}
+
+TEST(KeyFile, PrintsEachPrivateKeyThatCannotBeMadeAnew) {
+    const std::string pem = "-----BEGIN PRIVATE KEY-----\n";
+    Keys keys{{"keys/envelope.pem", pem + "a"}, {"keys/tls.pem", pem + "b"}};
+    const auto saved = key_prints(keys);
+    EXPECT_EQ(saved.size(), 2U);
+    keys["keys/tier.json"] = "renewed";
+    keys["keys/certificates.pem"] = "-----BEGIN CERTIFICATE-----";
+    keys["keys/web-next-key.pem"] = pem + "c";
+    EXPECT_EQ(key_prints(keys), saved);
+    for (const char* path : {"keys/web-ca-key.pem", "keys/acme-account.pem", "contents.key"}) {
+        keys[path] = pem + path;
+        const auto now = key_prints(keys);
+        EXPECT_FALSE(std::includes(saved.begin(), saved.end(), now.begin(), now.end())) << path;
+        keys.erase(path);
+    }
+    EXPECT_EQ(key_prints(keys), saved);
 }
 
 TEST(KeyFile, FitsABackupOfATimeBeforeThereWereContents) {

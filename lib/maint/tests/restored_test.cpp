@@ -34,7 +34,7 @@ class AfterARestore : public testing::Test {
         ASSERT_TRUE(tree_.link(center_));
         tree_.pass_s(5);
     }
-    void restore() {
+    void restore(bool stays_linked = true) {
         top_.close();
         fs::remove_all(top_.state);
         fs::copy(backup_, top_.state, fs::copy_options::recursive);
@@ -50,7 +50,7 @@ class AfterARestore : public testing::Test {
             ASSERT_TRUE(begun.ok()) << begun.error().message;
         }
         top_.open();
-        ASSERT_TRUE(tree_.link(center_));
+        ASSERT_EQ(tree_.link(center_), stays_linked);
         tree_.pass_s(10);
     }
     static std::int64_t events(Node& node) {
@@ -81,6 +81,25 @@ TEST_F(AfterARestore, UsageThatTheBackupLacksIsSentAgainOnceAndWithoutANewEvent)
     EXPECT_EQ(ring.harvest(tokyo_), 5U);
     tree_.pass_s(5);
     EXPECT_EQ(events(top_), 35);
+}
+
+TEST_F(AfterARestore, UsageIsSentAgainAlsoWhenTheLinkIsCutInBetween) {
+    Ring ring(1);
+    ring.use(tree_, 10);
+    EXPECT_EQ(ring.harvest(tokyo_), 10U);
+    tree_.pass_s(5);
+    back_up();
+    ring.use(tree_, 20);
+    EXPECT_EQ(ring.harvest(tokyo_), 20U);
+    tree_.pass_s(5);
+    ASSERT_EQ(events(top_), 30);
+    // The question is answered, and what is sent then does not arrive.
+    tree_.cut_at("usage", 1);
+    restore(false);
+    EXPECT_EQ(events(top_), 10);
+    ASSERT_TRUE(tree_.link(center_));
+    tree_.pass_s(10);
+    EXPECT_EQ(events(top_), 30);
 }
 
 TEST_F(AfterARestore, AChainThatTheBackupDoesNotKnowComesWhole) {
@@ -119,6 +138,37 @@ TEST_F(AfterARestore, LeasesAndOrdersOfTheNewLifeAreTakenAndThoseBelowAreTold) {
     tree_.clock.advance_us(60'000'000);
     restore();
     EXPECT_GT(lease(center_), again);
+}
+
+TEST_F(AfterARestore, ATierThatTheBackupDoesNotKnowComesBackByAnInvitationWithItsKeys) {
+    back_up();
+    Node& osaka = tree_.below(top_, "osaka");
+    for (const char* user : {"anna", "bert"}) {
+        tree_.add_user(top_, user, good_password);
+        ASSERT_TRUE(top_.admin("local.allow", {{"name", "osaka"}, {"users", {user}}}).ok());
+        tree_.pass_s(5);
+    }
+    tree_.add_app(top_, "leaflets", {"osaka"});
+    tree_.pass_s(10);
+    ASSERT_EQ(osaka.route("leaflets"), registry::Route::here);
+    const std::int64_t seen = lease(osaka);
+    ASSERT_GT(seen, 1);
+    osaka.close();
+    tree_.clock.advance_us(60'000'000);
+    restore();
+
+    const std::string invitation = tree_.invite(top_, "osaka");
+    const PageSeen answer =
+        tree_.enrol(top_, tree_.request_of(invitation, osaka.state + "/keys", tree_.random));
+    ASSERT_EQ(answer.status, 200) << answer.body;
+    Node& again = tree_.make_node(top_, invitation, osaka.state, answer.body);
+    ASSERT_TRUE(tree_.link(again));
+    tree_.add_user(top_, "carl", good_password);
+    ASSERT_TRUE(top_.admin("local.allow", {{"name", "osaka"}, {"users", {"carl"}}}).ok());
+    tree_.add_app(top_, "wiki", {"osaka"});
+    tree_.pass_s(10);
+    EXPECT_GT(lease(again), seen);
+    EXPECT_EQ(again.route("wiki"), registry::Route::here);
 }
 
 TEST_F(AfterARestore, SessionsOfBeforeAreOver) {

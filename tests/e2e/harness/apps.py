@@ -38,6 +38,49 @@ def process_app(folder, name: str):
     return app
 
 
+NOTES = """
+import http.server, os, sys, urllib.parse
+FOLDER = sys.argv[2]
+class Notes(http.server.BaseHTTPRequestHandler):
+    def file(self):
+        return os.path.join(FOLDER, urllib.parse.unquote(self.path).rsplit("/", 1)[-1] + ".txt")
+    def answer(self, status, body=b""):
+        self.send_response(status); self.send_header("Content-Length", str(len(body))); self.end_headers()
+        self.wfile.write(body)
+    def do_PUT(self):
+        with open(self.file(), "wb") as file: file.write(self.rfile.read(int(self.headers["Content-Length"])))
+        self.answer(200)
+    def do_GET(self):
+        if self.path.endswith("/status"): return self.answer(200)
+        try:
+            with open(self.file(), "rb") as file: self.answer(200, file.read())
+        except FileNotFoundError: self.answer(404)
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Notes).serve_forever()
+"""
+
+
+def notes_app(folder):
+    """A folder with a small program as an app of users' own files: a note is TITLE.txt. As the wiki, and two files instead of
+    thousands."""
+    app = folder / "notes-app"
+    app.mkdir()
+    (app / "server.py").write_text(NOTES)
+    (app / "hasp-app.toml").write_text(
+        '[app]\nname = "notes"\ntitle = "Notes"\nkind = "process"\ninstance = "user"\nhandover = "exclusive"\n'
+        '[process]\ncommand = ["/usr/bin/python3", "{app}/server.py", "{port}", "{data}"]\nlisten = "tcp:8080"\n'
+        'ready_path = "/status"\n[data]\nscope = "user"\n')
+    return app
+
+
+def put_note(browser, title: str, text: str):
+    return browser.request("PUT", "/apps/notes/" + urllib.parse.quote(title, safe=""), body=text)
+
+
+def get_note(browser, title: str):
+    return browser.get("/apps/notes/" + urllib.parse.quote(title, safe=""))
+
+
 def processes_of(tier, word: str) -> list:
     """Processes below the tier's spawner whose command line has the word: of this tier and no other."""
     return [pid for pid in descendants_of(tier.processes()["spawner"]) if word in command_of(pid).split("hasp dialer")[0]

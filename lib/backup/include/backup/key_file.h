@@ -11,6 +11,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hasp::backup {
 
@@ -25,6 +26,10 @@ Result<Keys> read_keys(const std::string& state);
 // Says whether keys are those that a backup needs: of the two that never change and contents.key,
 // not of certificates, which are renewed. Hex; nobody learns a key from it.
 std::string fingerprint(const Keys& keys);
+// One print for each private key that cannot be made anew: contents.key and those in keys/, also of
+// the realm's authorities for browsers and of the ACME account. A saved copy is complete as long as
+// it has all of these. Sorted; hex.
+std::vector<std::string> key_prints(const Keys& keys);
 // Also of an earlier time, when the tier had no contents yet.
 bool fit(const Keys& keys, std::string_view print);
 

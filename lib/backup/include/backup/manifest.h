@@ -68,14 +68,17 @@ std::string make_backup_id(std::int64_t at_us, std::string_view four_random_byte
 // Writes lines to `out`. Items come sorted by nothing in particular; each path once.
 class ManifestWriter {
   public:
-    explicit ManifestWriter(sync::Sink out) : out_(std::move(out)) {}
+    explicit ManifestWriter(sync::Sink out, std::uint64_t at_most = items_max)
+        : out_(std::move(out)), items_max_(at_most) {}
     Status head(const Head& head);
+    // refused: a reader would refuse so many.
     Status add(const Item& item);
     Status end();
 
   private:
     Status line(std::string text, bool last);
     sync::Sink out_;
+    std::uint64_t items_max_;
     trust::Sha256 hash_;
     std::uint64_t items_ = 0;
 };

@@ -13,9 +13,11 @@ struct PutBack {
     std::uint64_t bytes = 0;
 };
 
-// Into `target`, an empty folder. Owners as they were where we may (root), else ours; modes as they
-// were. Everything is durable at the end. On an error what it made is still there: the caller
-// removes it. refused: damaged, with the file's name.
+// Into `target`, an empty folder. Run by root, owners are as they were where the tier gave out
+// their numbers (users and groups of apps, sync/working_copies.h), else `target`'s; otherwise ours.
+// Modes as they were. `target` is root's and 0700 meanwhile. Everything is durable at the end. On
+// an error what it made is still there: the caller removes it. refused: damaged, with the file's
+// name.
 using OnBytes = std::function<void(std::uint64_t bytes, std::uint64_t of)>;
 Result<PutBack> put_back(Repository& repository, const std::string& id, const std::string& target,
                          const OnBytes& progress);

@@ -4,7 +4,8 @@
 // contents of users' files up to the byte that the database counts, releases with their git
 // objects, datasets of apps, and whatever else stands in the folder. What the databases name may be
 // removed while it is copied: then it is begun again, with newer databases and with what was copied
-// already, until nothing was.
+// already, until nothing was. What is missing in two rounds, though newer databases still name it,
+// is lost: it is named, and the rest is the backup.
 //
 // Left out: keys (key_file.h), what is made anew by itself (caches, sockets, logs, uploads), and
 // working copies of users' files, whose truth is at their home and in contents/.
@@ -29,7 +30,9 @@ struct Wish {
     std::string temporary; // absolute: tmp/ of the repository
     std::string tier;
     std::string version;
-    std::string keys; // fingerprint
+    // The fingerprint of its keys, as they are now. Asked before and after each round: a key that
+    // is made meanwhile begins it again.
+    std::function<Result<std::string>()> keys;
     // Files and bytes looked at by now, and bytes written. Often.
     struct Progress {
         std::uint64_t files = 0;
@@ -49,13 +52,14 @@ struct Taken {
         std::string path;
         std::string why;
     };
-    // Files that are not in it, or as no one moment had them: they changed all the time, could not
-    // be read, or are shorter than the database says.
+    // Files that are not in it, or not whole: they changed all the time or could not be read.
+    // Contents that are shorter than the database says, or that the disk reads in part, are in it
+    // as far as they go, with zeros for what cannot be read.
     std::vector<Left> left;
 };
 
 // The repository was told begin_writing(). Code::try_later: what is needed was removed in each
-// round; not_found: the folder holds no tier.
+// round; not_found: the folder holds no tier; conflict: the repository has backups of another one.
 Result<Taken> take(const Wish& wish, Repository& repository, const Clock& clock, Random& random);
 
 } // namespace hasp::backup

@@ -77,7 +77,7 @@ struct Client::Attention {
     // at the revision beside it. Naming it does no harm where that is no longer so; after a restart
     // the home asks for such a content whole.
     std::set<std::string> overruled;
-    bool ask_again = false; // about what waits for the home's scanner
+    bool ask_again = false; // about what the home refused
     // Files that were read and not yet agreed on, so that a look does not read them again.
     std::map<std::string, Seen> seen;
     // What the last look found, from `next` on not sent yet; and what else it was.

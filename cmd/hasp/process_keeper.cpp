@@ -39,10 +39,11 @@ class KeeperProcess final : public maint::KeeperPorts {
   public:
     KeeperProcess(const ProcessOptions& options, const Log& log)
         : options_(options), log_(log),
-          // A scanner that hangs keeps both its lines busy, and nobody else.
+          // A scanner that hangs keeps its three lines busy, and nobody else: small and large
+          // contents of users, and a release.
           pool_(
               static_cast<std::size_t>(options.config.login.argon2_threads) + 1 +
-              (options.config.scan.clamd.empty() && options.config.scan.command.empty() ? 0 : 2)) {}
+              (options.config.scan.clamd.empty() && options.config.scan.command.empty() ? 0 : 3)) {}
 
     int run() {
         auto watch = sync::open_watch(options_.state, clock_);

@@ -262,7 +262,7 @@ void Admin::add_app(const Json& args, const Answer& answer) {
         return;
     }
     auto made = std::make_shared<Result<Release>>(fail(Code::failed, "no release"));
-    world_.ports.background(
+    world_.apps.import_work(
         [this, dir, made, app = manifest->name, sequence = *sequence] {
             const std::string repo = world_.releases.repo_path(app);
             Status folders = make_folders(repo.substr(0, repo.rfind('/')), 0711);

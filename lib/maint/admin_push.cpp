@@ -346,7 +346,7 @@ void Admin::push_commit(const Json& args, const Answer& answer) {
         return;
     }
     auto result = std::make_shared<Status>();
-    world_.ports.background(
+    world_.apps.import_work(
         [releases = &world_.releases, in, result] {
             *result = take_in(*in, *releases);
             *result = result->ok() ? import(*in, *releases) : *result;

@@ -104,7 +104,7 @@ void Admin::roll_back(const Json& args, const Answer& answer) {
     release->number = sequence->number;
     auto made = std::make_shared<Release>(*std::move(release));
     auto result = std::make_shared<Status>();
-    world_.ports.background(
+    world_.apps.import_work(
         [releases = &world_.releases, made, result] {
             auto renewed = releases->import_from_repo(*made);
             *result = renewed.ok() ? Status{} : Status{renewed.error()};

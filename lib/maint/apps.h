@@ -12,6 +12,7 @@
 #include "registry/spec.h"
 #include "rollouts.h"
 #include "run/manifest.h"
+#include "strand.h"
 #include "sync/working_copies.h"
 #include "trust/grants.h"
 
@@ -90,6 +91,11 @@ class Apps {
     // One writer at a time for the releases of an app. False: there is one.
     bool begin_import(const std::string& app) { return importing_.insert(app).second; }
     void end_import(const std::string& app) { importing_.erase(app); }
+    // As KeeperPorts::background, and one at a time whatever the app: a release that waits for the
+    // virus check keeps one worker thread, and not all of them.
+    void import_work(std::function<void()> work, std::function<void()> done) {
+        import_work_.run(std::move(work), std::move(done));
+    }
 
     // Front wants a process. Single flight per instance; `done` is called once.
     using Started = std::function<void(Status, const std::string& last_lines)>;
@@ -315,6 +321,7 @@ class Apps {
     std::map<std::string, std::vector<AppFacts>> children_;
     std::map<std::string, std::string> owners_; // app → the child that had the name first
     std::set<std::string> importing_;
+    Strand import_work_{world_.ports};
     std::vector<AppFacts> parent_;
     std::map<std::string, std::vector<AppFacts>> peers_;
     std::map<std::string, Instance> instances_;

@@ -191,6 +191,7 @@ class Files {
         std::vector<sync::Quarantined> files; // the first quarantine_listed_max
     };
     InQuarantine look_at_quarantine(); // in the background
+    void tell_unscanned(const Serving& serving) const;
     void tell_held(const std::vector<sync::Quarantined>& held) const;
     void serve_fetch(const FolderId& folder, const Message& message, const Links::Answer& answer);
     void changed_here(const FolderId& folder, sync::Revision revision);

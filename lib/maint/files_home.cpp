@@ -300,6 +300,7 @@ void Files::served(const ServingPtr& serving) {
         return;
     }
     tell_held(serving->held);
+    tell_unscanned(*serving);
     if (serving->in_quarantine) {
         in_quarantine_ = *std::move(serving->in_quarantine);
     }

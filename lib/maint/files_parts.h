@@ -32,6 +32,7 @@ struct Files::Folder {
     std::int64_t used_us = 0;
     std::int64_t hint = 0; // the newest number that the home spoke of
     sync::FolderStatus status;
+    unsigned refused_rounds = 0; // one after the other, which left out nothing else
     bool watched = false;
     bool unchecked = false; // what changed while hasp was down is not known yet
     std::string unwatched;  // why
@@ -75,6 +76,7 @@ struct Files::Round {
     std::uint64_t received_files = 0;
     std::uint64_t conflicts = 0;
     std::uint64_t skipped = 0;
+    std::uint64_t passing = 0; // of what was skipped: not held up by what the home refused
     std::uint64_t wire_up = 0;
     std::uint64_t wire_down = 0;
     bool over_a_link = false;
@@ -108,8 +110,7 @@ struct Files::Serving {
     std::optional<sync::Scanned> scanned; // nothing: there is no scanner
     std::size_t next = 0;                 // part of to_scan
     bool large = false;                   // there are large ones among them
-    std::uint64_t unknown = 0;            // contents that could not be looked at
-    std::string why;                      // of one of them
+    std::string why;                      // contents could not be looked at: of one of them
     std::optional<Result<sync::Home::Answer>> exchanged;
     std::string first;
     std::vector<sync::Home::Beside> beside;

@@ -15,6 +15,7 @@ constexpr std::int64_t settle_again_us = 3 * second_us; // what was written a li
 constexpr std::int64_t busy_every_us = 30 * second_us;  // while an app runs on the folder
 constexpr std::int64_t busy_for_us = 600 * second_us;   // after the last request
 constexpr std::int64_t retry_us = 30 * second_us;
+constexpr unsigned refused_doublings_max = 8;         // of a minute: about four hours
 constexpr std::int64_t wait_again_us = 2 * second_us; // for whoever waits until all is equal
 constexpr std::int64_t start_wait_us = 5 * second_us; // of an app for its user's files
 // An app that does not notice changes is ended between two requests of its user's where there is
@@ -31,6 +32,11 @@ bool runs(const Apps& apps, const sync::FolderId& id) {
 
 std::string leaf_path(const std::string& state, const std::string& absolute) {
     return absolute.size() > state.size() + 1 ? absolute.substr(state.size() + 1) : absolute;
+}
+
+// From a minute to hours.
+std::int64_t refused_wait_us(unsigned rounds) {
+    return sync::refused_again_us << std::min(std::max(rounds, 1U) - 1, refused_doublings_max);
 }
 
 } // namespace
@@ -260,6 +266,7 @@ void Files::apply(const RoundPtr& round, bool in_use) {
                 (*applied)->again && now - round->parts_us < parts_together_us;
             round->received_files += (*applied)->files;
             round->skipped = (*applied)->skipped;
+            round->passing += (*applied)->passing;
             const bool again = round->again || (*applied)->again;
             if (again && ++round->exchanges < exchanges_max) {
                 prepare(round);
@@ -380,6 +387,12 @@ void Files::again_when_needed(const RoundPtr& round, const std::optional<Error>&
                               bool unreachable) {
     Folder& at = folder(round->id);
     const std::int64_t idle = world_.clock.boot_us() - at.used_us;
+    // Each brings the same again, which stays out until somebody acts.
+    const bool stuck = !error && round->skipped > 0 && round->passing == 0 &&
+                       at.status.infected > 0 && at.status.unscanned == 0;
+    if (!error && !round->quiet) {
+        at.refused_rounds = stuck && !round->wished ? at.refused_rounds + 1 : 0;
+    }
     if (!error && at.hint > static_cast<std::int64_t>(at.status.revision.number) &&
         at.status.revision.epoch != 0) {
         at.hint = 0;
@@ -388,8 +401,8 @@ void Files::again_when_needed(const RoundPtr& round, const std::optional<Error>&
         schedule(round->id, retry_us);
     } else if (round->skipped > 0) {
         // A database that an app has open stays so while the app runs.
-        // What its home refused stays in the way of what comes there, until somebody acts.
-        schedule(round->id, !at.status.refused.empty()     ? sync::refused_again_us
+        schedule(round->id, stuck                          ? refused_wait_us(at.refused_rounds)
+                            : !at.status.refused.empty()   ? sync::refused_again_us
                             : runs(world_.apps, round->id) ? busy_every_us
                                                            : settle_us);
     } else if (round->changing > 0) {

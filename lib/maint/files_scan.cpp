@@ -49,14 +49,14 @@ void Files::find_new(Serving& serving) {
     }
     VirusCheck& virus = *world_.virus;
     const VirusCheck::Rules& rules = virus.rules();
-    sync::Scanned scanned{{}, !rules.closed, rules.bytes_max};
+    sync::Scanned scanned{{}, {}, !rules.closed, rules.bytes_max};
     serving.to_scan =
         engine_->home->to_scan(serving.question(), rules.bytes_max, [&](const std::string& hash) {
             const auto before = virus.known(serving.folder.user, hash);
             if (before && before->kind != ScanVerdict::Kind::unknown) {
                 scanned.found[hash] = before->text;
             } else if (before) {
-                ++serving.unknown;
+                scanned.unknown.insert(hash);
                 serving.why = before->text;
             }
             return before.has_value();
@@ -112,7 +112,7 @@ void Files::scan_piece(Serving& serving, bool large) const {
             file.ok() ? world_.virus->check(serving.folder.user, part.hash, part_of(**file, part))
                       : ScanVerdict::unknown(file.error().message);
         if (said.kind == ScanVerdict::Kind::unknown) {
-            ++serving.unknown;
+            serving.scanned->unknown.insert(part.hash);
             serving.why = said.text;
         } else {
             serving.scanned->found[part.hash] =
@@ -126,17 +126,8 @@ void Files::scan_piece(Serving& serving, bool large) const {
 
 void Files::scanned(const ServingPtr& serving) {
     --scans_;
-    if (serving->unknown > 0) {
-        const bool open = serving->scanned->lets_by;
-        if (open) {
-            world_.virus->let_by(serving->unknown);
-        }
-        world_.log.warn("files.unscanned",
-                        std::string("files could not be looked at by the virus scanner, and ") +
-                            (open ? "count all the same: " : "wait for it: ") + serving->why,
-                        {{"user", serving->folder.user},
-                         {"app", serving->folder.app},
-                         {"files", std::to_string(serving->unknown)}});
+    if (world_.virus->stopped()) {
+        serving->scanned->unknown.clear(); // they are looked at after the start
     }
     home_work_.run(
         [this, serving] {
@@ -144,6 +135,26 @@ void Files::scanned(const ServingPtr& serving) {
             [[maybe_unused]] const Status gone = world_.disk->remove(serving->to_scan->file);
         },
         [this, serving] { served(serving); });
+}
+
+void Files::tell_unscanned(const Serving& serving) const {
+    if (!serving.exchanged || !serving.scanned || serving.scanned->unknown.empty()) {
+        return;
+    }
+    const std::uint64_t files = serving.scanned->unknown.size();
+    const bool open = serving.scanned->lets_by;
+    if (open && !serving.exchanged->ok()) {
+        return; // none of them counts yet
+    }
+    if (open) {
+        world_.virus->let_by(files);
+    }
+    world_.log.warn("files.unscanned",
+                    std::string("files could not be looked at by the virus scanner, and ") +
+                        (open ? "count all the same: " : "wait for it: ") + serving.why,
+                    {{"user", serving.folder.user},
+                     {"app", serving.folder.app},
+                     {"files", std::to_string(files)}});
 }
 
 Files::InQuarantine Files::look_at_quarantine() {
@@ -201,7 +212,7 @@ void Files::quarantine(const QuarantineWish& wish, const AnswerJson& answer) {
     }
     struct Done {
         Status status;
-        std::optional<sync::Home::Beside> changed;
+        std::vector<sync::Home::Beside> changed;
         InQuarantine now;
     };
     auto done = std::make_shared<Done>();
@@ -210,7 +221,7 @@ void Files::quarantine(const QuarantineWish& wish, const AnswerJson& answer) {
             if (wish.release != 0) {
                 auto released = engine_->home->release_quarantined(wish.release);
                 if (released.ok()) {
-                    done->changed = *released;
+                    done->changed = *std::move(released);
                 } else {
                     done->status = released.error();
                 }
@@ -222,8 +233,8 @@ void Files::quarantine(const QuarantineWish& wish, const AnswerJson& answer) {
         },
         [this, done, answer] {
             in_quarantine_ = std::move(done->now);
-            if (done->changed) {
-                changed_here(done->changed->folder, done->changed->revision);
+            for (const sync::Home::Beside& one : done->changed) {
+                changed_here(one.folder, one.revision);
             }
             Json now = quarantine();
             answer(!done->status.ok() ? Result<Json>(done->status.error())

@@ -217,7 +217,7 @@ void Delegation::import(const DownloadPtr& download) {
         return;
     }
     auto result = std::make_shared<Status>();
-    world_.ports.background(
+    world_.apps.import_work(
         [releases = &world_.releases, download, result] {
             *result = download->spool.finish();
             if (result->ok()) {

@@ -12,6 +12,8 @@ namespace hasp::maint {
 
 namespace {
 
+constexpr const char* stopping_words = "the virus check ends, as hasp does";
+
 sync::Pull pull_from_fd(int fd) {
     return [fd](std::span<char> into) -> Result<std::size_t> {
         for (;;) {
@@ -82,6 +84,9 @@ void VirusCheck::refresh_version() {
 
 ScanVerdict VirusCheck::check(const std::string& owner, const std::string& hash,
                               const sync::Pull& content) {
+    if (stopped_) {
+        return ScanVerdict::unreachable(stopping_words);
+    }
     {
         const std::lock_guard lock(mutex_);
         if (clock_.boot_us() < gone_until_us_) {
@@ -93,6 +98,9 @@ ScanVerdict VirusCheck::check(const std::string& owner, const std::string& hash,
         return *before;
     }
     ScanVerdict verdict = scanner_->scan(content);
+    if (stopped_ && verdict.kind == ScanVerdict::Kind::unknown) {
+        return ScanVerdict::unreachable(stopping_words); // it says nothing of the scanner
+    }
     if (verdict.gone) {
         gone(verdict.text);
         return verdict;
@@ -134,10 +142,16 @@ void VirusCheck::back() {
         news = !state_.problem.empty();
         state_.problem.clear();
         state_.since_us = 0;
+        gone_until_us_ = 0;
     }
     if (news) {
         log_.info("scan.back", scanner_->name() + " looks at contents again");
     }
+}
+
+void VirusCheck::stop() {
+    stopped_ = true;
+    scanner_->stop();
 }
 
 void VirusCheck::let_by(std::uint64_t contents) {
@@ -170,6 +184,10 @@ Status VirusCheck::check_release(const std::string& tree, const Release& release
             return fail(Code::refused, name + " is infected: " + said.text,
                         "nothing of it was put in place; if the scanner is wrong, its operator can "
                         "tell it so");
+        }
+        if (said.kind == ScanVerdict::Kind::unknown && stopped_) {
+            return fail(Code::try_later, name + " was not looked at: " + stopping_words,
+                        "nothing of it was put in place; try again once hasp runs");
         }
         if (said.kind == ScanVerdict::Kind::unknown && rules_.closed) {
             return fail(Code::try_later,

@@ -11,6 +11,7 @@
 #include "sync/codec.h"
 #include "virus_scanner.h"
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -52,7 +53,7 @@ class VirusCheck {
     void let_by(std::uint64_t contents);
 
     // Of a release whose files lie in `tree`: refused, with the file and what was found; try_later:
-    // it has to wait for the scanner.
+    // it has to wait for the scanner, or this was stopped.
     Status check_release(const std::string& tree, const Release& release);
 
     struct State {
@@ -65,8 +66,10 @@ class VirusCheck {
         std::uint64_t let_by = 0;
     };
     State state() const;
-    // What is under way ends soon. Nothing is checked after it.
-    void stop() { scanner_->stop(); }
+    // What is under way ends soon. Nothing is checked after it, and nothing counts or is put in
+    // place for that, whatever the rules.
+    void stop();
+    bool stopped() const { return stopped_; }
 
   private:
     struct Known {
@@ -81,6 +84,7 @@ class VirusCheck {
     const Rules rules_;
     const Clock& clock_;
     const Log& log_;
+    std::atomic<bool> stopped_ = false;
     mutable std::mutex mutex_;                                   // of all below
     std::map<std::pair<std::string, std::string>, Known> known_; // owner, hash
     State state_;

@@ -3,6 +3,7 @@
 
 #include "base/files.h"
 
+#include <functional>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@ struct Told {
     ScanVerdict verdict = ScanVerdict::clean();
     std::string version = "1";
     int scans = 0;
+    std::function<void()> meanwhile; // while a content is looked at
 };
 
 class ToldScanner final : public VirusScanner {
@@ -27,11 +29,14 @@ class ToldScanner final : public VirusScanner {
             whole += buffer.substr(0, *got);
         }
         ++told_.scans;
+        if (told_.meanwhile) {
+            told_.meanwhile();
+        }
         return whole == "bad" ? ScanVerdict::infected("Epiz") : told_.verdict;
     }
     Result<std::string> version() override { return told_.version; }
     std::string name() const override { return "a test's scanner"; }
-    void stop() override {}
+    void stop() override { told_.verdict = ScanVerdict::unreachable("stopped"); }
 
   private:
     Told& told_;
@@ -89,6 +94,20 @@ TEST_F(Virus, IsLeftAloneForAMomentWhenItIsGone) {
     EXPECT_EQ(check->state().problem, "");
 }
 
+TEST_F(Virus, IsAskedAsSoonAsAnotherContentWasLookedAt) {
+    auto check = make(true);
+    // Two at once: one of them meets a scanner that was gone for a moment.
+    told_.meanwhile = [&] {
+        told_.meanwhile = nullptr;
+        told_.verdict = ScanVerdict::unreachable("nobody answers");
+        EXPECT_TRUE(check->check("anna", "1", no_content).gone);
+        told_.verdict = ScanVerdict::clean();
+    };
+    EXPECT_EQ(check->check("anna", "2", no_content).kind, VerdictKind::clean);
+    EXPECT_EQ(check->check("anna", "1", no_content).kind, VerdictKind::clean);
+    EXPECT_EQ(check->state().problem, "");
+}
+
 TEST_F(Virus, GoesOnBesideAContentThatCannotBeLookedAt) {
     auto check = make(true);
     told_.verdict = ScanVerdict::unknown("too deep");
@@ -134,6 +153,20 @@ TEST_F(VirusInRelease, WaitsForAScannerThatIsGoneOrGoesOnWithoutIt) {
     auto open = make(false);
     EXPECT_TRUE(open->check_release(folder_, release_).ok());
     EXPECT_EQ(open->state().let_by, 2U);
+}
+
+TEST_F(VirusInRelease, IsNotPutInPlaceByAStopWhateverTheRules) {
+    for (const bool closed : {true, false}) {
+        told_ = {};
+        auto check = make(closed);
+        told_.meanwhile = [&] { check->stop(); };
+        const Status said = check->check_release(folder_, release_);
+        ASSERT_FALSE(said.ok());
+        EXPECT_EQ(said.error().code, Code::try_later);
+        EXPECT_EQ(check->check_release(folder_, release_).error().code, Code::try_later);
+        EXPECT_EQ(check->state().let_by, 0U);
+        EXPECT_EQ(check->state().problem, "") << "it is not the scanner that is gone";
+    }
 }
 
 TEST_F(VirusInRelease, IsNotLookedForInLinksAndLargeFiles) {

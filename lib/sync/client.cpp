@@ -264,6 +264,9 @@ Status Client::begin_anew(const FolderId& folder) {
         done = store_->drop_batch(folder);
     }
     if (done) {
+        done = store_->drop_all_refused(folder); // this home has not said so
+    }
+    if (done) {
         done = bases_->drop_all(folder);
     }
     if (done) {

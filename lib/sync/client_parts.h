@@ -77,7 +77,7 @@ struct Client::Attention {
     // at the revision beside it. Naming it does no harm where that is no longer so; after a restart
     // the home asks for such a content whole.
     std::set<std::string> overruled;
-    bool ask_again = false; // about what waits for the home's scanner
+    bool ask_again = false; // about what the home refused
     // What was put in place and could not be noted as agreed yet (settle_placing()).
     std::map<std::string, BaseRow> placed;
     // Files that were read and not yet agreed on, so that a look does not read them again.

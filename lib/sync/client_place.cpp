@@ -298,7 +298,15 @@ Status Client::note_base(const WorkingFolder& folder, Staging& staging, Applied&
     row->whole = row->whole || staging.whole;
     row->status.revision.epoch = staging.head.epoch;
     const bool more = staging.head.next.number != 0;
-    applied = {staging.files, staging.skipped, staging.whole || more};
+    auto refused = store_->refused(folder.id);
+    if (!refused) {
+        return refused.error();
+    }
+    std::set<std::string> passing = staging.differing;
+    for (const RefusedFile& one : *refused) {
+        passing.erase(one.path);
+    }
+    applied = {staging.files, staging.skipped, passing.size(), staging.whole || more};
     if (staging.whole && (more || row->after.number != 0)) {
         // The same part again, whole.
     } else if (staging.verdicts_alone(*row)) {

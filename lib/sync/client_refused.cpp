@@ -35,6 +35,12 @@ Status ClientStore::drop_refused(const FolderId& folder, const std::string& path
         tenant_, folder.user, folder.app, store::Blob{path}));
 }
 
+Status ClientStore::drop_all_refused(const FolderId& folder) {
+    return store::done(
+        db_.execute("DELETE FROM sync_refused WHERE tenant = ?1 AND user = ?2 AND app = ?3",
+                    tenant_, folder.user, folder.app));
+}
+
 void Client::ask_again(const FolderId& folder) {
     attention(folder).ask_again = true;
 }
@@ -83,8 +89,8 @@ Status Client::leave_refused(const FolderId& folder, Look& look) {
             continue;
         }
         look.refused.insert(one.path);
-        const bool due = one.found.empty() &&
-                         (ask || now < one.asked_us || now - one.asked_us >= refused_again_us);
+        const std::int64_t again_us = one.found.empty() ? refused_again_us : infected_again_us;
+        const bool due = ask || now < one.asked_us || now - one.asked_us >= again_us;
         if (due) {
             look.unscanned.insert(one.hash);
         } else {

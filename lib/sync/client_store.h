@@ -85,6 +85,7 @@ class ClientStore {
     Result<std::vector<RefusedFile>> refused(const FolderId& folder);
     Status put_refused(const FolderId& folder, const RefusedFile& file);
     Status drop_refused(const FolderId& folder, const std::string& path);
+    Status drop_all_refused(const FolderId& folder);
 
     // What is being put in place; `seen` is of nothing.
     Status put_placing(const FolderId& folder, const std::string& path, const BaseRow& row);

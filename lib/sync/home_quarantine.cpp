@@ -78,7 +78,8 @@ Result<ToScan> Home::to_scan(const Question& question, std::uint64_t bytes_max,
     auto pushed = stage(plain);
     if (!pushed) {
         contents_.drop_staged();
-        return out;
+        return pushed.error().code == Code::refused ? Result<ToScan>(std::move(out))
+                                                    : pushed.error();
     }
     const std::string& user = question.folder.user;
     std::set<std::string> seen;
@@ -152,14 +153,19 @@ Status Home::hold_back(const Question& question, Pushed& pushed) {
         }
         return {};
     }
-    if (question.scanned->lets_by) {
-        return {};
-    }
     auto bytes = content_bytes(user, hash);
-    if (bytes && *bytes > 0 && *bytes <= question.scanned->bytes_max) {
+    if (!bytes || *bytes == 0 || *bytes > question.scanned->bytes_max) {
+        return bytes ? Status{} : Status(bytes.error());
+    }
+    if (!question.scanned->unknown.contains(hash)) {
+        return fail(Code::try_later,
+                    "a batch of " + user + "'s files has other contents than were looked at",
+                    "it is looked at again, and nothing is lost");
+    }
+    if (!question.scanned->lets_by) {
         hold(pushed, Verdict::waits, "");
     }
-    return bytes ? Status{} : Status(bytes.error());
+    return {};
 }
 
 // In the transaction of the batch: what is held has its row before contents are recorded, so that
@@ -210,36 +216,66 @@ Result<Home::QuarantineCount> Home::quarantine_count() {
                  : count.error();
 }
 
-Result<Home::Beside> Home::release_quarantined(std::int64_t id) {
+// As a batch of its own, so that what came to stand there meanwhile is dealt with as ever.
+Status Home::put_released(const Quarantined& one) {
+    std::vector<Pushed> pushed(1);
+    pushed[0].record.path = one.path;
+    pushed[0].record.entry = one.entry;
+    Taken taken;
+    return decide({{one.user, one.app}, "quarantine/" + std::to_string(one.id), {}, one.who},
+                  pushed, taken);
+}
+
+// All that the user has of the content, in one transaction: what is released and was not put
+// would be gone from the list, and nobody would send it again.
+Result<std::vector<Home::Beside>> Home::release_quarantined(std::int64_t id) {
+    auto transaction = store::Transaction::begin(store_->db());
+    if (!transaction) {
+        return transaction.error();
+    }
     auto row = quarantine_->row(id);
     if (!row || !*row) {
         return row ? no_such(id) : row.error();
     }
-    const Quarantined& one = **row;
-    const FolderId folder{one.user, one.app};
-    if (Status released = quarantine_->release(one.user, one.entry.hash); !released) {
-        return released.error();
+    const std::string& user = (*row)->user;
+    const std::string& hash = (*row)->entry.hash;
+    auto twins = quarantine_->with(user, hash);
+    auto there = twins ? contents_.has(user, hash) : Result<bool>(twins.error());
+    if (!there) {
+        return there.error();
     }
-    // As a batch of its own, so that what came to stand there meanwhile is dealt with as ever.
-    Question question{folder, "quarantine/" + std::to_string(id), {}, one.who};
-    auto done = store_->batch(folder, question.batch);
-    auto there = done ? contents_.has(one.user, one.entry.hash) : Result<bool>(done.error());
-    if (there && !*there) {
+    if (!*there) {
         return fail(Code::refused, "the content in quarantine is damaged",
                     "`hasp sync quarantine --delete " + std::to_string(id) + "` removes it");
     }
-    if (there && !*done) {
-        std::vector<Pushed> pushed(1);
-        pushed[0].record.path = one.path;
-        pushed[0].record.entry = one.entry;
-        Taken taken;
-        if (Status decided = decide(question, pushed, taken); !decided) {
-            contents_.drop_staged();
-            return decided.error();
+    Status done = quarantine_->release(user, hash);
+    std::map<FolderId, Revision> changed;
+    for (const Quarantined& one : *twins) {
+        if (!done) {
+            break;
+        }
+        const FolderId folder{one.user, one.app};
+        done = put_released(one);
+        auto now = done ? store_->revision(folder) : Result<Revision>(done.error());
+        if (now) {
+            changed[folder] = *now;
+        } else {
+            done = now.error();
         }
     }
-    auto now = there ? store_->revision(folder) : Result<Revision>(there.error());
-    return now ? Result<Beside>(Beside{folder, *now}) : now.error();
+    if (!done) {
+        contents_.drop_staged();
+        return done.error();
+    }
+    if (Status committed = transaction->commit(); !committed) {
+        contents_.commit_failed();
+        return committed.error();
+    }
+    std::vector<Beside> out;
+    for (const auto& [folder, revision] : changed) {
+        out.push_back({folder, revision});
+    }
+    return out;
 }
 
 Status Home::delete_quarantined(std::int64_t id) {

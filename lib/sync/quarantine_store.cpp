@@ -85,6 +85,17 @@ Status QuarantineStore::drop_waiting(const std::string& user, const std::string&
                                    tenant_, user, store::Blob{hash}));
 }
 
+Result<std::vector<Quarantined>> QuarantineStore::with(const std::string& user,
+                                                       const std::string& hash) {
+    static const std::string sql =
+        held_where("user = ?2 AND hash = ?3 AND released = 0 ORDER BY id");
+    std::vector<Quarantined> out;
+    Status done = db_.each(
+        sql, [&](const store::Statement& s) { out.push_back(read_held(s)); }, tenant_, user,
+        store::Blob{hash});
+    return done ? Result<std::vector<Quarantined>>(std::move(out)) : done.error();
+}
+
 Result<std::vector<Quarantined>> QuarantineStore::list(std::size_t max) {
     static const std::string sql = held_where("released = 0 ORDER BY id LIMIT ?2");
     std::vector<Quarantined> out;
@@ -96,9 +107,9 @@ Result<std::vector<Quarantined>> QuarantineStore::list(std::size_t max) {
 Result<std::vector<Quarantined>> QuarantineStore::superfluous(std::int64_t before_us,
                                                               std::size_t max) {
     static const std::string sql = held_where(
-        "(at_us < ?2 OR (SELECT count(*) FROM files_quarantine q WHERE q.tenant = ?1 AND "
-        "q.user = files_quarantine.user AND q.id > files_quarantine.id) >= ?3) ORDER BY "
-        "id LIMIT ?4");
+        "(at_us < ?2 OR id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY user "
+        "ORDER BY id DESC) AS place FROM files_quarantine WHERE tenant = ?1 AND found <> '') "
+        "WHERE place > ?3)) ORDER BY id LIMIT ?4");
     std::vector<Quarantined> out;
     Status done = db_.each(
         sql, [&](const store::Statement& s) { out.push_back(read_held(s)); }, tenant_, before_us,

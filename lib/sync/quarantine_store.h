@@ -27,9 +27,12 @@ class QuarantineStore {
     Status drop(std::int64_t id);
     // It was looked at, and counts.
     Status drop_waiting(const std::string& user, const std::string& hash);
+    // Without the released ones, by number: of a content, wherever the user has it.
+    Result<std::vector<Quarantined>> with(const std::string& user, const std::string& hash);
     // Without the released ones; by number.
     Result<std::vector<Quarantined>> list(std::size_t max);
-    // Those from before that, and of each user those beyond the newest quarantine_files_max.
+    // Those from before that, and of each user's infected ones those beyond the newest
+    // quarantine_files_max.
     Result<std::vector<Quarantined>> superfluous(std::int64_t before_us, std::size_t max);
     struct Count {
         std::uint64_t infected = 0;

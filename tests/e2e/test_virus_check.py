@@ -125,9 +125,12 @@ class FailClosed(Scanned):
         self.write("invoice.txt", "to pay: 7")
         self.wait_there("invoice.txt", "to pay: 7")
         self.write("lesson.txt", "how scanners are tested: " + EICAR)
+        self.write("twin.txt", "how scanners are tested: " + EICAR)
+        until(lambda: self.held("twin.txt"), "the same content is in quarantine under its other name", 40)
         held = until(lambda: self.held("lesson.txt"), "it is in quarantine", 40)
         self.tree.top.run("sync", "quarantine", "--release", held["id"])
         self.wait_there("lesson.txt", "how scanners are tested: " + EICAR)
+        self.wait_there("twin.txt", "how scanners are tested: " + EICAR)
         until(lambda: self.folder(self.tokyo)["unsent_files"] == 0, "tokyo has nothing unsent", 40)
         self.assertEqual(self.folder(self.tokyo)["refused"], [])
         for left in self.quarantine()["files"]:

@@ -1,6 +1,8 @@
 // What a home makes of contents that are damaged, or that its disk does not give.
 #include "engine_fixture.h"
 
+#include "trust/hash.h"
+
 namespace hasp::sync {
 namespace {
 
@@ -52,6 +54,26 @@ TEST_F(Damage, OfWhatADifferenceIsMadeAgainstHoldsUpNothing) {
             EXPECT_EQ(osaka_->content(name), after) << format << " " << at;
         }
     }
+}
+
+TEST_F(Damage, OfAContentInQuarantineKeepsItThere) {
+    scans_ = true;
+    const std::string bad = noise(200'000);
+    scanner_[trust::sha256(bad)] = "Epiz";
+    tokyo_->write("letter", "a letter");
+    sync(*tokyo_);
+    const std::uint64_t from = end_of_segment();
+    tokyo_->write("invoice", bad);
+    sync(*tokyo_);
+    auto held = home_->home->quarantine(10);
+    ASSERT_EQ(held.value_or({}).size(), 1U);
+    bend(from + 1000);
+    while (home_->home->upkeep({}).value()) {
+    }
+    ASSERT_EQ(home_->home->damage(10)->contents, 1U);
+    EXPECT_EQ(home_->home->release_quarantined(held->front().id).error().code, Code::refused);
+    EXPECT_EQ(home_->home->quarantine(10).value_or({}).size(), 1U) << "it was not released";
+    EXPECT_EQ(home_->home->tree(home_->folder.id).value_or({}).size(), 1U);
 }
 
 TEST_F(Damage, OfOnePlaceOnTheDiskHoldsUpNothingElseAndIsGoneWithIt) {

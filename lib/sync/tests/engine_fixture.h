@@ -179,6 +179,9 @@ class Engine : public ::testing::Test {
                                 out->met};
         if (scans_) {
             question.scanned = scanned(question);
+            if (forgets_scanned_) {
+                question.scanned = Scanned{{}, {}, lets_by_, scan_bytes_max_};
+            }
         }
         auto answer = home_->home->exchange(question);
         last_error_ = answer.ok() ? "" : answer.error().message;
@@ -229,7 +232,7 @@ class Engine : public ::testing::Test {
 
     // What the home's scanner says of what a batch brings.
     Scanned scanned(const Home::Question& question) {
-        Scanned out{{}, lets_by_, scan_bytes_max_};
+        Scanned out{{}, {}, lets_by_, scan_bytes_max_};
         auto to_scan = home_->home->to_scan(question, scan_bytes_max_,
                                             [](const std::string&) { return false; });
         EXPECT_TRUE(to_scan.ok());
@@ -243,7 +246,9 @@ class Engine : public ::testing::Test {
             EXPECT_EQ((*file)->read(part.at, content).value_or(0), part.bytes);
             EXPECT_EQ(trust::sha256(content), part.hash);
             const auto found = scanner_.find(part.hash);
-            if (!scanner_gone_) {
+            if (scanner_gone_) {
+                out.unknown.insert(part.hash);
+            } else {
                 out.found[part.hash] = found == scanner_.end() ? "" : found->second;
             }
         }
@@ -288,6 +293,7 @@ class Engine : public ::testing::Test {
     unsigned format_ = batch_format_newest; // of batches, that both sides take
     bool scans_ = false;                    // at the home
     bool scanner_gone_ = false;
+    bool forgets_scanned_ = false; // before the batch is taken
     bool lets_by_ = false;
     std::uint64_t scan_bytes_max_ = std::uint64_t{25} << 20;
     std::map<std::string, std::string> scanner_; // hash → what it finds there

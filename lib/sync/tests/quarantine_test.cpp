@@ -116,6 +116,72 @@ TEST_F(Quarantine, LetsAFileGoWhereItWasWhenItIsReleased) {
     EXPECT_EQ(osaka_->content("copy"), bad_content) << "the content is released, wherever it is";
 }
 
+TEST_F(Quarantine, LetsAFileGoWhereverItsUserHasIt) {
+    found_in(bad_content, "Epiz");
+    tokyo_->write("invoice", bad_content);
+    tokyo_->write("copy", bad_content);
+    sync(*tokyo_);
+    sync(*osaka_);
+    osaka_->write("osaka's", bad_content);
+    sync(*osaka_);
+    ASSERT_EQ(held().size(), 3U);
+    auto changed = home_->home->release_quarantined(held()[0].id);
+    ASSERT_TRUE(changed.ok());
+    ASSERT_EQ(changed->size(), 1U);
+    EXPECT_EQ((*changed)[0].revision.number,
+              home_->home->revision(home_->folder.id).value_or({}).number);
+    EXPECT_TRUE(held().empty());
+    const Tree there = home_tree();
+    EXPECT_EQ(there.count("invoice") + there.count("copy") + there.count("osaka's"), 3U);
+    sync(*tokyo_);
+    sync(*osaka_);
+    EXPECT_EQ(osaka_->content("copy"), bad_content);
+    for (Machine* at : {&*tokyo_, &*osaka_}) {
+        EXPECT_EQ(status(*at).infected, 0U);
+        EXPECT_EQ(status(*at).unsent_files, 0U);
+    }
+}
+
+TEST_F(Quarantine, IsAskedAboutOnceADayAndByHand) {
+    found_in(bad_content, "Epiz");
+    tokyo_->write("invoice", noise(20'000));
+    found_in(tokyo_->content("invoice"), "Epiz");
+    sync(*tokyo_);
+    ASSERT_EQ(held().size(), 1U);
+    EXPECT_EQ(sync(*tokyo_).up, 0U);
+    tokyo_->client->ask_again(tokyo_->folder.id);
+    const std::uint64_t asked = sync(*tokyo_).up;
+    EXPECT_GT(asked, 0U);
+    EXPECT_LT(asked, 200U) << "it is there: asking costs a record";
+    EXPECT_EQ(status(*tokyo_).infected, 1U);
+    EXPECT_EQ(held().size(), 1U);
+    clock_.wall += infected_again_us - 60 * std::int64_t{1'000'000};
+    EXPECT_EQ(sync(*tokyo_).up, 0U);
+    // Its home knows nothing of it any more, and the scanner knows better.
+    ASSERT_TRUE(home_->home->delete_quarantined(held()[0].id).ok());
+    scanner_.clear();
+    clock_.wall += 60 * std::int64_t{1'000'000};
+    sync(*tokyo_);
+    sync(*tokyo_);
+    EXPECT_EQ(home_tree().count("invoice"), 1U);
+    EXPECT_EQ(status(*tokyo_).infected, 0U);
+    EXPECT_EQ(status(*tokyo_).unsent_files, 0U);
+}
+
+TEST_F(Quarantine, OfAnotherHomeIsForgottenByBeginningAnew) {
+    found_in(bad_content, "Epiz");
+    tokyo_->write("invoice", bad_content);
+    sync(*tokyo_);
+    ASSERT_EQ(status(*tokyo_).infected, 1U);
+    ASSERT_TRUE(home_->home->forget_user("anna").ok());
+    scanner_.clear();
+    ASSERT_TRUE(tokyo_->client->begin_anew(tokyo_->folder.id).ok());
+    EXPECT_EQ(status(*tokyo_).infected, 0U);
+    sync(*tokyo_);
+    EXPECT_EQ(home_tree().count("invoice"), 1U);
+    EXPECT_EQ(status(*tokyo_).unsent_files, 0U);
+}
+
 TEST_F(Quarantine, LetsAFileGoBesideWhatCameMeanwhile) {
     found_in(bad_content, "Epiz");
     tokyo_->write("invoice", "before");
@@ -148,6 +214,31 @@ TEST_F(Quarantine, IsEmptiedByNumberAndAfterDays) {
     clock_.wall += (quarantine_days + 1) * day_us;
     ASSERT_TRUE(home_->home->upkeep({}).ok());
     EXPECT_TRUE(held().empty());
+}
+
+TEST_F(Quarantine, KeepsAllThatWaitsAndTheNewestOfTheInfected) {
+    constexpr std::size_t files = quarantine_files_max + 3;
+    const auto tidy = [&] {
+        for (auto more = home_->home->upkeep({}); more.ok() && *more;) {
+            more = home_->home->upkeep({});
+        }
+    };
+    scanner_gone_ = true;
+    for (std::size_t i = 0; i < files; ++i) {
+        tokyo_->write("file" + std::to_string(i), "content " + std::to_string(i));
+    }
+    sync(*tokyo_);
+    tidy();
+    EXPECT_EQ(home_->home->quarantine_count()->waiting, files);
+    scanner_gone_ = false;
+    for (std::size_t i = 0; i < files; ++i) {
+        found_in("content " + std::to_string(i), "Epiz");
+    }
+    tokyo_->client->ask_again(tokyo_->folder.id);
+    sync(*tokyo_);
+    tidy();
+    EXPECT_EQ(home_->home->quarantine_count()->waiting, 0U);
+    EXPECT_EQ(home_->home->quarantine_count()->infected, quarantine_files_max);
 }
 
 TEST_F(Quarantine, HoldsWhatWaitsForTheScannerAndNothingElse) {
@@ -199,6 +290,20 @@ TEST_F(Quarantine, IsNotForWhatIsLetByOrLarge) {
     sync(*tokyo_);
     EXPECT_EQ(home_tree().count("large"), 1U);
     EXPECT_EQ(home_tree().count("empty"), 1U);
+}
+
+TEST_F(Quarantine, TakesNothingThatTheScannerWasNotAskedAbout) {
+    lets_by_ = true;
+    tokyo_->write("invoice", "sound");
+    bool again = false;
+    // As if the batch that was looked at had been another.
+    forgets_scanned_ = true;
+    EXPECT_FALSE(exchange(*tokyo_, again).has_value());
+    EXPECT_NE(last_error_.find("other contents"), std::string::npos) << last_error_;
+    EXPECT_EQ(home_tree().size(), 0U);
+    forgets_scanned_ = false;
+    sync(*tokyo_);
+    EXPECT_EQ(home_tree().count("invoice"), 1U);
 }
 
 TEST_F(Quarantine, IsKeptFromThoseWhoseTierKnowsNothingOfIt) {

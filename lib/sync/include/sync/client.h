@@ -54,6 +54,8 @@ struct RefusedFile {
 inline constexpr std::size_t refused_listed_max = 100;
 // How often a home is asked about what waits there for its scanner.
 inline constexpr std::int64_t refused_again_us = 60'000'000;
+// And about what is infected: it may have been released, or be gone from there.
+inline constexpr std::int64_t infected_again_us = 24 * 3'600 * std::int64_t{1'000'000};
 
 // As `hasp status` shows it.
 struct FolderStatus {
@@ -155,6 +157,8 @@ class Client {
         // Changed meanwhile, or in use: next round. With the last of several parts 1 for those
         // before it.
         std::uint64_t skipped = 0;
+        // Of them, those that may pass: at none of these paths is a file that the home refused.
+        std::uint64_t passing = 0;
         bool again = false; // there is more, or something is to come once more
     };
     // Puts in place what came. `in_use`: an app runs on the folder; its databases are left alone.

@@ -176,9 +176,10 @@ class Home {
     // What batches brought into quarantine, or keep waiting, since this was last asked: the first
     // quarantine_told_max.
     std::vector<Quarantined> newly_held() { return std::exchange(held_, {}); }
-    // An operator says that the content is sound: it is put where its sender had it, as if it came
-    // now, and whoever of the user's files has it is not held up any more. not_found: no such one.
-    Result<Beside> release_quarantined(std::int64_t id);
+    // An operator says that the content is sound: wherever the user's files have it, it is put
+    // where its sender had it, as if it came now, and is not held up any more. All of it or
+    // nothing. The folders that have it; not_found: no such one.
+    Result<std::vector<Beside>> release_quarantined(std::int64_t id);
     // Its content goes, unless a file that counts has it too. not_found: no such one.
     Status delete_quarantined(std::int64_t id);
 
@@ -206,6 +207,7 @@ class Home {
     static void hold(Pushed& pushed, Verdict verdict, const std::string& found);
     Status hold_back(const Question& question, Pushed& pushed);
     Status note_held(const Question& question, std::vector<Pushed>& pushed);
+    Status put_released(const Quarantined& one);
     Result<bool> drop_quarantined_some();
     Status decide(const Question& question, std::vector<Pushed>& pushed, Taken& taken);
     static void judge(const std::vector<Pushed>& pushed, const Plan& decided,

@@ -12,13 +12,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 namespace hasp::sync {
 
 inline constexpr std::int64_t quarantine_days = 30;
-// Of a user. Beyond them, the oldest goes.
+// Of a user's infected ones. Beyond them, the oldest goes.
 inline constexpr std::size_t quarantine_files_max = 1000;
 
 inline constexpr std::size_t quarantine_told_max = 100;
@@ -36,7 +37,9 @@ struct ToScan {
 
 struct Scanned {
     std::map<std::string, std::string> found; // hash → as the scanner calls it; empty: nothing
-    // A content that is not among them was not looked at: it counts all the same, or waits.
+    // Hashes of those that could not be looked at: they count all the same, or wait. A new content
+    // that is in neither came in only since: the batch is to be looked at again.
+    std::set<std::string> unknown;
     bool lets_by = false;
     std::uint64_t bytes_max = 0; // larger ones count, whatever is said of them
 };

@@ -1,6 +1,5 @@
 // Contents that are kept as parts of others.
 #include "content_suite.h"
-#include "numbers.h"
 #include "store/transaction.h"
 #include "sync/difference.h"
 #include "trust/hash.h"
@@ -10,6 +9,18 @@ namespace hasp::sync {
 namespace {
 
 constexpr std::size_t mib = std::size_t{1} << 20;
+
+// As a difference has it (PROTOCOL.md).
+void put_number(std::string& out, std::uint64_t value) {
+    for (; value >= 0x80; value >>= 7) {
+        out.push_back(static_cast<char>((value & 0x7F) | 0x80));
+    }
+    out.push_back(static_cast<char>(value));
+}
+std::uint64_t zigzag(std::int64_t value) {
+    return value < 0 ? static_cast<std::uint64_t>(-value) * 2 - 1
+                     : static_cast<std::uint64_t>(value) * 2;
+}
 
 std::string difference_of(const std::string& before, const std::string& now) {
     MemoryFile base(before);

@@ -24,8 +24,8 @@ std::string recipe_name(const std::string& hash) {
 // the content whole.
 class Bounded final : public Assembly {
   public:
-    Bounded(Composing& made, const std::uint64_t& unsealed)
-        : made_(made), unsealed_(unsealed), before_(unsealed) {}
+    Bounded(Composing& made, const std::uint64_t& unsealed, std::uint64_t basis_size)
+        : made_(made), unsealed_(unsealed), before_(unsealed), basis_size_(basis_size) {}
     Status fresh(std::string_view bytes) override {
         Status bearable = this->bearable();
         return bearable ? made_.fresh(bytes) : bearable;
@@ -36,11 +36,14 @@ class Bounded final : public Assembly {
     }
 
   private:
-    Status bearable() const { return bearable_effort(unsealed_ - before_, made_.size()); }
+    Status bearable() const {
+        return bearable_effort(unsealed_ - before_, made_.size(), basis_size_);
+    }
 
     Composing& made_;
     const std::uint64_t& unsealed_;
     std::uint64_t before_;
+    std::uint64_t basis_size_;
 };
 
 } // namespace
@@ -214,7 +217,11 @@ Status ContentStore::stage_difference(const std::string& user, const std::string
     }
     Composing made(disk_, temporary_ + "/made" + std::to_string(next_temporary_++), basis_content,
                    composed_.copy_least);
-    Bounded bounded(made, unsealed_);
+    auto basis_stat = basis_content.stat();
+    if (!basis_stat) {
+        return basis_stat.error();
+    }
+    Bounded bounded(made, unsealed_, basis_stat->size);
     Status put = apply_difference(basis_content, difference, size_max, bounded);
     put = put ? made.finish() : put;
     applied = put.ok() || made.could_not_write();

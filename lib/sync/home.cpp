@@ -311,9 +311,14 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
 Status Home::stage_patched(const std::string& user, const Record& record, ReadFile& basis,
                            const Pull& content, bool& applied) {
     Scratch made(disk_, std::string(home_temporary) + "/patched" + std::to_string(next_++));
+    auto basis_stat = basis.stat();
+    if (!basis_stat) {
+        return basis_stat.error();
+    }
     const std::uint64_t before = contents_.unsealed();
     const Sink keep = [&](std::string_view bytes) {
-        if (Status bearable = bearable_effort(contents_.unsealed() - before, made.size());
+        if (Status bearable =
+                bearable_effort(contents_.unsealed() - before, made.size(), basis_stat->size);
             !bearable) {
             return bearable;
         }

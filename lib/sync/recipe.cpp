@@ -196,8 +196,9 @@ void RecipeIndex::part(std::uint64_t from, std::uint64_t length, RecipeWriter& o
     }
 }
 
-Status bearable_effort(std::uint64_t unsealed, std::uint64_t made) {
-    return unsealed <= recipe_effort * (stretches_least + made / bytes_a_stretch)
+Status bearable_effort(std::uint64_t unsealed, std::uint64_t made, std::uint64_t basis_size) {
+    return unsealed <= recipe_effort * (stretches_least + made / bytes_a_stretch +
+                                        2 * (basis_size / stretch_bytes))
                ? Status{}
                : fail(Code::refused, "applying a difference: it takes too little from each of too "
                                      "many places of what its basis is made of");

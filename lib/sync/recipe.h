@@ -98,8 +98,10 @@ class RecipeIndex {
 
 // refused: `made` bytes were not worth unsealing so many stretches of a basis. What effort.h
 // bounds of a basis that lies there itself stays within it.
+// What is new is unpacked with what it replaces, wherever that is, before any of it is made: the
+// basis may be gone through a few times beside.
 inline constexpr std::uint64_t recipe_effort = 4;
-Status bearable_effort(std::uint64_t unsealed, std::uint64_t made);
+Status bearable_effort(std::uint64_t unsealed, std::uint64_t made, std::uint64_t basis_size);
 
 // The content. `sources` in the recipe's order; each at least as long as the recipe says, else a
 // read of it is refused. Any offset.

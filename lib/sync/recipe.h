@@ -96,10 +96,9 @@ class RecipeIndex {
     std::vector<std::uint64_t> ends_; // of the extents, in the content
 };
 
-// refused: `made` bytes were not worth unsealing so many stretches of a basis. What effort.h
-// bounds of a basis that lies there itself stays within it.
-// What is new is unpacked with what it replaces, wherever that is, before any of it is made: the
-// basis may be gone through a few times beside.
+// refused: `made` bytes were not worth unsealing so many stretches of a basis. A few times what
+// effort.h allows of one that lies there itself; and the basis may be gone through a few times
+// beside, since what is new is unpacked with what it replaces before any of it is made.
 inline constexpr std::uint64_t recipe_effort = 4;
 Status bearable_effort(std::uint64_t unsealed, std::uint64_t made, std::uint64_t basis_size);
 

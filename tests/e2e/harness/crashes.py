@@ -102,6 +102,34 @@ def sample(points: list, wanted) -> list:
     return [points[i * len(points) // wanted] for i in range(wanted)]
 
 
+class Trials:
+    """The points to try, in turn: a sample and, for each of it that was not reached, one more, up to twice the sample.
+
+    What a thread does differs from time to time by a report more or less, and so does which of the workers does it.
+    """
+
+    def __init__(self, points: list, wanted):
+        self.all = len(points)
+        self.left = sample(points, wanted)
+        self.spare = sorted(set(points) - set(self.left))
+        self.limit = 2 * len(self.left)
+        self.tried = 0
+        self.missed = []
+
+    def __iter__(self):
+        while self.left:
+            self.tried += 1
+            yield self.left.pop(0)
+
+    def miss(self, point: Point) -> None:
+        self.missed.append(point)
+        if self.spare and self.tried + len(self.left) < self.limit:
+            # The first calls of their kind are the likeliest to come again.
+            other = min(self.spare, key=lambda p: ((p.where, p.kind) != (point.where, point.kind), p.n))
+            self.spare.remove(other)
+            self.left.append(other)
+
+
 def may_trace() -> str:
     """Empty, or why strace cannot be used here."""
     try:

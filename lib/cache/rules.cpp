@@ -30,7 +30,7 @@ std::optional<std::int64_t> single_date(const net::Headers& headers, Name name,
     if (field == nullptr || headers.next(*field) != nullptr) {
         return std::nullopt;
     }
-    return net::parse_http_date(field->value, now_s);
+    return net::parse_loose_http_date(field->value, now_s);
 }
 
 std::int64_t lifetime_of(int status, const net::Headers& headers, const AnswerDirectives& said,

@@ -121,6 +121,19 @@ TEST(CacheRules, ALifetimeThatCannotBeReadIsNone) {
               60);
 }
 
+TEST(CacheRules, ADateInAnyCaseAndWithAnyWeekdayEndsALifetimeAndOneOfAnotherZoneIsNone) {
+    const auto lifetime = [](const char* expires) {
+        return fresh({{"Date", "Thu, 18 Aug 2050 02:00:00 GMT"}, {"Expires", expires}}).lifetime_s;
+    };
+    for (const char* good : {"THU, 18 AUG 2050 02:01:00 gMT", "Mon, 18 Aug 2050 02:01:00 GMT",
+                             "Thursday, 18-Aug-50 02:01:00 GMT", "Mon Aug 18 02:01:00 2050"}) {
+        EXPECT_EQ(lifetime(good), 60) << good;
+    }
+    for (const char* bad : {"Thu, 18 Aug 2050 02:01:00 UTC", "Thu, 18 Aug 2050 02:01:00 +0000"}) {
+        EXPECT_EQ(lifetime(bad), 0) << bad;
+    }
+}
+
 TEST(CacheRules, CdnCacheControlCountsInsteadOfCacheControlIfItIsADictionary) {
     const auto lifetime = [](const char* aimed) {
         return fresh({{"CDN-Cache-Control", aimed}, {"Cache-Control", "max-age=7"}}).lifetime_s;

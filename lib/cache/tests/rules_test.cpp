@@ -58,6 +58,14 @@ TEST(CacheRules, APartAnInterimAnswerAndOneWithoutAnEndAreNotStored) {
               Scope::none);
 }
 
+TEST(CacheRules, WhatAnswersOneRequestAndNotItsTargetIsNotStored) {
+    for (const int status : {412, 417, 428, 429, 431, 511}) {
+        EXPECT_EQ(scope({{"Cache-Control", "max-age=60, public"}}, anybody(), status), Scope::none)
+            << status;
+    }
+    EXPECT_EQ(scope({{"Cache-Control", "max-age=60"}}, anybody(), 400), Scope::shared);
+}
+
 TEST(CacheRules, AnAnswerToASignedOnUserIsHisAloneUnlessItIsMarkedAsShareable) {
     AskedBy by = anybody();
     by.identity = true;
@@ -249,6 +257,24 @@ TEST(CacheRules, A304ReplacesFieldsButForTheLength) {
     std::string out;
     merge_fields(stored.headers, newer.headers, out);
     EXPECT_EQ(out, "A: 1\r\nCache-Control: max-age=1\r\nb: 2\r\n");
+}
+
+TEST(CacheRules, A304OfAnotherContentConfirmsNothing) {
+    using Lines = std::initializer_list<std::pair<const char*, const char*>>;
+    const auto confirmed = [](Lines stored, Lines newer) {
+        return confirms(Fields(stored).headers, Fields(newer).headers);
+    };
+    constexpr const char* day0 = "Wed, 18 Nov 2026 00:00:00 GMT";
+    const Lines tagged = {{"ETag", "\"a\""}, {"Last-Modified", day0}};
+    EXPECT_TRUE(confirmed(tagged, {{"ETag", "\"a\""}}));
+    EXPECT_TRUE(confirmed(tagged, {{"ETag", "W/\"a\""}, {"Last-Modified", "later"}}));
+    EXPECT_TRUE(confirmed(tagged, {{"Last-Modified", day0}}));
+    EXPECT_TRUE(confirmed(tagged, {{"Cache-Control", "max-age=1"}}));
+    EXPECT_FALSE(confirmed(tagged, {{"ETag", "\"b\""}, {"Last-Modified", day0}}));
+    EXPECT_FALSE(confirmed(tagged, {{"ETag", "W/\"b\""}}));
+    EXPECT_FALSE(confirmed(tagged, {{"Last-Modified", "later"}}));
+    EXPECT_TRUE(confirmed({{"Last-Modified", day0}}, {{"ETag", "\"a\""}, {"Last-Modified", day0}}));
+    EXPECT_FALSE(confirmed({{"Last-Modified", day0}}, {{"ETag", "\"a\""}}));
 }
 
 TEST(CacheRules, ALabelSurvivesPackingAndOneThatIsCutIsRefused) {

@@ -84,7 +84,8 @@ std::string joined(const net::Headers& headers, std::string_view name) {
 } // namespace
 
 bool may_be_stored(int status, const net::Headers& headers, bool whole) {
-    if (!whole || status < 200 || status == 206 || status == 304 || is_about_request(status)) {
+    if (!whole || status < 200 || status == 206 || status == 304 ||
+        (status >= 400 && is_about_request(status))) {
         return false;
     }
     const AnswerDirectives said = answer_directives(headers);

@@ -17,6 +17,13 @@ bool heuristic_status(int status) {
     return std::find(known.begin(), known.end(), status) != known.end();
 }
 
+// What such an answer says is about the request that was sent, not about what is at its target:
+// stored, one client's words would shut out all others.
+bool is_about_request(int status) {
+    constexpr std::array known{412, 417, 428, 429, 431, 511};
+    return std::find(known.begin(), known.end(), status) != known.end();
+}
+
 // Statuses whose rules about caching this one follows, for must-understand (§5.2.2.3).
 bool understood(int status) {
     constexpr std::array known{200, 203, 204, 300, 301, 302, 303, 307, 308, 400, 401, 403,
@@ -30,7 +37,7 @@ std::optional<std::int64_t> single_date(const net::Headers& headers, Name name,
     if (field == nullptr || headers.next(*field) != nullptr) {
         return std::nullopt;
     }
-    return net::parse_http_date(field->value, now_s);
+    return net::parse_loose_http_date(field->value, now_s);
 }
 
 std::int64_t lifetime_of(int status, const net::Headers& headers, const AnswerDirectives& said,
@@ -77,7 +84,8 @@ std::string joined(const net::Headers& headers, std::string_view name) {
 } // namespace
 
 bool may_be_stored(int status, const net::Headers& headers, bool whole) {
-    if (!whole || status < 200 || status == 206 || status == 304) {
+    if (!whole || status < 200 || status == 206 || status == 304 ||
+        (status >= 400 && is_about_request(status))) {
         return false;
     }
     const AnswerDirectives said = answer_directives(headers);
@@ -270,6 +278,16 @@ bool is_of_body(const net::Header& field) {
     return field.id == Name::content_encoding || field.id == Name::content_range;
 }
 } // namespace
+
+bool confirms(const net::Headers& stored, const net::Headers& newer) {
+    const std::string_view etag = newer.value(Name::etag);
+    const std::string_view known = stored.value(Name::etag);
+    if (!etag.empty() && !known.empty()) {
+        return net::etag_listed(known, etag, false);
+    }
+    const net::Header* changed = newer.find(Name::last_modified);
+    return changed == nullptr ? etag.empty() : changed->value == stored.value(Name::last_modified);
+}
 
 void merge_fields(const net::Headers& stored, const net::Headers& newer, std::string& out) {
     const auto line = [&out](const net::Header& field) {

@@ -40,10 +40,15 @@ std::int64_t floor_div(std::int64_t a, std::int64_t b) {
     return a / b - (a % b < 0 ? 1 : 0);
 }
 
-// 0-based place in a table of three-letter names; -1: none. Case-sensitive (RFC 9110 §5.6.7).
-int place_of(std::string_view table, std::string_view name) {
+// Dates are case-sensitive (RFC 9110 §5.6.7), but not to caches (RFC 9111 §4.2).
+bool same(std::string_view a, std::string_view b, bool loose) {
+    return loose ? same_text(a, b) : a == b;
+}
+
+// 0-based place in a table of three-letter names; -1: none.
+int place_of(std::string_view table, std::string_view name, bool loose) {
     for (std::size_t i = 0; name.size() == 3 && i < table.size(); i += 3) {
-        if (table.substr(i, 3) == name) {
+        if (same(table.substr(i, 3), name, loose)) {
             return static_cast<int>(i / 3);
         }
     }
@@ -53,10 +58,11 @@ int place_of(std::string_view table, std::string_view name) {
 // Reads fixed text and numbers from the front.
 struct Reader {
     std::string_view rest;
+    bool loose = false;
     bool good = true;
 
     void text(std::string_view expected) {
-        good = good && rest.substr(0, expected.size()) == expected;
+        good = good && same(rest.substr(0, expected.size()), expected, loose);
         rest.remove_prefix(good ? expected.size() : 0);
     }
     int number(std::size_t digits) {
@@ -70,7 +76,7 @@ struct Reader {
         return good ? value : 0;
     }
     int name(std::string_view table) {
-        const int place = place_of(table, rest.substr(0, 3));
+        const int place = place_of(table, rest.substr(0, 3), loose);
         good = good && place >= 0;
         rest.remove_prefix(good ? 3 : 0);
         return place;
@@ -98,16 +104,17 @@ std::optional<std::int64_t> assemble(const Reader& in, int year, int month0, int
     const std::int64_t days_since = days_from_civil(year, month0 + 1, day);
     const Civil back = civil_from_days(days_since);
     const std::int64_t real_weekday = ((days_since + 4) % 7 + 7) % 7;
-    if (back.month != month0 + 1 || back.day != day || real_weekday != weekday) {
+    if (back.month != month0 + 1 || back.day != day || (real_weekday != weekday && !in.loose)) {
         return std::nullopt;
     }
     return days_since * day_s + t.hour * 3'600 + t.minute * 60 + t.second;
 }
 
-std::optional<std::int64_t> parse_rfc850(std::string_view text, std::int64_t now_s) {
-    Reader in{text};
+std::optional<std::int64_t> parse_rfc850(std::string_view text, std::int64_t now_s, bool loose) {
+    Reader in{text, loose};
     int weekday = 0;
-    while (weekday < 7 && text.substr(0, long_days[weekday].size()) != long_days[weekday]) {
+    while (weekday < 7 &&
+           !same(text.substr(0, long_days[weekday].size()), long_days[weekday], loose)) {
         ++weekday;
     }
     if (weekday == 7) {
@@ -132,8 +139,8 @@ std::optional<std::int64_t> parse_rfc850(std::string_view text, std::int64_t now
     return assemble(in, year, month, day, t, weekday);
 }
 
-std::optional<std::int64_t> parse_asctime(std::string_view text) {
-    Reader in{text};
+std::optional<std::int64_t> parse_asctime(std::string_view text, bool loose) {
+    Reader in{text, loose};
     const int weekday = in.name(days);
     in.text(" ");
     const int month = in.name(months);
@@ -148,6 +155,27 @@ std::optional<std::int64_t> parse_asctime(std::string_view text) {
     in.text(" ");
     const int year = in.number(4);
     return assemble(in, year, month, day, t, weekday);
+}
+
+std::optional<std::int64_t> parse_date(std::string_view text, std::int64_t now_s, bool loose) {
+    Reader in{text, loose};
+    const int weekday = in.name(days);
+    if (in.good && in.rest.substr(0, 2) == ", ") {
+        in.text(", ");
+        const int day = in.number(2);
+        in.text(" ");
+        const int month = in.name(months);
+        in.text(" ");
+        const int year = in.number(4);
+        in.text(" ");
+        const Clock24 t = read_clock(in);
+        in.text(" GMT");
+        return assemble(in, year, month, day, t, weekday);
+    }
+    if (const auto time = parse_asctime(text, loose)) {
+        return time;
+    }
+    return parse_rfc850(text, now_s, loose);
 }
 
 } // namespace
@@ -187,24 +215,11 @@ std::array<char, 29> format_http_date(std::int64_t unix_s) {
 }
 
 std::optional<std::int64_t> parse_http_date(std::string_view text, std::int64_t now_s) {
-    Reader in{text};
-    const int weekday = in.name(days);
-    if (in.good && in.rest.substr(0, 2) == ", ") {
-        in.text(", ");
-        const int day = in.number(2);
-        in.text(" ");
-        const int month = in.name(months);
-        in.text(" ");
-        const int year = in.number(4);
-        in.text(" ");
-        const Clock24 t = read_clock(in);
-        in.text(" GMT");
-        return assemble(in, year, month, day, t, weekday);
-    }
-    if (const auto time = parse_asctime(text)) {
-        return time;
-    }
-    return parse_rfc850(text, now_s);
+    return parse_date(text, now_s, false);
+}
+
+std::optional<std::int64_t> parse_loose_http_date(std::string_view text, std::int64_t now_s) {
+    return parse_date(text, now_s, true);
 }
 
 } // namespace hasp::net

@@ -27,7 +27,7 @@ bool is_of_http1(Name id) {
     }
 }
 
-// // How much of what was read already is kept in front of what was not.
+// How much of what was read already is kept in front of what was not.
 constexpr std::size_t read_kept_max = 64 * 1024;
 
 // A part of a request line: anything that could end it, or divide it, makes another request.
@@ -80,7 +80,10 @@ void Http2Request::field(std::string_view name, std::string_view value) {
     if (id == Name::sec_websocket_key && is_websocket_) {
         return; // the handshake is ours
     }
-    has_length_ = has_length_ || id == Name::content_length;
+    if (id == Name::content_length) {
+        has_length_ = true; // of digits alone, or nghttp2 has refused it
+        std::from_chars(value.data(), value.data() + value.size(), length_);
+    }
     fields_.append(name).append(": ").append(value).append("\r\n");
 }
 
@@ -138,6 +141,15 @@ void Http2Stream::begin_request(bool ends, std::string_view key) {
     bad = in_.empty();
     chunked_ = !ends && !request.has_length() && !request.is_websocket();
     request_ended = ends;
+    hold_last();
+}
+
+void Http2Stream::hold_last() {
+    const bool counted = request.has_length() && !request.is_websocket();
+    if (counted && !request_ended && body_bytes_ == request.length() && in_.size() > in_at_) {
+        held_.assign(1, in_.back());
+        in_.pop_back();
+    }
 }
 
 void Http2Stream::body(std::string_view payload) {
@@ -149,8 +161,10 @@ void Http2Stream::body(std::string_view payload) {
         in_.erase(0, in_at_);
         in_at_ = 0;
     }
+    body_bytes_ += payload.size();
     if (!chunked_) {
         in_.append(payload);
+        hold_last();
         return;
     }
     std::array<char, 20> size;
@@ -162,6 +176,7 @@ void Http2Stream::end_request() {
     if (chunked_ && !request_ended) {
         in_.append("0\r\n\r\n");
     }
+    in_.append(std::exchange(held_, {}));
     request_ended = true;
 }
 

@@ -28,6 +28,8 @@ class Http2Request {
     bool is_head() const { return is_head_; }
     bool is_websocket() const { return is_websocket_; }
     bool has_length() const { return has_length_; }
+    // What Content-Length says; of no use where there is none.
+    std::uint64_t length() const { return length_; }
     // The fields are not needed any more; what is asked above stays.
     void forget();
 
@@ -45,6 +47,7 @@ class Http2Request {
     bool is_websocket_ = false;
     bool has_host_ = false;
     bool has_length_ = false;
+    std::uint64_t length_ = 0;
 };
 
 // What a stream's answer becomes.
@@ -61,14 +64,15 @@ class Http2Stream {
     Http2Stream(std::int32_t stream_id, std::size_t head_max, std::size_t room)
         : id(stream_id), request(head_max), room_(room) {}
 
-    // Of the request.
+    // Of the request. One with a length is whole for whoever reads its text when as much has come,
+    // and may turn out to be malformed until its stream ends (RFC 9113 §8.1.1): so the last byte
+    // waits for that.
     void begin_request(bool ends, std::string_view key);
     void body(std::string_view payload);
     void end_request();
     IoResult read(std::span<char> into);
-    //    // Payload for which window may be given back since the last call: as large a part of what
-    //    came as
-    // was read of its text, so that framing gives none.
+    // Payload for which window may be given back since the last call: as large a part of what came
+    // as was read of its text, so that framing gives none.
     std::size_t take_credit();
 
     // Of the answer. False: what the writer gave is no HTTP/1.1, the stream is to be reset.
@@ -111,10 +115,14 @@ class Http2Stream {
     bool looked_at = false;
 
   private:
+    void hold_last();
+
     std::size_t room_;
     std::string in_;
     std::size_t in_at_ = 0;
     std::size_t credit_ = 0;
+    std::uint64_t body_bytes_ = 0;
+    std::string held_; // the last byte, until the end
     bool chunked_ = false;
     bool tunnel_ = false; // a WebSocket, once it is answered by 101
 

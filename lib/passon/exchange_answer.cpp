@@ -214,8 +214,9 @@ std::string Exchange::location_for_user(const net::Header& field) const {
     map.origin = origin;
     map.mount = mount_;
     map.stripped = app_.strip_prefix() && !mount_.empty();
-    return field.id == net::Name::refresh ? map_refresh(field.value, map)
-                                          : map_location(field.value, map);
+    return field.id == net::Name::refresh            ? map_refresh(field.value, map)
+           : field.id == net::Name::content_location ? map_content_location(field.value, map)
+                                                     : map_location(field.value, map);
 }
 
 // Where the answer goes, trailers are understood (RFC 9110 §6.5.1): the next tier drops them for a

@@ -162,7 +162,7 @@ void Exchange::choose_scope(const net::AnswerHead& answer) {
 }
 
 // The fields of an answer as they go out, merged into the label of what is stored. False: it does
-// not fit.
+// not fit, or is about another content.
 bool Exchange::merge_answer(const net::AnswerHead& answer) {
     CacheUse& use = cached_;
     std::string_view text;
@@ -172,7 +172,8 @@ bool Exchange::merge_answer(const net::AnswerHead& answer) {
     net::AnswerHead& newer = core_.answer_head; // what it held is written
     const net::ParseResult parsed =
         net::parse_answer_head(text, newer, {true, false}, core_.head_limits());
-    if (!parsed.done() || !cache::parse_head(use.label, core_.stored_head)) {
+    if (!parsed.done() || !cache::parse_head(use.label, core_.stored_head) ||
+        !cache::confirms(core_.stored_head.headers, newer.headers)) {
         return false;
     }
     const std::string_view first =

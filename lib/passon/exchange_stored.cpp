@@ -114,9 +114,12 @@ bool Exchange::write_stored_head(int status, const net::Ranges& ranges, std::uin
     keep_ = keep_ && request_body_done() && !core_.draining;
     net::HeadWriter out(core_.head_out);
     out.status_line(status);
+    const bool with_body = status == stored.status || status == 206;
+    // A neighbour stores what a 304 changes, a new type too (RFC 9111 §3.2).
+    const bool to_cache = status == 304 && down_->from() != From::user;
     for (const net::Header& field : stored.headers) {
-        if (field.id != net::Name::age &&
-            (status == stored.status || status == 206 || !is_of_body(field))) {
+        if (field.id != net::Name::age && (with_body || !is_of_body(field) ||
+                                           (to_cache && field.id == net::Name::content_type))) {
             out.copy(field);
         }
     }

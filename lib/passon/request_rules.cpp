@@ -245,6 +245,12 @@ std::string map_location(std::string_view value, const LocationMap& map) {
     return out;
 }
 
+std::string map_content_location(std::string_view value, const LocationMap& map) {
+    const bool plain_path = map.base.empty() && value.starts_with('/') &&
+                            (value.size() == 1 || value.find_first_not_of("/\\\t") == 1);
+    return plain_path ? std::string(value) : map_location(value, map);
+}
+
 std::string map_refresh(std::string_view value, const LocationMap& map) {
     const std::size_t end = std::min(value.find_first_of(";,"), value.size());
     std::string_view target = trim(value.substr(std::min(end + 1, value.size())));

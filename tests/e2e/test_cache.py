@@ -114,6 +114,15 @@ class Cache(TreeCase):
         self.assertEqual(browser.request("PUT", path, body=b"new").status, 200)
         self.assertNotEqual(browser.get(path).text, text)
 
+    def test_what_a_confirmation_changes_reaches_every_tier_that_keeps_the_answer(self):
+        browser = self.tree.bottom.browser()
+        path = f"/apps/echo/kept-type?{STALE_AT_ONCE}"
+        first = browser.get(path)
+        self.assertEqual(first.headers["content-type"], "text/plain")
+        second = browser.get(path)
+        self.assertEqual(second.body, first.body)
+        self.assertEqual(second.headers["content-type"], "text/plain; charset=utf-8")
+
 
 if __name__ == "__main__":
     main()

@@ -58,6 +58,14 @@ TEST(CacheRules, APartAnInterimAnswerAndOneWithoutAnEndAreNotStored) {
               Scope::none);
 }
 
+TEST(CacheRules, WhatAnswersOneRequestAndNotItsTargetIsNotStored) {
+    for (const int status : {412, 417, 428, 429, 431, 511}) {
+        EXPECT_EQ(scope({{"Cache-Control", "max-age=60, public"}}, anybody(), status), Scope::none)
+            << status;
+    }
+    EXPECT_EQ(scope({{"Cache-Control", "max-age=60"}}, anybody(), 400), Scope::shared);
+}
+
 TEST(CacheRules, AnAnswerToASignedOnUserIsHisAloneUnlessItIsMarkedAsShareable) {
     AskedBy by = anybody();
     by.identity = true;
@@ -119,6 +127,19 @@ TEST(CacheRules, ALifetimeThatCannotBeReadIsNone) {
               delta_seconds_max);
     EXPECT_EQ(fresh({{"Cache-Control", "max-age=60"}, {"Cache-Control", "max-age=1"}}).lifetime_s,
               60);
+}
+
+TEST(CacheRules, ADateInAnyCaseAndWithAnyWeekdayEndsALifetimeAndOneOfAnotherZoneIsNone) {
+    const auto lifetime = [](const char* expires) {
+        return fresh({{"Date", "Thu, 18 Aug 2050 02:00:00 GMT"}, {"Expires", expires}}).lifetime_s;
+    };
+    for (const char* good : {"THU, 18 AUG 2050 02:01:00 gMT", "Mon, 18 Aug 2050 02:01:00 GMT",
+                             "Thursday, 18-Aug-50 02:01:00 GMT", "Mon Aug 18 02:01:00 2050"}) {
+        EXPECT_EQ(lifetime(good), 60) << good;
+    }
+    for (const char* bad : {"Thu, 18 Aug 2050 02:01:00 UTC", "Thu, 18 Aug 2050 02:01:00 +0000"}) {
+        EXPECT_EQ(lifetime(bad), 0) << bad;
+    }
 }
 
 TEST(CacheRules, CdnCacheControlCountsInsteadOfCacheControlIfItIsADictionary) {
@@ -236,6 +257,24 @@ TEST(CacheRules, A304ReplacesFieldsButForTheLength) {
     std::string out;
     merge_fields(stored.headers, newer.headers, out);
     EXPECT_EQ(out, "A: 1\r\nCache-Control: max-age=1\r\nb: 2\r\n");
+}
+
+TEST(CacheRules, A304OfAnotherContentConfirmsNothing) {
+    using Lines = std::initializer_list<std::pair<const char*, const char*>>;
+    const auto confirmed = [](Lines stored, Lines newer) {
+        return confirms(Fields(stored).headers, Fields(newer).headers);
+    };
+    constexpr const char* day0 = "Wed, 18 Nov 2026 00:00:00 GMT";
+    const Lines tagged = {{"ETag", "\"a\""}, {"Last-Modified", day0}};
+    EXPECT_TRUE(confirmed(tagged, {{"ETag", "\"a\""}}));
+    EXPECT_TRUE(confirmed(tagged, {{"ETag", "W/\"a\""}, {"Last-Modified", "later"}}));
+    EXPECT_TRUE(confirmed(tagged, {{"Last-Modified", day0}}));
+    EXPECT_TRUE(confirmed(tagged, {{"Cache-Control", "max-age=1"}}));
+    EXPECT_FALSE(confirmed(tagged, {{"ETag", "\"b\""}, {"Last-Modified", day0}}));
+    EXPECT_FALSE(confirmed(tagged, {{"ETag", "W/\"b\""}}));
+    EXPECT_FALSE(confirmed(tagged, {{"Last-Modified", "later"}}));
+    EXPECT_TRUE(confirmed({{"Last-Modified", day0}}, {{"ETag", "\"a\""}, {"Last-Modified", day0}}));
+    EXPECT_FALSE(confirmed({{"Last-Modified", day0}}, {{"ETag", "\"a\""}}));
 }
 
 TEST(CacheRules, ALabelSurvivesPackingAndOneThatIsCutIsRefused) {

@@ -81,6 +81,21 @@ TEST(Date, IsReadInAllThreeFormsAndWrittenInOne) {
     }
 }
 
+TEST(Date, IsReadByCachesInAnyCaseAndWithAnyWeekday) {
+    constexpr std::int64_t then = 784111777;
+    constexpr std::int64_t now = 1'700'000'000;
+    for (const char* good : {"Sun, 06 Nov 1994 08:49:37 GMT", "SUN, 06 nov 1994 08:49:37 gMT",
+                             "Mon, 06 Nov 1994 08:49:37 GMT", "sunday, 06-NOV-94 08:49:37 gmt",
+                             "Sun NOV  6 08:49:37 1994", "Mon Nov  6 08:49:37 1994"}) {
+        EXPECT_EQ(parse_loose_http_date(good, now), then) << good;
+    }
+    for (const char* bad : {"", "0", "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 08:49:37",
+                            "Son, 06 Nov 1994 08:49:37 GMT", "Sun, 31 Feb 1994 08:49:37 GMT",
+                            "Sun, 06 Nov 1994 08:49:37 GMT "}) {
+        EXPECT_FALSE(parse_loose_http_date(bad, now)) << bad;
+    }
+}
+
 TEST(Accept, LooksAtNamesWildcardsAndQOfZero) {
     EXPECT_TRUE(accepts_type("text/html, */*;q=0.1", "text/html"));
     EXPECT_TRUE(accepts_type("text/*", "text/html"));

@@ -89,6 +89,37 @@ TEST_F(Http2Test, ABodyWithoutALengthIsChunkedAndOneWithALengthIsNot) {
     EXPECT_EQ(peer(0).last, Io::ok) << "the end of a request is not the end of its client";
 }
 
+TEST_F(Http2Test, ARequestWithALengthIsWholeOnlyWhenItsStreamEndsAndNeverIfMoreComes) {
+    Fields post{
+        {":method", "POST"}, {":scheme", "https"}, {":path", "/"}, {":authority", "a.test"}};
+    post.emplace_back("content-length", "5");
+    const auto good_one = client.ask(post, "hello", true, false);
+    const auto long_one = client.ask(post, "hello", true, false);
+    post.back().second = "0";
+    const auto empty_one = client.ask(post, "", true, false);
+    const auto not_empty = client.ask(post, "", true, false);
+    exchange();
+    for (std::size_t i : {0U, 1U}) {
+        EXPECT_TRUE(peer(i).received.ends_with("content-length: 5\r\n\r\nhell")) << i;
+    }
+    for (std::size_t i : {2U, 3U}) {
+        EXPECT_TRUE(peer(i).received.ends_with("content-length: 0\r\n\r")) << i;
+    }
+    client.more(good_one, "", true);
+    client.more(empty_one, "", true);
+    client.more(long_one, "!", true);
+    client.more(not_empty, "!", true);
+    exchange();
+    EXPECT_TRUE(peer(0).received.ends_with("\r\n\r\nhello"));
+    EXPECT_TRUE(peer(2).received.ends_with("\r\n\r\n"));
+    for (const auto id : {long_one, not_empty}) {
+        EXPECT_EQ(client.seen[id].error, NGHTTP2_PROTOCOL_ERROR);
+    }
+    EXPECT_TRUE(peer(1).received.ends_with("hell"));
+    EXPECT_TRUE(peer(3).received.ends_with("\r\n\r"));
+    EXPECT_EQ(peer(1).last, Io::failed);
+}
+
 TEST_F(Http2Test, AnUploadGetsNoFurtherThanItsReader) {
     limits.window = 65'535;
     make();

@@ -196,6 +196,33 @@ TEST_F(Cached, AStaleAnswerIsConfirmedWithItsValidators) {
     EXPECT_EQ(asked(), 2);
 }
 
+TEST_F(Cached, AConfirmationOfAnotherContentIsNoneAndTheWholeAnswerIsFetched) {
+    answer(ok("Cache-Control: max-age=0\r\nETag: \"a\"\r\n", "old"));
+    get("/apps/open/a");
+    answer([](const std::string& head) {
+        return head.find("If-None-Match") != std::string::npos
+                   ? "HTTP/1.1 304 Not Modified\r\nETag: \"b\"\r\n\r\n"
+                   : ok("Cache-Control: max-age=60\r\nETag: \"b\"\r\n", "new");
+    });
+    for (int i = 0; i < 2; ++i) {
+        const Answer now = get("/apps/open/a");
+        EXPECT_EQ(now.body, "new");
+        EXPECT_EQ(field_of(now.head, "ETag"), "\"b\"");
+    }
+    EXPECT_EQ(asked(), 3);
+}
+
+TEST_F(Cached, AnAnswerToOneClientsConditionsIsNotGivenToOthers) {
+    answer([](const std::string& head) {
+        return head.find("If-Match") != std::string::npos
+                   ? "HTTP/1.1 412 Precondition Failed\r\nCache-Control: max-age=60\r\n"
+                     "Content-Length: 0\r\n\r\n"
+                   : ok("Cache-Control: max-age=60\r\n");
+    });
+    EXPECT_EQ(get("/apps/open/a", "If-Match: \"z\"\r\n").status, 412);
+    EXPECT_EQ(get("/apps/open/a").status, 200);
+}
+
 TEST_F(Cached, AConfirmationThatIsForOneUserIsSharedWithNobody) {
     answer(ok("Cache-Control: max-age=0\r\nETag: \"a\"\r\n"));
     get("/apps/open/a");

@@ -102,6 +102,21 @@ TEST(Rules, ARedirectToTheAppsInnerAddressLeadsToWhereTheUserSeesIt) {
     EXPECT_EQ(map_location("..\\x", at_host), "..\\x");
 }
 
+TEST(Rules, AContentLocationThatIsAPathStaysAndOneThatNamesTheAppsAddressIsMapped) {
+    LocationMap map;
+    map.inner = "127.0.0.1:8080";
+    map.origin = "https://tokyo.example";
+    map.mount = "/apps/wiki";
+    map.stripped = true;
+    for (const char* path : {"/", "/bar", "/apps/wiki/bar", "bar", "https://elsewhere.example/x"}) {
+        EXPECT_EQ(map_content_location(path, map), path);
+    }
+    EXPECT_EQ(map_content_location("http://127.0.0.1:8080/bar", map), "/apps/wiki/bar");
+    EXPECT_EQ(map_content_location("/\\evil.example", map), "/apps/wiki/evil.example");
+    map.base = "/base";
+    EXPECT_EQ(map_content_location("/base/bar", map), "/apps/wiki/bar");
+}
+
 TEST(Rules, TheTargetOfARefreshIsMappedLikeALocation) {
     LocationMap map;
     map.inner = "127.0.0.1:8080";

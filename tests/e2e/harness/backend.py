@@ -5,7 +5,8 @@
     /…/events       server-sent events, one each time Backend.emit() is called
     /…/ws…          a WebSocket that answers what it is sent
     /…/old          an HTTP/1.0 answer that ends with the connection
-    /…/kept…?CC     with Cache-Control: CC (percent-encoded) and an entity tag: who asked, and how many of these there were
+    /…/kept…?CC     with Cache-Control: CC (percent-encoded) and an entity tag: who asked, and how many of these there were;
+                    /…/kept-type…: of a type, and a 304 says a more exact one
 """
 import base64
 import hashlib
@@ -130,6 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("If-None-Match") == '"kept"':
             self.send_response(304)
             self.send_header("ETag", '"kept"')
+            if "/kept-type" in self.path:
+                self.send_header("Content-Type", "text/plain; charset=utf-8")
             self.end_headers()
             return
         self.backend.kept += 1
@@ -137,6 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Cache-Control", urllib.parse.unquote(self.path.partition("?")[2]))
         self.send_header("ETag", '"kept"')
+        if "/kept-type" in self.path:
+            self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":

@@ -30,8 +30,9 @@ struct AskedBy {
     bool may_own = false;       // this tier keeps answers for that user alone
 };
 
-// Whether an answer may be stored at all, whoever asked (§3). `whole`: it has a body whose end is
-// announced.
+// Whether an answer may be stored at all, whoever asked (§3); never what answers conditions,
+// expectations or the sender of one request (412, 417; RFC 6585: 428, 429, 431, 511). `whole`: it
+// has a body whose end is announced.
 bool may_be_stored(int status, const net::Headers& headers, bool whole);
 // Whether, and for whom (§3.5). A request with an identity, with Authorization or with a cookie is
 // answered for whoever sent it, unless the answer says public or s-maxage; so is an answer that
@@ -96,6 +97,9 @@ bool if_range_matches(const net::Headers& request, const net::Headers& stored, s
 // A field that belongs to the connection, to the proxy or to this one answer, and is not stored
 // (§3.1). Names of any case.
 bool is_not_stored(const net::Header& field);
+// A 304 is about this stored answer (§4.3.4): the entity tags are those of one content, or without
+// a tag of its own it says the same time of change, or nothing at all.
+bool confirms(const net::Headers& stored, const net::Headers& newer);
 // The stored head, and after it `newer` of a 304: each name that it carries replaces what was
 // stored under it, but for what frames the body (§3.2). Appends lines "Name: value\r\n".
 void merge_fields(const net::Headers& stored, const net::Headers& newer, std::string& out);

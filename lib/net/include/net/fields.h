@@ -68,6 +68,9 @@ Ranges parse_range(std::string_view value, std::uint64_t size);
 // dates that do not exist. `now_s` settles the two-digit years of RFC 850.
 std::array<char, 29> format_http_date(std::int64_t unix_s);
 std::optional<std::int64_t> parse_http_date(std::string_view text, std::int64_t now_s);
+// As a cache reads what an app says of freshness (RFC 9111 §4.2): names in any case, and whatever
+// weekday stands there.
+std::optional<std::int64_t> parse_loose_http_date(std::string_view text, std::int64_t now_s);
 
 // The media type ("text/html") or coding ("gzip") is acceptable: named or covered by a wildcard,
 // and not with q=0. An empty value accepts everything. Preferences among several are not weighed.

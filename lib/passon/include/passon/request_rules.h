@@ -47,6 +47,9 @@ struct LocationMap {
     bool stripped = false;
 };
 std::string map_location(std::string_view value, const LocationMap& map);
+// The same of a Content-Location (RFC 9110 §8.7). It is what the app calls the content, and nobody
+// follows it: a plain path stays as it is.
+std::string map_content_location(std::string_view value, const LocationMap& map);
 // The same of the target in a Refresh, "5; url=/next", as browsers read it (HTML Standard
 // §4.2.5.3).
 std::string map_refresh(std::string_view value, const LocationMap& map);

@@ -12,15 +12,8 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-// What passwords cost is tested elsewhere.
-Config quick() {
-    Config config;
-    config.login.password_cost = {8, 1, 1};
-    return config;
-}
-
 Config serving() {
-    Config config = quick();
+    Config config;
     config.web.app_host = "{app}.upper.example";
     config.web.direct_url = "https://{app}.upper.example";
     config.web.direct_networks = {"192.0.2.0/24"};
@@ -28,7 +21,7 @@ Config serving() {
 }
 
 Config local() {
-    Config config = quick();
+    Config config;
     config.web.app_host = "{app}.tokyo.example";
     return config;
 }
@@ -38,7 +31,7 @@ constexpr const char* there = "https://wiki.upper.example";
 struct DirectTree : testing::Test {
     Tree tree;
     Node& upper = tree.top("upper", serving());
-    Node& center = tree.below(upper, "center", quick());
+    Node& center = tree.below(upper, "center");
     Node& tokyo = tree.below(center, "tokyo", local());
     std::string sid;
 

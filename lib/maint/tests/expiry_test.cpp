@@ -132,7 +132,7 @@ TEST_F(Ending, AnExtensionReachesAnOnlineChildAtOnceAndOutlivesTheRenewal) {
     ASSERT_TRUE(extended.ok()) << extended.error().message;
     EXPECT_EQ(member(*extended, "extended").size(), 2U) << "run, and write of its dataset";
     EXPECT_EQ(days_left("wiki"), 90);
-    tree.pass_s(10 * day_s, 600);
+    tree.pass_s(10 * day_s, 3600);
     EXPECT_EQ(days_left("wiki"), 80) << "renewed since, and not shortened";
     tree.cut(tokyo);
     tree.pass_s(70 * day_s, 3600);
@@ -151,7 +151,7 @@ TEST_F(Ending, AnExtensionOfAUserLengthensHisLogInAndNothingElse) {
         center.admin("lease.extend", {{"name", "tokyo"}, {"days", 30}, {"user", "anna"}}).ok());
     tree.pass_s(1);
     tree.cut(tokyo);
-    tree.pass_s(20 * day_s, 600);
+    tree.pass_s(20 * day_s, 3600);
     EXPECT_EQ(tokyo.log_in("anna", good_password)->status, 303);
     EXPECT_EQ(tokyo.log_in("ben", good_password)->status, 401);
 }

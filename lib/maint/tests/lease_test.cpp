@@ -86,7 +86,7 @@ TEST_F(Lent, WithoutTheLinkTheRunGrantEnds) {
     tree.add_app(*tiers[0], "leaflets", {"center"});
     tree.pass_s(3);
     tree.cut(*tiers[1]);
-    tree.pass_s(31 * 24 * 3600, 600);
+    tree.pass_s(31 * 24 * 3600, 3600);
     EXPECT_LE(tiers[1]->app("leaflets").lease_expires_us(), tree.clock.wall_us());
     EXPECT_EQ(tiers[1]->status()["apps"][0]["state"], "lease expired");
     ASSERT_TRUE(tree.link(*tiers[1]));

@@ -96,8 +96,9 @@ TEST_P(Offline, LogInWorksToTheLastSecondOfTheGrantAndTheSessionEndsWithIt) {
     ASSERT_GT(until_us, 0);
     tree.cut(broken());
     const std::int64_t left_s = (until_us - tree.clock.wall_us()) / 1'000'000 - 2;
-    tree.pass_s(left_s / 600 * 600, 600);
-    tree.pass_s(left_s % 600);
+    tree.pass_s(left_s / 3600 * 3600, 3600);
+    tree.pass_s(left_s % 3600 / 60 * 60, 60);
+    tree.pass_s(left_s % 60);
     const std::string cookie = log_in_offline();
     EXPECT_LE(int_of(local().who_cookie(cookie), "until_us"), until_us + 1'000'000);
     tree.pass_s(3);
@@ -107,12 +108,12 @@ TEST_P(Offline, LogInWorksToTheLastSecondOfTheGrantAndTheSessionEndsWithIt) {
 
 TEST_P(Offline, SettingTheClockBackLengthensNoGrantAlsoOverAReboot) {
     tree.cut(broken());
-    tree.pass_s(6 * day_s, 600);
+    tree.pass_s(6 * day_s, 3600);
     tree.clock.wall -= 5 * day_s * 1'000'000;
     tree.pass_s(600, 60);
     EXPECT_EQ(local().log_in("nurse", right)->status, 303) << "the seventh day has begun";
     tree.power_cut();
-    tree.pass_s(day_s, 600);
+    tree.pass_s(day_s, 3600);
     EXPECT_EQ(local().log_in("nurse", right)->status, 401) << "by uptime the seven days are over";
 }
 

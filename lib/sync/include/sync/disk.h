@@ -59,7 +59,7 @@ class ReadFile {
     virtual Result<FileStat> stat() = 0;
 };
 
-// A regular file that grows at its end.
+// A regular file that grows at its end. Long runs of zeros may become holes.
 class WriteFile {
   public:
     virtual ~WriteFile() = default;

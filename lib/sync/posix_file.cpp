@@ -117,6 +117,7 @@ class PosixWriteFile final : public WriteFile {
             Status written = write_all(bytes.substr(0, hole.from));
             if (written && hole.to > hole.from) {
                 size_ += hole.to - hole.from;
+                in_hole_ = true;
                 written = ::ftruncate(fd_.get(), static_cast<off_t>(size_)) == 0
                               ? Status{}
                               : disk_error(errno, "cannot write", path_);
@@ -137,23 +138,31 @@ class PosixWriteFile final : public WriteFile {
         std::size_t from = 0;
         std::size_t to = 0;
     };
-    // The first run of whole blocks of zeros that is long enough; none: both are the end.
+    // The first run of zeros that is left out; none: both are the end. Where the last write ended
+    // in one, it goes on with any zeros; one that reaches the end may go on with the next write.
     Hole hole_in(std::string_view bytes) const {
-        const std::size_t first = static_cast<std::size_t>(
-            (hole_block_bytes - size_ % hole_block_bytes) % hole_block_bytes);
-        Hole run{first, first};
-        for (std::size_t at = first; at + hole_block_bytes <= bytes.size();
-             at += hole_block_bytes) {
-            if (zeros(bytes.substr(at, hole_block_bytes))) {
-                run.to = at + hole_block_bytes;
-                continue;
-            }
-            if (run.to - run.from >= hole_bytes_least) {
+        Hole run{0, 0};
+        bool aligned = in_hole_ || size_ % hole_block_bytes == 0;
+        const auto worth = [&] {
+            const std::size_t length = run.to - run.from;
+            return (in_hole_ && run.from == 0 && length > 0) ||
+                   length >= (run.to == bytes.size() ? hole_block_bytes : hole_bytes_least);
+        };
+        for (std::size_t at = 0; at < bytes.size();) {
+            const std::size_t block = std::min<std::size_t>(
+                hole_block_bytes - (size_ + at) % hole_block_bytes, bytes.size() - at);
+            const bool zero = aligned && zeros(bytes.substr(at, block));
+            at += block;
+            aligned = true;
+            if (zero) {
+                run.to = at;
+            } else if (worth()) {
                 return run;
+            } else {
+                run = {at, at};
             }
-            run = {at + hole_block_bytes, at + hole_block_bytes};
         }
-        return run.to - run.from >= hole_bytes_least ? run : Hole{bytes.size(), bytes.size()};
+        return worth() ? run : Hole{bytes.size(), bytes.size()};
     }
     Status write_all(std::string_view bytes) {
         while (!bytes.empty()) {
@@ -166,6 +175,7 @@ class PosixWriteFile final : public WriteFile {
                 return disk_error(errno, "cannot write", path_);
             }
             size_ += static_cast<std::uint64_t>(n);
+            in_hole_ = false;
             bytes.remove_prefix(static_cast<std::size_t>(n));
         }
         return {};
@@ -174,6 +184,7 @@ class PosixWriteFile final : public WriteFile {
     Fd fd_;
     std::string path_;
     std::uint64_t size_;
+    bool in_hole_ = false; // the file ends in one
 };
 
 } // namespace

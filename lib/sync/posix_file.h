@@ -12,7 +12,8 @@ namespace hasp::sync {
 
 // A shorter run of zeros is written out: each hole is a piece of the file by itself.
 inline constexpr std::size_t hole_bytes_least = std::size_t{32} * 1024;
-inline constexpr std::size_t hole_block_bytes = 4096; // holes begin and end at multiples of it
+// Holes begin at multiples of it, and end there or with what is written at once.
+inline constexpr std::size_t hole_block_bytes = 4096;
 
 FileStat stat_from(const struct stat& st);
 Error disk_error(int error, const std::string& doing, const std::string& path);

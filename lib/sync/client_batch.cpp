@@ -125,6 +125,12 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
     record.entry = op.entry;
     record.entry.revision = revision;
     std::optional<Frozen> content;
+    const auto looked = seen.find(op.path);
+    if (op.entry.kind == FileKind::folder) {
+        out.row.seen = looked != seen.end() ? looked->second
+                       : agreed != nullptr  ? agreed->seen
+                                            : Seen{};
+    }
     bool known = true; // the home has it
     std::string old_signature;
     if (op.entry.kind == FileKind::file) {
@@ -141,10 +147,11 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
         if (!there) {
             return there.error();
         }
-        const auto looked = seen.find(op.path);
         if (same_here && !whole) {
             out.row.signature = old_signature;
-            out.row.seen = agreed->seen;
+            out.row.seen = looked != seen.end() && looked->second.hash == op.entry.hash
+                               ? looked->second
+                               : agreed->seen;
         } else if (!there->empty() && looked != seen.end() &&
                    (fresh || still(op.path, looked->second))) {
             auto other = store.base_row(folder.id, there->front());
@@ -154,10 +161,14 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
             out.row.signature = *other ? (*other)->signature : "";
             out.row.seen = looked->second;
         } else {
-            auto frozen = reader.freeze(folder.path + "/" + op.path);
+            auto frozen =
+                reader.freeze(folder.path + "/" + op.path, looked != seen.end() ? &looked->second
+                                                           : agreed != nullptr  ? &agreed->seen
+                                                                                : nullptr);
             if (!frozen) {
                 return frozen.error();
             }
+            record.entry.attributes = attributes_of(frozen->seen);
             // It may have changed since it was looked at: what is sent is what was read now.
             record.entry.hash = frozen->digest.hash;
             record.entry.size = frozen->digest.size;

@@ -93,7 +93,7 @@ class PartLook {
             return beside.error();
         }
         if (beside->empty()) {
-            renamed_[move.to] = {*there, now_us, seen.hash, seen.size};
+            renamed_[move.to] = {*there, now_us, seen.hash, seen.size, seen.attributes};
         }
         return {};
     }
@@ -110,6 +110,7 @@ class PartLook {
                 Entry entry = entry_of(at->second.stat);
                 entry.hash = at->second.hash;
                 entry.size = at->second.size;
+                entry.attributes = attributes_of(at->second);
                 scan.tree[path] = std::move(entry);
                 scan.seen[path] = at->second;
                 continue;
@@ -124,8 +125,10 @@ class PartLook {
   private:
     void keep(const std::string& path, const BaseRow& row) {
         base.emplace(path, row);
-        if (row.entry.kind == FileKind::file) {
+        if (row.entry.kind != FileKind::symlink) {
             known.paths.emplace(path, row.seen);
+        }
+        if (row.entry.kind == FileKind::file) {
             Seen& seen = then_.emplace(path, row.seen).first->second;
             if (seen.at_us != 0 && !unsent_.contains(path)) {
                 seen.at_us = std::max(seen.at_us, trusted_us_);

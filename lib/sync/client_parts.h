@@ -77,7 +77,10 @@ struct Client::Attention {
     // at the revision beside it. Naming it does no harm where that is no longer so; after a restart
     // the home asks for such a content whole.
     std::set<std::string> overruled;
-    bool ask_again = false; // about what the home refused
+    // Files may have attributes that the home was not told of, since it takes none.
+    bool untold_attributes = true;
+    bool look_again = false; // in this round: its home takes more than the last look was for
+    bool ask_again = false;  // about what the home refused
     // What was put in place and could not be noted as agreed yet (settle_placing()).
     std::map<std::string, BaseRow> placed;
     // Files that were read and not yet agreed on, so that a look does not read them again.

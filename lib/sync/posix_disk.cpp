@@ -2,6 +2,7 @@
 // kernel (openat2), since apps write what they like into their folders.
 #include "base/clock.h"
 #include "base/fd.h"
+#include "posix_attributes.h"
 #include "posix_file.h"
 #include "sync/disk.h"
 
@@ -201,6 +202,16 @@ class PosixDisk final : public Disk {
         return {};
     }
 
+    Result<FoundAttributes> attributes(const std::string& path) override {
+        auto fd = open_file_or_folder(path);
+        return fd ? attributes_of(fd->get(), path) : fd.error();
+    }
+
+    Status set_attributes(const std::string& path, const std::string& attributes) override {
+        auto fd = open_file_or_folder(path);
+        return fd ? replace_attributes(fd->get(), path, attributes) : Status{fd.error()};
+    }
+
     Status rename(const std::string& source, const std::string& target) override {
         auto old = parent(source);
         if (!old) {
@@ -318,6 +329,14 @@ class PosixDisk final : public Disk {
         return fd;
     }
 
+    Result<Fd> open_file_or_folder(const std::string& path) {
+        auto there = stat(path);
+        if (!there) {
+            return there.error();
+        }
+        return there->kind == FileKind::folder ? open_folder(path) : open_file(path);
+    }
+
     Result<Fd> open_folder(const std::string& path) {
         if (!path.empty() && !valid_path(path)) {
             return bad(path);
@@ -358,6 +377,14 @@ class PosixDisk final : public Disk {
 
 Result<bool> Disk::clone(const std::string&, const std::string&) {
     return false;
+}
+
+Result<FoundAttributes> Disk::attributes(const std::string&) {
+    return FoundAttributes{"", true, false};
+}
+
+Status Disk::set_attributes(const std::string&, const std::string&) {
+    return {};
 }
 
 Result<std::unique_ptr<Disk>> open_disk(const std::string& root) {

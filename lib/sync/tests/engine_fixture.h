@@ -130,9 +130,7 @@ class Machine {
 class Engine : public ::testing::Test {
   protected:
     void SetUp() override {
-        // In memory where there is such a place: each round is many fsyncs.
-        folder_ = (::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : ::testing::TempDir()) +
-                  std::string("/hasp_engine_XXXXXX");
+        folder_ = place() + "/hasp_engine_XXXXXX";
         ASSERT_NE(::mkdtemp(folder_.data()), nullptr);
         timespec now{};
         ::clock_gettime(CLOCK_REALTIME, &now);
@@ -146,6 +144,11 @@ class Engine : public ::testing::Test {
         tokyo_.reset();
         osaka_.reset();
         EXPECT_TRUE(remove_tree(folder_).ok());
+    }
+
+    // In memory where there is such a place: each round is many fsyncs.
+    virtual std::string place() const {
+        return ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : ::testing::TempDir();
     }
 
     struct Round {

@@ -29,6 +29,9 @@ class FullDisk final : public ForwardingDisk {
     // files of 0 bytes.
     std::set<std::uint64_t> unsynced;
 
+    bool without_attributes = false; // as a file system that has none
+    std::string too_many_attributes; // of this file
+
     std::function<void(const std::string&)> before_stat;
 
     Result<FileStat> stat(const std::string& path) override {
@@ -36,6 +39,14 @@ class FullDisk final : public ForwardingDisk {
             before_stat(path);
         }
         return disk_->stat(path);
+    }
+    Result<FoundAttributes> attributes(const std::string& path) override {
+        return path == too_many_attributes ? FoundAttributes{"", false, true}
+               : without_attributes        ? Disk::attributes(path)
+                                           : disk_->attributes(path);
+    }
+    Status set_attributes(const std::string& path, const std::string& attributes) override {
+        return without_attributes ? Status{} : disk_->set_attributes(path, attributes);
     }
     Result<std::vector<DirEntry>> list(const std::string& path) override {
         ++listed;

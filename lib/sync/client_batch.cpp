@@ -152,9 +152,10 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
             out.row.seen = looked != seen.end() && looked->second.hash == op.entry.hash
                                ? looked->second
                                : agreed->seen;
-        } else if (!there->empty() && looked != seen.end() &&
+        } else if ((!there->empty() || sent.contains(op.entry.hash)) && looked != seen.end() &&
                    (fresh || still(op.path, looked->second))) {
-            auto other = store.base_row(folder.id, there->front());
+            auto other = there->empty() ? Result<std::optional<BaseRow>>(std::optional<BaseRow>())
+                                        : store.base_row(folder.id, there->front());
             if (!other) {
                 return other.error();
             }
@@ -178,7 +179,8 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
             if (!paths) {
                 return paths.error();
             }
-            known = !whole && (!paths->empty() || unscanned.contains(frozen->digest.hash));
+            known = sent.contains(frozen->digest.hash) ||
+                    (!whole && (!paths->empty() || unscanned.contains(frozen->digest.hash)));
             content = *std::move(frozen);
         }
     }
@@ -186,23 +188,24 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
     if (!known) {
         way = choose(old_signature, content->digest.size, record);
     }
-    Status sent = way ? writer.add(record) : Status(way.error());
-    if (sent && !known) {
-        sent = send(*way, record, *content->file, writer);
+    Status done = way ? writer.add(record) : Status(way.error());
+    if (done && !known) {
+        done = send(*way, record, *content->file, writer);
+        sent.insert(record.entry.hash);
     }
-    if (sent && content) {
+    if (done && content) {
         auto kept = bases.keep(folder.id, record.entry.hash, *content->file, {content->path, true});
-        sent = kept ? Status{} : Status(kept.error());
+        done = kept ? Status{} : Status(kept.error());
         // Where it is not kept, the next change is a difference from this.
-        if (sent && !*kept && record.entry.size >= signature_worth_bytes) {
+        if (done && !*kept && record.entry.size >= signature_worth_bytes) {
             auto made = signature(*content->file);
-            sent = made ? Status{} : Status(made.error());
+            done = made ? Status{} : Status(made.error());
             out.row.signature = made ? *std::move(made) : "";
         }
     }
-    if (!sent) {
-        return sent.error().code == Code::try_later ? fail(Code::failed, sent.error().message)
-                                                    : sent.error();
+    if (!done) {
+        return done.error().code == Code::try_later ? fail(Code::failed, done.error().message)
+                                                    : done.error();
     }
     out.row.entry = record.entry;
     return out;

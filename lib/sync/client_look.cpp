@@ -76,7 +76,7 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
         if (!mass) {
             return mass.error();
         }
-        look.everywhere = *mass;
+        look.everywhere = look.everywhere || *mass;
     }
     if (look.everywhere) {
         if (Status looked = look_everywhere(folder, look); !looked) {

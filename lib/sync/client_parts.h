@@ -130,6 +130,7 @@ struct BatchFiller {
     unsigned format;                        // of the batch
     const std::set<std::string>& overruled; // as Attention has it
     const std::set<std::string>& unscanned; // as Look has it
+    std::set<std::string> sent = {};        // contents that stand in this batch already
 
     // How a content that the home does not have goes, as the record says.
     struct Way {

@@ -209,6 +209,20 @@ Result<std::vector<std::string>> ClientStore::paths_with(const FolderId& folder,
     return out;
 }
 
+Result<std::vector<std::string>> ClientStore::paths_of(const FolderId& folder, std::uint64_t inode,
+                                                       std::uint64_t most) {
+    std::vector<std::string> out;
+    Status read = db_.each(
+        "SELECT path FROM sync_base WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND stat_inode = "
+        "?4 AND kind = 1 LIMIT ?5",
+        [&](const store::Statement& s) { out.push_back(s.blob(0)); }, tenant_, folder.user,
+        folder.app, inode, most);
+    if (!read) {
+        return read.error();
+    }
+    return out;
+}
+
 Status ClientStore::put_base(const FolderId& folder, const std::string& path, const BaseRow& row) {
     const Entry& e = row.entry;
     return store::done(db_.execute(

@@ -200,6 +200,7 @@ FileStat stat_from(const struct stat& st) {
     out.mtime_ns = nanoseconds(st.st_mtim);
     out.ctime_ns = nanoseconds(st.st_ctim);
     out.inode = st.st_ino;
+    out.links = st.st_nlink;
     return out;
 }
 

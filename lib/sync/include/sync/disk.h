@@ -36,6 +36,7 @@ struct FileStat {
     std::int64_t mtime_ns = 0;
     std::int64_t ctime_ns = 0;
     std::uint64_t inode = 0;
+    std::uint64_t links = 1; // names that a file has
     friend bool operator==(const FileStat&, const FileStat&) = default;
 };
 

@@ -54,7 +54,8 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
                 return added.error();
             }
             row.content += added->remove ? 0 : added->row.entry.size;
-            touched.push_back({op.path, !added->remove && added->row.entry.kind == FileKind::file});
+            touched.push_back(
+                {op.path, added->remove ? std::nullopt : std::optional(added->row.entry.kind)});
             operations.push_back(*std::move(added));
         }
         // A look that was a while ago did not see what they are now.

@@ -49,8 +49,9 @@ Status each_record(BatchReader& reader, const Each& each) {
 // written or removed it and not have synced it. A power cut would bring back what was there before,
 // which looks like a new edit or a deletion, and would go over what the home has of it.
 struct Touched {
-    std::string path;  // beneath the folder
-    bool file = false; // false: only its name counts
+    std::string path; // beneath the folder
+    // Of a file and of a folder what it is counts too, else only its name.
+    std::optional<FileKind> kind;
 };
 Status make_durable(Disk& disk, Reader& reader, const WorkingFolder& folder,
                     const std::vector<Touched>& touched);

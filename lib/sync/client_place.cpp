@@ -107,7 +107,7 @@ Status Client::settle_placing(const WorkingFolder& folder) {
     // From here on it counts as agreed, and only what is on the disk may.
     std::vector<Touched> touched;
     for (const auto& [path, row] : standing) {
-        touched.push_back({path, row.entry.kind == FileKind::file});
+        touched.push_back({path, row.entry.kind});
     }
     if (Status durable = make_durable(disk_, *reader_, folder, touched); !durable) {
         return durable;
@@ -133,6 +133,7 @@ Status Client::settle_placing(const WorkingFolder& folder) {
 
 Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool in_use) {
     std::set<std::string> folders;
+    std::set<std::string> marked; // files of which only metadata changed
     const auto busy = [&](const std::string& path) -> Result<bool> {
         auto parts = reader_->companions(path);
         if (!parts) {
@@ -225,10 +226,12 @@ Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool 
             }
             if (put && change.before) {
                 put = disk_.set_meta(path, entry.mode, change.before->mtime_ns / 1000);
+                folders.insert(path);
             }
         } else if (!change.content) {
             put = disk_.set_attributes(path, change.attributes);
             put = put ? disk_.set_meta(path, entry.mode, entry.mtime_us) : put;
+            marked.insert(path);
         } else {
             put = disk_.rename(change.staged, path);
             if (put) {
@@ -255,8 +258,15 @@ Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool 
         staging.agreed[name] = std::move(row);
         staging.gone.erase(name);
     }
-    if (folders.size() > syncs_one_by_one) {
+    if (folders.size() + marked.size() > syncs_one_by_one) {
         return disk_.sync_all();
+    }
+    for (const std::string& file : marked) {
+        if (Status synced = disk_.sync_file(file); !synced &&
+                                                   synced.error().code != Code::not_found &&
+                                                   synced.error().code != Code::refused) {
+            return synced;
+        }
     }
     for (const std::string& touched : folders) {
         // One that is gone, or in whose place a file stands, went with the folder above it.

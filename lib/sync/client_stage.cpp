@@ -100,7 +100,7 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
                                                       : now && same(*now, coming->second);
         if (equal_now) {
             staging.standing.push_back(
-                {path, coming != theirs.end() && coming->second.kind == FileKind::file});
+                {path, coming == theirs.end() ? std::nullopt : std::optional(coming->second.kind)});
             if (coming == theirs.end()) {
                 staging.gone.insert(path);
             } else {

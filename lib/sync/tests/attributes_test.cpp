@@ -106,8 +106,12 @@ TEST_F(Attributes, GoWithTheirFilesAndFoldersAndWhenTheyChangeAlone) {
     set(*tokyo_, "papers/note", "user.comment", "another");
     drop(*tokyo_, "papers/note", "user.binary");
     set(*tokyo_, "papers", "user.color", "blue");
+    tokyo_->disk().synced.clear();
     const Round up = sync(*tokyo_);
     EXPECT_LT(up.up, 300U) << "without the content";
+    for (const char* path : {"/papers", "/papers/note"}) {
+        EXPECT_TRUE(tokyo_->disk().synced.contains(tokyo_->folder.path + path)) << path;
+    }
     EXPECT_EQ(sync(*osaka_).files, 2U);
     EXPECT_EQ(get(*osaka_, "papers/note", "user.comment"), "another");
     EXPECT_EQ(get(*osaka_, "papers/note", "user.binary"), "(none)");

@@ -8,12 +8,12 @@ namespace hasp::sync {
 
 namespace {
 
-void put_text(std::string& out, std::string_view text) {
+void put_bytes(std::string& out, std::string_view text) {
     put_number(out, text.size());
     out.append(text);
 }
 
-std::optional<std::string> take_text(std::string_view& bytes) {
+std::optional<std::string> take_bytes(std::string_view& bytes) {
     const auto size = take_number(bytes);
     if (!size || *size > bytes.size()) {
         return std::nullopt;
@@ -38,8 +38,8 @@ bool valid_attribute_name(std::string_view name) {
 std::string write_attributes(const AttributeMap& attributes) {
     std::string out;
     for (const auto& [name, value] : attributes) {
-        put_text(out, name);
-        put_text(out, value);
+        put_bytes(out, name);
+        put_bytes(out, value);
     }
     return out;
 }
@@ -50,8 +50,8 @@ Result<AttributeMap> read_attributes(std::string_view bytes) {
         return fail(Code::refused, "the attributes of a file are beyond their limit");
     }
     while (!bytes.empty()) {
-        auto name = take_text(bytes);
-        auto value = name ? take_text(bytes) : std::nullopt;
+        auto name = take_bytes(bytes);
+        auto value = name ? take_bytes(bytes) : std::nullopt;
         if (!value || !valid_attribute_name(*name) ||
             (!out.empty() && *name <= out.rbegin()->first)) {
             return fail(Code::refused, "the attributes of a file are damaged");

@@ -14,7 +14,7 @@ namespace hasp::sync {
 
 namespace {
 
-constexpr int tries_max = 8; // of a list or a value that grows while it is read
+constexpr int list_tries_max = 8; // of a list or a value that grows while it is read
 
 bool unsupported(int error) {
     return error == ENOTSUP || error == ENOSYS || error == EOPNOTSUPP;
@@ -33,7 +33,7 @@ struct Names {
 
 Names names_of(int fd) {
     std::string list;
-    for (int i = 0; i < tries_max; ++i) {
+    for (int i = 0; i < list_tries_max; ++i) {
         const ssize_t size = ::flistxattr(fd, nullptr, 0);
         if (size <= 0) {
             return {{}, size < 0 ? errno : 0};

@@ -10,7 +10,7 @@ namespace hasp::sync {
 
 namespace {
 
-std::string written(const AttributeMap& attributes) {
+std::string bytes_of(const AttributeMap& attributes) {
     return write_attributes(attributes);
 }
 
@@ -49,42 +49,42 @@ class Attributes : public Engine {
 
 TEST(AttributeBytes, ComeBackAsTheyWereWritten) {
     const AttributeMap map{{"user.a", ""}, {"user.b", std::string("\0\xff", 2)}};
-    EXPECT_EQ(read_attributes(written(map)).value(), map);
-    EXPECT_EQ(written({}), "");
+    EXPECT_EQ(read_attributes(bytes_of(map)).value(), map);
+    EXPECT_EQ(bytes_of({}), "");
     EXPECT_EQ(read_attributes("")->size(), 0U);
 }
 
 TEST(AttributeBytes, ThatNothingWritesAreRefused) {
-    const std::string good = written({{"user.a", "1"}, {"user.b", "2"}});
+    const std::string good = bytes_of({{"user.a", "1"}, {"user.b", "2"}});
     for (std::size_t end = 1; end < good.size(); ++end) {
         const bool whole = end == good.size() / 2;
         EXPECT_EQ(read_attributes(good.substr(0, end)).ok(), whole) << end;
     }
-    const std::string one = written({{"user.a", "1"}});
+    const std::string one = bytes_of({{"user.a", "1"}});
     EXPECT_FALSE(read_attributes(one + one).ok()) << "twice";
-    EXPECT_FALSE(read_attributes(written({{"user.b", "1"}}) + one).ok()) << "not in order";
+    EXPECT_FALSE(read_attributes(bytes_of({{"user.b", "1"}}) + one).ok()) << "not in order";
     for (const char* name :
          {"security.capability", "trusted.x", "system.posix_acl_access", "user.", "usera", ""}) {
-        EXPECT_FALSE(read_attributes(written({{name, "1"}})).ok()) << name;
+        EXPECT_FALSE(read_attributes(bytes_of({{name, "1"}})).ok()) << name;
     }
-    EXPECT_FALSE(read_attributes(written({{std::string("user.\0", 6), "1"}})).ok());
-    EXPECT_FALSE(read_attributes(written({{"user." + std::string(251, 'n'), "1"}})).ok());
-    EXPECT_TRUE(read_attributes(written({{"user." + std::string(250, 'n'), "1"}})).ok());
+    EXPECT_FALSE(read_attributes(bytes_of({{std::string("user.\0", 6), "1"}})).ok());
+    EXPECT_FALSE(read_attributes(bytes_of({{"user." + std::string(251, 'n'), "1"}})).ok());
+    EXPECT_TRUE(read_attributes(bytes_of({{"user." + std::string(250, 'n'), "1"}})).ok());
     EXPECT_FALSE(
-        read_attributes(written({{"user.a", std::string(attributes_bytes_max, 'v')}})).ok());
+        read_attributes(bytes_of({{"user.a", std::string(attributes_bytes_max, 'v')}})).ok());
 }
 
 TEST(AttributeBytes, OfTwoChangesAreBothAndTheSecondWhereTheyDiffer) {
-    const std::string base = written({{"user.a", "1"}, {"user.b", "1"}, {"user.c", "1"}});
-    const std::string mine = written({{"user.a", "2"}, {"user.b", "2"}, {"user.d", "new"}});
-    const std::string theirs = written({{"user.a", "1"}, {"user.b", "3"}, {"user.c", "1"}});
+    const std::string base = bytes_of({{"user.a", "1"}, {"user.b", "1"}, {"user.c", "1"}});
+    const std::string mine = bytes_of({{"user.a", "2"}, {"user.b", "2"}, {"user.d", "new"}});
+    const std::string theirs = bytes_of({{"user.a", "1"}, {"user.b", "3"}, {"user.c", "1"}});
     EXPECT_EQ(carry_over(base, theirs, mine),
-              written({{"user.a", "2"}, {"user.b", "3"}, {"user.d", "new"}}));
+              bytes_of({{"user.a", "2"}, {"user.b", "3"}, {"user.d", "new"}}));
     EXPECT_EQ(carry_over(base, base, mine), mine);
     EXPECT_EQ(carry_over(base, theirs, base), theirs);
-    EXPECT_EQ(carry_over(base, "", mine), written({{"user.d", "new"}}));
-    const std::string large = written({{"user.l", std::string(40'000, 'l')}});
-    const std::string other = written({{"user.m", std::string(40'000, 'm')}});
+    EXPECT_EQ(carry_over(base, "", mine), bytes_of({{"user.d", "new"}}));
+    const std::string large = bytes_of({{"user.l", std::string(40'000, 'l')}});
+    const std::string other = bytes_of({{"user.m", std::string(40'000, 'm')}});
     EXPECT_EQ(carry_over("", large, other), other) << "both are more than a file has";
 }
 

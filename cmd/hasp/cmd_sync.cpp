@@ -116,6 +116,13 @@ std::string problem_text(const Json& folder) {
             out += (out.empty() ? "" : "; ") + std::to_string(files) + words + ": not sent";
         }
     }
+    for (const auto& [what, words] :
+         {std::pair{"skipped", " devices, pipes or sockets"},
+          std::pair{"attributes_left", " files whose extended attributes have no room"}}) {
+        if (const auto files = int_of(folder, what); files > 0) {
+            out += (out.empty() ? "" : "; ") + std::to_string(files) + words + ": not kept";
+        }
+    }
     if (true_of(folder, "unchecked")) {
         out += out.empty() ? "" : "; ";
         out += "what changed while hasp was down is being looked for";

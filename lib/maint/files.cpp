@@ -247,6 +247,7 @@ Json Files::status() const {
             {"unsent_since", s.unsent_since_us > 0 ? Json(rfc3339(s.unsent_since_us)) : Json()},
             {"conflicts", s.conflicts},
             {"skipped", s.skipped},
+            {"attributes_left", s.attributes_left},
             {"held", s.held},
             {"held_files", s.held_files},
             {"infected", s.infected},

@@ -1,6 +1,7 @@
 #include "sync/batch.h"
 
 #include "numbers.h"
+#include "sync/attributes.h"
 
 #include <algorithm>
 #include <array>
@@ -124,6 +125,21 @@ Result<BatchHead> BatchReader::head() {
     return out;
 }
 
+Status BatchReader::attributes(Entry& entry) {
+    if (format_ < batch_format_attributes) {
+        return {};
+    }
+    auto bytes = text(attributes_bytes_max);
+    if (!bytes) {
+        return bytes.error();
+    }
+    if (auto read = read_attributes(*bytes); !read) {
+        return damaged(read.error().message);
+    }
+    entry.attributes = *std::move(bytes);
+    return {};
+}
+
 Status BatchReader::entry(Record& record) {
     auto path = text(path_bytes_max);
     auto revision = path ? number() : Result<std::uint64_t>(path.error());
@@ -153,7 +169,10 @@ Status BatchReader::entry(Record& record) {
     switch (record.entry.kind) {
     case FileKind::file:
         record.entry.hash.resize(hash_bytes);
-        return exactly(record.entry.hash);
+        if (Status read = exactly(record.entry.hash); !read) {
+            return read;
+        }
+        return attributes(record.entry);
     case FileKind::folder:
     case FileKind::symlink:
         if (*size != 0 || *mtime != 0 || (record.entry.kind == FileKind::symlink && *mode != 0)) {
@@ -168,8 +187,9 @@ Status BatchReader::entry(Record& record) {
                 return damaged("a symbolic link without a target");
             }
             record.entry.target = *std::move(target);
+            return {};
         }
-        return {};
+        return attributes(record.entry);
     default:
         return damaged("an entry of a kind that it cannot be");
     }

@@ -18,7 +18,8 @@ void put_text(std::string& out, std::string_view text) {
 
 } // namespace
 
-BatchWriter::BatchWriter(const BatchHead& head, Sink out) : compressor_(std::move(out)) {
+BatchWriter::BatchWriter(const BatchHead& head, Sink out)
+    : compressor_(std::move(out)), format_(head.format) {
     pending_ = "HSF" + std::to_string(head.format);
     pending_.push_back(static_cast<char>(head.direction));
     put_number(pending_, head.epoch);
@@ -48,6 +49,9 @@ Status BatchWriter::add(const Record& record) {
             pending_.append(record.entry.hash);
         } else if (record.entry.kind == FileKind::symlink) {
             put_text(pending_, record.entry.target);
+        }
+        if (format_ >= batch_format_attributes && record.entry.kind != FileKind::symlink) {
+            put_text(pending_, record.entry.attributes);
         }
         pending_.push_back(static_cast<char>(record.codec));
         if (record.codec == Codec::delta) {

@@ -185,6 +185,12 @@ Status Client::home_takes(const FolderId& folder, unsigned format) {
     if (!known || *known == most) {
         return known ? Status{} : Status(known.error());
     }
+    if (*known < batch_format_attributes && most >= batch_format_attributes &&
+        attention(folder).untold_attributes) {
+        note(folder, {true, {}, {}, {}});
+        attention(folder).look_again = true;
+        attention(folder).rest = {};
+    }
     return bases_->set_format(folder, most);
 }
 

@@ -54,7 +54,8 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
                 return added.error();
             }
             row.content += added->remove ? 0 : added->row.entry.size;
-            touched.push_back({op.path, !added->remove && added->row.entry.kind == FileKind::file});
+            touched.push_back(
+                {op.path, added->remove ? std::nullopt : std::optional(added->row.entry.kind)});
             operations.push_back(*std::move(added));
         }
         // A look that was a while ago did not see what they are now.
@@ -125,6 +126,12 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
     record.entry = op.entry;
     record.entry.revision = revision;
     std::optional<Frozen> content;
+    const auto looked = seen.find(op.path);
+    if (op.entry.kind == FileKind::folder) {
+        out.row.seen = looked != seen.end() ? looked->second
+                       : agreed != nullptr  ? agreed->seen
+                                            : Seen{};
+    }
     bool known = true; // the home has it
     std::string old_signature;
     if (op.entry.kind == FileKind::file) {
@@ -141,23 +148,29 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
         if (!there) {
             return there.error();
         }
-        const auto looked = seen.find(op.path);
         if (same_here && !whole) {
             out.row.signature = old_signature;
-            out.row.seen = agreed->seen;
-        } else if (!there->empty() && looked != seen.end() &&
+            out.row.seen = looked != seen.end() && looked->second.hash == op.entry.hash
+                               ? looked->second
+                               : agreed->seen;
+        } else if ((!there->empty() || sent.contains(op.entry.hash)) && looked != seen.end() &&
                    (fresh || still(op.path, looked->second))) {
-            auto other = store.base_row(folder.id, there->front());
+            auto other = there->empty() ? Result<std::optional<BaseRow>>(std::optional<BaseRow>())
+                                        : store.base_row(folder.id, there->front());
             if (!other) {
                 return other.error();
             }
             out.row.signature = *other ? (*other)->signature : "";
             out.row.seen = looked->second;
         } else {
-            auto frozen = reader.freeze(folder.path + "/" + op.path);
+            auto frozen =
+                reader.freeze(folder.path + "/" + op.path, looked != seen.end() ? &looked->second
+                                                           : agreed != nullptr  ? &agreed->seen
+                                                                                : nullptr);
             if (!frozen) {
                 return frozen.error();
             }
+            record.entry.attributes = attributes_of(frozen->seen);
             // It may have changed since it was looked at: what is sent is what was read now.
             record.entry.hash = frozen->digest.hash;
             record.entry.size = frozen->digest.size;
@@ -167,7 +180,8 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
             if (!paths) {
                 return paths.error();
             }
-            known = !whole && (!paths->empty() || unscanned.contains(frozen->digest.hash));
+            known = sent.contains(frozen->digest.hash) ||
+                    (!whole && (!paths->empty() || unscanned.contains(frozen->digest.hash)));
             content = *std::move(frozen);
         }
     }
@@ -175,23 +189,24 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
     if (!known) {
         way = choose(old_signature, content->digest.size, record);
     }
-    Status sent = way ? writer.add(record) : Status(way.error());
-    if (sent && !known) {
-        sent = send(*way, record, *content->file, writer);
+    Status done = way ? writer.add(record) : Status(way.error());
+    if (done && !known) {
+        done = send(*way, record, *content->file, writer);
+        sent.insert(record.entry.hash);
     }
-    if (sent && content) {
+    if (done && content) {
         auto kept = bases.keep(folder.id, record.entry.hash, *content->file, {content->path, true});
-        sent = kept ? Status{} : Status(kept.error());
+        done = kept ? Status{} : Status(kept.error());
         // Where it is not kept, the next change is a difference from this.
-        if (sent && !*kept && record.entry.size >= signature_worth_bytes) {
+        if (done && !*kept && record.entry.size >= signature_worth_bytes) {
             auto made = signature(*content->file);
-            sent = made ? Status{} : Status(made.error());
+            done = made ? Status{} : Status(made.error());
             out.row.signature = made ? *std::move(made) : "";
         }
     }
-    if (!sent) {
-        return sent.error().code == Code::try_later ? fail(Code::failed, sent.error().message)
-                                                    : sent.error();
+    if (!done) {
+        return done.error().code == Code::try_later ? fail(Code::failed, done.error().message)
+                                                    : done.error();
     }
     out.row.entry = record.entry;
     return out;

@@ -57,6 +57,9 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
     look.row = *std::move(row);
     // Before anything is looked at: a folder that is put in its place meanwhile is seen as another
     // the next time.
+    if (Status set = look_at_attributes(folder.id); !set) {
+        return set.error();
+    }
     look.identity = disk_.identity(folder.path);
     if (!look.identity && look.identity.error().code != Code::not_found) {
         return look.identity.error();
@@ -73,7 +76,7 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
         if (!mass) {
             return mass.error();
         }
-        look.everywhere = *mass;
+        look.everywhere = look.everywhere || *mass;
     }
     if (look.everywhere) {
         if (Status looked = look_everywhere(folder, look); !looked) {
@@ -86,6 +89,8 @@ Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
         attention.noted.everything = true;
         return fail(Code::try_later, "the folder was moved while it was looked at");
     }
+    attention.untold_attributes =
+        reader_->has_untold_attributes() || (!look.everywhere && attention.untold_attributes);
     if (Status kept = keep_seen(folder.id, look); !kept) {
         return kept.error();
     }
@@ -117,8 +122,10 @@ Status Client::look_everywhere(const WorkingFolder& folder, Look& look) {
     Known known;
     known.inodes.reserve(look.base.size());
     for (const auto& [path, agreed] : look.base) {
-        if (agreed.entry.kind == FileKind::file) {
+        if (agreed.entry.kind != FileKind::symlink) {
             known.paths[path] = agreed.seen;
+        }
+        if (agreed.entry.kind == FileKind::file) {
             known.inodes.emplace(agreed.seen.stat.inode, &agreed.seen);
         }
     }
@@ -131,6 +138,7 @@ Status Client::look_everywhere(const WorkingFolder& folder, Look& look) {
     }
     look.scan = *std::move(scan);
     look.row.status.skipped = look.scan.skipped;
+    look.row.status.attributes_left = look.scan.attributes_left;
     return {};
 }
 
@@ -143,12 +151,14 @@ Status Client::keep_seen(const FolderId& folder, const Look& look) {
     for (const auto& one : look.scan.seen) {
         const auto& [path, seen] = one;
         const auto agreed = look.base.find(path);
-        if (agreed == look.base.end() || agreed->second.entry.hash != seen.hash) {
+        if (agreed == look.base.end() || agreed->second.entry.hash != seen.hash ||
+            agreed->second.entry.attributes != attributes_of(seen)) {
             unsent[path] = seen;
             continue;
         }
         unsent.erase(path);
-        if (agreed->second.seen.at_us != seen.at_us) {
+        if (agreed->second.seen.at_us != seen.at_us ||
+            !same_attributes(agreed->second.seen, seen)) {
             anew.push_back(&one);
         }
     }

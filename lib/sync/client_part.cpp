@@ -9,6 +9,10 @@ namespace hasp::sync {
 
 namespace {
 
+// Of files with several names so many are followed in one look: for each, the rows are read.
+constexpr std::size_t linked_max = 16;
+constexpr std::uint64_t links_max = 64;
+
 class PartLook {
   public:
     // `trusted_us`: until then nothing but what is noted or unsent has changed since it was agreed,
@@ -21,6 +25,7 @@ class PartLook {
     std::map<std::string, BaseRow> base;
     Scan scan;
     Known known;
+    bool too_many_links = false; // to follow them: everything is to be looked at
 
     // The rows first: with all that was agreed and may be gone, what came is known again.
     Status add(const std::string& path, bool tree) {
@@ -50,6 +55,11 @@ class PartLook {
         const bool is_folder = stat && stat->kind == FileKind::folder;
         if (*row) {
             keep(path, **row);
+        }
+        if (stat && stat->kind == FileKind::file && stat->links > 1) {
+            if (Status added = add_other_names(*stat); !added) {
+                return added;
+            }
         }
         if (tree || (was_folder && !is_folder)) {
             auto rows = store_.base_below(folder_.id, path);
@@ -93,7 +103,7 @@ class PartLook {
             return beside.error();
         }
         if (beside->empty()) {
-            renamed_[move.to] = {*there, now_us, seen.hash, seen.size};
+            renamed_[move.to] = {*there, now_us, seen.hash, seen.size, seen.attributes};
         }
         return {};
     }
@@ -110,6 +120,7 @@ class PartLook {
                 Entry entry = entry_of(at->second.stat);
                 entry.hash = at->second.hash;
                 entry.size = at->second.size;
+                entry.attributes = attributes_of(at->second);
                 scan.tree[path] = std::move(entry);
                 scan.seen[path] = at->second;
                 continue;
@@ -124,13 +135,36 @@ class PartLook {
   private:
     void keep(const std::string& path, const BaseRow& row) {
         base.emplace(path, row);
-        if (row.entry.kind == FileKind::file) {
+        if (row.entry.kind != FileKind::symlink) {
             known.paths.emplace(path, row.seen);
+        }
+        if (row.entry.kind == FileKind::file) {
             Seen& seen = then_.emplace(path, row.seen).first->second;
             if (seen.at_us != 0 && !unsent_.contains(path)) {
                 seen.at_us = std::max(seen.at_us, trusted_us_);
             }
         }
+    }
+
+    // What was done to a file by one of its names was done to it under all of them.
+    Status add_other_names(const FileStat& stat) {
+        if (too_many_links || !linked_.insert(stat.inode).second) {
+            return {};
+        }
+        if (linked_.size() > linked_max || stat.links > links_max) {
+            too_many_links = true;
+            return {};
+        }
+        auto names = store_.paths_of(folder_.id, stat.inode, links_max);
+        if (!names) {
+            return names.error();
+        }
+        for (const std::string& name : *names) {
+            if (Status added = add(name, false); !added) {
+                return added;
+            }
+        }
+        return {};
     }
 
     // What stands in a folder that is not agreed brings that.
@@ -156,6 +190,7 @@ class PartLook {
     std::map<std::string, Seen> then_;  // agreed files, and until when they were what they are
     std::map<std::string, bool> paths_; // with all beneath?
     std::set<std::string> above_;
+    std::set<std::uint64_t> linked_; // inodes
     std::map<std::string, Seen> renamed_;
 };
 
@@ -176,6 +211,10 @@ Status Client::look_where_noted(const WorkingFolder& folder, Look& look) {
         if (Status added = part.add(path, true); !added) {
             return added;
         }
+    }
+    if (part.too_many_links) {
+        look.everywhere = true;
+        return {};
     }
     for (const Noticed::Move& move : attention.noted.moves) {
         if (Status moved = part.move(move, clock_.wall_us()); !moved) {

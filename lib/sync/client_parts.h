@@ -49,8 +49,9 @@ Status each_record(BatchReader& reader, const Each& each) {
 // written or removed it and not have synced it. A power cut would bring back what was there before,
 // which looks like a new edit or a deletion, and would go over what the home has of it.
 struct Touched {
-    std::string path;  // beneath the folder
-    bool file = false; // false: only its name counts
+    std::string path; // beneath the folder
+    // Of a file and of a folder what it is counts too, else only its name.
+    std::optional<FileKind> kind;
 };
 Status make_durable(Disk& disk, Reader& reader, const WorkingFolder& folder,
                     const std::vector<Touched>& touched);
@@ -77,7 +78,10 @@ struct Client::Attention {
     // at the revision beside it. Naming it does no harm where that is no longer so; after a restart
     // the home asks for such a content whole.
     std::set<std::string> overruled;
-    bool ask_again = false; // about what the home refused
+    // Files may have attributes that the home was not told of, since it takes none.
+    bool untold_attributes = true;
+    bool look_again = false; // in this round: its home takes more than the last look was for
+    bool ask_again = false;  // about what the home refused
     // What was put in place and could not be noted as agreed yet (settle_placing()).
     std::map<std::string, BaseRow> placed;
     // Files that were read and not yet agreed on, so that a look does not read them again.
@@ -127,6 +131,7 @@ struct BatchFiller {
     unsigned format;                        // of the batch
     const std::set<std::string>& overruled; // as Attention has it
     const std::set<std::string>& unscanned; // as Look has it
+    std::set<std::string> sent = {};        // contents that stand in this batch already
 
     // How a content that the home does not have goes, as the record says.
     struct Way {

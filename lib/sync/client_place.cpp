@@ -73,6 +73,9 @@ Status Client::settle_placing(const WorkingFolder& folder) {
     std::map<std::string, BaseRow> standing;
     std::map<std::string, BaseRow> replaced; // by an app, or gone: a change of what came
     std::map<std::string, BaseRow>& placed = attention(folder.id).placed;
+    if (Status set = look_at_attributes(folder.id); !set) {
+        return set;
+    }
     Noticed noticed;
     for (auto& [path, row] : *placing) {
         noticed.trees.insert(path);
@@ -85,7 +88,15 @@ Status Client::settle_placing(const WorkingFolder& folder) {
             return now.error();
         }
         const auto stood = placed.find(path);
+        if (now) {
+            // Of its attributes, what is another is changed here since, or had no room.
+            now->attributes = row.entry.attributes;
+        }
         if (now && same(*now, row.entry)) {
+            row.seen.attributes.reset();
+            if (Status noted = note_attributes(folder, path, row); !noted) {
+                return noted;
+            }
             standing.emplace(path, std::move(row));
         } else if (stood != placed.end() && same(stood->second.entry, row.entry)) {
             row.seen = {};
@@ -96,7 +107,7 @@ Status Client::settle_placing(const WorkingFolder& folder) {
     // From here on it counts as agreed, and only what is on the disk may.
     std::vector<Touched> touched;
     for (const auto& [path, row] : standing) {
-        touched.push_back({path, row.entry.kind == FileKind::file});
+        touched.push_back({path, row.entry.kind});
     }
     if (Status durable = make_durable(disk_, *reader_, folder, touched); !durable) {
         return durable;
@@ -122,6 +133,7 @@ Status Client::settle_placing(const WorkingFolder& folder) {
 
 Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool in_use) {
     std::set<std::string> folders;
+    std::set<std::string> marked; // files of which only metadata changed
     const auto busy = [&](const std::string& path) -> Result<bool> {
         auto parts = reader_->companions(path);
         if (!parts) {
@@ -208,10 +220,18 @@ Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool 
         if (*used || left.contains(name) || !as_before(path, change.before)) {
             put = fail(Code::conflict, path + " was changed meanwhile");
         } else if (entry.kind == FileKind::folder) {
-            put = change.before ? disk_.set_meta(path, entry.mode, change.before->mtime_ns / 1000)
-                                : disk_.make_folder(path, entry.mode, folder.owner);
+            put = change.before ? Status{} : disk_.make_folder(path, entry.mode, folder.owner);
+            if (put && (change.before || !change.attributes.empty())) {
+                put = disk_.set_attributes(path, change.attributes);
+            }
+            if (put && change.before) {
+                put = disk_.set_meta(path, entry.mode, change.before->mtime_ns / 1000);
+                folders.insert(path);
+            }
         } else if (!change.content) {
-            put = disk_.set_meta(path, entry.mode, entry.mtime_us);
+            put = disk_.set_attributes(path, change.attributes);
+            put = put ? disk_.set_meta(path, entry.mode, entry.mtime_us) : put;
+            marked.insert(path);
         } else {
             put = disk_.rename(change.staged, path);
             if (put) {
@@ -232,11 +252,21 @@ Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool 
         if (auto stat = disk_.stat(path); stat && entry.kind == FileKind::file) {
             row.seen = {*stat, clock_.wall_us(), entry.hash, entry.size};
         }
+        if (Status noted = note_attributes(folder, name, row); !noted) {
+            return noted;
+        }
         staging.agreed[name] = std::move(row);
         staging.gone.erase(name);
     }
-    if (folders.size() > syncs_one_by_one) {
+    if (folders.size() + marked.size() > syncs_one_by_one) {
         return disk_.sync_all();
+    }
+    for (const std::string& file : marked) {
+        if (Status synced = disk_.sync_file(file); !synced &&
+                                                   synced.error().code != Code::not_found &&
+                                                   synced.error().code != Code::refused) {
+            return synced;
+        }
     }
     for (const std::string& touched : folders) {
         // One that is gone, or in whose place a file stands, went with the folder above it.

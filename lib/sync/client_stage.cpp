@@ -26,6 +26,9 @@ bool untouched(const std::map<std::string, Entry>& mine, const std::map<std::str
 // Two passes over the answer: what is to change, then the contents of what will.
 Status Client::stage(const WorkingFolder& folder, Staging& staging) {
     const std::string answer = client_answer_path(folder.id);
+    if (Status set = look_at_attributes(folder.id); !set) {
+        return set;
+    }
     {
         auto file = disk_.open(answer);
         if (!file) {
@@ -67,6 +70,13 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
         if (*row) {
             staging.base[path] = **row;
         }
+        const auto told = theirs.find(path);
+        if (told != theirs.end() && staging.head.format < batch_format_attributes &&
+            told->second.kind != FileKind::symlink) {
+            // Nothing was said of them.
+            const bool kept = *row && (*row)->entry.kind == told->second.kind;
+            told->second.attributes = kept ? (*row)->entry.attributes : "";
+        }
         // Before its content is read: what an app makes of it since then is its own.
         auto stood = disk_.stat(folder.path + "/" + path);
         if (stood) {
@@ -90,7 +100,7 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
                                                       : now && same(*now, coming->second);
         if (equal_now) {
             staging.standing.push_back(
-                {path, coming != theirs.end() && coming->second.kind == FileKind::file});
+                {path, coming == theirs.end() ? std::nullopt : std::optional(coming->second.kind)});
             if (coming == theirs.end()) {
                 staging.gone.insert(path);
             } else {
@@ -120,7 +130,12 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
             staging.removals.push_back(op);
             continue;
         }
-        StagedChange change{op, "", "", std::nullopt, true};
+        StagedChange change{op, "", "", std::nullopt, true, ""};
+        auto attributes = attributes_to_set(folder, staging, op);
+        if (!attributes) {
+            return attributes.error();
+        }
+        change.attributes = *std::move(attributes);
         if (const auto stood = staging.stood.find(op.path); stood != staging.stood.end()) {
             change.before = stood->second;
         }
@@ -253,7 +268,9 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
         }
         change.signature = *std::move(signed_file);
     }
-    return disk_.set_meta(path, record.entry.mode, record.entry.mtime_us);
+    Status set =
+        change.attributes.empty() ? Status{} : disk_.set_attributes(path, change.attributes);
+    return set ? disk_.set_meta(path, record.entry.mode, record.entry.mtime_us) : set;
 }
 
 // A content that was agreed on: as it was kept, or as it stands at this path or at another of the

@@ -10,7 +10,7 @@ namespace {
 constexpr const char* folder_columns =
     "user, app, epoch, number, whole, released, held, held_files, unsent_files, unsent_bytes, "
     "unsent_since_us, conflicts, skipped, synced_us, error, identity, part_number, part_place, "
-    "part_complete, met";
+    "part_complete, met, attributes_left";
 
 std::uint64_t count_at(const store::Statement& s, int column) {
     return static_cast<std::uint64_t>(s.integer(column));
@@ -35,11 +35,34 @@ FolderRow read_folder(const store::Statement& s) {
     row.after = {count_at(s, 16), s.blob(17)};
     row.complete = count_at(s, 18); // -1 is complete_all
     row.met = count_at(s, 19);
+    row.status.attributes_left = count_at(s, 20);
     return row;
 }
 
 // kind, mode, mtime_us, size, hash, target, revision, signature, stat_size, stat_mtime, stat_ctime,
-// stat_inode, seen_us from column `at` on.
+// stat_inode, seen_us, attributes, seen_attributes from column `at` on.
+constexpr char looked_all = '\1';
+constexpr char looked_too_many = '\2';
+
+std::string seen_bytes(const Seen& seen) {
+    if (seen.attributes == nullptr || !seen.attributes->looked) {
+        return "";
+    }
+    return (seen.attributes->all ? looked_all : looked_too_many) + seen.attributes->here;
+}
+
+std::shared_ptr<const SeenAttributes> attributes_from(std::string meant, const std::string& here) {
+    if (meant.empty() && here.empty()) {
+        return nullptr;
+    }
+    SeenAttributes out;
+    out.meant = std::move(meant);
+    out.looked = !here.empty();
+    out.all = here.empty() || here[0] == looked_all;
+    out.here = here.empty() ? "" : here.substr(1);
+    return std::make_shared<const SeenAttributes>(std::move(out));
+}
+
 BaseRow read_base(const store::Statement& s, int at) {
     BaseRow row;
     row.entry = {static_cast<FileKind>(s.integer(at)),
@@ -48,7 +71,8 @@ BaseRow read_base(const store::Statement& s, int at) {
                  count_at(s, at + 3),
                  s.blob(at + 4),
                  s.blob(at + 5),
-                 count_at(s, at + 6)};
+                 count_at(s, at + 6),
+                 s.blob(at + 13)};
     row.signature = s.blob(at + 7);
     row.seen.stat.kind = row.entry.kind;
     row.seen.stat.mode = row.entry.mode;
@@ -59,12 +83,13 @@ BaseRow read_base(const store::Statement& s, int at) {
     row.seen.at_us = s.integer(at + 12);
     row.seen.hash = row.entry.hash;
     row.seen.size = row.entry.size;
+    row.seen.attributes = attributes_from(row.entry.attributes, s.blob(at + 14));
     return row;
 }
 
 constexpr const char* base_columns =
     "kind, mode, mtime_us, size, hash, target, revision, signature, stat_size, stat_mtime, "
-    "stat_ctime, stat_inode, seen_us";
+    "stat_ctime, stat_inode, seen_us, attributes, seen_attributes";
 
 } // namespace
 
@@ -89,13 +114,13 @@ Status ClientStore::put_folder(const FolderRow& row) {
     static const std::string sql =
         std::string("INSERT OR REPLACE INTO sync_folders (tenant, ") + folder_columns +
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
-        "?18, ?19, ?20, ?21)";
+        "?18, ?19, ?20, ?21, ?22)";
     const FolderStatus& s = row.status;
-    return store::done(db_.execute(sql, tenant_, s.folder.user, s.folder.app, s.revision.epoch,
-                                   s.revision.number, row.whole, row.released, s.held, s.held_files,
-                                   s.unsent_files, s.unsent_bytes, s.unsent_since_us, s.conflicts,
-                                   s.skipped, s.synced_us, s.error, row.identity, row.after.number,
-                                   store::Blob{row.after.place}, row.complete, row.met));
+    return store::done(db_.execute(
+        sql, tenant_, s.folder.user, s.folder.app, s.revision.epoch, s.revision.number, row.whole,
+        row.released, s.held, s.held_files, s.unsent_files, s.unsent_bytes, s.unsent_since_us,
+        s.conflicts, s.skipped, s.synced_us, s.error, row.identity, row.after.number,
+        store::Blob{row.after.place}, row.complete, row.met, s.attributes_left));
 }
 
 Result<std::vector<FolderRow>> ClientStore::folders() {
@@ -114,7 +139,8 @@ Result<std::map<std::string, BaseRow>> ClientStore::base(const FolderId& folder)
     std::map<std::string, BaseRow> out;
     Status read = db_.each(
         "SELECT path, kind, mode, mtime_us, size, hash, target, revision, x'', stat_size, "
-        "stat_mtime, stat_ctime, stat_inode, seen_us FROM sync_base WHERE tenant = ?1 AND user = "
+        "stat_mtime, stat_ctime, stat_inode, seen_us, attributes, seen_attributes FROM sync_base "
+        "WHERE tenant = ?1 AND user = "
         "?2 AND app = ?3",
         [&](const store::Statement& s) { out.emplace(s.blob(0), read_base(s, 1)); }, tenant_,
         folder.user, folder.app);
@@ -131,7 +157,8 @@ Result<std::map<std::string, BaseRow>> ClientStore::base_below(const FolderId& f
     const std::string to = path + "0"; // the byte behind '/'
     Status read = db_.each(
         "SELECT path, kind, mode, mtime_us, size, hash, target, revision, x'', stat_size, "
-        "stat_mtime, stat_ctime, stat_inode, seen_us FROM sync_base WHERE tenant = ?1 AND user = "
+        "stat_mtime, stat_ctime, stat_inode, seen_us, attributes, seen_attributes FROM sync_base "
+        "WHERE tenant = ?1 AND user = "
         "?2 AND app = ?3 AND path > ?4 AND path < ?5",
         [&](const store::Statement& s) { out.emplace(s.blob(0), read_base(s, 1)); }, tenant_,
         folder.user, folder.app, store::Blob{from}, store::Blob{to});
@@ -182,25 +209,41 @@ Result<std::vector<std::string>> ClientStore::paths_with(const FolderId& folder,
     return out;
 }
 
+Result<std::vector<std::string>> ClientStore::paths_of(const FolderId& folder, std::uint64_t inode,
+                                                       std::uint64_t most) {
+    std::vector<std::string> out;
+    Status read = db_.each(
+        "SELECT path FROM sync_base WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND stat_inode = "
+        "?4 AND kind = 1 LIMIT ?5",
+        [&](const store::Statement& s) { out.push_back(s.blob(0)); }, tenant_, folder.user,
+        folder.app, inode, most);
+    if (!read) {
+        return read.error();
+    }
+    return out;
+}
+
 Status ClientStore::put_base(const FolderId& folder, const std::string& path, const BaseRow& row) {
     const Entry& e = row.entry;
     return store::done(db_.execute(
         "INSERT OR REPLACE INTO sync_base (tenant, user, app, path, kind, mode, mtime_us, size, "
         "hash, target, revision, signature, stat_size, stat_mtime, stat_ctime, stat_inode, "
-        "seen_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
-        "?17)",
+        "seen_us, attributes, seen_attributes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
+        "?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         tenant_, folder.user, folder.app, store::Blob{path}, static_cast<int>(e.kind), e.mode,
         e.mtime_us, e.size, store::Blob{e.hash}, store::Blob{e.target}, e.revision,
         store::Blob{row.signature}, row.seen.stat.size, row.seen.stat.mtime_ns,
-        row.seen.stat.ctime_ns, row.seen.stat.inode, row.seen.at_us));
+        row.seen.stat.ctime_ns, row.seen.stat.inode, row.seen.at_us, store::Blob{e.attributes},
+        store::Blob{seen_bytes(row.seen)}));
 }
 
 Status ClientStore::put_seen(const FolderId& folder, const std::string& path, const Seen& seen) {
     return store::done(db_.execute(
         "UPDATE sync_base SET stat_size = ?5, stat_mtime = ?6, stat_ctime = ?7, stat_inode = ?8, "
-        "seen_us = ?9 WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND path = ?4",
+        "seen_us = ?9, seen_attributes = ?10 WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND path "
+        "= ?4",
         tenant_, folder.user, folder.app, store::Blob{path}, seen.stat.size, seen.stat.mtime_ns,
-        seen.stat.ctime_ns, seen.stat.inode, seen.at_us));
+        seen.stat.ctime_ns, seen.stat.inode, seen.at_us, store::Blob{seen_bytes(seen)}));
 }
 
 Status ClientStore::put_signature(const FolderId& folder, const std::string& hash,
@@ -238,18 +281,19 @@ Status ClientStore::put_placing(const FolderId& folder, const std::string& path,
     const Entry& e = row.entry;
     return store::done(db_.execute(
         "INSERT OR REPLACE INTO sync_placing (tenant, user, app, path, kind, mode, mtime_us, size, "
-        "hash, target, revision, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
-        "?12)",
+        "hash, target, revision, signature, attributes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
+        "?9, ?10, ?11, ?12, ?13)",
         tenant_, folder.user, folder.app, store::Blob{path}, static_cast<int>(e.kind), e.mode,
         e.mtime_us, e.size, store::Blob{e.hash}, store::Blob{e.target}, e.revision,
-        store::Blob{row.signature}));
+        store::Blob{row.signature}, store::Blob{e.attributes}));
 }
 
 Result<std::map<std::string, BaseRow>> ClientStore::placing(const FolderId& folder) {
     std::map<std::string, BaseRow> out;
     Status read = db_.each(
-        "SELECT path, kind, mode, mtime_us, size, hash, target, revision, signature, 0, 0, 0, 0, 0 "
-        "FROM sync_placing WHERE tenant = ?1 AND user = ?2 AND app = ?3",
+        "SELECT path, kind, mode, mtime_us, size, hash, target, revision, signature, 0, 0, 0, 0, "
+        "0, "
+        "attributes, x'' FROM sync_placing WHERE tenant = ?1 AND user = ?2 AND app = ?3",
         [&](const store::Statement& s) { out.emplace(s.blob(0), read_base(s, 1)); }, tenant_,
         folder.user, folder.app);
     if (!read) {
@@ -321,13 +365,14 @@ Status ClientStore::put_batch(const FolderId& folder, const BatchRow& batch,
         auto added = db_.execute(
             "INSERT INTO sync_operations (tenant, user, app, position, path, kind, mode, mtime_us, "
             "size, hash, target, revision, signature, stat_size, stat_mtime, stat_ctime, "
-            "stat_inode, seen_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, "
-            "?14, ?15, ?16, ?17, ?18)",
+            "stat_inode, seen_us, attributes, seen_attributes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
+            "?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
             tenant_, folder.user, folder.app, position++, store::Blob{op.path},
             op.remove ? 0 : static_cast<int>(e.kind), e.mode, e.mtime_us, e.size,
             store::Blob{e.hash}, store::Blob{e.target}, e.revision, store::Blob{op.row.signature},
             op.row.seen.stat.size, op.row.seen.stat.mtime_ns, op.row.seen.stat.ctime_ns,
-            op.row.seen.stat.inode, op.row.seen.at_us);
+            op.row.seen.stat.inode, op.row.seen.at_us, store::Blob{e.attributes},
+            store::Blob{seen_bytes(op.row.seen)});
         if (!added.ok()) {
             return added.error();
         }

@@ -72,6 +72,9 @@ class ClientStore {
     // Of the content that was agreed on at the path; empty: none was.
     Result<std::string> hash_at(const FolderId& folder, const std::string& path);
     Result<std::vector<std::string>> paths_with(const FolderId& folder, const std::string& hash);
+    // Files that were seen with this inode number, but no more than `most`.
+    Result<std::vector<std::string>> paths_of(const FolderId& folder, std::uint64_t inode,
+                                              std::uint64_t most);
     Status put_base(const FolderId& folder, const std::string& path, const BaseRow& row);
     // The same content, seen anew.
     Status put_seen(const FolderId& folder, const std::string& path, const Seen& seen);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace hasp::sync {
 
@@ -164,6 +165,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
         return put.error();
     }
     Attention& attention = this->attention(folder.id);
+    out.again = std::exchange(attention.look_again, false) || out.again;
     for (const std::string& path : agreed) {
         attention.seen.erase(path);
         attention.overruled.erase(path);

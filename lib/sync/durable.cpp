@@ -22,7 +22,10 @@ Status make_durable(Disk& disk, Reader& reader, const WorkingFolder& folder,
     for (const Touched& one : touched) {
         const std::string path = folder.path + "/" + one.path;
         folders.insert(parent_path(path));
-        if (!one.file) {
+        if (one.kind == FileKind::folder) {
+            folders.insert(path);
+        }
+        if (one.kind != FileKind::file) {
             continue;
         }
         files.insert(path);

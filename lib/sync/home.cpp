@@ -228,6 +228,7 @@ Result<std::vector<Home::Pushed>> Home::stage(const Question& question) {
                 return staged.error();
             }
         }
+        one.attributes_known = head->format >= batch_format_attributes;
         pushed.push_back(std::move(one));
     }
 }

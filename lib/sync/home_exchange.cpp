@@ -25,7 +25,8 @@ class PartReader {
   public:
     PartReader(HomeStore& store, const FolderId& folder) : store_(store), folder_(folder) {}
 
-    Status add(const std::string& path, std::uint64_t base_revision, const Entry* mine) {
+    // `unsaid`: whoever sent it says nothing of attributes, so that they are as they were.
+    Status add(const std::string& path, std::uint64_t base_revision, Entry* mine, bool unsaid) {
         auto row = store_.row(folder_, path);
         if (!row) {
             return row.error();
@@ -33,8 +34,10 @@ class PartReader {
         if (*row && (*row)->entry) {
             part_.theirs[path] = *(*row)->entry;
         }
-        if (mine != nullptr) {
-            part_.mine[path] = *mine;
+        if (mine != nullptr && unsaid) {
+            mine->attributes = *row && (*row)->entry && (*row)->entry->kind == mine->kind
+                                   ? (*row)->entry->attributes
+                                   : "";
         }
         if (base_revision != 0) {
             auto before = store_.version_at(folder_, path, base_revision);
@@ -43,7 +46,13 @@ class PartReader {
             }
             if (*before && (*before)->entry && (*before)->revision == base_revision) {
                 part_.base[path] = *(*before)->entry;
+                if (mine != nullptr && unsaid && (*before)->entry->kind == mine->kind) {
+                    mine->attributes = (*before)->entry->attributes;
+                }
             }
+        }
+        if (mine != nullptr) {
+            part_.mine[path] = *mine;
         }
         return {};
     }
@@ -107,13 +116,14 @@ Status Home::decide(const Question& question, std::vector<Pushed>& pushed, Taken
         revision->epoch != 0 ? revision->epoch : static_cast<std::uint64_t>(clock_.wall_us());
     const std::uint64_t next = revision->number + 1;
     PartReader reader(*store_, folder);
-    for (const Pushed& one : pushed) {
+    for (Pushed& one : pushed) {
         const bool put = one.record.type == Record::Type::put;
         Status read;
         if (put && one.content_there) {
-            read = reader.add(one.record.path, one.record.entry.revision, &one.record.entry);
+            read = reader.add(one.record.path, one.record.entry.revision, &one.record.entry,
+                              !one.attributes_known);
         } else if (!put && !reader.part().mine.contains(one.record.path)) {
-            read = reader.add(one.record.path, one.record.revision, nullptr);
+            read = reader.add(one.record.path, one.record.revision, nullptr, false);
         }
         if (!read) {
             return read;

@@ -21,7 +21,8 @@ struct Home::Pushed {
     bool content_there = true;   // of a file: staged, or known to be the user's
     std::optional<Verdict> held; // infected or waits: it is as if it had not been sent
     std::string found;
-    std::uint64_t stands = 0; // held: the revision of what is at the path; 0: nothing
+    bool attributes_known = true; // false: its format says nothing of them
+    std::uint64_t stands = 0;     // held: the revision of what is at the path; 0: nothing
 };
 
 struct Home::Taken {

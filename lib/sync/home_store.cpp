@@ -7,7 +7,8 @@ namespace hasp::sync {
 
 namespace {
 
-constexpr const char* columns = "path, kind, mode, mtime_us, size, hash, target, revision";
+constexpr const char* columns =
+    "path, kind, mode, mtime_us, size, hash, target, revision, attributes";
 
 } // namespace
 
@@ -22,7 +23,8 @@ Row read_row(const store::Statement& s) {
                           static_cast<std::uint64_t>(s.integer(4)),
                           s.blob(5),
                           s.blob(6),
-                          row.revision};
+                          row.revision,
+                          s.blob(8)};
     }
     return row;
 }
@@ -130,10 +132,12 @@ Status HomeStore::put(const FolderId& folder, const Row& row, const std::string&
     const int kind = row.entry ? static_cast<int>(entry.kind) : 0;
     auto now = db_.execute(
         "INSERT OR REPLACE INTO files_rows (tenant, user, app, path, kind, mode, mtime_us, size, "
-        "hash, target, revision, operation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
-        "?12)",
+        "hash, target, revision, operation, attributes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
+        "?9, "
+        "?10, ?11, ?12, ?13)",
         tenant_, folder.user, folder.app, store::Blob{row.path}, kind, entry.mode, entry.mtime_us,
-        entry.size, store::Blob{entry.hash}, store::Blob{entry.target}, row.revision, operation);
+        entry.size, store::Blob{entry.hash}, store::Blob{entry.target}, row.revision, operation,
+        store::Blob{entry.attributes});
     if (!now.ok()) {
         return now.error();
     }
@@ -149,11 +153,11 @@ Status HomeStore::put(const FolderId& folder, const Row& row, const std::string&
     }
     return store::done(db_.execute(
         "INSERT INTO files_versions (tenant, user, app, path, kind, mode, mtime_us, size, hash, "
-        "target, revision, operation, at_us, who) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
-        "?11, ?12, ?13, ?14)",
+        "target, revision, operation, at_us, who, attributes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
+        "?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         tenant_, folder.user, folder.app, store::Blob{row.path}, kind, entry.mode, entry.mtime_us,
         entry.size, store::Blob{entry.hash}, store::Blob{entry.target}, row.revision, operation,
-        at_us, who));
+        at_us, who, store::Blob{entry.attributes}));
 }
 
 Result<std::optional<HomeStore::Batch>> HomeStore::batch(const FolderId& folder,

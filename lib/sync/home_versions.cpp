@@ -9,7 +9,7 @@ namespace hasp::sync {
 namespace {
 
 constexpr const char* version_columns = "path, revision, kind, mode, mtime_us, size, hash, target, "
-                                        "at_us, ended, ended_us, removed, who";
+                                        "at_us, ended, ended_us, removed, who, attributes";
 
 Version read_version(const store::Statement& s) {
     Version out;
@@ -22,7 +22,8 @@ Version read_version(const store::Statement& s) {
                           static_cast<std::uint64_t>(s.integer(5)),
                           s.blob(6),
                           s.blob(7),
-                          out.revision};
+                          out.revision,
+                          s.blob(13)};
     }
     out.at_us = s.integer(8);
     out.until_us = s.integer(9) == 0 ? 0 : s.integer(10);

@@ -1,6 +1,7 @@
 #include "sync/plan.h"
 
 #include "base/text.h"
+#include "sync/attributes.h"
 
 #include <algorithm>
 #include <set>
@@ -55,6 +56,14 @@ class Merge {
         }
     }
 
+    // Each name for itself: what the home has counts where both changed one.
+    void merge_attributes(const std::string& path, const Entry* b, const Entry* m, const Entry* t) {
+        if (m->kind == t->kind) {
+            plan_.result[path].attributes = carry_over(b == nullptr ? std::string() : b->attributes,
+                                                       t->attributes, m->attributes);
+        }
+    }
+
     void merge(const std::string& path) {
         const Entry* b = at(base_, path);
         const Entry* m = at(mine_, path);
@@ -72,8 +81,10 @@ class Merge {
             }
         } else if (content_unchanged(m, t) || content_unchanged(b, m)) {
             take(path, t);
+            merge_attributes(path, b, m, t);
         } else if (content_unchanged(b, t)) {
             take(path, m);
+            merge_attributes(path, b, m, t);
         } else if (m->kind == FileKind::folder) {
             take(path, m);
             copies_.push_back({path, Side::theirs});

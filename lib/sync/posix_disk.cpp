@@ -2,6 +2,8 @@
 // kernel (openat2), since apps write what they like into their folders.
 #include "base/clock.h"
 #include "base/fd.h"
+#include "posix_attributes.h"
+#include "posix_file.h"
 #include "sync/disk.h"
 
 #include <algorithm>
@@ -9,7 +11,6 @@
 #include <cerrno>
 #include <dirent.h>
 #include <fcntl.h>
-#include <limits>
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <sys/ioctl.h>
@@ -21,8 +22,6 @@
 namespace hasp::sync {
 
 namespace {
-
-constexpr std::int64_t second_ns = 1'000'000'000;
 
 Fd open_beneath(int root, const std::string& path, std::uint64_t flags, std::uint64_t mode = 0) {
     struct open_how how {};
@@ -37,111 +36,6 @@ Fd open_beneath(int root, const std::string& path, std::uint64_t flags, std::uin
     }
 }
 
-// The nearest that there is: some file systems know times until 2446, nanoseconds end in 2262.
-std::int64_t nanoseconds(const timespec& time) {
-    std::int64_t ns = 0;
-    if (__builtin_mul_overflow(std::int64_t{time.tv_sec}, second_ns, &ns) ||
-        __builtin_add_overflow(ns, std::int64_t{time.tv_nsec}, &ns)) {
-        return time.tv_sec < 0 ? std::numeric_limits<std::int64_t>::min()
-                               : std::numeric_limits<std::int64_t>::max();
-    }
-    return ns;
-}
-
-FileStat from(const struct stat& st) {
-    FileStat out;
-    out.kind = S_ISREG(st.st_mode)   ? FileKind::file
-               : S_ISDIR(st.st_mode) ? FileKind::folder
-               : S_ISLNK(st.st_mode) ? FileKind::symlink
-                                     : FileKind::other;
-    out.mode = st.st_mode & 07777U;
-    out.size = out.kind == FileKind::file ? static_cast<std::uint64_t>(st.st_size) : 0;
-    out.mtime_ns = nanoseconds(st.st_mtim);
-    out.ctime_ns = nanoseconds(st.st_ctim);
-    out.inode = st.st_ino;
-    return out;
-}
-
-Error disk_error(int error, const std::string& doing, const std::string& path) {
-    const std::string where = doing + " " + (path.empty() ? "the folder" : path);
-    switch (error) {
-    case ELOOP:
-    case EXDEV:
-    case ENOTDIR:
-        return fail(Code::refused,
-                    where + ": a symbolic link or a file stands where a folder must be");
-    case EEXIST:
-    case ENOTEMPTY:
-        return fail(Code::conflict, where + ": it exists, or is not empty");
-    case EISDIR:
-        return fail(Code::refused, where + ": it is a folder");
-    case ENOSPC:
-    case EDQUOT:
-        return fail(Code::failed, where + ": the disk is full", "make room: it goes on by itself");
-    default:
-        return errno_error(error, where);
-    }
-}
-
-class PosixReadFile final : public ReadFile {
-  public:
-    PosixReadFile(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
-    Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
-        std::size_t done = 0;
-        while (done < into.size()) {
-            const ssize_t n = ::pread(fd_.get(), into.data() + done, into.size() - done,
-                                      static_cast<off_t>(offset + done));
-            if (n < 0 && errno == EINTR) {
-                continue;
-            }
-            if (n < 0) {
-                return disk_error(errno, "cannot read", path_);
-            }
-            if (n == 0) {
-                break;
-            }
-            done += static_cast<std::size_t>(n);
-        }
-        return done;
-    }
-    Result<FileStat> stat() override {
-        struct stat st {};
-        if (::fstat(fd_.get(), &st) != 0) {
-            return disk_error(errno, "cannot look at", path_);
-        }
-        return from(st);
-    }
-
-  private:
-    Fd fd_;
-    std::string path_;
-};
-
-class PosixWriteFile final : public WriteFile {
-  public:
-    PosixWriteFile(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
-    Status write(std::string_view bytes) override {
-        while (!bytes.empty()) {
-            const ssize_t n = ::write(fd_.get(), bytes.data(), bytes.size());
-            if (n < 0 && errno == EINTR) {
-                continue;
-            }
-            if (n < 0) {
-                return disk_error(errno, "cannot write", path_);
-            }
-            bytes.remove_prefix(static_cast<std::size_t>(n));
-        }
-        return {};
-    }
-    Status sync() override {
-        return ::fsync(fd_.get()) == 0 ? Status{} : disk_error(errno, "cannot write", path_);
-    }
-
-  private:
-    Fd fd_;
-    std::string path_;
-};
-
 class PosixDisk final : public Disk {
   public:
     explicit PosixDisk(Fd root) : root_(std::move(root)) {}
@@ -149,7 +43,7 @@ class PosixDisk final : public Disk {
     Result<FileStat> stat(const std::string& path) override {
         struct stat st {};
         if (path.empty()) {
-            return ::fstat(root_.get(), &st) == 0 ? Result<FileStat>(from(st))
+            return ::fstat(root_.get(), &st) == 0 ? Result<FileStat>(stat_from(st))
                                                   : disk_error(errno, "cannot look at", path);
         }
         auto at = parent(path);
@@ -159,7 +53,7 @@ class PosixDisk final : public Disk {
         if (::fstatat(at->fd.get(), at->name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
             return disk_error(errno, "cannot look at", path);
         }
-        return from(st);
+        return stat_from(st);
     }
 
     // Inode numbers are given out again; with the time of birth, where the file system knows it,
@@ -206,7 +100,7 @@ class PosixDisk final : public Disk {
             struct stat st {};
             if (name != "." && name != ".." &&
                 ::fstatat(fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
-                out.push_back({name, from(st)});
+                out.push_back({name, stat_from(st)});
             }
         }
         ::closedir(dir);
@@ -223,7 +117,7 @@ class PosixDisk final : public Disk {
         if (!fd) {
             return fd.error();
         }
-        return std::unique_ptr<ReadFile>(new PosixReadFile(*std::move(fd), path));
+        return posix_read_file(*std::move(fd), path);
     }
 
     Result<std::unique_ptr<WriteFile>> create(const std::string& path, std::uint32_t mode,
@@ -239,7 +133,7 @@ class PosixDisk final : public Disk {
             ::fchmod(fd.get(), mode) != 0) {
             return disk_error(errno, "cannot give away", path);
         }
-        return std::unique_ptr<WriteFile>(new PosixWriteFile(std::move(fd), path));
+        return posix_write_file(std::move(fd), path, 0);
     }
 
     Result<bool> clone(const std::string& from, const std::string& to) override {
@@ -276,7 +170,7 @@ class PosixDisk final : public Disk {
             ::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) {
             return disk_error(errno, "cannot cut", path);
         }
-        return std::unique_ptr<WriteFile>(new PosixWriteFile(std::move(fd), path));
+        return posix_write_file(std::move(fd), path, size);
     }
 
     Status set_meta(const std::string& path, std::uint32_t mode, std::int64_t mtime_us) override {
@@ -306,6 +200,16 @@ class PosixDisk final : public Disk {
             return disk_error(errno, "cannot set the time of", path);
         }
         return {};
+    }
+
+    Result<FoundAttributes> attributes(const std::string& path) override {
+        auto fd = open_file_or_folder(path);
+        return fd ? attributes_of(fd->get(), path) : fd.error();
+    }
+
+    Status set_attributes(const std::string& path, const std::string& attributes) override {
+        auto fd = open_file_or_folder(path);
+        return fd ? replace_attributes(fd->get(), path, attributes) : Status{fd.error()};
     }
 
     Status rename(const std::string& source, const std::string& target) override {
@@ -425,6 +329,14 @@ class PosixDisk final : public Disk {
         return fd;
     }
 
+    Result<Fd> open_file_or_folder(const std::string& path) {
+        auto there = stat(path);
+        if (!there) {
+            return there.error();
+        }
+        return there->kind == FileKind::folder ? open_folder(path) : open_file(path);
+    }
+
     Result<Fd> open_folder(const std::string& path) {
         if (!path.empty() && !valid_path(path)) {
             return bad(path);
@@ -465,6 +377,14 @@ class PosixDisk final : public Disk {
 
 Result<bool> Disk::clone(const std::string&, const std::string&) {
     return false;
+}
+
+Result<FoundAttributes> Disk::attributes(const std::string&) {
+    return FoundAttributes{"", true, false};
+}
+
+Status Disk::set_attributes(const std::string&, const std::string&) {
+    return {};
 }
 
 Result<std::unique_ptr<Disk>> open_disk(const std::string& root) {

@@ -8,7 +8,7 @@ namespace {
 
 constexpr const char* held_columns =
     "id, user, app, path, hash, mode, mtime_us, size, revision, found, "
-    "released, who, at_us";
+    "released, who, at_us, attributes";
 
 Quarantined read_held(const store::Statement& s) {
     Quarantined one;
@@ -22,7 +22,8 @@ Quarantined read_held(const store::Statement& s) {
                  static_cast<std::uint64_t>(s.integer(7)),
                  s.blob(4),
                  "",
-                 static_cast<std::uint64_t>(s.integer(8))};
+                 static_cast<std::uint64_t>(s.integer(8)),
+                 s.blob(13)};
     one.found = s.text(9);
     one.released = s.truth(10);
     one.who = s.text(11);
@@ -59,13 +60,15 @@ Result<std::optional<Quarantined>> QuarantineStore::row(std::int64_t id) {
 Status QuarantineStore::put(const Quarantined& one) {
     return store::done(db_.execute(
         "INSERT INTO files_quarantine (tenant, user, app, path, hash, mode, mtime_us, size, "
-        "revision, found, released, who, at_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
-        "0, ?11, ?12) ON CONFLICT (tenant, user, app, path, hash) DO UPDATE SET mode = "
-        "excluded.mode, mtime_us = excluded.mtime_us, revision = excluded.revision, found = "
+        "revision, found, released, who, at_us, attributes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
+        "?8, "
+        "?9, ?10, 0, ?11, ?12, ?13) ON CONFLICT (tenant, user, app, path, hash) DO UPDATE SET mode "
+        "= excluded.mode, attributes = excluded.attributes, mtime_us = excluded.mtime_us, revision "
+        "= excluded.revision, found = "
         "excluded.found, who = excluded.who",
         tenant_, one.user, one.app, store::Blob{one.path}, store::Blob{one.entry.hash},
         one.entry.mode, one.entry.mtime_us, one.entry.size, one.entry.revision, one.found, one.who,
-        one.at_us));
+        one.at_us, store::Blob{one.entry.attributes}));
 }
 
 Status QuarantineStore::release(const std::string& user, const std::string& hash) {

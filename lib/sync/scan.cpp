@@ -95,14 +95,14 @@ Result<FileStat> Reader::stamp(const std::string& path, const FileStat& stat, bo
     return out;
 }
 
-Result<Seen> Reader::look(const std::string& path, const FileStat& stat) {
+Result<Seen> Reader::look_at_content(const std::string& path, const FileStat& stat) {
     bool database = false;
     auto stamped = stamp(path, stat, database);
     if (!stamped) {
         return stamped.error();
     }
     if (database) {
-        auto frozen = freeze(path);
+        auto frozen = freeze_content(path);
         return frozen ? Result<Seen>(std::move(frozen->seen)) : frozen.error();
     }
     for (int attempt = 0; attempt < reads_max; ++attempt) {
@@ -145,11 +145,12 @@ bool Reader::may_hold(const std::string& path, const FileStat& stat) {
 }
 
 // What is held never stands in the way of what is not.
-Result<Seen> Reader::look_or_let_go(const std::string& path, const FileStat& stat) {
-    auto seen = look(path, stat);
+Result<Seen> Reader::look_or_let_go(const std::string& path, const FileStat& stat,
+                                    const Seen* known) {
+    auto seen = look(path, stat, known);
     if (!seen && seen.error().code == Code::failed && !held_.empty()) {
         drop_held();
-        seen = look(path, stat);
+        seen = look(path, stat, known);
     }
     return seen;
 }
@@ -159,12 +160,12 @@ Result<Seen> Reader::look_at_edit(const std::string& path, const FileStat& stat,
                                   const FileStat& stamped) {
     const bool edited = known.stat.size != stamped.size || known.stat.mtime_ns != stamped.mtime_ns;
     if (!edited || !may_hold(path, stat)) {
-        return look_or_let_go(path, stat);
+        return look_or_let_go(path, stat, &known);
     }
-    auto frozen = freeze_now(path);
+    auto frozen = freeze_now(path, &known);
     if (!frozen) {
         return frozen.error().code == Code::try_later ? Result<Seen>(frozen.error())
-                                                      : look_or_let_go(path, stat);
+                                                      : look_or_let_go(path, stat, &known);
     }
     Seen seen = frozen->seen;
     held_bytes_ += stat.size;
@@ -188,19 +189,29 @@ std::optional<Frozen> Reader::take_held(const std::string& path) {
     return held;
 }
 
-Result<Frozen> Reader::freeze(const std::string& path) {
+Result<Frozen> Reader::freeze(const std::string& path, const Seen* known) {
     if (auto held = take_held(path)) {
         return *std::move(held);
     }
-    auto frozen = freeze_now(path);
+    auto frozen = freeze_now(path, known);
     if (!frozen && frozen.error().code == Code::failed && !held_.empty()) {
         drop_held();
-        frozen = freeze_now(path);
+        frozen = freeze_now(path, known);
     }
     return frozen;
 }
 
-Result<Frozen> Reader::freeze_now(const std::string& path) {
+Result<Frozen> Reader::freeze_now(const std::string& path, const Seen* known) {
+    auto frozen = freeze_content(path);
+    if (frozen) {
+        if (Status added = add_attributes(path, known, frozen->seen); !added) {
+            return added.error();
+        }
+    }
+    return frozen;
+}
+
+Result<Frozen> Reader::freeze_content(const std::string& path) {
     for (int attempt = 0; attempt < reads_max; ++attempt) {
         auto file = disk_.open(path);
         if (!file) {
@@ -325,9 +336,13 @@ Result<Entry> Reader::entry(const std::string& path, const Seen* known, Seen* se
         Seen now;
         if (known != nullptr && still_the_same(*known, *stamped)) {
             now = *known;
+            const bool looked = now.attributes != nullptr && now.attributes->looked;
+            if (Status added = looked ? Status{} : add_attributes(path, known, now); !added) {
+                return added.error();
+            }
         } else {
             auto looked = known != nullptr ? look_at_edit(path, *stat, *known, *stamped)
-                                           : look_or_let_go(path, *stat);
+                                           : look_or_let_go(path, *stat, nullptr);
             if (!looked) {
                 return looked.error();
             }
@@ -337,6 +352,16 @@ Result<Entry> Reader::entry(const std::string& path, const Seen* known, Seen* se
         entry.size = now.size;
         entry.mode = stat->mode;
         entry.mtime_us = floor_us(now.stat.mtime_ns);
+        entry.attributes = attributes_of(now);
+        if (seen != nullptr) {
+            *seen = std::move(now);
+        }
+    } else if (stat->kind == FileKind::folder) {
+        Seen now;
+        if (Status added = add_attributes(path, known, now); !added) {
+            return added.error();
+        }
+        entry.attributes = attributes_of(now);
         if (seen != nullptr) {
             *seen = std::move(now);
         }
@@ -439,10 +464,12 @@ Status Reader::walk(const std::string& root, const std::string& below, const Kno
         if (parts.contains(entry.name)) {
             continue;
         }
-        if (Status added = add(root, path, entry.stat, known, out); !added) {
-            return added;
+        if (Status done = add(root, path, entry.stat, known, out); !done) {
+            return done;
         }
-        if (entry.stat.kind == FileKind::folder && out.tree.contains(path)) {
+        const auto added = out.tree.find(path);
+        if (entry.stat.kind == FileKind::folder && added != out.tree.end() &&
+            added->second.kind == FileKind::folder) {
             if (Status walked = walk(root, path, known, out); !walked) {
                 return walked;
             }
@@ -461,17 +488,16 @@ Status Reader::add(const std::string& root, const std::string& path, const FileS
         return fail(Code::refused, root + " holds more than " + std::to_string(entries_max) +
                                        " files: that is more than can be kept");
     }
-    if (stat.kind == FileKind::folder) {
-        out.tree[path] = entry_of(stat);
-        return {};
-    }
     const Seen* before = known.find(path, stat);
     Seen seen;
     auto now = entry(joined(root, path), before, &seen);
     if (now) {
         const bool file = now->kind == FileKind::file;
         out.tree[path] = *std::move(now);
-        if (file) {
+        if (seen.attributes != nullptr && !seen.attributes->kept()) {
+            ++out.attributes_left;
+        }
+        if (file || seen.attributes != nullptr) {
             out.seen[path] = std::move(seen);
         }
         return {};
@@ -485,6 +511,7 @@ Status Reader::add(const std::string& root, const std::string& path, const FileS
             Entry old = entry_of(before->stat);
             old.hash = before->hash;
             old.size = before->size;
+            old.attributes = attributes_of(*before);
             out.tree[path] = std::move(old);
         }
         return {};

@@ -29,18 +29,41 @@ inline constexpr std::size_t held_files_max = 64;
 // What the disk has to have beside a copy that is not needed yet.
 inline constexpr std::uint64_t held_reserve_bytes = std::uint64_t{256} << 20;
 
-// A file as it was when its content was known.
+// The attributes of a file or folder, as they stood when somebody looked.
+struct SeenAttributes {
+    // What they mean: those that were agreed on, and what was changed here since. Not what stands
+    // here alone, where the file system has no room for all that were agreed on, or no attributes.
+    std::string meant;
+    std::string here;
+    bool looked = true; // false: nobody has, what is `meant` is known by other means
+    bool all = true;    // false: there are more than are kept, which are left as they are
+    bool kept() const { return all && meant == here; }
+    friend bool operator==(const SeenAttributes&, const SeenAttributes&) = default;
+};
+
+// A file as it was when its content was known. Of a folder, `attributes` alone.
 struct Seen {
     FileStat stat;
     std::int64_t at_us = 0; // wall clock; 0: never
     std::string hash;
     std::uint64_t size = 0; // of the content: a database's differs from its file's
+    std::shared_ptr<const SeenAttributes> attributes = {}; // nothing: none, as far as is known
 };
+
+std::string attributes_of(const Seen& seen);
+bool same_attributes(const Seen& a, const Seen& b);
+// Of what came from the home as `meant`: what stands here of it. The rest had no room, and what
+// stands here beside it was changed here since.
+std::shared_ptr<const SeenAttributes> came_as(const std::string& meant,
+                                              const FoundAttributes& found);
+// From `found` on: what is different from what was known is what was changed here.
+std::shared_ptr<const SeenAttributes> looked_at(const FoundAttributes& found, const Seen* known);
 
 struct Scan {
     Tree tree;
-    std::map<std::string, Seen> seen; // files only
-    std::uint64_t skipped = 0;        // devices, sockets, pipes, and what cannot be read
+    std::map<std::string, Seen> seen;  // files; folders, of which attributes are known
+    std::uint64_t skipped = 0;         // devices, sockets, pipes, and what cannot be read
+    std::uint64_t attributes_left = 0; // files and folders of which not all of them are kept
     // Changed at each attempt; they stand in the tree as they were known.
     std::set<std::string> changing;
     bool missing = false; // the folder itself
@@ -71,6 +94,16 @@ class Reader {
         : disk_(disk), temporary_(std::move(temporary)), clock_(clock), settle_(std::move(settle)) {
     }
 
+    // Whether attributes count from now on: a home that knows nothing of them is told nothing of
+    // them, and they count as what they were.
+    void look_at_attributes(bool looks) {
+        looks_at_attributes_ = looks;
+        has_untold_attributes_ = false;
+    }
+    bool looks_at_attributes() const { return looks_at_attributes_; }
+    // Something has some, and they do not count.
+    bool has_untold_attributes() const { return has_untold_attributes_; }
+
     // `root` is beneath the disk's root.
     Result<Scan> scan(const std::string& root, const Known& known);
     // What stands at one path beneath `root`, in the way scan() sees it, is added to `out`;
@@ -85,9 +118,10 @@ class Reader {
     // copy, a bounded number of bytes, which freeze() gives out if the file is still that one.
     void hold_edits() { holds_ = true; }
     void let_go();
-    // try_later: it changed at each attempt.
-    Result<Frozen> freeze(const std::string& path);
-    // The entry that stands there now; not_found. The content is read if `known` does not fit.
+    // try_later: it changed at each attempt. `known`: of the path.
+    Result<Frozen> freeze(const std::string& path, const Seen* known = nullptr);
+    // The entry that stands there now; not_found. The content is read if `known` does not fit, and
+    // `seen` is set for files and folders.
     Result<Entry> entry(const std::string& path, const Seen* known, Seen* seen);
 
     // Companions of a database at `path` that hold a part of it, if it is one.
@@ -98,15 +132,18 @@ class Reader {
     Status walk(const std::string& root, const std::string& below, const Known& known, Scan& out);
     Status add(const std::string& root, const std::string& path, const FileStat& stat,
                const Known& known, Scan& out);
+    Status add_attributes(const std::string& path, const Seen* known, Seen& now);
     Result<FileStat> stamp(const std::string& path, const FileStat& stat, bool& database);
-    Result<Seen> look(const std::string& path, const FileStat& stat);
+    Result<Seen> look(const std::string& path, const FileStat& stat, const Seen* known);
+    Result<Seen> look_at_content(const std::string& path, const FileStat& stat);
     Result<Seen> look_at_edit(const std::string& path, const FileStat& stat, const Seen& known,
                               const FileStat& stamped);
-    Result<Seen> look_or_let_go(const std::string& path, const FileStat& stat);
+    Result<Seen> look_or_let_go(const std::string& path, const FileStat& stat, const Seen* known);
     bool may_hold(const std::string& path, const FileStat& stat);
     void drop_held();
     std::optional<Frozen> take_held(const std::string& path);
-    Result<Frozen> freeze_now(const std::string& path);
+    Result<Frozen> freeze_content(const std::string& path);
+    Result<Frozen> freeze_now(const std::string& path, const Seen* known);
     Result<Frozen> freeze_database(const std::string& path, const FileStat& stat);
     bool is_database(const std::string& path);
 
@@ -115,6 +152,8 @@ class Reader {
     const Clock& clock_;
     SettleDatabase settle_;
     std::uint64_t next_ = 0;
+    bool looks_at_attributes_ = true;
+    bool has_untold_attributes_ = false;
     bool holds_ = false;
     std::map<std::string, Frozen> held_; // by path
     std::uint64_t held_bytes_ = 0;

@@ -7,7 +7,8 @@ bool same_content(const Entry& a, const Entry& b) {
 }
 
 bool same(const Entry& a, const Entry& b) {
-    return same_content(a, b) && a.mode == b.mode && a.mtime_us == b.mtime_us;
+    return same_content(a, b) && a.mode == b.mode && a.mtime_us == b.mtime_us &&
+           a.attributes == b.attributes;
 }
 
 std::string parent_path(const std::string& path) {

@@ -154,6 +154,21 @@ class Roaming(TreeCase):
         # Nothing goes on by itself afterwards: what the rounds put in place was noticed, and made no rounds.
         until(lambda: self.wait_quiet(), "the link is quiet", 30)
 
+    def test_6_what_a_program_says_of_a_file_in_its_attributes_comes_along(self):
+        self.browser(self.tokyo)
+        self.file_of(self.tokyo, "Marked").write_text("marked by a program")
+        self.wait_written(self.center, "Marked", "marked by a program")
+        os.setxattr(self.file_of(self.tokyo, "Marked"), "user.ward", b"7")
+
+        def ward() -> bytes:
+            try:
+                return os.getxattr(self.file_of(self.center, "Marked"), "user.ward")
+            except OSError:
+                return b""
+        until(lambda: ward() == b"7", f"{self.center.name} has the attribute", 40)
+        os.removexattr(self.file_of(self.center, "Marked"), "user.ward")
+        until(lambda: not os.listxattr(self.file_of(self.tokyo, "Marked")), "it is gone at tokyo", 40)
+
     def wait_quiet(self) -> bool:
         before = self.wire(self.tokyo)
         self.tokyo.run("status")

@@ -2,6 +2,7 @@
 #include "sync/batch.h"
 
 #include "base/text.h"
+#include "sync/attributes.h"
 
 #include <gtest/gtest.h>
 
@@ -199,6 +200,50 @@ TEST(Batch, OfTheFourthFormatSaysWhatIsInfectedAndWhatWaitsForTheScanner) {
     EXPECT_FALSE(reader.next(record).value_or(true));
 }
 
+// PROTOCOL.md has these bytes: a folder with one attribute, and a file that has none.
+TEST(Batch, OfTheSixthFormatHasTheAttributesOfFilesAndFolders) {
+    std::string packed;
+    BatchWriter writer({Direction::up, 7, 0, batch_format_attributes}, [&](std::string_view bytes) {
+        packed.append(bytes);
+        return Status{};
+    });
+    Record put;
+    put.path = "d";
+    put.entry = {FileKind::folder, 0755, 0, 0, "", "", 0, write_attributes({{"user.a", "1"}})};
+    ASSERT_TRUE(writer.add(put).ok());
+    put.path = "f";
+    put.entry = {FileKind::file, 0644, -1, 0, std::string(32, '\x11'), "", 5};
+    ASSERT_TRUE(writer.add(put).ok());
+    put.path = "l";
+    put.entry = {FileKind::symlink, 0, 0, 0, "", "f", 0};
+    ASSERT_TRUE(writer.add(put).ok() && writer.finish().ok());
+    EXPECT_EQ(to_hex(plain_of(packed)),
+              "48534636010700"
+              "0101640002ed030000"
+              "0906757365722e610131"
+              "00"
+              "0101660501a4030100"
+              "1111111111111111111111111111111111111111111111111111111111111111"
+              "0000"
+              "01016c0003000000016600"
+              "0003");
+    MemoryFile file(packed);
+    BatchReader reader(pull_from(file));
+    ASSERT_TRUE(reader.head().ok());
+    Record record;
+    ASSERT_TRUE(reader.next(record).value_or(false));
+    EXPECT_EQ(read_attributes(record.entry.attributes)->at("user.a"), "1");
+    ASSERT_TRUE(reader.next(record).value_or(false));
+    EXPECT_EQ(record.entry.attributes, "");
+    ASSERT_TRUE(reader.next(record).value_or(false));
+    EXPECT_EQ(record.entry.target, "f");
+    EXPECT_FALSE(reader.next(record).value_or(true));
+    // Those of a machine's security are none, whoever sends them.
+    std::string plain = plain_of(packed);
+    plain.replace(plain.find("user.a"), 6, "usex.a");
+    EXPECT_FALSE(readable(packed_of(plain)));
+}
+
 TEST(Batch, OfTheThirdFormatSaysNothingOfAScanner) {
     const auto changed = [](std::size_t at, const char* to) {
         std::string hex = scanned_hex;
@@ -207,7 +252,7 @@ TEST(Batch, OfTheThirdFormatSaysNothingOfAScanner) {
     };
     ASSERT_TRUE(changed(6, "34"));
     EXPECT_FALSE(changed(6, "33"));
-    EXPECT_FALSE(changed(6, "35")) << "a format that there is not";
+    EXPECT_FALSE(changed(6, "37")) << "a format that there is not";
     EXPECT_FALSE(changed(6, "30"));
     EXPECT_FALSE(changed(26, "20")) << "a name with a space";
     EXPECT_FALSE(changed(26, "0a")) << "a name with a line's end";
@@ -298,7 +343,7 @@ TEST(Batch, ThatSaysTheImpossibleIsRefused) {
     };
     ASSERT_TRUE(readable(changed("036f6c64", "036f6c64")));
     EXPECT_FALSE(readable(changed("036f6c64", "032e2e2f"))) << "a path out of the folder";
-    EXPECT_FALSE(readable(changed("48534631", "48534635")));
+    EXPECT_FALSE(readable(changed("48534631", "48534637")));
     EXPECT_FALSE(readable(changed("000003", "000004"))) << "records that are not there";
     EXPECT_FALSE(readable(changed("02026869", "02016800")))
         << "less content is refused by its hash later, "

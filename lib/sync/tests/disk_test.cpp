@@ -1,8 +1,12 @@
 // What every Disk promises; the machine's own here, a simulated one runs the same.
 #include "sync/disk.h"
 
+#include "base/fd.h"
 #include "base/files.h"
+#include "base/random.h"
 
+#include <algorithm>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -97,6 +101,86 @@ TEST_F(PosixDisk, PassesNoLinkAndOpensNoPipe) {
     ASSERT_EQ(::mkfifo((root_ + "/pipe").c_str(), 0600), 0);
     EXPECT_EQ(disk_->open("pipe").error().code, Code::refused);
     EXPECT_EQ(disk_->stat("pipe")->kind, FileKind::other);
+}
+
+// Pieces of data and of zeros of any length, written in pieces of any length.
+TEST_F(PosixDisk, LeavesLongRunsOfZerosAsHolesAndReadsEveryByteAsItWas) {
+    SeededRandom random(11);
+    for (int round = 0; round < 30; ++round) {
+        const std::string name = "f" + std::to_string(round);
+        std::string content;
+        std::uint64_t data = 0;
+        const std::uint64_t pieces = random.below(12);
+        for (std::uint64_t i = 0; i < pieces; ++i) {
+            const auto size = static_cast<std::size_t>(random.below(200'000));
+            const bool zeros = random.below(2) == 0;
+            data += zeros ? 0 : size;
+            content += zeros ? std::string(size, '\0') : random.bytes(size);
+        }
+        auto made = disk_->create(name, 0600, {});
+        ASSERT_TRUE(made.ok());
+        for (std::size_t at = 0; at < content.size();) {
+            if (random.below(8) == 0) { // gone on with, as after a cut
+                made = disk_->append(name, at);
+                ASSERT_TRUE(made.ok());
+            }
+            const std::string piece =
+                content.substr(at, static_cast<std::size_t>(1 + random.below(150'000)));
+            ASSERT_TRUE((*made)->write(piece).ok());
+            at += piece.size();
+            EXPECT_EQ(disk_->stat(name)->size, at) << "as long as what was written, at any time";
+        }
+        ASSERT_TRUE((*made)->sync().ok());
+        auto file = disk_->open(name);
+        ASSERT_TRUE(file.ok());
+        std::string read(content.size() + 10, 'x');
+        EXPECT_EQ((*file)->read(0, read).value_or(0), content.size());
+        read.resize(content.size());
+        EXPECT_TRUE(read == content) << round;
+        for (int i = 0; i < 20; ++i) {
+            const std::uint64_t from = random.below(content.size() + 1);
+            std::string part(static_cast<std::size_t>(1 + random.below(100'000)), 'x');
+            part.resize((*file)->read(from, part).value_or(0));
+            EXPECT_TRUE(part == content.substr(from, std::max<std::size_t>(part.size(), 1)));
+        }
+    }
+}
+
+TEST_F(PosixDisk, KeepsAFileOfOneHoleAndOneWithAByteAtItsEndSmall) {
+    for (const bool byte : {false, true}) {
+        auto made = disk_->create(byte ? "b" : "a", 0600, {});
+        const std::string zeros(std::size_t{1} << 20, '\0');
+        for (int i = 0; i < 64; ++i) {
+            ASSERT_TRUE((*made)->write(zeros).ok());
+        }
+        ASSERT_TRUE((*made)->write(byte ? "x" : "").ok() && (*made)->sync().ok());
+        struct stat st {};
+        ASSERT_EQ(::stat((root_ + (byte ? "/b" : "/a")).c_str(), &st), 0);
+        EXPECT_EQ(st.st_size, (64 << 20) + (byte ? 1 : 0));
+        EXPECT_LE(st.st_blocks * 512, 64 * 1024);
+    }
+    auto file = disk_->open("b");
+    std::string end(3, 'x');
+    EXPECT_EQ((*file)->read((64 << 20) - 1, end).value_or(0), 2U);
+    EXPECT_EQ(end.substr(0, 2), std::string("\0x", 2));
+}
+
+// Written to after it was opened, as an app does: what was a hole then may be data now.
+TEST_F(PosixDisk, ReadsWhatIsWrittenIntoAHoleThatItHasNotComeTo) {
+    put("f", "begins");
+    ASSERT_EQ(::truncate((root_ + "/f").c_str(), 10 << 20), 0);
+    ASSERT_TRUE(disk_->set_meta("f", 0600, 5'000'000).ok());
+    auto file = disk_->open("f");
+    std::string part(6, 'x');
+    EXPECT_EQ((*file)->read(0, part).value_or(0), 6U);
+    EXPECT_EQ(part, "begins");
+    const auto before = (*file)->stat();
+    const Fd app(::open((root_ + "/f").c_str(), O_WRONLY | O_CLOEXEC));
+    ASSERT_EQ(::pwrite(app.get(), "middle", 6, 5 << 20), 6);
+    EXPECT_FALSE(*before == *(*file)->stat()) << "whoever reads on learns of it";
+    auto again = disk_->open("f");
+    EXPECT_EQ((*again)->read(5 << 20, part).value_or(0), 6U);
+    EXPECT_EQ(part, "middle");
 }
 
 TEST_F(PosixDisk, RefusesWhatIsNoPath) {

@@ -63,6 +63,30 @@ class Machine {
         // Not by a temporary name: some names are as long as they may be.
         const Fd fd(::open(path(name).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
         ASSERT_TRUE(fd && write_all(fd.get(), content).ok());
+        struct stat st {};
+        ASSERT_EQ(::fstat(fd.get(), &st), 0);
+        disk_->unsynced.insert(st.st_ino);
+    }
+    // The power goes and comes back: of what no sync covered, 0 bytes are left.
+    void cut_power() {
+        const std::set<std::uint64_t> lost = disk_->unsynced;
+        stop();
+        for (const auto& one : std::filesystem::recursive_directory_iterator(state_)) {
+            struct stat st {};
+            ASSERT_EQ(::lstat(one.path().c_str(), &st), 0);
+            if (S_ISREG(st.st_mode) && lost.contains(st.st_ino)) {
+                ASSERT_EQ(::truncate(one.path().c_str(), 0), 0);
+            }
+        }
+        start();
+    }
+    // As if nobody had ever been here: its database is gone, the files are not.
+    void forget_everything() {
+        stop();
+        for (const char* part : {"", "-wal", "-shm"}) {
+            std::filesystem::remove(state_ + "/files.db" + part);
+        }
+        start();
     }
     std::string content(const std::string& name) const {
         auto text = read_file(path(name), 64 << 20);
@@ -106,9 +130,7 @@ class Machine {
 class Engine : public ::testing::Test {
   protected:
     void SetUp() override {
-        // In memory where there is such a place: each round is many fsyncs.
-        folder_ = (::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : ::testing::TempDir()) +
-                  std::string("/hasp_engine_XXXXXX");
+        folder_ = place() + "/hasp_engine_XXXXXX";
         ASSERT_NE(::mkdtemp(folder_.data()), nullptr);
         timespec now{};
         ::clock_gettime(CLOCK_REALTIME, &now);
@@ -122,6 +144,11 @@ class Engine : public ::testing::Test {
         tokyo_.reset();
         osaka_.reset();
         EXPECT_TRUE(remove_tree(folder_).ok());
+    }
+
+    // In memory where there is such a place: each round is many fsyncs.
+    virtual std::string place() const {
+        return ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : ::testing::TempDir();
     }
 
     struct Round {

@@ -31,6 +31,12 @@ class ForwardingDisk : public Disk {
     Status set_meta(const std::string& path, std::uint32_t mode, std::int64_t mtime_us) override {
         return disk_->set_meta(path, mode, mtime_us);
     }
+    Result<FoundAttributes> attributes(const std::string& path) override {
+        return disk_->attributes(path);
+    }
+    Status set_attributes(const std::string& path, const std::string& attributes) override {
+        return disk_->set_attributes(path, attributes);
+    }
     Status rename(const std::string& from, const std::string& to) override {
         return disk_->rename(from, to);
     }

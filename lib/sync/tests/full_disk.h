@@ -1,5 +1,6 @@
 // A disk that has room for so many bytes more, and then none, of which a file may become
-// unreadable or have a bad sector, and that knows what was synced.
+// unreadable or have a bad sector, or a folder give only the beginning of its list, and that knows
+// what was synced.
 #pragma once
 
 #include "forwarding_disk.h"
@@ -23,6 +24,13 @@ class FullDisk final : public ForwardingDisk {
     std::uint64_t bad_from = 0;
     std::uint64_t bad_to = 0;
     std::uint64_t listed = 0; // folders that were looked into
+    std::string unlistable;   // this folder's list breaks off
+    // Inodes of which nothing is on the disk but their names: what a power cut leaves of them are
+    // files of 0 bytes.
+    std::set<std::uint64_t> unsynced;
+
+    bool without_attributes = false; // as a file system that has none
+    std::string too_many_attributes; // of this file
 
     std::function<void(const std::string&)> before_stat;
 
@@ -32,9 +40,18 @@ class FullDisk final : public ForwardingDisk {
         }
         return disk_->stat(path);
     }
+    Result<FoundAttributes> attributes(const std::string& path) override {
+        return path == too_many_attributes ? FoundAttributes{"", false, true}
+               : without_attributes        ? Disk::attributes(path)
+                                           : disk_->attributes(path);
+    }
+    Status set_attributes(const std::string& path, const std::string& attributes) override {
+        return without_attributes ? Status{} : disk_->set_attributes(path, attributes);
+    }
     Result<std::vector<DirEntry>> list(const std::string& path) override {
         ++listed;
-        return disk_->list(path);
+        return path == unlistable ? fail(Code::failed, "cannot list: input/output error")
+                                  : disk_->list(path);
     }
     Result<std::unique_ptr<ReadFile>> open(const std::string& path) override {
         if (path == unreadable && unreadable_after-- == 0) {
@@ -47,11 +64,11 @@ class FullDisk final : public ForwardingDisk {
     }
     Result<std::unique_ptr<WriteFile>> create(const std::string& path, std::uint32_t mode,
                                               Owner owner) override {
-        return wrapped(disk_->create(path, mode, owner));
+        return wrapped(path, disk_->create(path, mode, owner));
     }
     Result<std::unique_ptr<WriteFile>> append(const std::string& path,
                                               std::uint64_t size) override {
-        return wrapped(disk_->append(path, size));
+        return wrapped(path, disk_->append(path, size));
     }
     Status remove(const std::string& path) override {
         auto stat = disk_->stat(path);
@@ -63,11 +80,16 @@ class FullDisk final : public ForwardingDisk {
     }
     Status sync_file(const std::string& path) override {
         synced.insert(path);
+        unsynced.erase(inode(path));
         return disk_->sync_file(path);
     }
     Status sync_folder(const std::string& path) override {
         synced.insert(path);
         return disk_->sync_folder(path);
+    }
+    Status sync_all() override {
+        unsynced.clear();
+        return disk_->sync_all();
     }
     Result<std::uint64_t> free_bytes() override {
         return free ? Result<std::uint64_t>(*free) : disk_->free_bytes();
@@ -97,9 +119,10 @@ class FullDisk final : public ForwardingDisk {
     };
     class File final : public WriteFile {
       public:
-        File(FullDisk& disk, std::unique_ptr<WriteFile> file)
-            : disk_(disk), file_(std::move(file)) {}
+        File(FullDisk& disk, std::unique_ptr<WriteFile> file, std::uint64_t inode)
+            : disk_(disk), file_(std::move(file)), inode_(inode) {}
         Status write(std::string_view bytes) override {
+            disk_.unsynced.insert(inode_);
             if (disk_.room >= 0) {
                 if (static_cast<std::int64_t>(bytes.size()) > disk_.room) {
                     disk_.room = 0;
@@ -109,15 +132,24 @@ class FullDisk final : public ForwardingDisk {
             }
             return file_->write(bytes);
         }
-        Status sync() override { return file_->sync(); }
+        Status sync() override {
+            disk_.unsynced.erase(inode_);
+            return file_->sync();
+        }
 
       private:
         FullDisk& disk_;
         std::unique_ptr<WriteFile> file_;
+        std::uint64_t inode_;
     };
-    Result<std::unique_ptr<WriteFile>> wrapped(Result<std::unique_ptr<WriteFile>> file) {
+    std::uint64_t inode(const std::string& path) {
+        auto stat = disk_->stat(path);
+        return stat.ok() ? stat->inode : 0;
+    }
+    Result<std::unique_ptr<WriteFile>> wrapped(const std::string& path,
+                                               Result<std::unique_ptr<WriteFile>> file) {
         return file.ok() ? Result<std::unique_ptr<WriteFile>>(
-                               std::make_unique<File>(*this, *std::move(file)))
+                               std::make_unique<File>(*this, *std::move(file), inode(path)))
                          : std::move(file);
     }
 };

@@ -2,6 +2,7 @@
 #include "sync/plan.h"
 
 #include "base/random.h"
+#include "sync/attributes.h"
 
 #include <gtest/gtest.h>
 
@@ -77,6 +78,23 @@ TEST(Plan, LetsAnEditBeatADeletion) {
     const Tree base{{"a", file("1")}, {"b", file("1")}};
     const Plan p = planned(base, {{"a", file("2")}}, {{"b", file("2")}});
     EXPECT_TRUE(equal(p.result, {{"a", file("2")}, {"b", file("2")}}));
+}
+
+TEST(Plan, MergesTheAttributesOfAFileThatOneSideEditedAndTheOtherMarked) {
+    const auto with = [](Entry entry, const AttributeMap& attributes) {
+        entry.attributes = write_attributes(attributes);
+        return entry;
+    };
+    const Tree base{{"a", with(file("1"), {{"user.a", "1"}, {"user.b", "1"}})}};
+    const Tree mine{{"a", with(file("22"), {{"user.a", "2"}, {"user.b", "1"}})}};
+    const Tree theirs{{"a", with(file("1"), {{"user.a", "1"}, {"user.c", "3"}})}};
+    const AttributeMap both{{"user.a", "2"}, {"user.c", "3"}};
+    for (const bool other_way : {false, true}) {
+        const Plan p = other_way ? planned(base, theirs, mine) : planned(base, mine, theirs);
+        EXPECT_TRUE(p.kept.empty());
+        EXPECT_EQ(p.result.at("a").hash, "22");
+        EXPECT_EQ(read_attributes(p.result.at("a").attributes).value(), both);
+    }
 }
 
 TEST(Plan, LetsADeletionBeatATouch) {
@@ -190,6 +208,11 @@ class RandomTrees : public ::testing::Test {
             tree[path] = random_.below(4) == 0 ? folder()
                                                : file(std::string(1, "uvwxyz"[random_.below(6)]),
                                                       static_cast<std::int64_t>(random_.below(2)));
+            if (random_.below(3) == 0) {
+                tree[path].attributes =
+                    write_attributes({{"user." + std::string(1, "ab"[random_.below(2)]),
+                                       std::to_string(random_.below(3))}});
+            }
         }
         return tree;
     }

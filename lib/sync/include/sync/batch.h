@@ -31,10 +31,11 @@ enum class Codec : unsigned char {
 
 // Of the stream.
 inline constexpr unsigned batch_format_first = 1;
-inline constexpr unsigned batch_format_compared = 2; // has what Codec::compared needs
-inline constexpr unsigned batch_format_parts = 3;    // an answer may be a part
-inline constexpr unsigned batch_format_scanned = 4;  // has the verdicts infected and waits
-inline constexpr unsigned batch_format_newest = batch_format_scanned;
+inline constexpr unsigned batch_format_compared = 2;   // has what Codec::compared needs
+inline constexpr unsigned batch_format_parts = 3;      // an answer may be a part
+inline constexpr unsigned batch_format_scanned = 4;    // has the verdicts infected and waits
+inline constexpr unsigned batch_format_attributes = 6; // entries have attributes
+inline constexpr unsigned batch_format_newest = batch_format_attributes;
 // Of what a scanner calls what it found.
 inline constexpr std::size_t virus_name_bytes_max = 200;
 
@@ -93,6 +94,7 @@ class BatchWriter {
 
   private:
     Compressor compressor_;
+    unsigned format_;
     std::string pending_;
     std::uint64_t records_ = 0;
 };
@@ -114,6 +116,7 @@ class BatchReader {
     Result<std::string> text(std::size_t limit);
     Status exactly(std::span<char> into);
     Status entry(Record& record);
+    Status attributes(Entry& entry);
     Status skip_content();
     Result<bool> next_record(Record& record);
     Result<std::size_t> next_content(std::span<char> into);

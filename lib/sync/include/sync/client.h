@@ -65,11 +65,12 @@ struct FolderStatus {
     std::uint64_t unsent_bytes = 0; // of the files' contents
     std::int64_t unsent_since_us = 0;
     std::uint64_t conflicts = 0;
-    std::uint64_t skipped = 0;
-    std::uint64_t infected = 0;       // of the unsent files: the home has them in quarantine
-    std::uint64_t unscanned = 0;      // of the unsent files: they wait for the home's scanner
-    std::vector<RefusedFile> refused; // of both, the first refused_listed_max
-    std::string held;                 // why something waits for an operator; empty: nothing does
+    std::uint64_t skipped = 0;         // devices, pipes, sockets
+    std::uint64_t attributes_left = 0; // files and folders of which not all attributes are kept
+    std::uint64_t infected = 0;        // of the unsent files: the home has them in quarantine
+    std::uint64_t unscanned = 0;       // of the unsent files: they wait for the home's scanner
+    std::vector<RefusedFile> refused;  // of both, the first refused_listed_max
+    std::string held;                  // why something waits for an operator; empty: nothing does
     std::uint64_t held_files = 0;
     std::int64_t synced_us = 0;
     std::string error;
@@ -78,7 +79,9 @@ struct FolderStatus {
 class Bases;
 class ClientStore;
 class Reader;
+struct BaseRow;
 struct FolderRow;
+struct Operation;
 
 class Client {
   public:
@@ -218,6 +221,10 @@ class Client {
     Status note_placing(const WorkingFolder& folder, const Staging& staging);
     void remember_placed(const FolderId& folder, const Staging& staging);
     Status put_in_place(const WorkingFolder& folder, Staging& staging, bool in_use);
+    Status look_at_attributes(const FolderId& folder);
+    Result<std::string> attributes_to_set(const WorkingFolder& folder, const Staging& staging,
+                                          const Operation& op);
+    Status note_attributes(const WorkingFolder& folder, const std::string& path, BaseRow& row);
     Result<std::unique_ptr<ReadFile>> basis_of(const WorkingFolder& folder, const std::string& path,
                                                const std::string& hash);
     // Contents of these hashes are kept no longer, but where something has them yet.

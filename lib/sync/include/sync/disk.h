@@ -36,6 +36,7 @@ struct FileStat {
     std::int64_t mtime_ns = 0;
     std::int64_t ctime_ns = 0;
     std::uint64_t inode = 0;
+    std::uint64_t links = 1; // names that a file has
     friend bool operator==(const FileStat&, const FileStat&) = default;
 };
 
@@ -50,6 +51,14 @@ struct DirEntry {
     FileStat stat;
 };
 
+// Extended attributes as they stand at a file or folder. Of those that come to more than
+// attributes_bytes_max (attributes.h) none is given out.
+struct FoundAttributes {
+    std::string attributes; // as attributes.h writes them
+    bool all = true;        // false: there are too many, and `attributes` is empty
+    bool supported = true;  // false: the file system has none
+};
+
 // An open regular file; its content may change while it is read.
 class ReadFile {
   public:
@@ -59,7 +68,7 @@ class ReadFile {
     virtual Result<FileStat> stat() = 0;
 };
 
-// A regular file that grows at its end.
+// A regular file that grows at its end. Long runs of zeros may become holes.
 class WriteFile {
   public:
     virtual ~WriteFile() = default;
@@ -91,6 +100,11 @@ class Disk {
 
     // Of a file or folder; of a symlink the time alone.
     virtual Status set_meta(const std::string& path, std::uint32_t mode, std::int64_t mtime_us) = 0;
+    // Of a file or folder; refused for anything else. Whoever has a disk without them need not say.
+    virtual Result<FoundAttributes> attributes(const std::string& path);
+    // Makes those that belong to users these, as far as the file system takes them: what it has no
+    // room for is left out, and found missing by attributes(). Sets no mtime.
+    virtual Status set_attributes(const std::string& path, const std::string& attributes);
     // Atomically puts a file or symlink in the place of what has that name, which must not be a
     // folder.
     virtual Status rename(const std::string& from, const std::string& to) = 0;

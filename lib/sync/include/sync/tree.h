@@ -23,10 +23,11 @@ struct Entry {
     // Where this content of this path stands in the home's order; 0: the home does not know it.
     // Not part of what the entry is.
     std::uint64_t revision = 0;
+    std::string attributes = {}; // of files and folders: attributes.h
 };
 
 bool same_content(const Entry& a, const Entry& b);
-// The same content and metadata.
+// The same content and metadata, attributes too.
 bool same(const Entry& a, const Entry& b);
 
 // By path. Parents need not be in it when only a part of a folder is meant.

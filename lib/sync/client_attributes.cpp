@@ -1,0 +1,51 @@
+// Client: extended attributes of what comes, and of what stands where it came.
+#include "client_staging.h"
+
+#include "sync/attributes.h"
+
+namespace hasp::sync {
+
+Status Client::look_at_attributes(const FolderId& folder) {
+    auto format = bases_->format(folder);
+    if (format) {
+        reader_->look_at_attributes(*format >= batch_format_attributes);
+    }
+    return format ? Status{} : Status{format.error()};
+}
+
+// What changes from what was agreed on to what came, done to what stands here: where its file
+// system has no room for all of them, or the home is not told of them, that is something else.
+Result<std::string> Client::attributes_to_set(const WorkingFolder& folder, const Staging& staging,
+                                              const Operation& op) {
+    const auto base = staging.base.find(op.path);
+    const auto now = staging.mine.find(op.path);
+    if (op.entry.kind == FileKind::symlink || now == staging.mine.end() ||
+        now->second.kind != op.entry.kind) {
+        return op.entry.attributes;
+    }
+    auto found = disk_.attributes(folder.path + "/" + op.path);
+    if (!found) {
+        return found.error().code == Code::not_found || found.error().code == Code::refused
+                   ? Result<std::string>(op.entry.attributes) // it will be found changed
+                   : found.error();
+    }
+    return carry_over(base == staging.base.end() ? "" : base->second.entry.attributes,
+                      op.entry.attributes, found->attributes);
+}
+
+Status Client::note_attributes(const WorkingFolder& folder, const std::string& path, BaseRow& row) {
+    if (row.entry.kind == FileKind::symlink || !reader_->looks_at_attributes()) {
+        return {};
+    }
+    auto found = disk_.attributes(folder.path + "/" + path);
+    if (!found) {
+        // It is gone again, or another: the next look sees that.
+        const bool other =
+            found.error().code == Code::not_found || found.error().code == Code::refused;
+        return other ? Status{} : Status{found.error()};
+    }
+    row.seen.attributes = came_as(row.entry.attributes, *found);
+    return {};
+}
+
+} // namespace hasp::sync

@@ -1,0 +1,286 @@
+// Extended attributes: their bytes, and how they go from tier to tier.
+#include "sync/attributes.h"
+
+#include "engine_fixture.h"
+#include "sync/restore.h"
+
+#include <sys/xattr.h>
+
+namespace hasp::sync {
+
+namespace {
+
+std::string bytes_of(const AttributeMap& attributes) {
+    return write_attributes(attributes);
+}
+
+// On a disk whose file system has attributes, which one in memory may not have.
+class Attributes : public Engine {
+  protected:
+    std::string place() const override { return ::testing::TempDir(); }
+    static void set(const Machine& at, const std::string& path, const std::string& name,
+                    const std::string& value) {
+        ASSERT_EQ(::setxattr(at.path(path).c_str(), name.c_str(), value.data(), value.size(), 0), 0)
+            << "the file system of the tests' folder has no attributes";
+    }
+    static void drop(const Machine& at, const std::string& path, const std::string& name) {
+        ASSERT_EQ(::removexattr(at.path(path).c_str(), name.c_str()), 0);
+    }
+    static std::string get(const Machine& at, const std::string& path, const std::string& name) {
+        std::string value(70'000, '\0');
+        const ssize_t n =
+            ::getxattr(at.path(path).c_str(), name.c_str(), value.data(), value.size());
+        return n < 0 ? "(none)" : value.substr(0, static_cast<std::size_t>(n));
+    }
+    void both() {
+        sync(*tokyo_);
+        sync(*osaka_);
+        sync(*tokyo_);
+    }
+    void quiet() {
+        for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+            EXPECT_EQ(at->client->look(at->folder)->unsent_files, 0U);
+            EXPECT_EQ(sync(*at).files, 0U);
+        }
+    }
+};
+
+} // namespace
+
+TEST(AttributeBytes, ComeBackAsTheyWereWritten) {
+    const AttributeMap map{{"user.a", ""}, {"user.b", std::string("\0\xff", 2)}};
+    EXPECT_EQ(read_attributes(bytes_of(map)).value(), map);
+    EXPECT_EQ(bytes_of({}), "");
+    EXPECT_EQ(read_attributes("")->size(), 0U);
+}
+
+TEST(AttributeBytes, ThatNothingWritesAreRefused) {
+    const std::string good = bytes_of({{"user.a", "1"}, {"user.b", "2"}});
+    for (std::size_t end = 1; end < good.size(); ++end) {
+        const bool whole = end == good.size() / 2;
+        EXPECT_EQ(read_attributes(good.substr(0, end)).ok(), whole) << end;
+    }
+    const std::string one = bytes_of({{"user.a", "1"}});
+    EXPECT_FALSE(read_attributes(one + one).ok()) << "twice";
+    EXPECT_FALSE(read_attributes(bytes_of({{"user.b", "1"}}) + one).ok()) << "not in order";
+    for (const char* name :
+         {"security.capability", "trusted.x", "system.posix_acl_access", "user.", "usera", ""}) {
+        EXPECT_FALSE(read_attributes(bytes_of({{name, "1"}})).ok()) << name;
+    }
+    EXPECT_FALSE(read_attributes(bytes_of({{std::string("user.\0", 6), "1"}})).ok());
+    EXPECT_FALSE(read_attributes(bytes_of({{"user." + std::string(251, 'n'), "1"}})).ok());
+    EXPECT_TRUE(read_attributes(bytes_of({{"user." + std::string(250, 'n'), "1"}})).ok());
+    EXPECT_FALSE(
+        read_attributes(bytes_of({{"user.a", std::string(attributes_bytes_max, 'v')}})).ok());
+}
+
+TEST(AttributeBytes, OfTwoChangesAreBothAndTheSecondWhereTheyDiffer) {
+    const std::string base = bytes_of({{"user.a", "1"}, {"user.b", "1"}, {"user.c", "1"}});
+    const std::string mine = bytes_of({{"user.a", "2"}, {"user.b", "2"}, {"user.d", "new"}});
+    const std::string theirs = bytes_of({{"user.a", "1"}, {"user.b", "3"}, {"user.c", "1"}});
+    EXPECT_EQ(carry_over(base, theirs, mine),
+              bytes_of({{"user.a", "2"}, {"user.b", "3"}, {"user.d", "new"}}));
+    EXPECT_EQ(carry_over(base, base, mine), mine);
+    EXPECT_EQ(carry_over(base, theirs, base), theirs);
+    EXPECT_EQ(carry_over(base, "", mine), bytes_of({{"user.d", "new"}}));
+    const std::string large = bytes_of({{"user.l", std::string(40'000, 'l')}});
+    const std::string other = bytes_of({{"user.m", std::string(40'000, 'm')}});
+    EXPECT_EQ(carry_over("", large, other), other) << "both are more than a file has";
+}
+
+TEST_F(Attributes, GoWithTheirFilesAndFoldersAndWhenTheyChangeAlone) {
+    ASSERT_TRUE(hasp::make_folders(tokyo_->path("papers")).ok());
+    tokyo_->write("papers/note", "text");
+    set(*tokyo_, "papers/note", "user.comment", "mine");
+    set(*tokyo_, "papers/note", "user.binary", std::string("\0\1\xff", 3));
+    set(*tokyo_, "papers", "user.color", "red");
+    both();
+    EXPECT_EQ(get(*osaka_, "papers/note", "user.comment"), "mine");
+    EXPECT_EQ(get(*osaka_, "papers/note", "user.binary"), std::string("\0\1\xff", 3));
+    EXPECT_EQ(get(*osaka_, "papers", "user.color"), "red");
+    quiet();
+    struct stat before {};
+    ASSERT_EQ(::stat(osaka_->path("papers/note").c_str(), &before), 0);
+    clock_.advance_us(60'000'000); // so that stamps count
+    quiet();
+    set(*tokyo_, "papers/note", "user.comment", "another");
+    drop(*tokyo_, "papers/note", "user.binary");
+    set(*tokyo_, "papers", "user.color", "blue");
+    tokyo_->disk().synced.clear();
+    const Round up = sync(*tokyo_);
+    EXPECT_LT(up.up, 300U) << "without the content";
+    for (const char* path : {"/papers", "/papers/note"}) {
+        EXPECT_TRUE(tokyo_->disk().synced.contains(tokyo_->folder.path + path)) << path;
+    }
+    EXPECT_EQ(sync(*osaka_).files, 2U);
+    EXPECT_EQ(get(*osaka_, "papers/note", "user.comment"), "another");
+    EXPECT_EQ(get(*osaka_, "papers/note", "user.binary"), "(none)");
+    EXPECT_EQ(get(*osaka_, "papers", "user.color"), "blue");
+    struct stat after {};
+    ASSERT_EQ(::stat(osaka_->path("papers/note").c_str(), &after), 0);
+    EXPECT_EQ(after.st_ino, before.st_ino) << "the file stays";
+    EXPECT_EQ(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+    quiet();
+    // With the content, in another file's place; and away again.
+    tokyo_->write("papers/note", "another text");
+    both();
+    EXPECT_EQ(get(*osaka_, "papers/note", "user.comment"), "another");
+    drop(*tokyo_, "papers/note", "user.comment");
+    tokyo_->write("papers/note", "a third text");
+    both();
+    EXPECT_EQ(get(*osaka_, "papers/note", "user.comment"), "(none)");
+    quiet();
+}
+
+TEST_F(Attributes, AreSeenWhereOneFileIsLookedAtAlone) {
+    tokyo_->write("note", "text");
+    tokyo_->client->watch_begins(tokyo_->folder.id);
+    clock_.advance_us(60'000'000);
+    both();
+    set(*tokyo_, "note", "user.a", "1");
+    Noticed noticed;
+    noticed.paths.insert("note");
+    tokyo_->client->note(tokyo_->folder.id, noticed);
+    both();
+    EXPECT_EQ(get(*osaka_, "note", "user.a"), "1");
+    ASSERT_EQ(::rename(tokyo_->path("note").c_str(), tokyo_->path("renamed").c_str()), 0);
+    noticed = {};
+    noticed.paths = {"note", "renamed"};
+    noticed.moves.push_back({"note", "renamed"});
+    tokyo_->client->note(tokyo_->folder.id, noticed);
+    both();
+    EXPECT_EQ(get(*osaka_, "renamed", "user.a"), "1");
+    quiet();
+}
+
+TEST_F(Attributes, OfBothSidesAreMerged) {
+    tokyo_->write("note", "text");
+    set(*tokyo_, "note", "user.a", "1");
+    set(*tokyo_, "note", "user.b", "1");
+    both();
+    set(*tokyo_, "note", "user.a", "by tokyo");
+    set(*tokyo_, "note", "user.t", "new");
+    set(*osaka_, "note", "user.a", "by osaka");
+    drop(*osaka_, "note", "user.b");
+    osaka_->write("note", "edited by osaka");
+    both();
+    sync(*osaka_);
+    for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+        EXPECT_EQ(get(*at, "note", "user.a"), "by tokyo") << "the home's counts";
+        EXPECT_EQ(get(*at, "note", "user.b"), "(none)");
+        EXPECT_EQ(get(*at, "note", "user.t"), "new");
+        EXPECT_EQ(at->content("note"), "edited by osaka");
+    }
+    EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 1U) << "no conflict";
+    quiet();
+}
+
+TEST_F(Attributes, AreKeptWithVersionsAndRestoredWithThem) {
+    tokyo_->write("note", "first");
+    set(*tokyo_, "note", "user.a", "first");
+    both();
+    clock_.advance_us(5'000'000);
+    const std::int64_t then = clock_.wall_us();
+    clock_.advance_us(5'000'000);
+    tokyo_->write("note", "second");
+    set(*tokyo_, "note", "user.a", "second");
+    set(*tokyo_, "note", "user.b", "too");
+    both();
+    RestoreWish wish;
+    wish.user = "anna";
+    wish.app = "wiki";
+    wish.path = "note";
+    wish.at_us = then;
+    wish.who = "anna@desk";
+    ASSERT_EQ(home_->home->restore(wish)->restored, 1U);
+    both();
+    for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+        EXPECT_EQ(at->content("note"), "first");
+        EXPECT_EQ(get(*at, "note", "user.a"), "first");
+        EXPECT_EQ(get(*at, "note", "user.b"), "(none)");
+    }
+    quiet();
+}
+
+TEST_F(Attributes, AreNotLostToATierThatHasNoneNorToOneThatKnowsNothingOfThem) {
+    for (const bool older : {false, true}) {
+        const std::string name = older ? "plan" : "note";
+        tokyo_->write(name, "first");
+        set(*tokyo_, name, "user.a", "1");
+        both();
+        osaka_->disk().without_attributes = !older;
+        if (!older) {
+            tokyo_->write("another", "comes to where none can be set");
+            set(*tokyo_, "another", "user.b", "1");
+            both();
+            EXPECT_EQ(get(*osaka_, "another", "user.b"), "(none)");
+        }
+        format_ = older ? batch_format_scanned : batch_format_newest;
+        sync(*osaka_); // and learns what its home takes
+        osaka_->write(name, "edited by osaka");
+        sync(*osaka_);
+        osaka_->write("another", "edited by osaka");
+        sync(*osaka_);
+        format_ = batch_format_newest;
+        sync(*tokyo_);
+        EXPECT_EQ(tokyo_->content(name), "edited by osaka");
+        EXPECT_EQ(get(*tokyo_, name, "user.a"), "1");
+        EXPECT_EQ(tokyo_->content("another"), "edited by osaka");
+        EXPECT_EQ(get(*tokyo_, "another", "user.b"), "1");
+        // What is set there goes up as soon as it can.
+        osaka_->disk().without_attributes = false;
+        set(*osaka_, name, "user.o", "by osaka");
+        format_ = older ? batch_format_scanned : batch_format_newest;
+        tokyo_->write(name, "edited by tokyo");
+        sync(*osaka_);
+        format_ = batch_format_newest;
+        for (int i = 0; i < 3; ++i) {
+            both();
+        }
+        for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+            EXPECT_EQ(at->content(name), "edited by tokyo");
+            EXPECT_EQ(get(*at, name, "user.o"), "by osaka") << older;
+        }
+        quiet();
+    }
+}
+
+TEST_F(Attributes, BeyondTheirBoundStayWhereTheyAreAndAreCounted) {
+    tokyo_->write("note", "text");
+    set(*tokyo_, "note", "user.a", "1");
+    both();
+    EXPECT_EQ(tokyo_->client->status()->at(0).attributes_left, 0U);
+    tokyo_->disk().too_many_attributes = tokyo_->folder.path + "/note";
+    tokyo_->write("note", "edited");
+    both();
+    EXPECT_EQ(osaka_->content("note"), "edited");
+    EXPECT_EQ(get(*osaka_, "note", "user.a"), "1") << "as they were";
+    EXPECT_EQ(tokyo_->client->status()->at(0).attributes_left, 1U);
+    tokyo_->disk().too_many_attributes.clear();
+    set(*tokyo_, "note", "user.a", "2");
+    both();
+    EXPECT_EQ(get(*osaka_, "note", "user.a"), "2");
+    EXPECT_EQ(tokyo_->client->status()->at(0).attributes_left, 0U);
+}
+
+TEST_F(Attributes, AreSetOnAFileThatItsOwnerMayNotWriteAndAfterACrash) {
+    tokyo_->write("locked", "text");
+    set(*tokyo_, "locked", "user.a", "1");
+    ASSERT_EQ(::chmod(tokyo_->path("locked").c_str(), 0400), 0);
+    sync(*tokyo_);
+    place_without_noting(*osaka_);
+    osaka_->start();
+    sync(*osaka_);
+    EXPECT_EQ(get(*osaka_, "locked", "user.a"), "1");
+    ASSERT_EQ(::chmod(tokyo_->path("locked").c_str(), 0600), 0);
+    set(*tokyo_, "locked", "user.a", "2");
+    ASSERT_EQ(::chmod(tokyo_->path("locked").c_str(), 0400), 0);
+    both();
+    EXPECT_EQ(get(*osaka_, "locked", "user.a"), "2");
+    struct stat st {};
+    ASSERT_EQ(::stat(osaka_->path("locked").c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 07777U, 0400U);
+    quiet();
+}
+
+} // namespace hasp::sync

@@ -207,7 +207,7 @@ TEST(Batch, OfTheThirdFormatSaysNothingOfAScanner) {
     };
     ASSERT_TRUE(changed(6, "34"));
     EXPECT_FALSE(changed(6, "33"));
-    EXPECT_FALSE(changed(6, "35")) << "a format that there is not";
+    EXPECT_FALSE(changed(6, "36")) << "a format that there is not";
     EXPECT_FALSE(changed(6, "30"));
     EXPECT_FALSE(changed(26, "20")) << "a name with a space";
     EXPECT_FALSE(changed(26, "0a")) << "a name with a line's end";
@@ -298,7 +298,7 @@ TEST(Batch, ThatSaysTheImpossibleIsRefused) {
     };
     ASSERT_TRUE(readable(changed("036f6c64", "036f6c64")));
     EXPECT_FALSE(readable(changed("036f6c64", "032e2e2f"))) << "a path out of the folder";
-    EXPECT_FALSE(readable(changed("48534631", "48534635")));
+    EXPECT_FALSE(readable(changed("48534631", "48534636")));
     EXPECT_FALSE(readable(changed("000003", "000004"))) << "records that are not there";
     EXPECT_FALSE(readable(changed("02026869", "02016800")))
         << "less content is refused by its hash later, "

@@ -26,9 +26,12 @@ class Assembly {
   public:
     virtual ~Assembly() = default;
     virtual Status fresh(std::string_view bytes) = 0;
-    // These stand in the base from `from` on.
-    virtual Status copied(std::uint64_t from, std::string_view bytes) = 0;
+    // What stands in the base from `from` on, which nobody has read yet.
+    virtual Status copied(std::uint64_t from, std::uint64_t length) = 0;
 };
+
+// Bytes [from, from + length) of it, in pieces. refused: it ends before.
+Status read_range(ReadFile& file, std::uint64_t from, std::uint64_t length, const Sink& out);
 
 // Ends with refused as soon as it would make more than `size_max`. Reads to the difference's own
 // end and not beyond.

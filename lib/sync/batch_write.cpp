@@ -47,8 +47,7 @@ Status BatchWriter::add(const Record& record) {
     case Record::Type::put:
         put_text(pending_, record.path);
         put_number(pending_, record.entry.revision);
-        pending_.push_back(chunked ? kind_file_by_chunks
-                                   : static_cast<char>(record.entry.kind));
+        pending_.push_back(chunked ? kind_file_by_chunks : static_cast<char>(record.entry.kind));
         put_number(pending_, record.entry.mode);
         put_number(pending_, zigzag(record.entry.mtime_us));
         put_number(pending_, record.entry.size);

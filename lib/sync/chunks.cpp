@@ -26,8 +26,7 @@ const Gear& gear() {
     static const Gear table = [] {
         Gear out{};
         for (std::size_t i = 0; i < out.size(); ++i) {
-            const std::string sum =
-                trust::sha256(std::string("hasp gear ") + static_cast<char>(i));
+            const std::string sum = trust::sha256(std::string("hasp gear ") + static_cast<char>(i));
             for (std::size_t byte = 0; byte < sizeof(std::uint64_t); ++byte) {
                 out[i] = (out[i] << 8U) | static_cast<unsigned char>(sum[byte]);
             }
@@ -99,8 +98,8 @@ std::size_t Cutter::take(std::string_view bytes, bool& ends) {
         had_ += at;
     }
     const std::size_t end =
-        at + static_cast<std::size_t>(
-                 std::min<std::uint64_t>(bytes.size() - at, bounds_.most - had_));
+        at +
+        static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size() - at, bounds_.most - had_));
     const std::size_t first = at;
     const unsigned shift = 64 - bounds_.bits;
     std::uint64_t rolling = rolling_;
@@ -189,7 +188,8 @@ Result<ChunkList> decode_chunks(std::string_view bytes, std::string_view name) {
 }
 
 Naming::Naming(std::uint64_t size, bool by_chunks)
-    : announced_(size), chunks_(by_chunks && size >= chunked_bytes_least ? std::make_unique<ChunkList>() : nullptr),
+    : announced_(size),
+      chunks_(by_chunks && size >= chunked_bytes_least ? std::make_unique<ChunkList>() : nullptr),
       cutter_(chunk_bounds(size)) {}
 
 void Naming::update(std::string_view bytes) {
@@ -225,16 +225,17 @@ Digest Naming::finish() {
     return {std::move(name), size_, std::move(chunks_)};
 }
 
-Result<Digest> identify(ReadFile& file, bool by_chunks, std::string_view expected,
+Result<Digest> identify(ReadFile& file, bool by_chunks, const IsExpected& expected,
                         const Sink& also) {
     auto stat = file.stat();
     if (!stat) {
         return stat.error();
     }
     Naming naming(stat->size, by_chunks);
-    const bool both =
-        by_chunks && stat->size >= chunked_bytes_least && expected.size() == hash_bytes;
-    trust::Sha256 flat;
+    std::optional<Naming> otherwise;
+    if (stat->size >= chunked_bytes_least && expected) {
+        otherwise.emplace(stat->size, !by_chunks);
+    }
     std::vector<char> buffer(read_bytes);
     for (std::uint64_t at = 0;;) {
         auto got = file.read(at, buffer);
@@ -251,18 +252,20 @@ Result<Digest> identify(ReadFile& file, bool by_chunks, std::string_view expecte
                         "a file is larger than " + std::to_string(file_bytes_max >> 30) + " GiB");
         }
         naming.update(bytes);
-        if (both) {
-            flat.update(bytes);
+        if (otherwise) {
+            otherwise->update(bytes);
         }
         if (Status taken = also ? also(bytes) : Status{}; !taken) {
             return taken.error();
         }
     }
-    Digest out = naming.finish();
-    if (both && flat.finish() == expected) {
-        out = {std::string(expected), out.size, {}};
+    if (otherwise) {
+        Digest other = otherwise->finish();
+        if (expected(other.hash)) {
+            return other;
+        }
     }
-    return out;
+    return naming.finish();
 }
 
 Result<bool> is_named(ReadFile& file, const std::string& name) {
@@ -305,9 +308,8 @@ Result<ChunkList> chunks_of_edit(const std::vector<Piece>& pieces, const ChunkLi
             if (bytes->empty()) {
                 return fail(Code::refused, "a content is shorter than its parts");
             }
-            const std::string_view left =
-                bytes->substr(0, static_cast<std::size_t>(
-                                     std::min<std::uint64_t>(bytes->size(), size - end)));
+            const std::string_view left = bytes->substr(
+                0, static_cast<std::size_t>(std::min<std::uint64_t>(bytes->size(), size - end)));
             const std::size_t n = cutter.take(left, ends);
             sum.update(left.substr(0, n));
             end += n;

@@ -77,7 +77,8 @@ struct Client::Attention {
     // at the revision beside it. Naming it does no harm where that is no longer so; after a restart
     // the home asks for such a content whole.
     std::set<std::string> overruled;
-    bool ask_again = false; // about what the home refused
+    bool ask_again = false;  // about what the home refused
+    bool asks_first = false; // the question that is on its way, as Outgoing has it
     // What was put in place and could not be noted as agreed yet (settle_placing()).
     std::map<std::string, BaseRow> placed;
     // Files that were read and not yet agreed on, so that a look does not read them again.
@@ -132,6 +133,7 @@ struct BatchFiller {
     struct Way {
         std::unique_ptr<ReadFile> base; // what it differs from, if that is here
         std::string signature;          // or at least this of it
+        std::string basis;              // what that is called
     };
 
     // try_later and not_found: nothing was written, the file is left out.
@@ -141,8 +143,9 @@ struct BatchFiller {
     // It is as it was looked at.
     bool still(const std::string& path, const Seen& looked) const;
     Result<Way> choose(const std::string& signature, std::uint64_t size, Record& record);
-    static Status send(const Way& way, const Record& record, ReadFile& content,
+    static Status send(const Way& way, const Record& record, const Frozen& content,
                        BatchWriter& writer);
+    Result<bool> keep(Frozen& content);
 };
 
 } // namespace hasp::sync

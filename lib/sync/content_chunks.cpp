@@ -135,19 +135,19 @@ Result<std::string> ContentStore::other_name(const std::string& user, const std:
         return known;
     }
     auto content = read(user, name);
-    auto read = content ? identify(**content, !named_by_chunks(name))
-                        : Result<Digest>(content.error());
+    auto read =
+        content ? identify(**content, !named_by_chunks(name)) : Result<Digest>(content.error());
     if (!read) {
         return read.error();
     }
     if (read->size < chunked_bytes_least) {
         return std::string(); // it has one name alone
     }
-    Status put = done(db_.execute("INSERT OR REPLACE INTO content_names (tenant, user, flat, "
-                                  "chunked) VALUES (?1, ?2, ?3, ?4)",
-                                  tenant_, user,
-                                  store::Blob{named_by_chunks(name) ? read->hash : name},
-                                  store::Blob{named_by_chunks(name) ? name : read->hash}));
+    Status put =
+        done(db_.execute("INSERT OR REPLACE INTO content_names (tenant, user, flat, "
+                         "chunked) VALUES (?1, ?2, ?3, ?4)",
+                         tenant_, user, store::Blob{named_by_chunks(name) ? read->hash : name},
+                         store::Blob{named_by_chunks(name) ? name : read->hash}));
     return put ? Result<std::string>(std::move(read->hash)) : put.error();
 }
 

@@ -153,7 +153,8 @@ Status ContentStore::stage(const std::string& user, const std::string& hash, con
     first.resize(have);
     Place place;
     if (have > small_content_bytes_max) {
-        if (Status large = stage_large(**sealer, {user, hash}, first, content, size, place); !large) {
+        if (Status large = stage_large(**sealer, {user, hash}, first, content, size, place);
+            !large) {
             return large;
         }
     } else {

@@ -220,8 +220,7 @@ class Reading {
 Status read_range(ReadFile& file, std::uint64_t from, std::uint64_t length, const Sink& out) {
     std::string buffer;
     for (std::uint64_t done = 0; done < length;) {
-        buffer.resize(
-            static_cast<std::size_t>(std::min<std::uint64_t>(copy_bytes, length - done)));
+        buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(copy_bytes, length - done)));
         auto got = file.read(from + done, buffer);
         if (!got) {
             return got.error();

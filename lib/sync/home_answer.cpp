@@ -296,7 +296,8 @@ Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& 
         return leave_out(folder, entry, content.error());
     }
     Record told = record;
-    Status named = record.codec == Codec::whole ? fail(Code::not_found, "") : as_asked(question, told);
+    Status named =
+        record.codec == Codec::whole ? fail(Code::not_found, "") : as_asked(question, told);
     if (!named) { // the basis may be what cannot be read
         record.codec = Codec::whole;
         told = record;

@@ -58,8 +58,7 @@ class Assembled final : public ReadFile {
 } // namespace
 
 std::string encode_recipe(const Recipe& recipe) {
-    const bool named =
-        std::any_of(recipe.sources.begin(), recipe.sources.end(), named_by_chunks);
+    const bool named = std::any_of(recipe.sources.begin(), recipe.sources.end(), named_by_chunks);
     std::string out(1, named ? named_version : first_version);
     put_number(out, recipe.sources.size());
     for (const std::string& source : recipe.sources) {

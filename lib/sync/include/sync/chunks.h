@@ -15,6 +15,7 @@
 #include "trust/hash.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -101,9 +102,10 @@ class Naming {
     std::uint64_t size_ = 0;
 };
 
-// Reads it once, as digest() does. By its chunks where it is large and `by_chunks` is set, but by
-// the SHA-256 of its bytes where that is `expected`: so it was called before.
-Result<Digest> identify(ReadFile& file, bool by_chunks, std::string_view expected = {},
+// Reads it once, as digest() does. By its chunks where it is large and `by_chunks` is set; in the
+// other way where `expected` is given and says so of that name: it was called so before.
+using IsExpected = std::function<bool(const std::string& name)>;
+Result<Digest> identify(ReadFile& file, bool by_chunks, const IsExpected& expected = {},
                         const Sink& also = {});
 // The content has this name. An error: it cannot be read.
 Result<bool> is_named(ReadFile& file, const std::string& name);

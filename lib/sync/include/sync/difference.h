@@ -10,6 +10,7 @@
 #include "sync/codec.h"
 
 #include <cstdint>
+#include <vector>
 
 namespace hasp::sync {
 
@@ -20,6 +21,11 @@ inline constexpr std::size_t difference_prefix_bytes_max = std::size_t{1} << 20;
 inline constexpr std::uint64_t difference_worth_bytes = 64;
 
 Status make_difference(ReadFile& base, ReadFile& file, const Sink& out);
+
+struct Step; // compare.h
+// As what was found before, of all of the file, says.
+Status make_difference(ReadFile& base, ReadFile& file, const std::vector<Step>& steps,
+                       const Sink& out);
 
 // What a difference makes, in order, each piece behind the one before.
 class Assembly {

@@ -14,7 +14,7 @@ constexpr std::uint64_t unscaled_bytes = std::uint64_t{512} << 20;
 constexpr std::uint64_t least_bytes = 4096;
 constexpr std::uint64_t most_bytes = std::uint64_t{64} * 1024;
 constexpr unsigned zero_bits = 13;
-constexpr std::size_t read_bytes = std::size_t{64} * 1024;
+constexpr std::size_t named_at_once_bytes = std::size_t{64} * 1024;
 // Around an edit: what is read in vain may have to be unsealed.
 constexpr std::size_t edit_read_bytes = std::size_t{16} * 1024;
 
@@ -236,7 +236,7 @@ Result<Digest> identify(ReadFile& file, bool by_chunks, const IsExpected& expect
     if (stat->size >= chunked_bytes_least && expected) {
         otherwise.emplace(stat->size, !by_chunks);
     }
-    std::vector<char> buffer(read_bytes);
+    std::vector<char> buffer(named_at_once_bytes);
     for (std::uint64_t at = 0;;) {
         auto got = file.read(at, buffer);
         if (!got) {

@@ -10,7 +10,7 @@
 namespace hasp::sync {
 namespace {
 
-constexpr std::size_t mib = std::size_t{1} << 20;
+constexpr std::size_t chunk_mib = std::size_t{1} << 20;
 
 Digest named(const std::string& content, bool by_chunks = true) {
     MemoryFile file(content);
@@ -18,16 +18,16 @@ Digest named(const std::string& content, bool by_chunks = true) {
 }
 
 // PROTOCOL.md has this content and its name.
-std::string example() {
+std::string chunked_example() {
     std::string out;
-    for (std::uint64_t i = 0; out.size() < 2 * mib; ++i) {
+    for (std::uint64_t i = 0; out.size() < 2 * chunk_mib; ++i) {
         out += trust::sha256(std::to_string(i));
     }
     return out;
 }
 
 TEST(Chunks, OfTheExampleAreThoseThatTheProtocolSays) {
-    const Digest found = named(example());
+    const Digest found = named(chunked_example());
     ASSERT_TRUE(found.chunks);
     EXPECT_EQ(to_hex(found.hash),
               "01b16ba1c64f511ed6d62fa336a2bc023b77c6b01a7ee2e9972e861f9db1291d65");
@@ -40,10 +40,10 @@ TEST(Chunks, OfTheExampleAreThoseThatTheProtocolSays) {
 
 TEST(Chunks, NameLargeContentsAloneAndOnlyWhereThatIsAsked) {
     SeededRandom random(1);
-    const std::string small = random.bytes(mib);
+    const std::string small = random.bytes(chunk_mib);
     EXPECT_EQ(named(small).hash, trust::sha256(small));
     EXPECT_EQ(named(small).chunks, nullptr);
-    const std::string large = random.bytes(mib + 1);
+    const std::string large = random.bytes(chunk_mib + 1);
     EXPECT_TRUE(named_by_chunks(named(large).hash));
     EXPECT_EQ(named(large, false).hash, trust::sha256(large));
     EXPECT_TRUE(valid_content_name(named(large).hash));
@@ -54,8 +54,8 @@ TEST(Chunks, NameLargeContentsAloneAndOnlyWhereThatIsAsked) {
 
 TEST(Chunks, KeepWithinTheirBoundsAndMakeUpTheContent) {
     SeededRandom random(2);
-    for (const std::string& content :
-         {random.bytes(3 * mib), std::string(3 * mib, 'x'), std::string(2 * mib + 17, '\0')}) {
+    for (const std::string& content : {random.bytes(3 * chunk_mib), std::string(3 * chunk_mib, 'x'),
+                                       std::string(2 * chunk_mib + 17, '\0')}) {
         const Digest found = named(content);
         const ChunkBounds bounds = chunk_bounds(content.size());
         ASSERT_TRUE(found.chunks);
@@ -79,13 +79,13 @@ TEST(Chunks, GrowWithTheContentSoThatTheirListStaysSmall) {
         EXPECT_LE(size / bounds.least, chunks_max) << size;
         EXPECT_LE(bounds.most, size) << size;
     }
-    EXPECT_EQ(chunk_bounds(512 * mib), chunk_bounds(mib));
-    EXPECT_EQ(chunk_bounds(512 * mib + 1).least, 2 * chunk_bounds(mib).least);
+    EXPECT_EQ(chunk_bounds(512 * chunk_mib), chunk_bounds(chunk_mib));
+    EXPECT_EQ(chunk_bounds(512 * chunk_mib + 1).least, 2 * chunk_bounds(chunk_mib).least);
 }
 
 TEST(Chunks, AreTheSameHoweverTheBytesCome) {
     SeededRandom random(3);
-    const std::string content = random.bytes(2 * mib + 12'345);
+    const std::string content = random.bytes(2 * chunk_mib + 12'345);
     for (const std::size_t step : {std::size_t{1}, std::size_t{4097}, std::size_t{700'001}}) {
         Naming naming(content.size(), true);
         for (std::size_t at = 0; at < content.size(); at += step) {
@@ -96,8 +96,8 @@ TEST(Chunks, AreTheSameHoweverTheBytesCome) {
 }
 
 TEST(Chunks, OfMoreBytesThanWereAnnouncedNameNothing) {
-    Naming naming(2 * mib, true);
-    const std::string content(4 * mib, 'x');
+    Naming naming(2 * chunk_mib, true);
+    const std::string content(4 * chunk_mib, 'x');
     naming.update(content);
     const Digest found = naming.finish();
     EXPECT_EQ(found.size, content.size());
@@ -105,7 +105,7 @@ TEST(Chunks, OfMoreBytesThanWereAnnouncedNameNothing) {
 }
 
 TEST(Chunks, AContentThatWasCalledOtherwiseKeepsItsName) {
-    const std::string content = example();
+    const std::string content = chunked_example();
     MemoryFile file(content);
     const std::string flat = trust::sha256(content);
     const std::string chunked = named(content).hash;
@@ -121,17 +121,17 @@ TEST(Chunks, AContentThatWasCalledOtherwiseKeepsItsName) {
 }
 
 // An edit, as pieces of what it was and of what is new.
-struct Edit {
+struct RandomEdit {
     std::vector<Piece> pieces;
     std::string content;
 };
 
-void add(Edit& edit, const std::string& before, std::uint64_t from, std::uint64_t length) {
+void add(RandomEdit& edit, const std::string& before, std::uint64_t from, std::uint64_t length) {
     edit.pieces.push_back({true, from, length});
     edit.content += before.substr(static_cast<std::size_t>(from), static_cast<std::size_t>(length));
 }
 
-Edit random_edit(const std::string& before, Random& random) {
+RandomEdit random_edit(const std::string& before, Random& random) {
     const auto below = [&random](std::uint64_t limit) {
         std::uint64_t value = 0;
         for (const char c : random.bytes(8)) {
@@ -139,7 +139,7 @@ Edit random_edit(const std::string& before, Random& random) {
         }
         return limit == 0 ? 0 : value % limit;
     };
-    Edit out;
+    RandomEdit out;
     std::uint64_t at = 0;
     for (std::uint64_t i = below(8) + 1; i > 0 && at < before.size(); --i) {
         const std::uint64_t kept = below(before.size() - at + 1);
@@ -160,9 +160,9 @@ Edit random_edit(const std::string& before, Random& random) {
     return out;
 }
 
-class CountingFile final : public ReadFile {
+class BytesReadFile final : public ReadFile {
   public:
-    explicit CountingFile(std::string content) : file_(std::move(content)) {}
+    explicit BytesReadFile(std::string content) : file_(std::move(content)) {}
     Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
         auto got = file_.read(offset, into);
         bytes += got.value_or(0);
@@ -178,13 +178,13 @@ class CountingFile final : public ReadFile {
 TEST(Chunks, OfAnEditAreThoseOfTheContentForAnyEdit) {
     for (std::uint64_t seed = 0; seed < 60; ++seed) {
         SeededRandom random(seed);
-        std::string now = random.bytes(mib + mib / 2);
+        std::string now = random.bytes(chunk_mib + chunk_mib / 2);
         if (seed % 3 == 0) { // which repeats itself, and has chunks of the largest size
             now.append(300'000, 'r').append(now.substr(0, 400'000));
         }
         Digest was = named(now);
         for (int edit = 0; edit < 4; ++edit) {
-            Edit next = random_edit(now, random);
+            RandomEdit next = random_edit(now, random);
             MemoryFile file(next.content);
             auto chunks = chunks_of_edit(next.pieces, was.chunks.get(), file, next.content.size());
             ASSERT_TRUE(chunks.ok());
@@ -201,14 +201,14 @@ TEST(Chunks, OfAnEditAreThoseOfTheContentForAnyEdit) {
 
 TEST(Chunks, OfAnEditAreReadAroundWhatIsNewAlone) {
     SeededRandom random(5);
-    const std::string before = random.bytes(8 * mib);
+    const std::string before = random.bytes(8 * chunk_mib);
     const Digest was = named(before);
-    Edit edit;
-    add(edit, before, 0, 3 * mib);
+    RandomEdit edit;
+    add(edit, before, 0, 3 * chunk_mib);
     edit.pieces.push_back({false, 0, 1000});
     edit.content += random.bytes(1000);
-    add(edit, before, 3 * mib, 5 * mib);
-    CountingFile file(edit.content);
+    add(edit, before, 3 * chunk_mib, 5 * chunk_mib);
+    BytesReadFile file(edit.content);
     auto chunks = chunks_of_edit(edit.pieces, was.chunks.get(), file, edit.content.size());
     ASSERT_TRUE(chunks.ok());
     EXPECT_EQ(chunks->name(), named(edit.content).hash);
@@ -217,11 +217,11 @@ TEST(Chunks, OfAnEditAreReadAroundWhatIsNewAlone) {
 
 TEST(Chunks, OfWhatHasGrownOverABoundAreCutAnew) {
     // Bounds are of the size, which pieces of an edit do not say: a basis with others is none.
-    EXPECT_NE(chunk_bounds(512 * mib), chunk_bounds(512 * mib + 1));
+    EXPECT_NE(chunk_bounds(512 * chunk_mib), chunk_bounds(512 * chunk_mib + 1));
     SeededRandom random(6);
-    const std::string before = random.bytes(2 * mib);
+    const std::string before = random.bytes(2 * chunk_mib);
     ChunkList other; // as if it were of a larger content
-    other.add(600 * mib, trust::sha256("x"));
+    other.add(600 * chunk_mib, trust::sha256("x"));
     MemoryFile file(before);
     auto chunks = chunks_of_edit({{true, 0, before.size()}}, &other, file, before.size());
     ASSERT_TRUE(chunks.ok());
@@ -229,12 +229,12 @@ TEST(Chunks, OfWhatHasGrownOverABoundAreCutAnew) {
 }
 
 TEST(Chunks, AreReadFromWhatWasWrittenAndNothingElse) {
-    const Digest found = named(example());
+    const Digest found = named(chunked_example());
     const std::string text = encode_chunks(*found.chunks);
     auto again = decode_chunks(text, found.hash);
     ASSERT_TRUE(again.ok());
     EXPECT_EQ(*again, *found.chunks);
-    EXPECT_FALSE(decode_chunks(text, named(example() + "x").hash).ok()) << "another name";
+    EXPECT_FALSE(decode_chunks(text, named(chunked_example() + "x").hash).ok()) << "another name";
     EXPECT_FALSE(decode_chunks(text + "x", found.hash).ok());
     EXPECT_FALSE(decode_chunks("", found.hash).ok());
     for (std::size_t at = 0; at < text.size(); at += 61) {
@@ -247,8 +247,8 @@ TEST(Chunks, AreReadFromWhatWasWrittenAndNothingElse) {
 
 TEST(Chunks, ThatEndWhereNoneDoesAreRefusedThoughTheNameIsTheirs) {
     ChunkList list;
-    list.add(mib, trust::sha256("too long"));
-    list.add(mib, trust::sha256("too long, too"));
+    list.add(chunk_mib, trust::sha256("too long"));
+    list.add(chunk_mib, trust::sha256("too long, too"));
     EXPECT_FALSE(decode_chunks(encode_chunks(list), list.name()).ok());
     ChunkList tiny;
     for (int i = 0; i < 300; ++i) {

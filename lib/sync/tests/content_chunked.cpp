@@ -9,14 +9,14 @@ namespace hasp::sync {
 
 namespace {
 
-constexpr std::size_t mib = std::size_t{1} << 20;
+constexpr std::size_t chunked_mib = std::size_t{1} << 20;
 
 std::string name_of(const std::string& content) {
     MemoryFile file(content);
     return identify(file, true).value().hash;
 }
 
-std::string difference_of(const std::string& before, const std::string& now) {
+std::string chunked_difference(const std::string& before, const std::string& now) {
     MemoryFile base(before);
     MemoryFile file(now);
     std::string out;
@@ -41,7 +41,7 @@ Status ContentSuite::edit_chunked(const std::string& before, const std::string& 
     if (!basis) {
         return basis.error();
     }
-    MemoryFile difference(difference_of(before, now));
+    MemoryFile difference(chunked_difference(before, now));
     bool applied = false;
     const std::string name = as.empty() ? name_of(now) : as;
     Status staged = store_->stage_difference("anna", name, name_of(before), **basis,
@@ -58,7 +58,7 @@ std::int64_t ContentSuite::chunk_lists() {
 }
 
 TEST_P(ContentSuite, KeepsLargeContentsUnderTheNameByTheirChunks) {
-    std::string now = random(3 * mib);
+    std::string now = random(3 * chunked_mib);
     ASSERT_TRUE(keep_chunked(now).ok());
     EXPECT_EQ(chunk_lists(), 1);
     for (int edit = 0; edit < 12; ++edit) {
@@ -83,7 +83,7 @@ TEST_P(ContentSuite, KeepsLargeContentsUnderTheNameByTheirChunks) {
 }
 
 TEST_P(ContentSuite, RefusesAContentUnderAFalseNameByChunks) {
-    const std::string before = random(2 * mib);
+    const std::string before = random(2 * chunked_mib);
     const std::string now = before + random(100);
     ASSERT_TRUE(keep_chunked(before).ok());
     MemoryFile file(now);
@@ -91,7 +91,7 @@ TEST_P(ContentSuite, RefusesAContentUnderAFalseNameByChunks) {
         store_->stage("anna", name_of(before + "x"), pull_from(file), now.size()).error().code,
         Code::refused);
     MemoryFile again(now);
-    EXPECT_EQ(store_->stage("anna", name_of(now), pull_from(again), 600 * mib).error().code,
+    EXPECT_EQ(store_->stage("anna", name_of(now), pull_from(again), 600 * chunked_mib).error().code,
               Code::refused)
         << "of another size than it was announced";
     store_->drop_staged();
@@ -106,7 +106,7 @@ TEST_P(ContentSuite, RefusesAContentUnderAFalseNameByChunks) {
 }
 
 TEST_P(ContentSuite, DoesWithoutAListOfChunksThatIsGone) {
-    const std::string before = random(2 * mib);
+    const std::string before = random(2 * chunked_mib);
     const std::string now = "new" + before;
     ASSERT_TRUE(keep_chunked(before).ok());
     ASSERT_TRUE(db_->run_script("DELETE FROM contents WHERE substr(hash, 1, 1) = x'02'").ok());
@@ -116,7 +116,7 @@ TEST_P(ContentSuite, DoesWithoutAListOfChunksThatIsGone) {
 }
 
 TEST_P(ContentSuite, ForgetsTheListOfChunksWithItsContent) {
-    const std::string before = random(2 * mib);
+    const std::string before = random(2 * chunked_mib);
     const std::string now = before + "more";
     ASSERT_TRUE(keep_chunked(before).ok());
     ASSERT_TRUE(edit_chunked(before, now).ok());
@@ -135,7 +135,7 @@ TEST_P(ContentSuite, ForgetsTheListOfChunksWithItsContent) {
 }
 
 TEST_P(ContentSuite, AScrubKnowsBothNamesAndLists) {
-    const std::string large = random(2 * mib);
+    const std::string large = random(2 * chunked_mib);
     ASSERT_TRUE(keep("anna", {large, random(5000)}).ok());
     ASSERT_TRUE(keep_chunked(large).ok());
     ASSERT_TRUE(edit_chunked(large, "x" + large).ok());

@@ -5,7 +5,7 @@
 namespace hasp::sync {
 namespace {
 
-constexpr std::size_t mib = std::size_t{1} << 20;
+constexpr std::size_t names_mib = std::size_t{1} << 20;
 
 class ChunkNames : public Engine {
   protected:
@@ -36,22 +36,22 @@ class ChunkNames : public Engine {
 
 TEST_F(ChunkNames, AHomeThatWasNeverMetIsAskedFirst) {
     Machine kyoto(folder_ + "/kyoto", clock_, random_, false);
-    kyoto.write("large", noise(2 * mib));
+    kyoto.write("large", noise(2 * names_mib));
     auto question = kyoto.client->prepare(kyoto.folder);
     ASSERT_TRUE(question.ok());
     EXPECT_TRUE(question->asks_first);
     EXPECT_TRUE(question->batch.empty());
     EXPECT_TRUE(kyoto.client->prepare(kyoto.folder)->asks_first) << "until there was an answer";
-    EXPECT_GT(all_of(kyoto).up, 2 * mib);
+    EXPECT_GT(all_of(kyoto).up, 2 * names_mib);
     EXPECT_TRUE(named_by_chunks(name_at_home("large")));
     EXPECT_FALSE(kyoto.client->prepare(kyoto.folder)->asks_first);
-    EXPECT_EQ(kyoto.content("large").size(), 2 * mib);
+    EXPECT_EQ(kyoto.content("large").size(), 2 * names_mib);
 }
 
 TEST_F(ChunkNames, EditsCostWhatIsNewAlsoAfterRestarts) {
     all_of(*tokyo_);
     all_of(*osaka_);
-    std::string now = noise(4 * mib);
+    std::string now = noise(4 * names_mib);
     tokyo_->write("large", now);
     all_of(*tokyo_);
     all_of(*osaka_);
@@ -72,7 +72,7 @@ TEST_F(ChunkNames, EditsCostWhatIsNewAlsoAfterRestarts) {
         EXPECT_TRUE(named_by_chunks(name_at_home("large")));
     }
     EXPECT_LT(up, 12U * 2'000U);
-    now = noise(3 * mib); // nothing of it is left
+    now = noise(3 * names_mib); // nothing of it is left
     later();
     tokyo_->write("large", now);
     all_of(*tokyo_);
@@ -82,7 +82,7 @@ TEST_F(ChunkNames, EditsCostWhatIsNewAlsoAfterRestarts) {
 
 TEST_F(ChunkNames, AContentOfBeforeKeepsItsNameUntilItIsEdited) {
     format_ = batch_format_scanned;
-    const std::string before = noise(2 * mib);
+    const std::string before = noise(2 * names_mib);
     tokyo_->write("large", before);
     all_of(*tokyo_);
     all_of(*osaka_);
@@ -109,7 +109,7 @@ TEST_F(ChunkNames, AContentOfBeforeKeepsItsNameUntilItIsEdited) {
 
 TEST_F(ChunkNames, WhoKnowsNoSuchNamesIsUnderstoodAndUnderstands) {
     all_of(*tokyo_);
-    std::string now = noise(2 * mib);
+    std::string now = noise(2 * names_mib);
     tokyo_->write("large", now);
     all_of(*tokyo_);
     EXPECT_TRUE(named_by_chunks(name_at_home("large")));
@@ -118,7 +118,7 @@ TEST_F(ChunkNames, WhoKnowsNoSuchNamesIsUnderstoodAndUnderstands) {
         EXPECT_EQ(all_of(*osaka_).conflicts, 0U);
         ASSERT_TRUE(osaka_->content("large") == now);
         later();
-        now.insert(mib, noise(300));
+        now.insert(names_mib, noise(300));
         osaka_->write("large", now);
         Round round = all_of(*osaka_);
         EXPECT_EQ(round.conflicts, 0U);
@@ -138,7 +138,7 @@ TEST_F(ChunkNames, WhoKnowsNoSuchNamesIsUnderstoodAndUnderstands) {
 
 TEST_F(ChunkNames, WhoBeginsAnewWithWhatTheHomeHasUnderTheOtherNameMakesNoCopy) {
     format_ = batch_format_scanned;
-    const std::string content = noise(2 * mib);
+    const std::string content = noise(2 * names_mib);
     tokyo_->write("large", content);
     all_of(*tokyo_);
     format_ = batch_format_newest;

@@ -169,7 +169,7 @@ void Files::prepare(const RoundPtr& round) {
             }
             round->out = **made;
             round->changing = round->out.changing;
-            if (!round->asked && round->out.batch.empty()) {
+            if (!round->asked && round->out.batch.empty() && !round->out.asks_first) {
                 round->quiet = true;
                 finish(round, std::nullopt);
                 return;

@@ -9,6 +9,7 @@
 // that are large have a line of their own.
 #include "base/text.h"
 #include "files_parts.h"
+#include "sync/chunks.h"
 
 #include <algorithm>
 
@@ -195,7 +196,8 @@ Json Files::quarantine() const {
                          {"app", one.app},
                          {"path", one.path},
                          {"size", one.entry.size},
-                         {"sha256", to_hex(one.entry.hash)},
+                         {sync::named_by_chunks(one.entry.hash) ? "chunks_name" : "sha256",
+                          to_hex(one.entry.hash)},
                          {"found", one.found},
                          {"by", one.who},
                          {"at", rfc3339(one.at_us)}});

@@ -1,6 +1,7 @@
 // Files: what the home does in the background, and what becomes of a removed account's files.
 #include "base/text.h"
 #include "files_parts.h"
+#include "sync/chunks.h"
 
 namespace hasp::maint {
 
@@ -31,7 +32,8 @@ Json version_json(const sync::Version& one) {
     if (one.entry->kind == sync::FileKind::file) {
         out["size"] = one.entry->size;
         out["mtime"] = rfc3339(one.entry->mtime_us);
-        out["sha256"] = to_hex(one.entry->hash);
+        out[sync::named_by_chunks(one.entry->hash) ? "chunks_name" : "sha256"] =
+            to_hex(one.entry->hash);
     }
     return out;
 }

@@ -26,20 +26,6 @@ std::uint64_t count_at(const store::Statement& s, int column) {
     return static_cast<std::uint64_t>(s.integer(column));
 }
 
-Status copy_content(ReadFile& content, const Sink& out) {
-    const Pull pull = pull_from(content);
-    std::vector<char> buffer(std::size_t{64} * 1024);
-    for (;;) {
-        auto got = pull(buffer);
-        if (!got || *got == 0) {
-            return got ? Status{} : Status(got.error());
-        }
-        if (Status sent = out({buffer.data(), *got}); !sent) {
-            return sent;
-        }
-    }
-}
-
 Result<std::string> packed(ReadFile& content) {
     std::string out;
     Compressor compressor(
@@ -48,8 +34,9 @@ Result<std::string> packed(ReadFile& content) {
             return Status{};
         },
         level);
-    Status done = copy_content(
-        content, [&compressor](std::string_view bytes) { return compressor.write(bytes); });
+    auto read =
+        digest(content, [&compressor](std::string_view bytes) { return compressor.write(bytes); });
+    Status done = read ? Status{} : Status(read.error());
     if (done) {
         done = compressor.finish();
     }
@@ -78,37 +65,7 @@ Result<std::string> unpacked(std::string bytes, std::uint64_t size) {
                             : end.error();
 }
 
-// What cannot be read any more is compared anew, and dropped, when it is asked for again.
-class KeptFile final : public ReadFile {
-  public:
-    KeptFile(std::unique_ptr<ReadFile> file, std::map<std::string, FileStat>& proven,
-             std::string path)
-        : file_(std::move(file)), proven_(proven), path_(std::move(path)) {}
-    Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
-        auto got = file_->read(offset, into);
-        if (!got) {
-            proven_.erase(path_);
-        }
-        return got;
-    }
-    Result<FileStat> stat() override { return file_->stat(); }
-
-  private:
-    std::unique_ptr<ReadFile> file_;
-    std::map<std::string, FileStat>& proven_;
-    std::string path_;
-};
-
-bool as_written(const FileStat& a, const FileStat& b) {
-    return a.kind == b.kind && a.size == b.size && a.mtime_ns == b.mtime_ns &&
-           a.ctime_ns == b.ctime_ns && a.inode == b.inode;
-}
-
 } // namespace
-
-std::string Bases::path_of(const FolderId& id, const std::string& hash) const {
-    return folder_ + "/" + id.user + "." + id.app + "." + to_hex(hash);
-}
 
 Status Bases::open() {
     Status made = store::migrate(db_, "sync_bases", embedded::sync_bases_sql());
@@ -120,11 +77,8 @@ Status Bases::open() {
     }
     std::set<std::string> files;
     Status read = db_.each(
-        "SELECT user, app, hash FROM sync_bases WHERE tenant = ?1 AND content IS NULL",
-        [&](const store::Statement& s) {
-            files.insert(path_of({s.text(0), s.text(1)}, s.blob(2)));
-        },
-        tenant_);
+        "SELECT file FROM sync_bases WHERE tenant = ?1 AND file IS NOT NULL",
+        [&](const store::Statement& s) { files.insert(s.text(0)); }, tenant_);
     if (read) {
         read = store::done(db_.execute("INSERT OR REPLACE INTO sync_bases_taken (tenant, bytes) "
                                        "SELECT ?1, COALESCE(SUM(taken), 0) FROM sync_bases "
@@ -136,9 +90,8 @@ Status Bases::open() {
     }
     auto there = disk_.list(folder_);
     for (const DirEntry& entry : there ? *there : std::vector<DirEntry>{}) {
-        const std::string path = folder_ + "/" + entry.name;
-        if (!files.contains(path)) {
-            [[maybe_unused]] const Status gone = disk_.remove(path);
+        if (!files.contains(entry.name)) {
+            [[maybe_unused]] const Status gone = disk_.remove(path_of(entry.name));
         }
     }
     return {};
@@ -162,8 +115,8 @@ Result<std::unique_ptr<ReadFile>> Bases::find(const FolderId& id, const std::str
     if (!there || !*there) {
         return there ? Result<std::unique_ptr<ReadFile>>(std::move(none)) : there.error();
     }
-    if ((*there)->is_file) {
-        if (auto file = open_file(id, hash, (*there)->size)) {
+    if (!(*there)->file.empty()) {
+        if (auto file = open_file(hash, **there)) {
             return file;
         }
     } else {
@@ -187,25 +140,6 @@ Result<std::unique_ptr<ReadFile>> Bases::find(const FolderId& id, const std::str
     return none;
 }
 
-Result<std::unique_ptr<ReadFile>> Bases::open_file(const FolderId& id, const std::string& hash,
-                                                   std::uint64_t size) {
-    const std::string path = path_of(id, hash);
-    auto file = disk_.open(path);
-    auto stat = file ? (*file)->stat() : Result<FileStat>(file.error());
-    if (!stat) {
-        return stat.error();
-    }
-    const auto proven = proven_.find(path);
-    if (proven == proven_.end() || !as_written(proven->second, *stat)) {
-        auto content = digest(**file);
-        if (!content || content->hash != hash || content->size != size) {
-            return content ? fail(Code::refused, "a content is not what it was") : content.error();
-        }
-        proven_[path] = *stat;
-    }
-    return std::unique_ptr<ReadFile>(new KeptFile(*std::move(file), proven_, path));
-}
-
 Result<bool> Bases::keep(const FolderId& id, const std::string& hash, ReadFile& content,
                          const Place& place) {
     auto stat = content.stat();
@@ -221,41 +155,9 @@ Result<bool> Bases::keep(const FolderId& id, const std::string& hash, ReadFile& 
     }
     pending_bytes_ += bytes->size();
     const std::uint64_t taken = bytes->size() + row_bytes;
-    pending_.push_back({id, hash, stat->size, taken, *std::move(bytes)});
+    pending_.push_back({id, hash, stat->size, taken, *std::move(bytes), "", ""});
     Status written = pending_bytes_ > base_pending_bytes_max ? write() : Status{};
     return written ? Result<bool>(true) : written.error();
-}
-
-Result<bool> Bases::keep_file(const FolderId& id, const std::string& hash, ReadFile& content,
-                              const Place& place) {
-    const std::string path = path_of(id, hash);
-    auto size = content.stat();
-    auto room = disk_.free_bytes();
-    auto taken = bytes();
-    if (!size || !room || !taken || size->size > (*room + *taken) / base_share_of_disk) {
-        return false;
-    }
-    Status put;
-    if (place.taken) {
-        put = disk_.rename(place.file, path);
-    } else {
-        [[maybe_unused]] const Status old = disk_.remove(path);
-        auto cloned = place.file.empty() ? Result<bool>(false) : disk_.clone(place.file, path);
-        if (!cloned || !*cloned) {
-            auto made = disk_.create(path, 0600, {});
-            put = made
-                      ? copy_content(content, [&](std::string_view b) { return (*made)->write(b); })
-                      : Status(made.error());
-        }
-    }
-    auto stat = put ? disk_.stat(path) : Result<FileStat>(put.error());
-    if (!stat || stat->size != size->size) {
-        [[maybe_unused]] const Status gone = disk_.remove(path);
-        return false;
-    }
-    proven_[path] = *stat;
-    pending_.push_back({id, hash, stat->size, stat->size, ""});
-    return true;
 }
 
 // So full that a row failed: until there is more room than then.
@@ -283,9 +185,7 @@ Status Bases::write() {
         // A transaction around this one may be undone too, which whoever began it learns.
         full_at_ = room.value_or(0);
         for (const Pending& row : rows) {
-            if (row.content.empty()) {
-                remove_file(row.id, row.hash);
-            }
+            forget_file(row.file);
         }
     }
     return {};
@@ -297,13 +197,13 @@ Status Bases::put_rows(const std::vector<Pending>& rows) {
         return transaction.error();
     }
     for (const Pending& row : rows) {
-        const bool is_file = row.content.empty();
-        Status put = drop_row(row.id, row.hash);
-        if (put && is_file) {
+        Status put = drop(row.id, row.hash);
+        if (put && !row.file.empty()) {
             put = store::done(db_.execute(
-                "INSERT INTO sync_bases (tenant, user, app, hash, size, taken) "
-                "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                tenant_, row.id.user, row.id.app, store::Blob{row.hash}, row.size, row.taken));
+                "INSERT INTO sync_bases (tenant, user, app, hash, size, taken, file, extents) "
+                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULLIF(?8, x''))",
+                tenant_, row.id.user, row.id.app, store::Blob{row.hash}, row.size, row.taken,
+                row.file, store::Blob{row.extents}));
         } else if (put) {
             put = store::done(
                 db_.execute("INSERT INTO sync_bases (tenant, user, app, hash, size, taken, "
@@ -321,10 +221,10 @@ Status Bases::put_rows(const std::vector<Pending>& rows) {
 
 Result<std::optional<Bases::Row>> Bases::row(const FolderId& id, const std::string& hash) {
     return db_.first(
-        "SELECT size, content IS NULL FROM sync_bases WHERE tenant = ?1 AND user = ?2 AND "
+        "SELECT size, taken, file, extents FROM sync_bases WHERE tenant = ?1 AND user = ?2 AND "
         "app = ?3 AND hash = ?4",
         [](const store::Statement& s) {
-            return Row{count_at(s, 0), s.truth(1)};
+            return Row{count_at(s, 0), count_at(s, 1), s.text(2), s.blob(3)};
         },
         tenant_, id.user, id.app, store::Blob{hash});
 }
@@ -335,12 +235,6 @@ Status Bases::drop_row(const FolderId& id, const std::string& hash) {
         tenant_, id.user, id.app, store::Blob{hash}));
 }
 
-void Bases::remove_file(const FolderId& id, const std::string& hash) {
-    const std::string path = path_of(id, hash);
-    proven_.erase(path);
-    [[maybe_unused]] const Status removed = disk_.remove(path);
-}
-
 // The row first: a file without one goes when this is opened again.
 Status Bases::drop(const FolderId& id, const std::string& hash) {
     auto there = row(id, hash);
@@ -348,10 +242,7 @@ Status Bases::drop(const FolderId& id, const std::string& hash) {
         return there ? Status{} : Status(there.error());
     }
     Status gone = drop_row(id, hash);
-    if (gone && (*there)->is_file) {
-        remove_file(id, hash);
-    }
-    return gone;
+    return gone && !(*there)->file.empty() ? leave_file(**there) : gone;
 }
 
 Status Bases::drop_all(const FolderId& id) {
@@ -380,12 +271,16 @@ Status Bases::drop_those(const FolderId& id, const char* sql) {
 }
 
 Status Bases::drop_user(const std::string& user) {
+    std::vector<std::string> files;
     for (const Pending& row : pending_) {
-        if (row.id.user == user && row.content.empty()) {
-            remove_file(row.id, row.hash);
+        if (row.id.user == user) {
+            files.push_back(row.file);
         }
     }
     std::erase_if(pending_, [&user](const Pending& row) { return row.id.user == user; });
+    for (const std::string& file : files) {
+        forget_file(file);
+    }
     auto transaction = store::Transaction::begin(db_);
     if (!transaction) {
         return transaction.error();
@@ -444,10 +339,17 @@ Status Bases::make_room(bool tell) {
 
 Result<unsigned> Bases::format(const FolderId& id) {
     auto found = db_.first(
-        "SELECT format FROM sync_homes WHERE tenant = ?1 AND user = ?2 AND app = ?3",
+        "SELECT format FROM sync_homes WHERE tenant = ?1 AND user = ?2 ORDER BY app <> ?3 LIMIT 1",
         [](const store::Statement& s) { return static_cast<unsigned>(s.integer(0)); }, tenant_,
         id.user, id.app);
     return found ? Result<unsigned>(found->value_or(1)) : found.error();
+}
+
+Result<bool> Bases::knows_format(const FolderId& id) {
+    auto found = db_.first(
+        "SELECT 1 FROM sync_homes WHERE tenant = ?1 AND user = ?2 LIMIT 1",
+        [](const store::Statement&) { return true; }, tenant_, id.user);
+    return found ? Result<bool>(found->has_value()) : found.error();
 }
 
 Status Bases::set_format(const FolderId& id, unsigned format) {

@@ -2,6 +2,7 @@
 
 #include "numbers.h"
 #include "sync/attributes.h"
+#include "sync/chunks.h"
 
 #include <algorithm>
 #include <array>
@@ -156,7 +157,8 @@ Status BatchReader::entry(Record& record) {
     record.path = *std::move(path);
     record.entry = {};
     record.entry.revision = *revision;
-    record.entry.kind = static_cast<FileKind>(kind[0]);
+    const bool chunked = kind[0] == kind_file_by_chunks && format_ >= batch_format_chunked;
+    record.entry.kind = chunked ? FileKind::file : static_cast<FileKind>(kind[0]);
     auto mode = number_below(mode_max, "a mode");
     auto mtime = mode ? number() : mode;
     auto size = mtime ? number_below(file_bytes_max, "the size of a file") : mtime;
@@ -168,8 +170,11 @@ Status BatchReader::entry(Record& record) {
     record.entry.size = *size;
     switch (record.entry.kind) {
     case FileKind::file:
-        record.entry.hash.resize(hash_bytes);
-        if (Status read = exactly(record.entry.hash); !read) {
+        if (chunked && *size < chunked_bytes_least) {
+            return damaged("a small file that is named by its chunks");
+        }
+        record.entry.hash.assign(chunked ? chunked_name_bytes : hash_bytes, content_name_mark);
+        if (Status read = exactly(std::span(record.entry.hash).last(hash_bytes)); !read) {
             return read;
         }
         return attributes(record.entry);
@@ -193,6 +198,27 @@ Status BatchReader::entry(Record& record) {
     default:
         return damaged("an entry of a kind that it cannot be");
     }
+}
+
+Status BatchReader::basis(Record& record) {
+    if (record.codec != Codec::delta && record.codec != Codec::compared) {
+        return {};
+    }
+    const bool chunks = format_ >= batch_format_chunked;
+    if (record.codec == Codec::delta && !chunks) {
+        record.basis.resize(hash_bytes);
+        return exactly(record.basis);
+    }
+    auto basis = text(chunks ? chunked_name_bytes : hash_bytes);
+    if (!basis) {
+        return basis.error();
+    }
+    const bool none = basis->empty() && record.codec == Codec::compared;
+    if (!none && !valid_content_name(*basis)) {
+        return damaged("a hash that is none");
+    }
+    record.basis = *std::move(basis);
+    return {};
 }
 
 Result<bool> BatchReader::next(Record& record) {
@@ -249,21 +275,8 @@ Result<bool> BatchReader::next_record(Record& record) {
             (record.codec != Codec::known && record.entry.kind != FileKind::file)) {
             return damaged("content in a way that there is not");
         }
-        if (record.codec == Codec::delta) {
-            record.basis.resize(hash_bytes);
-            if (Status read = exactly(record.basis); !read) {
-                return read.error();
-            }
-        }
-        if (record.codec == Codec::compared) {
-            auto basis = text(hash_bytes);
-            if (!basis) {
-                return basis.error();
-            }
-            if (!basis->empty() && basis->size() != hash_bytes) {
-                return damaged("a hash that is none");
-            }
-            record.basis = *std::move(basis);
+        if (Status read = basis(record); !read) {
+            return read.error();
         }
         in_content_ = record.codec != Codec::known;
         frame_left_ = 0;

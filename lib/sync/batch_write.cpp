@@ -1,6 +1,7 @@
 #include "sync/batch.h"
 
 #include "numbers.h"
+#include "sync/chunks.h"
 
 #include <algorithm>
 #include <string>
@@ -35,18 +36,23 @@ BatchWriter::BatchWriter(const BatchHead& head, Sink out)
 BatchWriter::~BatchWriter() = default;
 
 Status BatchWriter::add(const Record& record) {
+    const bool chunked = named_by_chunks(record.entry.hash);
+    if (format_ < batch_format_chunked && (chunked || named_by_chunks(record.basis))) {
+        return fail(Code::failed, "a batch would name the content of " + record.path +
+                                      " in a way that its reader does not know");
+    }
     ++records_;
     pending_.push_back(static_cast<char>(record.type));
     switch (record.type) {
     case Record::Type::put:
         put_text(pending_, record.path);
         put_number(pending_, record.entry.revision);
-        pending_.push_back(static_cast<char>(record.entry.kind));
+        pending_.push_back(chunked ? kind_file_by_chunks : static_cast<char>(record.entry.kind));
         put_number(pending_, record.entry.mode);
         put_number(pending_, zigzag(record.entry.mtime_us));
         put_number(pending_, record.entry.size);
         if (record.entry.kind == FileKind::file) {
-            pending_.append(record.entry.hash);
+            pending_.append(record.entry.hash, chunked ? 1 : 0, hash_bytes);
         } else if (record.entry.kind == FileKind::symlink) {
             put_text(pending_, record.entry.target);
         }
@@ -54,9 +60,9 @@ Status BatchWriter::add(const Record& record) {
             put_text(pending_, record.entry.attributes);
         }
         pending_.push_back(static_cast<char>(record.codec));
-        if (record.codec == Codec::delta) {
+        if (record.codec == Codec::delta && format_ < batch_format_chunked) {
             pending_.append(record.basis);
-        } else if (record.codec == Codec::compared) {
+        } else if (record.codec == Codec::delta || record.codec == Codec::compared) {
             put_text(pending_, record.basis);
         }
         break;

@@ -103,6 +103,22 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
             return dropped.error();
         }
     }
+    // How contents are called is the home's word, and what has a name keeps it.
+    auto met = bases_->knows_format(folder.id);
+    if (!met) {
+        return met.error();
+    }
+    Attention& attention = this->attention(folder.id);
+    attention.asks_first = !*met;
+    if (attention.asks_first) {
+        Outgoing question;
+        question.since = row->status.revision;
+        question.after = row->after;
+        question.met = row->met;
+        question.whole = row->whole;
+        question.asks_first = true;
+        return question;
+    }
     auto rest = same_round ? rest_of_look(folder, *row)
                            : Result<std::optional<Look>>(std::optional<Look>());
     if (!rest) {
@@ -116,7 +132,20 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
         }
     }
     // What an edit is read as while it is looked at is what is sent.
-    reader_->hold_edits();
+    reader_->hold_edits([&](const std::string& name) -> Result<AgreedContent> {
+        AgreedContent out;
+        auto kept = bases_->find(folder.id, name);
+        if (!kept || *kept == nullptr) {
+            return kept ? Result<AgreedContent>(std::move(out)) : kept.error();
+        }
+        auto chunks = bases_->chunks_of(name, **kept);
+        if (!chunks) {
+            return chunks.error();
+        }
+        out.file = *std::move(kept);
+        out.chunks = *std::move(chunks);
+        return out;
+    });
     auto look = look_at(folder);
     auto made = look ? send_some(folder, *look) : Result<Outgoing>(look.error());
     reader_->let_go();
@@ -182,8 +211,9 @@ Status Client::take(const FolderId& folder, std::uint64_t offset, std::string_vi
 Status Client::home_takes(const FolderId& folder, unsigned format) {
     const unsigned most = std::clamp(format, batch_format_first, batch_format_newest);
     auto known = bases_->format(folder);
-    if (!known || *known == most) {
-        return known ? Status{} : Status(known.error());
+    auto any = known ? bases_->knows_format(folder) : Result<bool>(known.error());
+    if (!any || (*any && *known == most)) {
+        return any ? Status{} : Status(any.error());
     }
     if (*known < batch_format_attributes && most >= batch_format_attributes &&
         attention(folder).untold_attributes) {
@@ -192,6 +222,21 @@ Status Client::home_takes(const FolderId& folder, unsigned format) {
         attention(folder).rest = {};
     }
     return bases_->set_format(folder, most);
+}
+
+Status Client::name_contents(const FolderId& folder) {
+    auto format = bases_->format(folder);
+    if (format) { // what cannot be asked is taken for another content
+        reader_->name_by_chunks(*format >= batch_format_chunked,
+                                {[this, folder](std::uint64_t size) {
+                                     return store_->large_flat(folder, size).value_or(false);
+                                 },
+                                 [this, folder](const std::string& name) {
+                                     auto paths = store_->paths_with(folder, name);
+                                     return paths && !paths->empty();
+                                 }});
+    }
+    return format ? Status{} : Status(format.error());
 }
 
 Status Client::home_refused(const FolderId& folder) {

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "client_parts.h"
 #include "client_store.h"
+#include "sync/chunks.h"
 #include "sync/difference.h"
 
 #include <utility>
@@ -139,10 +140,12 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
             old_signature = agreed->signature;
             record.basis = agreed->entry.hash;
         }
-        const bool same_here = agreed != nullptr && agreed->entry.hash == op.entry.hash;
+        // To a home that knows no names by chunks everything is called otherwise.
+        const bool nameable = format >= batch_format_chunked || !named_by_chunks(op.entry.hash);
+        const bool same_here = nameable && agreed != nullptr && agreed->entry.hash == op.entry.hash;
         // Moved or copied: the home has the content. What becomes of the file after it was looked
         // at is noticed as any change.
-        const auto there = same_here || whole
+        const auto there = same_here || whole || !nameable
                                ? Result<std::vector<std::string>>(std::vector<std::string>{})
                                : store.paths_with(folder.id, op.entry.hash);
         if (!there) {
@@ -163,10 +166,10 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
             out.row.signature = *other ? (*other)->signature : "";
             out.row.seen = looked->second;
         } else {
-            auto frozen =
-                reader.freeze(folder.path + "/" + op.path, looked != seen.end() ? &looked->second
-                                                           : agreed != nullptr  ? &agreed->seen
-                                                                                : nullptr);
+            auto frozen = reader.freeze(folder.path + "/" + op.path, nameable ? op.entry.hash : "",
+                                        looked != seen.end() ? &looked->second
+                                        : agreed != nullptr  ? &agreed->seen
+                                                             : nullptr);
             if (!frozen) {
                 return frozen.error();
             }
@@ -191,11 +194,11 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
     }
     Status done = way ? writer.add(record) : Status(way.error());
     if (done && !known) {
-        done = send(*way, record, *content->file, writer);
+        done = send(*way, record, *content, writer);
         sent.insert(record.entry.hash);
     }
     if (done && content) {
-        auto kept = bases.keep(folder.id, record.entry.hash, *content->file, {content->path, true});
+        auto kept = keep(*content);
         done = kept ? Status{} : Status(kept.error());
         // Where it is not kept, the next change is a difference from this.
         if (done && !*kept && record.entry.size >= signature_worth_bytes) {
@@ -221,7 +224,10 @@ bool BatchFiller::still(const std::string& path, const Seen& looked) const {
 Result<BatchFiller::Way> BatchFiller::choose(const std::string& signature, std::uint64_t size,
                                              Record& record) {
     Way way;
-    const std::string basis = std::exchange(record.basis, "");
+    std::string basis = std::exchange(record.basis, "");
+    if (format < batch_format_chunked && named_by_chunks(basis)) {
+        basis.clear();
+    }
     record.codec = Codec::whole;
     if (whole || basis.empty() || size < difference_worth_bytes) {
         return way;
@@ -238,16 +244,36 @@ Result<BatchFiller::Way> BatchFiller::choose(const std::string& signature, std::
         // The home knows what the path had at the revision that the record names.
         const bool theirs = record.entry.revision != 0 && !overruled.contains(record.path);
         record.basis = compared && theirs ? "" : basis;
+        way.basis = std::move(basis);
     }
     return way;
 }
 
-Status BatchFiller::send(const Way& way, const Record& record, ReadFile& content,
+// The next change is a difference from it.
+Result<bool> BatchFiller::keep(Frozen& content) {
+    bases.remember(content.digest);
+    const std::string& name = content.digest.hash;
+    if (const FrozenEdit* edit = content.edit.get(); edit != nullptr && edit->made->in_pieces()) {
+        auto kept = bases.keep_edit(
+            folder.id, name,
+            {edit->basis, &edit->pieces, &edit->made->fresh_content(), content.digest.size});
+        if (!kept || *kept) {
+            return kept;
+        }
+    }
+    return bases.keep(folder.id, name, *content.file, {content.path, true});
+}
+
+Status BatchFiller::send(const Way& way, const Record& record, const Frozen& frozen,
                          BatchWriter& writer) {
+    ReadFile& content = *frozen.file;
+    const FrozenEdit* edit = frozen.edit.get();
     const Sink sink = [&writer](std::string_view bytes) { return writer.content(bytes); };
     Status sent;
     if (record.codec == Codec::compared) {
-        sent = make_difference(*way.base, content, sink);
+        const bool compared = edit != nullptr && edit->basis == way.basis && !edit->steps.empty();
+        sent = compared ? make_difference(*way.base, content, edit->steps, sink)
+                        : make_difference(*way.base, content, sink);
     } else if (record.codec == Codec::delta) {
         sent = way.base != nullptr ? delta_from_base(*way.base, content, sink)
                                    : delta_from_signature(way.signature, content, sink);

@@ -46,6 +46,9 @@ Result<std::optional<Client::Look>> Client::rest_of_look(const WorkingFolder& fo
 
 Result<Client::Look> Client::look_at(const WorkingFolder& folder) {
     attention(folder.id).rest = {};
+    if (Status named = name_contents(folder.id); !named) {
+        return named.error();
+    }
     if (Status settled = settle_placing(folder); !settled) {
         return settled.error();
     }

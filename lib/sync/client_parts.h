@@ -82,6 +82,7 @@ struct Client::Attention {
     bool untold_attributes = true;
     bool look_again = false; // in this round: its home takes more than the last look was for
     bool ask_again = false;  // about what the home refused
+    bool asks_first = false; // the question that is on its way, as Outgoing has it
     // What was put in place and could not be noted as agreed yet (settle_placing()).
     std::map<std::string, BaseRow> placed;
     // Files that were read and not yet agreed on, so that a look does not read them again.
@@ -137,6 +138,7 @@ struct BatchFiller {
     struct Way {
         std::unique_ptr<ReadFile> base; // what it differs from, if that is here
         std::string signature;          // or at least this of it
+        std::string basis;              // what that is called
     };
 
     // try_later and not_found: nothing was written, the file is left out.
@@ -146,8 +148,9 @@ struct BatchFiller {
     // It is as it was looked at.
     bool still(const std::string& path, const Seen& looked) const;
     Result<Way> choose(const std::string& signature, std::uint64_t size, Record& record);
-    static Status send(const Way& way, const Record& record, ReadFile& content,
+    static Status send(const Way& way, const Record& record, const Frozen& content,
                        BatchWriter& writer);
+    Result<bool> keep(Frozen& content);
 };
 
 } // namespace hasp::sync

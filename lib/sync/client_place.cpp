@@ -7,7 +7,8 @@ namespace hasp::sync {
 
 Result<Client::Applied> Client::apply(const WorkingFolder& folder, bool in_use) {
     Staging staging;
-    Status done = stage(folder, staging);
+    Status done = name_contents(folder.id);
+    done = done ? stage(folder, staging) : done;
     if (done) {
         done = make_durable(disk_, *reader_, folder, staging.standing);
     }
@@ -79,7 +80,7 @@ Status Client::settle_placing(const WorkingFolder& folder) {
     Noticed noticed;
     for (auto& [path, row] : *placing) {
         noticed.trees.insert(path);
-        auto now = reader_->entry(folder.path + "/" + path, nullptr, &row.seen);
+        auto now = reader_->entry(folder.path + "/" + path, nullptr, &row.seen, row.entry.hash);
         const bool gone =
             !now && (now.error().code == Code::not_found || now.error().code == Code::refused);
         // An app is changing it: so it is the app's now.

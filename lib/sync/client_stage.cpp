@@ -1,8 +1,8 @@
 // Client: what of an answer is to be put in place, with its contents complete on the disk.
 #include "client_staging.h"
 
+#include "sync/chunks.h"
 #include "sync/difference.h"
-#include "trust/hash.h"
 
 #include <algorithm>
 
@@ -85,7 +85,9 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
             return stood.error();
         }
         Seen seen;
-        auto now = reader_->entry(folder.path + "/" + path, *row ? &(*row)->seen : nullptr, &seen);
+        const auto brought = theirs.find(path);
+        auto now = reader_->entry(folder.path + "/" + path, *row ? &(*row)->seen : nullptr, &seen,
+                                  brought == theirs.end() ? "" : brought->second.hash);
         if (now) {
             staging.mine[path] = *now;
             staging.seen[path] = seen;
@@ -203,9 +205,9 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
         return made.error();
     }
     change.staged = path;
-    trust::Sha256 sum;
+    Naming naming(record.entry.size, named_by_chunks(record.entry.hash));
     const Sink keep = [&](std::string_view bytes) {
-        sum.update(bytes);
+        naming.update(bytes);
         return (*made)->write(bytes);
     };
     const Pull content = [&reader](std::span<char> into) { return reader.content(into); };
@@ -238,7 +240,8 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
             written = copied.error();
         }
     }
-    if (written && sum.finish() != record.entry.hash) {
+    const Digest named = naming.finish();
+    if (written && named.hash != record.entry.hash) {
         written = fail(Code::refused, "a file did not come out as it was at the home");
     }
     made->reset();
@@ -257,6 +260,7 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
     if (!file) {
         return file.error();
     }
+    bases_->remember(named);
     auto kept = bases_->keep(folder.id, record.entry.hash, **file, {path, false});
     if (!kept) {
         return kept.error();
@@ -290,7 +294,7 @@ Client::basis_of(const WorkingFolder& folder, const std::string& path, const std
         std::rotate(paths->begin(), here, here + 1);
     }
     for (const std::string& from : *paths) {
-        auto frozen = reader_->freeze(folder.path + "/" + from);
+        auto frozen = reader_->freeze(folder.path + "/" + from, hash);
         if (frozen && frozen->digest.hash == hash) {
             return std::move(frozen->file);
         }

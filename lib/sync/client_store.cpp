@@ -195,6 +195,14 @@ Result<std::string> ClientStore::hash_at(const FolderId& folder, const std::stri
     return found ? Result<std::string>(found->value_or("")) : found.error();
 }
 
+Result<bool> ClientStore::large_flat(const FolderId& folder, std::uint64_t size) {
+    auto found = db_.first(
+        "SELECT 1 FROM sync_base INDEXED BY sync_base_large_flat WHERE tenant = ?1 AND user = ?2 "
+        "AND app = ?3 AND size = ?4 AND size > 1048576 AND length(hash) = 32 LIMIT 1",
+        [](const store::Statement&) { return true; }, tenant_, folder.user, folder.app, size);
+    return found ? Result<bool>(found->has_value()) : found.error();
+}
+
 Result<std::vector<std::string>> ClientStore::paths_with(const FolderId& folder,
                                                          const std::string& hash) {
     std::vector<std::string> out;

@@ -71,6 +71,8 @@ class ClientStore {
     Result<std::uint64_t> count_files(const FolderId& folder, std::uint64_t most);
     // Of the content that was agreed on at the path; empty: none was.
     Result<std::string> hash_at(const FolderId& folder, const std::string& path);
+    // A large content of this size was agreed on, and is not called by its chunks.
+    Result<bool> large_flat(const FolderId& folder, std::uint64_t size);
     Result<std::vector<std::string>> paths_with(const FolderId& folder, const std::string& hash);
     // Files that were seen with this inode number, but no more than `most`.
     Result<std::vector<std::string>> paths_of(const FolderId& folder, std::uint64_t inode,

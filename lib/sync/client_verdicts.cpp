@@ -125,7 +125,8 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     if (*batch && verdicts != operations->size()) {
         return fail(Code::refused, "the answer leaves out verdicts");
     }
-    out.again = whole || (*batch && (*batch)->more);
+    out.again = whole || (*batch && (*batch)->more) ||
+                std::exchange(this->attention(folder.id).asks_first, false);
     row->whole = whole;
     row->status.revision.epoch = head->epoch;
     row->met = std::max({row->met, head->number, settled});

@@ -40,39 +40,49 @@ Status Composing::written(Status status) {
     return status;
 }
 
+void Composing::name_by_chunks(std::shared_ptr<const ChunkList> of_basis) {
+    by_chunks_ = true;
+    of_basis_ = std::move(of_basis);
+}
+
 Status Composing::fresh(std::string_view bytes) {
     Status put = end_run();
-    sum_.update(bytes);
+    if (!by_chunks_) {
+        sum_.update(bytes);
+    }
     size_ += bytes.size();
     return !put ? put : whole_ ? written(whole_->write(bytes)) : put_fresh(bytes);
 }
 
-Status Composing::copied(std::uint64_t from, std::string_view bytes) {
+Status Composing::copied(std::uint64_t from, std::uint64_t length) {
     const bool goes_on = run_length_ > 0 && run_from_ + run_length_ == from;
     Status put = goes_on ? Status{} : end_run();
-    sum_.update(bytes);
-    size_ += bytes.size();
+    size_ += length;
+    if (put && (whole_ || !by_chunks_)) {
+        put = read_range(basis_, from, length, [this](std::string_view bytes) {
+            if (!by_chunks_) {
+                sum_.update(bytes);
+            }
+            return whole_ ? written(whole_->write(bytes)) : Status{};
+        });
+    }
     if (!put || whole_) {
-        return !put ? put : written(whole_->write(bytes));
+        return put;
     }
     if (!goes_on) {
         run_from_ = from;
     }
-    run_length_ += bytes.size();
-    if (run_length_ < copy_least_) {
-        run_.append(bytes);
-    } else {
-        run_.clear();
-    }
+    run_length_ += length;
     return {};
 }
 
 Status Composing::end_run() {
     const std::uint64_t length = std::exchange(run_length_, 0);
-    const std::string bytes = std::exchange(run_, "");
-    return length == 0            ? Status{}
-           : length < copy_least_ ? put_fresh(bytes)
-                                  : put(of_basis, run_from_, length);
+    if (length >= copy_least_ || length == 0) {
+        return put(of_basis, run_from_, length);
+    }
+    return read_range(basis_, run_from_, length,
+                      [this](std::string_view bytes) { return put_fresh(bytes); });
 }
 
 Status Composing::put_fresh(std::string_view bytes) {
@@ -113,13 +123,38 @@ Status Composing::finish() {
     if (Status ended = end_run(); !ended) {
         return ended;
     }
-    hash_ = sum_.finish();
     fresh_hash_ = fresh_sum_.finish();
     auto content = whole_ ? whole_->finish() : fresh_.finish();
     if (!content) {
         return written(content.error());
     }
     (whole_ ? whole_content_ : fresh_content_) = *std::move(content);
+    return name();
+}
+
+Status Composing::name() {
+    if (!by_chunks_) {
+        name_ = {sum_.finish(), size_, {}};
+        return {};
+    }
+    if (whole_ || size_ < chunked_bytes_least) {
+        const auto all = whole_ ? nullptr : joined(pieces_, basis_, *fresh_content_);
+        auto named = identify(whole_ ? *whole_content_ : *all, true);
+        name_ = named ? *std::move(named) : Digest{};
+        return named ? Status{} : Status(named.error());
+    }
+    std::vector<Piece> pieces;
+    pieces.reserve(pieces_.size());
+    for (const Extent& one : pieces_) {
+        pieces.push_back({one.source == of_basis, one.from, one.length});
+    }
+    const auto all = joined(pieces_, basis_, *fresh_content_);
+    auto chunks = chunks_of_edit(pieces, of_basis_.get(), *all, size_);
+    if (!chunks) {
+        return chunks.error();
+    }
+    std::string named = chunks->name();
+    name_ = {std::move(named), size_, std::make_shared<ChunkList>(*std::move(chunks))};
     return {};
 }
 

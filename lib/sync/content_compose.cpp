@@ -30,16 +30,16 @@ class Bounded final : public Assembly {
         Status bearable = this->bearable();
         return bearable ? made_.fresh(bytes) : bearable;
     }
-    Status copied(std::uint64_t from, std::string_view bytes) override {
+    Status copied(std::uint64_t from, std::uint64_t length) override {
         Status bearable = this->bearable();
-        return bearable ? made_.copied(from, bytes) : bearable;
+        return bearable ? made_.copied(from, length) : bearable;
     }
 
-  private:
     Status bearable() const {
         return bearable_effort(unsealed_ - before_, made_.size(), basis_size_);
     }
 
+  private:
     Composing& made_;
     const std::uint64_t& unsealed_;
     std::uint64_t before_;
@@ -221,9 +221,17 @@ Status ContentStore::stage_difference(const std::string& user, const std::string
     if (!basis_stat) {
         return basis_stat.error();
     }
+    if (named_by_chunks(hash)) {
+        auto of_basis = chunks_of(user, basis);
+        if (!of_basis) {
+            return of_basis.error();
+        }
+        made.name_by_chunks(*std::move(of_basis));
+    }
     Bounded bounded(made, unsealed_, basis_stat->size);
     Status put = apply_difference(basis_content, difference, size_max, bounded);
     put = put ? made.finish() : put;
+    put = put ? bounded.bearable() : put;
     applied = put.ok() || made.could_not_write();
     if (!put) {
         return put;
@@ -237,7 +245,7 @@ Status ContentStore::stage_difference(const std::string& user, const std::string
     }
     if (!*recipe) {
         const auto content = made.content();
-        return stage(user, hash, pull_from(*content));
+        return stage(user, hash, pull_from(*content), made.size());
     }
     if (Status begun = begin_batch(); !begun) {
         return begun;
@@ -273,7 +281,7 @@ Status ContentStore::stage_difference(const std::string& user, const std::string
     place.parts = text.size();
     staged_[{user, hash}] = place;
     staged_sources_[{user, hash}] = sources;
-    return {};
+    return made.chunks() ? stage_chunks(user, hash, *made.chunks()) : Status{};
 }
 
 } // namespace hasp::sync

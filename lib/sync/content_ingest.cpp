@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "sealed.h"
 #include "store/db.h"
+#include "sync/chunks.h"
 #include "sync/content_store.h"
 #include "trust/hash.h"
 
@@ -123,7 +124,8 @@ Status ContentStore::flush() {
     return {};
 }
 
-Status ContentStore::stage(const std::string& user, const std::string& hash, const Pull& content) {
+Status ContentStore::stage(const std::string& user, const std::string& hash, const Pull& content,
+                           std::uint64_t size) {
     if (staged(user, hash)) {
         return {};
     }
@@ -151,7 +153,8 @@ Status ContentStore::stage(const std::string& user, const std::string& hash, con
     first.resize(have);
     Place place;
     if (have > small_content_bytes_max) {
-        if (Status large = stage_large(**sealer, hash, first, content, place); !large) {
+        if (Status large = stage_large(**sealer, {user, hash}, first, content, size, place);
+            !large) {
             return large;
         }
     } else {
@@ -176,8 +179,9 @@ Status ContentStore::stage(const std::string& user, const std::string& hash, con
     return {};
 }
 
-Status ContentStore::stage_large(Sealer& sealer, const std::string& hash, std::string_view first,
-                                 const Pull& content, Place& place) {
+Status ContentStore::stage_large(Sealer& sealer, const Name& name, std::string_view first,
+                                 const Pull& content, std::uint64_t size, Place& place) {
+    const std::string& hash = name.second;
     if (Status written = flush(); !written) {
         return written;
     }
@@ -191,13 +195,13 @@ Status ContentStore::stage_large(Sealer& sealer, const std::string& hash, std::s
     if (!number) {
         return number.error();
     }
-    trust::Sha256 sum;
+    Naming naming(size, named_by_chunks(hash));
     Status status =
         sealer.begin(hash, [&file](std::string_view bytes) { return file->write(bytes); });
     std::vector<char> buffer(sealed_frame_bytes);
     std::string_view part = first;
     while (status && !part.empty()) {
-        sum.update(part);
+        naming.update(part);
         if (status = sealer.write(part); !status) {
             break;
         }
@@ -209,7 +213,8 @@ Status ContentStore::stage_large(Sealer& sealer, const std::string& hash, std::s
         part = {buffer.data(), *got};
     }
     status = status ? sealer.finish() : status;
-    if (status && sum.finish() != hash) {
+    const Digest named = naming.finish();
+    if (status && named.hash != hash) {
         status = other_hash();
     }
     if (!status) {
@@ -219,7 +224,7 @@ Status ContentStore::stage_large(Sealer& sealer, const std::string& hash, std::s
     }
     written_.back().bytes = sealer.sealed_bytes();
     place = {*number, 0, sealer.sealed_bytes(), sealer.plain_bytes(), false};
-    return {};
+    return named.chunks ? stage_chunks(name.first, hash, *named.chunks) : Status{};
 }
 
 Status ContentStore::keep_all() {

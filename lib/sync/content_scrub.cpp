@@ -32,10 +32,10 @@ Result<ContentStore::Look> ContentStore::look(const One& one, std::uint64_t offs
     auto content = open_place(one.name.user, one.name.hash, one.place);
     Status read = content ? Status{} : Status(content.error());
     if (read && offset == 0 && bytes >= one.place.size) {
-        auto found = digest(**content);
-        read = !found                         ? Status(found.error())
-               : found->hash == one.name.hash ? Status{}
-                                              : fail(Code::refused, "it is another content");
+        auto named = is_as_named(**content, one.name.hash);
+        read = !named   ? Status(named.error())
+               : *named ? Status{}
+                        : fail(Code::refused, "it is another content");
     } else {
         std::string buffer(static_cast<std::size_t>(step_bytes_max / 64), '\0');
         for (std::uint64_t end = offset + bytes; read && offset < end;) {

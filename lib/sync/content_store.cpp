@@ -4,6 +4,7 @@
 #include "sealed.h"
 #include "store/db.h"
 #include "store/transaction.h"
+#include "sync/chunks.h"
 #include "trust/aead.h"
 #include "trust/hash.h"
 
@@ -375,7 +376,7 @@ Result<std::optional<ContentStore::Place>> ContentStore::place(const std::string
 }
 
 Result<bool> ContentStore::has(const std::string& user, const std::string& hash) {
-    if (hash.size() != hash_bytes) {
+    if (!valid_content_name(hash)) {
         return false;
     }
     auto found = place(user, hash);
@@ -409,8 +410,8 @@ Result<std::unique_ptr<ReadFile>> ContentStore::read(const std::string& user,
         }
         at = one->second;
     } else {
-        auto found = hash.size() == hash_bytes ? place(user, hash)
-                                               : Result<std::optional<Place>>(std::nullopt);
+        auto found = valid_content_name(hash) ? place(user, hash)
+                                              : Result<std::optional<Place>>(std::nullopt);
         if (!found) {
             return found.error();
         }

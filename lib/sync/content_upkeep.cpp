@@ -89,6 +89,9 @@ Status ContentStore::remove_gone() {
 }
 
 Result<bool> ContentStore::wanted(const std::string& user, const std::string& hash) {
+    if (is_chunk_list(hash)) {
+        return wanted(user, named_by_list(hash));
+    }
     auto found = db_.first(
         "SELECT 1 FROM files_versions WHERE tenant = ?1 AND user = ?2 AND hash = ?3 UNION ALL "
         "SELECT 1 FROM files_quarantine WHERE tenant = ?1 AND user = ?2 AND hash = ?3 LIMIT 1",
@@ -114,6 +117,7 @@ Status ContentStore::drop_unneeded(const std::string& user, const std::string& h
     }
     std::vector<Name> left;
     Status status = release(**found);
+    status = status ? forget_names(user, hash) : status;
     status = status && (*found)->parts != 0 ? forget_parts({user, hash}, left) : status;
     for (const Name& source : left) {
         status = status ? drop_unneeded(source.first, source.second) : status;
@@ -121,8 +125,11 @@ Status ContentStore::drop_unneeded(const std::string& user, const std::string& h
     return status;
 }
 
-// What is made of it, too.
+// What is made of it, too. A list of chunks is made anew when the content is read.
 Status ContentStore::mark_damaged(const std::string& user, const std::string& hash) {
+    if (is_chunk_list(hash)) {
+        return drop_list(user, hash);
+    }
     auto made_of_it = db_.execute(
         "UPDATE contents SET damaged = 1 WHERE tenant = ?1 AND user = ?2 AND hash IN (SELECT hash "
         "FROM content_parts WHERE tenant = ?1 AND user = ?2 AND source = ?3)",
@@ -155,6 +162,7 @@ Status ContentStore::destroy(const std::string& user) {
         tenant_, user);
     for (const char* sql : {"DELETE FROM content_keys WHERE tenant = ?1 AND user = ?2",
                             "DELETE FROM content_parts WHERE tenant = ?1 AND user = ?2",
+                            "DELETE FROM content_names WHERE tenant = ?1 AND user = ?2",
                             "DELETE FROM contents WHERE tenant = ?1 AND user = ?2"}) {
         if (read) {
             read = done(db_.execute(sql, tenant_, user));

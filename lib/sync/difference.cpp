@@ -148,4 +148,15 @@ Status make_difference(ReadFile& base, ReadFile& file, const Sink& out) {
     return compared ? writer.finish() : compared;
 }
 
+Status make_difference(ReadFile& base, ReadFile& file, const std::vector<Step>& steps,
+                       const Sink& out) {
+    Writer writer(base, file, out);
+    for (const Step& step : steps) {
+        if (Status added = writer.add(step); !added) {
+            return added;
+        }
+    }
+    return writer.finish();
+}
+
 } // namespace hasp::sync

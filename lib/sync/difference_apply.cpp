@@ -29,11 +29,14 @@ Error damaged_difference(const std::string& what) {
 
 class Plain final : public Assembly {
   public:
-    explicit Plain(const Sink& out) : out_(out) {}
+    Plain(ReadFile& base, const Sink& out) : base_(base), out_(out) {}
     Status fresh(std::string_view bytes) override { return out_(bytes); }
-    Status copied(std::uint64_t /*from*/, std::string_view bytes) override { return out_(bytes); }
+    Status copied(std::uint64_t from, std::uint64_t length) override {
+        return read_range(base_, from, length, out_);
+    }
 
   private:
+    ReadFile& base_;
     const Sink& out_;
 };
 
@@ -187,7 +190,6 @@ class Reading {
     }
 
     Status put(const std::vector<ChunkStep>& steps, std::string_view fresh) {
-        std::string buffer;
         for (const ChunkStep& step : steps) {
             if (step.added > 0) {
                 if (Status sent = out_.fresh(fresh.substr(0, step.added)); !sent) {
@@ -195,22 +197,9 @@ class Reading {
                 }
                 fresh.remove_prefix(static_cast<std::size_t>(step.added));
             }
-            for (std::uint64_t done = 0; done < step.length;) {
-                buffer.resize(static_cast<std::size_t>(
-                    std::min<std::uint64_t>(copy_bytes, step.length - done)));
-                auto got = base_.read(step.base + done, buffer);
-                if (!got) {
-                    return got.error();
-                }
-                if (*got == 0) {
-                    return damaged_difference("the old content is shorter than it says");
-                }
-                if (Status sent =
-                        out_.copied(step.base + done, std::string_view(buffer).substr(0, *got));
-                    !sent) {
-                    return sent;
-                }
-                done += *got;
+            if (Status sent = step.length > 0 ? out_.copied(step.base, step.length) : Status{};
+                !sent) {
+                return sent;
             }
         }
         return {};
@@ -227,6 +216,25 @@ class Reading {
 };
 
 } // namespace
+
+Status read_range(ReadFile& file, std::uint64_t from, std::uint64_t length, const Sink& out) {
+    std::string buffer;
+    for (std::uint64_t done = 0; done < length;) {
+        buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(copy_bytes, length - done)));
+        auto got = file.read(from + done, buffer);
+        if (!got) {
+            return got.error();
+        }
+        if (*got == 0) {
+            return damaged_difference("the old content is shorter than it says");
+        }
+        if (Status sent = out(std::string_view(buffer).substr(0, *got)); !sent) {
+            return sent;
+        }
+        done += *got;
+    }
+    return {};
+}
 
 std::uint64_t base_after(std::uint64_t base_at, const ChunkStep& step) {
     return step.length > 0 ? step.base + step.length : base_at + step.added;
@@ -311,7 +319,7 @@ Result<std::string> unpack_with_prefix(std::string_view packed, std::string_view
 
 Status apply_difference(ReadFile& base, const Pull& difference, std::uint64_t size_max,
                         const Sink& out) {
-    Plain plain(out);
+    Plain plain(base, out);
     return apply_difference(base, difference, size_max, plain);
 }
 

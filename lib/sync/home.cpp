@@ -234,6 +234,9 @@ Result<std::vector<Home::Pushed>> Home::stage(const Question& question) {
 }
 
 Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& pushed) {
+    if (Status kept = as_kept(folder, pushed.record); !kept) {
+        return kept;
+    }
     const Record& record = pushed.record;
     const Pull content = [&reader](std::span<char> into) { return reader.content(into); };
     // What another user has counts for nothing: to know a hash is not to have the content.
@@ -254,7 +257,7 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
         pushed.content_there = false;
         return {};
     case Codec::whole:
-        staged = contents_.stage(user, record.entry.hash, content);
+        staged = contents_.stage(user, record.entry.hash, content, record.entry.size);
         break;
     case Codec::delta:
     case Codec::compared: {
@@ -333,7 +336,7 @@ Status Home::stage_patched(const std::string& user, const Record& record, ReadFi
     }
     applied = true;
     auto file = made.finish();
-    return file ? contents_.stage(user, record.entry.hash, pull_from(**file))
+    return file ? contents_.stage(user, record.entry.hash, pull_from(**file), record.entry.size)
                 : Status(file.error());
 }
 

@@ -244,6 +244,12 @@ Result<bool> Home::has_content(const Question& question, const Taken& taken,
     return store_->sent_by(question.folder, path, entry.revision, question.who);
 }
 
+// Until somebody sends it again: what is damaged holds up nothing else.
+Status Home::leave_out(const FolderId& folder, const Entry& entry, const Status& why) {
+    auto marked = contents_.look_at(folder.user, entry.hash);
+    return !marked ? Status(marked.error()) : *marked ? Status{} : why;
+}
+
 Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& out,
                      const std::string& path, const Entry& entry) {
     const FolderId& folder = question.folder;
@@ -260,7 +266,8 @@ Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& 
             return had.error();
         }
         if (*had) {
-            return out.add(record);
+            Status named = as_asked(question, record);
+            return named ? out.add(record) : leave_out(folder, entry, named);
         }
         const auto differs = taken.differs.find(path);
         if (differs != taken.differs.end()) {
@@ -286,11 +293,21 @@ Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& 
     record.codec = differs && basis ? difference : Codec::whole;
     auto content = contents_.read(folder.user, entry.hash);
     if (!content) {
-        // Left out until somebody sends it again: what is damaged holds up nothing else.
-        auto marked = contents_.look_at(folder.user, entry.hash);
-        return !marked ? Status(marked.error()) : *marked ? Status{} : Status(content.error());
+        return leave_out(folder, entry, content.error());
     }
-    if (Status added = out.add(record); !added) {
+    Record told = record;
+    Status named =
+        record.codec == Codec::whole ? fail(Code::not_found, "") : as_asked(question, told);
+    if (!named) { // the basis may be what cannot be read
+        record.codec = Codec::whole;
+        told = record;
+        told.basis.clear();
+        named = as_asked(question, told);
+    }
+    if (!named) {
+        return leave_out(folder, entry, named);
+    }
+    if (Status added = out.add(told); !added) {
         return added;
     }
     bool written = true;

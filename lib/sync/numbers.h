@@ -1,5 +1,5 @@
-// Numbers as batches and differences have them: unsigned LEB128 of at most 64 bits, without
-// needless bytes; signed ones zigzag first.
+// What writers and readers of batches and differences share. Numbers: unsigned LEB128 of at most 64
+// bits, without needless bytes; signed ones zigzag first.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,9 @@
 #include <string_view>
 
 namespace hasp::sync {
+
+// How a batch says, in the place of its kind, that a file is named by its chunks.
+inline constexpr char kind_file_by_chunks = 0x05;
 
 inline void put_number(std::string& out, std::uint64_t value) {
     while (value >= 0x80) {

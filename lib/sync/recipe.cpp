@@ -1,7 +1,7 @@
 #include "recipe.h"
 
 #include "numbers.h"
-#include "sync/tree.h"
+#include "sync/chunks.h"
 
 #include <algorithm>
 
@@ -10,6 +10,7 @@ namespace hasp::sync {
 namespace {
 
 constexpr char first_version = 1;
+constexpr char named_version = 2;
 
 Error damaged_recipe(const char* what) {
     return fail(Code::refused,
@@ -57,9 +58,13 @@ class Assembled final : public ReadFile {
 } // namespace
 
 std::string encode_recipe(const Recipe& recipe) {
-    std::string out(1, first_version);
+    const bool named = std::any_of(recipe.sources.begin(), recipe.sources.end(), named_by_chunks);
+    std::string out(1, named ? named_version : first_version);
     put_number(out, recipe.sources.size());
     for (const std::string& source : recipe.sources) {
+        if (named) {
+            put_number(out, source.size());
+        }
         out += source;
     }
     put_number(out, recipe.extents.size());
@@ -76,18 +81,26 @@ std::string encode_recipe(const Recipe& recipe) {
 
 Result<Recipe> decode_recipe(std::string_view bytes, std::uint64_t size) {
     Recipe out;
-    if (bytes.empty() || bytes[0] != first_version || bytes.size() > recipe_bytes_max) {
+    if (bytes.empty() || bytes.size() > recipe_bytes_max ||
+        (bytes[0] != first_version && bytes[0] != named_version)) {
         return damaged_recipe("it is of another kind, or too long");
     }
+    const bool named = bytes[0] == named_version;
     bytes.remove_prefix(1);
     const auto sources = take_number(bytes);
-    if (!sources || *sources == 0 || *sources > recipe_sources_max ||
-        bytes.size() < *sources * hash_bytes) {
+    if (!sources || *sources == 0 || *sources > recipe_sources_max) {
         return damaged_recipe("the contents that it is made of");
     }
     for (std::uint64_t i = 0; i < *sources; ++i) {
-        out.sources.emplace_back(bytes.substr(0, hash_bytes));
-        bytes.remove_prefix(hash_bytes);
+        const auto length = named ? take_number(bytes) : std::optional<std::uint64_t>(hash_bytes);
+        if (!length || *length > bytes.size() || !valid_content_name(bytes.substr(0, *length))) {
+            return damaged_recipe("the contents that it is made of");
+        }
+        out.sources.emplace_back(bytes.substr(0, *length));
+        bytes.remove_prefix(static_cast<std::size_t>(*length));
+    }
+    if (named && std::none_of(out.sources.begin(), out.sources.end(), named_by_chunks)) {
+        return damaged_recipe("it is of another kind than it says");
     }
     const auto extents = take_number(bytes);
     // An extent has three bytes at least.

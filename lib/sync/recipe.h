@@ -2,7 +2,9 @@
 // behind the other. An edit of a large file is kept so, as what is new and where the rest is.
 //
 //   recipe  = 0x01 number(sources) source* number(extents) extent*      (numbers.h)
-//   source  = SHA-256 of a content that lies in the store itself
+//             | 0x02, the same where a source is called by its chunks (chunks.h)
+//   source  = SHA-256 of a content that lies in the store itself; after 0x02 number(bytes) and the
+//             name of it
 //   extent  = number(which source, from 0) number(zigzag(first byte in it, less the end of the
 //             extent before that was of the same source)) number(bytes, at least one)
 //

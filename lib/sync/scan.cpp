@@ -1,5 +1,6 @@
 #include "scan.h"
 
+#include "sync/chunks.h"
 #include "temporary_file.h"
 
 #include <algorithm>
@@ -95,14 +96,29 @@ Result<FileStat> Reader::stamp(const std::string& path, const FileStat& stat, bo
     return out;
 }
 
-Result<Seen> Reader::look_at_content(const std::string& path, const FileStat& stat) {
+Result<Digest> Reader::name(ReadFile& file, const std::string& expected, const Sink& also) {
+    auto stat = file.stat();
+    if (!stat) {
+        return stat.error();
+    }
+    IsExpected is_expected;
+    if (expected.empty() && by_chunks_ && large_before_.any && large_before_.any(stat->size)) {
+        is_expected = large_before_.is;
+    } else if (!expected.empty() && named_by_chunks(expected) != by_chunks_) {
+        is_expected = [&expected](const std::string& name) { return name == expected; };
+    }
+    return identify(file, by_chunks_, is_expected, also);
+}
+
+Result<Seen> Reader::look_at_content(const std::string& path, const FileStat& stat,
+                                     const std::string& expected) {
     bool database = false;
     auto stamped = stamp(path, stat, database);
     if (!stamped) {
         return stamped.error();
     }
     if (database) {
-        auto frozen = freeze_content(path);
+        auto frozen = freeze_content(path, expected);
         return frozen ? Result<Seen>(std::move(frozen->seen)) : frozen.error();
     }
     for (int attempt = 0; attempt < reads_max; ++attempt) {
@@ -112,7 +128,7 @@ Result<Seen> Reader::look_at_content(const std::string& path, const FileStat& st
         }
         const std::int64_t at_us = clock_.wall_us();
         auto before = (*file)->stat();
-        auto content = before ? digest(**file) : Result<Digest>(before.error());
+        auto content = before ? name(**file, expected) : Result<Digest>(before.error());
         auto after = content ? (*file)->stat() : Result<FileStat>(content.error());
         if (!after) {
             return after.error();
@@ -126,6 +142,7 @@ Result<Seen> Reader::look_at_content(const std::string& path, const FileStat& st
 
 void Reader::let_go() {
     holds_ = false;
+    agreed_ = {};
     drop_held();
 }
 
@@ -146,11 +163,11 @@ bool Reader::may_hold(const std::string& path, const FileStat& stat) {
 
 // What is held never stands in the way of what is not.
 Result<Seen> Reader::look_or_let_go(const std::string& path, const FileStat& stat,
-                                    const Seen* known) {
-    auto seen = look(path, stat, known);
+                                    const Seen* known, const std::string& expected) {
+    auto seen = look(path, stat, known, expected);
     if (!seen && seen.error().code == Code::failed && !held_.empty()) {
         drop_held();
-        seen = look(path, stat, known);
+        seen = look(path, stat, known, expected);
     }
     return seen;
 }
@@ -160,12 +177,16 @@ Result<Seen> Reader::look_at_edit(const std::string& path, const FileStat& stat,
                                   const FileStat& stamped) {
     const bool edited = known.stat.size != stamped.size || known.stat.mtime_ns != stamped.mtime_ns;
     if (!edited || !may_hold(path, stat)) {
-        return look_or_let_go(path, stat, &known);
+        return look_or_let_go(path, stat, &known, known.hash);
     }
-    auto frozen = freeze_now(path, &known);
+    auto edit = freeze_edit(path, known);
+    auto frozen = !edit   ? Result<Frozen>(edit.error())
+                  : *edit ? Result<Frozen>(**std::move(edit))
+                          : freeze_now(path, known.hash, &known);
     if (!frozen) {
-        return frozen.error().code == Code::try_later ? Result<Seen>(frozen.error())
-                                                      : look_or_let_go(path, stat, &known);
+        return frozen.error().code == Code::try_later
+                   ? Result<Seen>(frozen.error())
+                   : look_or_let_go(path, stat, &known, known.hash);
     }
     Seen seen = frozen->seen;
     held_bytes_ += stat.size;
@@ -189,20 +210,22 @@ std::optional<Frozen> Reader::take_held(const std::string& path) {
     return held;
 }
 
-Result<Frozen> Reader::freeze(const std::string& path, const Seen* known) {
+Result<Frozen> Reader::freeze(const std::string& path, const std::string& expected,
+                              const Seen* known) {
     if (auto held = take_held(path)) {
         return *std::move(held);
     }
-    auto frozen = freeze_now(path, known);
+    auto frozen = freeze_now(path, expected, known);
     if (!frozen && frozen.error().code == Code::failed && !held_.empty()) {
         drop_held();
-        frozen = freeze_now(path, known);
+        frozen = freeze_now(path, expected, known);
     }
     return frozen;
 }
 
-Result<Frozen> Reader::freeze_now(const std::string& path, const Seen* known) {
-    auto frozen = freeze_content(path);
+Result<Frozen> Reader::freeze_now(const std::string& path, const std::string& expected,
+                                  const Seen* known) {
+    auto frozen = freeze_content(path, expected);
     if (frozen) {
         if (Status added = add_attributes(path, known, frozen->seen); !added) {
             return added.error();
@@ -211,7 +234,7 @@ Result<Frozen> Reader::freeze_now(const std::string& path, const Seen* known) {
     return frozen;
 }
 
-Result<Frozen> Reader::freeze_content(const std::string& path) {
+Result<Frozen> Reader::freeze_content(const std::string& path, const std::string& expected) {
     for (int attempt = 0; attempt < reads_max; ++attempt) {
         auto file = disk_.open(path);
         if (!file) {
@@ -227,7 +250,7 @@ Result<Frozen> Reader::freeze_content(const std::string& path) {
             return stamped.error();
         }
         if (database) {
-            auto frozen = freeze_database(path, *stamped);
+            auto frozen = freeze_database(path, *stamped, expected);
             if (frozen || frozen.error().code != Code::try_later) {
                 return frozen;
             }
@@ -237,7 +260,7 @@ Result<Frozen> Reader::freeze_content(const std::string& path) {
         const std::string place = temporary_path();
         Scratch copy(disk_, place);
         auto content =
-            digest(**file, [&copy](std::string_view bytes) { return copy.write(bytes); });
+            name(**file, expected, [&copy](std::string_view bytes) { return copy.write(bytes); });
         auto after = content ? (*file)->stat() : Result<FileStat>(content.error());
         if (!after) {
             return after.error();
@@ -258,7 +281,8 @@ Result<Frozen> Reader::freeze_content(const std::string& path) {
 // The database first, then its journal: as long as the database itself did not change meanwhile,
 // the two make a state that a crash could have left, and SQLite knows how to read that. The app's
 // own files are never opened by SQLite, since it would write beside them.
-Result<Frozen> Reader::freeze_database(const std::string& path, const FileStat& stat) {
+Result<Frozen> Reader::freeze_database(const std::string& path, const FileStat& stat,
+                                       const std::string& expected) {
     const std::string copy = temporary_path() + ".db";
     std::vector<std::string> made;
     const auto clean = [&] {
@@ -304,7 +328,7 @@ Result<Frozen> Reader::freeze_database(const std::string& path, const FileStat& 
         clean();
         return fail(Code::try_later, path + ": " + file.error().message);
     }
-    auto content = digest(**file);
+    auto content = name(**file, expected);
     made.front().clear(); // goes with its reader
     clean();
     auto still = std::make_unique<TemporaryFile>(disk_, copy, *std::move(file));
@@ -315,7 +339,8 @@ Result<Frozen> Reader::freeze_database(const std::string& path, const FileStat& 
                   copy};
 }
 
-Result<Entry> Reader::entry(const std::string& path, const Seen* known, Seen* seen) {
+Result<Entry> Reader::entry(const std::string& path, const Seen* known, Seen* seen,
+                            const std::string& expected) {
     auto stat = disk_.stat(path);
     if (!stat) {
         return stat.error();
@@ -342,7 +367,7 @@ Result<Entry> Reader::entry(const std::string& path, const Seen* known, Seen* se
             }
         } else {
             auto looked = known != nullptr ? look_at_edit(path, *stat, *known, *stamped)
-                                           : look_or_let_go(path, *stat, nullptr);
+                                           : look_or_let_go(path, *stat, nullptr, expected);
             if (!looked) {
                 return looked.error();
             }

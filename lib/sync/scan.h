@@ -3,6 +3,8 @@
 #pragma once
 
 #include "base/clock.h"
+#include "compare.h"
+#include "composing.h"
 #include "sync/scratch.h"
 #include "sync/tree.h"
 
@@ -76,12 +78,28 @@ struct Known {
     const Seen* find(const std::string& path, const FileStat& now) const;
 };
 
-// Content that stands still: a copy, or for small files memory.
+// A content that was agreed on, and its chunks.
+struct AgreedContent {
+    std::unique_ptr<ReadFile> file; // nothing: it is not here
+    std::shared_ptr<const ChunkList> chunks;
+};
+
+// What a content is made of that differs from one that was agreed on.
+struct FrozenEdit {
+    std::string basis; // its name
+    std::unique_ptr<ReadFile> basis_content;
+    std::unique_ptr<Composing> made; // of the basis
+    std::vector<Extent> pieces;      // as made has them
+    std::vector<Step> steps;         // as compare() has them
+};
+
+// Content that stands still: a copy, or for small files memory. Of an edit, what is new is a copy.
 struct Frozen {
     std::unique_ptr<ReadFile> file;
     Digest digest;
     Seen seen;
-    std::string path; // of the copy; empty: in memory
+    std::string path;                      // of the copy; empty: in memory, or of more than that
+    std::shared_ptr<FrozenEdit> edit = {}; // that `file` reads from
 };
 
 class Reader {
@@ -114,15 +132,36 @@ class Reader {
     std::string database_of(const std::string& path) const;
     bool knows_databases() const { return settle_ != nullptr; }
     static std::vector<std::string> companion_names(const std::string& path);
+    // How large files are called from here on: by their chunks, or by the SHA-256 of their bytes.
+    // One that turns out to be what it was known as keeps that name.
+    // `large_before`: whether a large content of this size was agreed on as the latter, and whether
+    // that was of this name: a file that came to stand elsewhere keeps it, too.
+    struct LargeBefore {
+        std::function<bool(std::uint64_t size)> any;
+        std::function<bool(const std::string& name)> is;
+    };
+    void name_by_chunks(bool by_chunks, LargeBefore large_before = {}) {
+        by_chunks_ = by_chunks;
+        large_before_ = std::move(large_before);
+    }
     // From here to let_go(), what is read of a large file that was known as another is kept as a
     // copy, a bounded number of bytes, which freeze() gives out if the file is still that one.
-    void hold_edits() { holds_ = true; }
+    // Where `agreed` has the other, it is compared with that, and what is new is a copy.
+    using Agreed = std::function<Result<AgreedContent>(const std::string& name)>;
+    void hold_edits(Agreed agreed = {}) {
+        holds_ = true;
+        agreed_ = std::move(agreed);
+    }
     void let_go();
-    // try_later: it changed at each attempt. `known`: of the path.
-    Result<Frozen> freeze(const std::string& path, const Seen* known = nullptr);
+    // try_later: it changed at each attempt. `expected`: what it may be called; empty: not known.
+    // `known`: of the path.
+    Result<Frozen> freeze(const std::string& path, const std::string& expected = "",
+                          const Seen* known = nullptr);
     // The entry that stands there now; not_found. The content is read if `known` does not fit, and
-    // `seen` is set for files and folders.
-    Result<Entry> entry(const std::string& path, const Seen* known, Seen* seen);
+    // `seen` is set for files and folders. `expected`: what it may be called, where nothing is
+    // known.
+    Result<Entry> entry(const std::string& path, const Seen* known, Seen* seen,
+                        const std::string& expected = "");
 
     // Companions of a database at `path` that hold a part of it, if it is one.
     Result<std::vector<std::string>> companions(const std::string& path);
@@ -134,17 +173,27 @@ class Reader {
                const Known& known, Scan& out);
     Status add_attributes(const std::string& path, const Seen* known, Seen& now);
     Result<FileStat> stamp(const std::string& path, const FileStat& stat, bool& database);
-    Result<Seen> look(const std::string& path, const FileStat& stat, const Seen* known);
-    Result<Seen> look_at_content(const std::string& path, const FileStat& stat);
+    Result<Digest> name(ReadFile& file, const std::string& expected, const Sink& also = {});
+    Result<Seen> look(const std::string& path, const FileStat& stat, const Seen* known,
+                      const std::string& expected);
+    Result<Seen> look_at_content(const std::string& path, const FileStat& stat,
+                                 const std::string& expected);
     Result<Seen> look_at_edit(const std::string& path, const FileStat& stat, const Seen& known,
                               const FileStat& stamped);
-    Result<Seen> look_or_let_go(const std::string& path, const FileStat& stat, const Seen* known);
+    Result<Seen> look_or_let_go(const std::string& path, const FileStat& stat, const Seen* known,
+                                const std::string& expected);
     bool may_hold(const std::string& path, const FileStat& stat);
     void drop_held();
     std::optional<Frozen> take_held(const std::string& path);
-    Result<Frozen> freeze_content(const std::string& path);
-    Result<Frozen> freeze_now(const std::string& path, const Seen* known);
-    Result<Frozen> freeze_database(const std::string& path, const FileStat& stat);
+    Result<Frozen> freeze_content(const std::string& path, const std::string& expected);
+    Result<Frozen> freeze_now(const std::string& path, const std::string& expected,
+                              const Seen* known);
+    Result<Frozen> freeze_database(const std::string& path, const FileStat& stat,
+                                   const std::string& expected);
+    // scan_edit.cpp
+    Result<std::optional<Frozen>> freeze_edit(const std::string& path, const Seen& known);
+    Result<std::shared_ptr<FrozenEdit>> compare_with(AgreedContent agreed, const std::string& known,
+                                                     ReadFile& file);
     bool is_database(const std::string& path);
 
     Disk& disk_;
@@ -154,7 +203,10 @@ class Reader {
     std::uint64_t next_ = 0;
     bool looks_at_attributes_ = true;
     bool has_untold_attributes_ = false;
+    bool by_chunks_ = false;
+    LargeBefore large_before_;
     bool holds_ = false;
+    Agreed agreed_;
     std::map<std::string, Frozen> held_; // by path
     std::uint64_t held_bytes_ = 0;
 };

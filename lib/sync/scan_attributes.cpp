@@ -74,8 +74,9 @@ Status Reader::add_attributes(const std::string& path, const Seen* known, Seen& 
     return {};
 }
 
-Result<Seen> Reader::look(const std::string& path, const FileStat& stat, const Seen* known) {
-    auto seen = look_at_content(path, stat);
+Result<Seen> Reader::look(const std::string& path, const FileStat& stat, const Seen* known,
+                          const std::string& expected) {
+    auto seen = look_at_content(path, stat, expected);
     if (seen) {
         if (Status added = add_attributes(path, known, *seen); !added) {
             return added.error();

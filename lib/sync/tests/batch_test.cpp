@@ -258,6 +258,64 @@ TEST(Batch, OfTheThirdFormatSaysNothingOfAScanner) {
     EXPECT_FALSE(changed(26, "0a")) << "a name with a line's end";
 }
 
+// PROTOCOL.md has these bytes.
+constexpr const char* chunked_hex =
+    "4853463501"
+    "0700"
+    "01016105"
+    "05a4030180808001"
+    "b16ba1c64f511ed6d62fa336a2bc023b77c6b01a7ee2e9972e861f9db1291d65"
+    "03"
+    "2101"
+    "1111111111111111111111111111111111111111111111111111111111111111"
+    "00"
+    "0001";
+
+TEST(Batch, OfTheFifthFormatNamesLargeContentsByTheirChunks) {
+    Record put;
+    put.path = "a";
+    put.entry = {FileKind::file,
+                 0644,
+                 -1,
+                 2 << 20,
+                 *from_hex(std::string(chunked_hex).substr(38, 64)),
+                 "",
+                 5};
+    put.entry.hash.insert(0, 1, '\x01');
+    put.codec = Codec::compared;
+    put.basis = '\x01' + std::string(32, '\x11');
+    std::string packed;
+    const auto write = [&](unsigned format) {
+        packed.clear();
+        BatchWriter writer({Direction::up, 7, 0, format}, [&](std::string_view bytes) {
+            packed.append(bytes);
+            return Status{};
+        });
+        return writer.add(put).ok() && writer.end_content().ok() && writer.finish().ok();
+    };
+    EXPECT_FALSE(write(batch_format_scanned)) << "its readers know no such name";
+    ASSERT_TRUE(write(batch_format_chunked));
+    EXPECT_EQ(to_hex(plain_of(packed)), chunked_hex);
+    MemoryFile file(packed);
+    BatchReader reader(pull_from(file));
+    ASSERT_TRUE(reader.head().ok());
+    Record record;
+    ASSERT_TRUE(reader.next(record).value_or(false));
+    EXPECT_EQ(record.entry.kind, FileKind::file);
+    EXPECT_EQ(record.entry.hash, put.entry.hash);
+    EXPECT_EQ(record.basis, put.basis);
+    EXPECT_FALSE(reader.next(record).value_or(true));
+    const auto changed = [](const std::string& from, const std::string& to) {
+        std::string hex = chunked_hex;
+        hex.replace(hex.find(from), from.size(), to);
+        return readable(packed_of(*from_hex(hex)));
+    };
+    ASSERT_TRUE(changed("2101", "2101"));
+    EXPECT_FALSE(changed("2101", "2102")) << "no name that there is";
+    EXPECT_FALSE(changed("48534635", "48534634")) << "of before such names";
+    EXPECT_FALSE(changed("80808001", "80804001")) << "no more than 1 MiB";
+}
+
 TEST(Batch, OfTheFirstFormatBringsNone) {
     std::string hex = compared_hex;
     hex.replace(6, 2, "31");

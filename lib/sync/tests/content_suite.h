@@ -42,6 +42,11 @@ class ContentSuite : public ::testing::TestWithParam<NamedContentWorld> {
     // As what differs from `before`, which is kept; `as`: under a false hash.
     Status keep_difference(const std::string& user, const std::string& before,
                            const std::string& now, const std::string& as = "");
+    // The same for anna, called by their chunks.
+    Status keep_chunked(const std::string& content);
+    Status edit_chunked(const std::string& before, const std::string& now,
+                        const std::string& as = "");
+    std::int64_t chunk_lists();
     std::uint64_t kept_bytes(); // of contents that are needed
     std::int64_t composed();    // contents that are put together
     std::string read(const std::string& user, const std::string& hash);

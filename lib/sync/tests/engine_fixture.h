@@ -138,6 +138,10 @@ class Engine : public ::testing::Test {
         home_ = std::make_unique<Machine>(folder_ + "/center", clock_, random_, true);
         tokyo_ = std::make_unique<Machine>(folder_ + "/tokyo", clock_, random_, false);
         osaka_ = std::make_unique<Machine>(folder_ + "/osaka", clock_, random_, false);
+        // It was met, and has not said how new it is since.
+        for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+            ASSERT_TRUE(at->client->home_takes(at->folder.id, batch_format_first).ok());
+        }
     }
     void TearDown() override {
         home_.reset();

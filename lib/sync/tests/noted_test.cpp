@@ -30,6 +30,7 @@ class Noted : public ::testing::Test {
         home_db_ = *store::Db::open(state_ + "/center/files.db");
         home_ = *Home::open(*home_db_, *home_disk_, "clinics", clock_, random_);
         start();
+        ASSERT_TRUE(client_->home_takes(folder.id, batch_format_first).ok());
         watch();
     }
     void TearDown() override {

@@ -3,7 +3,8 @@
 // needed: a content that is not here is one that was not kept, and whoever asks sends another way.
 //
 // Small contents stand compressed in the database, so that a folder of 100,000 files takes no
-// inodes; large ones are files of their own beneath `folder`. What is given out is what was kept: a
+// inodes; large ones are files of their own beneath `folder`. An edit of a large one stands in its
+// file: as which parts of it, and what is new behind its end. What is given out is what was kept: a
 // row's checksum has held, a file is byte for byte as this process wrote it (its stamps say so,
 // nobody else writes there) or its hash was compared since. What does not hold is dropped; what
 // turns out unreadable while it is read, the next time that it is asked for.
@@ -13,6 +14,7 @@
 // kept until there is more room, though SQLite may have undone the caller's transaction with it.
 #pragma once
 
+#include "sync/chunks.h"
 #include "sync/codec.h"
 #include "sync/home.h"
 
@@ -20,6 +22,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,8 +34,12 @@ inline constexpr std::uint64_t base_small_bytes_max = std::uint64_t{1} << 20;
 // tenth of what the disk has left for them.
 inline constexpr std::uint64_t base_bytes_default = std::uint64_t{4} << 30;
 inline constexpr std::uint64_t base_share_of_disk = 10;
+// Lists of chunks that are remembered, together.
+inline constexpr std::size_t base_chunks_bytes_max = std::size_t{6} << 20;
 // So many compressed bytes wait in memory for their row.
 inline constexpr std::size_t base_pending_bytes_max = std::size_t{4} << 20;
+
+struct Extent; // recipe.h
 
 class Bases {
   public:
@@ -59,6 +66,20 @@ class Bases {
     // write(), or here when too much waits for one.
     Result<bool> keep(const FolderId& id, const std::string& hash, ReadFile& content,
                       const Place& place);
+    // As keep(), of an edit of `basis`, which find() gave out: `pieces` of it (source 0) and of
+    // what is new (source 1). False also where it would hold on to much for little: to be kept as
+    // any other.
+    struct Edit {
+        std::string basis;
+        const std::vector<Extent>* pieces = nullptr;
+        ReadFile* fresh = nullptr;
+        std::uint64_t size = 0; // of the content
+    };
+    Result<bool> keep_edit(const FolderId& id, const std::string& hash, const Edit& edit);
+    // The chunks of a content that is called by them (chunks.h): as they were told, else `content`
+    // is read for them. A bounded number of lists is remembered.
+    void remember(const Digest& named);
+    Result<std::shared_ptr<const ChunkList>> chunks_of(const std::string& hash, ReadFile& content);
     // Rows for what waits, and room for them; small contents only where the disk has ten times as
     // much.
     Status write();
@@ -72,8 +93,10 @@ class Bases {
     // What all of them take.
     Result<std::uint64_t> bytes();
 
-    // What the folder's home understands, as it said last; 1: it has said nothing.
+    // What the folder's home understands, as it said last, of this or another folder of the user's;
+    // 1: it has said nothing.
     Result<unsigned> format(const FolderId& id);
+    Result<bool> knows_format(const FolderId& id); // it has said something
     Status set_format(const FolderId& id, unsigned format);
 
   private:
@@ -82,23 +105,38 @@ class Bases {
         std::string hash;
         std::uint64_t size = 0;
         std::uint64_t taken = 0;
-        std::string content; // empty: a file
+        std::string content; // empty: in a file
+        std::string file;    // beneath folder_; its parts, if not its beginning
+        std::string extents;
     };
     struct Row {
         std::uint64_t size = 0;
-        bool is_file = false;
+        std::uint64_t taken = 0;
+        std::string file; // empty: in the row
+        std::string extents;
     };
+    // A file as it stood when what these hashes name was right in it.
+    struct Proven {
+        FileStat stat;
+        std::set<std::string> hashes;
+    };
+    friend class KeptFile;
     Result<std::optional<Row>> row(const FolderId& id, const std::string& hash);
     Status drop_row(const FolderId& id, const std::string& hash);
     Status drop_those(const FolderId& id, const char* sql);
-    std::string path_of(const FolderId& id, const std::string& hash) const;
+    // bases_files.cpp
+    std::string path_of(const std::string& file) const { return folder_ + "/" + file; }
+    Result<std::string> new_file(const FolderId& id, const std::string& hash);
+    Result<bool> in_use(const std::string& file);
+    Status leave_file(const Row& row);
+    void forget_file(const std::string& file);
+    bool has_room(std::uint64_t bytes);
     Result<bool> keep_file(const FolderId& id, const std::string& hash, ReadFile& content,
                            const Place& place);
-    Result<std::unique_ptr<ReadFile>> open_file(const FolderId& id, const std::string& hash,
-                                                std::uint64_t size);
+    Result<std::unique_ptr<ReadFile>> open_file(const std::string& hash, const Row& row);
+    Result<std::optional<Row>> pending_or_row(const FolderId& id, const std::string& hash);
     Status make_room(bool tell);
     Status put_rows(const std::vector<Pending>& rows);
-    void remove_file(const FolderId& id, const std::string& hash);
     bool disk_is_full();
 
     store::Db& db_;
@@ -109,8 +147,9 @@ class Bases {
     Going going_;
     std::vector<Pending> pending_;
     std::size_t pending_bytes_ = 0;
-    std::optional<std::uint64_t> full_at_;   // free bytes when a row could not be written
-    std::map<std::string, FileStat> proven_; // files, by path, as they stood when they were right
+    std::optional<std::uint64_t> full_at_; // free bytes when a row could not be written
+    std::map<std::string, Proven> proven_; // by file
+    std::vector<Digest> chunks_;           // that were told last, last
 };
 
 } // namespace hasp::sync

@@ -34,6 +34,7 @@ inline constexpr unsigned batch_format_first = 1;
 inline constexpr unsigned batch_format_compared = 2;   // has what Codec::compared needs
 inline constexpr unsigned batch_format_parts = 3;      // an answer may be a part
 inline constexpr unsigned batch_format_scanned = 4;    // has the verdicts infected and waits
+inline constexpr unsigned batch_format_chunked = 5;    // has names by chunks (chunks.h)
 inline constexpr unsigned batch_format_attributes = 6; // entries have attributes
 inline constexpr unsigned batch_format_newest = batch_format_attributes;
 // Of what a scanner calls what it found.
@@ -75,7 +76,7 @@ struct Record {
     Entry entry;                // put; its revision upward is that of the base, down its own
     std::uint64_t revision = 0; // remove, verdict
     Codec codec = Codec::known; // put
-    std::string basis;          // delta, compared: a hash
+    std::string basis;          // delta, compared: a hash or name
     std::uint64_t index = 0;    // verdict: of the put or remove in the batch, from 0
     Verdict verdict = Verdict::taken;
     std::string copy; // verdict copied: the path; infected: what was found
@@ -85,7 +86,8 @@ class BatchWriter {
   public:
     BatchWriter(const BatchHead& head, Sink out);
     ~BatchWriter();
-    // A put with content is followed by content() calls and end_content().
+    // A put with content is followed by content() calls and end_content(). failed: its format has
+    // no names by chunks, and one is in it.
     Status add(const Record& record);
     Status content(std::string_view bytes);
     Status end_content();
@@ -117,6 +119,7 @@ class BatchReader {
     Status exactly(std::span<char> into);
     Status entry(Record& record);
     Status attributes(Entry& entry);
+    Status basis(Record& record);
     Status skip_content();
     Result<bool> next_record(Record& record);
     Result<std::size_t> next_content(std::span<char> into);

@@ -43,9 +43,12 @@ using Sink = std::function<Status(std::string_view)>;
 // Fills as much as it can; 0 at the end.
 using Pull = std::function<Result<std::size_t>(std::span<char> into)>;
 
+class ChunkList;
+
 struct Digest {
-    std::string hash; // SHA-256, raw
+    std::string hash; // SHA-256, raw; of identify(): what the content is called (chunks.h)
     std::uint64_t size = 0;
+    std::shared_ptr<const ChunkList> chunks = {}; // of identify(), where it is called by them
 };
 
 // Reads it once. Each given sink gets the content as it is read.

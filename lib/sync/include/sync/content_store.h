@@ -1,5 +1,7 @@
-// Contents of users' files at their home: by (user, SHA-256), kept once for a user and never shared
-// between users, encrypted under a key of the user's, compressed where that helps.
+// Contents of users' files at their home: by (user, name), kept once for a user and never shared
+// between users, encrypted under a key of the user's, compressed where that helps. A name is the
+// SHA-256 of the content or, of a large one, made of its chunks (chunks.h), whose list is kept
+// beside it. It may have come under both, and then lies there twice.
 //
 // A large content that came as a difference is kept as one: as which parts of which contents it is
 // made of, and what is new as a content of its own (recipe.h). What another is made of stays as
@@ -65,6 +67,7 @@ inline constexpr const char* contents_lost_folder = "contents/lost";
 inline constexpr const char* contents_key_file = "contents.key";
 inline constexpr const char* legacy_folder = "blobs";
 
+class ChunkList;
 class Composing;
 class Sealer;
 struct Recipe;
@@ -91,8 +94,10 @@ class ContentStore {
     // False also of one that is damaged: it is to be sent again.
     Result<bool> has(const std::string& user, const std::string& hash);
 
-    // Takes what comes; it counts with record(). Its digest must be `hash`, else refused.
-    Status stage(const std::string& user, const std::string& hash, const Pull& content);
+    // Takes what comes; it counts with record(). It must be called `hash`, else refused. `size`: of
+    // what is called by its chunks.
+    Status stage(const std::string& user, const std::string& hash, const Pull& content,
+                 std::uint64_t size = 0);
     // As stage(): what `difference` makes of `basis`, of at most `size_max` bytes. `basis_content`
     // is of read(). `applied`: an error is none of the basis or the difference.
     Status stage_difference(const std::string& user, const std::string& hash,
@@ -125,6 +130,11 @@ class ContentStore {
     // The plain content, from any offset. Staged ones too. An error of a read is that of a content
     // that is damaged or a disk that fails, and nothing false was given out before it.
     Result<std::unique_ptr<ReadFile>> read(const std::string& user, const std::string& hash);
+
+    // What a content is called otherwise, by its chunks or by its bytes alone; empty: in no other
+    // way, or (known_name) not as far as is known. other_name reads the content where it must.
+    Result<std::string> known_name(const std::string& user, const std::string& name);
+    Result<std::string> other_name(const std::string& user, const std::string& name);
 
     // In the caller's transaction. Of a content that no version needs any more, its place; of one
     // that turned out damaged, that.
@@ -202,10 +212,22 @@ class ContentStore {
     Status set_aside(const std::string& path, const std::string& name);
     Status leave_longer_segment();
 
+    // content_chunks.cpp
+    static bool is_chunk_list(const std::string& name);
+    static std::string named_by_list(const std::string& name);
+    static Result<ChunkList> list_in(ReadFile& file, const std::string& name);
+    static Result<bool> is_as_named(ReadFile& content, const std::string& name);
+    Status stage_chunks(const std::string& user, const std::string& name, const ChunkList& chunks);
+    // Nothing: there is none, or it is damaged.
+    Result<std::shared_ptr<const ChunkList>> chunks_of(const std::string& user,
+                                                       const std::string& name);
+    Status drop_list(const std::string& user, const std::string& list);
+    Status forget_names(const std::string& user, const std::string& name);
+
     // content_ingest.cpp
     Status begin_batch();
-    Status stage_large(Sealer& sealer, const std::string& hash, std::string_view first,
-                       const Pull& content, Place& place);
+    Status stage_large(Sealer& sealer, const Name& name, std::string_view first,
+                       const Pull& content, std::uint64_t size, Place& place);
     Result<std::uint64_t> new_file(bool segment);
     Result<std::unique_ptr<WriteFile>> make_file(std::uint64_t number);
     Status append(std::string_view sealed, Place& place);

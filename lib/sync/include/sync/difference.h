@@ -10,6 +10,7 @@
 #include "sync/codec.h"
 
 #include <cstdint>
+#include <vector>
 
 namespace hasp::sync {
 
@@ -21,14 +22,22 @@ inline constexpr std::uint64_t difference_worth_bytes = 64;
 
 Status make_difference(ReadFile& base, ReadFile& file, const Sink& out);
 
+struct Step; // compare.h
+// As what was found before, of all of the file, says.
+Status make_difference(ReadFile& base, ReadFile& file, const std::vector<Step>& steps,
+                       const Sink& out);
+
 // What a difference makes, in order, each piece behind the one before.
 class Assembly {
   public:
     virtual ~Assembly() = default;
     virtual Status fresh(std::string_view bytes) = 0;
-    // These stand in the base from `from` on.
-    virtual Status copied(std::uint64_t from, std::string_view bytes) = 0;
+    // What stands in the base from `from` on, which nobody has read yet.
+    virtual Status copied(std::uint64_t from, std::uint64_t length) = 0;
 };
+
+// Bytes [from, from + length) of it, in pieces. refused: it ends before.
+Status read_range(ReadFile& file, std::uint64_t from, std::uint64_t length, const Sink& out);
 
 // Ends with refused as soon as it would make more than `size_max`. Reads to the difference's own
 // end and not beyond.

@@ -198,6 +198,9 @@ class Home {
     Status stage_patched(const std::string& user, const Record& record, ReadFile& basis,
                          const Pull& content, bool& applied);
     Status stage_content(const FolderId& folder, BatchReader& reader, Pushed& pushed);
+    // home_names.cpp: contents that one side calls by their chunks and the other does not.
+    Status as_kept(const FolderId& folder, Record& record);
+    Status as_asked(const Question& question, Record& told);
     // home_quarantine.cpp: what of a batch does not count.
     Result<bool> is_new(const std::string& user, const std::string& hash,
                         const std::optional<Quarantined>& known);
@@ -229,6 +232,7 @@ class Home {
     };
     Result<bool> give_again(const std::vector<ContentStore::Damaged>& healed, const Healing& by);
     Status found_damaged(const FolderId& folder, const Record& record, const Error& why);
+    Status leave_out(const FolderId& folder, const Entry& entry, const Status& why);
     Status add_row(const Question& question, const Taken& taken, BatchWriter& out,
                    const std::string& path, const Entry& entry);
     Result<bool> thin_out_some(const KeepRule& rule);

@@ -103,22 +103,6 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
             return dropped.error();
         }
     }
-    // How contents are called is the home's word, and what has a name keeps it.
-    auto met = bases_->knows_format(folder.id);
-    if (!met) {
-        return met.error();
-    }
-    Attention& attention = this->attention(folder.id);
-    attention.asks_first = !*met;
-    if (attention.asks_first) {
-        Outgoing question;
-        question.since = row->status.revision;
-        question.after = row->after;
-        question.met = row->met;
-        question.whole = row->whole;
-        question.asks_first = true;
-        return question;
-    }
     auto rest = same_round ? rest_of_look(folder, *row)
                            : Result<std::optional<Look>>(std::optional<Look>());
     if (!rest) {
@@ -147,9 +131,34 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
         return out;
     });
     auto look = look_at(folder);
-    auto made = look ? send_some(folder, *look) : Result<Outgoing>(look.error());
+    auto asks = look ? asks_first(folder.id, *look) : Result<bool>(look.error());
+    auto made = !asks   ? Result<Outgoing>(asks.error())
+                : *asks ? Result<Outgoing>(Outgoing{})
+                        : send_some(folder, *look);
     reader_->let_go();
+    if (made && *asks) {
+        made->since = look->row.status.revision;
+        made->after = look->row.after;
+        made->met = look->row.met;
+        made->whole = look->row.whole;
+        made->asks_first = true;
+    }
     return made;
+}
+
+// How large contents are called is the home's word, and what has a name keeps it.
+Result<bool> Client::asks_first(const FolderId& folder, const Look& look) {
+    auto met = bases_->knows_format(folder);
+    if (!met) {
+        return met.error();
+    }
+    const bool asks =
+        !*met &&
+        std::any_of(look.operations.begin(), look.operations.end(), [](const Operation& op) {
+            return op.act == Act::put && op.entry.size >= chunked_bytes_least;
+        });
+    attention(folder).asks_first = asks;
+    return asks;
 }
 
 // The next batch of what a look found; the rest of it is kept for the one after.

@@ -133,7 +133,8 @@ class Client {
         // Changed whenever they were read, or deletions that wait: to be looked at again soon.
         std::uint64_t changing = 0;
         bool resumed = false; // made before: nobody has looked since
-        // Nobody has looked at all: the home, which was never met, is asked first what it knows.
+        // There is something to send, and the home, which was never met, is asked first what it
+        // knows.
         bool asks_first = false;
         Position after = {};   // how much of what changed since was had in parts
         std::uint64_t met = 0; // the highest number of the home's that any answer had
@@ -231,6 +232,7 @@ class Client {
                                                const std::string& hash);
     // Contents of these hashes are kept no longer, but where something has them yet.
     Status name_contents(const FolderId& folder); // as the folder's home can read
+    Result<bool> asks_first(const FolderId& folder, const Look& look);
     Status drop_bases(const FolderId& folder, const std::vector<std::string>& hashes);
     Status drop_replaced(const FolderId& folder, const Staging& staging, const FolderRow& row);
     Status note_base(const WorkingFolder& folder, Staging& staging, Applied& applied);

@@ -209,7 +209,10 @@ Command sync_command() {
             "lost: changes wait, `--list` shows them.\n\nWhen both sides changed a file, both "
             "stay, one as \"name (conflict USER@TIER TIME).ext\". When very many files were "
             "deleted at once, or a folder vanished, the deletions are held until "
-            "--release-deletions says that they are meant.",
+            "--release-deletions says that they are meant.\n\nModes, times, links, holes and the "
+            "attributes user.* of files come along. ACLs and all other attributes do not; two "
+            "names of one file are two files elsewhere; devices, pipes and sockets stay where they "
+            "are, which --list counts.",
         .options = {{.name = "user",
                      .metavar = "USER",
                      .text = "only files of this user",

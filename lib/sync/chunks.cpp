@@ -221,6 +221,9 @@ Digest Naming::finish() {
     if (in_chunk_ > 0) {
         chunks_->add(in_chunk_, sum_.finish());
     }
+    if (size_ != announced_) {
+        return {"", size_, {}}; // the bounds of its chunks are those of another size
+    }
     std::string name = chunks_->name();
     return {std::move(name), size_, std::move(chunks_)};
 }

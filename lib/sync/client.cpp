@@ -109,6 +109,10 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
         return rest.error();
     }
     if (*rest) {
+        // Between the parts of a look others are looked at, whose home may call contents otherwise.
+        if (Status named = name_contents(folder.id); !named) {
+            return named.error();
+        }
         auto made = send_some(folder, **rest);
         // Where nothing is what it was then, another look finds what became of it.
         if (!made || !made->batch.empty() || !(*rest)->left_out) {
@@ -157,7 +161,12 @@ Result<bool> Client::asks_first(const FolderId& folder, const Look& look) {
         std::any_of(look.operations.begin(), look.operations.end(), [](const Operation& op) {
             return op.act == Act::put && op.entry.size >= chunked_bytes_least;
         });
-    attention(folder).asks_first = asks;
+    Attention& attention = this->attention(folder);
+    attention.asks_first = asks;
+    if (asks) { // they are looked at again under the name that they keep
+        std::erase_if(attention.seen,
+                      [](const auto& one) { return one.second.size >= chunked_bytes_least; });
+    }
     return asks;
 }
 

@@ -135,10 +135,21 @@ Result<std::string> ContentStore::other_name(const std::string& user, const std:
         return known;
     }
     auto content = read(user, name);
-    auto read =
-        content ? identify(**content, !named_by_chunks(name)) : Result<Digest>(content.error());
+    auto stat = content ? (*content)->stat() : Result<FileStat>(content.error());
+    if (!stat) {
+        return stat.error();
+    }
+    // It is believed from now on: what is read has to be what it is called, too.
+    Naming called(stat->size, named_by_chunks(name));
+    auto read = identify(**content, !named_by_chunks(name), {}, [&called](std::string_view bytes) {
+        called.update(bytes);
+        return Status{};
+    });
     if (!read) {
         return read.error();
+    }
+    if (called.finish().hash != name) {
+        return fail(Code::refused, "a content is not what it is called");
     }
     if (read->size < chunked_bytes_least) {
         return std::string(); // it has one name alone

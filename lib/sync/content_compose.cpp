@@ -236,7 +236,7 @@ Status ContentStore::stage_difference(const std::string& user, const std::string
     if (!put) {
         return put;
     }
-    if (made.hash() != hash) {
+    if (made.hash() != hash || made.size() != size_max) {
         return fail(Code::refused, "a difference makes another content than it should");
     }
     auto recipe = compose({user, hash}, basis, made);

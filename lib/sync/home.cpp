@@ -233,12 +233,26 @@ Result<std::vector<Home::Pushed>> Home::stage(const Question& question) {
     }
 }
 
+namespace {
+
+// Whoever is given such a file could never put it in place.
+Error other_size(const Record& record) {
+    return fail(Code::refused, record.path + ": its content is not of the size that was announced");
+}
+
+} // namespace
+
 Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& pushed) {
     if (Status kept = as_kept(folder, pushed.record); !kept) {
         return kept;
     }
     const Record& record = pushed.record;
-    const Pull content = [&reader](std::span<char> into) { return reader.content(into); };
+    std::uint64_t came = 0;
+    const Pull content = [&](std::span<char> into) {
+        auto got = reader.content(into);
+        came += got.value_or(0);
+        return got;
+    };
     // What another user has counts for nothing: to know a hash is not to have the content.
     const std::string& user = folder.user;
     const auto theirs = [&](const std::string& hash) -> Result<bool> {
@@ -258,6 +272,9 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
         return {};
     case Codec::whole:
         staged = contents_.stage(user, record.entry.hash, content, record.entry.size);
+        if (staged && came != record.entry.size) {
+            return other_size(record);
+        }
         break;
     case Codec::delta:
     case Codec::compared: {
@@ -335,6 +352,9 @@ Status Home::stage_patched(const std::string& user, const Record& record, ReadFi
         return staged;
     }
     applied = true;
+    if (made.size() != record.entry.size) {
+        return other_size(record);
+    }
     auto file = made.finish();
     return file ? contents_.stage(user, record.entry.hash, pull_from(**file), record.entry.size)
                 : Status(file.error());

@@ -2,6 +2,7 @@
 // What is kept has the name that it came under; whoever calls it otherwise is understood.
 #include "home_parts.h"
 #include "home_store.h"
+#include "quarantine_store.h"
 #include "sync/chunks.h"
 #include "sync/home.h"
 
@@ -48,6 +49,21 @@ Status Home::as_kept(const FolderId& folder, Record& record) {
         auto other = contents_.other_name(user, (*row)->entry->hash);
         if (other && *other == record.entry.hash) {
             record.entry.hash = (*row)->entry->hash;
+        }
+    }
+    // What a scanner found something in does not become another content by another name.
+    auto held = quarantine_->names_of_size(user, record.entry.size);
+    if (!held) {
+        return held.error();
+    }
+    for (const std::string& name : *held) {
+        if (named_by_chunks(name) == named_by_chunks(record.entry.hash)) {
+            continue;
+        }
+        auto other = contents_.other_name(user, name);
+        if (other && *other == record.entry.hash) {
+            record.entry.hash = name;
+            break;
         }
     }
     Status named = kept(record.entry.hash);

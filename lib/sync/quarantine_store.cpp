@@ -57,6 +57,16 @@ Result<std::optional<Quarantined>> QuarantineStore::row(std::int64_t id) {
     return db_.first(sql, read_held, tenant_, id);
 }
 
+Result<std::vector<std::string>> QuarantineStore::names_of_size(const std::string& user,
+                                                                std::uint64_t size) {
+    std::vector<std::string> out;
+    Status done = db_.each(
+        "SELECT DISTINCT hash FROM files_quarantine INDEXED BY files_quarantine_by_hash WHERE "
+        "tenant = ?1 AND user = ?2 AND size = ?3",
+        [&](const store::Statement& s) { out.push_back(s.blob(0)); }, tenant_, user, size);
+    return done ? Result<std::vector<std::string>>(std::move(out)) : done.error();
+}
+
 Status QuarantineStore::put(const Quarantined& one) {
     return store::done(db_.execute(
         "INSERT INTO files_quarantine (tenant, user, app, path, hash, mode, mtime_us, size, "

@@ -21,6 +21,8 @@ class QuarantineStore {
     // found, else that it waits.
     Result<std::optional<Quarantined>> of(const std::string& user, const std::string& hash);
     Result<std::optional<Quarantined>> row(std::int64_t id);
+    // What the user's contents of that size are called, also the released ones.
+    Result<std::vector<std::string>> names_of_size(const std::string& user, std::uint64_t size);
     // The same content at the same path keeps its number.
     Status put(const Quarantined& one);
     Status release(const std::string& user, const std::string& hash);

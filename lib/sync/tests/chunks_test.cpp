@@ -95,13 +95,16 @@ TEST(Chunks, AreTheSameHoweverTheBytesCome) {
     }
 }
 
-TEST(Chunks, OfMoreBytesThanWereAnnouncedNameNothing) {
-    Naming naming(2 * chunk_mib, true);
+TEST(Chunks, OfMoreOrFewerBytesThanWereAnnouncedNameNothing) {
     const std::string content(4 * chunk_mib, 'x');
-    naming.update(content);
-    const Digest found = naming.finish();
-    EXPECT_EQ(found.size, content.size());
-    EXPECT_NE(found.hash, named(content).hash);
+    for (const std::uint64_t announced : {2 * chunk_mib, 600 * chunk_mib}) {
+        Naming naming(announced, true);
+        naming.update(content);
+        const Digest found = naming.finish();
+        EXPECT_EQ(found.size, content.size());
+        EXPECT_EQ(found.hash, "");
+        EXPECT_EQ(found.chunks, nullptr);
+    }
 }
 
 TEST(Chunks, AContentThatWasCalledOtherwiseKeepsItsName) {
@@ -185,10 +188,13 @@ TEST(Chunks, OfAnEditAreThoseOfTheContentForAnyEdit) {
         Digest was = named(now);
         for (int edit = 0; edit < 4; ++edit) {
             RandomEdit next = random_edit(now, random);
+            if (next.content.size() < chunked_bytes_least) {
+                continue;
+            }
             MemoryFile file(next.content);
             auto chunks = chunks_of_edit(next.pieces, was.chunks.get(), file, next.content.size());
             ASSERT_TRUE(chunks.ok());
-            Naming naming(std::max<std::uint64_t>(next.content.size(), chunked_bytes_least), true);
+            Naming naming(next.content.size(), true);
             naming.update(next.content);
             const Digest is = naming.finish();
             ASSERT_EQ(*chunks, *is.chunks) << seed << " " << edit;

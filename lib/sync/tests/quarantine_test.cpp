@@ -85,6 +85,22 @@ TEST_F(Quarantine, KnowsTheContentUnderAnotherName) {
     EXPECT_EQ(home_tree().size(), 0U);
 }
 
+TEST_F(Quarantine, KnowsALargeContentUnderTheNameByItsChunks) {
+    const std::string large = noise(3 << 20);
+    format_ = batch_format_scanned;
+    found_in(large, "Epiz");
+    tokyo_->write("invoice", large);
+    sync(*tokyo_);
+    ASSERT_EQ(held().size(), 1U);
+    // Its tier and another one are newer from now on, and nobody scans.
+    format_ = batch_format_newest;
+    scans_ = false;
+    osaka_->write("bill", large);
+    sync(*osaka_);
+    EXPECT_EQ(home_tree().count("bill"), 0U);
+    EXPECT_EQ(status(*osaka_).infected, 1U);
+}
+
 TEST_F(Quarantine, EndsForAFileThatIsRemovedWhereItIs) {
     found_in(bad_content, "Epiz");
     tokyo_->write("invoice", bad_content);

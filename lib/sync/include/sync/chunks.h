@@ -86,7 +86,8 @@ Result<ChunkList> decode_chunks(std::string_view bytes, std::string_view name);
 // The name of a content that is given from its beginning.
 class Naming {
   public:
-    // `size`: as announced; where it turns out another, what comes out is the name of nothing.
+    // `size`: as announced; where it turns out another and was to be named by its chunks, what
+    // comes out has no name.
     // `by_chunks`: as a large content is to be called.
     Naming(std::uint64_t size, bool by_chunks);
     void update(std::string_view bytes);

@@ -23,8 +23,8 @@ class FullDisk final : public ForwardingDisk {
     std::string bad;                   // of this file, bytes from here to there cannot be read
     std::uint64_t bad_from = 0;
     std::uint64_t bad_to = 0;
-    std::uint64_t listed = 0; // folders that were looked into
-    std::string unlistable;   // this folder's list breaks off
+    std::uint64_t listed = 0;              // folders that were looked into
+    std::optional<std::string> unlistable; // this folder's list breaks off
     // Inodes of which nothing is on the disk but their names: what a power cut leaves of them are
     // files of 0 bytes.
     std::set<std::uint64_t> unsynced;

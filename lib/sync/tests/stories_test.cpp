@@ -211,7 +211,7 @@ TEST_F(Stories, AListThatBreaksOffIsNoListAtEitherEnd) {
         ASSERT_FALSE(out.ok());
         EXPECT_NE(out.error().message.find("cannot list"), std::string::npos);
     }
-    tokyo_->disk().unlistable.clear();
+    tokyo_->disk().unlistable.reset();
     EXPECT_EQ(tokyo_->client->look(tokyo_->folder)->unsent_files, 0U);
     // The home's answer, to one who knows nothing yet and to one who does, cut at any byte.
     tokyo_->write("d", noise(300));

@@ -20,6 +20,10 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
     if (!format) {
         return format.error();
     }
+    // The reader may have been at another folder since the look.
+    if (Status set = look_at_attributes(folder.id); !set) {
+        return set.error();
+    }
     if (look.next < look.operations.size()) {
         [[maybe_unused]] const Status old = disk_.remove(path);
         auto file = disk_.create(path, 0600, {});
@@ -59,6 +63,8 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
                 {op.path, added->remove ? std::nullopt : std::optional(added->row.entry.kind)});
             operations.push_back(*std::move(added));
         }
+        attention.untold_attributes = attention.untold_attributes || filler.untold_attributes ||
+                                      reader_->has_untold_attributes();
         // A look that was a while ago did not see what they are now.
         row.more = row.more || (look.left_out && !look.fresh);
         Status written = writer.finish();
@@ -188,6 +194,7 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
             content = *std::move(frozen);
         }
     }
+    leave_attributes(agreed, record, out.row.seen);
     Result<Way> way{Way{}};
     if (!known) {
         way = choose(old_signature, content->digest.size, record);
@@ -213,6 +220,22 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
     }
     out.row.entry = record.entry;
     return out;
+}
+
+// Where the batch says nothing of them the home keeps what was agreed on, and nothing else may
+// count as agreed: what its row has not would look removed there.
+void BatchFiller::leave_attributes(const BaseRow* agreed, Record& record, Seen& sent_as) {
+    if (format >= batch_format_attributes || record.entry.kind == FileKind::symlink) {
+        return;
+    }
+    std::string told = agreed != nullptr && agreed->entry.kind == record.entry.kind
+                           ? agreed->entry.attributes
+                           : std::string();
+    if (record.entry.attributes != told) {
+        record.entry.attributes = std::move(told);
+        sent_as.attributes.reset();
+        untold_attributes = true;
+    }
 }
 
 bool BatchFiller::still(const std::string& path, const Seen& looked) const {

@@ -245,6 +245,34 @@ TEST_F(Attributes, AreNotLostToATierThatHasNoneNorToOneThatKnowsNothingOfThem) {
     }
 }
 
+TEST_F(Attributes, ThatABatchCouldNotSayAreNotTakenForAgreedOn) {
+    for (const char* name : {"a", "b"}) {
+        tokyo_->write(name, "text");
+    }
+    both();
+    tokyo_->batches.operations = 1;
+    tokyo_->start();
+    for (const char* name : {"a", "b"}) {
+        set(*tokyo_, name, "user.a", "1");
+        tokyo_->write(name, "edited");
+    }
+    // Looked at for a home that knows them; then it is one that does not, and the rest goes there.
+    format_ = batch_format_scanned;
+    ASSERT_GE(sync(*tokyo_).exchanges, 2U);
+    format_ = batch_format_newest;
+    sync(*osaka_);
+    osaka_->write("b", "edited by osaka");
+    sync(*osaka_);
+    both();
+    for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+        EXPECT_EQ(at->content("b"), "edited by osaka");
+        for (const char* name : {"a", "b"}) {
+            EXPECT_EQ(get(*at, name, "user.a"), "1") << name;
+        }
+    }
+    quiet();
+}
+
 TEST_F(Attributes, BeyondTheirBoundStayWhereTheyAreAndAreCounted) {
     tokyo_->write("note", "text");
     set(*tokyo_, "note", "user.a", "1");

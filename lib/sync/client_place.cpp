@@ -222,15 +222,15 @@ Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool 
             put = fail(Code::conflict, path + " was changed meanwhile");
         } else if (entry.kind == FileKind::folder) {
             put = change.before ? Status{} : disk_.make_folder(path, entry.mode, folder.owner);
-            if (put && (change.before || !change.attributes.empty())) {
-                put = disk_.set_attributes(path, change.attributes);
+            if (put) {
+                put = set_attributes(path, staging, change.op, change.before.has_value());
             }
             if (put && change.before) {
                 put = disk_.set_meta(path, entry.mode, change.before->mtime_ns / 1000);
                 folders.insert(path);
             }
         } else if (!change.content) {
-            put = disk_.set_attributes(path, change.attributes);
+            put = set_attributes(path, staging, change.op, true);
             put = put ? disk_.set_meta(path, entry.mode, entry.mtime_us) : put;
             marked.insert(path);
         } else {

@@ -133,11 +133,6 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
             continue;
         }
         StagedChange change{op, "", "", std::nullopt, true, ""};
-        auto attributes = attributes_to_set(folder, staging, op);
-        if (!attributes) {
-            return attributes.error();
-        }
-        change.attributes = *std::move(attributes);
         if (const auto stood = staging.stood.find(op.path); stood != staging.stood.end()) {
             change.before = stood->second;
         }
@@ -146,6 +141,12 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
                          op.entry.kind != FileKind::file;
         if (!change.content) {
             change.signature = staging.base[op.path].signature;
+        } else if (op.entry.kind == FileKind::file) {
+            auto attributes = attributes_to_set(folder, staging, op);
+            if (!attributes) {
+                return attributes.error();
+            }
+            change.attributes = *std::move(attributes);
         }
         staging.changes[op.path] = std::move(change);
     }
@@ -273,7 +274,7 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
         change.signature = *std::move(signed_file);
     }
     Status set =
-        change.attributes.empty() ? Status{} : disk_.set_attributes(path, change.attributes);
+        change.attributes.empty() ? Status{} : disk_.set_attributes(path, "", change.attributes);
     return set ? disk_.set_meta(path, record.entry.mode, record.entry.mtime_us) : set;
 }
 

@@ -19,7 +19,7 @@ struct StagedChange {
     std::string signature;
     std::optional<FileStat> before; // nothing: nothing stood there
     bool content = true;            // false: the content stands there already, only metadata change
-    std::string attributes;         // to be set
+    std::string attributes;         // of a file that was staged
 };
 
 struct Client::Staging {

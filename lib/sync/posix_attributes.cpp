@@ -107,16 +107,12 @@ Result<FoundAttributes> attributes_of(int fd, const std::string& path) {
                                                  : FoundAttributes{std::move(written), true, true};
 }
 
-Status replace_attributes(int fd, const std::string& path, const std::string& attributes) {
-    auto wanted = read_attributes(attributes);
-    if (!wanted) {
-        return wanted.error();
-    }
-    const Names there = names_of(fd);
-    if (there.error != 0) {
-        return no_room(there.error)
-                   ? Status{}
-                   : Status{disk_error(there.error, "cannot read the attributes of", path)};
+Status change_attributes(int fd, const std::string& path, const std::string& before,
+                         const std::string& after) {
+    auto old = read_attributes(before);
+    auto wanted = read_attributes(after);
+    if (!old || !wanted) {
+        return old ? wanted.error() : old.error();
     }
     // Who owns a file that he may not write may write it for a moment.
     struct stat st {};
@@ -124,8 +120,9 @@ Status replace_attributes(int fd, const std::string& path, const std::string& at
     const auto unlock = [&] { return !locked || ::fchmod(fd, st.st_mode | S_IWUSR) == 0; };
     Status done;
     bool unlocked = false;
-    for (const std::string& name : there.names) {
-        if (wanted->contains(name)) {
+    for (const auto& [name, value] : *old) {
+        int error = 0;
+        if (wanted->contains(name) || (!value_of(fd, name, error) && error == ENODATA)) {
             continue;
         }
         unlocked = unlocked || unlock();
@@ -134,6 +131,10 @@ Status replace_attributes(int fd, const std::string& path, const std::string& at
         }
     }
     for (const auto& [name, value] : *wanted) {
+        const auto was = old->find(name);
+        if (was != old->end() && was->second == value) {
+            continue;
+        }
         int error = 0;
         if (const auto now = value_of(fd, name, error); now && *now == value) {
             continue;

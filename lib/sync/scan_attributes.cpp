@@ -41,6 +41,7 @@ std::shared_ptr<const SeenAttributes> came_as(const std::string& meant,
                                               const FoundAttributes& found) {
     SeenAttributes out;
     out.meant = meant;
+    out.all = found.all;
     auto came = read_attributes(meant);
     auto stands = read_attributes(found.attributes);
     if (came && stands) {

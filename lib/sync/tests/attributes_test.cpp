@@ -291,6 +291,66 @@ TEST_F(Attributes, BeyondTheirBoundStayWhereTheyAreAndAreCounted) {
     EXPECT_EQ(tokyo_->client->status()->at(0).attributes_left, 0U);
 }
 
+TEST_F(Attributes, BeyondTheirBoundSurviveAChangeOfMetadataFromElsewhere) {
+    ASSERT_TRUE(hasp::make_folders(tokyo_->path("papers")).ok());
+    tokyo_->write("note", "text");
+    for (const char* path : {"note", "papers"}) {
+        set(*tokyo_, path, "user.a", "1");
+        set(*tokyo_, path, "user.b", "1");
+    }
+    both();
+    for (const char* path : {"note", "papers"}) {
+        osaka_->disk().too_many_attributes = osaka_->folder.path + "/" + path;
+        set(*osaka_, path, "user.big", "one of many");
+        sync(*osaka_);
+        ASSERT_EQ(::chmod(tokyo_->path(path).c_str(), 0750), 0);
+        both();
+        EXPECT_EQ(get(*osaka_, path, "user.a"), "1") << path;
+        EXPECT_EQ(get(*osaka_, path, "user.big"), "one of many") << path;
+        set(*tokyo_, path, "user.a", "2");
+        drop(*tokyo_, path, "user.b");
+        both();
+        EXPECT_EQ(get(*osaka_, path, "user.a"), "2") << path;
+        EXPECT_EQ(get(*osaka_, path, "user.b"), "(none)") << path;
+        EXPECT_EQ(get(*osaka_, path, "user.big"), "one of many") << path;
+        osaka_->disk().too_many_attributes.clear();
+        both();
+        sync(*tokyo_);
+        EXPECT_EQ(get(*tokyo_, path, "user.big"), "one of many") << path;
+        quiet();
+    }
+}
+
+TEST_F(Attributes, OfAFolderThatAreSetWhileSomethingComesStay) {
+    ASSERT_TRUE(hasp::make_folders(tokyo_->path("papers")).ok());
+    both();
+    set(*tokyo_, "papers", "user.t", "by tokyo");
+    sync(*tokyo_);
+    sync(*osaka_); // and looks at nothing that differs
+    set(*tokyo_, "papers", "user.t", "again");
+    sync(*tokyo_);
+    // In the look, twice where it is staged, and a last time before it is put in place.
+    int stats = 0;
+    int last = 0;
+    const std::string papers = osaka_->folder.path + "/papers";
+    bool again = false;
+    osaka_->disk().before_stat = [&](const std::string& path) {
+        if (path == papers && ++stats == 4) {
+            set(*osaka_, "papers", "user.o", "by osaka");
+            last = stats;
+        }
+    };
+    ASSERT_TRUE(exchange(*osaka_, again).has_value());
+    osaka_->disk().before_stat = {};
+    EXPECT_EQ(last, 4);
+    EXPECT_EQ(get(*osaka_, "papers", "user.t"), "again");
+    EXPECT_EQ(get(*osaka_, "papers", "user.o"), "by osaka");
+    both();
+    sync(*tokyo_);
+    EXPECT_EQ(get(*tokyo_, "papers", "user.o"), "by osaka");
+    quiet();
+}
+
 TEST_F(Attributes, AreSetOnAFileThatItsOwnerMayNotWriteAndAfterACrash) {
     tokyo_->write("locked", "text");
     set(*tokyo_, "locked", "user.a", "1");

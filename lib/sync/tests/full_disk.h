@@ -45,8 +45,9 @@ class FullDisk final : public ForwardingDisk {
                : without_attributes        ? Disk::attributes(path)
                                            : disk_->attributes(path);
     }
-    Status set_attributes(const std::string& path, const std::string& attributes) override {
-        return without_attributes ? Status{} : disk_->set_attributes(path, attributes);
+    Status set_attributes(const std::string& path, const std::string& before,
+                          const std::string& after) override {
+        return without_attributes ? Status{} : disk_->set_attributes(path, before, after);
     }
     Result<std::vector<DirEntry>> list(const std::string& path) override {
         ++listed;

@@ -227,6 +227,9 @@ class Client {
     Status look_at_attributes(const FolderId& folder);
     Result<std::string> attributes_to_set(const WorkingFolder& folder, const Staging& staging,
                                           const Operation& op);
+    static std::string agreed_attributes(const Staging& staging, const Operation& op);
+    Status set_attributes(const std::string& path, const Staging& staging, const Operation& op,
+                          bool stands);
     Status note_attributes(const WorkingFolder& folder, const std::string& path, BaseRow& row);
     Result<std::unique_ptr<ReadFile>> basis_of(const WorkingFolder& folder, const std::string& path,
                                                const std::string& hash);

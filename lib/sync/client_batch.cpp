@@ -37,12 +37,14 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
                                return (*file)->write(bytes);
                            });
         std::vector<Touched> touched;
+        std::uint64_t attributes = 0; // bytes
         Attention& attention = this->attention(folder.id);
         BatchFiller filler{
             folder,     *store_,        *reader_, disk_,   attention.seen,      look.replaced,
             look.fresh, look.row.whole, *bases_,  *format, attention.overruled, look.unscanned};
         for (; look.next < look.operations.size(); ++look.next) {
-            if (operations.size() >= bounds_.operations || row.content >= bounds_.content_bytes) {
+            if (operations.size() >= bounds_.operations || row.content >= bounds_.content_bytes ||
+                attributes >= bounds_.attribute_bytes) {
                 row.more = true;
                 break;
             }
@@ -59,6 +61,7 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
                 return added.error();
             }
             row.content += added->remove ? 0 : added->row.entry.size;
+            attributes += added->row.entry.attributes.size();
             touched.push_back(
                 {op.path, added->remove ? std::nullopt : std::optional(added->row.entry.kind)});
             operations.push_back(*std::move(added));

@@ -351,6 +351,49 @@ TEST_F(Attributes, OfAFolderThatAreSetWhileSomethingComesStay) {
     quiet();
 }
 
+TEST_F(Attributes, CountInWhatABatchAndAPartOfAnAnswerHold) {
+    tokyo_->batches.attribute_bytes = 1000;
+    tokyo_->start();
+    home_->answers.attribute_bytes = 1000;
+    home_->start();
+    for (const char* name : {"a", "b", "c", "d", "e", "f"}) {
+        tokyo_->write(name, std::string("text of ") + name);
+        set(*tokyo_, name, "user.a", std::string(600, name[0]));
+    }
+    sync(*tokyo_); // and learns what its home takes
+    EXPECT_EQ(sync(*tokyo_).exchanges, 1U);
+    EXPECT_EQ(home_->home->tree({"anna", "wiki"})->size(), 6U);
+    EXPECT_GE(sync(*osaka_).exchanges, 3U);
+    // All of one revision, too.
+    tokyo_->batches.attribute_bytes = 1'000'000;
+    tokyo_->start();
+    for (const char* name : {"a", "b", "c", "d", "e", "f"}) {
+        set(*tokyo_, name, "user.a", std::string(700, name[0]));
+    }
+    EXPECT_EQ(sync(*tokyo_).exchanges, 1U);
+    EXPECT_GE(sync(*osaka_).exchanges, 3U);
+    for (const char* name : {"a", "b", "c", "d", "e", "f"}) {
+        EXPECT_EQ(get(*osaka_, name, "user.a"), std::string(700, name[0]));
+    }
+    quiet();
+    // And of what a batch met, whatever comes with its verdicts.
+    for (const char* name : {"a", "b", "c", "d", "e", "f"}) {
+        set(*tokyo_, name, "user.a", std::string(800, 't'));
+        set(*osaka_, name, "user.a", std::string(800, 'o'));
+        set(*osaka_, name, "user.b", "by osaka");
+    }
+    sync(*tokyo_);
+    EXPECT_GE(sync(*osaka_).exchanges, 2U);
+    sync(*tokyo_);
+    for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+        for (const char* name : {"a", "b", "c", "d", "e", "f"}) {
+            EXPECT_EQ(get(*at, name, "user.a"), std::string(800, 't'));
+            EXPECT_EQ(get(*at, name, "user.b"), "by osaka");
+        }
+    }
+    quiet();
+}
+
 TEST_F(Attributes, AreSetOnAFileThatItsOwnerMayNotWriteAndAfterACrash) {
     tokyo_->write("locked", "text");
     set(*tokyo_, "locked", "user.a", "1");

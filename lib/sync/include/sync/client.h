@@ -33,6 +33,7 @@ inline constexpr std::uint64_t batch_content_bytes = std::uint64_t{64} << 20;
 struct BatchBounds {
     std::uint64_t operations = batch_operations_max;
     std::uint64_t content_bytes = batch_content_bytes;
+    std::uint64_t attribute_bytes = batch_attributes_bytes;
 };
 
 // A working copy: where it is beneath the disk's root, whose files it holds.

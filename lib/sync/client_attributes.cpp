@@ -33,9 +33,9 @@ Result<std::string> Client::attributes_to_set(const WorkingFolder& folder, const
     }
     auto found = disk_.attributes(folder.path + "/" + op.path);
     if (!found) {
-        return found.error().code == Code::not_found || found.error().code == Code::refused
-                   ? Result<std::string>(op.entry.attributes) // it will be found changed
-                   : found.error();
+        // It will be found changed, or nobody can say what it has.
+        return found.error().code != Code::try_later ? Result<std::string>(op.entry.attributes)
+                                                     : found.error();
     }
     return found->all
                ? carry_over(agreed_attributes(staging, op), op.entry.attributes, found->attributes)
@@ -50,19 +50,14 @@ Status Client::set_attributes(const std::string& path, const Staging& staging, c
                                          : disk_.set_attributes(path, agreed, op.entry.attributes);
 }
 
-Status Client::note_attributes(const WorkingFolder& folder, const std::string& path, BaseRow& row) {
+void Client::note_attributes(const WorkingFolder& folder, const std::string& path, BaseRow& row) {
     if (row.entry.kind == FileKind::symlink || !reader_->looks_at_attributes()) {
-        return {};
+        return;
     }
     auto found = disk_.attributes(folder.path + "/" + path);
-    if (!found) {
-        // It is gone again, or another: the next look sees that.
-        const bool other =
-            found.error().code == Code::not_found || found.error().code == Code::refused;
-        return other ? Status{} : Status{found.error()};
+    if (found) { // else the next look sees what is the matter
+        row.seen.attributes = came_as(row.entry.attributes, *found);
     }
-    row.seen.attributes = came_as(row.entry.attributes, *found);
-    return {};
 }
 
 } // namespace hasp::sync

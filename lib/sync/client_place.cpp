@@ -95,9 +95,7 @@ Status Client::settle_placing(const WorkingFolder& folder) {
         }
         if (now && same(*now, row.entry)) {
             row.seen.attributes.reset();
-            if (Status noted = note_attributes(folder, path, row); !noted) {
-                return noted;
-            }
+            note_attributes(folder, path, row);
             standing.emplace(path, std::move(row));
         } else if (stood != placed.end() && same(stood->second.entry, row.entry)) {
             row.seen = {};
@@ -253,9 +251,7 @@ Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool 
         if (auto stat = disk_.stat(path); stat && entry.kind == FileKind::file) {
             row.seen = {*stat, clock_.wall_us(), entry.hash, entry.size};
         }
-        if (Status noted = note_attributes(folder, name, row); !noted) {
-            return noted;
-        }
+        note_attributes(folder, name, row);
         staging.agreed[name] = std::move(row);
         staging.gone.erase(name);
     }

@@ -143,8 +143,9 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
             change.signature = staging.base[op.path].signature;
         } else if (op.entry.kind == FileKind::file) {
             auto attributes = attributes_to_set(folder, staging, op);
-            if (!attributes) {
-                return attributes.error();
+            if (!attributes) { // they change all the time
+                staging.skip(op.path);
+                continue;
             }
             change.attributes = *std::move(attributes);
         }

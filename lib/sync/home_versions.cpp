@@ -45,7 +45,8 @@ Result<std::vector<Row>> HomeStore::paths(const FolderId& folder, const std::str
     std::vector<Row> out;
     const std::string from = behind != nullptr ? *behind + '\0' : path;
     Status read = db_.each(
-        "SELECT path, kind, mode, mtime_us, size, hash, target, revision FROM files_rows WHERE "
+        "SELECT path, kind, mode, mtime_us, size, hash, target, revision, attributes FROM "
+        "files_rows WHERE "
         "tenant = ?1 AND user = ?2 AND app = ?3 AND path >= ?4 AND path < ?7 AND (?5 = x'' OR path "
         "= ?5 OR path > ?6) ORDER BY path LIMIT ?8",
         [&](const store::Statement& s) { out.push_back(read_row(s)); }, tenant_, folder.user,

@@ -33,6 +33,7 @@ struct Names {
 
 Names names_of(int fd) {
     std::string list;
+    bool complete = false;
     for (int i = 0; i < list_tries_max; ++i) {
         const ssize_t size = ::flistxattr(fd, nullptr, 0);
         if (size <= 0) {
@@ -45,9 +46,12 @@ Names names_of(int fd) {
         }
         if (got >= 0) {
             list.resize(static_cast<std::size_t>(got));
+            complete = true;
             break;
         }
-        list.clear();
+    }
+    if (!complete) {
+        return {{}, EAGAIN};
     }
     Names out;
     for (std::size_t at = 0; at < list.size();) {
@@ -81,6 +85,9 @@ Result<FoundAttributes> attributes_of(int fd, const std::string& path) {
     }
     if (unsupported(names.error)) {
         return FoundAttributes{"", true, false};
+    }
+    if (names.error == EAGAIN) {
+        return fail(Code::try_later, path + ": its attributes change while they are read");
     }
     if (names.error != 0) {
         return disk_error(names.error, "cannot read the attributes of", path);

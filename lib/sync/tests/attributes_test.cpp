@@ -88,6 +88,19 @@ TEST(AttributeBytes, OfTwoChangesAreBothAndTheSecondWhereTheyDiffer) {
     EXPECT_EQ(carry_over("", large, other), other) << "both are more than a file has";
 }
 
+TEST(AttributeBytes, BeyondTheBoundLoseOnlyWhatIsNewInMine) {
+    const std::string base = bytes_of({{"user.a", "1"}, {"user.b", "1"}});
+    const std::string mine = bytes_of({{"user.a", "2"}, {"user.m", std::string(40'000, 'm')}});
+    const std::string theirs =
+        bytes_of({{"user.a", "1"}, {"user.b", "1"}, {"user.t", std::string(40'000, 't')}});
+    EXPECT_EQ(merge_attributes(base, mine, theirs),
+              bytes_of({{"user.a", "2"}, {"user.t", std::string(40'000, 't')}}));
+    EXPECT_EQ(merge_attributes(base, bytes_of({{"user.a", std::string(40'000, 'm')}}), theirs),
+              theirs);
+    EXPECT_EQ(merge_attributes("", bytes_of({{"user.m", "1"}}), bytes_of({{"user.t", "1"}})),
+              bytes_of({{"user.m", "1"}, {"user.t", "1"}}));
+}
+
 TEST_F(Attributes, GoWithTheirFilesAndFoldersAndWhenTheyChangeAlone) {
     ASSERT_TRUE(hasp::make_folders(tokyo_->path("papers")).ok());
     tokyo_->write("papers/note", "text");
@@ -202,6 +215,40 @@ TEST_F(Attributes, AreKeptWithVersionsAndRestoredWithThem) {
     quiet();
 }
 
+TEST_F(Attributes, AloneAreRestoredAndWhatHasNotChangedIsLeft) {
+    ASSERT_TRUE(hasp::make_folders(tokyo_->path("papers")).ok());
+    tokyo_->write("papers/note", "text");
+    tokyo_->write("papers/other", "text");
+    set(*tokyo_, "papers", "user.a", "first");
+    set(*tokyo_, "papers/note", "user.a", "first");
+    set(*tokyo_, "papers/other", "user.a", "first");
+    both();
+    clock_.advance_us(5'000'000);
+    RestoreWish wish;
+    wish.user = "anna";
+    wish.app = "wiki";
+    wish.path = "papers";
+    wish.at_us = clock_.wall_us();
+    wish.who = "anna@desk";
+    EXPECT_EQ(home_->home->restore(wish)->restored, 0U) << "nothing has changed";
+    clock_.advance_us(5'000'000);
+    set(*tokyo_, "papers/note", "user.a", "second");
+    both();
+    EXPECT_EQ(home_->home->restore(wish)->restored, 1U);
+    both();
+    EXPECT_EQ(get(*tokyo_, "papers/note", "user.a"), "first");
+    EXPECT_EQ(get(*osaka_, "papers/note", "user.a"), "first");
+    drop(*osaka_, "papers/note", "user.a");
+    both();
+    sync(*osaka_);
+    both();
+    EXPECT_EQ(get(*tokyo_, "papers/note", "user.a"), "(none)");
+    EXPECT_EQ(home_->home->restore(wish)->restored, 1U) << "where there are none now";
+    both();
+    EXPECT_EQ(get(*tokyo_, "papers/note", "user.a"), "first");
+    quiet();
+}
+
 TEST_F(Attributes, AreNotLostToATierThatHasNoneNorToOneThatKnowsNothingOfThem) {
     for (const bool older : {false, true}) {
         const std::string name = older ? "plan" : "note";
@@ -271,6 +318,72 @@ TEST_F(Attributes, ThatABatchCouldNotSayAreNotTakenForAgreedOn) {
         }
     }
     quiet();
+}
+
+TEST_F(Attributes, ThatChangedWhileTheHomeKnewNoneGoUpWhenItDoes) {
+    for (const bool watched : {false, true}) {
+        const std::string name = watched ? "plan" : "note";
+        tokyo_->write(name, "text");
+        set(*tokyo_, name, "user.b", "1");
+        tokyo_->write(name + "2", "text");
+        both();
+        if (watched) {
+            tokyo_->client->watch_begins(tokyo_->folder.id);
+        }
+        clock_.advance_us(60'000'000); // so that stamps count
+        both();
+        format_ = batch_format_scanned;
+        sync(*tokyo_); // and learns what its home takes
+        drop(*tokyo_, name, "user.b");
+        set(*tokyo_, name, "user.c", "new");
+        set(*tokyo_, name + "2", "user.a", "new");
+        if (watched) {
+            Noticed noticed;
+            noticed.paths = {name, name + "2"};
+            tokyo_->client->note(tokyo_->folder.id, noticed);
+        }
+        sync(*tokyo_);
+        clock_.advance_us(60'000'000);
+        sync(*tokyo_);
+        sync(*tokyo_);
+        format_ = batch_format_newest;
+        both();
+        EXPECT_EQ(get(*osaka_, name, "user.b"), "(none)") << watched;
+        EXPECT_EQ(get(*osaka_, name, "user.c"), "new") << watched;
+        EXPECT_EQ(get(*osaka_, name + "2", "user.a"), "new") << watched;
+        quiet();
+    }
+}
+
+TEST_F(Attributes, ThatCannotBeReadStopNoOtherFile) {
+    for (const char* name : {"a", "b"}) {
+        tokyo_->write(name, "text");
+        set(*tokyo_, name, "user.a", "1");
+    }
+    both();
+    clock_.advance_us(60'000'000);
+    for (const Code code : {Code::failed, Code::try_later}) {
+        const std::string value = code == Code::failed ? "2" : "3";
+        for (const char* name : {"a", "b"}) {
+            tokyo_->write(name, "edited " + value);
+            set(*tokyo_, name, "user.a", value);
+        }
+        tokyo_->disk().unreadable_attributes[tokyo_->folder.path + "/a"] = code;
+        both();
+        EXPECT_EQ(osaka_->content("b"), "edited " + value);
+        EXPECT_EQ(get(*osaka_, "b", "user.a"), value);
+        EXPECT_EQ(tokyo_->client->status()->at(0).attributes_left, code == Code::failed ? 1U : 0U);
+        clock_.advance_us(60'000'000);
+        both();
+        EXPECT_NE(get(*osaka_, "a", "user.a"), value) << "nobody knows it";
+        EXPECT_NE(get(*osaka_, "a", "user.a"), "(none)");
+        tokyo_->disk().unreadable_attributes.clear();
+        both();
+        EXPECT_EQ(osaka_->content("a"), "edited " + value);
+        EXPECT_EQ(get(*osaka_, "a", "user.a"), value);
+        EXPECT_EQ(tokyo_->client->status()->at(0).attributes_left, 0U);
+        quiet();
+    }
 }
 
 TEST_F(Attributes, BeyondTheirBoundStayWhereTheyAreAndAreCounted) {

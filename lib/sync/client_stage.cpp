@@ -138,7 +138,8 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
         }
         const auto now = staging.mine.find(op.path);
         change.content = now == staging.mine.end() || !same_content(now->second, op.entry) ||
-                         op.entry.kind != FileKind::file;
+                         op.entry.kind != FileKind::file ||
+                         (change.before && change.before->links > 1);
         if (!change.content) {
             change.signature = staging.base[op.path].signature;
         } else if (op.entry.kind == FileKind::file) {

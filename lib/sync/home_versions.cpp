@@ -9,7 +9,8 @@ namespace hasp::sync {
 namespace {
 
 constexpr const char* version_columns = "path, revision, kind, mode, mtime_us, size, hash, target, "
-                                        "at_us, ended, ended_us, removed, who, attributes";
+                                        "at_us, ended, ended_us, removed, who, attributes, "
+                                        "attributes IS NOT NULL";
 
 Version read_version(const store::Statement& s) {
     Version out;
@@ -29,6 +30,7 @@ Version read_version(const store::Statement& s) {
     out.until_us = s.integer(9) == 0 ? 0 : s.integer(10);
     out.removed = s.truth(11);
     out.who = s.text(12);
+    out.attributes_known = s.truth(14);
     return out;
 }
 

@@ -249,6 +249,65 @@ TEST_F(Attributes, AloneAreRestoredAndWhatHasNotChangedIsLeft) {
     quiet();
 }
 
+TEST_F(Attributes, OfAVersionFromBeforeTheyWereKeptAreWhatStandsNow) {
+    tokyo_->write("note", "first");
+    both();
+    clock_.advance_us(5'000'000);
+    RestoreWish wish;
+    wish.user = "anna";
+    wish.app = "wiki";
+    wish.path = "note";
+    wish.at_us = clock_.wall_us();
+    wish.who = "anna@desk";
+    clock_.advance_us(5'000'000);
+    tokyo_->write("note", "second");
+    set(*tokyo_, "note", "user.a", "1");
+    both();
+    home_->forget_attributes_of_versions();
+    ASSERT_EQ(home_->home->restore(wish)->restored, 1U);
+    both();
+    for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+        EXPECT_EQ(at->content("note"), "first");
+        EXPECT_EQ(get(*at, "note", "user.a"), "1");
+    }
+    quiet();
+}
+
+TEST_F(Attributes, ThatComeForOneNameOfAFileAreNotThoseOfTheOther) {
+    tokyo_->write("one", "text");
+    tokyo_->write("two", "text");
+    both();
+    ASSERT_EQ(::unlink(osaka_->path("two").c_str()), 0);
+    ASSERT_EQ(::link(osaka_->path("one").c_str(), osaka_->path("two").c_str()), 0);
+    sync(*osaka_);
+    both();
+    set(*tokyo_, "one", "user.a", "1");
+    ASSERT_EQ(::chmod(tokyo_->path("one").c_str(), 0600), 0);
+    both();
+    both();
+    for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+        EXPECT_EQ(get(*at, "one", "user.a"), "1");
+        EXPECT_EQ(get(*at, "two", "user.a"), "(none)");
+        EXPECT_EQ(at->content("one"), "text");
+    }
+    quiet();
+}
+
+TEST_F(Attributes, SetByANameThatIsGoneAreSeenUnderTheOther) {
+    tokyo_->write("one", "text");
+    ASSERT_EQ(::link(tokyo_->path("one").c_str(), tokyo_->path("two").c_str()), 0);
+    tokyo_->client->watch_begins(tokyo_->folder.id);
+    clock_.advance_us(60'000'000);
+    both();
+    set(*tokyo_, "one", "user.a", "1");
+    ASSERT_EQ(::unlink(tokyo_->path("one").c_str()), 0);
+    Noticed noticed;
+    noticed.paths.insert("one");
+    tokyo_->client->note(tokyo_->folder.id, noticed);
+    both();
+    EXPECT_EQ(get(*osaka_, "two", "user.a"), "1");
+}
+
 TEST_F(Attributes, AreNotLostToATierThatHasNoneNorToOneThatKnowsNothingOfThem) {
     for (const bool older : {false, true}) {
         const std::string name = older ? "plan" : "note";

@@ -8,3 +8,5 @@ ALTER TABLE sync_base ADD COLUMN seen_attributes BLOB NOT NULL DEFAULT x'';
 ALTER TABLE sync_operations ADD COLUMN seen_attributes BLOB NOT NULL DEFAULT x'';
 -- Files and folders of which not all attributes are kept, or not all could be put in place.
 ALTER TABLE sync_folders ADD COLUMN attributes_left INTEGER NOT NULL DEFAULT 0;
+-- Names of one file that has several: what was done by one of them is looked for under all.
+CREATE INDEX sync_base_by_inode ON sync_base (tenant, user, app, stat_inode) WHERE kind = 1;

@@ -61,8 +61,11 @@ Result<AttributeMap> read_attributes(std::string_view bytes) {
     return out;
 }
 
-std::string carry_over(const std::string& before, const std::string& after,
-                       const std::string& onto) {
+namespace {
+
+// Nothing: that would be too much.
+std::optional<std::string> carried(const std::string& before, const std::string& after,
+                                   const std::string& onto) {
     if (before == onto || before == after) {
         return before == after ? onto : after;
     }
@@ -81,7 +84,28 @@ std::string carry_over(const std::string& before, const std::string& after,
         }
     }
     std::string bytes = write_attributes(out);
-    return bytes.size() > attributes_bytes_max ? onto : bytes;
+    return bytes.size() > attributes_bytes_max ? std::nullopt : std::optional(std::move(bytes));
+}
+
+} // namespace
+
+std::string carry_over(const std::string& before, const std::string& after,
+                       const std::string& onto) {
+    return carried(before, after, onto).value_or(onto);
+}
+
+std::string merge_attributes(const std::string& before, const std::string& mine,
+                             const std::string& theirs) {
+    if (auto all = carried(before, theirs, mine)) {
+        return *std::move(all);
+    }
+    const AttributeMap old = read_own(before);
+    const AttributeMap kept = read_own(theirs);
+    AttributeMap known = read_own(mine);
+    std::erase_if(known, [&](const auto& one) {
+        return !old.contains(one.first) && !kept.contains(one.first);
+    });
+    return carried(before, theirs, write_attributes(known)).value_or(theirs);
 }
 
 } // namespace hasp::sync

@@ -134,6 +134,10 @@ Status BatchReader::attributes(Entry& entry) {
     if (!bytes) {
         return bytes.error();
     }
+    attributes_bytes_ += bytes->size();
+    if (attributes_bytes_ > batch_attributes_bytes_max) {
+        return damaged("too many attributes");
+    }
     if (auto read = read_attributes(*bytes); !read) {
         return damaged(read.error().message);
     }

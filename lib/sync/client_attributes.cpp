@@ -13,11 +13,19 @@ Status Client::look_at_attributes(const FolderId& folder) {
     return format ? Status{} : Status{format.error()};
 }
 
-// What changes from what was agreed on to what came, done to what stands here: where its file
-// system has no room for all of them, or the home is not told of them, that is something else.
+// Of what stands at `op`'s path and may be changed.
+std::string Client::agreed_attributes(const Staging& staging, const Operation& op) {
+    const auto base = staging.base.find(op.path);
+    return base == staging.base.end() || base->second.entry.kind != op.entry.kind
+               ? std::string()
+               : base->second.entry.attributes;
+}
+
+// Of a file that takes another's place. What changes from what was agreed on to what came, done to
+// what stands here: where its file system has no room for all of them, or the home is not told of
+// them, that is something else. Of too many, what was agreed on alone comes along.
 Result<std::string> Client::attributes_to_set(const WorkingFolder& folder, const Staging& staging,
                                               const Operation& op) {
-    const auto base = staging.base.find(op.path);
     const auto now = staging.mine.find(op.path);
     if (op.entry.kind == FileKind::symlink || now == staging.mine.end() ||
         now->second.kind != op.entry.kind) {
@@ -25,27 +33,31 @@ Result<std::string> Client::attributes_to_set(const WorkingFolder& folder, const
     }
     auto found = disk_.attributes(folder.path + "/" + op.path);
     if (!found) {
-        return found.error().code == Code::not_found || found.error().code == Code::refused
-                   ? Result<std::string>(op.entry.attributes) // it will be found changed
-                   : found.error();
+        // It will be found changed, or nobody can say what it has.
+        return found.error().code != Code::try_later ? Result<std::string>(op.entry.attributes)
+                                                     : found.error();
     }
-    return carry_over(base == staging.base.end() ? "" : base->second.entry.attributes,
-                      op.entry.attributes, found->attributes);
+    return found->all
+               ? carry_over(agreed_attributes(staging, op), op.entry.attributes, found->attributes)
+               : op.entry.attributes;
 }
 
-Status Client::note_attributes(const WorkingFolder& folder, const std::string& path, BaseRow& row) {
+// Of what was made just now or stands there already.
+Status Client::set_attributes(const std::string& path, const Staging& staging, const Operation& op,
+                              bool stands) {
+    const std::string agreed = stands ? agreed_attributes(staging, op) : "";
+    return agreed == op.entry.attributes ? Status{}
+                                         : disk_.set_attributes(path, agreed, op.entry.attributes);
+}
+
+void Client::note_attributes(const WorkingFolder& folder, const std::string& path, BaseRow& row) {
     if (row.entry.kind == FileKind::symlink || !reader_->looks_at_attributes()) {
-        return {};
+        return;
     }
     auto found = disk_.attributes(folder.path + "/" + path);
-    if (!found) {
-        // It is gone again, or another: the next look sees that.
-        const bool other =
-            found.error().code == Code::not_found || found.error().code == Code::refused;
-        return other ? Status{} : Status{found.error()};
+    if (found) { // else the next look sees what is the matter
+        row.seen.attributes = came_as(row.entry.attributes, *found);
     }
-    row.seen.attributes = came_as(row.entry.attributes, *found);
-    return {};
 }
 
 } // namespace hasp::sync

@@ -20,6 +20,10 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
     if (!format) {
         return format.error();
     }
+    // The reader may have been at another folder since the look.
+    if (Status set = look_at_attributes(folder.id); !set) {
+        return set.error();
+    }
     if (look.next < look.operations.size()) {
         [[maybe_unused]] const Status old = disk_.remove(path);
         auto file = disk_.create(path, 0600, {});
@@ -33,12 +37,14 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
                                return (*file)->write(bytes);
                            });
         std::vector<Touched> touched;
+        std::uint64_t attributes = 0; // bytes
         Attention& attention = this->attention(folder.id);
         BatchFiller filler{
             folder,     *store_,        *reader_, disk_,   attention.seen,      look.replaced,
             look.fresh, look.row.whole, *bases_,  *format, attention.overruled, look.unscanned};
         for (; look.next < look.operations.size(); ++look.next) {
-            if (operations.size() >= bounds_.operations || row.content >= bounds_.content_bytes) {
+            if (operations.size() >= bounds_.operations || row.content >= bounds_.content_bytes ||
+                attributes >= bounds_.attribute_bytes) {
                 row.more = true;
                 break;
             }
@@ -55,10 +61,13 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
                 return added.error();
             }
             row.content += added->remove ? 0 : added->row.entry.size;
+            attributes += added->row.entry.attributes.size();
             touched.push_back(
                 {op.path, added->remove ? std::nullopt : std::optional(added->row.entry.kind)});
             operations.push_back(*std::move(added));
         }
+        attention.untold_attributes = attention.untold_attributes || filler.untold_attributes ||
+                                      reader_->has_untold_attributes();
         // A look that was a while ago did not see what they are now.
         row.more = row.more || (look.left_out && !look.fresh);
         Status written = writer.finish();
@@ -188,6 +197,7 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
             content = *std::move(frozen);
         }
     }
+    leave_attributes(agreed, record, out.row.seen);
     Result<Way> way{Way{}};
     if (!known) {
         way = choose(old_signature, content->digest.size, record);
@@ -213,6 +223,22 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
     }
     out.row.entry = record.entry;
     return out;
+}
+
+// Where the batch says nothing of them the home keeps what was agreed on, and nothing else may
+// count as agreed: what its row has not would look removed there.
+void BatchFiller::leave_attributes(const BaseRow* agreed, Record& record, Seen& sent_as) {
+    if (format >= batch_format_attributes || record.entry.kind == FileKind::symlink) {
+        return;
+    }
+    std::string told = agreed != nullptr && agreed->entry.kind == record.entry.kind
+                           ? agreed->entry.attributes
+                           : std::string();
+    if (record.entry.attributes != told) {
+        record.entry.attributes = std::move(told);
+        sent_as.attributes.reset();
+        untold_attributes = true;
+    }
 }
 
 bool BatchFiller::still(const std::string& path, const Seen& looked) const {

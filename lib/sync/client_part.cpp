@@ -57,7 +57,14 @@ class PartLook {
             keep(path, **row);
         }
         if (stat && stat->kind == FileKind::file && stat->links > 1) {
-            if (Status added = add_other_names(*stat); !added) {
+            if (Status added = add_other_names(stat->inode, stat->links); !added) {
+                return added;
+            }
+        }
+        if (*row && (*row)->entry.kind == FileKind::file && (*row)->seen.stat.inode != 0 &&
+            (!stat || stat->inode != (*row)->seen.stat.inode)) {
+            // What was done by this name before it was gone is done under the others.
+            if (Status added = add_other_names((*row)->seen.stat.inode, 0); !added) {
                 return added;
             }
         }
@@ -147,17 +154,24 @@ class PartLook {
     }
 
     // What was done to a file by one of its names was done to it under all of them.
-    Status add_other_names(const FileStat& stat) {
-        if (too_many_links || !linked_.insert(stat.inode).second) {
+    // `links`: 0, where the name is gone and nobody can say.
+    Status add_other_names(std::uint64_t inode, std::uint64_t links) {
+        if (too_many_links || linked_.contains(inode)) {
             return {};
         }
-        if (linked_.size() > linked_max || stat.links > links_max) {
-            too_many_links = true;
-            return {};
-        }
-        auto names = store_.paths_of(folder_.id, stat.inode, links_max);
+        auto names = links > links_max
+                         ? Result<std::vector<std::string>>(std::vector<std::string>())
+                         : store_.paths_of(folder_.id, inode, links_max + 1);
         if (!names) {
             return names.error();
+        }
+        if (links == 0 && names->size() <= 1) {
+            return {}; // as most files that go
+        }
+        linked_.insert(inode);
+        if (linked_.size() > linked_max || links > links_max || names->size() > links_max) {
+            too_many_links = true;
+            return {};
         }
         for (const std::string& name : *names) {
             if (Status added = add(name, false); !added) {

@@ -133,6 +133,7 @@ struct BatchFiller {
     const std::set<std::string>& overruled; // as Attention has it
     const std::set<std::string>& unscanned; // as Look has it
     std::set<std::string> sent = {};        // contents that stand in this batch already
+    bool untold_attributes = false;         // something has other attributes than it can say
 
     // How a content that the home does not have goes, as the record says.
     struct Way {
@@ -145,6 +146,7 @@ struct BatchFiller {
     Result<OperationRow> add(const Operation& op, BatchWriter& writer);
 
   private:
+    void leave_attributes(const BaseRow* agreed, Record& record, Seen& sent_as);
     // It is as it was looked at.
     bool still(const std::string& path, const Seen& looked) const;
     Result<Way> choose(const std::string& signature, std::uint64_t size, Record& record);

@@ -95,9 +95,7 @@ Status Client::settle_placing(const WorkingFolder& folder) {
         }
         if (now && same(*now, row.entry)) {
             row.seen.attributes.reset();
-            if (Status noted = note_attributes(folder, path, row); !noted) {
-                return noted;
-            }
+            note_attributes(folder, path, row);
             standing.emplace(path, std::move(row));
         } else if (stood != placed.end() && same(stood->second.entry, row.entry)) {
             row.seen = {};
@@ -222,15 +220,15 @@ Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool 
             put = fail(Code::conflict, path + " was changed meanwhile");
         } else if (entry.kind == FileKind::folder) {
             put = change.before ? Status{} : disk_.make_folder(path, entry.mode, folder.owner);
-            if (put && (change.before || !change.attributes.empty())) {
-                put = disk_.set_attributes(path, change.attributes);
+            if (put) {
+                put = set_attributes(path, staging, change.op, change.before.has_value());
             }
             if (put && change.before) {
                 put = disk_.set_meta(path, entry.mode, change.before->mtime_ns / 1000);
                 folders.insert(path);
             }
         } else if (!change.content) {
-            put = disk_.set_attributes(path, change.attributes);
+            put = set_attributes(path, staging, change.op, true);
             put = put ? disk_.set_meta(path, entry.mode, entry.mtime_us) : put;
             marked.insert(path);
         } else {
@@ -253,9 +251,7 @@ Status Client::put_in_place(const WorkingFolder& folder, Staging& staging, bool 
         if (auto stat = disk_.stat(path); stat && entry.kind == FileKind::file) {
             row.seen = {*stat, clock_.wall_us(), entry.hash, entry.size};
         }
-        if (Status noted = note_attributes(folder, name, row); !noted) {
-            return noted;
-        }
+        note_attributes(folder, name, row);
         staging.agreed[name] = std::move(row);
         staging.gone.erase(name);
     }

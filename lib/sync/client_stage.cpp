@@ -133,19 +133,22 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
             continue;
         }
         StagedChange change{op, "", "", std::nullopt, true, ""};
-        auto attributes = attributes_to_set(folder, staging, op);
-        if (!attributes) {
-            return attributes.error();
-        }
-        change.attributes = *std::move(attributes);
         if (const auto stood = staging.stood.find(op.path); stood != staging.stood.end()) {
             change.before = stood->second;
         }
         const auto now = staging.mine.find(op.path);
         change.content = now == staging.mine.end() || !same_content(now->second, op.entry) ||
-                         op.entry.kind != FileKind::file;
+                         op.entry.kind != FileKind::file ||
+                         (change.before && change.before->links > 1);
         if (!change.content) {
             change.signature = staging.base[op.path].signature;
+        } else if (op.entry.kind == FileKind::file) {
+            auto attributes = attributes_to_set(folder, staging, op);
+            if (!attributes) { // they change all the time
+                staging.skip(op.path);
+                continue;
+            }
+            change.attributes = *std::move(attributes);
         }
         staging.changes[op.path] = std::move(change);
     }
@@ -273,7 +276,7 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
         change.signature = *std::move(signed_file);
     }
     Status set =
-        change.attributes.empty() ? Status{} : disk_.set_attributes(path, change.attributes);
+        change.attributes.empty() ? Status{} : disk_.set_attributes(path, "", change.attributes);
     return set ? disk_.set_meta(path, record.entry.mode, record.entry.mtime_us) : set;
 }
 

@@ -18,8 +18,10 @@ struct StagedChange {
     std::string staged; // files and symlinks: beneath client_temporary
     std::string signature;
     std::optional<FileStat> before; // nothing: nothing stood there
-    bool content = true;            // false: the content stands there already, only metadata change
-    std::string attributes;         // to be set
+    // False: the content stands there already, and metadata change in place. Not of a file with
+    // more names, which would have them, too.
+    bool content = true;
+    std::string attributes; // of a file that was staged
 };
 
 struct Client::Staging {

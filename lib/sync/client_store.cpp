@@ -43,12 +43,14 @@ FolderRow read_folder(const store::Statement& s) {
 // stat_inode, seen_us, attributes, seen_attributes from column `at` on.
 constexpr char looked_all = '\1';
 constexpr char looked_too_many = '\2';
+constexpr char looked_stale = '\3';
 
 std::string seen_bytes(const Seen& seen) {
     if (seen.attributes == nullptr || !seen.attributes->looked) {
         return "";
     }
-    return (seen.attributes->all ? looked_all : looked_too_many) + seen.attributes->here;
+    const SeenAttributes& a = *seen.attributes;
+    return (a.stale ? looked_stale : a.all ? looked_all : looked_too_many) + a.here;
 }
 
 std::shared_ptr<const SeenAttributes> attributes_from(std::string meant, const std::string& here) {
@@ -58,7 +60,8 @@ std::shared_ptr<const SeenAttributes> attributes_from(std::string meant, const s
     SeenAttributes out;
     out.meant = std::move(meant);
     out.looked = !here.empty();
-    out.all = here.empty() || here[0] == looked_all;
+    out.all = here.empty() || here[0] != looked_too_many;
+    out.stale = !here.empty() && here[0] == looked_stale;
     out.here = here.empty() ? "" : here.substr(1);
     return std::make_shared<const SeenAttributes>(std::move(out));
 }

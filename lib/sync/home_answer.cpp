@@ -39,6 +39,13 @@ struct Home::Rows {
     std::map<std::string, Row> rows;
     Position next;             // whence to go on; number 0: that is all
     std::set<std::string> had; // folders that the asker has
+    std::uint64_t attribute_bytes = 0;
+
+    void add(const std::string& path, const Row& row) {
+        if (rows.emplace(path, row).second && row.entry) {
+            attribute_bytes += row.entry->attributes.size();
+        }
+    }
 };
 
 Result<Home::Answer> Home::answer(const Question& question, const Taken& taken) {
@@ -69,7 +76,8 @@ Result<Home::Rows> Home::choose_rows(const Question& question, const Taken& take
     if (taken.oldest <= from.number) {
         from = {std::max<std::uint64_t>(taken.oldest, 1), ""};
     }
-    const AnswerBounds all{batch_records_max, std::numeric_limits<std::uint64_t>::max()};
+    constexpr std::uint64_t any = std::numeric_limits<std::uint64_t>::max();
+    const AnswerBounds all{batch_records_max, any, any};
     auto part = store_->rows_from(folder, from, parts ? bounds_ : all);
     // What the batch brought is no part of its own.
     const auto sent = [&taken](const Row& row) { return sent_just_now(taken.agreed, row); };
@@ -91,15 +99,18 @@ Result<Home::Rows> Home::choose_rows(const Question& question, const Taken& take
     out.next = part->next;
     for (std::size_t i = 0; i < part->rows.size(); ++i) {
         const Row& row = part->rows[i];
-        out.rows.emplace(row.path, row);
+        out.add(row.path, row);
         if (Status added = add_above(folder, row, row, out); !added) {
             return added.error();
         }
-        if (parts && out.rows.size() >= bounds_.rows * 2 && i + 1 < part->rows.size()) {
+        const bool full = out.rows.size() >= bounds_.rows * 2 ||
+                          out.attribute_bytes >= bounds_.attribute_bytes * 2;
+        if (parts && full && i + 1 < part->rows.size()) {
             out.next = behind(row);
             part->rows.resize(i + 1);
         }
     }
+    std::uint64_t left_out = any; // the oldest revision of what has to wait
     // What the batch met comes with its verdicts, wherever its turn would be.
     std::set<std::string> met = taken.copies;
     for (const auto& [path, hash] : taken.differs) {
@@ -122,13 +133,20 @@ Result<Home::Rows> Home::choose_rows(const Question& question, const Taken& take
         if (out.next.number != 0 && may_end_a_folder && !comes_before(there, part->rows.back())) {
             continue;
         }
-        out.rows.emplace(path, there);
+        if (parts && there.entry && out.attribute_bytes >= bounds_.attribute_bytes * 2) {
+            left_out = std::min(left_out, there.revision);
+            continue;
+        }
+        out.add(path, there);
         if (out.next.number == 0) {
             continue;
         }
         if (Status added = add_above(folder, there, part->rows.back(), out); !added) {
             return added.error();
         }
+    }
+    if (left_out != any && (out.next.number == 0 || left_out <= out.next.number)) {
+        out.next = {left_out, ""};
     }
     return out;
 }
@@ -154,7 +172,7 @@ Status Home::add_above(const FolderId& folder, const Row& row, const Row& reach,
             rows.had.insert(up); // and those above that
             return {};
         }
-        rows.rows.emplace(up, **above);
+        rows.add(up, **above);
     }
     return {};
 }

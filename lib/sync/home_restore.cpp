@@ -59,6 +59,10 @@ class Restoring {
         if (!found) {
             return found.error();
         }
+        if (*found && (*found)->entry && !(*found)->attributes_known && row.entry &&
+            row.entry->kind == (*found)->entry->kind) {
+            (*found)->entry->attributes = row.entry->attributes; // nobody can say what it had
+        }
         if (!*found || !(*found)->entry || (row.entry && same(*row.entry, *(*found)->entry))) {
             return {};
         }

@@ -27,13 +27,22 @@ Position behind(const Row& row) {
     return {row.revision, (row.entry ? at_put : at_removal) + row.path};
 }
 
-Result<std::vector<Row>> HomeStore::read_rows(const std::string& sql, const FolderId& folder,
-                                              std::uint64_t number, const std::string& path,
-                                              std::uint64_t max) {
-    std::vector<Row> out;
+Result<HomeStore::ReadRows> HomeStore::read_rows(const std::string& sql, const FolderId& folder,
+                                                 std::uint64_t number, const std::string& path,
+                                                 std::uint64_t max, std::uint64_t attribute_bytes) {
+    ReadRows out;
+    std::uint64_t bytes = 0;
     Status read = db_.each(
-        sql, [&](const store::Statement& s) { out.push_back(read_row(s)); }, tenant_, folder.user,
-        folder.app, number, store::Blob{path}, max);
+        sql,
+        [&](const store::Statement& s) {
+            out.cut = out.cut || bytes >= attribute_bytes;
+            if (!out.cut) {
+                out.rows.push_back(read_row(s));
+                const Row& row = out.rows.back();
+                bytes += row.entry ? row.entry->attributes.size() : 0;
+            }
+        },
+        tenant_, folder.user, folder.app, number, store::Blob{path}, max);
     if (!read) {
         return read.error();
     }
@@ -43,8 +52,9 @@ Result<std::vector<Row>> HomeStore::read_rows(const std::string& sql, const Fold
 // Of one revision. Its rows are found by the index of revisions, and sorted; where they are many
 // times what is asked for, along the paths, which are sorted already (the plus sign keeps the other
 // index out of it): then all parts of it together read the folder once.
-Result<std::vector<Row>> HomeStore::rows_within(const FolderId& folder, const Position& from,
-                                                std::uint64_t max) {
+Result<HomeStore::ReadRows> HomeStore::rows_within(const FolderId& folder, const Position& from,
+                                                   std::uint64_t max,
+                                                   std::uint64_t attribute_bytes) {
     const std::uint64_t sorted_max = max * sorted_parts_max;
     auto count = db_.first(
         "SELECT count(*) FROM (SELECT 1 FROM files_rows WHERE tenant = ?1 AND user = ?2 AND app = "
@@ -58,27 +68,28 @@ Result<std::vector<Row>> HomeStore::rows_within(const FolderId& folder, const Po
         count->value_or(0) < sorted_max ? "revision = ?4 AND " : "+revision = ?4 AND ";
     const auto read = [&](const char* which, const std::string& path, std::uint64_t most) {
         return read_rows(select_rows("files_rows", (revision + which).c_str()), folder, from.number,
-                         path, most);
+                         path, most, attribute_bytes);
     };
     const bool begins = from.place.empty();
     const std::string path = begins ? "" : from.place.substr(1);
-    std::vector<Row> out;
+    ReadRows out;
     if (begins || from.place[0] == at_removal) {
         auto gone = read(begins ? "kind = 0 AND path > ?5 ORDER BY path DESC LIMIT ?6"
                                 : "kind = 0 AND path < ?5 ORDER BY path DESC LIMIT ?6",
                          path, max);
-        if (!gone || gone->size() >= max) {
+        if (!gone || gone->rows.size() >= max) {
             return gone;
         }
         out = *std::move(gone);
     }
     const bool among_puts = !begins && from.place[0] == at_put;
     auto there = read("kind <> 0 AND path > ?5 ORDER BY path LIMIT ?6", among_puts ? path : "",
-                      max - out.size());
+                      max - out.rows.size());
     if (!there) {
         return there;
     }
-    std::move(there->begin(), there->end(), std::back_inserter(out));
+    std::move(there->rows.begin(), there->rows.end(), std::back_inserter(out.rows));
+    out.cut = there->cut;
     return out;
 }
 
@@ -92,40 +103,50 @@ Result<HomeStore::Part> HomeStore::rows_from(const FolderId& folder, const Posit
     }
     Part out;
     std::uint64_t number = from.number;
+    bool more_within = false; // the revision of the last row
     if (!from.place.empty()) {
-        auto rest = rows_within(folder, from, most.rows + 1);
+        auto rest = rows_within(folder, from, most.rows + 1, most.attribute_bytes);
         if (!rest) {
             return rest.error();
         }
-        out.rows = *std::move(rest);
+        out.rows = std::move(rest->rows);
+        more_within = rest->cut;
         ++number;
     }
-    if (out.rows.size() <= most.rows) {
+    if (out.rows.size() <= most.rows && !more_within) {
         const std::uint64_t room = most.rows - out.rows.size();
-        auto whole = read_rows(revisions, folder, number, "", room + 1);
-        if (!whole) {
-            return whole.error();
+        auto read = read_rows(revisions, folder, number, "", room + 1, most.attribute_bytes);
+        if (!read) {
+            return read.error();
         }
-        if (whole->size() > room) {
+        std::vector<Row>& whole = read->rows;
+        if (whole.size() > room || read->cut) {
             // The last of these revisions is not complete.
-            const std::uint64_t last = whole->back().revision;
-            std::erase_if(*whole, [last](const Row& row) { return row.revision == last; });
+            const std::uint64_t last = whole.back().revision;
+            std::erase_if(whole, [last](const Row& row) { return row.revision == last; });
             out.next = {last, ""};
         }
-        std::sort(whole->begin(), whole->end(), comes_before);
-        std::move(whole->begin(), whole->end(), std::back_inserter(out.rows));
+        std::sort(whole.begin(), whole.end(), comes_before);
+        std::move(whole.begin(), whole.end(), std::back_inserter(out.rows));
         if (out.rows.empty() && out.next.number != 0) {
-            auto first = rows_within(folder, out.next, most.rows + 1);
+            auto first = rows_within(folder, out.next, most.rows + 1, most.attribute_bytes);
             if (!first) {
                 return first.error();
             }
-            out.rows = *std::move(first);
+            out.rows = std::move(first->rows);
+            more_within = true;
         }
     }
+    if (more_within && !out.rows.empty()) {
+        out.next = behind(out.rows.back());
+    }
     std::uint64_t bytes = 0;
+    std::uint64_t attributes = 0;
     for (std::size_t i = 0; i + 1 < out.rows.size(); ++i) {
         bytes += out.rows[i].entry ? out.rows[i].entry->size : 0;
-        if (i + 1 >= most.rows || bytes >= most.content_bytes) {
+        attributes += out.rows[i].entry ? out.rows[i].entry->attributes.size() : 0;
+        if (i + 1 >= most.rows || bytes >= most.content_bytes ||
+            attributes >= most.attribute_bytes) {
             out.next = behind(out.rows[i]);
             out.rows.resize(i + 1);
         }

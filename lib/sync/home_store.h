@@ -121,11 +121,16 @@ class HomeStore {
                                                     const std::string& hash, std::size_t max);
 
   private:
-    Result<std::vector<Row>> read_rows(const std::string& sql, const FolderId& folder,
-                                       std::uint64_t number, const std::string& path,
-                                       std::uint64_t max);
-    Result<std::vector<Row>> rows_within(const FolderId& folder, const Position& from,
-                                         std::uint64_t max);
+    // `cut`: there were more, and these have as many attributes as there may be.
+    struct ReadRows {
+        std::vector<Row> rows;
+        bool cut = false;
+    };
+    Result<ReadRows> read_rows(const std::string& sql, const FolderId& folder, std::uint64_t number,
+                               const std::string& path, std::uint64_t max,
+                               std::uint64_t attribute_bytes);
+    Result<ReadRows> rows_within(const FolderId& folder, const Position& from, std::uint64_t max,
+                                 std::uint64_t attribute_bytes);
 
     store::Db& db_;
     std::string tenant_;

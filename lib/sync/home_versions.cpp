@@ -9,7 +9,8 @@ namespace hasp::sync {
 namespace {
 
 constexpr const char* version_columns = "path, revision, kind, mode, mtime_us, size, hash, target, "
-                                        "at_us, ended, ended_us, removed, who, attributes";
+                                        "at_us, ended, ended_us, removed, who, attributes, "
+                                        "attributes IS NOT NULL";
 
 Version read_version(const store::Statement& s) {
     Version out;
@@ -29,6 +30,7 @@ Version read_version(const store::Statement& s) {
     out.until_us = s.integer(9) == 0 ? 0 : s.integer(10);
     out.removed = s.truth(11);
     out.who = s.text(12);
+    out.attributes_known = s.truth(14);
     return out;
 }
 
@@ -45,7 +47,8 @@ Result<std::vector<Row>> HomeStore::paths(const FolderId& folder, const std::str
     std::vector<Row> out;
     const std::string from = behind != nullptr ? *behind + '\0' : path;
     Status read = db_.each(
-        "SELECT path, kind, mode, mtime_us, size, hash, target, revision FROM files_rows WHERE "
+        "SELECT path, kind, mode, mtime_us, size, hash, target, revision, attributes FROM "
+        "files_rows WHERE "
         "tenant = ?1 AND user = ?2 AND app = ?3 AND path >= ?4 AND path < ?7 AND (?5 = x'' OR path "
         "= ?5 OR path > ?6) ORDER BY path LIMIT ?8",
         [&](const store::Statement& s) { out.push_back(read_row(s)); }, tenant_, folder.user,

@@ -59,8 +59,8 @@ class Merge {
     // Each name for itself: what the home has counts where both changed one.
     void merge_attributes(const std::string& path, const Entry* b, const Entry* m, const Entry* t) {
         if (m->kind == t->kind) {
-            plan_.result[path].attributes = carry_over(b == nullptr ? std::string() : b->attributes,
-                                                       t->attributes, m->attributes);
+            plan_.result[path].attributes = sync::merge_attributes(
+                b == nullptr ? std::string() : b->attributes, m->attributes, t->attributes);
         }
     }
 

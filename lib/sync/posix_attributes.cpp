@@ -33,6 +33,7 @@ struct Names {
 
 Names names_of(int fd) {
     std::string list;
+    bool complete = false;
     for (int i = 0; i < list_tries_max; ++i) {
         const ssize_t size = ::flistxattr(fd, nullptr, 0);
         if (size <= 0) {
@@ -45,9 +46,12 @@ Names names_of(int fd) {
         }
         if (got >= 0) {
             list.resize(static_cast<std::size_t>(got));
+            complete = true;
             break;
         }
-        list.clear();
+    }
+    if (!complete) {
+        return {{}, EAGAIN};
     }
     Names out;
     for (std::size_t at = 0; at < list.size();) {
@@ -82,6 +86,9 @@ Result<FoundAttributes> attributes_of(int fd, const std::string& path) {
     if (unsupported(names.error)) {
         return FoundAttributes{"", true, false};
     }
+    if (names.error == EAGAIN) {
+        return fail(Code::try_later, path + ": its attributes change while they are read");
+    }
     if (names.error != 0) {
         return disk_error(names.error, "cannot read the attributes of", path);
     }
@@ -107,16 +114,12 @@ Result<FoundAttributes> attributes_of(int fd, const std::string& path) {
                                                  : FoundAttributes{std::move(written), true, true};
 }
 
-Status replace_attributes(int fd, const std::string& path, const std::string& attributes) {
-    auto wanted = read_attributes(attributes);
-    if (!wanted) {
-        return wanted.error();
-    }
-    const Names there = names_of(fd);
-    if (there.error != 0) {
-        return no_room(there.error)
-                   ? Status{}
-                   : Status{disk_error(there.error, "cannot read the attributes of", path)};
+Status change_attributes(int fd, const std::string& path, const std::string& before,
+                         const std::string& after) {
+    auto old = read_attributes(before);
+    auto wanted = read_attributes(after);
+    if (!old || !wanted) {
+        return old ? wanted.error() : old.error();
     }
     // Who owns a file that he may not write may write it for a moment.
     struct stat st {};
@@ -124,8 +127,9 @@ Status replace_attributes(int fd, const std::string& path, const std::string& at
     const auto unlock = [&] { return !locked || ::fchmod(fd, st.st_mode | S_IWUSR) == 0; };
     Status done;
     bool unlocked = false;
-    for (const std::string& name : there.names) {
-        if (wanted->contains(name)) {
+    for (const auto& [name, value] : *old) {
+        int error = 0;
+        if (wanted->contains(name) || (!value_of(fd, name, error) && error == ENODATA)) {
             continue;
         }
         unlocked = unlocked || unlock();
@@ -134,6 +138,10 @@ Status replace_attributes(int fd, const std::string& path, const std::string& at
         }
     }
     for (const auto& [name, value] : *wanted) {
+        const auto was = old->find(name);
+        if (was != old->end() && was->second == value) {
+            continue;
+        }
         int error = 0;
         if (const auto now = value_of(fd, name, error); now && *now == value) {
             continue;

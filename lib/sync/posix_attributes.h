@@ -9,6 +9,7 @@ namespace hasp::sync {
 
 // See Disk::attributes() and Disk::set_attributes(). `path` is for messages.
 Result<FoundAttributes> attributes_of(int fd, const std::string& path);
-Status replace_attributes(int fd, const std::string& path, const std::string& attributes);
+Status change_attributes(int fd, const std::string& path, const std::string& before,
+                         const std::string& after);
 
 } // namespace hasp::sync

@@ -207,9 +207,10 @@ class PosixDisk final : public Disk {
         return fd ? attributes_of(fd->get(), path) : fd.error();
     }
 
-    Status set_attributes(const std::string& path, const std::string& attributes) override {
+    Status set_attributes(const std::string& path, const std::string& before,
+                          const std::string& after) override {
         auto fd = open_file_or_folder(path);
-        return fd ? replace_attributes(fd->get(), path, attributes) : Status{fd.error()};
+        return fd ? change_attributes(fd->get(), path, before, after) : Status{fd.error()};
     }
 
     Status rename(const std::string& source, const std::string& target) override {
@@ -383,7 +384,7 @@ Result<FoundAttributes> Disk::attributes(const std::string&) {
     return FoundAttributes{"", true, false};
 }
 
-Status Disk::set_attributes(const std::string&, const std::string&) {
+Status Disk::set_attributes(const std::string&, const std::string&, const std::string&) {
     return {};
 }
 

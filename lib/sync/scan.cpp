@@ -361,7 +361,10 @@ Result<Entry> Reader::entry(const std::string& path, const Seen* known, Seen* se
         Seen now;
         if (known != nullptr && still_the_same(*known, *stamped)) {
             now = *known;
-            const bool looked = now.attributes != nullptr && now.attributes->looked;
+            const bool stale = now.attributes != nullptr && now.attributes->stale;
+            const bool looked = now.attributes != nullptr && now.attributes->looked &&
+                                !(stale && looks_at_attributes_);
+            has_untold_attributes_ = has_untold_attributes_ || (stale && !looks_at_attributes_);
             if (Status added = looked ? Status{} : add_attributes(path, known, now); !added) {
                 return added.error();
             }

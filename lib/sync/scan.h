@@ -39,6 +39,7 @@ struct SeenAttributes {
     std::string here;
     bool looked = true; // false: nobody has, what is `meant` is known by other means
     bool all = true;    // false: there are more than are kept, which are left as they are
+    bool stale = false; // they changed since, while the home was told of none
     bool kept() const { return all && meant == here; }
     friend bool operator==(const SeenAttributes&, const SeenAttributes&) = default;
 };

@@ -21,6 +21,7 @@ std::shared_ptr<const SeenAttributes> looked_at(const FoundAttributes& found, co
         SeenAttributes out = before;
         out.looked = true;
         out.all = false;
+        out.stale = false;
         return std::make_shared<const SeenAttributes>(std::move(out));
     }
     SeenAttributes out;
@@ -41,6 +42,7 @@ std::shared_ptr<const SeenAttributes> came_as(const std::string& meant,
                                               const FoundAttributes& found) {
     SeenAttributes out;
     out.meant = meant;
+    out.all = found.all;
     auto came = read_attributes(meant);
     auto stands = read_attributes(found.attributes);
     if (came && stands) {
@@ -59,14 +61,29 @@ Status Reader::add_attributes(const std::string& path, const Seen* known, Seen& 
     if (known != nullptr) {
         now.attributes = known->attributes;
     }
-    if (!looks_at_attributes_ && now.attributes != nullptr && now.attributes->looked) {
-        return {};
-    }
     auto found = disk_.attributes(path);
-    if (!found) {
+    if (!found && found.error().code != Code::failed) {
         return found.error();
     }
-    if (!looks_at_attributes_ && !(found->all && found->attributes.empty())) {
+    if (!looks_at_attributes_ && now.attributes != nullptr && now.attributes->looked) {
+        const SeenAttributes& then = *now.attributes;
+        if (!found || found->all != then.all || (then.all && found->attributes != then.here)) {
+            has_untold_attributes_ = true;
+            SeenAttributes stale = then;
+            stale.stale = true;
+            now.attributes = std::make_shared<const SeenAttributes>(std::move(stale));
+        }
+        return {};
+    }
+    if (!found && looks_at_attributes_) {
+        // One file that cannot be asked stops no other; the next look asks again.
+        SeenAttributes unread;
+        unread.meant = attributes_of(now);
+        unread.looked = unread.all = false;
+        now.attributes = std::make_shared<const SeenAttributes>(std::move(unread));
+        return {};
+    }
+    if (!looks_at_attributes_ && !(found && found->all && found->attributes.empty())) {
         has_untold_attributes_ = true;
         return {};
     }

@@ -244,6 +244,31 @@ TEST(Batch, OfTheSixthFormatHasTheAttributesOfFilesAndFolders) {
     EXPECT_FALSE(readable(packed_of(plain)));
 }
 
+TEST(Batch, OfMoreAttributesThanABatchMayHaveIsRefused) {
+    std::string packed;
+    BatchWriter writer({Direction::up, 7, 300, batch_format_attributes},
+                       [&](std::string_view bytes) {
+                           packed.append(bytes);
+                           return Status{};
+                       });
+    Record record;
+    record.entry = {FileKind::folder, 0755, 0, 0, "", "", 0};
+    record.entry.attributes = write_attributes({{"user.a", std::string(65'000, 'v')}});
+    const std::uint64_t most = batch_attributes_bytes_max / record.entry.attributes.size();
+    for (std::uint64_t i = 0; i <= most; ++i) {
+        record.path = "f" + std::to_string(i);
+        ASSERT_TRUE(writer.add(record).ok());
+    }
+    ASSERT_TRUE(writer.finish().ok());
+    MemoryFile file(packed);
+    BatchReader reader(pull_from(file));
+    ASSERT_TRUE(reader.head().ok());
+    for (std::uint64_t i = 0; i < most; ++i) {
+        ASSERT_TRUE(reader.next(record).value_or(false)) << i;
+    }
+    EXPECT_EQ(reader.next(record).error().code, Code::refused);
+}
+
 TEST(Batch, OfTheThirdFormatSaysNothingOfAScanner) {
     const auto changed = [](std::size_t at, const char* to) {
         std::string hex = scanned_hex;

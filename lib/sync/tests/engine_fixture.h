@@ -101,6 +101,10 @@ class Machine {
                   : "DROP TRIGGER full";
         ASSERT_TRUE(db_->run_script(trigger).ok());
     }
+    // As if all versions were from before attributes were kept.
+    void forget_attributes_of_versions() {
+        ASSERT_TRUE(db_->run_script("UPDATE files_versions SET attributes = NULL").ok());
+    }
     // While it holds, no small content can be kept; SQLite then undoes all that was not committed,
     // as where the disk is full, or that alone.
     void keep_nothing(bool holds, bool undoes_all) {

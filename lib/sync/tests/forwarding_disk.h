@@ -34,8 +34,9 @@ class ForwardingDisk : public Disk {
     Result<FoundAttributes> attributes(const std::string& path) override {
         return disk_->attributes(path);
     }
-    Status set_attributes(const std::string& path, const std::string& attributes) override {
-        return disk_->set_attributes(path, attributes);
+    Status set_attributes(const std::string& path, const std::string& before,
+                          const std::string& after) override {
+        return disk_->set_attributes(path, before, after);
     }
     Status rename(const std::string& from, const std::string& to) override {
         return disk_->rename(from, to);

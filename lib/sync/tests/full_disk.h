@@ -6,6 +6,7 @@
 #include "forwarding_disk.h"
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -31,6 +32,8 @@ class FullDisk final : public ForwardingDisk {
 
     bool without_attributes = false; // as a file system that has none
     std::string too_many_attributes; // of this file
+    // These cannot be read.
+    std::map<std::string, Code> unreadable_attributes = {};
 
     std::function<void(const std::string&)> before_stat;
 
@@ -41,12 +44,16 @@ class FullDisk final : public ForwardingDisk {
         return disk_->stat(path);
     }
     Result<FoundAttributes> attributes(const std::string& path) override {
+        if (const auto at = unreadable_attributes.find(path); at != unreadable_attributes.end()) {
+            return fail(at->second, "cannot read the attributes of " + path);
+        }
         return path == too_many_attributes ? FoundAttributes{"", false, true}
                : without_attributes        ? Disk::attributes(path)
                                            : disk_->attributes(path);
     }
-    Status set_attributes(const std::string& path, const std::string& attributes) override {
-        return without_attributes ? Status{} : disk_->set_attributes(path, attributes);
+    Status set_attributes(const std::string& path, const std::string& before,
+                          const std::string& after) override {
+        return without_attributes ? Status{} : disk_->set_attributes(path, before, after);
     }
     Result<std::vector<DirEntry>> list(const std::string& path) override {
         ++listed;

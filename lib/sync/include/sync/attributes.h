@@ -35,5 +35,9 @@ Result<AttributeMap> read_attributes(std::string_view bytes);
 // what comes out, too; `onto` as it is, where that would be too much.
 std::string carry_over(const std::string& before, const std::string& after,
                        const std::string& onto);
+// What both sides did since `before`. Where they differ about a name `theirs` counts; where both
+// would be too much, names that are new in `mine` are left out, or at last all that `mine` did.
+std::string merge_attributes(const std::string& before, const std::string& mine,
+                             const std::string& theirs);
 
 } // namespace hasp::sync

@@ -16,6 +16,11 @@
 namespace hasp::sync {
 
 inline constexpr std::uint64_t batch_records_max = 100'000;
+// Attributes of all entries of a batch, and behind how many of them a batch or a part of an answer
+// ends. What has to come along with what is in it may be as much again, and somewhat more.
+inline constexpr std::uint64_t batch_attributes_bytes_max = std::uint64_t{64} << 20;
+inline constexpr std::uint64_t batch_attributes_bytes = std::uint64_t{16} << 20;
+static_assert(batch_attributes_bytes * 3 <= batch_attributes_bytes_max);
 inline constexpr std::size_t batch_frame_bytes_max = std::size_t{64} * 1024;
 
 enum class Direction : unsigned char { up = 1, down = 2 };
@@ -132,6 +137,7 @@ class BatchReader {
     std::uint64_t frame_left_ = 0;
     std::uint64_t content_left_ = 0; // what may still come
     std::uint64_t records_ = 0;
+    std::uint64_t attributes_bytes_ = 0; // of all records so far
     std::optional<Error> error_;
 };
 

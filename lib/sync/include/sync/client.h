@@ -33,6 +33,7 @@ inline constexpr std::uint64_t batch_content_bytes = std::uint64_t{64} << 20;
 struct BatchBounds {
     std::uint64_t operations = batch_operations_max;
     std::uint64_t content_bytes = batch_content_bytes;
+    std::uint64_t attribute_bytes = batch_attributes_bytes;
 };
 
 // A working copy: where it is beneath the disk's root, whose files it holds.
@@ -227,7 +228,10 @@ class Client {
     Status look_at_attributes(const FolderId& folder);
     Result<std::string> attributes_to_set(const WorkingFolder& folder, const Staging& staging,
                                           const Operation& op);
-    Status note_attributes(const WorkingFolder& folder, const std::string& path, BaseRow& row);
+    static std::string agreed_attributes(const Staging& staging, const Operation& op);
+    Status set_attributes(const std::string& path, const Staging& staging, const Operation& op,
+                          bool stands);
+    void note_attributes(const WorkingFolder& folder, const std::string& path, BaseRow& row);
     Result<std::unique_ptr<ReadFile>> basis_of(const WorkingFolder& folder, const std::string& path,
                                                const std::string& hash);
     // Contents of these hashes are kept no longer, but where something has them yet.

@@ -102,9 +102,11 @@ class Disk {
     virtual Status set_meta(const std::string& path, std::uint32_t mode, std::int64_t mtime_us) = 0;
     // Of a file or folder; refused for anything else. Whoever has a disk without them need not say.
     virtual Result<FoundAttributes> attributes(const std::string& path);
-    // Makes those that belong to users these, as far as the file system takes them: what it has no
-    // room for is left out, and found missing by attributes(). Sets no mtime.
-    virtual Status set_attributes(const std::string& path, const std::string& attributes);
+    // Of those that belong to users, does what differs between `before` and `after`, and leaves all
+    // others as they are. What the file system has no room for is left out, and found missing by
+    // attributes(). Sets no mtime.
+    virtual Status set_attributes(const std::string& path, const std::string& before,
+                                  const std::string& after);
     // Atomically puts a file or symlink in the place of what has that name, which must not be a
     // folder.
     virtual Status rename(const std::string& from, const std::string& to) = 0;

@@ -53,6 +53,7 @@ inline constexpr std::int64_t batches_kept_us = std::int64_t{60} * 24 * 3600 * 1
 struct AnswerBounds {
     std::uint64_t rows = 20'000;
     std::uint64_t content_bytes = std::uint64_t{64} << 20; // of the files, as they are
+    std::uint64_t attribute_bytes = batch_attributes_bytes;
 };
 // With the folders above them that have to come too.
 static_assert(AnswerBounds{}.rows * 3 <= batch_records_max);

@@ -14,13 +14,14 @@ namespace hasp::sync {
 // One version of a path, as long as it is kept.
 struct Version {
     std::string path;
-    std::uint64_t revision = 0; // of the folder, that it came with
-    std::optional<Entry> entry; // nothing: there it was removed
-    std::int64_t at_us = 0;     // when the home took it
-    std::int64_t until_us = 0;  // when it was replaced or removed; 0: it stands
-    bool removed = false;       // it ended by a removal
-    std::string who;            // USER@TIER that sent it
-    bool readable = true;       // its content is there
+    std::uint64_t revision = 0;   // of the folder, that it came with
+    std::optional<Entry> entry;   // nothing: there it was removed
+    std::int64_t at_us = 0;       // when the home took it
+    std::int64_t until_us = 0;    // when it was replaced or removed; 0: it stands
+    bool removed = false;         // it ended by a removal
+    std::string who;              // USER@TIER that sent it
+    bool attributes_known = true; // false: it is from before they were kept
+    bool readable = true;         // its content is there
 };
 
 // Which files, and as what.

@@ -168,7 +168,7 @@ TEST_P(NotedBy, FindsAllThatALookAtEverythingFinds) {
                 }
                 break;
             case 3:
-                ::symlink("target", at(name).c_str());
+                static_cast<void>(::symlink("target", at(name).c_str()) == 0);
                 break;
             case 4:
                 ::chmod(at(name).c_str(), random_.below(2) == 0 ? 0755 : 0700);

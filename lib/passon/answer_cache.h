@@ -32,6 +32,7 @@ struct CacheUse {
     bool waited = false;          // for the same answer to another
     bool leads = false;           // others wait for what this one fetches
     bool validating = false;      // the request that went out asks whether `entry` is still right
+    bool anew = false;            // nobody's condition goes out: `entry` was of another content
     bool may_fetch_whole = false; // what comes back can be stored: no range was asked for
     bool served = false;          // the answer is a stored one
     bool asked = false;           // and somebody confirmed it for this request

@@ -307,7 +307,7 @@ void Exchange::end_cached() {
     }
     use.entry.reset();
     use.writer.reset();
-    use.on = use.waited = use.leads = use.validating = use.may_fetch_whole = use.served =
+    use.on = use.waited = use.leads = use.validating = use.anew = use.may_fetch_whole = use.served =
         use.asked = use.told = use.stale_above = use.open = use.varies_on_ours = false;
     use.scope = cache::Scope::none;
     use.forwarded = Forwarded::not_at_all;

@@ -225,20 +225,28 @@ void Exchange::confirm(const net::AnswerHead& answer, std::size_t head_bytes) {
     up_->wire.in.consume(head_bytes);
     release_up(reusable);
     due(Due::nothing);
-    if (std::exchange(cached_.leads, false)) {
-        core_.cache->landed(cached_.shared_group);
-    }
     cached_.asked = true;
     cached_.now_s = core_.wall_us() / 1'000'000;
-    if (merged && serve_stored()) {
-        return;
+    if (merged) {
+        AnswerCache& cache = *core_.cache; // this exchange may end below
+        const std::uint64_t group = cached_.shared_group;
+        const bool leads = std::exchange(cached_.leads, false);
+        if (serve_stored()) {
+            if (leads) {
+                cache.landed(group);
+            }
+            return;
+        }
+        cached_.leads = leads;
     }
-    // It is of no use after all, or damaged: the whole answer, then.
+    // It is of no use after all, or damaged: the whole answer, then, for those who wait, too. By
+    // what the client has it could be a 304 again, about the same other content.
     if (cached_.entry) {
         core_.cache->store().drop(cached_.entry);
         cached_.entry.reset();
     }
     cached_.validating = false;
+    cached_.anew = true;
     cached_.asked = false;
     acquire(false);
 }
@@ -375,8 +383,14 @@ void Exchange::forget_changed(const net::AnswerHead& answer, std::string_view te
         if (at.starts_with(origin)) {
             at.remove_prefix(origin.size());
         }
-        if (at.starts_with('/') && !at.starts_with("//")) {
-            core_.cache->invalidate(app_name_, owner, at.substr(0, at.find('#')), mount_);
+        if (!at.starts_with('/') || at.starts_with("//")) {
+            continue;
+        }
+        at = at.substr(0, at.find('#'));
+        core_.cache->invalidate(app_name_, owner, at, mount_);
+        // A plain path in Content-Location may be one that begins at the app (request_rules.h).
+        if (field.id != net::Name::location && !mount_.empty() && !mount_fits(at, mount_)) {
+            core_.cache->invalidate(app_name_, owner, std::string(mount_).append(at), mount_);
         }
     }
 }

@@ -207,7 +207,7 @@ bool Exchange::write_request_head(std::string_view& text) {
             continue;
         }
         if (is_rewritten(field.id) || nominated.has(field.name) ||
-            (cached_.validating && is_condition(field.id)) ||
+            ((cached_.validating || cached_.anew) && is_condition(field.id)) ||
             (here && replaces_request(field.name))) {
             continue;
         }

@@ -292,7 +292,12 @@ void Home::judge(const std::vector<Pushed>& pushed, const Plan& decided,
         } else if (put ? result != decided.result.end() && same(result->second, record.entry)
                        : result == decided.result.end()) {
             verdict.verdict = Verdict::taken;
-            taken.agreed[record.path] = verdict.revision;
+            // Where it is met with the same file, and could not say that it has no attributes, it
+            // is told of them.
+            if (pushed[i].attributes_known || record.entry.revision != 0 ||
+                record.entry.attributes.empty()) {
+                taken.agreed[record.path] = verdict.revision;
+            }
         } else {
             verdict.verdict = Verdict::superseded;
         }

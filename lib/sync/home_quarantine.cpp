@@ -194,7 +194,7 @@ Status Home::note_held(const Question& question, std::vector<Pushed>& pushed) {
             return row.error();
         }
         one.stands = *row && (*row)->entry ? (*row)->revision : 0;
-        if (!one.attributes_known && one.stands != 0) {
+        if (!one.attributes_known && one.stands != 0 && (*row)->entry->kind == FileKind::file) {
             one.record.entry.attributes = (*row)->entry->attributes;
         }
         Quarantined held{0,         folder.user, folder.app,   one.record.path, one.record.entry,

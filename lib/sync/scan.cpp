@@ -133,7 +133,7 @@ Result<Seen> Reader::look_at_content(const std::string& path, const FileStat& st
         if (!after) {
             return after.error();
         }
-        if (*before == *after && content->size == after->size) {
+        if (*before == *after && content->size == after->size && !content->hash.empty()) {
             return Seen{*after, at_us, content->hash, content->size};
         }
     }
@@ -265,7 +265,7 @@ Result<Frozen> Reader::freeze_content(const std::string& path, const std::string
         if (!after) {
             return after.error();
         }
-        if (*before == *after && content->size == after->size) {
+        if (*before == *after && content->size == after->size && !content->hash.empty()) {
             auto still = copy.finish();
             if (!still) {
                 return still.error();

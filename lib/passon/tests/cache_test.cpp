@@ -212,6 +212,50 @@ TEST_F(Cached, AConfirmationOfAnotherContentIsNoneAndTheWholeAnswerIsFetched) {
     EXPECT_EQ(asked(), 3);
 }
 
+TEST_F(Cached, AConfirmationOfAnotherContentIsNoneForAClientThatHasTheOldOneEither) {
+    answer(ok("Cache-Control: max-age=0\r\nETag: \"a\"\r\n", "old"));
+    get("/apps/open/a");
+    // It looks at the time alone, and both are of the same second.
+    answer([](const std::string& head) {
+        return head.find("If-Modified-Since") != std::string::npos ||
+                       head.find("If-None-Match") != std::string::npos
+                   ? "HTTP/1.1 304 Not Modified\r\nETag: \"b\"\r\n\r\n"
+                   : ok("Cache-Control: max-age=60\r\nETag: \"b\"\r\n", "new");
+    });
+    const Answer now = get("/apps/open/a", "If-None-Match: \"a\"\r\nIf-Modified-Since: Sun, 06 "
+                                           "Nov 1994 08:49:37 GMT\r\n");
+    EXPECT_EQ(now.status, 200);
+    EXPECT_EQ(now.body, "new");
+    EXPECT_EQ(asked(), 3);
+    EXPECT_EQ(get("/apps/open/a").body, "new");
+    EXPECT_EQ(asked(), 3);
+}
+
+TEST_F(Cached, ThoseWhoWaitForAConfirmationOfAnotherContentWaitForTheWholeAnswer) {
+    answer(ok("Cache-Control: max-age=0\r\nETag: \"a\"\r\n", "old"));
+    get("/apps/open/a");
+    std::promise<void> go;
+    const std::shared_future<void> gone = go.get_future().share();
+    answer([gone](const std::string& head) {
+        gone.wait();
+        return head.find("If-None-Match") != std::string::npos
+                   ? "HTTP/1.1 304 Not Modified\r\nETag: \"b\"\r\n\r\n"
+                   : ok("Cache-Control: max-age=60\r\nETag: \"b\"\r\n", "new");
+    });
+    std::vector<std::future<Answer>> all;
+    for (int i = 0; i < 8; ++i) {
+        all.push_back(std::async(std::launch::async, [this] { return get("/apps/open/a"); }));
+    }
+    for (int tries = 0; tries < 1'000 && tier_.counters().cache.collapsed < 7; ++tries) {
+        ::poll(nullptr, 0, 10);
+    }
+    go.set_value();
+    for (auto& one : all) {
+        EXPECT_EQ(one.get().body, "new");
+    }
+    EXPECT_EQ(asked(), 3) << "the old one, the confirmation, and the new one";
+}
+
 TEST_F(Cached, AnAnswerToOneClientsConditionsIsNotGivenToOthers) {
     answer([](const std::string& head) {
         return head.find("If-Match") != std::string::npos
@@ -335,6 +379,15 @@ TEST_F(Cached, AnUnsafeRequestMakesAnEndOfWhatIsStored) {
     answer(ok("Cache-Control: max-age=60\r\n"));
     get("/apps/open/a");
     EXPECT_EQ(asked(), 4);
+}
+
+TEST_F(Cached, APathInContentLocationMayBeginAtTheApp) {
+    get("/apps/open/items/5");
+    answer("HTTP/1.1 204 No Content\r\nContent-Location: /items/5\r\n\r\n");
+    ask("POST", "/apps/open/items", "Content-Length: 0\r\n");
+    answer(ok("Cache-Control: max-age=60\r\n"));
+    get("/apps/open/items/5");
+    EXPECT_EQ(asked(), 3);
 }
 
 TEST_F(Cached, ANewReleaseAnswersForItself) {

@@ -24,6 +24,16 @@ void read_list(std::string_view bytes) {
     }
 }
 
+// As they are cut where nothing is known: also of what is too small to be named by them.
+ChunkList chunks_of(const std::string& content) {
+    MemoryFile file(content);
+    auto out = chunks_of_edit({{false, 0, content.size()}}, nullptr, file, content.size());
+    if (!out) {
+        std::abort();
+    }
+    return *std::move(out);
+}
+
 // Each three bytes: a piece of 40,000 bytes that are here.
 void edit(std::string_view bytes) {
     std::string basis;
@@ -31,9 +41,7 @@ void edit(std::string_view bytes) {
         state = state * 6364136223846793005U + 1442695040888963407U;
         basis.push_back(static_cast<char>(state >> 56U));
     }
-    Naming of_basis(std::max<std::uint64_t>(basis.size(), chunked_bytes_least), true);
-    of_basis.update(basis);
-    const Digest was = of_basis.finish();
+    const ChunkList was = chunks_of(basis);
     std::vector<Piece> pieces;
     std::string content;
     for (; bytes.size() >= 3 && content.size() < 1'000'000; bytes.remove_prefix(3)) {
@@ -46,11 +54,16 @@ void edit(std::string_view bytes) {
         content += fresh ? std::string(length, bytes[2]) : basis.substr(from, length);
     }
     MemoryFile file(content);
-    auto found = chunks_of_edit(pieces, was.chunks.get(), file, content.size());
-    Naming naming(std::max<std::uint64_t>(content.size(), chunked_bytes_least), true);
-    naming.update(content);
-    if (!found || found->name() != naming.finish().hash) {
+    auto found = chunks_of_edit(pieces, &was, file, content.size());
+    if (!found || !(*found == chunks_of(content))) {
         std::abort();
+    }
+    if (content.size() >= chunked_bytes_least) {
+        Naming naming(content.size(), true);
+        naming.update(content);
+        if (found->name() != naming.finish().hash) {
+            std::abort();
+        }
     }
 }
 

@@ -351,6 +351,23 @@ TEST_F(Attributes, AreNotLostToATierThatHasNoneNorToOneThatKnowsNothingOfThem) {
     }
 }
 
+TEST_F(Attributes, OfWhatATierHasAlreadyComeToItWhenItIsMetFirst) {
+    tokyo_->write("f", "text");
+    set(*tokyo_, "f", "user.a", "1");
+    both();
+    Machine kyoto(folder_ + "/kyoto", clock_, random_, false);
+    kyoto.write("f", "text"); // as a copy of files has it that leaves attributes out
+    std::filesystem::last_write_time(kyoto.path("f"),
+                                     std::filesystem::last_write_time(tokyo_->path("f")));
+    sync(kyoto);
+    EXPECT_EQ(get(kyoto, "f", "user.a"), "1");
+    kyoto.write("f", "edited");
+    sync(kyoto);
+    both();
+    EXPECT_EQ(tokyo_->content("f"), "edited");
+    EXPECT_EQ(get(*tokyo_, "f", "user.a"), "1");
+}
+
 TEST_F(Attributes, ThatABatchCouldNotSayAreNotTakenForAgreedOn) {
     for (const char* name : {"a", "b"}) {
         tokyo_->write(name, "text");

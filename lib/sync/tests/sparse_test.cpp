@@ -10,7 +10,11 @@ namespace {
 constexpr off_t large_bytes = off_t{256} << 20;
 constexpr off_t islands = 16; // of 64 KB each
 constexpr std::size_t island_bytes = std::size_t{64} * 1024;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::int64_t memory_bytes_max = std::int64_t{512} << 20; // with what they keep of it
+#else
 constexpr std::int64_t memory_bytes_max = std::int64_t{34} << 20;
+#endif
 
 class Sparse : public Engine {
   protected:

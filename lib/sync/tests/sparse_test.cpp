@@ -10,11 +10,7 @@ namespace {
 constexpr off_t large_bytes = off_t{256} << 20;
 constexpr off_t islands = 16; // of 64 KB each
 constexpr std::size_t island_bytes = std::size_t{64} * 1024;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::int64_t memory_bytes_max = std::int64_t{512} << 20; // with what they keep of it
-#else
 constexpr std::int64_t memory_bytes_max = std::int64_t{34} << 20;
-#endif
 
 class Sparse : public Engine {
   protected:
@@ -60,10 +56,14 @@ TEST_F(Sparse, GoesUpComesDownAndIsEditedInTheRoomAndMemoryOfWhatIsInIt) {
     EXPECT_LT(sync(*osaka_).up, 20'000U);
     EXPECT_LT(sync(*tokyo_).down, 20'000U);
     EXPECT_EQ(hash_of(*osaka_), hash_of(*tokyo_));
-    EXPECT_LT(memory_bytes() - before, memory_bytes_max);
+    const std::int64_t used = memory_bytes() - before;
     for (const char* at : {"/tokyo", "/osaka", "/center"}) {
         EXPECT_LT(room_of(folder_ + at), std::int64_t{4} << 20) << at;
     }
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    GTEST_SKIP() << "all but its memory (" << used << "): the sanitizer has its own allocator";
+#endif
+    EXPECT_LT(used, memory_bytes_max);
 }
 
 } // namespace hasp::sync

@@ -41,15 +41,8 @@ Status ContentStore::stage_chunks(const std::string& user, const std::string& na
     }
     const std::string list = list_name(name);
     const std::string text = encode_chunks(chunks);
-    std::string sealed;
-    Status put = (*sealer)->begin(list, [&sealed](std::string_view bytes) {
-        sealed.append(bytes);
-        return Status{};
-    });
-    put = put ? (*sealer)->write(text) : put;
-    put = put ? (*sealer)->finish() : put;
     Place place;
-    put = put ? append(sealed, place) : put;
+    Status put = append_sealed(**sealer, list, text, place);
     if (put) {
         place.size = text.size();
         staged_[{user, list}] = place;

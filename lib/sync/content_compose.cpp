@@ -265,16 +265,8 @@ Status ContentStore::stage_difference(const std::string& user, const std::string
         return sealer.error();
     }
     const std::string text = encode_recipe(**recipe);
-    std::string sealed;
-    put = (*sealer)->begin(recipe_name(hash), [&sealed](std::string_view bytes) {
-        sealed.append(bytes);
-        return Status{};
-    });
-    put = put ? (*sealer)->write(text) : put;
-    put = put ? (*sealer)->finish() : put;
     Place place;
-    put = put ? append(sealed, place) : put;
-    if (!put) {
+    if (put = append_sealed(**sealer, recipe_name(hash), text, place); !put) {
         return put;
     }
     place.size = made.size();

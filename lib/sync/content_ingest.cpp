@@ -161,22 +161,26 @@ Status ContentStore::stage(const std::string& user, const std::string& hash, con
         if (trust::sha256(first) != hash) {
             return other_hash();
         }
-        std::string sealed;
-        sealed.reserve(have + sealed_head_bytes + 1024);
-        Status made = (*sealer)->begin(hash, [&sealed](std::string_view bytes) {
-            sealed.append(bytes);
-            return Status{};
-        });
-        made = made ? (*sealer)->write(first) : made;
-        made = made ? (*sealer)->finish() : made;
-        made = made ? append(sealed, place) : made;
-        if (!made) {
+        if (Status made = append_sealed(**sealer, hash, first, place); !made) {
             return made;
         }
         place.size = have;
     }
     staged_[{user, hash}] = place;
     return {};
+}
+
+Status ContentStore::append_sealed(Sealer& sealer, const std::string& name, std::string_view text,
+                                   Place& place) {
+    std::string sealed;
+    sealed.reserve(text.size() + sealed_head_bytes + 1024);
+    Status made = sealer.begin(name, [&sealed](std::string_view bytes) {
+        sealed.append(bytes);
+        return Status{};
+    });
+    made = made ? sealer.write(text) : made;
+    made = made ? sealer.finish() : made;
+    return made ? append(sealed, place) : made;
 }
 
 Status ContentStore::stage_large(Sealer& sealer, const Name& name, std::string_view first,

@@ -231,6 +231,9 @@ class ContentStore {
     Result<std::uint64_t> new_file(bool segment);
     Result<std::unique_ptr<WriteFile>> make_file(std::uint64_t number);
     Status append(std::string_view sealed, Place& place);
+    // Sealed as a whole and appended; of `place` the size is left to say.
+    Status append_sealed(Sealer& sealer, const std::string& name, std::string_view text,
+                         Place& place);
     Status flush();
     Status record_files();
     // True: it was damaged. What it was made of before and is no more is added to `left`; nothing:

@@ -90,6 +90,7 @@ function(hasp_test NAME)
   target_compile_options(${NAME}_test PRIVATE ${HASP_TEST_OPTIONS})
   if(HASP_UNITY)
     hasp_test_headers()
+    set_target_properties(${NAME}_test PROPERTIES UNITY_BUILD_BATCH_SIZE 8) # fixtures have names that are alike
     target_precompile_headers(${NAME}_test REUSE_FROM hasp_test_headers)
   endif()
   set(lock)

@@ -18,7 +18,7 @@ namespace hasp::passon {
 namespace {
 
 constexpr std::size_t file_bytes = 32 * 1024; // read of a file at once
-constexpr std::size_t out_bytes = 16 * 1024;
+constexpr std::size_t coded_bytes = 16 * 1024;
 constexpr int file_rounds_max = 12;
 
 // Of the bytes as they leave the app (RFC 9530, RFC 3230): coded, they would be wrong.
@@ -118,7 +118,7 @@ void Exchange::write_coding_fields(net::HeadWriter& out, const net::Headers& ans
 // As send_file(); what the coder did not take is read again.
 void Exchange::send_coded_file() {
     Wire& to = down_->wire;
-    std::array<char, out_bytes> coded; // not filled: the coder writes before anybody reads
+    std::array<char, coded_bytes> coded; // not filled: the coder writes before anybody reads
     if (to.blocked() && !head_text_.empty()) {
         to.write(head_text_);
         head_text_ = {};

@@ -12,7 +12,7 @@
 namespace hasp::trust {
 
 namespace {
-constexpr std::string_view scheme = "hasp-join:";
+constexpr std::string_view join_scheme = "hasp-join:";
 constexpr std::size_t check_bytes = 6;
 constexpr std::size_t host_bytes_max = 253;
 constexpr const char* ask_again = "copy the whole line again, or ask for a new invitation";
@@ -81,7 +81,7 @@ Status check_addresses(const std::vector<std::string>& addresses) {
 
 // Everything but the checksum.
 std::string body_of(const Invitation& i) {
-    std::string out(scheme);
+    std::string out(join_scheme);
     for (const std::string& address : i.addresses) {
         out += (&address == &i.addresses.front() ? "" : ",") + address;
     }
@@ -140,12 +140,12 @@ Result<Invitation> parse_invitation(std::string_view text) {
         return fail(Code::usage, "this is not an invitation: it is longer than " +
                                      std::to_string(invitation_bytes_max) + " bytes");
     }
-    if (!text.starts_with(scheme)) {
-        if (!text.empty() && scheme.starts_with(text)) {
+    if (!text.starts_with(join_scheme)) {
+        if (!text.empty() && join_scheme.starts_with(text)) {
             return cut_short();
         }
         return fail(Code::usage,
-                    "this is not an invitation: it does not begin with " + std::string(scheme),
+                    "this is not an invitation: it does not begin with " + std::string(join_scheme),
                     "the operator of the tier above makes one with: hasp local invite NAME");
     }
     const std::size_t hash = text.rfind('#');
@@ -170,7 +170,7 @@ Result<Invitation> parse_invitation(std::string_view text) {
         return altered();
     }
     // From here on the line is as somebody wrote it; what does not fit now was never right.
-    const std::string_view place = text.substr(scheme.size(), hash - scheme.size());
+    const std::string_view place = text.substr(join_scheme.size(), hash - join_scheme.size());
     const std::size_t slash = place.find('/');
     if (slash == std::string_view::npos) {
         return malformed("it names no parent");

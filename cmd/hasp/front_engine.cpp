@@ -117,7 +117,8 @@ Status FrontProcess::make_engine(const std::string& cookie) {
     loops_ = std::make_unique<FrontLoops>(*reactor_, *port_, clock_, log_);
     for (std::size_t i = 0; i + 1 < count; ++i) {
         if (Status added = loops_->add(group, settings, tier, std::move(logs[i]),
-                                       ring_->lane(more_lanes_ + static_cast<std::uint32_t>(i)));
+                                       ring_->lane(more_lanes_ + static_cast<std::uint32_t>(i)),
+                                       options_.config.web.coalesce_us);
             !added.ok()) {
             return added;
         }

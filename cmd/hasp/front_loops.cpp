@@ -59,8 +59,8 @@ FrontLoops::~FrontLoops() {
 
 Status FrontLoops::add(const std::shared_ptr<passon::LoopGroup>& group,
                        const passon::Settings& settings, const std::string& tier, Fd log,
-                       billing::UsageLane lane) {
-    auto reactor = net::Reactor::create(clock_);
+                       billing::UsageLane lane, std::int64_t pause_us) {
+    auto reactor = net::Reactor::create(clock_, pause_us);
     if (!reactor.ok()) {
         return reactor.error();
     }

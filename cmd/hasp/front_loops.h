@@ -29,7 +29,7 @@ class FrontLoops {
     // One more, after the home's engine was made with the same group and before start(). `log`: a
     // descriptor of its own.
     Status add(const std::shared_ptr<passon::LoopGroup>& group, const passon::Settings& settings,
-               const std::string& tier, Fd log, billing::UsageLane lane);
+               const std::string& tier, Fd log, billing::UsageLane lane, std::int64_t pause_us);
     Status start();
     std::size_t count() const { return loops_.size(); }
     // Ends the threads: after it no engine does anything any more. Before the home's engine ends.

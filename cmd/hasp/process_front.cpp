@@ -21,7 +21,7 @@ constexpr std::size_t failed_bytes_max = 2'000;
 
 int FrontProcess::run() {
     raise_descriptor_limit();
-    auto reactor = net::Reactor::create(clock_);
+    auto reactor = net::Reactor::create(clock_, options_.config.web.coalesce_us);
     if (!reactor.ok()) {
         return fail_start(reactor.error());
     }

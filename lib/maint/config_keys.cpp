@@ -220,6 +220,12 @@ std::vector<ConfigKey> make_keys() {
             "How many threads serve users. One carries what most sites have, and costs least for "
             "each request; several are for a machine with that many cores where one is busy. "
             "What other tiers ask for over links is the first thread's alone."),
+        number(
+            "web", "coalesce_us", Takes::front, HASP_AT(web.coalesce_us), "microseconds", 0, 1'000,
+            "How long a thread that is busy pauses before it takes the next events, so that it "
+            "is woken once for several. It does where that saves a good part of the processor's "
+            "time, and adds at most as much to a request's; a thread with little to do, or whose "
+            "users wait for each answer before they ask again, does not pause. 0: never."),
         number("web", "max_connections", Takes::front, HASP_AT(web.max_connections), "connections",
                16, 1'000'000,
                "How many connections from users and other tiers are open at most. Users get no "

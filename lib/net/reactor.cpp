@@ -1,10 +1,13 @@
 #include "net/reactor.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <ctime>
 #include <mutex>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 namespace hasp::net {
@@ -12,6 +15,13 @@ namespace {
 
 std::int64_t boot_ms(const Clock& clock) {
     return clock.boot_us() / 1'000;
+}
+
+constexpr unsigned long timer_slack_ns = 5'000; // the kernel's 50 us would be half a pause
+
+void pause(std::int64_t us) {
+    const timespec time{0, static_cast<long>(us * 1'000)};
+    ::clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
 }
 
 } // namespace
@@ -30,7 +40,7 @@ void Task::cancel() {
     }
 }
 
-Result<std::unique_ptr<Reactor>> Reactor::create(const Clock& clock) {
+Result<std::unique_ptr<Reactor>> Reactor::create(const Clock& clock, std::int64_t pause_us) {
     Fd epoll{epoll_create1(EPOLL_CLOEXEC)};
     if (!epoll) {
         return errno_error(errno, "epoll_create1");
@@ -45,12 +55,13 @@ Result<std::unique_ptr<Reactor>> Reactor::create(const Clock& clock) {
     if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &event) != 0) {
         return errno_error(errno, "epoll_ctl for the wake-up descriptor");
     }
-    return std::unique_ptr<Reactor>(new Reactor(clock, std::move(epoll), std::move(wake)));
+    return std::unique_ptr<Reactor>(
+        new Reactor(clock, std::move(epoll), std::move(wake), pause_us));
 }
 
-Reactor::Reactor(const Clock& clock, Fd epoll, Fd wake)
+Reactor::Reactor(const Clock& clock, Fd epoll, Fd wake, std::int64_t pause_us)
     : clock_(clock), epoll_(std::move(epoll)), wake_(std::move(wake)), timers_(boot_ms(clock)),
-      inbox_(std::make_unique<Inbox>()) {
+      coalescing_(pause_us), inbox_(std::make_unique<Inbox>()) {
     tasks_.previous_ = tasks_.next_ = &tasks_;
 }
 
@@ -86,6 +97,9 @@ void Reactor::remove(int fd, Handler& handler) {
 
 void Reactor::run() {
     stopping_ = false;
+    if (coalescing_.configured()) {
+        ::prctl(PR_SET_TIMERSLACK, timer_slack_ns, 0, 0, 0); // this thread's
+    }
     while (!stopping_) {
         run_once(-1);
     }
@@ -99,9 +113,7 @@ void Reactor::run_once(int wait_ms) {
     } else if (sleep_ms >= 0 && (wait_ms < 0 || sleep_ms < wait_ms)) {
         wait_ms = sleep_ms;
     }
-    const int count =
-        epoll_wait(epoll_.get(), events.data(), static_cast<int>(events_per_wake), wait_ms);
-    timers_.set_now(boot_ms(clock_));
+    const int count = fetch(events.data(), wait_ms);
     fetched_count_ = count > 0 ? static_cast<std::size_t>(count) : 0;
     bool woken = false;
     for (std::size_t i = 0; i < fetched_count_; ++i) {
@@ -125,6 +137,34 @@ void Reactor::run_once(int wait_ms) {
     fetched_at_ = fetched_count_ = 0;
     timers_.advance(timers_.now_ms());
     run_tasks();
+}
+
+int Reactor::fetch(epoll_event* events, int wait_ms) {
+    constexpr auto room = static_cast<int>(events_per_wake);
+    if (!coalescing_.configured()) {
+        const int count = epoll_wait(epoll_.get(), events, room, wait_ms);
+        timers_.set_now(boot_ms(clock_));
+        return count;
+    }
+    const std::int64_t since_us = clock_.boot_us();
+    const std::int64_t pause_us = wait_ms == 0 ? 0 : coalescing_.pause_us();
+    bool paused = false;
+    int count = 0;
+    if (pause_us > 0) {
+        // What came while the last round was served is worth no pause.
+        count = epoll_wait(epoll_.get(), events, room, 0);
+        paused = count == 0;
+        if (paused) {
+            pause(pause_us);
+        }
+    }
+    if (count == 0) {
+        count = epoll_wait(epoll_.get(), events, room, wait_ms);
+    }
+    const std::int64_t now_us = clock_.boot_us();
+    coalescing_.waited(since_us, now_us, std::max(count, 0), paused);
+    timers_.set_now(now_us / 1'000);
+    return count;
 }
 
 void Reactor::run_tasks() {

@@ -34,6 +34,7 @@ struct Config {
         std::vector<std::string>
             portal_hosts;       // host names of the portal; empty: any that is no app's
         std::int64_t loops = 1; // threads of front
+        std::int64_t coalesce_us = 100;
         std::int64_t max_connections = 20'000;
         std::int64_t max_connections_per_address = 1'000;
         std::int64_t http2_streams = 100;

@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "net/buffer.h"
+#include "net/coalescing.h"
 #include "net/pipe.h"
 #include "net/timer.h"
 
@@ -13,6 +14,8 @@
 #include <functional>
 #include <memory>
 #include <vector>
+
+struct epoll_event;
 
 namespace hasp::net {
 
@@ -67,7 +70,8 @@ class Reactor {
     static constexpr std::size_t events_per_wake = 256;
 
     // unreachable never; failed when the kernel refuses epoll or eventfd. `clock` outlives it.
-    static Result<std::unique_ptr<Reactor>> create(const Clock& clock);
+    // `pause_us`: see net/coalescing.h; 0: an event is never kept waiting.
+    static Result<std::unique_ptr<Reactor>> create(const Clock& clock, std::int64_t pause_us = 0);
     // Precondition: no handler is registered any more (connections and listeners are destroyed).
     ~Reactor();
     Reactor(const Reactor&) = delete;
@@ -107,7 +111,8 @@ class Reactor {
 
   private:
     struct Inbox; // what other threads posted
-    Reactor(const Clock& clock, Fd epoll, Fd wake);
+    Reactor(const Clock& clock, Fd epoll, Fd wake, std::int64_t pause_us);
+    int fetch(epoll_event* events, int wait_ms);
     void drain_inbox();
     void run_tasks();
 
@@ -115,6 +120,7 @@ class Reactor {
     Fd epoll_;
     Fd wake_;
     TimerWheel timers_;
+    Coalescing coalescing_;
     BufferPool buffers_;
     PipePool pipes_;
     std::unique_ptr<Inbox> inbox_;

@@ -7,7 +7,8 @@
 // As a difference, it is never trusted: whoever applies one compares the digest of what came out,
 // and with another zlib it may be another content.
 // Errors: refused (bytes that are none, or cost too much), and what files and sinks return. Pure
-// but for them; any thread. Memory: members_bytes_max of either archive, a difference's, and 1 MiB.
+// but for them; any thread. Memory beside a difference's: 26 MB who makes one, 16 MB who applies
+// it.
 #pragma once
 
 #include "sync/difference.h"

@@ -24,10 +24,10 @@ if(HASP_OPTIMIZE_DEV)
   endif()
 endif()
 if(HASP_UNITY)
-  # Many files of a target in one go of the compiler: most of its time goes into the headers that they share. A file must
+  # Several files of a target in one go of the compiler: most of its time goes into the headers that they share. A file must
   # compile alone all the same, which the preset release shows. A test's fixture in an anonymous namespace is no fault here.
   set(CMAKE_UNITY_BUILD ON)
-  set(CMAKE_UNITY_BUILD_BATCH_SIZE 16)
+  set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
   target_compile_options(hasp_settings INTERFACE -Wno-subobject-linkage)
 endif()
 if(HASP_HARDEN)

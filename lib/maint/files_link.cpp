@@ -73,7 +73,7 @@ void Files::push_piece(const RoundPtr& round, const Turn& turn) {
                          {"since", revision_json(round->out.since)},
                          {"whole", round->out.whole},
                          {begins_anew, true},
-                         {"format", sync::batch_format_newest}},
+                         {"format", round->out.reads}},
                         **bytes};
         if (const sync::Position& after = round->out.after; after.number != 0) {
             message.head["after"] = {{"number", after.number}, {"place", to_hex(after.place)}};

@@ -205,7 +205,7 @@ Status BatchReader::entry(Record& record) {
 }
 
 Status BatchReader::basis(Record& record) {
-    if (record.codec != Codec::delta && record.codec != Codec::compared) {
+    if (!is_difference(record.codec)) {
         return {};
     }
     const bool chunks = format_ >= batch_format_chunked;
@@ -217,7 +217,7 @@ Status BatchReader::basis(Record& record) {
     if (!basis) {
         return basis.error();
     }
-    const bool none = basis->empty() && record.codec == Codec::compared;
+    const bool none = basis->empty() && record.codec != Codec::delta;
     if (!none && !valid_content_name(*basis)) {
         return damaged("a hash that is none");
     }
@@ -274,7 +274,9 @@ Result<bool> BatchReader::next_record(Record& record) {
             return read.error();
         }
         record.codec = static_cast<Codec>(codec[0]);
-        const Codec last = format_ == batch_format_first ? Codec::whole : Codec::compared;
+        const Codec last = format_ == batch_format_first    ? Codec::whole
+                           : format_ < batch_format_members ? Codec::compared
+                                                            : Codec::members;
         if (record.codec > last ||
             (record.codec != Codec::known && record.entry.kind != FileKind::file)) {
             return damaged("content in a way that there is not");

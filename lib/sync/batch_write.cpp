@@ -41,6 +41,10 @@ Status BatchWriter::add(const Record& record) {
         return fail(Code::failed, "a batch would name the content of " + record.path +
                                       " in a way that its reader does not know");
     }
+    if (format_ < batch_format_members && record.codec == Codec::members) {
+        return fail(Code::failed, "a batch would bring the content of " + record.path +
+                                      " in a way that its reader does not know");
+    }
     ++records_;
     pending_.push_back(static_cast<char>(record.type));
     switch (record.type) {
@@ -62,7 +66,7 @@ Status BatchWriter::add(const Record& record) {
         pending_.push_back(static_cast<char>(record.codec));
         if (record.codec == Codec::delta && format_ < batch_format_chunked) {
             pending_.append(record.basis);
-        } else if (record.codec == Codec::delta || record.codec == Codec::compared) {
+        } else if (is_difference(record.codec)) {
             put_text(pending_, record.basis);
         }
         break;

@@ -96,6 +96,7 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
             out.resumed = true;
             out.after = row->after;
             out.met = row->met;
+            out.reads = attention(folder.id).reads();
             return out;
         }
         // Its bytes are gone: what it held is found again by looking.
@@ -145,6 +146,7 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
         made->after = look->row.after;
         made->met = look->row.met;
         made->whole = look->row.whole;
+        made->reads = attention(folder.id).reads();
         made->asks_first = true;
     }
     return made;
@@ -189,6 +191,7 @@ Result<Client::Outgoing> Client::send_some(const WorkingFolder& folder, Look& lo
     made->after = look.row.after;
     made->met = look.row.met;
     made->whole = look.row.whole;
+    made->reads = attention.reads();
     made->changing = rest.changing;
     attention.batch_is_last = !made->batch.empty();
     const bool left = look.next < look.operations.size();

@@ -42,6 +42,7 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
         BatchFiller filler{
             folder,     *store_,        *reader_, disk_,   attention.seen,      look.replaced,
             look.fresh, look.row.whole, *bases_,  *format, attention.overruled, look.unscanned};
+        filler.members_fit = attention.members_fit;
         for (; look.next < look.operations.size(); ++look.next) {
             if (operations.size() >= bounds_.operations || row.content >= bounds_.content_bytes ||
                 attributes >= bounds_.attribute_bytes) {
@@ -68,6 +69,7 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
         }
         attention.untold_attributes = attention.untold_attributes || filler.untold_attributes ||
                                       reader_->has_untold_attributes();
+        attention.by_members = std::move(filler.by_members);
         // A look that was a while ago did not see what they are now.
         row.more = row.more || (look.left_out && !look.fresh);
         Status written = writer.finish();
@@ -200,7 +202,7 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
     leave_attributes(agreed, record, out.row.seen);
     Result<Way> way{Way{}};
     if (!known) {
-        way = choose(old_signature, content->digest.size, record);
+        way = choose(old_signature, *content, record);
     }
     Status done = way ? writer.add(record) : Status(way.error());
     if (done && !known) {
@@ -247,7 +249,7 @@ bool BatchFiller::still(const std::string& path, const Seen& looked) const {
 }
 
 // record.basis is the hash of what was agreed on at the path, if something was.
-Result<BatchFiller::Way> BatchFiller::choose(const std::string& signature, std::uint64_t size,
+Result<BatchFiller::Way> BatchFiller::choose(const std::string& signature, const Frozen& content,
                                              Record& record) {
     Way way;
     std::string basis = std::exchange(record.basis, "");
@@ -255,7 +257,7 @@ Result<BatchFiller::Way> BatchFiller::choose(const std::string& signature, std::
         basis.clear();
     }
     record.codec = Codec::whole;
-    if (whole || basis.empty() || size < difference_worth_bytes) {
+    if (whole || basis.empty() || content.digest.size < difference_worth_bytes) {
         return way;
     }
     auto kept = bases.find(folder.id, basis);
@@ -271,6 +273,15 @@ Result<BatchFiller::Way> BatchFiller::choose(const std::string& signature, std::
         const bool theirs = record.entry.revision != 0 && !overruled.contains(record.path);
         record.basis = compared && theirs ? "" : basis;
         way.basis = std::move(basis);
+    }
+    if (record.codec == Codec::compared && format >= batch_format_members && members_fit) {
+        // What cannot be read is met again, in the way that is without this.
+        auto made = members_difference(*way.base, *content.file, work);
+        if (made && *made) {
+            record.codec = Codec::members;
+            way.members = **std::move(made);
+            by_members.insert(record.path);
+        }
     }
     return way;
 }
@@ -296,7 +307,9 @@ Status BatchFiller::send(const Way& way, const Record& record, const Frozen& fro
     const FrozenEdit* edit = frozen.edit.get();
     const Sink sink = [&writer](std::string_view bytes) { return writer.content(bytes); };
     Status sent;
-    if (record.codec == Codec::compared) {
+    if (record.codec == Codec::members) {
+        sent = sink(way.members);
+    } else if (record.codec == Codec::compared) {
         const bool compared = edit != nullptr && edit->basis == way.basis && !edit->steps.empty();
         sent = compared ? make_difference(*way.base, content, edit->steps, sink)
                         : make_difference(*way.base, content, sink);

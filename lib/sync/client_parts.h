@@ -6,6 +6,7 @@
 #include "sync/bases.h"
 #include "sync/batch.h"
 #include "sync/client.h"
+#include "sync/members.h"
 #include "sync/plan.h"
 
 #include <map>
@@ -80,6 +81,11 @@ struct Client::Attention {
     std::set<std::string> overruled;
     // Files may have attributes that the home was not told of, since it takes none.
     bool untold_attributes = true;
+    // False: the two ends have packed a member differently. Nothing of them goes either way by its
+    // members as long as this process runs.
+    bool members_fit = true;
+    std::set<std::string> by_members; // paths that are on their way so
+    unsigned reads() const { return members_fit ? batch_format_newest : batch_format_members - 1; }
     bool look_again = false; // in this round: its home takes more than the last look was for
     bool ask_again = false;  // about what the home refused
     bool asks_first = false; // the question that is on its way, as Outgoing has it
@@ -134,12 +140,16 @@ struct BatchFiller {
     const std::set<std::string>& unscanned; // as Look has it
     std::set<std::string> sent = {};        // contents that stand in this batch already
     bool untold_attributes = false;         // something has other attributes than it can say
+    bool members_fit = true;                // as Attention has it
+    std::set<std::string> by_members = {};  // paths whose contents go so
+    MembersWork work = {};
 
     // How a content that the home does not have goes, as the record says.
     struct Way {
         std::unique_ptr<ReadFile> base; // what it differs from, if that is here
         std::string signature;          // or at least this of it
         std::string basis;              // what that is called
+        std::string members;            // the difference of its members, if it goes so
     };
 
     // try_later and not_found: nothing was written, the file is left out.
@@ -149,7 +159,7 @@ struct BatchFiller {
     void leave_attributes(const BaseRow* agreed, Record& record, Seen& sent_as);
     // It is as it was looked at.
     bool still(const std::string& path, const Seen& looked) const;
-    Result<Way> choose(const std::string& signature, std::uint64_t size, Record& record);
+    Result<Way> choose(const std::string& signature, const Frozen& content, Record& record);
     static Status send(const Way& way, const Record& record, const Frozen& content,
                        BatchWriter& writer);
     Result<bool> keep(Frozen& content);

@@ -3,6 +3,7 @@
 
 #include "sync/chunks.h"
 #include "sync/difference.h"
+#include "sync/members.h"
 
 #include <algorithm>
 
@@ -239,6 +240,8 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
             written = patch(**basis, content, record.entry.size, keep);
         } else if (record.codec == Codec::compared) {
             written = apply_difference(**basis, content, record.entry.size, keep);
+        } else if (record.codec == Codec::members) {
+            written = apply_members(**basis, content, record.entry.size, staging.work, keep);
         } else if (auto copied = digest(**basis, keep); !copied) {
             written = copied.error();
         }
@@ -255,6 +258,9 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
             return written;
         }
         // Asked for again, whole.
+        if (record.codec == Codec::members) {
+            attention(folder.id).members_fit = false;
+        }
         staging.whole = true;
         staging.skip(record.path);
         return {};

@@ -3,6 +3,7 @@
 
 #include "client_parts.h"
 #include "sync/client.h"
+#include "sync/members.h"
 
 #include <map>
 #include <optional>
@@ -44,6 +45,7 @@ struct Client::Staging {
     std::uint64_t complete = FolderRow::complete_all;
     std::uint64_t files = 0;
     bool whole = false; // a difference did not fit
+    MembersWork work;
 
     // An answer that brings anything is of now, and not of before what was had in parts.
     bool verdicts_alone(const FolderRow& row) const { return head.number < row.after.number; }

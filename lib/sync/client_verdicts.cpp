@@ -36,6 +36,9 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     std::set<std::string> agreed;
     std::set<std::string> ours; // of those, what the home decided otherwise
     bool whole = false;
+    bool members_failed = false;
+    const std::set<std::string> by_members =
+        std::exchange(this->attention(folder.id).by_members, {});
     std::vector<std::string> replaced; // contents that were agreed on at these paths
     std::uint64_t verdicts = 0;
     std::uint64_t refused_bytes = 0;
@@ -97,6 +100,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
             break;
         case Verdict::send_whole:
             whole = true;
+            members_failed = members_failed || by_members.contains(op.path);
             break;
         case Verdict::infected:
         case Verdict::waits:
@@ -166,6 +170,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
         return put.error();
     }
     Attention& attention = this->attention(folder.id);
+    attention.members_fit = attention.members_fit && !members_failed;
     out.again = std::exchange(attention.look_again, false) || out.again;
     for (const std::string& path : agreed) {
         attention.seen.erase(path);

@@ -4,6 +4,7 @@
 #include "sealed.h"
 #include "store/db.h"
 #include "sync/content_store.h"
+#include "sync/members.h"
 #include "sync/tree.h"
 #include "trust/aead.h"
 
@@ -209,8 +210,8 @@ Result<std::optional<Recipe>> ContentStore::compose(const Name& name, const std:
 
 Status ContentStore::stage_difference(const std::string& user, const std::string& hash,
                                       const std::string& basis, ReadFile& basis_content,
-                                      const Pull& difference, std::uint64_t size_max,
-                                      bool& applied) {
+                                      const Pull& difference, std::uint64_t size_max, bool& applied,
+                                      MembersWork* members) {
     applied = false;
     if (staged(user, hash)) {
         return {};
@@ -229,7 +230,9 @@ Status ContentStore::stage_difference(const std::string& user, const std::string
         made.name_by_chunks(*std::move(of_basis));
     }
     Bounded bounded(made, unsealed_, basis_stat->size);
-    Status put = apply_difference(basis_content, difference, size_max, bounded);
+    Status put = members != nullptr
+                     ? apply_members(basis_content, difference, size_max, *members, bounded)
+                     : apply_difference(basis_content, difference, size_max, bounded);
     put = put ? made.finish() : put;
     put = put ? bounded.bearable() : put;
     applied = put.ok() || made.could_not_write();

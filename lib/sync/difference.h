@@ -26,6 +26,20 @@ std::uint64_t base_after(std::uint64_t base_at, const ChunkStep& step);
 // What the new bytes of a step replace.
 NewRun replaced_by(std::uint64_t base_at, const ChunkStep& step);
 
+// What comes is given on, the rest read from the base.
+class PlainAssembly final : public Assembly {
+  public:
+    PlainAssembly(ReadFile& base, const Sink& out) : base_(base), out_(out) {}
+    Status fresh(std::string_view bytes) override { return out_(bytes); }
+    Status copied(std::uint64_t from, std::uint64_t length) override {
+        return read_range(base_, from, length, out_);
+    }
+
+  private:
+    ReadFile& base_;
+    const Sink& out_;
+};
+
 // The dictionary of a chunk: what its runs replace, with `context` bytes of the base around each.
 Result<std::string> prefix_of(ReadFile& base, const std::vector<NewRun>& runs,
                               std::uint64_t context);

@@ -27,19 +27,6 @@ Error damaged_difference(const std::string& what) {
     return fail(Code::refused, "applying a difference: " + what);
 }
 
-class Plain final : public Assembly {
-  public:
-    Plain(ReadFile& base, const Sink& out) : base_(base), out_(out) {}
-    Status fresh(std::string_view bytes) override { return out_(bytes); }
-    Status copied(std::uint64_t from, std::uint64_t length) override {
-        return read_range(base_, from, length, out_);
-    }
-
-  private:
-    ReadFile& base_;
-    const Sink& out_;
-};
-
 class Reading {
   public:
     Reading(ReadFile& base, std::uint64_t base_size, const Pull& in, std::uint64_t size_max,
@@ -319,7 +306,7 @@ Result<std::string> unpack_with_prefix(std::string_view packed, std::string_view
 
 Status apply_difference(ReadFile& base, const Pull& difference, std::uint64_t size_max,
                         const Sink& out) {
-    Plain plain(base, out);
+    PlainAssembly plain(base, out);
     return apply_difference(base, difference, size_max, plain);
 }
 

@@ -208,6 +208,7 @@ Result<std::vector<Home::Pushed>> Home::stage(const Question& question) {
     }
     std::vector<Pushed> pushed;
     std::set<std::string> paths;
+    MembersWork work;
     for (;;) {
         Pushed one;
         auto more = reader.next(one.record);
@@ -222,7 +223,7 @@ Result<std::vector<Home::Pushed>> Home::stage(const Question& question) {
             return fail(Code::refused, "a batch says something twice, or judges itself");
         }
         if (one.record.type == Record::Type::put && one.record.entry.kind == FileKind::file) {
-            Status staged = stage_content(question.folder, reader, one);
+            Status staged = stage_content(question.folder, reader, one, work);
             staged = staged && one.content_there ? hold_back(question, one) : staged;
             if (!staged) {
                 return staged.error();
@@ -242,7 +243,8 @@ Error other_size(const Record& record) {
 
 } // namespace
 
-Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& pushed) {
+Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& pushed,
+                           MembersWork& work) {
     if (Status kept = as_kept(folder, pushed.record); !kept) {
         return kept;
     }
@@ -277,7 +279,8 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
         }
         break;
     case Codec::delta:
-    case Codec::compared: {
+    case Codec::compared:
+    case Codec::members: {
         std::string basis_hash = record.basis;
         if (basis_hash.empty()) {
             auto before = store_->version_at(folder, record.path, record.entry.revision);
@@ -304,10 +307,11 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
             return !marked ? Status(marked.error()) : *marked ? Status{} : Status(basis.error());
         }
         bool applied = false;
-        staged = record.codec == Codec::compared
-                     ? contents_.stage_difference(user, record.entry.hash, basis_hash, **basis,
-                                                  content, record.entry.size, applied)
-                     : stage_patched(folder.user, record, **basis, content, applied);
+        staged = record.codec == Codec::delta
+                     ? stage_patched(folder.user, record, **basis, content, applied)
+                     : contents_.stage_difference(user, record.entry.hash, basis_hash, **basis,
+                                                  content, record.entry.size, applied,
+                                                  record.codec == Codec::members ? &work : nullptr);
         if (!staged && !applied) {
             auto marked = contents_.look_at(user, basis_hash);
             if (!marked) {

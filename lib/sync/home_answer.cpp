@@ -196,6 +196,7 @@ Result<Home::Answer> Home::write_answer(const Question& question, const Taken& t
                        });
     const auto had = [&taken](const Row& row) { return sent_just_now(taken.agreed, row); };
     Status status;
+    MembersWork work;
     for (std::size_t i = 0; status && i < taken.verdicts.size(); ++i) {
         status = writer.add(as_known(taken.verdicts[i], format));
     }
@@ -212,7 +213,7 @@ Result<Home::Answer> Home::write_answer(const Question& question, const Taken& t
     }
     for (auto row = rows.rows.begin(); status && row != rows.rows.end(); ++row) {
         if (row->second.entry && !had(row->second)) {
-            status = add_row(question, taken, writer, row->first, *row->second.entry);
+            status = add_row(question, taken, writer, row->first, *row->second.entry, work);
             ++out.records;
         }
     }
@@ -269,7 +270,7 @@ Status Home::leave_out(const FolderId& folder, const Entry& entry, const Status&
 }
 
 Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& out,
-                     const std::string& path, const Entry& entry) {
+                     const std::string& path, const Entry& entry, MembersWork& work) {
     const FolderId& folder = question.folder;
     Record record;
     record.path = path;
@@ -325,6 +326,13 @@ Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& 
     if (!named) {
         return leave_out(folder, entry, named);
     }
+    std::optional<std::string> members;
+    if (record.codec == Codec::compared && question.format >= batch_format_members) {
+        // What cannot be read is met again, in the way that is without this.
+        auto made = members_difference(**basis, **content, work);
+        members = made ? *std::move(made) : std::nullopt;
+        told.codec = members ? Codec::members : told.codec;
+    }
     if (Status added = out.add(told); !added) {
         return added;
     }
@@ -335,7 +343,9 @@ Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& 
         return put;
     };
     Status sent;
-    if (record.codec != Codec::whole) {
+    if (members) {
+        sent = sink(*members);
+    } else if (record.codec != Codec::whole) {
         sent = record.codec == Codec::delta ? delta_from_base(**basis, **content, sink)
                                             : make_difference(**basis, **content, sink);
     } else if (auto whole = digest(**content, sink); !whole) {

@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 import time
+import zipfile
 from pathlib import Path
 
 from harness.apps import get_tiddler, put_tiddler
@@ -168,6 +169,37 @@ class Roaming(TreeCase):
         until(lambda: ward() == b"7", f"{self.center.name} has the attribute", 40)
         os.removexattr(self.file_of(self.center, "Marked"), "user.ward")
         until(lambda: not os.listxattr(self.file_of(self.tokyo, "Marked")), "it is gone at tokyo", 40)
+
+    def test_7_a_document_that_an_office_program_packed_anew_takes_what_is_new_of_its_text(self):
+        self.browser(self.tokyo)
+        file = self.file_of(self.tokyo, "Report").with_suffix(".docx")
+        there = self.file_of(self.center, "Report").with_suffix(".docx")
+        picture = bytes(n * n * 31 % 65_521 % 256 for n in range(20_000))
+
+        def save(text: str, number: int) -> None:
+            beside = self.tokyo.state / "packing"
+            with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as made:
+                made.writestr("[Content_Types].xml", "<Types/>" * 20)
+                made.writestr("word/document.xml", text)
+                made.writestr("word/media/image1.png", picture)
+                made.writestr("docProps/core.xml", f"<cp:revision>{number}</cp:revision>")
+            file.write_bytes(beside.read_bytes())
+            beside.unlink()
+
+        def arrived() -> bool:
+            return there.exists() and there.read_bytes() == file.read_bytes()
+
+        save(LONG, 1)
+        until(arrived, f"{self.center.name} has the document", 40)
+        until(lambda: self.tokyo.run("sync", "--wait") == "", "both sides agree", 20)
+        moved = self.folder(self.tokyo)["last_moved"]
+        save(LONG.replace("room 31", "the last room on the left", 1), 2)
+        until(arrived, f"{self.center.name} has the edited document", 40)
+        change = until(lambda: (m := self.folder(self.tokyo)["last_moved"]) != moved and m, "the round is counted", 10)
+        took, size = change["wire_up"] + change["wire_down"], file.stat().st_size
+        print(f"the document of {size} bytes took {took} on the wire, both ways")
+        self.assertGreater(size, 20_000)
+        self.assertLess(took, 1_500)
 
     def wait_quiet(self) -> bool:
         before = self.wire(self.tokyo)

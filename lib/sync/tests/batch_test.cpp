@@ -244,6 +244,47 @@ TEST(Batch, OfTheSixthFormatHasTheAttributesOfFilesAndFolders) {
     EXPECT_FALSE(readable(packed_of(plain)));
 }
 
+// PROTOCOL.md has these bytes: of an archive of 600 bytes with one member of three, nothing is new.
+TEST(Batch, OfTheSeventhFormatBringsArchivesByTheirMembers) {
+    std::string packed;
+    const Sink sink = [&packed](std::string_view bytes) {
+        packed.append(bytes);
+        return Status{};
+    };
+    Record put;
+    put.path = "a";
+    put.entry = {FileKind::file, 0644, -1, 600, std::string(32, '\x11'), "", 5};
+    put.codec = Codec::members;
+    BatchWriter writer({Direction::up, 7, 0, batch_format_members}, sink);
+    const std::string content = *from_hex("012a0503"
+                                          "012a030608"
+                                          "010400d60400000000");
+    ASSERT_TRUE(writer.add(put).ok() && writer.content(content).ok());
+    ASSERT_TRUE(writer.end_content().ok() && writer.finish().ok());
+    EXPECT_EQ(to_hex(plain_of(packed)),
+              "48534637010700"
+              "0101610501a40301d804"
+              "1111111111111111111111111111111111111111111111111111111111111111"
+              "000400"
+              "12012a0503012a030608010400d60400000000"
+              "00"
+              "0001");
+    MemoryFile file(packed);
+    BatchReader reader(pull_from(file));
+    ASSERT_TRUE(reader.head().ok());
+    Record record;
+    ASSERT_TRUE(reader.next(record).value_or(false));
+    EXPECT_EQ(record.codec, Codec::members);
+    EXPECT_EQ(record.basis, "");
+    EXPECT_FALSE(reader.next(record).value_or(true));
+    // Nobody is sent what he does not read, nor reads it where it cannot be.
+    std::string plain = plain_of(packed);
+    plain[3] = '6';
+    EXPECT_FALSE(readable(packed_of(plain)));
+    BatchWriter older({Direction::up, 7, 0, batch_format_attributes}, sink);
+    EXPECT_EQ(older.add(put).error().code, Code::failed);
+}
+
 TEST(Batch, OfMoreAttributesThanABatchMayHaveIsRefused) {
     std::string packed;
     BatchWriter writer({Direction::up, 7, 300, batch_format_attributes},
@@ -277,7 +318,7 @@ TEST(Batch, OfTheThirdFormatSaysNothingOfAScanner) {
     };
     ASSERT_TRUE(changed(6, "34"));
     EXPECT_FALSE(changed(6, "33"));
-    EXPECT_FALSE(changed(6, "37")) << "a format that there is not";
+    EXPECT_FALSE(changed(6, "38")) << "a format that there is not";
     EXPECT_FALSE(changed(6, "30"));
     EXPECT_FALSE(changed(26, "20")) << "a name with a space";
     EXPECT_FALSE(changed(26, "0a")) << "a name with a line's end";

@@ -15,6 +15,7 @@
 
 #include <fcntl.h>
 #include <filesystem>
+#include <functional>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -209,9 +210,16 @@ class Engine : public ::testing::Test {
             }
             round.up = out->bytes;
         }
-        Home::Question question{at.folder.id, out->batch, out->since, "anna@" + name_of(at),
-                                out->whole,   false,      format_,    out->after,
+        Home::Question question{at.folder.id,
+                                out->batch,
+                                out->since,
+                                "anna@" + name_of(at),
+                                out->whole,
+                                false,
+                                std::min(format_, out->reads),
+                                out->after,
                                 out->met};
+        changes_on_the_way("in");
         if (scans_) {
             question.scanned = scanned(question);
             if (forgets_scanned_) {
@@ -222,6 +230,9 @@ class Engine : public ::testing::Test {
         last_error_ = answer.ok() ? "" : answer.error().message;
         if (!answer || !message()) {
             return std::nullopt; // the answer was lost
+        }
+        if (const auto bytes = changes_on_the_way("out")) {
+            answer->bytes = *bytes;
         }
         for (std::uint64_t offset = 0; offset < answer->bytes;) {
             auto bytes = home_->home->read(answer->file, offset, chunk_bytes);
@@ -315,6 +326,21 @@ class Engine : public ::testing::Test {
         return sum;
     }
 
+    // Of what lies at the home, a batch or an answer; its size then.
+    std::optional<std::uint64_t> changes_on_the_way(const std::string& direction) {
+        std::optional<std::uint64_t> bytes;
+        const std::string folder = folder_ + "/center/sync/home/" + direction;
+        for (const auto& one : std::filesystem::directory_iterator(folder)) {
+            if (on_the_way_) {
+                const std::string path = one.path().string();
+                const std::string changed = on_the_way_(read_file(path, 64 << 20).value());
+                EXPECT_TRUE(write_file_durably(path, changed, 0600).ok());
+                bytes = changed.size();
+            }
+        }
+        return bytes;
+    }
+
     std::string name_of(const Machine& at) { return &at == tokyo_.get() ? "tokyo" : "osaka"; }
 
     std::string noise(std::size_t size) { return random_.bytes(size); }
@@ -323,6 +349,7 @@ class Engine : public ::testing::Test {
     ManualClock clock_;
     SeededRandom random_{5};
     int messages_left_ = -1;
+    std::function<std::string(const std::string&)> on_the_way_; // what becomes of it
     bool dies_before_apply_ = false;
     bool ends_before_apply_ = false;
     unsigned format_ = batch_format_newest; // of batches, that both sides take

@@ -32,7 +32,12 @@ enum class Codec : unsigned char {
     whole = 2,
     compared = 3, // difference.h, against the content `basis`; empty: what had the path at the
                   // entry's revision, which the home alone can know
+    members = 4,  // members.h, against such a content
 };
+
+constexpr bool is_difference(Codec codec) {
+    return codec != Codec::known && codec != Codec::whole;
+}
 
 // Of the stream.
 inline constexpr unsigned batch_format_first = 1;
@@ -41,7 +46,8 @@ inline constexpr unsigned batch_format_parts = 3;      // an answer may be a par
 inline constexpr unsigned batch_format_scanned = 4;    // has the verdicts infected and waits
 inline constexpr unsigned batch_format_chunked = 5;    // has names by chunks (chunks.h)
 inline constexpr unsigned batch_format_attributes = 6; // entries have attributes
-inline constexpr unsigned batch_format_newest = batch_format_attributes;
+inline constexpr unsigned batch_format_members = 7;    // has what Codec::members needs
+inline constexpr unsigned batch_format_newest = batch_format_members;
 // Of what a scanner calls what it found.
 inline constexpr std::size_t virus_name_bytes_max = 200;
 
@@ -81,7 +87,7 @@ struct Record {
     Entry entry;                // put; its revision upward is that of the base, down its own
     std::uint64_t revision = 0; // remove, verdict
     Codec codec = Codec::known; // put
-    std::string basis;          // delta, compared: a hash or name
+    std::string basis;          // of a difference: a hash or name
     std::uint64_t index = 0;    // verdict: of the put or remove in the batch, from 0
     Verdict verdict = Verdict::taken;
     std::string copy; // verdict copied: the path; infected: what was found

@@ -131,6 +131,7 @@ class Client {
         bool whole = false;
         bool more = false; // another batch follows
         unsigned format = batch_format_first;
+        unsigned reads = batch_format_newest; // the newest of an answer
         // Changed whenever they were read, or deletions that wait: to be looked at again soon.
         std::uint64_t changing = 0;
         bool resumed = false; // made before: nobody has looked since

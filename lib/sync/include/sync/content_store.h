@@ -69,6 +69,7 @@ inline constexpr const char* legacy_folder = "blobs";
 
 class ChunkList;
 class Composing;
+class MembersWork;
 class Sealer;
 struct Recipe;
 
@@ -99,10 +100,12 @@ class ContentStore {
     Status stage(const std::string& user, const std::string& hash, const Pull& content,
                  std::uint64_t size = 0);
     // As stage(): what `difference` makes of `basis`, of at most `size_max` bytes. `basis_content`
-    // is of read(). `applied`: an error is none of the basis or the difference.
+    // is of read(). `applied`: an error is none of the basis or the difference. `members`: it is
+    // one of members (members.h), and this counts what it costs.
     Status stage_difference(const std::string& user, const std::string& hash,
                             const std::string& basis, ReadFile& basis_content,
-                            const Pull& difference, std::uint64_t size_max, bool& applied);
+                            const Pull& difference, std::uint64_t size_max, bool& applied,
+                            MembersWork* members = nullptr);
     // Contents of less are kept as they are; what is copied of less is kept as if it were new.
     struct Composed {
         std::uint64_t content_least = small_content_bytes_max + 1;

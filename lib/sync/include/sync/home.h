@@ -13,6 +13,7 @@
 #include "sync/batch.h"
 #include "sync/content_store.h"
 #include "sync/keep_rule.h"
+#include "sync/members.h"
 #include "sync/plan.h"
 #include "sync/quarantine.h"
 #include "sync/restore.h"
@@ -198,7 +199,8 @@ class Home {
     Result<std::vector<Pushed>> stage(const Question& question);
     Status stage_patched(const std::string& user, const Record& record, ReadFile& basis,
                          const Pull& content, bool& applied);
-    Status stage_content(const FolderId& folder, BatchReader& reader, Pushed& pushed);
+    Status stage_content(const FolderId& folder, BatchReader& reader, Pushed& pushed,
+                         MembersWork& work);
     // home_names.cpp: contents that one side calls by their chunks and the other does not.
     Status as_kept(const FolderId& folder, Record& record);
     Status as_asked(const Question& question, Record& told);
@@ -235,7 +237,7 @@ class Home {
     Status found_damaged(const FolderId& folder, const Record& record, const Error& why);
     Status leave_out(const FolderId& folder, const Entry& entry, const Status& why);
     Status add_row(const Question& question, const Taken& taken, BatchWriter& out,
-                   const std::string& path, const Entry& entry);
+                   const std::string& path, const Entry& entry, MembersWork& work);
     Result<bool> thin_out_some(const KeepRule& rule);
     std::string incoming(const FolderId& folder, const std::string& batch) const;
 

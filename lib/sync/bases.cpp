@@ -22,10 +22,6 @@ constexpr std::uint64_t row_bytes = 100; // around a content
 // Read of contents that go, in one transaction.
 constexpr std::uint64_t going_bytes_max = std::uint64_t{256} << 20;
 
-std::uint64_t count_at(const store::Statement& s, int column) {
-    return static_cast<std::uint64_t>(s.integer(column));
-}
-
 Result<std::string> packed(ReadFile& content) {
     std::string out;
     Compressor compressor(
@@ -100,7 +96,7 @@ Status Bases::open() {
 Result<std::uint64_t> Bases::bytes() {
     auto taken = db_.first(
         "SELECT bytes FROM sync_bases_taken WHERE tenant = ?1",
-        [](const store::Statement& s) { return count_at(s, 0); }, tenant_);
+        [](const store::Statement& s) { return s.count(0); }, tenant_);
     return taken ? Result<std::uint64_t>(taken->value_or(0)) : taken.error();
 }
 
@@ -224,7 +220,7 @@ Result<std::optional<Bases::Row>> Bases::row(const FolderId& id, const std::stri
         "SELECT size, taken, file, extents FROM sync_bases WHERE tenant = ?1 AND user = ?2 AND "
         "app = ?3 AND hash = ?4",
         [](const store::Statement& s) {
-            return Row{count_at(s, 0), count_at(s, 1), s.text(2), s.blob(3)};
+            return Row{s.count(0), s.count(1), s.text(2), s.blob(3)};
         },
         tenant_, id.user, id.app, store::Blob{hash});
 }
@@ -311,7 +307,7 @@ Status Bases::make_room(bool tell) {
         Status read = db_.each(
             "SELECT user, app, hash, size FROM sync_bases WHERE tenant = ?1 ORDER BY kept LIMIT ?2",
             [&](const store::Statement& s) {
-                oldest.push_back({{s.text(0), s.text(1)}, s.blob(2), count_at(s, 3)});
+                oldest.push_back({{s.text(0), s.text(1)}, s.blob(2), s.count(3)});
             },
             tenant_, dropped_together);
         if (!read || oldest.empty()) {

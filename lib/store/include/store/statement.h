@@ -74,6 +74,8 @@ class Statement {
     // Columns of the current row count from 0. Views live until the next step, reset or the end of
     // the statement.
     std::int64_t integer(int column) const;
+    // Of a column that holds bits, or is never negative.
+    std::uint64_t count(int column) const { return static_cast<std::uint64_t>(integer(column)); }
     bool truth(int column) const { return integer(column) != 0; }
     std::string_view view(int column) const;
     std::string text(int column) const { return std::string(view(column)); }

@@ -16,7 +16,7 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
     BatchRow row;
     std::vector<OperationRow> operations;
     const std::string path = client_batch_path(folder.id);
-    auto format = bases_->format(folder.id);
+    auto format = batch_format(folder.id);
     if (!format) {
         return format.error();
     }

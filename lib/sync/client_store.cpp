@@ -10,7 +10,7 @@ namespace {
 constexpr const char* folder_columns =
     "user, app, epoch, number, whole, released, held, held_files, unsent_files, unsent_bytes, "
     "unsent_since_us, conflicts, skipped, synced_us, error, identity, part_number, part_place, "
-    "part_complete, met, attributes_left";
+    "part_complete, met, attributes_left, attributes_told";
 
 std::uint64_t count_at(const store::Statement& s, int column) {
     return static_cast<std::uint64_t>(s.integer(column));
@@ -36,6 +36,7 @@ FolderRow read_folder(const store::Statement& s) {
     row.complete = count_at(s, 18); // -1 is complete_all
     row.met = count_at(s, 19);
     row.status.attributes_left = count_at(s, 20);
+    row.attributes_told = s.truth(21);
     return row;
 }
 
@@ -117,13 +118,14 @@ Status ClientStore::put_folder(const FolderRow& row) {
     static const std::string sql =
         std::string("INSERT OR REPLACE INTO sync_folders (tenant, ") + folder_columns +
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
-        "?18, ?19, ?20, ?21, ?22)";
+        "?18, ?19, ?20, ?21, ?22, ?23)";
     const FolderStatus& s = row.status;
-    return store::done(db_.execute(
-        sql, tenant_, s.folder.user, s.folder.app, s.revision.epoch, s.revision.number, row.whole,
-        row.released, s.held, s.held_files, s.unsent_files, s.unsent_bytes, s.unsent_since_us,
-        s.conflicts, s.skipped, s.synced_us, s.error, row.identity, row.after.number,
-        store::Blob{row.after.place}, row.complete, row.met, s.attributes_left));
+    return store::done(db_.execute(sql, tenant_, s.folder.user, s.folder.app, s.revision.epoch,
+                                   s.revision.number, row.whole, row.released, s.held, s.held_files,
+                                   s.unsent_files, s.unsent_bytes, s.unsent_since_us, s.conflicts,
+                                   s.skipped, s.synced_us, s.error, row.identity, row.after.number,
+                                   store::Blob{row.after.place}, row.complete, row.met,
+                                   s.attributes_left, row.attributes_told));
 }
 
 Result<std::vector<FolderRow>> ClientStore::folders() {

@@ -363,6 +363,39 @@ TEST_F(Attributes, ThatABatchCouldNotSayAreNotTakenForAgreedOn) {
     quiet();
 }
 
+TEST_F(Attributes, ThatABatchCouldNotSayAreRemovedAreRemovedByTheNext) {
+    for (const char* name : {"a", "b"}) {
+        tokyo_->write(name, "text");
+        set(*tokyo_, name, "user.a", "1");
+        set(*tokyo_, name, "user.b", "1");
+    }
+    both();
+    tokyo_->batches.operations = 1;
+    tokyo_->start();
+    for (const char* name : {"a", "b"}) {
+        drop(*tokyo_, name, "user.a");
+        tokyo_->write(name, "edited");
+    }
+    // Looked at for a home that knows them; then it is one that does not, and the rest goes there.
+    format_ = batch_format_scanned;
+    ASSERT_GE(sync(*tokyo_).exchanges, 2U);
+    clock_.advance_us(60'000'000); // so that stamps count
+    sync(*tokyo_);
+    tokyo_->start();
+    format_ = batch_format_newest;
+    for (int i = 0; i < 2; ++i) {
+        both();
+    }
+    for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+        for (const char* name : {"a", "b"}) {
+            EXPECT_EQ(at->content(name), "edited");
+            EXPECT_EQ(get(*at, name, "user.a"), "(none)") << name;
+            EXPECT_EQ(get(*at, name, "user.b"), "1") << name;
+        }
+    }
+    quiet();
+}
+
 TEST_F(Attributes, ThatChangedWhileTheHomeKnewNoneGoUpWhenItDoes) {
     for (const bool watched : {false, true}) {
         const std::string name = watched ? "plan" : "note";

@@ -94,8 +94,10 @@ Result<Files::Access> Files::access(const std::string& from, const std::string& 
     return not_kept(from, user);
 }
 
+// Not `refused`: that is a batch that cannot be read, which is made anew then. What was sent before
+// may have been taken.
 Error Files::not_kept(const std::string& from, const std::string& user) const {
-    return fail(Code::refused,
+    return fail(Code::not_found,
                 "'" + from + "' may not keep the files of '" + user +
                     "': its lease does not say so",
                 "an operator of '" + world_.me.name.leaf() + "' can allow it: hasp local allow " +

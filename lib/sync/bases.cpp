@@ -238,6 +238,9 @@ Status Bases::drop(const FolderId& id, const std::string& hash) {
         return there ? Status{} : Status(there.error());
     }
     Status gone = drop_row(id, hash);
+    if (const auto at = proven_.find((*there)->file); at != proven_.end()) {
+        at->second.hashes.erase(hash); // while edits of it stand in the file
+    }
     return gone && !(*there)->file.empty() ? leave_file(**there) : gone;
 }
 

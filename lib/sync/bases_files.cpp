@@ -105,6 +105,14 @@ void Bases::forget_file(const std::string& file) {
     }
 }
 
+std::size_t Bases::names_proven() const {
+    std::size_t names = 0;
+    for (const auto& [file, proven] : proven_) {
+        names += proven.hashes.size();
+    }
+    return names;
+}
+
 bool Bases::has_room(std::uint64_t more) {
     auto room = disk_.free_bytes();
     auto taken = bytes();

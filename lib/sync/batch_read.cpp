@@ -332,6 +332,22 @@ Result<bool> BatchReader::next_record(Record& record) {
         }
         return true;
     }
+    if (record.type == Record::Type::attributes && format_ >= batch_format_attributes) {
+        auto path = text(path_bytes_max);
+        std::array<char, 1> kind{};
+        Status read = path ? exactly(kind) : Status(path.error());
+        if (!read) {
+            return read.error();
+        }
+        record.entry.kind = static_cast<FileKind>(kind[0]);
+        if (!valid_path(*path) ||
+            (record.entry.kind != FileKind::file && record.entry.kind != FileKind::folder)) {
+            return damaged("attributes of what has none");
+        }
+        record.path = *std::move(path);
+        read = attributes(record.entry);
+        return read ? Result<bool>(true) : read.error();
+    }
     return damaged("a record of an unknown kind");
 }
 

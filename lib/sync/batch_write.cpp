@@ -45,6 +45,9 @@ Status BatchWriter::add(const Record& record) {
         return fail(Code::failed, "a batch would bring the content of " + record.path +
                                       " in a way that its reader does not know");
     }
+    if (format_ < batch_format_attributes && record.type == Record::Type::attributes) {
+        return fail(Code::failed, "a batch would say attributes to a reader that knows none");
+    }
     ++records_;
     pending_.push_back(static_cast<char>(record.type));
     switch (record.type) {
@@ -79,6 +82,11 @@ Status BatchWriter::add(const Record& record) {
         pending_.push_back(static_cast<char>(record.verdict));
         put_number(pending_, record.revision);
         put_text(pending_, record.copy);
+        break;
+    case Record::Type::attributes:
+        put_text(pending_, record.path);
+        pending_.push_back(static_cast<char>(record.entry.kind));
+        put_text(pending_, record.entry.attributes);
         break;
     }
     if (pending_.size() < flush_bytes) {

@@ -76,7 +76,7 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
     if (!row) {
         return row.error();
     }
-    auto format = bases_->format(folder.id);
+    auto format = batch_format(folder.id);
     if (!format) {
         return format.error();
     }
@@ -94,7 +94,7 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
                 (*pending)->batch,    (*pending)->bytes, operations->size(), (*pending)->content,
                 row->status.revision, row->whole,        (*pending)->more,   *format};
             out.resumed = true;
-            out.after = row->after;
+            out.after = asked_after(*row);
             out.met = row->met;
             out.reads = attention(folder.id).reads();
             return out;
@@ -143,7 +143,7 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
     reader_->let_go();
     if (made && *asks) {
         made->since = look->row.status.revision;
-        made->after = look->row.after;
+        made->after = asked_after(look->row);
         made->met = look->row.met;
         made->whole = look->row.whole;
         made->reads = attention(folder.id).reads();
@@ -164,12 +164,15 @@ Result<bool> Client::asks_first(const FolderId& folder, const Look& look) {
             return op.act == Act::put && op.entry.size >= chunked_bytes_least;
         });
     Attention& attention = this->attention(folder);
-    attention.asks_first = asks;
+    // Whatever is sent before, a file that was moved without its attributes, too, loses them there.
+    const bool learns = !look.row.attributes_told && look.row.status.revision.epoch != 0 &&
+                        !attention.attributes_unsaid;
+    attention.asks_first = asks || learns;
     if (asks) { // they are looked at again under the name that they keep
         std::erase_if(attention.seen,
                       [](const auto& one) { return one.second.size >= chunked_bytes_least; });
     }
-    return asks;
+    return asks || learns;
 }
 
 // The next batch of what a look found; the rest of it is kept for the one after.
@@ -188,7 +191,7 @@ Result<Client::Outgoing> Client::send_some(const WorkingFolder& folder, Look& lo
         return made.error();
     }
     made->since = look.row.status.revision;
-    made->after = look.row.after;
+    made->after = asked_after(look.row);
     made->met = look.row.met;
     made->whole = look.row.whole;
     made->reads = attention.reads();
@@ -236,11 +239,13 @@ Status Client::home_takes(const FolderId& folder, unsigned format) {
     if (!any || (*any && *known == most)) {
         return any ? Status{} : Status(any.error());
     }
-    if (*known < batch_format_attributes && most >= batch_format_attributes &&
-        attention(folder).untold_attributes) {
-        note(folder, {true, {}, {}, {}});
-        attention(folder).look_again = true;
-        attention(folder).rest = {};
+    if (*known < batch_format_attributes && most >= batch_format_attributes) {
+        attention(folder).attributes_unsaid = false;
+        if (attention(folder).untold_attributes) {
+            note(folder, {true, {}, {}, {}});
+            attention(folder).look_again = true;
+            attention(folder).rest = {};
+        }
     }
     return bases_->set_format(folder, most);
 }
@@ -327,6 +332,7 @@ Status Client::begin_anew(const FolderId& folder) {
     row->after = {};
     row->met = 0;
     row->complete = FolderRow::complete_all;
+    row->attributes_told = true; // nothing is agreed on
     row->status.error.clear();
     Status done = store_->put_folder(*row);
     if (done) {

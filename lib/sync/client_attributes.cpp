@@ -6,7 +6,7 @@
 namespace hasp::sync {
 
 Status Client::look_at_attributes(const FolderId& folder) {
-    auto format = bases_->format(folder);
+    auto format = batch_format(folder);
     if (format) {
         reader_->look_at_attributes(*format >= batch_format_attributes);
     }

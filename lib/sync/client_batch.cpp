@@ -16,7 +16,7 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
     BatchRow row;
     std::vector<OperationRow> operations;
     const std::string path = client_batch_path(folder.id);
-    auto format = bases_->format(folder.id);
+    auto format = batch_format(folder.id);
     if (!format) {
         return format.error();
     }
@@ -227,8 +227,25 @@ Result<OperationRow> BatchFiller::add(const Operation& op, BatchWriter& writer) 
     return out;
 }
 
+namespace {
+
+// Nothing: nobody has looked at them.
+std::shared_ptr<const SeenAttributes> stale_attributes(const BaseRow* agreed, const Entry& entry) {
+    if (agreed == nullptr || agreed->entry.kind != entry.kind ||
+        agreed->seen.attributes == nullptr || !agreed->seen.attributes->looked) {
+        return nullptr;
+    }
+    SeenAttributes out = *agreed->seen.attributes;
+    out.meant = entry.attributes;
+    out.stale = true;
+    return std::make_shared<const SeenAttributes>(std::move(out));
+}
+
+} // namespace
+
 // Where the batch says nothing of them the home keeps what was agreed on, and nothing else may
-// count as agreed: what its row has not would look removed there.
+// count as agreed: what its row has not would look removed there. What stood here when that was
+// agreed on stays known, so that the next look finds what was removed since.
 void BatchFiller::leave_attributes(const BaseRow* agreed, Record& record, Seen& sent_as) {
     if (format >= batch_format_attributes || record.entry.kind == FileKind::symlink) {
         return;
@@ -238,7 +255,7 @@ void BatchFiller::leave_attributes(const BaseRow* agreed, Record& record, Seen& 
                            : std::string();
     if (record.entry.attributes != told) {
         record.entry.attributes = std::move(told);
-        sent_as.attributes.reset();
+        sent_as.attributes = stale_attributes(agreed, record.entry);
         untold_attributes = true;
     }
 }

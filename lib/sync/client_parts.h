@@ -89,6 +89,10 @@ struct Client::Attention {
     bool look_again = false; // in this round: its home takes more than the last look was for
     bool ask_again = false;  // about what the home refused
     bool asks_first = false; // the question that is on its way, as Outgoing has it
+    // That one asks for the attributes of what was agreed on before any were kept; and the home has
+    // not said them when it was asked last.
+    bool asks_attributes = false;
+    bool attributes_unsaid = false;
     // What was put in place and could not be noted as agreed yet (settle_placing()).
     std::map<std::string, BaseRow> placed;
     // Files that were read and not yet agreed on, so that a look does not read them again.

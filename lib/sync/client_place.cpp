@@ -18,6 +18,9 @@ Result<Client::Applied> Client::apply(const WorkingFolder& folder, bool in_use) 
     if (done) {
         done = put_in_place(folder, staging, in_use);
     }
+    if (done) {
+        done = learn_attributes(folder, staging);
+    }
     for (const auto& [path, change] : staging.changes) {
         if (!change.staged.empty()) {
             [[maybe_unused]] const Status gone = disk_.remove(change.staged);
@@ -308,9 +311,11 @@ Status Client::note_base(const WorkingFolder& folder, Staging& staging, Applied&
             return dropped;
         }
     }
-    for (const auto& [path, agreed] : staging.agreed) {
-        if (Status put = store_->put_base(folder.id, path, agreed); !put) {
-            return put;
+    for (const auto* rows : {&staging.agreed, &staging.learnt}) {
+        for (const auto& [path, agreed] : *rows) {
+            if (Status put = store_->put_base(folder.id, path, agreed); !put) {
+                return put;
+            }
         }
     }
     if (Status settled = settle_refused(row->status, staging); !settled) {
@@ -336,6 +341,8 @@ Status Client::note_base(const WorkingFolder& folder, Staging& staging, Applied&
     applied = {staging.files, staging.skipped, passing.size(), staging.whole || more};
     if (staging.whole && (more || row->after.number != 0)) {
         // The same part again, whole.
+    } else if (note_learnt(*row, staging)) {
+        // Changes are asked for behind them.
     } else if (staging.verdicts_alone(*row)) {
         // The parts that came stay had.
     } else if (more) {
@@ -353,10 +360,12 @@ Status Client::note_base(const WorkingFolder& folder, Staging& staging, Applied&
             row->status.synced_us = clock_.wall_us();
         }
     }
-    if (Status put = store_->put_folder(*row); !put) {
-        return put;
+    Status noted = store_->put_folder(*row);
+    noted = noted ? transaction->commit() : noted;
+    if (noted) {
+        remember_learnt(folder.id, staging, row->attributes_told);
     }
-    return transaction->commit();
+    return noted;
 }
 
 } // namespace hasp::sync

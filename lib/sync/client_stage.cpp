@@ -46,6 +46,8 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
                 staging.theirs[record.path] = record.entry;
             } else if (record.type == Record::Type::remove) {
                 staging.removed[record.path] = record.revision;
+            } else if (record.type == Record::Type::attributes) {
+                staging.told[record.path] = record.entry;
             }
             return Status{};
         });

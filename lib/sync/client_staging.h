@@ -37,6 +37,8 @@ struct Client::Staging {
     std::vector<Operation> removals;
     std::map<std::string, BaseRow> agreed; // both sides have it already, or had it put in place
     std::set<std::string> gone;            // the same for removals
+    std::map<std::string, Entry> told;     // kind and attributes of what was agreed on before
+    std::map<std::string, BaseRow> learnt; // as that is known now
     std::vector<Touched> standing;         // of these, what was here already
     std::uint64_t skipped = 0;
     // Left as they were, since they are not what was agreed: a look must see them.

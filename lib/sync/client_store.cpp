@@ -10,32 +10,29 @@ namespace {
 constexpr const char* folder_columns =
     "user, app, epoch, number, whole, released, held, held_files, unsent_files, unsent_bytes, "
     "unsent_since_us, conflicts, skipped, synced_us, error, identity, part_number, part_place, "
-    "part_complete, met, attributes_left";
-
-std::uint64_t count_at(const store::Statement& s, int column) {
-    return static_cast<std::uint64_t>(s.integer(column));
-}
+    "part_complete, met, attributes_left, attributes_told";
 
 FolderRow read_folder(const store::Statement& s) {
     FolderRow row;
     row.status.folder = {s.text(0), s.text(1)};
-    row.status.revision = {count_at(s, 2), count_at(s, 3)};
+    row.status.revision = {s.count(2), s.count(3)};
     row.whole = s.truth(4);
     row.released = s.truth(5);
     row.status.held = s.text(6);
-    row.status.held_files = count_at(s, 7);
-    row.status.unsent_files = count_at(s, 8);
-    row.status.unsent_bytes = count_at(s, 9);
+    row.status.held_files = s.count(7);
+    row.status.unsent_files = s.count(8);
+    row.status.unsent_bytes = s.count(9);
     row.status.unsent_since_us = s.integer(10);
-    row.status.conflicts = count_at(s, 11);
-    row.status.skipped = count_at(s, 12);
+    row.status.conflicts = s.count(11);
+    row.status.skipped = s.count(12);
     row.status.synced_us = s.integer(13);
     row.status.error = s.text(14);
     row.identity = s.text(15);
-    row.after = {count_at(s, 16), s.blob(17)};
-    row.complete = count_at(s, 18); // -1 is complete_all
-    row.met = count_at(s, 19);
-    row.status.attributes_left = count_at(s, 20);
+    row.after = {s.count(16), s.blob(17)};
+    row.complete = s.count(18); // -1 is complete_all
+    row.met = s.count(19);
+    row.status.attributes_left = s.count(20);
+    row.attributes_told = s.truth(21);
     return row;
 }
 
@@ -71,18 +68,18 @@ BaseRow read_base(const store::Statement& s, int at) {
     row.entry = {static_cast<FileKind>(s.integer(at)),
                  static_cast<std::uint32_t>(s.integer(at + 1)),
                  s.integer(at + 2),
-                 count_at(s, at + 3),
+                 s.count(at + 3),
                  s.blob(at + 4),
                  s.blob(at + 5),
-                 count_at(s, at + 6),
+                 s.count(at + 6),
                  s.blob(at + 13)};
     row.signature = s.blob(at + 7);
     row.seen.stat.kind = row.entry.kind;
     row.seen.stat.mode = row.entry.mode;
-    row.seen.stat.size = count_at(s, at + 8);
+    row.seen.stat.size = s.count(at + 8);
     row.seen.stat.mtime_ns = s.integer(at + 9);
     row.seen.stat.ctime_ns = s.integer(at + 10);
-    row.seen.stat.inode = count_at(s, at + 11);
+    row.seen.stat.inode = s.count(at + 11);
     row.seen.at_us = s.integer(at + 12);
     row.seen.hash = row.entry.hash;
     row.seen.size = row.entry.size;
@@ -117,13 +114,14 @@ Status ClientStore::put_folder(const FolderRow& row) {
     static const std::string sql =
         std::string("INSERT OR REPLACE INTO sync_folders (tenant, ") + folder_columns +
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
-        "?18, ?19, ?20, ?21, ?22)";
+        "?18, ?19, ?20, ?21, ?22, ?23)";
     const FolderStatus& s = row.status;
-    return store::done(db_.execute(
-        sql, tenant_, s.folder.user, s.folder.app, s.revision.epoch, s.revision.number, row.whole,
-        row.released, s.held, s.held_files, s.unsent_files, s.unsent_bytes, s.unsent_since_us,
-        s.conflicts, s.skipped, s.synced_us, s.error, row.identity, row.after.number,
-        store::Blob{row.after.place}, row.complete, row.met, s.attributes_left));
+    return store::done(db_.execute(sql, tenant_, s.folder.user, s.folder.app, s.revision.epoch,
+                                   s.revision.number, row.whole, row.released, s.held, s.held_files,
+                                   s.unsent_files, s.unsent_bytes, s.unsent_since_us, s.conflicts,
+                                   s.skipped, s.synced_us, s.error, row.identity, row.after.number,
+                                   store::Blob{row.after.place}, row.complete, row.met,
+                                   s.attributes_left, row.attributes_told));
 }
 
 Result<std::vector<FolderRow>> ClientStore::folders() {
@@ -175,7 +173,7 @@ Result<std::uint64_t> ClientStore::count_files(const FolderId& folder, std::uint
     auto found = db_.first(
         "SELECT count(*) FROM (SELECT 1 FROM sync_base WHERE tenant = ?1 AND user = ?2 AND app = "
         "?3 AND kind <> 2 LIMIT ?4)",
-        [](const store::Statement& s) { return count_at(s, 0); }, tenant_, folder.user, folder.app,
+        [](const store::Statement& s) { return s.count(0); }, tenant_, folder.user, folder.app,
         most);
     return found.ok() ? Result<std::uint64_t>(found->value_or(0)) : found.error();
 }
@@ -338,7 +336,7 @@ Result<std::optional<BatchRow>> ClientStore::batch(const FolderId& folder) {
         "SELECT batch, bytes, content, more FROM sync_batches WHERE tenant = ?1 AND user = ?2 AND "
         "app = ?3",
         [](const store::Statement& s) {
-            return BatchRow{s.text(0), count_at(s, 1), count_at(s, 2), s.truth(3)};
+            return BatchRow{s.text(0), s.count(1), s.count(2), s.truth(3)};
         },
         tenant_, folder.user, folder.app);
 }

@@ -34,6 +34,8 @@ struct FolderRow {
     // The highest number of the home's that an answer had. What was sent while parts came has such
     // a one, beyond the folder's own: a home that is at less now was restored.
     std::uint64_t met = 0;
+    // The attributes of all that was agreed on are known; else the home is asked for them.
+    bool attributes_told = true;
     static constexpr std::uint64_t complete_all = std::numeric_limits<std::uint64_t>::max();
 };
 

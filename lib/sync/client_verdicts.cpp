@@ -132,6 +132,9 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     out.again = whole || (*batch && (*batch)->more) ||
                 std::exchange(this->attention(folder.id).asks_first, false);
     row->whole = whole;
+    if (row->status.revision.epoch == 0) {
+        row->attributes_told = true; // nothing was agreed on before
+    }
     row->status.revision.epoch = head->epoch;
     row->met = std::max({row->met, head->number, settled});
     if (overruled <= row->status.revision.number) {

@@ -219,6 +219,7 @@ Result<std::vector<Home::Pushed>> Home::stage(const Question& question) {
             return pushed;
         }
         if (one.record.type == Record::Type::verdict ||
+            one.record.type == Record::Type::attributes ||
             (one.record.type == Record::Type::put && !paths.insert(one.record.path).second)) {
             return fail(Code::refused, "a batch says something twice, or judges itself");
         }

@@ -37,14 +37,21 @@ Record as_known(Record verdict, unsigned format) {
 // What goes into an answer, by path.
 struct Home::Rows {
     std::map<std::string, Row> rows;
-    Position next;             // whence to go on; number 0: that is all
-    std::set<std::string> had; // folders that the asker has
+    std::vector<Row> attributes = {}; // of these paths they are said, and nothing else
+    Position next;                    // whence to go on; number 0: that is all
+    std::set<std::string> had;        // folders that the asker has
     std::uint64_t attribute_bytes = 0;
+    bool says_attributes = true; // else none are kept here
 
-    void add(const std::string& path, const Row& row) {
-        if (rows.emplace(path, row).second && row.entry) {
-            attribute_bytes += row.entry->attributes.size();
+    void add(const Row& row) {
+        const auto [at, fresh] = rows.emplace(row.path, row);
+        if (!fresh || !row.entry) {
+            return;
         }
+        if (!says_attributes) {
+            at->second.entry->attributes.clear();
+        }
+        attribute_bytes += at->second.entry->attributes.size();
     }
 };
 
@@ -68,6 +75,10 @@ Result<Home::Answer> Home::answer(const Question& question, const Taken& taken) 
 Result<Home::Rows> Home::choose_rows(const Question& question, const Taken& taken, Revision now) {
     const FolderId& folder = question.folder;
     const bool parts = question.format >= batch_format_parts;
+    const bool attributes = question.format >= batch_format_attributes;
+    if (attributes && is_place(question.after, attributes_behind)) {
+        return choose_attributes(question);
+    }
     const std::uint64_t since = question.since.epoch == 0 ? 0 : question.since.number;
     Position from{since + 1, ""};
     if (question.since.epoch != 0 && question.after.number > since) {
@@ -78,12 +89,12 @@ Result<Home::Rows> Home::choose_rows(const Question& question, const Taken& take
     }
     constexpr std::uint64_t any = std::numeric_limits<std::uint64_t>::max();
     const AnswerBounds all{batch_records_max, any, any};
-    auto part = store_->rows_from(folder, from, parts ? bounds_ : all);
+    auto part = store_->rows_from(folder, from, parts ? bounds_ : all, attributes);
     // What the batch brought is no part of its own.
     const auto sent = [&taken](const Row& row) { return sent_just_now(taken.agreed, row); };
     while (part && parts && part->next.number != 0 &&
            std::all_of(part->rows.begin(), part->rows.end(), sent)) {
-        part = store_->rows_from(folder, part->next, bounds_);
+        part = store_->rows_from(folder, part->next, bounds_, attributes);
     }
     if (!part) {
         return part.error();
@@ -96,20 +107,40 @@ Result<Home::Rows> Home::choose_rows(const Question& question, const Taken& take
                     "install a newer hasp at that tier");
     }
     Rows out;
+    out.says_attributes = attributes;
     out.next = part->next;
+    if (const std::string above = folder_above(from); !above.empty()) {
+        out.had.insert(above);
+    }
+    const auto full = [&] {
+        return out.rows.size() >= bounds_.rows * 2 ||
+               out.attribute_bytes >= bounds_.attribute_bytes * 2;
+    };
     for (std::size_t i = 0; i < part->rows.size(); ++i) {
-        const Row& row = part->rows[i];
-        out.add(row.path, row);
-        if (Status added = add_above(folder, row, row, out); !added) {
-            return added.error();
+        const Row row = part->rows[i];
+        auto above = folders_above(folder, row, row, out);
+        if (!above) {
+            return above.error();
         }
-        const bool full = out.rows.size() >= bounds_.rows * 2 ||
-                          out.attribute_bytes >= bounds_.attribute_bytes * 2;
-        if (parts && full && i + 1 < part->rows.size()) {
+        bool complete = true;
+        for (std::size_t k = 0; complete && k < above->size(); ++k) {
+            if (parts && k > 0 && full()) { // these alone may be more than an answer may have
+                out.next = below((*above)[k - 1].path, row);
+                part->rows.resize(i);
+                complete = false;
+            } else {
+                out.add((*above)[k]);
+            }
+        }
+        if (complete) {
+            out.add(row);
+        }
+        if (complete && parts && full() && i + 1 < part->rows.size()) {
             out.next = behind(row);
             part->rows.resize(i + 1);
         }
     }
+    const Row last = part->rows.empty() ? Row{"", std::nullopt, from.number} : part->rows.back();
     std::uint64_t left_out = any; // the oldest revision of what has to wait
     // What the batch met comes with its verdicts, wherever its turn would be.
     std::set<std::string> met = taken.copies;
@@ -130,19 +161,25 @@ Result<Home::Rows> Home::choose_rows(const Question& question, const Taken& take
         const bool may_end_a_folder =
             !there.entry || (there.entry->kind != FileKind::folder &&
                              differing != taken.differs.end() && differing->second.empty());
-        if (out.next.number != 0 && may_end_a_folder && !comes_before(there, part->rows.back())) {
+        if (out.next.number != 0 && may_end_a_folder && !comes_before(there, last)) {
             continue;
         }
-        if (parts && there.entry && out.attribute_bytes >= bounds_.attribute_bytes * 2) {
+        auto above = out.next.number == 0 ? Result<std::vector<Row>>(std::vector<Row>())
+                                          : folders_above(folder, there, last, out);
+        if (!above) {
+            return above.error();
+        }
+        above->push_back(there);
+        std::uint64_t bytes = out.attribute_bytes;
+        for (const Row& one : *above) {
+            bytes += attributes && one.entry ? one.entry->attributes.size() : 0;
+        }
+        if (parts && there.entry && bytes >= bounds_.attribute_bytes * 3) {
             left_out = std::min(left_out, there.revision);
             continue;
         }
-        out.add(path, there);
-        if (out.next.number == 0) {
-            continue;
-        }
-        if (Status added = add_above(folder, there, part->rows.back(), out); !added) {
-            return added.error();
+        for (const Row& one : *above) {
+            out.add(one);
         }
     }
     if (left_out != any && (out.next.number == 0 || left_out <= out.next.number)) {
@@ -152,29 +189,46 @@ Result<Home::Rows> Home::choose_rows(const Question& question, const Taken& take
 }
 
 // The folders above something that would come only later: behind `reach`, since they were changed
-// after that.
-Status Home::add_above(const FolderId& folder, const Row& row, const Row& reach, Rows& rows) {
-    if (!row.entry) {
-        return {};
-    }
-    for (std::string up = parent_path(row.path); !up.empty(); up = parent_path(up)) {
+// after that. From the root on.
+Result<std::vector<Row>> Home::folders_above(const FolderId& folder, const Row& row,
+                                             const Row& reach, Rows& rows) {
+    std::vector<Row> out;
+    for (std::string up = row.entry ? parent_path(row.path) : ""; !up.empty();
+         up = parent_path(up)) {
         if (rows.rows.contains(up) || rows.had.contains(up)) {
-            return {};
+            break;
         }
         auto above = store_->row(folder, up);
         if (!above) {
             return above.error();
         }
         if (!*above || !(*above)->entry) {
-            return {};
+            break;
         }
         if (comes_before(**above, reach)) {
             rows.had.insert(up); // and those above that
-            return {};
+            break;
         }
-        rows.add(up, **above);
+        out.push_back(**std::move(above));
     }
-    return {};
+    std::reverse(out.begin(), out.end());
+    return out;
+}
+
+// Whoever had agreed on rows before he kept attributes asks for them once.
+Result<Home::Rows> Home::choose_attributes(const Question& question) {
+    auto part =
+        store_->rows_with_attributes(question.folder, question.after.place.substr(1), bounds_);
+    if (!part) {
+        return part.error();
+    }
+    Rows out;
+    out.attributes = std::move(part->rows);
+    out.next = std::move(part->next);
+    if (out.next.number == 0) {
+        out.next = {question.since.number + 1, std::string(1, attributes_end)};
+    }
+    return out;
 }
 
 Result<Home::Answer> Home::write_answer(const Question& question, const Taken& taken,
@@ -199,6 +253,15 @@ Result<Home::Answer> Home::write_answer(const Question& question, const Taken& t
     MembersWork work;
     for (std::size_t i = 0; status && i < taken.verdicts.size(); ++i) {
         status = writer.add(as_known(taken.verdicts[i], format));
+    }
+    for (std::size_t i = 0; status && i < rows.attributes.size(); ++i) {
+        Record record;
+        record.type = Record::Type::attributes;
+        record.path = rows.attributes[i].path;
+        record.entry.kind = rows.attributes[i].entry->kind;
+        record.entry.attributes = rows.attributes[i].entry->attributes;
+        status = writer.add(record);
+        ++out.records;
     }
     // Removals from the leaves, then puts from the root.
     for (auto row = rows.rows.rbegin(); status && row != rows.rows.rend(); ++row) {

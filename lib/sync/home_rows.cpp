@@ -10,6 +10,9 @@ namespace {
 // A place: how far within a revision.
 constexpr char at_removal = 'r'; // PATH: all removals from there on, backwards, were had
 constexpr char at_put = 'p';     // PATH: all removals and the puts up to there
+// PATH with a NUL for one of its slashes: the puts before it, and of the folders above it those up
+// to there.
+constexpr char at_folder = 'f';
 constexpr std::uint64_t sorted_parts_max = 4;
 } // namespace
 
@@ -27,34 +30,50 @@ Position behind(const Row& row) {
     return {row.revision, (row.entry ? at_put : at_removal) + row.path};
 }
 
+Position below(const std::string& above, const Row& row) {
+    Position out{row.revision, at_folder + row.path};
+    out.place[above.size() + 1] = '\0';
+    return out;
+}
+
+std::string folder_above(const Position& position) {
+    const std::size_t end = position.place.find('\0');
+    return is_place(position, at_folder) && end != std::string::npos && end > 1
+               ? position.place.substr(1, end - 1)
+               : std::string();
+}
+
 Result<HomeStore::ReadRows> HomeStore::read_rows(const std::string& sql, const FolderId& folder,
                                                  std::uint64_t number, const std::string& path,
                                                  std::uint64_t max, std::uint64_t attribute_bytes) {
     ReadRows out;
     std::uint64_t bytes = 0;
-    Status read = db_.each(
-        sql,
-        [&](const store::Statement& s) {
-            out.cut = out.cut || bytes >= attribute_bytes;
-            if (!out.cut) {
-                out.rows.push_back(read_row(s));
-                const Row& row = out.rows.back();
-                bytes += row.entry ? row.entry->attributes.size() : 0;
-            }
-        },
-        tenant_, folder.user, folder.app, number, store::Blob{path}, max);
-    if (!read) {
-        return read.error();
+    auto statement = db_.prepare(sql);
+    Status bound = statement ? statement->bind_all(tenant_, folder.user, folder.app, number,
+                                                   store::Blob{path}, max)
+                             : Status(statement.error());
+    while (bound) {
+        auto row = statement->step();
+        if (!row) {
+            return row.error();
+        }
+        out.cut = *row && bytes >= attribute_bytes;
+        if (!*row || out.cut) {
+            return out;
+        }
+        out.rows.push_back(read_row(*statement));
+        const std::optional<Entry>& entry = out.rows.back().entry;
+        bytes += entry ? entry->attributes.size() : 0;
     }
-    return out;
+    return bound.error();
 }
 
 // Of one revision. Its rows are found by the index of revisions, and sorted; where they are many
 // times what is asked for, along the paths, which are sorted already (the plus sign keeps the other
 // index out of it): then all parts of it together read the folder once.
 Result<HomeStore::ReadRows> HomeStore::rows_within(const FolderId& folder, const Position& from,
-                                                   std::uint64_t max,
-                                                   std::uint64_t attribute_bytes) {
+                                                   std::uint64_t max, std::uint64_t attribute_bytes,
+                                                   bool attributes) {
     const std::uint64_t sorted_max = max * sorted_parts_max;
     auto count = db_.first(
         "SELECT count(*) FROM (SELECT 1 FROM files_rows WHERE tenant = ?1 AND user = ?2 AND app = "
@@ -67,11 +86,11 @@ Result<HomeStore::ReadRows> HomeStore::rows_within(const FolderId& folder, const
     const std::string revision =
         count->value_or(0) < sorted_max ? "revision = ?4 AND " : "+revision = ?4 AND ";
     const auto read = [&](const char* which, const std::string& path, std::uint64_t most) {
-        return read_rows(select_rows("files_rows", (revision + which).c_str()), folder, from.number,
-                         path, most, attribute_bytes);
+        return read_rows(select_rows("files_rows", (revision + which).c_str(), attributes), folder,
+                         from.number, path, most, attribute_bytes);
     };
     const bool begins = from.place.empty();
-    const std::string path = begins ? "" : from.place.substr(1);
+    std::string path = begins ? "" : from.place.substr(1);
     ReadRows out;
     if (begins || from.place[0] == at_removal) {
         auto gone = read(begins ? "kind = 0 AND path > ?5 ORDER BY path DESC LIMIT ?6"
@@ -82,9 +101,11 @@ Result<HomeStore::ReadRows> HomeStore::rows_within(const FolderId& folder, const
         }
         out = *std::move(gone);
     }
-    const bool among_puts = !begins && from.place[0] == at_put;
-    auto there = read("kind <> 0 AND path > ?5 ORDER BY path LIMIT ?6", among_puts ? path : "",
-                      max - out.rows.size());
+    const bool at_it = is_place(from, at_folder);
+    std::replace(path.begin(), path.end(), '\0', '/');
+    auto there = read(at_it ? "kind <> 0 AND path >= ?5 ORDER BY path LIMIT ?6"
+                            : "kind <> 0 AND path > ?5 ORDER BY path LIMIT ?6",
+                      at_it || is_place(from, at_put) ? path : "", max - out.rows.size());
     if (!there) {
         return there;
     }
@@ -94,18 +115,18 @@ Result<HomeStore::ReadRows> HomeStore::rows_within(const FolderId& folder, const
 }
 
 Result<HomeStore::Part> HomeStore::rows_from(const FolderId& folder, const Position& asked,
-                                             const AnswerBounds& most) {
-    static const std::string revisions =
-        select_rows("files_rows", "revision >= ?4 AND +path > ?5 ORDER BY revision LIMIT ?6");
+                                             const AnswerBounds& most, bool attributes) {
+    const std::string revisions = select_rows(
+        "files_rows", "revision >= ?4 AND +path > ?5 ORDER BY revision LIMIT ?6", attributes);
     Position from = asked;
-    if (!from.place.empty() && from.place[0] != at_removal && from.place[0] != at_put) {
+    if (!is_place(from, at_removal) && !is_place(from, at_put) && !is_place(from, at_folder)) {
         from.place.clear(); // the words of another hasp: that revision anew
     }
     Part out;
     std::uint64_t number = from.number;
     bool more_within = false; // the revision of the last row
     if (!from.place.empty()) {
-        auto rest = rows_within(folder, from, most.rows + 1, most.attribute_bytes);
+        auto rest = rows_within(folder, from, most.rows + 1, most.attribute_bytes, attributes);
         if (!rest) {
             return rest.error();
         }
@@ -129,7 +150,8 @@ Result<HomeStore::Part> HomeStore::rows_from(const FolderId& folder, const Posit
         std::sort(whole.begin(), whole.end(), comes_before);
         std::move(whole.begin(), whole.end(), std::back_inserter(out.rows));
         if (out.rows.empty() && out.next.number != 0) {
-            auto first = rows_within(folder, out.next, most.rows + 1, most.attribute_bytes);
+            auto first =
+                rows_within(folder, out.next, most.rows + 1, most.attribute_bytes, attributes);
             if (!first) {
                 return first.error();
             }
@@ -141,15 +163,33 @@ Result<HomeStore::Part> HomeStore::rows_from(const FolderId& folder, const Posit
         out.next = behind(out.rows.back());
     }
     std::uint64_t bytes = 0;
-    std::uint64_t attributes = 0;
+    std::uint64_t attribute_bytes = 0;
     for (std::size_t i = 0; i + 1 < out.rows.size(); ++i) {
         bytes += out.rows[i].entry ? out.rows[i].entry->size : 0;
-        attributes += out.rows[i].entry ? out.rows[i].entry->attributes.size() : 0;
+        attribute_bytes += out.rows[i].entry ? out.rows[i].entry->attributes.size() : 0;
         if (i + 1 >= most.rows || bytes >= most.content_bytes ||
-            attributes >= most.attribute_bytes) {
+            attribute_bytes >= most.attribute_bytes) {
             out.next = behind(out.rows[i]);
             out.rows.resize(i + 1);
         }
+    }
+    return out;
+}
+
+Result<HomeStore::Part> HomeStore::rows_with_attributes(const FolderId& folder,
+                                                        const std::string& path,
+                                                        const AnswerBounds& most) {
+    static const std::string sql =
+        select_rows("files_rows", "kind <> 0 AND revision >= ?4 AND path > ?5 AND attributes <> "
+                                  "x'' ORDER BY path LIMIT ?6");
+    auto read = read_rows(sql, folder, 0, path, most.rows, most.attribute_bytes);
+    if (!read) {
+        return read.error();
+    }
+    Part out;
+    out.rows = std::move(read->rows);
+    if (read->cut || (!out.rows.empty() && out.rows.size() >= most.rows)) {
+        out.next = {1, attributes_behind + out.rows.back().path};
     }
     return out;
 }

@@ -7,8 +7,7 @@ namespace hasp::sync {
 
 namespace {
 
-constexpr const char* columns =
-    "path, kind, mode, mtime_us, size, hash, target, revision, attributes";
+constexpr const char* columns = "path, kind, mode, mtime_us, size, hash, target, revision, ";
 
 } // namespace
 
@@ -29,9 +28,9 @@ Row read_row(const store::Statement& s) {
     return row;
 }
 
-std::string select_rows(const char* table, const char* where) {
-    return std::string("SELECT ") + columns + " FROM " + table +
-           " WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND " + where;
+std::string select_rows(const char* table, const char* where, bool attributes) {
+    return std::string("SELECT ") + columns + (attributes ? "attributes" : "x''") + " FROM " +
+           table + " WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND " + where;
 }
 
 Status HomeStore::migrate() {

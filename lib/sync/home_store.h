@@ -18,10 +18,10 @@ struct Row {
     std::uint64_t revision = 0;
 };
 
-// Of path, kind, mode, mtime_us, size, hash, target, revision.
+// Of path, kind, mode, mtime_us, size, hash, target, revision, attributes.
 Row read_row(const store::Statement& s);
-// "SELECT" of these of a folder (?1 to ?3), "WHERE" more.
-std::string select_rows(const char* table, const char* where);
+// "SELECT" of these of a folder (?1 to ?3), "WHERE" more. Without `attributes` none are read.
+std::string select_rows(const char* table, const char* where, bool attributes = true);
 
 // The order in which rows come down: by revision, within one removals from the leaves, then puts
 // from the root. Whoever has all up to some row can go on from there, whatever changes meanwhile:
@@ -29,6 +29,10 @@ std::string select_rows(const char* table, const char* where);
 // was removed no later than that was put.
 bool comes_before(const Row& a, const Row& b);
 Position behind(const Row& row);
+// Before it, a put, of whose folders above, down to the one with this path, all were had.
+Position below(const std::string& above, const Row& row);
+// That one's path; empty: the position says of none.
+std::string folder_above(const Position& position);
 
 class HomeStore {
   public:
@@ -47,12 +51,16 @@ class HomeStore {
     Result<std::vector<Row>> rows_below(const FolderId& folder, const std::string& path); // live
     // From there on, in the order in which they come, no more than the bounds allow, but one at
     // least if there is one. `next`: whence to go on; number 0: there are no more. A place that is
-    // none is the beginning of its revision.
+    // none is the beginning of its revision. Without `attributes` rows have none, and none count.
     struct Part {
         std::vector<Row> rows;
         Position next;
     };
-    Result<Part> rows_from(const FolderId& folder, const Position& asked, const AnswerBounds& most);
+    Result<Part> rows_from(const FolderId& folder, const Position& asked, const AnswerBounds& most,
+                           bool attributes = true);
+    // What has attributes, by path, behind this one; as above.
+    Result<Part> rows_with_attributes(const FolderId& folder, const std::string& path,
+                                      const AnswerBounds& most);
     // The version that this sender made.
     Result<bool> sent_by(const FolderId& folder, const std::string& path, std::uint64_t revision,
                          const std::string& who);
@@ -130,7 +138,7 @@ class HomeStore {
                                const std::string& path, std::uint64_t max,
                                std::uint64_t attribute_bytes);
     Result<ReadRows> rows_within(const FolderId& folder, const Position& from, std::uint64_t max,
-                                 std::uint64_t attribute_bytes);
+                                 std::uint64_t attribute_bytes, bool attributes);
 
     store::Db& db_;
     std::string tenant_;

@@ -204,7 +204,9 @@ std::optional<Frozen> Reader::take_held(const std::string& path) {
     bool database = false;
     auto stat = disk_.stat(path);
     auto now = stat ? stamp(path, *stat, database) : stat;
-    if (!now || *now != held->seen.stat) {
+    // An edit of what is called by its chunks is, too, where its home knows no such names any more.
+    const bool nameable = by_chunks_ || !named_by_chunks(held->digest.hash);
+    if (!now || *now != held->seen.stat || !nameable) {
         held.reset();
     }
     return held;

@@ -22,7 +22,8 @@ void read_all(const std::string& packed) {
         if (!more || !*more) {
             return;
         }
-        if (record.type == Record::Type::put && !valid_path(record.path)) {
+        if ((record.type == Record::Type::put || record.type == Record::Type::attributes) &&
+            !valid_path(record.path)) {
             std::abort();
         }
         std::uint64_t sum = 0;

@@ -1,10 +1,8 @@
 // Extended attributes: their bytes, and how they go from tier to tier.
 #include "sync/attributes.h"
 
-#include "engine_fixture.h"
+#include "attributes_fixture.h"
 #include "sync/restore.h"
-
-#include <sys/xattr.h>
 
 namespace hasp::sync {
 
@@ -13,37 +11,6 @@ namespace {
 std::string bytes_of(const AttributeMap& attributes) {
     return write_attributes(attributes);
 }
-
-// On a disk whose file system has attributes, which one in memory may not have.
-class Attributes : public Engine {
-  protected:
-    std::string place() const override { return ::testing::TempDir(); }
-    static void set(const Machine& at, const std::string& path, const std::string& name,
-                    const std::string& value) {
-        ASSERT_EQ(::setxattr(at.path(path).c_str(), name.c_str(), value.data(), value.size(), 0), 0)
-            << "the file system of the tests' folder has no attributes";
-    }
-    static void drop(const Machine& at, const std::string& path, const std::string& name) {
-        ASSERT_EQ(::removexattr(at.path(path).c_str(), name.c_str()), 0);
-    }
-    static std::string get(const Machine& at, const std::string& path, const std::string& name) {
-        std::string value(70'000, '\0');
-        const ssize_t n =
-            ::getxattr(at.path(path).c_str(), name.c_str(), value.data(), value.size());
-        return n < 0 ? "(none)" : value.substr(0, static_cast<std::size_t>(n));
-    }
-    void both() {
-        sync(*tokyo_);
-        sync(*osaka_);
-        sync(*tokyo_);
-    }
-    void quiet() {
-        for (Machine* at : {tokyo_.get(), osaka_.get()}) {
-            EXPECT_EQ(at->client->look(at->folder)->unsent_files, 0U);
-            EXPECT_EQ(sync(*at).files, 0U);
-        }
-    }
-};
 
 } // namespace
 
@@ -391,6 +358,39 @@ TEST_F(Attributes, ThatABatchCouldNotSayAreNotTakenForAgreedOn) {
         EXPECT_EQ(at->content("b"), "edited by osaka");
         for (const char* name : {"a", "b"}) {
             EXPECT_EQ(get(*at, name, "user.a"), "1") << name;
+        }
+    }
+    quiet();
+}
+
+TEST_F(Attributes, ThatABatchCouldNotSayAreRemovedAreRemovedByTheNext) {
+    for (const char* name : {"a", "b"}) {
+        tokyo_->write(name, "text");
+        set(*tokyo_, name, "user.a", "1");
+        set(*tokyo_, name, "user.b", "1");
+    }
+    both();
+    tokyo_->batches.operations = 1;
+    tokyo_->start();
+    for (const char* name : {"a", "b"}) {
+        drop(*tokyo_, name, "user.a");
+        tokyo_->write(name, "edited");
+    }
+    // Looked at for a home that knows them; then it is one that does not, and the rest goes there.
+    format_ = batch_format_scanned;
+    ASSERT_GE(sync(*tokyo_).exchanges, 2U);
+    clock_.advance_us(60'000'000); // so that stamps count
+    sync(*tokyo_);
+    tokyo_->start();
+    format_ = batch_format_newest;
+    for (int i = 0; i < 2; ++i) {
+        both();
+    }
+    for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+        for (const char* name : {"a", "b"}) {
+            EXPECT_EQ(at->content(name), "edited");
+            EXPECT_EQ(get(*at, name, "user.a"), "(none)") << name;
+            EXPECT_EQ(get(*at, name, "user.b"), "1") << name;
         }
     }
     quiet();

@@ -3,6 +3,7 @@
 
 #include "base/files.h"
 #include "full_disk.h"
+#include "recipe.h"
 
 namespace hasp::sync {
 namespace {
@@ -68,6 +69,25 @@ TEST_F(PosixBases, RemoveWhatACrashLeftWithoutARow) {
     ASSERT_TRUE(made.ok());
     bases = checks_->open();
     EXPECT_TRUE(disk_->list("kept")->empty());
+}
+
+TEST_F(PosixBases, RememberNoNameOfAnEditThatIsDropped) {
+    auto bases = checks_->open();
+    std::string now = checks_->large;
+    checks_->keep(*bases, checks_->anna, now);
+    EXPECT_EQ(checks_->found(*bases, checks_->anna, now), now);
+    for (char edit = 'a'; edit < 'z'; ++edit) {
+        const std::string before = now;
+        now.push_back(edit);
+        const std::vector<Extent> pieces{{0, 0, before.size()}, {1, 0, 1}};
+        MemoryFile fresh(std::string(1, edit));
+        auto kept = bases->keep_edit(checks_->anna, hash_of(now),
+                                     {hash_of(before), &pieces, &fresh, now.size()});
+        ASSERT_TRUE(kept.ok() && *kept && bases->write().ok());
+        ASSERT_TRUE(bases->drop(checks_->anna, hash_of(before)).ok());
+        ASSERT_TRUE(checks_->found(*bases, checks_->anna, now) == now);
+        EXPECT_EQ(bases->names_proven(), 1U);
+    }
 }
 
 } // namespace

@@ -201,6 +201,44 @@ TEST(Batch, OfTheFourthFormatSaysWhatIsInfectedAndWhatWaitsForTheScanner) {
 }
 
 // PROTOCOL.md has these bytes: a folder with one attribute, and a file that has none.
+TEST(Batch, OfTheSixthFormatSaysAttributesAlone) {
+    std::string packed;
+    const Sink keep = [&](std::string_view bytes) {
+        packed.append(bytes);
+        return Status{};
+    };
+    Record told;
+    told.type = Record::Type::attributes;
+    told.path = "a";
+    told.entry.attributes = write_attributes({{"user.a", "1"}});
+    BatchWriter older({Direction::down, 7, 9, batch_format_chunked}, keep);
+    EXPECT_FALSE(older.add(told).ok()) << "to a reader that knows none";
+    packed.clear();
+    BatchWriter writer({Direction::down, 7, 9, batch_format_attributes, {10, "z"}}, keep);
+    ASSERT_TRUE(writer.add(told).ok() && writer.finish().ok());
+    const std::string plain = plain_of(packed);
+    EXPECT_EQ(to_hex(plain), "48534636020709"
+                             "0a017a"
+                             "040161010906757365722e610131"
+                             "0001");
+    MemoryFile file(packed);
+    BatchReader reader(pull_from(file));
+    EXPECT_TRUE(is_place(reader.head()->next, attributes_end));
+    Record record;
+    ASSERT_TRUE(reader.next(record).value_or(false));
+    EXPECT_EQ(record.type, Record::Type::attributes);
+    EXPECT_EQ(record.path, "a");
+    EXPECT_EQ(record.entry.kind, FileKind::file);
+    EXPECT_EQ(read_attributes(record.entry.attributes)->at("user.a"), "1");
+    EXPECT_FALSE(reader.next(record).value_or(true));
+    for (const auto& [at, byte] : {std::pair(3, '5'), std::pair(13, '\3'), std::pair(12, '/')}) {
+        std::string other = plain; // an older format, a link, no path
+        other[static_cast<std::size_t>(at)] = byte;
+        EXPECT_FALSE(readable(packed_of(other))) << at;
+    }
+    EXPECT_TRUE(readable(packed));
+}
+
 TEST(Batch, OfTheSixthFormatHasTheAttributesOfFilesAndFolders) {
     std::string packed;
     BatchWriter writer({Direction::up, 7, 0, batch_format_attributes}, [&](std::string_view bytes) {

@@ -80,6 +80,29 @@ TEST_F(ChunkNames, EditsCostWhatIsNewAlsoAfterRestarts) {
     EXPECT_TRUE(osaka_->content("large") == now);
 }
 
+TEST_F(ChunkNames, AnEditForAHomeThatKnowsThemNoMoreIsSentAtOnce) {
+    all_of(*tokyo_);
+    std::string now = noise(4 * names_mib);
+    tokyo_->write("large", now);
+    all_of(*tokyo_);
+    EXPECT_TRUE(named_by_chunks(name_at_home("large")));
+    format_ = batch_format_scanned;
+    all_of(*tokyo_);                          // and learns what its home takes
+    for (const bool edited : {false, true}) { // or written anew as it was
+        later();
+        now += edited ? noise(100) : "";
+        const auto place = tokyo_->path("large");
+        tokyo_->write("large", now);
+        std::filesystem::last_write_time(place, std::filesystem::last_write_time(place) +
+                                                    std::chrono::seconds(5));
+        EXPECT_EQ(all_of(*tokyo_).conflicts, 0U);
+        EXPECT_EQ(tokyo_->client->status()->at(0).unsent_files, 0U);
+        EXPECT_EQ(named_by_chunks(name_at_home("large")), !edited);
+        all_of(*osaka_);
+        EXPECT_TRUE(osaka_->content("large") == now);
+    }
+}
+
 TEST_F(ChunkNames, AContentOfBeforeKeepsItsNameUntilItIsEdited) {
     format_ = batch_format_scanned;
     const std::string before = noise(2 * names_mib);

@@ -106,6 +106,13 @@ class Machine {
     void forget_attributes_of_versions() {
         ASSERT_TRUE(db_->run_script("UPDATE files_versions SET attributes = NULL").ok());
     }
+    // A client's, as if all it has agreed on were from before attributes were kept.
+    void forget_attributes_of_rows() {
+        ASSERT_TRUE(db_->run_script("UPDATE sync_base SET attributes = x'', seen_attributes = x''; "
+                                    "UPDATE sync_folders SET attributes_told = 0")
+                        .ok());
+        start();
+    }
     // While it holds, no small content can be kept; SQLite then undoes all that was not committed,
     // as where the disk is full, or that alone.
     void keep_nothing(bool holds, bool undoes_all) {

@@ -92,6 +92,8 @@ class Bases {
     Status drop_user(const std::string& user);
     // What all of them take.
     Result<std::uint64_t> bytes();
+    // Names that are remembered as right in their files: no more than have a row or wait for one.
+    std::size_t names_proven() const;
 
     // What the folder's home understands, as it said last, of this or another folder of the user's;
     // 1: it has said nothing.

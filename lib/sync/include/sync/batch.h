@@ -71,6 +71,14 @@ struct Position {
     friend bool operator==(const Position&, const Position&) = default;
 };
 inline constexpr std::size_t place_bytes_max = 4097; // a path and what it is about
+// Places that are no words of the home's alone. Asked for with `attributes_behind` and a path, in a
+// question of number 1: the attributes of all that has some, whatever its revision, behind that
+// path. The answer says nothing else, and goes on at such a place, or at `attributes_end`.
+inline constexpr char attributes_behind = 'a';
+inline constexpr char attributes_end = 'z';
+inline bool is_place(const Position& position, char kind) {
+    return position.number != 0 && !position.place.empty() && position.place[0] == kind;
+}
 
 struct BatchHead {
     Direction direction = Direction::up;
@@ -81,10 +89,12 @@ struct BatchHead {
 };
 
 struct Record {
-    enum class Type : unsigned char { put = 1, remove = 2, verdict = 3 };
+    // attributes: from the format on that has them, of what stands at the path, and nothing else.
+    enum class Type : unsigned char { put = 1, remove = 2, verdict = 3, attributes = 4 };
     Type type = Type::put;
-    std::string path;           // put, remove
-    Entry entry;                // put; its revision upward is that of the base, down its own
+    std::string path;           // put, remove, attributes
+    Entry entry;                // put; its revision upward is that of the base, down its own.
+                                // attributes: its kind and attributes
     std::uint64_t revision = 0; // remove, verdict
     Codec codec = Codec::known; // put
     std::string basis;          // of a difference: a hash or name
@@ -98,7 +108,7 @@ class BatchWriter {
     BatchWriter(const BatchHead& head, Sink out);
     ~BatchWriter();
     // A put with content is followed by content() calls and end_content(). failed: its format has
-    // no names by chunks, and one is in it.
+    // no names by chunks, or no records of attributes, and one is in it.
     Status add(const Record& record);
     Status content(std::string_view bytes);
     Status end_content();

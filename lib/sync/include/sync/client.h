@@ -136,7 +136,7 @@ class Client {
         std::uint64_t changing = 0;
         bool resumed = false; // made before: nobody has looked since
         // There is something to send, and the home, which was never met, is asked first what it
-        // knows.
+        // knows; or which attributes has what was agreed on before they were kept.
         bool asks_first = false;
         Position after = {};   // how much of what changed since was had in parts
         std::uint64_t met = 0; // the highest number of the home's that any answer had
@@ -238,6 +238,12 @@ class Client {
     // Contents of these hashes are kept no longer, but where something has them yet.
     Status name_contents(const FolderId& folder); // as the folder's home can read
     Result<bool> asks_first(const FolderId& folder, const Look& look);
+    // client_learn.cpp: attributes of what was agreed on before any were kept.
+    Result<unsigned> batch_format(const FolderId& folder);
+    Position asked_after(const FolderRow& row);
+    Status learn_attributes(const WorkingFolder& folder, Staging& staging);
+    bool note_learnt(FolderRow& row, const Staging& staging);
+    void remember_learnt(const FolderId& folder, const Staging& staging, bool all);
     Status drop_bases(const FolderId& folder, const std::vector<std::string>& hashes);
     Status drop_replaced(const FolderId& folder, const Staging& staging, const FolderRow& row);
     Status note_base(const WorkingFolder& folder, Staging& staging, Applied& applied);

@@ -221,7 +221,9 @@ class Home {
     Result<Answer> answer(const Question& question, const Taken& taken);
     struct Rows;
     Result<Rows> choose_rows(const Question& question, const Taken& taken, Revision now);
-    Status add_above(const FolderId& folder, const Row& row, const Row& reach, Rows& rows);
+    Result<Rows> choose_attributes(const Question& question);
+    Result<std::vector<Row>> folders_above(const FolderId& folder, const Row& row, const Row& reach,
+                                           Rows& rows);
     // The verdicts, and the rows that the sender does not have yet.
     Result<Answer> write_answer(const Question& question, const Taken& taken, Revision as_of,
                                 const Rows& rows);

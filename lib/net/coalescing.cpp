@@ -29,11 +29,12 @@ void Coalescing::decide(std::int64_t elapsed_us) {
     }
     const std::int64_t worked_us = elapsed_us - waited_us_;
     const bool busy = worked_us * 100 >= elapsed_us * (on_ ? ends_pct : begins_pct);
-    const bool often = events_ * pause_us_ >= gathered_min * elapsed_us;
-    if (on_ && busy && gathered_ < gathered_min * pauses_) {
+    const bool gathers = pauses_ > 0 ? gathered_ >= gathered_min * pauses_
+                                     : events_ * pause_us_ >= gathered_min * elapsed_us;
+    if (pauses_ > 0 && !gathers) {
         off_windows_left_ = windows_off;
     }
-    on_ = elapsed_us > 0 && busy && often && off_windows_left_ == 0;
+    on_ = elapsed_us > 0 && busy && gathers;
 }
 
 } // namespace hasp::net

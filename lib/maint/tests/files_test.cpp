@@ -264,7 +264,7 @@ TEST(FilesWithoutAGrant, AreNeitherGivenNorTaken) {
     tree.restart(tokyo);
     tree.pass_s(3);
     const Json refused = round_at(tree, tokyo);
-    EXPECT_EQ(text_of(member(refused, "error"), "code"), "refused") << dump(refused);
+    EXPECT_EQ(text_of(member(refused, "error"), "code"), "not_found") << dump(refused);
     EXPECT_EQ(content_at(tokyo, "note"), "(not_found)");
     round_at(tree, center);
     EXPECT_EQ(content_at(center, "planted"), "(not_found)");
@@ -288,7 +288,7 @@ TEST(FilesWithoutAGrant, AreNeitherGivenNorTaken) {
     EXPECT_EQ(content_at(center, "late"), "written in time");
     write_at(center, "new", "of the center");
     round_at(tree, center);
-    EXPECT_EQ(text_of(member(round_at(tree, tokyo), "error"), "code"), "refused");
+    EXPECT_EQ(text_of(member(round_at(tree, tokyo), "error"), "code"), "not_found");
     EXPECT_EQ(content_at(tokyo, "new"), "(not_found)");
 
     // Nor is anything given in the answer to what is taken; with a new grant all of it comes.

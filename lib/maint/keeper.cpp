@@ -47,6 +47,10 @@ Json Keeper::Impl::status() {
         out["budgets"] = std::move(said);
     }
     out["peers"] = peers.json();
+    out["copies"] = to_json(files->copies());
+    if (Json room = files->room(); !room.is_null()) {
+        out["room"] = std::move(room);
+    }
     if (Json damaged = files->damage(); !damaged.is_null()) {
         out["damaged_files"] = std::move(damaged);
     }
@@ -216,6 +220,7 @@ void Keeper::Impl::report(std::int64_t now) {
     // Those of the tiers below are among ours, once.
     Json said = status();
     said.erase("rollouts");
+    said.erase("room"); // of nobody's interest above, and never the same
     const Json report{{"t", "report"},
                       {"apps", apps->facts_for_parent()},
                       {"accounts", names},

@@ -183,7 +183,10 @@ Keeper::Impl::Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, c
                        return delegation->lent_users(child);
                    });
     links.on_parent_restored([this](std::int64_t at_us) { parent_restored(at_us); });
-    delegation->on_lease([this] { people.lease_changed(); });
+    delegation->on_lease([this] {
+        people.lease_changed();
+        files->lease_changed();
+    });
     ledger.on_change([this] { reports.changed(); });
     rollouts.on_change([this] { reports.changed(); });
     apps->on_started([this](const std::string& app, const std::string& user) {

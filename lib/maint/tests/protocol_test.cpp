@@ -52,6 +52,9 @@ class Talk {
 
     // The center comes back from a backup that is as new as can be.
     void restored() {
+        // Years have passed, and his files are not at tokyo any more.
+        EXPECT_EQ(tokyo.log_in("ito", good_password)->status, 303);
+        tree.pass_s(5);
         center.close();
         const auto life =
             new_life(*read_file(center.state + "/keys/tier.json", 4096), tree.clock.wall_us());

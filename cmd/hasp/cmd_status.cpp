@@ -292,6 +292,9 @@ std::string render(const Json& s) {
     if (const std::string unsent = unsent_words(member(s, "unsent")); !unsent.empty()) {
         out += "unsent     " + unsent + "\n";
     }
+    for (const Json& one : member(s, "owed")) {
+        out += "owed       " + text_of(one, "text") + "\n";
+    }
     if (const Json& room = member(s, "room"); room.is_object()) {
         out += "room       " + std::to_string(int_of(room, "bytes") >> 20) + " of " +
                std::to_string(int_of(room, "most_bytes") >> 20) + " MiB for the files of " +

@@ -292,6 +292,14 @@ std::string render(const Json& s) {
     if (const std::string unsent = unsent_words(member(s, "unsent")); !unsent.empty()) {
         out += "unsent     " + unsent + "\n";
     }
+    for (const Json& one : member(s, "owed")) {
+        out += "owed       " + text_of(one, "text") + "\n";
+    }
+    if (const Json& room = member(s, "room"); room.is_object()) {
+        out += "room       " + std::to_string(int_of(room, "bytes") >> 20) + " of " +
+               std::to_string(int_of(room, "most_bytes") >> 20) + " MiB for the files of " +
+               std::to_string(int_of(room, "users")) + " users\n";
+    }
     if (const Json& damaged = member(s, "damaged_files"); damaged.is_object()) {
         out += "damaged    " + std::to_string(int_of(damaged, "contents")) +
                " kept contents of users' files: hasp doctor says which\n";

@@ -149,6 +149,20 @@ int list_folders(const Args& args, Env& env) {
                 });
 }
 
+// What other tiers have not sent of the files of users who are here.
+void tell_owed(const Args& args, Env& env) {
+    auto said = run_at_state(args, env, "sync.owed", Json::object());
+    if (!said.ok() || args.quiet()) {
+        return;
+    }
+    for (const Json& one : member(*said, "owed")) {
+        const std::string user = args.get("user");
+        if (user.empty() || user == text_of(one, "user")) {
+            env.out(args.json() ? dump(Json{{"owed", one}}) + "\n" : text_of(one, "text") + "\n");
+        }
+    }
+}
+
 int run_sync(const Args& args, Env& env) {
     if (args.flag("list")) {
         return list_folders(args, env);
@@ -190,6 +204,7 @@ int run_sync(const Args& args, Env& env) {
             worst = std::move(error);
         }
     }
+    tell_owed(args, env);
     if (!worst) {
         return left ? exit_code(Code::try_later) : 0;
     }
@@ -212,7 +227,9 @@ Command sync_command() {
             "--release-deletions says that they are meant.\n\nModes, times, links, holes and the "
             "attributes user.* of files come along. ACLs and all other attributes do not; two "
             "names of one file are two files elsewhere; devices, pipes and sockets stay where they "
-            "are, which --list counts.",
+            "are, which --list counts.\n\nWhere another tier has not sent all of the files of a "
+            "user who is logged in here, or is out of reach and may have changes to them, a line "
+            "names it and says since when. They come by themselves when it is back.",
         .options = {{.name = "user",
                      .metavar = "USER",
                      .text = "only files of this user",

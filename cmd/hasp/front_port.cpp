@@ -41,6 +41,7 @@ Result<std::shared_ptr<const passon::Identity>> identity_of(const Json& answer) 
     identity->until_us = who->until_us;
     identity->since_us = int_of(answer, "since_us");
     identity->home = true_of(answer, "home");
+    identity->reads = true_of(answer, "reads");
     return std::shared_ptr<const passon::Identity>(std::move(identity));
 }
 

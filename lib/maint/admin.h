@@ -55,6 +55,7 @@ class Admin {
         std::function<Json()> status;
         std::function<void(const std::string& child)> revoked;
         std::function<void()> ask_for_reports; // of the tiers below
+        std::function<Json()> owed;            // see Roaming::json()
     };
     explicit Admin(World world);
 

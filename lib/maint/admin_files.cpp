@@ -56,7 +56,12 @@ void Admin::file_commands() {
         world_.files.quarantine({int_of(args, "release"), int_of(args, "delete")}, answer);
     };
     commands_["sync.status"] = [this](const Json&, const Answer& answer) {
-        answer(world_.files.status());
+        Json status = world_.files.status();
+        status["owed"] = world_.owed();
+        answer(std::move(status));
+    };
+    commands_["sync.owed"] = [this](const Json&, const Answer& answer) {
+        answer(Json{{"owed", world_.owed()}});
     };
 }
 

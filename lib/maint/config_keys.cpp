@@ -56,6 +56,10 @@ std::string check_mailto(std::string_view text) {
                : "is no mailto:ADDRESS";
 }
 
+std::string check_account(std::string_view text) {
+    return valid_name(text) ? "" : "is no user name";
+}
+
 std::string check_subtree(std::string_view text) {
     return trust::WebNames::parse({std::string(text)}).ok()
                ? ""
@@ -449,6 +453,15 @@ std::vector<ConfigKey> make_keys() {
             "files that share their blocks with the working copy where the file system can do "
             "that (Btrfs, XFS). What was changed longest ago goes first. Never more than a tenth "
             "of what the disk has free. 0: nothing is kept."),
+        number("files", "copies_mib", Takes::keeper, HASP_AT(files.copies_mib), "MiB", 0,
+               kept_mib_max,
+               "How much people's files and what is kept of their contents (kept_mib) may take at "
+               "this tier together. When it is more, the files of those who were here longest ago "
+               "are removed, all of a person's at once, and come again with the next log-in; never "
+               "those of somebody who is logged in or whose app runs, nor any that their home does "
+               "not have or that cannot be brought now. 0: no bound."),
+        list("files", "pinned", Takes::keeper, HASP_AT(files.pinned), check_account, "user names",
+             "Whose files copies_mib does not remove."),
         number("files", "versions_days", Takes::keeper, HASP_AT(files.versions_days), "days", 0,
                36'500,
                "How long each version of a user's file is kept after another took its place, where "

@@ -16,7 +16,8 @@ constexpr std::int64_t look_us = 1'000'000;
 } // namespace
 
 Files::Files(World world)
-    : world_(std::move(world)), keeps_(world_.db, world_.me.name.realm()), home_work_(world_.ports),
+    : world_(std::move(world)), keeps_(world_.db, world_.me.name.realm()),
+      copies_(world_.db, world_.me.name.realm()), home_work_(world_.ports),
       client_work_(world_.ports), scan_small_(world_.ports), scan_large_(world_.ports) {
     serve_neighbours();
 }
@@ -25,6 +26,9 @@ Files::~Files() = default;
 Status Files::load() {
     if (Status migrated = keeps_.migrate(); !migrated) {
         return migrated;
+    }
+    if (Status loaded = copies_.load(); !loaded) {
+        return loaded;
     }
     Status opened = open_engine();
     if (!opened && opened.error().code != Code::refused) {
@@ -80,10 +84,16 @@ Status Files::open_engine() {
     engine->home = *std::move(home);
     engine->client = *std::move(client);
     auto known = engine->client->status();
-    if (!known.ok()) {
-        return known.error();
+    auto leaving = engine->client->leaving();
+    if (!known.ok() || !leaving.ok()) {
+        return known.ok() ? leaving.error() : known.error();
     }
     engine_ = std::move(engine);
+    for (const FolderId& id : *leaving) { // what is left of them is nothing that anybody wrote
+        if (world_.daemon) {
+            finish_removal(id);
+        }
+    }
     in_quarantine_ = look_at_quarantine();
     if (Status settling = settle_folders(); !settling.ok()) {
         return settling;

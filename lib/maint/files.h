@@ -8,9 +8,11 @@
 
 #include "apps.h"
 #include "delegation.h"
+#include "files_copies.h"
 #include "files_keeps.h"
 #include "link_gate.h"
 #include "links.h"
+#include "owing.h"
 #include "signon/account_store.h"
 #include "signon/session_store.h"
 #include "strand.h"
@@ -151,6 +153,18 @@ class Files {
     };
     Unsent unsent() const;
 
+    // files_leaving.cpp: how long working copies stay here.
+    // Of this user, or of all: what this tier reports of the copies that it has. What is unsent for
+    // less than owed_after_us is not in it.
+    std::vector<CopyReport> copies(const std::string& user = {}) const;
+    // {bytes, most_bytes, users} of working copies and what is kept of their contents; null: there
+    // is no bound.
+    Json room() const;
+    // What a child says of this user's files counts: it might have them.
+    bool may_speak_of(const std::string& child, const std::string& user);
+    // Another lease is in force here: copies may have to go.
+    void lease_changed();
+
   private:
     struct Engine;
     struct Round;
@@ -252,8 +266,23 @@ class Files {
     bool can_reach_home(const FolderId& id); // as far as this tier knows
     Folder& folder(const FolderId& id);
 
+    // files_leaving.cpp
+    void look_after_copies();
+    void note_copy(const Status& noted);
+    std::uint64_t most_copies_bytes() const; // 0: no bound
+    std::map<std::string, std::vector<FolderId>> folders_by_user() const;
+    std::set<std::string> lent_keeps() const; // whose files the lease lets this tier keep now
+    bool is_in_use(const std::string& user, const std::vector<FolderId>& ids);
+    void end_copy(const std::string& user, const std::vector<FolderId>& ids);
+    void measure_copies();
+    void make_room();
+    void remove_copy(const FolderId& id, const std::string& why);
+    void finish_removal(const FolderId& id);
+    void removed(const FolderId& id);
+
     World world_;
     FilesKeeps keeps_;
+    FilesCopies copies_;
     std::unique_ptr<Engine> engine_; // nothing: not opened
     std::string problem_;            // why
     std::string next_;               // what to do about it
@@ -306,6 +335,11 @@ class Files {
     std::string upkeep_said_;    // the last error, logged once
     sync::Home::Damage damage_;
     InQuarantine in_quarantine_;
+    std::int64_t copies_due_us_ = 0; // boot clock: of the next look at who may stay; 0: not yet
+    std::size_t removing_ = 0;       // folders whose copies are going
+    std::set<FolderId> unfinished_;  // whose removal failed in the middle: tried again
+    bool measuring_ = false;
+    std::map<std::string, std::uint64_t> copies_bytes_; // by user, as measured last
 };
 
 } // namespace hasp::maint

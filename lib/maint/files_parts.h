@@ -32,7 +32,8 @@ struct Files::Folder {
     std::int64_t used_us = 0;
     std::int64_t hint = 0; // the newest number that the home spoke of
     sync::FolderStatus status;
-    unsigned refused_rounds = 0; // one after the other, which left out nothing else
+    std::int64_t stays_until_us = 0; // something in it is unsent: it is not removed before
+    unsigned refused_rounds = 0;     // one after the other, which left out nothing else
     bool watched = false;
     bool unchecked = false; // what changed while hasp was down is not known yet
     std::string unwatched;  // why
@@ -130,6 +131,11 @@ struct Files::Serving {
 inline void sooner(std::int64_t& when, std::int64_t us) {
     const std::int64_t at = std::max<std::int64_t>(1, us);
     when = when == 0 ? at : std::min(when, at);
+}
+
+inline bool runs(const Apps& apps, const sync::FolderId& id) {
+    const auto instance = apps.instance(id.app, id.user);
+    return instance && (instance->state == "ready" || instance->state == "starting");
 }
 
 // [{path, size, found, since}] of files that their home does not count.

@@ -25,11 +25,6 @@ constexpr std::int64_t use_wait_us = 10 * second_us;
 constexpr std::int64_t stop_wait_us = 45 * second_us; // of files for an app to end: it drains first
 constexpr std::size_t folders_max = 1'000'000;
 
-bool runs(const Apps& apps, const sync::FolderId& id) {
-    const auto instance = apps.instance(id.app, id.user);
-    return instance && (instance->state == "ready" || instance->state == "starting");
-}
-
 std::string leaf_path(const std::string& state, const std::string& absolute) {
     return absolute.size() > state.size() + 1 ? absolute.substr(state.size() + 1) : absolute;
 }
@@ -60,6 +55,10 @@ Files::Folder& Files::folder(const FolderId& id) {
     if (held == nullptr) {
         held = std::make_unique<Folder>();
         held->status.folder = id;
+        if (!copies_.all().contains(id.user)) {
+            note_copy(
+                copies_.there(id.user, world_.clock.wall_us(), lent_keeps().contains(id.user)));
+        }
     }
     return *held;
 }
@@ -441,6 +440,7 @@ void Files::used(const std::string& app, const std::string& user) {
     const FolderId id{user, app};
     Folder& at = folder(id);
     at.used_us = world_.clock.boot_us();
+    note_copy(copies_.used(user, world_.clock.wall_us()));
     // What he wrote is noticed; a look at the home now and then, as for any folder in use.
     schedule(id, at.watched ? busy_every_us : settle_us);
 }
@@ -452,6 +452,7 @@ void Files::arrived(const std::string& user, const std::vector<std::string>& app
             schedule(id, 0);
         }
     }
+    note_copy(copies_.used(user, world_.clock.wall_us()));
     start_due();
 }
 
@@ -516,6 +517,7 @@ void Files::tick() {
     }
     start_due();
     upkeep();
+    look_after_copies();
 }
 
 } // namespace hasp::maint

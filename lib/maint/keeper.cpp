@@ -47,6 +47,13 @@ Json Keeper::Impl::status() {
         out["budgets"] = std::move(said);
     }
     out["peers"] = peers.json();
+    out["copies"] = to_json(files->copies());
+    if (Json room = files->room(); !room.is_null()) {
+        out["room"] = std::move(room);
+    }
+    if (Json owed = roaming->json(); !owed.empty()) {
+        out["owed"] = std::move(owed);
+    }
     if (Json damaged = files->damage(); !damaged.is_null()) {
         out["damaged_files"] = std::move(damaged);
     }
@@ -187,6 +194,7 @@ void Keeper::Impl::on_report(const std::string& from, const Message& message) {
     delegation->child_reached(from, generation, lease);
     apps->child_said(from, member(message.head, "apps"));
     rollouts.child_said(from, member(message.head, "rollouts"));
+    roaming->reported(from, message.head);
     reports.changed();
 }
 
@@ -198,6 +206,7 @@ void Keeper::Impl::child_revoked(const std::string& child) {
     rollouts.forget_child(child);
     delegation->child_revoked(child);
     files->child_revoked(child);
+    roaming->child_revoked(child);
     reports.changed();
 }
 
@@ -216,6 +225,9 @@ void Keeper::Impl::report(std::int64_t now) {
     // Those of the tiers below are among ours, once.
     Json said = status();
     said.erase("rollouts");
+    for (const char* own : {"owed", "room"}) { // of nobody's interest above, and never the same
+        said.erase(own);
+    }
     const Json report{{"t", "report"},
                       {"apps", apps->facts_for_parent()},
                       {"accounts", names},
@@ -333,6 +345,11 @@ void Keeper::on_front(const ipc::Frame& frame) {
             answer["home"] =
                 answer.contains("identity") &&
                 impl_->accounts->show(text_of(member(answer, "identity"), "user")).ok();
+            // He chose to read only while another tier owes him changes.
+            if (impl_->roaming->choice(text_of(member(answer, "identity"), "sid")) ==
+                Roaming::Choice::read) {
+                answer["reads"] = true;
+            }
             answer["t"] = "who";
             answer["id"] = id;
             impl_->ports.send_front(dump(answer), {}, {});
@@ -422,6 +439,7 @@ void Keeper::tick() {
     impl_->acme.tick();
     impl_->web_certificates->tick();
     impl_->files->tick();
+    impl_->roaming->tick();
     impl_->peers.tick();
     impl_->parent_addresses.tick();
     if (impl_->me.has_parent()) {

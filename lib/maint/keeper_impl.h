@@ -20,6 +20,7 @@
 #include "people.h"
 #include "renewal.h"
 #include "report_pace.h"
+#include "roaming.h"
 #include "status.h"
 #include "store/db.h"
 #include "web_authority.h"
@@ -60,6 +61,7 @@ struct Keeper::Impl {
     std::unique_ptr<Apps> apps;
     std::unique_ptr<Delegation> delegation;
     std::unique_ptr<Files> files;
+    std::unique_ptr<Roaming> roaming;
     Peers peers;
     ParentAddresses parent_addresses;
     Enrolment enrolment;

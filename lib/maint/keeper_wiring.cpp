@@ -122,7 +122,14 @@ Keeper::Impl::Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, c
         [this](const std::string& app, const std::string& user, std::function<void()> go) {
             files->before_start(app, user, std::move(go));
         });
-    people.on_arrival([this](const signon::Identity& who) { files->arrived(who.user, who.apps); });
+    roaming = std::make_unique<Roaming>(
+        Roaming::World{links, clock, me, store, *sessions, *files, [this](const std::string& sid) {
+                           ports.send_front(dump({{"t", "drop"}, {"sids", {sid}}}), {}, {});
+                       }});
+    people.on_arrival([this](const signon::Identity& who) {
+        files->arrived(who.user, who.apps);
+        roaming->arrived(who.user);
+    });
     delegation->on_keeps(
         [this](const std::string& child, const std::vector<trust::KeepGrant>& keeps) {
             return files->signed_keeps(child, keeps);
@@ -135,7 +142,8 @@ Keeper::Impl::Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, c
     pages = std::make_unique<Pages>(Pages::World{
         clock, log, options.config, me, links, people, *apps, peers, enrolment, *sessions, *tokens,
         *direct, random, parent, [this](const auto&... push) { admin->run_push(push...); },
-        [this](const std::string& user) { return files_words(files->held_files(user)); }});
+        [this](const std::string& user) { return files_words(files->held_files(user)); },
+        *roaming});
     explain = std::make_unique<Explain>(
         Explain::World{clock, time, me, store, *accounts, *sessions, links, *apps, *delegation,
                        peers, parent, [this] { return to_json(unsent()); },
@@ -166,7 +174,8 @@ Keeper::Impl::Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, c
                      options.state + "/pushes",
                      [this] { return status(); },
                      [this](const std::string& child) { child_revoked(child); },
-                     [this] { ask_for_reports(); }});
+                     [this] { ask_for_reports(); },
+                     [this] { return roaming->json(); }});
     links.on_bytes(
         [this](const std::string& neighbour, const std::string& type, std::size_t in,
                std::size_t out) { traffic.frame(neighbour == to_parent, type, in, out); });
@@ -183,7 +192,10 @@ Keeper::Impl::Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, c
                        return delegation->lent_users(child);
                    });
     links.on_parent_restored([this](std::int64_t at_us) { parent_restored(at_us); });
-    delegation->on_lease([this] { people.lease_changed(); });
+    delegation->on_lease([this] {
+        people.lease_changed();
+        files->lease_changed();
+    });
     ledger.on_change([this] { reports.changed(); });
     rollouts.on_change([this] { reports.changed(); });
     apps->on_started([this](const std::string& app, const std::string& user) {
@@ -292,6 +304,7 @@ Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, KeeperPorts&
     if (Status loaded = impl->files->load(); !loaded.ok()) {
         return loaded.error();
     }
+    impl->roaming->load();
     if (Status loaded = impl->peers.load(); !loaded.ok()) {
         return loaded.error();
     }

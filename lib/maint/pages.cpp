@@ -196,7 +196,17 @@ void Pages::serve(const Request& request, Done done) {
         done(notice(request));
     } else if (path == "/" && reads) {
         const auto who = signed_on(request);
-        done(who ? portal(request, *who) : to_login(request));
+        if (!who) {
+            done(to_login(request));
+            return;
+        }
+        world_.roaming.owed(who->user,
+                            [this, request, who = *who, done](const std::vector<Owing>& owing) {
+                                done(portal(request, who, owing));
+                            });
+    } else if (path == "/hasp/files" && request.method == "POST") {
+        const auto who = signed_on(request);
+        done(who ? choose(request, *who) : to_login(request));
     } else {
         done(page(request, 404, signon::not_found_page(frame())));
     }
@@ -365,7 +375,8 @@ Pages::Response Pages::logout(const Request& request) {
     return response;
 }
 
-Pages::Response Pages::portal(const Request& request, const signon::Identity& who) {
+Pages::Response Pages::portal(const Request& request, const signon::Identity& who,
+                              const std::vector<Owing>& owing) {
     signon::PortalPage values;
     values.frame = frame();
     values.user = who.user;
@@ -447,6 +458,7 @@ Pages::Response Pages::portal(const Request& request, const signon::Identity& wh
     if (const std::string files = world_.files_notice(who.user); !files.empty()) {
         values.notice += (values.notice.empty() ? "" : " ") + files;
     }
+    values.owed = owed_notice(request, owing);
     values.probes = world_.direct.to_probe(who, request.scheme, request.client);
     return page(request, 200, signon::render(values), values.probes);
 }
@@ -526,6 +538,12 @@ Pages::Response Pages::notice(const Request& request) {
         values.headline = (title.empty() ? "This app" : title) + " may not run here now";
         values.what = "The time for which it was lent to this site is over. It comes back when the "
                       "site above renews it.";
+    } else if (kind == "read-only" && world_.roaming.choice(request.sid) == Roaming::Choice::read) {
+        values.status = 409;
+        values.headline = "You chose to read only";
+        values.what = "Nothing was changed: what you sent is not saved. Another site has not sent "
+                      "its changes to your files yet.";
+        values.what_to_do = "Your apps' page says which one, and there you can choose to go on.";
     } else if (kind == "read-only") {
         values.status = 409;
         values.headline = (title.empty() ? "This app" : title) + " can only be read now";

@@ -10,6 +10,7 @@
 #include "maint/config.h"
 #include "peers.h"
 #include "people.h"
+#include "roaming.h"
 #include "signon/pages.h"
 #include "signon/token_store.h"
 
@@ -52,6 +53,7 @@ class Pages {
             push;
         // What a user is told of his files: a sentence, or nothing.
         std::function<std::string(const std::string& user)> files_notice;
+        Roaming& roaming;
     };
     explicit Pages(World world) : world_(std::move(world)) {}
 
@@ -85,7 +87,11 @@ class Pages {
     void login(const Request& request, Done done);
     void post_login(const Request& request, Done done);
     Response logout(const Request& request);
-    Response portal(const Request& request, const signon::Identity& who);
+    Response portal(const Request& request, const signon::Identity& who,
+                    const std::vector<Owing>& owing);
+    // pages_roaming.cpp: what another tier has not sent of his files, and what he does about it.
+    signon::OwedNotice owed_notice(const Request& request, const std::vector<Owing>& owing) const;
+    Response choose(const Request& request, const signon::Identity& who);
     Response enter(const Request& request);
     Response go(const Request& request, const std::string& sid, const std::string& next,
                 const std::string& cookie);

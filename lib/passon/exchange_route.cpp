@@ -407,6 +407,12 @@ void Exchange::route() {
                          down_->from() != From::parent && !mount_.empty());
     verdict_ = decision.verdict;
     app_ = decision.app;
+    const bool served = verdict_ == Verdict::here || verdict_ == Verdict::child ||
+                        verdict_ == Verdict::parent || verdict_ == Verdict::peer;
+    if (served && who_ && who_->identity->reads && !only_reads(head)) {
+        notice(Notice::read_only);
+        return;
+    }
     switch (decision.verdict) {
     case Verdict::nowhere:
         notice(Notice::nowhere);

@@ -52,15 +52,17 @@ std::string safe_href(std::string_view href) {
     return local || absolute ? std::string(href) : std::string();
 }
 
-std::string document(const PageFrame& frame, std::string_view page_title, Html user_bar,
-                     Html main) {
+std::string document(const PageFrame& frame, std::string_view page_title, Html user_bar, Html main,
+                     int again_s = 0) {
     const std::string_view tier = frame.tier_title.empty() ? title_when_none : frame.tier_title;
-    return fill(web_file("document.html"), {{"style", {std::string(web_file("style.css"))}},
-                                            {"page_title", text(page_title)},
-                                            {"tier_title", text(tier)},
-                                            {"portal_href", text(safe_href(frame.portal_href))},
-                                            {"user_bar", std::move(user_bar)},
-                                            {"main", std::move(main)}})
+    return fill(web_file("document.html"),
+                {{"style", {std::string(web_file("style.css"))}},
+                 {"page_title", text(page_title)},
+                 {"tier_title", text(tier)},
+                 {"portal_href", text(safe_href(frame.portal_href))},
+                 {"again_s", text(again_s > 0 ? std::to_string(again_s) : std::string())},
+                 {"user_bar", std::move(user_bar)},
+                 {"main", std::move(main)}})
         .code;
 }
 
@@ -127,6 +129,30 @@ std::string render(const LoginPage& page) {
                                                   {"offline_note", text(page.offline_note)}}));
 }
 
+namespace {
+
+Html owed_html(const OwedNotice& owed) {
+    using State = OwedNotice::State;
+    if (owed.lines.empty()) {
+        return {};
+    }
+    Html lines;
+    for (const std::string& line : owed.lines) {
+        lines.code += "<p>" + text(line).code + "</p>\n";
+    }
+    const State state = owed.state;
+    return fill(web_file("owed.html"), {{"lines", std::move(lines)},
+                                        {"to_choose", flag(state == State::to_choose)},
+                                        {"waiting", flag(state == State::waiting)},
+                                        {"reading", flag(state == State::reading)},
+                                        {"going_on", flag(state == State::going_on)},
+                                        {"may_wait", flag(state != State::waiting)},
+                                        {"may_read", flag(state != State::reading)},
+                                        {"may_go_on", flag(state != State::going_on)}});
+}
+
+} // namespace
+
 std::string render(const PortalPage& page) {
     const std::string& person = page.display_name.empty() ? page.user : page.display_name;
     Html tiles;
@@ -146,9 +172,11 @@ std::string render(const PortalPage& page) {
         fill(web_file("user_bar.html"), {{"user", text(page.user)}, {"person", text(person)}}),
         fill(web_file("portal.html"), {{"person", text(person)},
                                        {"notice", text(page.notice)},
+                                       {"owed", owed_html(page.owed)},
                                        {"tiles", std::move(tiles)},
                                        {"no_tiles", none},
-                                       {"reach", std::move(reach)}}));
+                                       {"reach", std::move(reach)}}),
+        page.owed.again_s);
 }
 
 std::string render(const LoggedOutPage& page) {

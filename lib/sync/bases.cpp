@@ -269,17 +269,32 @@ Status Bases::drop_those(const FolderId& id, const char* sql) {
     return read;
 }
 
-Status Bases::drop_user(const std::string& user) {
+void Bases::drop_pending(const std::string& user, const std::string* app) {
     std::vector<std::string> files;
-    for (const Pending& row : pending_) {
-        if (row.id.user == user) {
+    std::erase_if(pending_, [&](const Pending& row) {
+        const bool meant = row.id.user == user && (app == nullptr || row.id.app == *app);
+        if (meant) {
             files.push_back(row.file);
         }
-    }
-    std::erase_if(pending_, [&user](const Pending& row) { return row.id.user == user; });
+        return meant;
+    });
     for (const std::string& file : files) {
         forget_file(file);
     }
+}
+
+Status Bases::drop_folder(const FolderId& id) {
+    drop_pending(id.user, &id.app);
+    auto transaction = store::Transaction::begin(db_);
+    if (!transaction) {
+        return transaction.error();
+    }
+    Status done = drop_all(id);
+    return done ? transaction->commit() : done;
+}
+
+Status Bases::drop_user(const std::string& user) {
+    drop_pending(user, nullptr);
     auto transaction = store::Transaction::begin(db_);
     if (!transaction) {
         return transaction.error();

@@ -104,6 +104,13 @@ class ClientStore {
     Result<std::map<FolderId, Noticed>> take_noted();
     Status put_noted(const FolderId& folder, const Noticed& noted);
 
+    // client_leave.cpp
+    // All rows of the folder go, but for its being removed. In the caller's transaction.
+    Status begin_leaving(const FolderId& folder);
+    Result<std::vector<FolderId>> folders_leaving();
+    Status drop_leaving(const FolderId& folder);
+    Result<std::map<std::string, std::uint64_t>> bytes_by_user();
+
     Result<std::optional<BatchRow>> batch(const FolderId& folder);
     Result<std::vector<OperationRow>> operations(const FolderId& folder);
     Status put_batch(const FolderId& folder, const BatchRow& batch,

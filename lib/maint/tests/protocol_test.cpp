@@ -52,6 +52,9 @@ class Talk {
 
     // The center comes back from a backup that is as new as can be.
     void restored() {
+        // Years have passed, and his files are not at tokyo any more.
+        EXPECT_EQ(tokyo.log_in("ito", good_password)->status, 303);
+        tree.pass_s(5);
         center.close();
         const auto life =
             new_life(*read_file(center.state + "/keys/tier.json", 4096), tree.clock.wall_us());
@@ -141,6 +144,13 @@ class Talk {
             write_file_durably(osaka.state + "/data/users/ito/notes/tomorrow", "six patients", 0644)
                 .ok());
         sync(osaka, "ito", "seven patients");
+        // What osaka may not have sent, when it is out of reach.
+        tree.pass_s(15);
+        tree.cut(osaka);
+        EXPECT_EQ(tokyo.log_in("ito", good_password)->status, 303);
+        tree.pass_s(2);
+        EXPECT_TRUE(tree.link(osaka));
+        tree.pass_s(2);
     }
     void sync(Node& at, const std::string& user, const std::string& content) {
         const std::string folder = at.state + "/data/users/" + user + "/notes";

@@ -35,6 +35,9 @@ class FullDisk final : public ForwardingDisk {
     // These cannot be read.
     std::map<std::string, Code> unreadable_attributes = {};
 
+    int removals_left = -1; // and then none; -1: without end
+    bool may_remove() { return removals_left < 0 || (removals_left > 0 && removals_left-- > 0); }
+
     std::function<void(const std::string&)> before_stat;
 
     Result<FileStat> stat(const std::string& path) override {
@@ -77,7 +80,13 @@ class FullDisk final : public ForwardingDisk {
                                               std::uint64_t size) override {
         return wrapped(path, disk_->append(path, size));
     }
+    Status remove_folder(const std::string& path) override {
+        return may_remove() ? disk_->remove_folder(path) : fail(Code::failed, "input/output error");
+    }
     Status remove(const std::string& path) override {
+        if (!may_remove()) {
+            return fail(Code::failed, "input/output error");
+        }
         auto stat = disk_->stat(path);
         Status gone = disk_->remove(path);
         if (gone && room_returns && stat) {

@@ -121,7 +121,9 @@ struct Config {
     struct Files {
         // Of working copies.
         std::int64_t scan_hours = 24;
-        std::int64_t kept_mib = 4'096; // contents that are agreed on with their home
+        std::int64_t kept_mib = 4'096;   // contents that are agreed on with their home
+        std::int64_t copies_mib = 0;     // working copies, and those contents; 0: no bound
+        std::vector<std::string> pinned; // users whose copies stay all the same
         // Of files whose home is here.
         std::int64_t versions_days = 30;
         std::int64_t versions_daily_days = 90;

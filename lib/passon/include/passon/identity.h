@@ -20,6 +20,7 @@ struct Identity {
     std::int64_t until_us = 0;       // trusted time (Snapshot::clock_offset_us); void from then on
     std::int64_t since_us = 0;       // trusted time at which its session began; 0: not known
     bool home = false;               // this tier is the account's home
+    bool reads = false;              // he chose to change nothing: safe requests alone
 };
 
 // What to forget. A field that is empty matches everything; all empty drops the whole cache.

@@ -44,6 +44,16 @@ struct Tile {
     std::string where;                    // unreachable: which tier ("center")
 };
 
+// What other tiers have not sent of this user's files; he may wait until they have, only read until
+// then, or go on.
+struct OwedNotice {
+    std::vector<std::string> lines; // a sentence a tier; empty: nothing is owed
+    enum class State : unsigned char { to_choose, waiting, reading, going_on };
+    State state = State::to_choose;
+    // Waiting: the page loads itself again after so long, 0: not.
+    int again_s = 0;
+};
+
 struct PortalPage {
     PageFrame frame;
     std::string user;
@@ -54,6 +64,7 @@ struct PortalPage {
     std::int64_t now_us = 0;
     int utc_offset_s = 0;            // of the tier's clock on the wall
     std::vector<std::string> probes; // origins; mostly none
+    OwedNotice owed = {};
 };
 
 struct LoggedOutPage {

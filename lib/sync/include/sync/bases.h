@@ -88,8 +88,10 @@ class Bases {
     Status drop_all(const FolderId& id);
     // Those of contents that no file has any more as it was agreed on (sync_base).
     Status drop_unused(const FolderId& id);
-    // Of all folders of this user, also what waits.
+    // Of all folders of this user, also what waits; in a transaction of its own.
     Status drop_user(const std::string& user);
+    // The same of one folder.
+    Status drop_folder(const FolderId& id);
     // What all of them take.
     Result<std::uint64_t> bytes();
     // Names that are remembered as right in their files: no more than have a row or wait for one.
@@ -126,6 +128,7 @@ class Bases {
     Result<std::optional<Row>> row(const FolderId& id, const std::string& hash);
     Status drop_row(const FolderId& id, const std::string& hash);
     Status drop_those(const FolderId& id, const char* sql);
+    void drop_pending(const std::string& user, const std::string* app);
     // bases_files.cpp
     std::string path_of(const std::string& file) const { return folder_ + "/" + file; }
     Result<std::string> new_file(const FolderId& id, const std::string& hash);

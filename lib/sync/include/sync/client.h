@@ -183,6 +183,18 @@ class Client {
     // His account is gone, and with it the reason to keep any of that.
     Status forget_bases(const std::string& user);
 
+    // Removes the working copy, what is kept of its contents, and all that is known of it: the home
+    // has it, and the next round brings it again as a first one does. No app may run on it, and
+    // nothing else be done with it meanwhile. Everything is looked at before. Code::conflict:
+    // something in it is unsent or held, or not all of it is kept at the home; nothing was removed
+    // then. What was begun, a crash does not undo: see leaving().
+    Status leave(const WorkingFolder& folder);
+    // Those whose removal was cut short; before anything else is done with them.
+    Result<std::vector<FolderId>> leaving();
+    Status finish_leaving(const WorkingFolder& folder);
+    // What working copies take, and what is kept of their contents, as they were agreed on.
+    Result<std::map<std::string, std::uint64_t>> bytes_by_user();
+
     // What waits for the home's scanner is asked about with the next batch.
     void ask_again(const FolderId& folder);
 

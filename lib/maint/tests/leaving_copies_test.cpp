@@ -1,0 +1,244 @@
+// How long a tier has the files of users whose home is elsewhere: to the end of its right to them,
+// or until it needs the room; and always until their home has everything.
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/text.h"
+#include "tree.h"
+
+#include <filesystem>
+
+namespace hasp::maint::tests {
+
+namespace {
+
+struct Copies {
+    Tree tree;
+    Node& center = tree.top();
+    Node& tokyo;
+    std::map<std::string, std::string> sids;
+
+    explicit Copies(const Config& config = {}) : tokyo(tree.below(center, "tokyo", config)) {
+        for (const char* user : {"anna", "ben", "cleo"}) {
+            tree.add_user(center, user, good_password, {"notes"});
+        }
+        tree.add_app(center, "notes", {"center", "tokyo"}, {{"personal", true}});
+        tree.pass_s(5);
+    }
+    static std::string path(const Node& at, const std::string& user, const std::string& name) {
+        return at.state + "/data/users/" + user + "/notes/" + name;
+    }
+    static bool has(const Node& at, const std::string& user) {
+        return std::filesystem::exists(at.state + "/data/users/" + user);
+    }
+    static std::string content(const Node& at, const std::string& user, const std::string& name) {
+        auto text = read_file(path(at, user, name), 1 << 24);
+        return text.ok() ? *text : "(" + std::string(code_name(text.error().code)) + ")";
+    }
+    void log_in(const std::string& user) {
+        const auto page = tokyo.log_in(user, good_password);
+        ASSERT_EQ(page->status, 303);
+        sids[user] = text_of(tokyo.who_cookie(page->cookie()), "sid");
+        tree.pass_s(2);
+    }
+    void log_out(const std::string& user) {
+        const auto page = tokyo.page({{"method", "POST"},
+                                      {"target", "/hasp/logout"},
+                                      {"sid", sids[user]},
+                                      {"headers", {{"origin", "http://portal.example:8480"}}}});
+        ASSERT_EQ(page->status, 200);
+        tree.settle();
+    }
+    void write(const std::string& user, const std::string& name, const std::string& text) {
+        ASSERT_TRUE(make_folders(path(tokyo, user, "")).ok());
+        ASSERT_TRUE(write_file_durably(path(tokyo, user, name), text, 0644).ok());
+        ASSERT_TRUE(tokyo.admin("sync.begin", {{"user", user}}).ok());
+        tree.pass_s(2);
+    }
+    void allow(const std::string& user, bool allowed = true) {
+        Json args{{"name", "tokyo"}, {"users", {user}}};
+        if (!allowed) {
+            args["remove"] = true;
+        }
+        ASSERT_TRUE(center.admin("local.allow", args).ok());
+        if (!allowed) { // it drops all that was lent: an operator says that it is meant
+            ASSERT_TRUE(center.admin("lease.sign", {{"name", "tokyo"}}).ok());
+        }
+        tree.pass_s(5);
+    }
+    // Logs in, writes so much, and goes.
+    void visit(const std::string& user, std::size_t bytes) {
+        log_in(user);
+        write(user, "today", tree.random.bytes(bytes));
+        log_out(user);
+        tree.pass_s(900, 30);
+    }
+};
+
+} // namespace
+
+TEST(CopiesAtATier, GoWithTheRightToKeepThemAndComeAgainWithTheNextLogIn) {
+    Copies c;
+    c.allow("anna");
+    c.log_in("anna");
+    c.write("anna", "today", "three patients");
+    c.log_out("anna");
+    c.tree.pass_s(3 * day_s, 600);
+    ASSERT_EQ(Copies::content(c.tokyo, "anna", "today"), "three patients")
+        << "as long as it may keep them";
+    c.allow("anna", false);
+    c.tree.pass_s(130);
+    EXPECT_FALSE(Copies::has(c.tokyo, "anna"));
+    EXPECT_EQ(c.tokyo.status()["copies"].size(), 0U);
+    c.tree.restart(c.tokyo);
+    EXPECT_TRUE(c.tree.linked(c.tokyo) || c.tree.link(c.tokyo));
+    c.tree.pass_s(130);
+    EXPECT_FALSE(Copies::has(c.tokyo, "anna"));
+    c.log_in("anna");
+    EXPECT_EQ(Copies::content(c.tokyo, "anna", "today"), "three patients");
+    EXPECT_EQ(c.tokyo.status()["copies"].size(), 1U);
+}
+
+TEST(CopiesAtATier, StayWhileTheirUserIsThere) {
+    Copies c;
+    c.allow("anna");
+    c.log_in("anna");
+    c.write("anna", "today", "three patients");
+    c.allow("anna", false);
+    c.tree.pass_s(300, 10);
+    EXPECT_EQ(Copies::content(c.tokyo, "anna", "today"), "three patients");
+    c.log_out("anna");
+    c.tree.pass_s(130);
+    EXPECT_FALSE(Copies::has(c.tokyo, "anna"));
+}
+
+TEST(CopiesAtATier, OfSomebodyWhomNoLeaseNamesStayForADay) {
+    Copies c;
+    c.log_in("anna");
+    c.write("anna", "today", "three patients");
+    c.log_out("anna");
+    c.tree.pass_s(20 * 3600, 600);
+    EXPECT_TRUE(Copies::has(c.tokyo, "anna"));
+    c.tree.pass_s(5 * 3600, 600);
+    EXPECT_FALSE(Copies::has(c.tokyo, "anna"));
+}
+
+TEST(CopiesAtATier, AreSentBeforeTheyGoHoweverLongTheLinkWasDown) {
+    Copies c;
+    c.allow("anna");
+    c.log_in("anna");
+    c.write("anna", "today", "three patients");
+    c.log_out("anna");
+    c.tree.cut(c.tokyo);
+    c.write("anna", "today", "four patients");
+    c.tree.pass_s(40 * day_s, 3600); // the lease ends, and its grants with it
+    EXPECT_EQ(Copies::content(c.tokyo, "anna", "today"), "four patients");
+    c.allow("anna", false);
+    ASSERT_TRUE(c.tree.link(c.tokyo));
+    c.tree.pass_s(1000, 10);
+    EXPECT_FALSE(Copies::has(c.tokyo, "anna"));
+    const auto page = c.center.log_in("anna", good_password);
+    ASSERT_EQ(page->status, 303);
+    c.tree.pass_s(5);
+    EXPECT_EQ(Copies::content(c.center, "anna", "today"), "four patients");
+}
+
+TEST(CopiesAtATier, ThatHaveAllOfTheirHomeGoWithTheLeaseWithoutALinkToo) {
+    Copies c;
+    c.allow("anna");
+    c.log_in("anna");
+    c.write("anna", "today", "three patients");
+    c.log_out("anna");
+    c.tree.pass_s(60);
+    c.tree.cut(c.tokyo);
+    c.tree.pass_s(6 * day_s, 3600);
+    EXPECT_TRUE(Copies::has(c.tokyo, "anna"));
+    c.tree.pass_s(40 * day_s, 3600);
+    EXPECT_FALSE(Copies::has(c.tokyo, "anna"));
+}
+
+TEST(CopiesAtATier, GoToMakeRoomTheOneThatWasUsedLongestAgoFirst) {
+    Config config;
+    config.files.copies_mib = 3;
+    Copies c(config);
+    for (const char* user : {"anna", "ben", "cleo"}) {
+        c.allow(user);
+    }
+    c.visit("anna", 700'000); // each takes twice as much: what is kept of its content too
+    c.visit("ben", 700'000);
+    EXPECT_TRUE(Copies::has(c.tokyo, "anna")) << "there is room for two";
+    EXPECT_LE(int_of(member(c.tokyo.status(), "room"), "bytes"), 3 << 20);
+    EXPECT_EQ(int_of(member(c.tokyo.status(), "room"), "most_bytes"), 3 << 20);
+    c.log_in("anna"); // ben is the one who was here longest ago now
+    c.log_out("anna");
+    c.tree.pass_s(900, 30);
+    c.visit("cleo", 700'000);
+    EXPECT_TRUE(Copies::has(c.tokyo, "anna"));
+    EXPECT_FALSE(Copies::has(c.tokyo, "ben"));
+    EXPECT_TRUE(Copies::has(c.tokyo, "cleo"));
+    EXPECT_EQ(int_of(member(c.tokyo.status(), "room"), "users"), 2);
+    c.log_in("ben");
+    EXPECT_EQ(Copies::content(c.tokyo, "ben", "today").size(), 700'000U) << "the log-in brings it";
+    c.log_out("ben");
+    c.tree.pass_s(200, 10);
+    EXPECT_FALSE(Copies::has(c.tokyo, "anna")) << "it is her turn";
+}
+
+TEST(CopiesAtATier, ThatArePinnedOrUnsentOrCannotBeBroughtStayWhateverRoomTheyTake) {
+    Config config;
+    config.files.copies_mib = 1;
+    config.files.pinned = {"ben"};
+    Copies c(config);
+    for (const char* user : {"anna", "ben", "cleo"}) {
+        c.allow(user);
+    }
+    c.log_in("anna");
+    c.write("anna", "today", c.tree.random.bytes(700'000));
+    c.log_in("ben");
+    c.write("ben", "today", c.tree.random.bytes(700'000));
+    c.log_in("cleo");
+    c.write("cleo", "today", c.tree.random.bytes(700'000));
+    c.tree.pass_s(200, 10);
+    EXPECT_TRUE(Copies::has(c.tokyo, "anna")) << "she is there";
+    c.tree.cut(c.tokyo);
+    c.write("cleo", "today", "unsent");
+    for (const char* user : {"anna", "ben", "cleo"}) {
+        c.log_out(user);
+    }
+    c.tree.pass_s(200, 10);
+    EXPECT_TRUE(Copies::has(c.tokyo, "anna")) << "it could not be brought again";
+    ASSERT_TRUE(c.tree.link(c.tokyo));
+    c.tree.pass_s(300, 10);
+    EXPECT_FALSE(Copies::has(c.tokyo, "anna"));
+    EXPECT_TRUE(Copies::has(c.tokyo, "ben")) << "pinned";
+    EXPECT_FALSE(Copies::has(c.tokyo, "cleo"));
+    EXPECT_EQ(Copies::content(c.center, "cleo", "today"), "unsent") << "it was sent before it went";
+}
+
+TEST(CopiesAtATier, TwoRequestsOfAUserAtOnceFetchHisFilesOnce) {
+    Copies c;
+    ASSERT_EQ(c.center.log_in("anna", good_password)->status, 303);
+    const std::string at_center = Copies::path(c.center, "anna", "");
+    ASSERT_TRUE(make_folders(at_center).ok());
+    ASSERT_TRUE(write_file_durably(at_center + "today", c.tree.random.bytes(700'000), 0644).ok());
+    ASSERT_TRUE(c.center.admin("sync.begin", {{"user", "anna"}}).ok());
+    c.tree.pass_s(2);
+    c.tree.crossed.clear();
+    // The log-in begins to fetch, and both requests come before anything of it is there.
+    c.tokyo.hold_background = true;
+    c.tokyo.log_in("anna", good_password);
+    for (int i = 0; i < 2; ++i) {
+        c.tokyo.ask({{"t", "start"}, {"app", "notes"}, {"user", "anna"}});
+    }
+    c.tokyo.hold_background = false;
+    c.tokyo.let_background_go();
+    c.tree.pass_s(5);
+    EXPECT_EQ(Copies::content(c.tokyo, "anna", "today").size(), 700'000U);
+    std::size_t brought = 0;
+    for (const Crossed& one : c.tree.crossed) {
+        brought += one.to == "tokyo" && text_of(one.head, "t") == "re" ? one.body.size() : 0;
+    }
+    EXPECT_LT(brought, 720'000U) << "once, and not once a request";
+    EXPECT_GE(brought, 700'000U);
+}
+
+} // namespace hasp::maint::tests

@@ -135,7 +135,8 @@ Status Client::leave(const WorkingFolder& folder) {
     const FolderStatus& status = look->row.status;
     const bool unsent = *batch || !look->operations.empty() || !look->waiting.empty() ||
                         !look->scan.changing.empty() || !look->refused.empty() ||
-                        !status.held.empty() || status.attributes_left > 0;
+                        !status.held.empty() || look->scan.unnamed > 0 ||
+                        status.attributes_left > 0;
     if (unsent) {
         return fail(Code::conflict, "what is in " + folder.id.app + " of " + folder.id.user +
                                         " is not all at its home");

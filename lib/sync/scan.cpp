@@ -512,6 +512,7 @@ Status Reader::add(const std::string& root, const std::string& path, const FileS
                    const Known& known, Scan& out) {
     if (stat.kind == FileKind::other || !valid_path(path)) {
         ++out.skipped;
+        out.unnamed += stat.kind == FileKind::other ? 0 : 1;
         return {};
     }
     if (out.tree.size() >= entries_max) {

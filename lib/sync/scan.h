@@ -66,6 +66,7 @@ struct Scan {
     Tree tree;
     std::map<std::string, Seen> seen;  // files; folders, of which attributes are known
     std::uint64_t skipped = 0;         // devices, sockets, pipes, and what cannot be read
+    std::uint64_t unnamed = 0;         // of those: files, folders, links with too long a path
     std::uint64_t attributes_left = 0; // files and folders of which not all of them are kept
     // Changed at each attempt; they stand in the tree as they were known.
     std::set<std::string> changing;

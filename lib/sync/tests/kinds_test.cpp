@@ -245,6 +245,10 @@ TEST_F(Kinds, DeepFoldersComeAsFarAsPathsGoAndWhatIsDeeperIsCounted) {
     all();
     EXPECT_EQ(osaka_->content(path + "/note"), "deep down");
     EXPECT_EQ(tokyo_->client->status()->at(0).skipped, 1U) << "said";
+    const Status left = tokyo_->client->leave(tokyo_->folder);
+    ASSERT_FALSE(left.ok()) << "what is deeper is nowhere else";
+    EXPECT_EQ(left.error().code, Code::conflict);
+    EXPECT_EQ(tokyo_->content(path + "/note"), "deep down");
 }
 
 } // namespace hasp::sync

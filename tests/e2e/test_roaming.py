@@ -114,8 +114,10 @@ class Roaming(TreeCase):
     def test_3_when_the_room_is_used_up_the_copy_goes_and_the_next_log_in_brings_it(self):
         osaka = self.browser(self.osaka, "doctor")
         self.assertEqual(put_tiddler(osaka, "Large", "x" * 1_200_000 + "the end").status, 204)
-        until(lambda: self.osaka.run("sync", "--wait") == "", "all is at the home", 60)
         folder = self.osaka.state / "data/users/doctor"
+        # The wiki answers first and writes then.
+        until(lambda: any(file.stat().st_size > 1_200_000 for file in folder.rglob("*.tid")), "the wiki writes", 60)
+        until(lambda: self.osaka.run("sync", "--wait") == "", "all is at the home", 60)
         self.assertTrue(folder.exists())
         osaka.log_out()
         self.osaka.stop()  # and the wiki with it, which would run on for a while

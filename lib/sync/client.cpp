@@ -197,6 +197,10 @@ Result<Client::Outgoing> Client::send_some(const WorkingFolder& folder, Look& lo
     made->reads = attention.reads();
     made->changing = rest.changing;
     attention.batch_is_last = !made->batch.empty();
+    if (attention.batch_is_last) { // deletions that come after these have not waited yet
+        attention.deleted = 0;
+        attention.waits_us = 0;
+    }
     const bool left = look.next < look.operations.size();
     rest.operations = left ? std::move(look.operations) : std::vector<Operation>();
     rest.next = left ? look.next : 0;

@@ -62,6 +62,22 @@ TEST_F(Engine, EachDeletionWaitsForMoreAlsoWhereOneDidBefore) {
     EXPECT_EQ(client.status()->at(0).held_files, 2U);
 }
 
+TEST_F(Engine, AFolderOfFewFilesThatLosesAllIsHeldHoweverFewOfThemWereNoticed) {
+    tokyo_->write("a", "a");
+    tokyo_->write("b", "b");
+    Client& client = *tokyo_->client;
+    const FolderId& id = tokyo_->folder.id;
+    client.watch_begins(id);
+    sync(*tokyo_);
+    sync(*osaka_);
+    ASSERT_EQ(::unlink(tokyo_->path("a").c_str()) + ::unlink(tokyo_->path("b").c_str()), 0);
+    client.note(id, {false, {"a"}, {}, {}});
+    sync(*tokyo_);
+    sync(*osaka_);
+    EXPECT_EQ(osaka_->content("a"), "a");
+    EXPECT_EQ(client.status()->at(0).held_files, 2U);
+}
+
 TEST_F(Engine, GoesOnHoldingWhenSomethingComesIntoTheEmptiedFolder) {
     tokyo_->write("a", "1");
     tokyo_->write("b", "2");

@@ -52,11 +52,6 @@ endfunction()
 # mostly waits.
 set(HASP_TEST_BUSY 6)
 set(HASP_TEST_WAITS 3)
-# UBSan looks at the libraries: in the tests' own sources, which are long, it is a quarter of the compiler's time.
-set(HASP_TEST_OPTIONS -Wno-undef)
-if("${HASP_SANITIZE}" MATCHES "undefined")
-  list(APPEND HASP_TEST_OPTIONS -fno-sanitize=undefined)
-endif()
 
 # What every test reads first, compiled once: it is a second and a half of the compiler's time. A program, since what a
 # program and a library are compiled with differs.
@@ -67,7 +62,6 @@ function(hasp_test_headers)
   file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/test_headers.cpp CONTENT "int main() {}\n")
   add_executable(hasp_test_headers ${CMAKE_BINARY_DIR}/test_headers.cpp)
   target_link_libraries(hasp_test_headers PRIVATE hasp_settings GTest::gtest GTest::gmock)
-  target_compile_options(hasp_test_headers PRIVATE ${HASP_TEST_OPTIONS})
   target_precompile_headers(hasp_test_headers PRIVATE <gtest/gtest.h> <gmock/gmock.h> <algorithm> <functional> <map> <memory>
     <optional> <set> <string> <string_view> <vector>)
 endfunction()
@@ -88,7 +82,6 @@ function(hasp_test NAME)
     target_link_libraries(${NAME}_test PRIVATE hasp_${dep})
   endforeach()
   target_link_libraries(${NAME}_test PRIVATE hasp_settings ${ARG_PACKAGES} GTest::gtest GTest::gmock GTest::gtest_main)
-  target_compile_options(${NAME}_test PRIVATE ${HASP_TEST_OPTIONS})
   if(HASP_UNITY)
     hasp_test_headers()
     target_precompile_headers(${NAME}_test REUSE_FROM hasp_test_headers)

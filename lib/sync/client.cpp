@@ -96,7 +96,7 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
             out.resumed = true;
             out.after = asked_after(*row);
             out.met = row->met;
-            out.reads = attention(folder.id).reads();
+            out.reads = attention(folder.id).ask();
             return out;
         }
         // Its bytes are gone: what it held is found again by looking.
@@ -146,7 +146,7 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
         made->after = asked_after(look->row);
         made->met = look->row.met;
         made->whole = look->row.whole;
-        made->reads = attention(folder.id).reads();
+        made->reads = attention(folder.id).ask();
         made->asks_first = true;
     }
     return made;
@@ -194,9 +194,13 @@ Result<Client::Outgoing> Client::send_some(const WorkingFolder& folder, Look& lo
     made->after = asked_after(look.row);
     made->met = look.row.met;
     made->whole = look.row.whole;
-    made->reads = attention.reads();
+    made->reads = attention.ask();
     made->changing = rest.changing;
     attention.batch_is_last = !made->batch.empty();
+    if (attention.batch_is_last) { // deletions that come after these have not waited yet
+        attention.deleted = 0;
+        attention.waits_us = 0;
+    }
     const bool left = look.next < look.operations.size();
     rest.operations = left ? std::move(look.operations) : std::vector<Operation>();
     rest.next = left ? look.next : 0;

@@ -50,6 +50,28 @@ Status Client::set_attributes(const std::string& path, const Staging& staging, c
                                          : disk_.set_attributes(path, agreed, op.entry.attributes);
 }
 
+// A power cut may have come before they were set, or undone it: what came with nothing else would
+// look as if it had no room here, for good.
+Status Client::set_again(const WorkingFolder& folder, const std::string& path, const Entry& came) {
+    if (came.kind == FileKind::symlink || !reader_->looks_at_attributes()) {
+        return {};
+    }
+    auto before = store_->base_row(folder.id, path);
+    auto found = before ? disk_.attributes(folder.path + "/" + path)
+                        : Result<FoundAttributes>(before.error());
+    if (!before || !found || !found->all) {
+        return before ? Status{} : Status(before.error());
+    }
+    const std::string agreed =
+        *before && (*before)->entry.kind == came.kind ? (*before)->entry.attributes : "";
+    const std::string meant = carry_over(agreed, came.attributes, found->attributes);
+    if (meant == found->attributes) {
+        return {};
+    }
+    Status set = disk_.set_attributes(folder.path + "/" + path, found->attributes, meant);
+    return set || set.error().code == Code::failed ? set : Status{};
+}
+
 void Client::note_attributes(const WorkingFolder& folder, const std::string& path, BaseRow& row) {
     if (row.entry.kind == FileKind::symlink || !reader_->looks_at_attributes()) {
         return;

@@ -253,12 +253,16 @@ Result<bool> Client::may_be_mass_deletion(const FolderId& folder, const Look& lo
         base[path] = agreed.entry;
     }
     const std::uint64_t gone = deleted_files(base, look.scan.tree);
-    if (gone <= 1) {
+    if (gone == 0) {
         return false;
     }
-    auto files = store_->count_files(folder, gone * 4);
-    // Whether anything is left, folders too, the look at everything finds.
-    return files ? Result<bool>(is_mass_deletion(*files, gone, true)) : files.error();
+    auto files = store_->count_files(folder, std::max(gone * 4, mass_deletion_files + 1));
+    if (!files) {
+        return files.error();
+    }
+    // Of few files all are looked at: one that goes may be the first to be noticed of all. Whether
+    // anything is left, folders too, the look at everything finds.
+    return (*files > 1 && *files <= mass_deletion_files) || is_mass_deletion(*files, gone, true);
 }
 
 } // namespace hasp::sync

@@ -84,8 +84,9 @@ struct Client::Attention {
     // False: the two ends have packed a member differently. Nothing of them goes either way by its
     // members as long as this process runs.
     bool members_fit = true;
-    std::set<std::string> by_members; // paths that are on their way so
-    unsigned reads() const { return members_fit ? batch_format_newest : batch_format_members - 1; }
+    std::set<std::string> by_members;     // paths that are on their way so
+    unsigned asked = batch_format_newest; // the newest format that the last question named
+    unsigned ask() { return asked = members_fit ? batch_format_newest : batch_format_members - 1; }
     bool look_again = false; // in this round: its home takes more than the last look was for
     bool ask_again = false;  // about what the home refused
     bool asks_first = false; // the question that is on its way, as Outgoing has it

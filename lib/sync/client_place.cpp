@@ -98,6 +98,9 @@ Status Client::settle_placing(const WorkingFolder& folder) {
         }
         if (now && same(*now, row.entry)) {
             row.seen.attributes.reset();
+            if (Status again = set_again(folder, path, row.entry); !again) {
+                return again;
+            }
             note_attributes(folder, path, row);
             standing.emplace(path, std::move(row));
         } else if (stood != placed.end() && same(stood->second.entry, row.entry)) {

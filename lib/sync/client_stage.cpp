@@ -164,6 +164,9 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
     if (!head) {
         return head.error();
     }
+    if (head->format > attention(folder.id).asked) {
+        return fail(Code::failed, "the home answers in a format that it was not asked for");
+    }
     const Status read = each_record(reader, [&](const Record& record) {
         const auto change = staging.changes.find(record.path);
         return record.type == Record::Type::put && change != staging.changes.end() &&
@@ -218,6 +221,7 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
     };
     const Pull content = [&reader](std::span<char> into) { return reader.content(into); };
     Status written;
+    bool by_members = false;
     const std::string& wanted = record.codec == Codec::known ? record.entry.hash : record.basis;
     if (record.codec == Codec::whole) {
         std::vector<char> buffer(std::size_t{64} * 1024);
@@ -243,6 +247,7 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
         } else if (record.codec == Codec::compared) {
             written = apply_difference(**basis, content, record.entry.size, keep);
         } else if (record.codec == Codec::members) {
+            by_members = true;
             written = apply_members(**basis, content, record.entry.size, staging.work, keep);
         } else if (auto copied = digest(**basis, keep); !copied) {
             written = copied.error();
@@ -260,9 +265,7 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
             return written;
         }
         // Asked for again, whole.
-        if (record.codec == Codec::members) {
-            attention(folder.id).members_fit = false;
-        }
+        attention(folder.id).members_fit = attention(folder.id).members_fit && !by_members;
         staging.whole = true;
         staging.skip(record.path);
         return {};

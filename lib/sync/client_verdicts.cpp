@@ -37,8 +37,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     std::set<std::string> ours; // of those, what the home decided otherwise
     bool whole = false;
     bool members_failed = false;
-    const std::set<std::string> by_members =
-        std::exchange(this->attention(folder.id).by_members, {});
+    const std::set<std::string>& by_members = this->attention(folder.id).by_members;
     std::vector<std::string> replaced; // contents that were agreed on at these paths
     std::uint64_t verdicts = 0;
     std::uint64_t refused_bytes = 0;
@@ -174,6 +173,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     }
     Attention& attention = this->attention(folder.id);
     attention.members_fit = attention.members_fit && !members_failed;
+    attention.by_members.clear();
     out.again = std::exchange(attention.look_again, false) || out.again;
     for (const std::string& path : agreed) {
         attention.seen.erase(path);

@@ -583,6 +583,38 @@ TEST_F(Attributes, CountInWhatABatchAndAPartOfAnAnswerHold) {
     quiet();
 }
 
+TEST_F(Attributes, ThatAPowerCutUndidBeforeTheyWereNotedAreSetAgain) {
+    ASSERT_TRUE(hasp::make_folders(tokyo_->path("papers")).ok());
+    tokyo_->write("note", "text");
+    for (const char* path : {"note", "papers"}) {
+        set(*tokyo_, path, "user.a", "1");
+        set(*tokyo_, path, "user.b", "1");
+    }
+    both();
+    for (const char* path : {"note", "papers"}) {
+        set(*tokyo_, path, "user.a", "2");
+        drop(*tokyo_, path, "user.b");
+        set(*tokyo_, path, "user.c", "1");
+    }
+    sync(*tokyo_);
+    place_without_noting(*osaka_);
+    for (const char* path : {"note", "papers"}) { // nothing of it reached the disk
+        set(*osaka_, path, "user.a", "1");
+        set(*osaka_, path, "user.b", "1");
+        drop(*osaka_, path, "user.c");
+    }
+    osaka_->start();
+    both();
+    for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+        for (const char* path : {"note", "papers"}) {
+            EXPECT_EQ(get(*at, path, "user.a"), "2") << path;
+            EXPECT_EQ(get(*at, path, "user.b"), "(none)") << path;
+            EXPECT_EQ(get(*at, path, "user.c"), "1") << path;
+        }
+    }
+    quiet();
+}
+
 TEST_F(Attributes, AreSetOnAFileThatItsOwnerMayNotWriteAndAfterACrash) {
     tokyo_->write("locked", "text");
     set(*tokyo_, "locked", "user.a", "1");

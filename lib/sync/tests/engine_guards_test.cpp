@@ -30,6 +30,54 @@ TEST_F(Engine, HoldsAMassDeletionUntilAnOperatorReleasesIt) {
     EXPECT_EQ(tokyo_->client->status()->at(0).held_files, 0U);
 }
 
+TEST_F(Engine, EachDeletionWaitsForMoreAlsoWhereOneDidBefore) {
+    for (const char* name : {"a", "b", "c"}) {
+        tokyo_->write(name, name);
+    }
+    Client& client = *tokyo_->client;
+    const FolderId& id = tokyo_->folder.id;
+    client.watch_begins(id);
+    client.patient(id, true);
+    sync(*tokyo_);
+    sync(*osaka_);
+    const auto lose = [&](const char* name) {
+        ASSERT_EQ(::unlink(tokyo_->path(name).c_str()), 0);
+        client.note(id, {false, {name}, {}, {}});
+    };
+    lose("a");
+    EXPECT_TRUE(client.prepare(tokyo_->folder)->batch.empty()) << "it waits";
+    clock_.advance_us(1'000'000);
+    sync(*tokyo_);
+    sync(*osaka_);
+    EXPECT_EQ(osaka_->content("a"), "(not_found)");
+    clock_.advance_us(10'000'000);
+    // Both go, and are noticed one after the other.
+    lose("b");
+    EXPECT_TRUE(client.prepare(tokyo_->folder)->batch.empty()) << "it waits as the first one did";
+    lose("c");
+    clock_.advance_us(1'000'000);
+    sync(*tokyo_);
+    sync(*osaka_);
+    EXPECT_EQ(osaka_->content("b"), "b");
+    EXPECT_EQ(client.status()->at(0).held_files, 2U);
+}
+
+TEST_F(Engine, AFolderOfFewFilesThatLosesAllIsHeldHoweverFewOfThemWereNoticed) {
+    tokyo_->write("a", "a");
+    tokyo_->write("b", "b");
+    Client& client = *tokyo_->client;
+    const FolderId& id = tokyo_->folder.id;
+    client.watch_begins(id);
+    sync(*tokyo_);
+    sync(*osaka_);
+    ASSERT_EQ(::unlink(tokyo_->path("a").c_str()) + ::unlink(tokyo_->path("b").c_str()), 0);
+    client.note(id, {false, {"a"}, {}, {}});
+    sync(*tokyo_);
+    sync(*osaka_);
+    EXPECT_EQ(osaka_->content("a"), "a");
+    EXPECT_EQ(client.status()->at(0).held_files, 2U);
+}
+
 TEST_F(Engine, GoesOnHoldingWhenSomethingComesIntoTheEmptiedFolder) {
     tokyo_->write("a", "1");
     tokyo_->write("b", "2");

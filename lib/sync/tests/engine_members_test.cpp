@@ -195,6 +195,35 @@ TEST_F(EngineMembers, ThatAClientPacksOtherwiseComeWholeAndAreNotTriedAgain) {
     expect_it_at(*osaka_);
 }
 
+TEST_F(EngineMembers, ThatAHomeSendsUnaskedEndTheRound) {
+    edit();
+    save(*tokyo_);
+    sync(*tokyo_);
+    on_the_way_ = packed_otherwise;
+    sync(*osaka_);
+    on_the_way_ = nullptr;
+    edit();
+    save(*tokyo_);
+    sync(*tokyo_);
+    Client& client = *osaka_->client;
+    auto out = client.prepare(osaka_->folder);
+    ASSERT_TRUE(out.ok());
+    ASSERT_LT(out->reads, batch_format_members);
+    const FolderId& id = osaka_->folder.id;
+    auto answer = home_->home->exchange({id, out->batch, out->since, "anna@osaka", out->whole,
+                                         false, batch_format_members, out->after, out->met});
+    ASSERT_TRUE(answer.ok());
+    ASSERT_LT(answer->bytes, members_take_bytes);
+    auto bytes = home_->home->read(answer->file, 0, answer->bytes);
+    ASSERT_TRUE(bytes.ok() && client.take(id, 0, *bytes).ok());
+    ASSERT_TRUE(client.arrived(osaka_->folder).ok());
+    auto applied = client.apply(osaka_->folder, false);
+    ASSERT_FALSE(applied.ok()) << "to ask again at once would have no end";
+    EXPECT_EQ(applied.error().code, Code::failed);
+    EXPECT_GT(sync(*osaka_).down, archives_take_bytes);
+    expect_it_at(*osaka_);
+}
+
 TEST_F(EngineMembers, OfWhatTheHomeHasNoMoreAreSentWhole) {
     edit();
     save(*tokyo_);

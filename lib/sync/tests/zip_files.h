@@ -26,8 +26,8 @@ struct ZipPart {
 };
 
 inline void put_little(std::string& out, std::uint64_t value, int bytes) {
-    for (int i = 0; i < bytes; ++i) {
-        out.push_back(static_cast<char>(value >> (8 * i)));
+    for (; bytes > 0; --bytes, value >>= 8) {
+        out.push_back(static_cast<char>(value));
     }
 }
 

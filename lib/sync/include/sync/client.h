@@ -244,6 +244,7 @@ class Client {
     static std::string agreed_attributes(const Staging& staging, const Operation& op);
     Status set_attributes(const std::string& path, const Staging& staging, const Operation& op,
                           bool stands);
+    Status set_again(const WorkingFolder& folder, const std::string& path, const Entry& came);
     void note_attributes(const WorkingFolder& folder, const std::string& path, BaseRow& row);
     Result<std::unique_ptr<ReadFile>> basis_of(const WorkingFolder& folder, const std::string& path,
                                                const std::string& hash);

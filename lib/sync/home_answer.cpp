@@ -61,7 +61,13 @@ Result<Home::Answer> Home::answer(const Question& question, const Taken& taken) 
         return revision.error();
     }
     if (question.verdicts_only) {
-        const std::uint64_t since = question.since.epoch == 0 ? 0 : question.since.number;
+        std::uint64_t since = question.since.epoch == 0 ? 0 : question.since.number;
+        // What overruled the sender does not come along: it comes when he may get again.
+        for (const Record& one : taken.verdicts) {
+            if (one.verdict == Verdict::superseded || one.verdict == Verdict::copied) {
+                since = std::min(since, std::max<std::uint64_t>(one.revision, 1) - 1);
+            }
+        }
         auto out = write_answer(question, taken, {revision->epoch, since}, {});
         if (out) {
             out->revision = *revision;

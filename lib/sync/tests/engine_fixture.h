@@ -222,7 +222,7 @@ class Engine : public ::testing::Test {
                                 out->since,
                                 "anna@" + name_of(at),
                                 out->whole,
-                                false,
+                                verdicts_only_,
                                 std::min(format_, out->reads),
                                 out->after,
                                 out->met};
@@ -359,6 +359,7 @@ class Engine : public ::testing::Test {
     std::function<std::string(const std::string&)> on_the_way_; // what becomes of it
     bool dies_before_apply_ = false;
     bool ends_before_apply_ = false;
+    bool verdicts_only_ = false;            // nothing of the files is given
     unsigned format_ = batch_format_newest; // of batches, that both sides take
     bool scans_ = false;                    // at the home
     bool scanner_gone_ = false;

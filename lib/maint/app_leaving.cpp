@@ -209,6 +209,23 @@ void Apps::take_over(Instance& instance, const std::string& name, const std::str
     settle(instance, point(instance));
 }
 
+bool Apps::may_run(const std::string& app, const std::string& user) const {
+    const std::string his = key_of(app, user);
+    const auto is_his = [&](const std::string& key) { return key == his || key == app; };
+    for (const std::string& key : {his, app}) {
+        const auto at = instances_.find(key);
+        if (at != instances_.end() && (!at->second.runs.empty() || at->second.held ||
+                                       at->second.ordering || !at->second.waiting.empty())) {
+            return true;
+        }
+    }
+    return !spawner_there_ || std::any_of(leaving_.begin(), leaving_.end(), [&](const auto& one) {
+        return is_his(one.second.key);
+    }) || std::any_of(switches_.begin(), switches_.end(), [&](const auto& one) {
+        return is_his(one.second.key) && !one.second.candidate.empty();
+    });
+}
+
 std::optional<std::int64_t> Apps::used_at(const std::string& app, const std::string& user) const {
     const auto at = instances_.find(key_of(app, user));
     return at == instances_.end() || at->second.runs.empty() ? std::nullopt

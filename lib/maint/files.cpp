@@ -153,7 +153,7 @@ void Files::begin(const Wish& wish, const std::function<void(Result<std::int64_t
     std::vector<FolderId> meant;
     for (const auto& [id, held] : folders_) {
         if ((wish.user.empty() || wish.user == id.user) &&
-            (wish.app.empty() || wish.app == id.app) && holds(id.app)) {
+            (wish.app.empty() || wish.app == id.app) && holds(id.app) && !held->leaving) {
             meant.push_back(id);
         }
     }
@@ -188,7 +188,7 @@ void Files::begin(const Wish& wish, const std::function<void(Result<std::int64_t
             wanted.wait = wait;
             for (const FolderId& id : meant) {
                 wanted.folders[id] = nullptr;
-                schedule(id, 0);
+                ask_fully(id);
             }
             while (wanted_.size() > rounds_remembered_max) {
                 Wanted old = std::move(wanted_.begin()->second);

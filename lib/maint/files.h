@@ -79,6 +79,8 @@ class Files {
 
     // A request of this user to this app was served: something may have been written.
     void used(const std::string& app, const std::string& user);
+    // He is logged in at this child: what is written there meanwhile will be taken.
+    void visits(const std::string& child, const std::string& user);
     // He has logged in here, or at a tier below: his newest files are fetched.
     void arrived(const std::string& user, const std::vector<std::string>& apps);
     // `go` is called once: when the folder is up to date, or a few seconds later if that takes long
@@ -160,8 +162,10 @@ class Files {
     // {bytes, most_bytes, users} of working copies and what is kept of their contents; null: there
     // is no bound.
     Json room() const;
-    // What a child says of this user's files counts: it might have them.
-    bool may_speak_of(const std::string& child, const std::string& user);
+    // A child may ask about this user's files.
+    bool may_ask_about(const std::string& child, const std::string& user);
+    // The users of whose files a child may have some: what it says of them counts.
+    Result<std::set<std::string>> may_be_at(const std::string& child);
     // Another lease is in force here: copies may have to go.
     void lease_changed();
 
@@ -274,10 +278,25 @@ class Files {
     std::set<std::string> lent_keeps() const; // whose files the lease lets this tier keep now
     bool is_in_use(const std::string& user, const std::vector<FolderId>& ids);
     void end_copy(const std::string& user, const std::vector<FolderId>& ids);
+    // Whether its home has said just now that it has what was agreed on; else it is asked.
+    // `or_before`: where it is out of reach, its last word does.
+    bool home_has(const FolderId& id, bool or_before);
+    bool is_busy(const FolderId& id);   // with more than the question whether the home is there
+    void ask_fully(const FolderId& id); // and not only that
+    void note_home(const Round& round, const std::optional<Error>& error, bool unreachable);
     void measure_copies();
     void make_room();
+    // A folder's removal in the background, begun or gone on with.
+    struct Removal {
+        Status left;
+        bool begun = false; // and not done
+    };
     void remove_copy(const FolderId& id, const std::string& why);
     void finish_removal(const FolderId& id);
+    void removal_ended(const FolderId& id, const Removal& removal, const std::string& why);
+    // Somebody needs the folder whose removal cannot be finished.
+    void stop_removal(const FolderId& id);
+    void let_go(const FolderId& id);
     void removed(const FolderId& id);
 
     World world_;
@@ -337,7 +356,8 @@ class Files {
     InQuarantine in_quarantine_;
     std::int64_t copies_due_us_ = 0; // boot clock: of the next look at who may stay; 0: not yet
     std::size_t removing_ = 0;       // folders whose copies are going
-    std::set<FolderId> unfinished_;  // whose removal failed in the middle: tried again
+    // Whose removal failed in the middle: tried again, unless it is stopped. With why, for the log.
+    std::map<FolderId, std::string> unfinished_;
     bool measuring_ = false;
     std::map<std::string, std::uint64_t> copies_bytes_; // by user, as measured last
 };

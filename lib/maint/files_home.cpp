@@ -12,9 +12,6 @@ constexpr std::int64_t answer_kept_us = 600'000'000;
 // How long the same question gets the same answer, if that was too long for one message.
 constexpr std::int64_t answer_again_us = 60'000'000;
 
-// In a question: the asker may give and not get.
-constexpr const char* verdicts_only = "verdicts";
-
 // How much of an answer goes into one message.
 std::size_t piece_wanted(const Json& head) {
     constexpr auto most = static_cast<std::int64_t>(file_chunk_bytes_max);
@@ -64,8 +61,8 @@ Result<Files::Way> Files::way_to(const std::string& user) {
 }
 
 // A parent speaks for its whole side. A child gives and gets the files of those whom its lease lets
-// it keep, and of those who are logged in there now; what was written while a grant was in force is
-// taken also later, and then answered without anything of the files.
+// it keep, and of those who are logged in there now; what was written while a grant was in force,
+// or he was there, is taken also later, and then answered without anything of the files.
 Result<Files::Access> Files::access(const std::string& from, const std::string& user) {
     if (from == to_parent) {
         return Access::give_and_get;
@@ -74,24 +71,35 @@ Result<Files::Access> Files::access(const std::string& from, const std::string& 
     if (owner.ok() && *owner == from) {
         return Access::give_and_get; // an account of its own side
     }
-    auto until = keeps_.until(from, user);
-    if (!until.ok()) {
-        return until.error();
+    auto kept = keeps_.of(from, user);
+    if (!kept.ok()) {
+        return kept.error();
     }
-    if (*until && **until > world_.delegation.now().now_us) {
+    const std::int64_t now = world_.delegation.now().now_us;
+    if (kept->until_us > now) {
         return Access::give_and_get;
     }
     if (auto grants = world_.sessions.grants_of_user(user); grants.ok()) {
         for (const signon::Grant& grant : *grants) {
             if (grant.child == from && grant.identity.until_us > world_.clock.wall_us()) {
+                if (now - kept->visited_us >= visit_step_us) {
+                    visits(from, user);
+                }
                 return Access::give_and_get;
             }
         }
     }
-    if (*until) {
+    if (kept->gives(now)) {
         return Access::give;
     }
     return not_kept(from, user);
+}
+
+void Files::visits(const std::string& child, const std::string& user) {
+    const Status noted = keeps_.visited(child, user, world_.delegation.now().now_us);
+    if (!noted.ok()) {
+        world_.log.error("files.keeps", noted.error().message, {{"tier", child}});
+    }
 }
 
 // Not `refused`: that is a batch that cannot be read, which is made anew then. What was sent before
@@ -125,8 +133,9 @@ void Files::on_question(const std::string& from, const Message& asked,
         answer(fail(Code::usage, "a malformed question for files"));
         return;
     }
-    const bool only_gets =
-        text_of(message.head, "t") == "files.push" && int_of(message.head, "total") <= 0;
+    const bool only_gets = text_of(message.head, "t") == "files.push" &&
+                           int_of(message.head, "total") <= 0 &&
+                           !true_of(message.head, verdicts_only);
     auto may = access(from, folder.user);
     if (!may.ok() || *may == Access::give) {
         // It is not told of changes any more either.

@@ -34,9 +34,11 @@ Status FilesKeeps::put(const std::string& child, const std::vector<trust::KeepGr
         if (before != known.end() && before->second == until_us) {
             continue;
         }
-        auto put = db_.execute("INSERT OR REPLACE INTO maint_keeps (tenant, child, user, until_us) "
-                               "VALUES (?1, ?2, ?3, ?4)",
-                               tenant_, child, user, until_us);
+        auto put =
+            db_.execute("INSERT INTO maint_keeps (tenant, child, user, until_us) "
+                        "VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tenant, child, user) DO UPDATE "
+                        "SET until_us = excluded.until_us",
+                        tenant_, child, user, until_us);
         if (!put) {
             return put.error();
         }
@@ -44,11 +46,36 @@ Status FilesKeeps::put(const std::string& child, const std::vector<trust::KeepGr
     return {};
 }
 
-Result<std::optional<std::int64_t>> FilesKeeps::until(const std::string& child,
-                                                      const std::string& user) {
-    return db_.first(
-        "SELECT until_us FROM maint_keeps WHERE tenant = ?1 AND child = ?2 AND user = ?3",
-        [](const store::Statement& s) { return s.integer(0); }, tenant_, child, user);
+Result<FilesKeeps::Kept> FilesKeeps::of(const std::string& child, const std::string& user) {
+    auto row = db_.first(
+        "SELECT until_us, visited_us FROM maint_keeps WHERE tenant = ?1 AND child = ?2 AND user = "
+        "?3",
+        [](const store::Statement& s) {
+            return Kept{s.integer(0), s.integer(1)};
+        },
+        tenant_, child, user);
+    return row ? Result<Kept>(row->value_or(Kept{})) : row.error();
+}
+
+Status FilesKeeps::visited(const std::string& child, const std::string& user, std::int64_t now_us) {
+    auto put = db_.execute("INSERT INTO maint_keeps (tenant, child, user, until_us, visited_us) "
+                           "VALUES (?1, ?2, ?3, 0, ?4) ON CONFLICT (tenant, child, user) DO UPDATE "
+                           "SET visited_us = excluded.visited_us",
+                           tenant_, child, user, now_us);
+    return put ? Status{} : Status(put.error());
+}
+
+Result<std::set<std::string>> FilesKeeps::users(const std::string& child, std::int64_t now_us) {
+    std::set<std::string> out;
+    Status read = db_.each(
+        "SELECT user, until_us, visited_us FROM maint_keeps WHERE tenant = ?1 AND child = ?2",
+        [&](const store::Statement& s) {
+            if (Kept{s.integer(1), s.integer(2)}.gives(now_us)) {
+                out.insert(s.text(0));
+            }
+        },
+        tenant_, child);
+    return read ? Result<std::set<std::string>>(std::move(out)) : read.error();
 }
 
 Status FilesKeeps::forget(const std::string& child) {

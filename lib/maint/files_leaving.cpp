@@ -13,11 +13,20 @@ namespace hasp::maint {
 namespace {
 
 constexpr std::int64_t copies_every_us = 60 * second_us;
+constexpr std::int64_t busy_again_us = 5 * second_us;
 // A copy that turned out to hold something unsent: each try looks at all of it.
 constexpr std::int64_t stays_us = 600 * second_us;
 // Of somebody whom no lease ever let this tier keep, and who has no session any more. He may come
 // back tomorrow morning.
 constexpr std::int64_t unkept_us = std::int64_t{24} * 3600 * second_us;
+
+// Its home's word that it has everything is good for so long.
+constexpr std::int64_t confirmed_for_us = 600 * second_us;
+
+bool is_leaving(sync::Client& client, const sync::FolderId& id) {
+    auto leaving = client.leaving();
+    return !leaving.ok() || std::find(leaving->begin(), leaving->end(), id) != leaving->end();
+}
 
 sync::WorkingFolder folder_at(const sync::FolderId& id) {
     return {id, "data/users/" + id.user + "/" + id.app, {}};
@@ -74,12 +83,31 @@ std::uint64_t Files::most_copies_bytes() const {
     return static_cast<std::uint64_t>(world_.config.files.copies_mib) << 20U;
 }
 
-bool Files::may_speak_of(const std::string& child, const std::string& user) {
+bool Files::may_ask_about(const std::string& child, const std::string& user) {
     return access(child, user).ok();
 }
 
+Result<std::set<std::string>> Files::may_be_at(const std::string& child) {
+    auto out = world_.store.directory_of(child); // accounts of its own side
+    auto kept = out.ok() ? keeps_.users(child, world_.delegation.now().now_us) : out;
+    if (kept.ok()) {
+        out->merge(*kept);
+    }
+    return kept.ok() ? out : kept;
+}
+
+// What was agreed on before may be what the parent has lost: it may speak so because it was
+// restored from a backup that is older than the right to a copy.
 void Files::lease_changed() {
     copies_due_us_ = std::min(copies_due_us_, world_.clock.boot_us());
+    const std::set<std::string> kept = lent_keeps();
+    for (auto& [id, held] : folders_) {
+        if (!kept.contains(id.user)) {
+            held->agreed_us = held->confirmed_us = 0;
+        } else if (std::exchange(held->not_kept, false)) {
+            schedule(id, 0);
+        }
+    }
 }
 
 std::map<std::string, std::vector<Files::FolderId>> Files::folders_by_user() const {
@@ -112,9 +140,26 @@ bool Files::is_in_use(const std::string& user, const std::vector<FolderId>& ids)
     return std::any_of(grants->begin(), grants->end(),
                        [now](const signon::Grant& one) { return one.identity.until_us > now; }) ||
            std::any_of(ids.begin(), ids.end(), [this](const FolderId& id) {
-               const Folder& at = folder(id);
-               return at.running || at.applying || !at.waiting.empty() || runs(world_.apps, id);
+               return !unfinished_.contains(id) && is_busy(id);
            });
+}
+
+bool Files::is_busy(const FolderId& id) {
+    const Folder& at = folder(id);
+    if (at.running && !at.confirming && !at.leaving) { // not for long
+        copies_due_us_ = std::min(copies_due_us_, world_.clock.boot_us() + busy_again_us);
+    }
+    return (at.running && !at.confirming) || at.applying || !at.waiting.empty() ||
+           world_.apps.may_run(id.app, id.user);
+}
+
+void Files::ask_fully(const FolderId& id) {
+    stop_removal(id);
+    schedule(id, 0);
+    if (const auto at = folders_.find(id); at != folders_.end()) {
+        at->second->confirms = false;
+        at->second->needed = at->second->leaving;
+    }
 }
 
 void Files::look_after_copies() {
@@ -126,7 +171,7 @@ void Files::look_after_copies() {
         return;
     }
     copies_due_us_ = now + copies_every_us;
-    for (const FolderId& id : std::set<FolderId>(unfinished_)) {
+    for (const auto& [id, why] : std::map<FolderId, std::string>(unfinished_)) {
         finish_removal(id);
     }
     const auto by_user = folders_by_user();
@@ -137,18 +182,26 @@ void Files::look_after_copies() {
         }
     }
     const std::set<std::string> kept = lent_keeps();
+    for (const auto& [user, ids] : by_user) {
+        if (!known.contains(user)) { // the disk was full when it came
+            note_copy(copies_.there(user, world_.clock.wall_us(), kept.contains(user)));
+        }
+    }
     for (const std::string& user : kept) {
         note_copy(copies_.kept(user));
     }
-    // Without a lease nothing is known of anybody's right.
-    if (world_.me.has_parent() && world_.delegation.held_lease().number != 0) {
+    const std::size_t old_removals = removing_;
+    // Without a lease nothing is known of anybody's right, and by a clock that nobody has confirmed
+    // nothing has ended.
+    if (world_.me.has_parent() && world_.delegation.held_lease().number != 0 &&
+        world_.delegation.now().anchored) {
         for (const auto& [user, ids] : by_user) {
             if (!kept.contains(user)) {
                 end_copy(user, ids);
             }
         }
     }
-    if (removing_ == 0 && most_copies_bytes() > 0) {
+    if (removing_ == old_removals && most_copies_bytes() > 0) {
         measure_copies();
     }
 }
@@ -164,12 +217,61 @@ void Files::end_copy(const std::string& user, const std::vector<FolderId>& ids) 
     }
     for (const FolderId& id : ids) {
         Folder& at = folder(id);
+        if (unfinished_.contains(id)) {
+            continue;
+        }
         if (at.status.unsent_files > 0 || !at.status.held.empty()) {
             if (can_reach_home(id)) {
                 schedule(id, 0);
             }
-        } else if (at.stays_until_us <= world_.clock.boot_us()) {
+        } else if (at.stays_until_us <= world_.clock.boot_us() && home_has(id, true) &&
+                   !at.running) {
             remove_copy(id, "this tier may not keep them any more");
+        }
+    }
+}
+
+bool Files::home_has(const FolderId& id, bool or_before) {
+    Folder& at = folder(id);
+    const std::int64_t now = world_.clock.boot_us();
+    const auto lately = [now](std::int64_t when) {
+        return when != 0 && now - when < confirmed_for_us;
+    };
+    if (lately(at.confirmed_us)) {
+        return true;
+    }
+    if (at.running) {
+        return false;
+    }
+    const bool reachable = can_reach_home(id);
+    if (or_before && at.agreed_us != 0 && !at.lacks && (!reachable || lately(at.away_us))) {
+        return true;
+    }
+    if (reachable) {
+        at.confirms = true;
+        schedule(id, 0);
+    }
+    return false;
+}
+
+void Files::note_home(const Round& round, const std::optional<Error>& error, bool unreachable) {
+    Folder& at = folder(round.id);
+    const std::int64_t now = world_.clock.boot_us();
+    if (unreachable) {
+        at.away_us = round.confirms && !round.held ? now : at.away_us;
+    } else if (error) {
+        at.lacks = at.lacks || round.confirms;
+        at.not_kept = error->code == Code::not_found;
+        at.agreed_us = at.confirmed_us = 0;
+        at.stays_until_us = round.confirms ? now + stays_us : at.stays_until_us;
+    } else if (!round.quiet) {
+        at.agreed_us = now;
+        at.away_us = 0;
+        at.not_kept = false;
+        if (round.confirms) {
+            at.lacks = false;
+            at.confirmed_us = now;
+            copies_due_us_ = std::min(copies_due_us_, now);
         }
     }
 }
@@ -220,14 +322,21 @@ void Files::make_room() {
                 const Folder& at = folder(id);
                 return at.status.unsent_files > 0 || !at.status.held.empty() ||
                        at.status.revision.epoch == 0 || !can_reach_home(id) ||
-                       at.stays_until_us > world_.clock.boot_us();
+                       at.stays_until_us > world_.clock.boot_us() || unfinished_.contains(id) ||
+                       (at.away_us != 0 && world_.clock.boot_us() - at.away_us < confirmed_for_us);
             });
         if (stays) {
             continue;
         }
-        total -= copies_bytes_[user];
-        for (const FolderId& id : ids->second) {
-            remove_copy(id, "to make room: they were used longest ago");
+        // Where a home is asked only now, he is meant all the same, and nobody in his place.
+        total -= std::min(total, copies_bytes_[user]);
+        const auto asked =
+            std::count_if(ids->second.begin(), ids->second.end(),
+                          [this](const FolderId& id) { return !home_has(id, false); });
+        for (const FolderId& id : asked == 0 ? ids->second : std::vector<FolderId>{}) {
+            if (!folder(id).running) {
+                remove_copy(id, "to make room: they were used longest ago");
+            }
         }
     }
 }
@@ -235,69 +344,92 @@ void Files::make_room() {
 void Files::remove_copy(const FolderId& id, const std::string& why) {
     Folder& at = folder(id);
     at.running = true; // nobody looks at it, and no app starts on it, until it is done
-    at.applying = true;
+    at.applying = at.leaving = true;
     ++removing_;
-    struct Done {
-        Status left;
-        bool begun = false;
-    };
-    auto done = std::make_shared<Done>();
+    auto removal = std::make_shared<Removal>();
     client_work_.run(
-        [this, id, done] {
+        [this, id, removal] {
             sync::Client& client = *engine_->client;
             const sync::WorkingFolder folder = folder_at(id);
             client.watch_ends(id);
             if (world_.watch != nullptr) {
                 world_.watch->remove(folder.path);
             }
-            done->left = client.leave(folder);
-            auto leaving = done->left.ok() ? Result<std::vector<FolderId>>(std::vector<FolderId>())
-                                           : client.leaving();
-            done->begun =
-                !leaving.ok() || std::find(leaving->begin(), leaving->end(), id) != leaving->end();
+            removal->left = client.leave(folder);
+            removal->begun = !removal->left.ok() && is_leaving(client, id);
         },
-        [this, id, why, done] {
-            --removing_;
-            if (done->left.ok()) {
-                world_.log.info("files.removed", "a working copy was removed: " + why,
-                                {{"user", id.user}, {"app", id.app}});
-                removed(id);
-                return;
-            }
-            if (done->begun) {
-                world_.log.error("files.removed", done->left.error().message,
-                                 {{"user", id.user}, {"app", id.app}});
-                unfinished_.insert(id);
-                return;
-            }
-            Folder& held = folder(id);
-            held.running = false;
-            held.applying = false;
-            held.stays_until_us = world_.clock.boot_us() + stays_us;
-            wake_waiting(held);
-            schedule(id, 0); // it is watched again, and what is unsent in it goes
-        });
+        [this, id, removal, why] { removal_ended(id, *removal, why); });
 }
 
 // What a crash or a disk that failed left of a removal.
 void Files::finish_removal(const FolderId& id) {
     Folder& at = folder(id);
     at.running = true;
-    at.applying = true;
-    unfinished_.insert(id);
+    at.applying = at.leaving = true;
+    unfinished_.emplace(id, "");
     ++removing_;
-    auto done = std::make_shared<Status>();
-    client_work_.run([this, id, done] { *done = engine_->client->finish_leaving(folder_at(id)); },
-                     [this, id, done] {
+    auto removal = std::make_shared<Removal>();
+    client_work_.run(
+        [this, id, removal] {
+            sync::Client& client = *engine_->client;
+            removal->left = client.finish_leaving(folder_at(id));
+            removal->begun = !removal->left.ok() && is_leaving(client, id);
+        },
+        [this, id, removal] { removal_ended(id, *removal, "it was begun before"); });
+}
+
+void Files::removal_ended(const FolderId& id, const Removal& removal, const std::string& why) {
+    --removing_;
+    if (removal.left.ok()) {
+        world_.log.info("files.removed", "a working copy was removed: " + why,
+                        {{"user", id.user}, {"app", id.app}});
+        unfinished_.erase(id);
+        removed(id);
+        return;
+    }
+    const std::string& failed = removal.left.error().message;
+    if (removal.begun) {
+        if (std::exchange(unfinished_[id], failed) != failed) {
+            world_.log.error("files.removed", failed, {{"user", id.user}, {"app", id.app}});
+        }
+        if (Folder& at = folder(id); at.needed || !at.waiting.empty()) {
+            stop_removal(id);
+        }
+        return;
+    }
+    unfinished_.erase(id);
+    folder(id).stays_until_us = world_.clock.boot_us() + stays_us;
+    let_go(id);
+}
+
+void Files::stop_removal(const FolderId& id) {
+    if (!unfinished_.contains(id)) {
+        return;
+    }
+    ++removing_; // nothing goes on with it meanwhile
+    auto stopped = std::make_shared<Status>();
+    client_work_.run([this, id, stopped] { *stopped = engine_->client->stop_leaving(id); },
+                     [this, id, stopped] {
                          --removing_;
-                         if (done->ok()) {
-                             unfinished_.erase(id);
-                             removed(id);
-                         } else {
-                             world_.log.error("files.removed", done->error().message,
+                         if (!stopped->ok()) {
+                             world_.log.error("files.removed", stopped->error().message,
                                               {{"user", id.user}, {"app", id.app}});
+                         } else if (unfinished_.erase(id) > 0) {
+                             let_go(id);
                          }
                      });
+}
+
+// It is as any other again: it is watched, and what is unsent in it goes.
+void Files::let_go(const FolderId& id) {
+    Folder& at = folder(id);
+    at.running = false;
+    at.applying = at.leaving = at.needed = false;
+    for (Folder::Waiting& one : at.waiting) { // what they wait for begins only now
+        one.until_us = world_.clock.boot_us() + start_wait_us;
+    }
+    schedule(id, 0);
+    start_due();
 }
 
 void Files::removed(const FolderId& id) {
@@ -307,6 +439,7 @@ void Files::removed(const FolderId& id) {
     held_.erase(id);
     due_.erase({at.due_us, id});
     std::vector<Folder::Waiting> waiting = std::move(at.waiting);
+    const bool needed = at.needed;
     folders_.erase(found);
     for (auto& [number, wanted] : wanted_) {
         const auto one = wanted.folders.find(id);
@@ -320,7 +453,10 @@ void Files::removed(const FolderId& id) {
         copies_bytes_.erase(id.user);
         note_copy(copies_.forget(id.user));
     }
-    if (!waiting.empty()) { // he came back meanwhile: all of it is brought again
+    if (needed || !waiting.empty()) { // he came back meanwhile: all of it is brought again
+        for (Folder::Waiting& one : waiting) {
+            one.until_us = world_.clock.boot_us() + start_wait_us;
+        }
         folder(id).waiting = std::move(waiting);
         schedule(id, 0);
         start_due();

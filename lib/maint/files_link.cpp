@@ -75,6 +75,9 @@ void Files::push_piece(const RoundPtr& round, const Turn& turn) {
                          {begins_anew, true},
                          {"format", round->out.reads}},
                         **bytes};
+        if (round->confirms && round->out.batch.empty() && !round->out.asks_first) {
+            message.head[verdicts_only] = true;
+        }
         if (const sync::Position& after = round->out.after; after.number != 0) {
             message.head["after"] = {{"number", after.number}, {"place", to_hex(after.place)}};
         }

@@ -9,6 +9,10 @@
 
 namespace hasp::maint {
 
+// In a question: who asks may give and not get, or only wants to know that the home is there and
+// has what was agreed on.
+inline constexpr const char* verdicts_only = "verdicts";
+
 // In a question: who asks begins anew by itself where the home was restored from a backup; in an
 // answer: it was.
 inline constexpr const char* begins_anew = "restored";
@@ -33,7 +37,19 @@ struct Files::Folder {
     std::int64_t hint = 0; // the newest number that the home spoke of
     sync::FolderStatus status;
     std::int64_t stays_until_us = 0; // something in it is unsent: it is not removed before
-    unsigned refused_rounds = 0;     // one after the other, which left out nothing else
+    // Boot clock; 0: not. When the home, in this run and under this lease, last spoke as who has
+    // what was agreed on, and nothing else since; when it was asked for that alone; and when that
+    // question did not reach it.
+    std::int64_t agreed_us = 0;
+    std::int64_t confirmed_us = 0;
+    std::int64_t away_us = 0;
+    bool not_kept = false;       // this tier may not have them, it said
+    bool lacks = false;          // when it was asked so last, it had not all of it
+    bool confirms = false;       // the next comparison asks it so
+    bool confirming = false;     // the one that runs does
+    bool leaving = false;        // it is being removed
+    bool needed = false;         // and somebody wants it meanwhile
+    unsigned refused_rounds = 0; // one after the other, which left out nothing else
     bool watched = false;
     bool unchecked = false; // what changed while hasp was down is not known yet
     std::string unwatched;  // why
@@ -54,6 +70,7 @@ struct Files::Round {
     bool asked = false;    // else it ends where a look finds nothing
     bool wished = false;   // by an operator, who means what is there now
     bool scan = false;     // it looks at everything
+    bool confirms = false; // it asks the home whether it is there, and for nothing
     // What hear() found.
     bool watched = false;
     bool unchecked = false;
@@ -126,6 +143,8 @@ struct Files::Serving {
                 met,    scanned};
     }
 };
+
+inline constexpr std::int64_t start_wait_us = 5'000'000; // of an app for its user's files
 
 // Of times at which something is due; 0 is never.
 inline void sooner(std::int64_t& when, std::int64_t us) {

@@ -15,9 +15,9 @@ constexpr std::int64_t settle_again_us = 3 * second_us; // what was written a li
 constexpr std::int64_t busy_every_us = 30 * second_us;  // while an app runs on the folder
 constexpr std::int64_t busy_for_us = 600 * second_us;   // after the last request
 constexpr std::int64_t retry_us = 30 * second_us;
+constexpr std::int64_t not_kept_us = 600 * second_us; // unless a lease or a log-in says otherwise
 constexpr unsigned refused_doublings_max = 8;         // of a minute: about four hours
 constexpr std::int64_t wait_again_us = 2 * second_us; // for whoever waits until all is equal
-constexpr std::int64_t start_wait_us = 5 * second_us; // of an app for its user's files
 // An app that does not notice changes is ended between two requests of its user's where there is
 // such a moment, and soon even so: he sees old files until then.
 constexpr std::int64_t unused_us = 2 * second_us;
@@ -99,12 +99,14 @@ void Files::start(const FolderId& id) {
         const auto wish = one.second.folders.find(id);
         return wish != one.second.folders.end() && wish->second.is_null();
     });
+    round->confirms = round->asked && std::exchange(at.confirms, false);
+    at.confirming = round->confirms;
     round->scan = due(at.scan_us);
     due(at.noticed_us);
     set_due(id);
     at.running = true;
     ++running_;
-    if (!holds(id.app)) {
+    if (!holds(id.app) && !round->confirms) {
         finish(round, fail(Code::not_found, "'" + id.app + "' is not held at this tier"));
         return;
     }
@@ -197,7 +199,9 @@ void Files::judge(const RoundPtr& round) {
             round->sent_files += a.taken + a.conflicts;
             round->sent_bytes += round->out.content_bytes;
             round->conflicts += a.conflicts;
-            round->again = a.again || round->out.resumed;
+            // Where something was sent first, that the home has all of it is another question.
+            round->again =
+                a.again || round->out.resumed || (round->confirms && !round->out.batch.empty());
             const auto manifest = world_.apps.manifests().find(round->id.app);
             const bool restart = manifest != world_.apps.manifests().end() &&
                                  manifest->second.on_data_change == run::DataChange::restart;
@@ -307,7 +311,9 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
             }
             at.running = false;
             at.applying = false;
+            at.confirming = false;
             --running_;
+            note_home(*round, error, unreachable);
             plan_scan(round->id, *round);
             if (round->quiet) {
                 again_when_needed(round, error, unreachable);
@@ -361,6 +367,10 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
                     !one->second.is_null()) {
                     continue;
                 }
+                if (round->confirms) { // it brought nothing
+                    again = true;
+                    continue;
+                }
                 if (wanted.wait && may_pass) {
                     again = true;
                     std::string& why = wanted.waits[round->id];
@@ -374,10 +384,14 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
                 wanted.tell(world_.clock.boot_us());
             }
             if (again) {
-                schedule(round->id, wait_again_us);
+                schedule(round->id, round->confirms ? 0 : wait_again_us);
             }
             again_when_needed(round, error, unreachable);
-            wake_waiting(at);
+            if (round->confirms && !at.waiting.empty()) {
+                schedule(round->id, 0); // they wait for what the home has
+            } else {
+                wake_waiting(at);
+            }
             start_due();
         });
 }
@@ -397,7 +411,7 @@ void Files::again_when_needed(const RoundPtr& round, const std::optional<Error>&
         at.hint = 0;
         schedule(round->id, 0);
     } else if (error && !unreachable) {
-        schedule(round->id, retry_us);
+        schedule(round->id, at.not_kept ? not_kept_us : retry_us);
     } else if (round->skipped > 0) {
         // A database that an app has open stays so while the app runs.
         schedule(round->id, stuck                          ? refused_wait_us(at.refused_rounds)
@@ -449,7 +463,7 @@ void Files::arrived(const std::string& user, const std::vector<std::string>& app
     for (const std::string& app : apps) {
         const FolderId id{user, app};
         if (valid_name(user) && holds(id.app)) {
-            schedule(id, 0);
+            ask_fully(id);
         }
     }
     note_copy(copies_.used(user, world_.clock.wall_us()));
@@ -463,7 +477,9 @@ void Files::before_start(const std::string& app, const std::string& user,
         go();
         return;
     }
+    stop_removal(id);
     Folder& at = folder(id);
+    at.confirms = false;
     if (!can_reach_home(id) && !at.applying) {
         go();
         return;
@@ -483,7 +499,8 @@ void Files::neighbour_changed(const std::string& neighbour, bool connected) {
     for (const auto& [id, held] : folders_) {
         auto way = way_to(id.user);
         if (way.ok() && !way->here && way->neighbour == neighbour) {
-            schedule(id, 0);
+            held->agreed_us = held->confirmed_us = 0; // it may have been put back to what it was
+            ask_fully(id);
         }
     }
     start_due();

@@ -228,6 +228,7 @@ void Keeper::Impl::report(std::int64_t now) {
     for (const char* own : {"owed", "room"}) { // of nobody's interest above, and never the same
         said.erase(own);
     }
+    bound_copies(said);
     const Json report{{"t", "report"},
                       {"apps", apps->facts_for_parent()},
                       {"accounts", names},

@@ -126,7 +126,10 @@ Keeper::Impl::Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, c
         Roaming::World{links, clock, me, store, *sessions, *files, [this](const std::string& sid) {
                            ports.send_front(dump({{"t", "drop"}, {"sids", {sid}}}), {}, {});
                        }});
-    people.on_arrival([this](const signon::Identity& who) {
+    people.on_arrival([this](const signon::Identity& who, const std::string& child) {
+        if (!child.empty()) {
+            files->visits(child, who.user);
+        }
         files->arrived(who.user, who.apps);
         roaming->arrived(who.user);
     });

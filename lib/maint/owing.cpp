@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdio>
 #include <ctime>
+#include <functional>
 
 namespace hasp::maint {
 
@@ -42,7 +43,7 @@ CopyReport copy_of(const Json& json) {
 
 struct Visit {
     Copies& out;
-    std::size_t left = copies_of_child_max;
+    std::size_t left = copies_reported_max;
 
     void tier(const std::string& name, const Json& status, bool up, std::int64_t heard_us,
               std::size_t depth) {
@@ -90,6 +91,49 @@ Json to_json(std::vector<CopyReport> copies) {
         out.push_back(std::move(said));
     }
     return out;
+}
+
+void bound_copies(Json& status) {
+    std::vector<Json*> lists;
+    std::size_t unsent = 0;
+    std::size_t sent = 0;
+    const std::function<void(Json&, std::size_t)> visit = [&](Json& at, std::size_t depth) {
+        if (!at.is_object()) {
+            return;
+        }
+        if (const auto copies = at.find("copies"); copies != at.end() && copies->is_array()) {
+            lists.push_back(&*copies);
+            for (const Json& one : *copies) {
+                ++(count_of(one, "files") > 0 ? unsent : sent);
+            }
+        }
+        const auto children = at.find("children");
+        if (depth >= tiers_deep_max || children == at.end() || !children->is_array()) {
+            return;
+        }
+        for (Json& child : *children) {
+            if (child.is_object() && child.contains("status")) {
+                visit(child["status"], depth + 1);
+            }
+        }
+    };
+    visit(status, 0);
+    if (unsent + sent <= copies_reported_max) {
+        return;
+    }
+    std::size_t unsent_left = std::min(unsent, copies_reported_max);
+    std::size_t sent_left = copies_reported_max - unsent_left;
+    for (Json* list : lists) {
+        Json kept = Json::array();
+        for (Json& one : *list) {
+            std::size_t& left = count_of(one, "files") > 0 ? unsent_left : sent_left;
+            if (left > 0) {
+                --left;
+                kept.push_back(std::move(one));
+            }
+        }
+        *list = std::move(kept);
+    }
 }
 
 Copies copies_in(const std::string& child_name, const Json& report) {

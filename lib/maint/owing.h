@@ -13,8 +13,7 @@
 namespace hasp::maint {
 
 // Of one report, with all that it says of the tiers below; what is beyond counts for nothing.
-inline constexpr std::size_t copies_reported_max = 2'000; // of one tier: the unsent ones come first
-inline constexpr std::size_t copies_of_child_max = 200'000;
+inline constexpr std::size_t copies_reported_max = 1'000; // the unsent ones come first
 inline constexpr std::size_t tiers_deep_max = 32;
 inline constexpr std::size_t owing_told_max = 20; // in one answer
 // A change is on its way for so long before it counts as owed: less is no news to anybody.
@@ -30,6 +29,8 @@ struct CopyReport {
 };
 // [{user, since, files?, bytes?, unsent_since?}], the unsent ones first, and the last ones cut off.
 Json to_json(std::vector<CopyReport> copies);
+// Of a status with those of the tiers below in it: no more copies than a report may have.
+void bound_copies(Json& status);
 
 // The same as it is known above.
 struct Owing {

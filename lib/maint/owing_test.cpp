@@ -75,6 +75,39 @@ TEST(Owing, WhatIsMalformedCountsForNothing) {
     EXPECT_EQ(us_of_rfc3339(rfc3339(morning)), morning);
 }
 
+TEST(Owing, AReportHasRoomForSoManyCopiesAndTheUnsentOnesComeFirst) {
+    const auto copies = [](const std::string& prefix, std::size_t sent, std::size_t unsent) {
+        std::vector<CopyReport> out;
+        for (std::size_t i = 0; i < sent + unsent; ++i) {
+            const bool owes = i >= sent;
+            out.push_back({prefix + std::to_string(i), morning, owes ? 1U : 0U, owes ? 5U : 0U,
+                           owes ? morning : 0});
+        }
+        return to_json(std::move(out));
+    };
+    Json status{{"copies", copies("a", 900, 3)},
+                {"children",
+                 {{{"name", "ward"}, {"status", {{"copies", copies("b", 900, 4)}}}},
+                  {{"name", "lab"}, {"status", Json()}},
+                  {{"name", "bed"}, {"status", {{"copies", copies("c", 0, 5)}}}}}}};
+    bound_copies(status);
+    const Json& children = status["children"];
+    EXPECT_EQ(status["copies"].size() + children[0]["status"]["copies"].size() +
+                  children[2]["status"]["copies"].size(),
+              copies_reported_max);
+    const auto unsent = [](const Json& list) {
+        return std::count_if(list.begin(), list.end(),
+                             [](const Json& one) { return one.contains("files"); });
+    };
+    EXPECT_EQ(unsent(status["copies"]), 3);
+    EXPECT_EQ(unsent(children[0]["status"]["copies"]), 4);
+    EXPECT_EQ(unsent(children[2]["status"]["copies"]), 5);
+    const std::string before = dump(status);
+    bound_copies(status);
+    EXPECT_EQ(dump(status), before);
+    EXPECT_LT(before.size(), 128U * 1024) << "it goes as a difference to the last one";
+}
+
 TEST(Owing, WhatOneTierSaysAnotherReads) {
     const std::vector<Owing> said{
         {"hasp://clinics/center/tokyo", false, morning, {"anna", morning, 1, 10, morning}},

@@ -192,7 +192,7 @@ Status People::grant(const std::string& child, const signon::Identity& identity,
         world_.log.error("session.grant", put.error().message, {{"child", child}});
     }
     if (put.ok() && on_arrival_) {
-        on_arrival_(identity);
+        on_arrival_(identity, child);
     }
     return put;
 }
@@ -227,7 +227,7 @@ void People::log_in(const LoginAttempt& attempt, std::function<void(Result<signo
                          sid, *who, home ? signon::Origin::home : signon::Origin::parent, true,
                          host);
                      if (opened.ok() && on_arrival_) {
-                         on_arrival_(*who);
+                         on_arrival_(*who, "");
                      }
                      if (opened.ok()) {
                          drop_sids(opened->displaced);

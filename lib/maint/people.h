@@ -46,8 +46,8 @@ class People {
     };
     People(Stores stores, World world, std::string tier_secret, bool has_parent);
 
-    // Somebody has logged in here, or at a child with our help.
-    using OnArrival = std::function<void(const signon::Identity& who)>;
+    // Somebody has logged in here, or at a child with our help; `child` is empty here.
+    using OnArrival = std::function<void(const signon::Identity& who, const std::string& child)>;
     void on_arrival(OnArrival callback) { on_arrival_ = std::move(callback); }
 
     // Front does not know a cookie, a token or a child's session: {"kind", …} → {"identity": …}, or

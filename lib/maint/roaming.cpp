@@ -25,12 +25,15 @@ void Roaming::load() {
 }
 
 // A name that it may not speak of is left out when it first comes; what it once might say it may
-// go on saying, though the session that it was for has ended.
+// go on saying, though its right has ended.
 void Roaming::reported(const std::string& child, const Json& report) {
     Copies copies = copies_in(world_.me.name.text() + "/" + child, report);
     const Copies& before = below_[child];
+    const bool news = std::any_of(copies.begin(), copies.end(),
+                                  [&](const auto& one) { return !before.contains(one.first); });
+    const auto may = news ? world_.files.may_be_at(child) : std::set<std::string>();
     std::erase_if(copies, [&](const auto& one) {
-        return !before.contains(one.first) && !world_.files.may_speak_of(child, one.first);
+        return !before.contains(one.first) && !(may.ok() && may->contains(one.first));
     });
     below_[child] = std::move(copies);
 }
@@ -102,7 +105,7 @@ void Roaming::on_question(const std::string& from, const Message& message,
         answer(fail(Code::usage, "a malformed question about what is owed"));
         return;
     }
-    if (!world_.files.may_speak_of(from, user)) {
+    if (!world_.files.may_ask_about(from, user)) {
         answer(fail(Code::refused, "'" + from + "' may not ask about the files of '" + user + "'"));
         return;
     }
@@ -115,10 +118,10 @@ void Roaming::on_question(const std::string& from, const Message& message,
     }
     Json head = message.head;
     head.erase("q");
-    world_.links.ask(
-        to_parent, std::move(head), {}, [this, user, tier, say](const Result<Message>& reply) {
-            say(reply.ok() ? owing_of(member(reply->head, "owed")) : known_here(user, tier));
-        });
+    world_.links.ask(to_parent, std::move(head), {},
+                     [this, user, tier, say](const Result<Message>& reply) {
+                         say(with_known_here(reply, user, tier));
+                     });
 }
 
 std::vector<Owing> Roaming::known_here(const std::string& user, const std::string& asker) {
@@ -153,6 +156,19 @@ std::vector<Owing> Roaming::known_here(const std::string& user, const std::strin
     return out;
 }
 
+// What is below this tier it knows best, and all of it: a report has room for so many.
+std::vector<Owing> Roaming::with_known_here(const Result<Message>& above, const std::string& user,
+                                            const std::string& asker) {
+    std::vector<Owing> out = known_here(user, asker);
+    const std::string me = world_.me.name.text();
+    for (Owing& one : above.ok() ? owing_of(member(above->head, "owed")) : std::vector<Owing>{}) {
+        if (one.tier != me && !one.tier.starts_with(me + "/") && out.size() < owing_told_max) {
+            out.push_back(std::move(one));
+        }
+    }
+    return out;
+}
+
 void Roaming::ask(const std::string& user) {
     if (answers_.size() >= owed_users_max && !answers_.contains(user)) {
         return;
@@ -166,13 +182,11 @@ void Roaming::ask(const std::string& user) {
     if (std::exchange(answers_[user].asking, true)) {
         return;
     }
-    world_.links.ask(
-        to_parent, {{"t", "files.owed"}, {"user", user}, {"tier", me}}, {},
-        [this, user, me](const Result<Message>& reply) {
-            answers_[user].asking = false;
-            take(user, reply.ok() ? owing_of(member(reply->head, "owed")) : known_here(user, me),
-                 reply.ok());
-        });
+    world_.links.ask(to_parent, {{"t", "files.owed"}, {"user", user}, {"tier", me}}, {},
+                     [this, user, me](const Result<Message>& reply) {
+                         answers_[user].asking = false;
+                         take(user, with_known_here(reply, user, me), reply.ok());
+                     });
 }
 
 // `whole`: the top has said so, as far as this tier can know.
@@ -249,7 +263,9 @@ Roaming::Choice Roaming::choice(const std::string& sid) const {
 
 void Roaming::choose(const std::string& sid, const std::string& user, Choice choice) {
     const Choice before = this->choice(sid);
-    if (choice == Choice::none) {
+    const auto known = answers_.find(user);
+    const bool owed = known != answers_.end() && !known->second.owing.empty();
+    if (choice == Choice::none || !owed) { // on a page of before: it is all there by now
         choices_.erase(sid);
     } else if (choices_.size() < choices_max || choices_.contains(sid)) {
         choices_[sid] = {user, choice};

@@ -1,6 +1,6 @@
 // Users who arrive by another tier: what a tier where they were before has not sent of their files,
 // or may not have sent, and what they chose to do about it. The tiers' reports say what each has;
-// the highest tier that can be reached answers. One thread.
+// every tier on the way to the highest that can be reached adds what it knows. One thread.
 #pragma once
 
 #include "base/clock.h"
@@ -77,6 +77,9 @@ class Roaming {
     };
     void on_question(const std::string& from, const Message& message, const Links::Answer& answer);
     std::vector<Owing> known_here(const std::string& user, const std::string& asker);
+    // The same, with what was said above of tiers elsewhere, where that was said.
+    std::vector<Owing> with_known_here(const Result<Message>& above, const std::string& user,
+                                       const std::string& asker);
     void ask(const std::string& user);
     void take(const std::string& user, std::vector<Owing> owing, bool whole);
     void ask_again();

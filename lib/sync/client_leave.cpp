@@ -5,6 +5,9 @@
 #include "client_store.h"
 
 #include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
 
 namespace hasp::sync {
 
@@ -17,15 +20,43 @@ Status gone_or(const Status& removed) {
     return !removed && removed.error().code == Code::not_found ? Status{} : removed;
 }
 
-// All of it. What an app closed to its owner is opened first, where hasp is not root.
-Status remove_all(Disk& disk, const std::string& folder) {
+// What is removed of a working copy: what stands there since before `looked_ns`.
+class Removal {
+  public:
+    Removal(Disk& disk, std::int64_t looked_ns) : disk_(disk), looked_ns_(looked_ns) {}
+    // All of it. What an app closed to its owner is opened first, where hasp is not root.
+    Status remove(const std::string& folder);
+    bool left() const { return left_; } // something is newer, or came while it was removed
+
+  private:
+    Status remove_file(const std::string& folder, const std::string& name);
+
+    Disk& disk_;
+    std::int64_t looked_ns_;
+    bool left_ = false;
+    // Names of files that have others, too, by inode: that one goes changes the rest of them, which
+    // whoever goes on after a crash cannot tell from a write. So they go last, and together.
+    std::map<std::uint64_t, std::vector<std::pair<std::string, std::string>>> named_;
+};
+
+Status Removal::remove_file(const std::string& folder, const std::string& name) {
+    const std::string path = folder + "/" + name;
+    Status removed = gone_or(disk_.remove(path));
+    if (!removed) {
+        [[maybe_unused]] const Status opened = disk_.set_meta(folder, open_mode, 0);
+        removed = gone_or(disk_.remove(path));
+    }
+    return removed;
+}
+
+Status Removal::remove(const std::string& folder) {
     std::vector<std::string> folders{folder};
     for (std::size_t i = 0; i < folders.size(); ++i) {
         const std::string at = folders[i];
-        auto entries = disk.list(at);
+        auto entries = disk_.list(at);
         if (!entries && entries.error().code != Code::not_found) {
-            [[maybe_unused]] const Status opened = disk.set_meta(at, open_mode, 0);
-            entries = disk.list(at);
+            [[maybe_unused]] const Status opened = disk_.set_meta(at, open_mode, 0);
+            entries = disk_.list(at);
         }
         if (!entries) {
             if (entries.error().code == Code::not_found) {
@@ -34,25 +65,35 @@ Status remove_all(Disk& disk, const std::string& folder) {
             return entries.error();
         }
         for (const DirEntry& entry : *entries) {
-            const std::string path = at + "/" + entry.name;
             if (entry.stat.kind == FileKind::folder) {
-                folders.push_back(path);
-                continue;
+                folders.push_back(at + "/" + entry.name);
+            } else if (entry.stat.ctime_ns >= looked_ns_) {
+                left_ = true;
+            } else if (entry.stat.links > 1) {
+                named_[entry.stat.inode].emplace_back(at, entry.name);
+            } else if (Status removed = remove_file(at, entry.name); !removed) {
+                return removed;
             }
-            Status removed = gone_or(disk.remove(path));
-            if (!removed) {
-                [[maybe_unused]] const Status opened = disk.set_meta(at, open_mode, 0);
-                removed = gone_or(disk.remove(path));
-            }
-            if (!removed) {
+        }
+    }
+    for (const auto& [inode, names] : named_) {
+        const auto stat = disk_.stat(names.front().first + "/" + names.front().second);
+        if (stat && stat->ctime_ns >= looked_ns_) {
+            left_ = true;
+            continue;
+        }
+        for (const auto& [at, name] : names) {
+            if (Status removed = remove_file(at, name); !removed) {
                 return removed;
             }
         }
     }
     for (auto at = folders.rbegin(); at != folders.rend(); ++at) {
-        if (Status removed = gone_or(disk.remove_folder(*at)); !removed) {
+        const Status removed = gone_or(disk_.remove_folder(*at));
+        if (!removed && removed.error().code != Code::conflict) {
             return removed;
         }
+        left_ = left_ || !removed;
     }
     return {};
 }
@@ -63,10 +104,10 @@ std::string parent_of(const std::string& path) {
 
 } // namespace
 
-Status ClientStore::begin_leaving(const FolderId& folder) {
-    Status done = store::done(
-        db_.execute("INSERT OR REPLACE INTO sync_leaving (tenant, user, app) VALUES (?1, ?2, ?3)",
-                    tenant_, folder.user, folder.app));
+Status ClientStore::begin_leaving(const FolderId& folder, std::int64_t looked_ns) {
+    Status done = store::done(db_.execute("INSERT OR REPLACE INTO sync_leaving (tenant, user, app, "
+                                          "looked_ns) VALUES (?1, ?2, ?3, ?4)",
+                                          tenant_, folder.user, folder.app, looked_ns));
     for (const char* table : {"sync_folders", "sync_base", "sync_batches", "sync_operations",
                               "sync_placing", "sync_noted", "sync_refused"}) {
         if (done) {
@@ -78,15 +119,15 @@ Status ClientStore::begin_leaving(const FolderId& folder) {
     return done;
 }
 
-Result<std::vector<FolderId>> ClientStore::folders_leaving() {
-    std::vector<FolderId> out;
+Result<std::map<FolderId, std::int64_t>> ClientStore::folders_leaving() {
+    std::map<FolderId, std::int64_t> out;
     Status read = db_.each(
-        "SELECT user, app FROM sync_leaving WHERE tenant = ?1 ORDER BY user, app",
+        "SELECT user, app, looked_ns FROM sync_leaving WHERE tenant = ?1",
         [&](const store::Statement& s) {
-            out.push_back({s.text(0), s.text(1)});
+            out[{s.text(0), s.text(1)}] = s.integer(2);
         },
         tenant_);
-    return read ? Result<std::vector<FolderId>>(std::move(out)) : read.error();
+    return read ? Result<std::map<FolderId, std::int64_t>>(std::move(out)) : read.error();
 }
 
 Status ClientStore::drop_leaving(const FolderId& folder) {
@@ -119,9 +160,20 @@ Result<std::map<std::string, std::uint64_t>> Client::bytes_by_user() {
     return written ? store_->bytes_by_user() : written.error();
 }
 
+// Of the file system, as it writes it down: whatever changes from now on is not older.
+Result<std::int64_t> Client::disk_time_ns() {
+    const std::string probe = std::string(client_temporary) + "/now";
+    [[maybe_unused]] const Status old = disk_.remove(probe);
+    auto file = disk_.create(probe, 0600, {});
+    auto stat = file ? disk_.stat(probe) : Result<FileStat>(file.error());
+    [[maybe_unused]] const Status gone = disk_.remove(probe);
+    return stat ? Result<std::int64_t>(stat->ctime_ns) : stat.error();
+}
+
 Status Client::leave(const WorkingFolder& folder) {
     note(folder.id, {true, {}, {}, {}});
-    auto look = look_at(folder);
+    auto looked_ns = disk_time_ns();
+    auto look = looked_ns ? look_at(folder) : Result<Look>(looked_ns.error());
     if (!look) {
         return look.error();
     }
@@ -136,16 +188,22 @@ Status Client::leave(const WorkingFolder& folder) {
     const bool unsent = *batch || !look->operations.empty() || !look->waiting.empty() ||
                         !look->scan.changing.empty() || !look->refused.empty() ||
                         !status.held.empty() || look->scan.unnamed > 0 ||
-                        status.attributes_left > 0;
+                        status.attributes_left > 0 || attention(folder.id).untold_attributes;
     if (unsent) {
         return fail(Code::conflict, "what is in " + folder.id.app + " of " + folder.id.user +
                                         " is not all at its home");
+    }
+    const bool fresh =
+        std::any_of(look->scan.seen.begin(), look->scan.seen.end(),
+                    [&](const auto& one) { return one.second.stat.ctime_ns >= *looked_ns; });
+    if (fresh) {
+        return fail(Code::conflict, folder.id.app + " of " + folder.id.user + " is being changed");
     }
     auto transaction = store::Transaction::begin(store_->db());
     if (!transaction) {
         return transaction.error();
     }
-    if (Status begun = store_->begin_leaving(folder.id); !begun) {
+    if (Status begun = store_->begin_leaving(folder.id, *looked_ns); !begun) {
         return begun;
     }
     if (Status begun = transaction->commit(); !begun) {
@@ -156,10 +214,31 @@ Status Client::leave(const WorkingFolder& folder) {
 }
 
 Result<std::vector<FolderId>> Client::leaving() {
-    return store_->folders_leaving();
+    auto folders = store_->folders_leaving();
+    if (!folders) {
+        return folders.error();
+    }
+    std::vector<FolderId> out;
+    for (const auto& [folder, looked_ns] : *folders) {
+        out.push_back(folder);
+    }
+    return out;
+}
+
+Status Client::stop_leaving(const FolderId& folder) {
+    attention_.erase(folder);
+    return store_->drop_leaving(folder);
 }
 
 Status Client::finish_leaving(const WorkingFolder& folder) {
+    auto folders = store_->folders_leaving();
+    if (!folders) {
+        return folders.error();
+    }
+    const auto looked = folders->find(folder.id);
+    if (looked == folders->end()) {
+        return fail(Code::not_found, "no removal of it was begun");
+    }
     if (Status dropped = bases_->drop_folder(folder.id); !dropped) {
         return dropped;
     }
@@ -168,8 +247,15 @@ Status Client::finish_leaving(const WorkingFolder& folder) {
             return removed;
         }
     }
-    if (Status removed = remove_all(disk_, folder.path); !removed) {
+    Removal removal(disk_, looked->second);
+    if (Status removed = removal.remove(folder.path); !removed) {
         return removed;
+    }
+    if (removal.left()) {
+        Status stopped = stop_leaving(folder.id);
+        return stopped ? fail(Code::conflict, "something was written in " + folder.id.app + " of " +
+                                                  folder.id.user + " while it was removed")
+                       : stopped;
     }
     // Of the user's folder what is in it decides; that it is gone must be durable before the rest.
     const std::string users = parent_of(folder.path);

@@ -106,8 +106,9 @@ class ClientStore {
 
     // client_leave.cpp
     // All rows of the folder go, but for its being removed. In the caller's transaction.
-    Status begin_leaving(const FolderId& folder);
-    Result<std::vector<FolderId>> folders_leaving();
+    Status begin_leaving(const FolderId& folder, std::int64_t looked_ns);
+    // Since when nobody has looked at what changes in them, by the file system's clock.
+    Result<std::map<FolderId, std::int64_t>> folders_leaving();
     Status drop_leaving(const FolderId& folder);
     Result<std::map<std::string, std::uint64_t>> bytes_by_user();
 

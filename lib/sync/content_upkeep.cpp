@@ -192,6 +192,15 @@ Result<std::vector<ContentStore::Damaged>> ContentStore::damaged(std::size_t max
     return read ? Result<std::vector<Damaged>>(std::move(out)) : read.error();
 }
 
+Result<std::vector<std::string>> ContentStore::damaged_of(const std::string& user) {
+    std::vector<std::string> out;
+    Status read = db_.each(
+        "SELECT hash FROM contents INDEXED BY contents_damaged WHERE tenant = ?1 AND user = ?2 AND "
+        "damaged = 1",
+        [&](const store::Statement& s) { out.push_back(s.blob(0)); }, tenant_, user);
+    return read ? Result<std::vector<std::string>>(std::move(out)) : read.error();
+}
+
 Result<std::uint64_t> ContentStore::damaged_count() {
     auto count = db_.first("SELECT COUNT(*) FROM contents WHERE tenant = ?1 AND damaged = 1",
                            first_integer, tenant_);

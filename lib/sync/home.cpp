@@ -121,12 +121,36 @@ Result<Home::Answer> Home::exchange(const Question& question) {
                     "to bring back to it what is here: hasp sync --begin-anew --user " +
                         question.folder.user + " --app " + question.folder.app);
     }
+    if (question.verdicts_only && question.batch.empty()) { // may it be forgotten elsewhere?
+        if (Status has = has_all(question.folder); !has) {
+            return has.error();
+        }
+    }
     auto taken = take(question);
     if (!taken) {
         contents_.drop_staged();
         return taken.error();
     }
     return answer(question, *taken);
+}
+
+Status Home::has_all(const FolderId& folder) {
+    auto damaged = contents_.damaged_of(folder.user);
+    if (!damaged) {
+        return damaged.error();
+    }
+    for (const std::string& hash : *damaged) {
+        auto standing = store_->stands(folder, hash);
+        if (!standing || *standing) {
+            return !standing ? Status(standing.error())
+                             : fail(Code::try_later,
+                                    "the home's copy of a file in " + folder.app + " of " +
+                                        folder.user + " is damaged",
+                                    "hasp doctor says which there; hasp sync --begin-anew sends it "
+                                    "again from a tier that has it");
+        }
+    }
+    return {};
 }
 
 Result<Home::Taken> Home::take(const Question& question) {

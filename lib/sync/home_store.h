@@ -125,6 +125,8 @@ class HomeStore {
                                           std::uint64_t behind_revision, std::size_t max);
     Result<std::vector<std::string>> apps(const std::string& user);
     // At which paths a content stands now, or else stood last.
+    // A file of the folder has this content now.
+    Result<bool> stands(const FolderId& folder, const std::string& hash);
     Result<std::vector<Home::DamagedFile>> files_of(const std::string& user,
                                                     const std::string& hash, std::size_t max);
 

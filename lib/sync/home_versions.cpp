@@ -188,4 +188,13 @@ HomeStore::files_of(const std::string& user, const std::string& hash, std::size_
     return out;
 }
 
+Result<bool> HomeStore::stands(const FolderId& folder, const std::string& hash) {
+    auto found = db_.first(
+        "SELECT 1 FROM files_versions WHERE tenant = ?1 AND user = ?2 AND hash = ?3 AND app = ?4 "
+        "AND ended = 0 LIMIT 1",
+        [](const store::Statement& s) { return s.truth(0); }, tenant_, folder.user,
+        store::Blob{hash}, folder.app);
+    return found ? Result<bool>(found->has_value()) : found.error();
+}
+
 } // namespace hasp::sync

@@ -96,6 +96,8 @@ class UserFiles {
     bool waits(const Account& account, const Machine& at) const;
 
     void release_all();
+    // No folder of his is there, and the tier knows of none.
+    static bool has_no_copy(Machine& at, const Account& account);
     bool all_equal(std::string& why) const;
     void check_known(const Account& account, const Machine& at, const Listing& there);
 

@@ -265,6 +265,15 @@ void UserFiles::release_all() {
     }
 }
 
+bool UserFiles::has_no_copy(Machine& at, const Account& account) {
+    const Json status = at.look("sync.status");
+    const Json& folders = member(status, "folders");
+    return !is_folder(at.disk().find(root(account))) && folders.is_array() &&
+           std::none_of(folders.begin(), folders.end(), [&](const Json& one) {
+               return text_of(one, "user") == account.name && text_of(one, "app") == files_app;
+           });
+}
+
 bool UserFiles::all_equal(std::string& why) const {
     for (const Account& account : world_.accounts) {
         const auto home = home_of(account);
@@ -274,6 +283,9 @@ bool UserFiles::all_equal(std::string& why) const {
         }
         for (const auto& at : world_.machines) {
             const Listing there = list(*at, account);
+            if (there.empty() && has_no_copy(*at, account)) {
+                continue; // it was removed with the right to it
+            }
             const auto [mine, theirs] =
                 std::mismatch(there.begin(), there.end(), home->begin(), home->end());
             if (mine == there.end() && theirs == home->end()) {

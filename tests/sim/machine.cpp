@@ -117,6 +117,7 @@ void Machine::start() {
     engine_.note(name, "starts");
     turn([](maint::Keeper& keeper) {
         keeper.spawner_connected();
+        keeper.on_spawner({R"({"t":"isolation","text":"a simulation's"})", {}, {}});
         keeper.front_connected();
     });
     if (up()) {

@@ -32,7 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             require(!owing_text(one, "your", 1, 0).empty());
         }
     }
-    require(copies <= copies_of_child_max);
+    require(copies <= copies_reported_max);
     const std::vector<Owing> owing = owing_of(hasp::member(json, "owed"));
     require(owing.size() <= owing_told_max);
     for (const Owing& one : owing) {

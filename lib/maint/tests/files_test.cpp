@@ -277,7 +277,10 @@ TEST(FilesWithoutAGrant, AreNeitherGivenNorTaken) {
     EXPECT_EQ(content_at(tokyo, "note"), "of the center");
     EXPECT_EQ(content_at(center, "planted"), "by tokyo");
 
-    // Withdrawn: what was written while it was in force is taken, nothing is given.
+    // Withdrawn: what was written while it was in force is taken, nothing is given. Her app runs
+    // on, so that what is there stays.
+    static_cast<void>(tokyo.ask({{"t", "start"}, {"app", "notes"}, {"user", "anna"}}));
+    ASSERT_FALSE(tokyo.process("notes.anna").empty());
     write_at(tokyo, "late", "written in time");
     ASSERT_TRUE(
         center.admin("local.allow", {{"name", "tokyo"}, {"users", {"anna"}}, {"remove", true}})

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/text.h"
+#include "forwarding_disk.h"
+#include "sync/working_copies.h"
 #include "tree.h"
 
 #include <filesystem>
@@ -74,7 +76,54 @@ struct Copies {
     }
 };
 
+// One that cannot remove what somebody made immutable.
+class StubbornDisk final : public sync::ForwardingDisk {
+  public:
+    using ForwardingDisk::ForwardingDisk;
+    std::string immutable; // the end of its path
+    Status remove(const std::string& path) override {
+        return !immutable.empty() && path.ends_with(immutable)
+                   ? fail(Code::failed, "cannot remove " + path + ": operation not permitted")
+                   : disk_->remove(path);
+    }
+};
+
 } // namespace
+
+TEST(CopiesAtATier, WhoseRemovalCannotBeFinishedAreThereForTheirUserAllTheSame) {
+    Copies c;
+    c.allow("anna");
+    auto disk = sync::open_disk(c.tokyo.state);
+    ASSERT_TRUE(disk.ok());
+    const auto stubborn = std::make_shared<StubbornDisk>(*std::move(disk));
+    auto copies = sync::WorkingCopies::open(c.tokyo.state);
+    ASSERT_TRUE(copies.ok());
+    c.tokyo.files = {stubborn, std::make_shared<sync::WorkingCopies>(*std::move(copies))};
+    c.tree.restart(c.tokyo);
+    ASSERT_TRUE(c.tree.linked(c.tokyo) || c.tree.link(c.tokyo));
+    c.log_in("anna");
+    c.write("anna", "immutable", "stays");
+    c.write("anna", "today", "three patients");
+    c.write("anna", "zone", "7");
+    c.log_out("anna");
+    stubborn->immutable = "/immutable";
+    c.allow("anna", false);
+    c.tree.pass_s(600, 10);
+    EXPECT_EQ(Copies::content(c.tokyo, "anna", "immutable"), "stays");
+    c.log_in("anna");
+    for (const auto& [name, text] : std::map<std::string, std::string>{
+             {"immutable", "stays"}, {"today", "three patients"}, {"zone", "7"}}) {
+        EXPECT_EQ(Copies::content(c.tokyo, "anna", name), text);
+    }
+    c.write("anna", "today", "four patients");
+    ASSERT_EQ(c.center.log_in("anna", good_password)->status, 303);
+    c.tree.pass_s(5);
+    EXPECT_EQ(Copies::content(c.center, "anna", "today"), "four patients");
+    c.log_out("anna");
+    stubborn->immutable.clear();
+    c.tree.pass_s(1500, 10);
+    EXPECT_FALSE(Copies::has(c.tokyo, "anna"));
+}
 
 TEST(CopiesAtATier, GoWithTheRightToKeepThemAndComeAgainWithTheNextLogIn) {
     Copies c;
@@ -116,9 +165,9 @@ TEST(CopiesAtATier, OfSomebodyWhomNoLeaseNamesStayForADay) {
     c.log_in("anna");
     c.write("anna", "today", "three patients");
     c.log_out("anna");
-    c.tree.pass_s(20 * 3600, 600);
+    c.tree.pass_s(20 * 3600, 60);
     EXPECT_TRUE(Copies::has(c.tokyo, "anna"));
-    c.tree.pass_s(5 * 3600, 600);
+    c.tree.pass_s(5 * 3600, 60);
     EXPECT_FALSE(Copies::has(c.tokyo, "anna"));
 }
 
@@ -154,6 +203,82 @@ TEST(CopiesAtATier, ThatHaveAllOfTheirHomeGoWithTheLeaseWithoutALinkToo) {
     EXPECT_TRUE(Copies::has(c.tokyo, "anna"));
     c.tree.pass_s(40 * day_s, 3600);
     EXPECT_FALSE(Copies::has(c.tokyo, "anna"));
+}
+
+TEST(CopiesAtATier, StayWhereTheirHomeHasLostThem) {
+    Copies c;
+    c.allow("anna");
+    c.log_in("anna");
+    c.write("anna", "today", "three patients");
+    c.log_out("anna");
+    c.center.close();
+    for (const char* end : {"", "-wal", "-shm"}) {
+        std::filesystem::remove(c.center.state + "/files.db" + end);
+    }
+    c.center.open();
+    ASSERT_TRUE(c.tree.link(c.tokyo));
+    c.tree.pass_s(5);
+    c.allow("anna", false);
+    c.tree.pass_s(3 * day_s, 60);
+    EXPECT_EQ(Copies::content(c.tokyo, "anna", "today"), "three patients");
+    c.tree.cut(c.tokyo);
+    c.tree.pass_s(3600, 30);
+    EXPECT_EQ(Copies::content(c.tokyo, "anna", "today"), "three patients");
+}
+
+TEST(CopiesAtATier, StayAfterARestartWithoutALinkUntilTheirHomeHasSaidThatItHasThem) {
+    Copies c;
+    c.allow("anna");
+    c.log_in("anna");
+    c.write("anna", "today", "three patients");
+    c.log_out("anna");
+    c.tree.cut(c.tokyo);
+    c.tree.restart(c.tokyo);
+    c.tree.pass_s(50 * day_s, 3600);
+    EXPECT_EQ(Copies::content(c.tokyo, "anna", "today"), "three patients");
+    c.allow("anna", false);
+    ASSERT_TRUE(c.tree.linked(c.tokyo) || c.tree.link(c.tokyo));
+    c.tree.pass_s(300, 10);
+    EXPECT_FALSE(Copies::has(c.tokyo, "anna"));
+}
+
+TEST(CopiesAtATier, StayWhileAProcessIsThereThatMightWrite) {
+    Copies c;
+    c.allow("anna");
+    c.log_in("anna");
+    c.write("anna", "today", "three patients");
+    c.tokyo.ask({{"t", "start"}, {"app", "notes"}, {"user", "anna"}});
+    c.tree.pass_s(2);
+    const std::string process = c.tokyo.process("notes.anna");
+    ASSERT_FALSE(process.empty());
+    c.tokyo.event(process, "ready");
+    c.log_out("anna");
+    c.allow("anna", false);
+    c.tokyo.event(process, "running", {{"state", "restarting"}});
+    c.tree.pass_s(200, 10);
+    EXPECT_TRUE(Copies::has(c.tokyo, "anna")) << "it is started again and again";
+    c.tokyo.event(process, "stopped", {{"state", "stopped"}});
+    c.tree.pass_s(200, 10);
+    EXPECT_FALSE(Copies::has(c.tokyo, "anna"));
+}
+
+TEST(CopiesAtATier, WhatAnAppWritesAfterALogOutIsSentWhereNoLeaseNamesItsUserToo) {
+    Copies c;
+    c.log_in("anna");
+    c.write("anna", "today", "three patients");
+    c.log_out("anna");
+    c.write("anna", "today", "four patients");
+    c.tree.pass_s(60);
+    ASSERT_EQ(c.center.log_in("anna", good_password)->status, 303);
+    c.tree.pass_s(5);
+    EXPECT_EQ(Copies::content(c.center, "anna", "today"), "four patients");
+    ASSERT_TRUE(write_file_durably(Copies::path(c.center, "anna", "today"), "five", 0644).ok());
+    ASSERT_TRUE(c.center.admin("sync.begin", {{"user", "anna"}}).ok());
+    c.tree.pass_s(60);
+    EXPECT_EQ(Copies::content(c.tokyo, "anna", "today"), "four patients")
+        << "it may give, and is told nothing";
+    c.log_in("anna");
+    EXPECT_EQ(Copies::content(c.tokyo, "anna", "today"), "five");
 }
 
 TEST(CopiesAtATier, GoToMakeRoomTheOneThatWasUsedLongestAgoFirst) {

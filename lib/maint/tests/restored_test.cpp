@@ -171,6 +171,44 @@ TEST_F(AfterARestore, ATierThatTheBackupDoesNotKnowComesBackByAnInvitationWithIt
     EXPECT_EQ(again.route("wiki"), registry::Route::here);
 }
 
+TEST_F(AfterARestore, ACopyOfFilesThatTheBackupDoesNotHaveStaysUntilTheHomeHasThem) {
+    tree_.add_user(top_, "anna", good_password, {"notes"});
+    tree_.add_app(top_, "notes", {"upper", "center"}, {{"personal", true}});
+    tree_.pass_s(5);
+    back_up();
+    tree_.clock.advance_us(60'000'000);
+    const auto path = [](const Node& at) { return at.state + "/data/users/anna/notes"; };
+    const auto content = [&](const Node& at) {
+        auto text = read_file(path(at) + "/today", 1 << 20);
+        return text.ok() ? *text : std::string(code_name(text.error().code));
+    };
+    const auto allow = [&] {
+        ASSERT_TRUE(top_.admin("local.allow", {{"name", "center"}, {"users", {"anna"}}}).ok());
+        tree_.pass_s(5);
+    };
+    allow();
+    ASSERT_TRUE(make_folders(path(center_)).ok());
+    ASSERT_TRUE(write_file_durably(path(center_) + "/today", "three patients", 0644).ok());
+    ASSERT_EQ(center_.log_in("anna", good_password)->status, 303);
+    ASSERT_TRUE(center_.admin("sync.begin", {{"user", "anna"}}).ok());
+    tree_.pass_s(5);
+    ASSERT_EQ(center_.admin("sync.status")->at("folders")[0]["unsent_files"], 0);
+    ASSERT_NE(center_.admin("sync.status")->at("folders")[0]["synced"], Json());
+    restore(); // which says that nobody's files may be kept at the center
+    EXPECT_TRUE(center_.who_cookie("").is_null());
+    tree_.pass_s(26 * 3600, 30);
+    EXPECT_EQ(content(center_), "three patients") << "the only copy that there is";
+    tree_.cut(center_);
+    tree_.pass_s(3600, 30);
+    EXPECT_EQ(content(center_), "three patients");
+    ASSERT_TRUE(tree_.link(center_));
+    allow();
+    tree_.pass_s(1000, 10);
+    ASSERT_EQ(top_.log_in("anna", good_password)->status, 303);
+    tree_.pass_s(5);
+    EXPECT_EQ(content(top_), "three patients");
+}
+
 TEST_F(AfterARestore, SessionsOfBeforeAreOver) {
     tree_.add_user(top_, "anna", good_password);
     tree_.pass_s(5);

@@ -125,6 +125,26 @@ TEST_P(RoamingAtDepth, ARestartOfTheTiersAboveForgetsNothingOfIt) {
     EXPECT_THAT(a.portal(*a.osaka, at_osaka), HasSubstr("was last heard of "));
 }
 
+TEST_P(RoamingAtDepth, ARestartForgetsNothingOfUsersWhoHaveLoggedOut) {
+    Arrival a(GetParam());
+    const std::string at_tokyo = Arrival::sid(*a.tokyo, a.log_in(*a.tokyo));
+    a.write(*a.tokyo, "today", "three patients");
+    a.tree.pass_s(30);
+    a.tokyo->page({{"method", "POST"},
+                   {"target", "/hasp/logout"},
+                   {"sid", at_tokyo},
+                   {"headers", {{"origin", "http://portal.example:8480"}}}});
+    a.tree.pass_s(30);
+    a.tree.cut(*a.tokyo);
+    Node& above = *a.line[a.line.size() - 2];
+    a.tree.restart(above);
+    ASSERT_TRUE(&above == a.line[0] || a.tree.linked(above) || a.tree.link(above));
+    ASSERT_TRUE(a.tree.linked(*a.osaka) || a.tree.link(*a.osaka));
+    a.tree.pass_s(20);
+    const std::string at_osaka = Arrival::sid(*a.osaka, a.log_in(*a.osaka));
+    EXPECT_THAT(a.portal(*a.osaka, at_osaka), HasSubstr("was last heard of "));
+}
+
 INSTANTIATE_TEST_SUITE_P(Depth, RoamingAtDepth, testing::Values(2, 3, 4));
 
 TEST(Roaming, WhatATierKnowsThatItHasNotSentIsSaidWithSinceWhenAndHowMuch) {

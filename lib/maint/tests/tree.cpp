@@ -164,7 +164,7 @@ void Node::let_background_go() {
 }
 
 void Node::open() {
-    auto opened = Keeper::open({state, config, "test", true, whole_levels, {}, watch}, *this,
+    auto opened = Keeper::open({state, config, "test", true, whole_levels, files, watch}, *this,
                                tree_.clock, tree_.random, tree_.log);
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     keeper = *std::move(opened);

@@ -98,6 +98,7 @@ class Node final : public KeeperPorts {
     int background_runs = 0;
     bool whole_levels = true;           // as KeeperOptions has it; counts from the next open()
     std::shared_ptr<sync::Watch> watch; // from the next open() on
+    FilesPlace files;                   // the same; empty: `state` as it is
     bool hold_background = false;
     std::deque<std::function<void()>> held;
     void let_background_go();

@@ -56,6 +56,31 @@ TEST_F(Damage, OfWhatADifferenceIsMadeAgainstHoldsUpNothing) {
     }
 }
 
+TEST_F(Damage, OfAFileThatStandsLetsNoTierForgetItsCopy) {
+    const auto asks = [&](const std::string& app) {
+        Home::Question question{{"anna", app}, "", {}, "anna@tokyo"};
+        question.verdicts_only = true;
+        return home_->home->exchange(question);
+    };
+    tokyo_->write("other", "a letter");
+    sync(*tokyo_);
+    const std::uint64_t from = end_of_segment();
+    tokyo_->write("note", noise(200'000));
+    sync(*tokyo_);
+    EXPECT_TRUE(asks(tokyo_->folder.id.app).ok());
+    bend(from + 1000);
+    while (home_->home->upkeep({}).value()) {
+    }
+    ASSERT_EQ(home_->home->damage(10)->contents, 1U);
+    const auto said = asks(tokyo_->folder.id.app);
+    ASSERT_FALSE(said.ok());
+    EXPECT_EQ(said.error().code, Code::try_later);
+    EXPECT_TRUE(asks("another").ok()) << "it is in no file of that folder";
+    tokyo_->write("note", "it is short now");
+    sync(*tokyo_);
+    EXPECT_TRUE(asks(tokyo_->folder.id.app).ok()) << "it is of an older version";
+}
+
 TEST_F(Damage, OfAContentInQuarantineKeepsItThere) {
     scans_ = true;
     const std::string bad = noise(200'000);

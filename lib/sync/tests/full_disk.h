@@ -35,7 +35,8 @@ class FullDisk final : public ForwardingDisk {
     // These cannot be read.
     std::map<std::string, Code> unreadable_attributes = {};
 
-    int removals_left = -1; // and then none; -1: without end
+    int removals_left = -1;               // and then none; -1: without end
+    std::function<void()> before_removal; // of a file
     bool may_remove() { return removals_left < 0 || (removals_left > 0 && removals_left-- > 0); }
 
     std::function<void(const std::string&)> before_stat;
@@ -84,6 +85,9 @@ class FullDisk final : public ForwardingDisk {
         return may_remove() ? disk_->remove_folder(path) : fail(Code::failed, "input/output error");
     }
     Status remove(const std::string& path) override {
+        if (before_removal) {
+            before_removal();
+        }
         if (!may_remove()) {
             return fail(Code::failed, "input/output error");
         }

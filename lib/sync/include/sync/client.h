@@ -184,14 +184,19 @@ class Client {
     Status forget_bases(const std::string& user);
 
     // Removes the working copy, what is kept of its contents, and all that is known of it: the home
-    // has it, and the next round brings it again as a first one does. No app may run on it, and
-    // nothing else be done with it meanwhile. Everything is looked at before. Code::conflict:
-    // something in it is unsent or held, or not all of it is kept at the home; nothing was removed
-    // then. What was begun, a crash does not undo: see leaving().
+    // has it, and the next round brings it again as a first one does. That the home has it still is
+    // the caller's to ask. No app may run on it, and nothing else be done with it meanwhile.
+    // Everything is looked at before. Code::conflict: something in it is unsent or held, or not all
+    // of it is kept at the home, and nothing was removed; or something was written while it was
+    // removed, which stays: the next round compares what is there as a first one does. Another
+    // error: it is not done, see leaving(). A crash does not undo what was begun, either.
     Status leave(const WorkingFolder& folder);
     // Those whose removal was cut short; before anything else is done with them.
     Result<std::vector<FolderId>> leaving();
+    // As leave(), of one of those; of another: not_found.
     Status finish_leaving(const WorkingFolder& folder);
+    // What is left of it stays, and is compared by the next round as by a first one.
+    Status stop_leaving(const FolderId& folder);
     // What working copies take, and what is kept of their contents, as they were agreed on.
     Result<std::map<std::string, std::uint64_t>> bytes_by_user();
 
@@ -238,6 +243,7 @@ class Client {
     Status note_placing(const WorkingFolder& folder, const Staging& staging);
     void remember_placed(const FolderId& folder, const Staging& staging);
     Status put_in_place(const WorkingFolder& folder, Staging& staging, bool in_use);
+    Result<std::int64_t> disk_time_ns();
     Status look_at_attributes(const FolderId& folder);
     Result<std::string> attributes_to_set(const WorkingFolder& folder, const Staging& staging,
                                           const Operation& op);

@@ -152,6 +152,7 @@ class ContentStore {
     // read that failed. True: it is marked. An error: nothing is known of it now.
     Result<bool> look_at(const std::string& user, const std::string& hash);
     Result<std::vector<Damaged>> damaged(std::size_t max);
+    Result<std::vector<std::string>> damaged_of(const std::string& user); // hashes
     Result<std::uint64_t> damaged_count();
 
     // Steps of the work in the background, bounded by step_bytes_max and step_rows_max. True: there

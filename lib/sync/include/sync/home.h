@@ -236,6 +236,7 @@ class Home {
         std::uint64_t next = 0;
     };
     Result<bool> give_again(const std::vector<ContentStore::Damaged>& healed, const Healing& by);
+    Status has_all(const FolderId& folder);
     Status found_damaged(const FolderId& folder, const Record& record, const Error& why);
     Status leave_out(const FolderId& folder, const Entry& entry, const Status& why);
     Status add_row(const Question& question, const Taken& taken, BatchWriter& out,

@@ -37,6 +37,11 @@ if(HASP_HARDEN)
 endif()
 if(HASP_SANITIZE)
   target_compile_options(hasp_settings INTERFACE -fsanitize=${HASP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  if("${HASP_SANITIZE}" MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # It describes every global variable in 58 MB of pointers. At a fixed address the linker fills them in, and not each of some
+    # ten thousand processes that the tests start: 56 ms of processor for one instead of 96.
+    target_link_options(hasp_settings INTERFACE -no-pie)
+  endif()
   if("${HASP_SANITIZE}" MATCHES "address" AND "${HASP_SANITIZE}" MATCHES "undefined")
     # AddressSanitizer reports what these would, an access through a null pointer and one beyond an object's end, and they
     # are a tenth of the compiler's time.

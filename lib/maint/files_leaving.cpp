@@ -12,6 +12,7 @@ namespace hasp::maint {
 
 namespace {
 
+constexpr std::int64_t first_copies_us = 10 * second_us; // after the start: links come up
 constexpr std::int64_t copies_every_us = 60 * second_us;
 constexpr std::int64_t busy_again_us = 5 * second_us;
 // A copy that turned out to hold something unsent: each try looks at all of it.
@@ -165,7 +166,7 @@ void Files::ask_fully(const FolderId& id) {
 void Files::look_after_copies() {
     const std::int64_t now = world_.clock.boot_us();
     if (copies_due_us_ == 0) {
-        copies_due_us_ = now + copies_every_us;
+        copies_due_us_ = now + first_copies_us;
     }
     if (!world_.daemon || removing_ > 0 || measuring_ || now < copies_due_us_) {
         return;

@@ -219,7 +219,7 @@ TEST(CopiesAtATier, StayWhereTheirHomeHasLostThem) {
     ASSERT_TRUE(c.tree.link(c.tokyo));
     c.tree.pass_s(5);
     c.allow("anna", false);
-    c.tree.pass_s(3 * day_s, 60);
+    c.tree.pass_s(2 * 3600, 20);
     EXPECT_EQ(Copies::content(c.tokyo, "anna", "today"), "three patients");
     c.tree.cut(c.tokyo);
     c.tree.pass_s(3600, 30);

@@ -196,7 +196,7 @@ TEST_F(AfterARestore, ACopyOfFilesThatTheBackupDoesNotHaveStaysUntilTheHomeHasTh
     ASSERT_NE(center_.admin("sync.status")->at("folders")[0]["synced"], Json());
     restore(); // which says that nobody's files may be kept at the center
     EXPECT_TRUE(center_.who_cookie("").is_null());
-    tree_.pass_s(26 * 3600, 30);
+    tree_.pass_s(26 * 3600, 120);
     EXPECT_EQ(content(center_), "three patients") << "the only copy that there is";
     tree_.cut(center_);
     tree_.pass_s(3600, 30);

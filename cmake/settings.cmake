@@ -38,8 +38,8 @@ endif()
 if(HASP_SANITIZE)
   target_compile_options(hasp_settings INTERFACE -fsanitize=${HASP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   if("${HASP_SANITIZE}" MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # It describes every global variable in 58 MB of pointers. At a fixed address the linker fills them in, and not each of some
-    # ten thousand processes that the tests start: 56 ms of processor for one instead of 96.
+    # It describes every global variable in 58 MB of pointers. At a fixed address the linker fills them in, and not each of the
+    # thousands of processes that the tests start: 56 ms of processor for one instead of 96.
     target_link_options(hasp_settings INTERFACE -no-pie)
   endif()
   if("${HASP_SANITIZE}" MATCHES "address" AND "${HASP_SANITIZE}" MATCHES "undefined")

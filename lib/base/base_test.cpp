@@ -69,6 +69,11 @@ TEST(Text, NearestSuggestsOnlyWhatIsNear) {
 
 TEST(Text, TimesAreUtcWithMilliseconds) {
     EXPECT_EQ(rfc3339(1'700'000'000'123'456), "2023-11-14T22:13:20.123Z");
+    EXPECT_EQ(us_of_rfc3339("2023-11-14T22:13:20.123Z"), 1'700'000'000'000'000);
+    for (const char* none :
+         {"", "2023", "2023-11-15 09:00:00", "2023-11-15T09:00:0x", "-023-11-15T09:00:00"}) {
+        EXPECT_EQ(us_of_rfc3339(none), 0) << none;
+    }
 }
 
 TEST(Log, JsonEscapingKeepsValidUtf8AndReplacesTheRest) {

@@ -333,4 +333,28 @@ std::string rfc3339(std::int64_t wall_us) {
     return out.data();
 }
 
+std::int64_t us_of_rfc3339(std::string_view text) {
+    constexpr std::string_view form = "0000-00-00T00:00:00";
+    if (text.size() < form.size()) {
+        return 0;
+    }
+    for (std::size_t i = 0; i < form.size(); ++i) {
+        if (form[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != form[i]) {
+            return 0;
+        }
+    }
+    const auto number = [text](std::size_t at, std::size_t size) {
+        return static_cast<int>(parse_u64(text.substr(at, size)).value_or(0));
+    };
+    std::tm when{};
+    when.tm_year = number(0, 4) - 1900;
+    when.tm_mon = number(5, 2) - 1;
+    when.tm_mday = number(8, 2);
+    when.tm_hour = number(11, 2);
+    when.tm_min = number(14, 2);
+    when.tm_sec = number(17, 2);
+    const std::int64_t seconds = ::timegm(&when);
+    return seconds > 0 ? seconds * 1'000'000 : 0;
+}
+
 } // namespace hasp

@@ -56,9 +56,7 @@ void Admin::file_commands() {
         world_.files.quarantine({int_of(args, "release"), int_of(args, "delete")}, answer);
     };
     commands_["sync.status"] = [this](const Json&, const Answer& answer) {
-        Json status = world_.files.status();
-        status["owed"] = world_.owed();
-        answer(std::move(status));
+        answer(world_.files.status());
     };
     commands_["sync.owed"] = [this](const Json&, const Answer& answer) {
         answer(Json{{"owed", world_.owed()}});

@@ -283,6 +283,7 @@ class Files {
     bool home_has(const FolderId& id, bool or_before);
     bool is_busy(const FolderId& id);   // with more than the question whether the home is there
     void ask_fully(const FolderId& id); // and not only that
+    void look_again_after_rounds(const std::vector<FolderId>& ids);
     void note_home(const Round& round, const std::optional<Error>& error, bool unreachable);
     void measure_copies();
     void make_room();

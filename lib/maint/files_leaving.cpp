@@ -15,7 +15,8 @@ namespace {
 constexpr std::int64_t first_copies_us = 10 * second_us; // after the start: links come up
 constexpr std::int64_t copies_every_us = 60 * second_us;
 constexpr std::int64_t busy_again_us = 5 * second_us;
-// A copy that turned out to hold something unsent: each try looks at all of it.
+// A copy that turned out to hold something unsent, or that its home did not confirm: each try looks
+// at all of it, or asks.
 constexpr std::int64_t stays_us = 600 * second_us;
 // Of somebody whom no lease ever let this tier keep, and who has no session any more. He may come
 // back tomorrow morning.
@@ -147,11 +148,18 @@ bool Files::is_in_use(const std::string& user, const std::vector<FolderId>& ids)
 
 bool Files::is_busy(const FolderId& id) {
     const Folder& at = folder(id);
-    if (at.running && !at.confirming && !at.leaving) { // not for long
-        copies_due_us_ = std::min(copies_due_us_, world_.clock.boot_us() + busy_again_us);
-    }
     return (at.running && !at.confirming) || at.applying || !at.waiting.empty() ||
            world_.apps.may_run(id.app, id.user);
+}
+
+// A round does not last long, and may come whenever it is looked.
+void Files::look_again_after_rounds(const std::vector<FolderId>& ids) {
+    if (std::any_of(ids.begin(), ids.end(), [this](const FolderId& id) {
+            const Folder& at = folder(id);
+            return at.running && !at.confirming && !at.leaving;
+        })) {
+        copies_due_us_ = std::min(copies_due_us_, world_.clock.boot_us() + busy_again_us);
+    }
 }
 
 void Files::ask_fully(const FolderId& id) {
@@ -212,8 +220,11 @@ void Files::end_copy(const std::string& user, const std::vector<FolderId>& ids) 
     const auto copy = copies_.all().find(user);
     auto way = way_to(user);
     if (copy == copies_.all().end() || !way.ok() || way->here || way->neighbour != to_parent ||
-        is_in_use(user, ids) ||
         (!copy->second.kept && world_.clock.wall_us() - copy->second.used_us < unkept_us)) {
+        return;
+    }
+    if (is_in_use(user, ids)) {
+        look_again_after_rounds(ids);
         return;
     }
     for (const FolderId& id : ids) {
@@ -313,8 +324,11 @@ void Files::make_room() {
             return;
         }
         const auto ids = by_user.find(user);
-        if (ids == by_user.end() || std::find(pinned.begin(), pinned.end(), user) != pinned.end() ||
-            is_in_use(user, ids->second)) {
+        if (ids == by_user.end() || std::find(pinned.begin(), pinned.end(), user) != pinned.end()) {
+            continue;
+        }
+        if (is_in_use(user, ids->second)) {
+            look_again_after_rounds(ids->second);
             continue;
         }
         // Only what can be brought again.

@@ -51,9 +51,6 @@ Copies copies_in(const std::string& child_name, const Json& report);
 Json to_json(const std::vector<Owing>& owing);
 std::vector<Owing> owing_of(const Json& json);
 
-// 0: it is not one.
-std::int64_t us_of_rfc3339(std::string_view text);
-
 // "Tokyo has not yet sent changes to your files since 09:14 (3 files, 1.2 MB); last heard of
 // 09:20." `whose`: "your", "anna's".
 std::string owing_text(const Owing& owing, const std::string& whose, std::int64_t now_us,

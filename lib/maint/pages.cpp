@@ -57,21 +57,7 @@ signon::TileState tile_state(const std::string& state) {
 // The wall clock in "Since 2026-11-29T07:25:43Z: …"; 0 when there is none.
 std::int64_t since_of(std::string_view detail) {
     constexpr std::string_view word = "Since ";
-    if (!detail.starts_with(word) || detail.size() < word.size() + 19) {
-        return 0;
-    }
-    detail.remove_prefix(word.size());
-    const auto number = [detail](std::size_t at, std::size_t size) {
-        return static_cast<int>(parse_u64(detail.substr(at, size)).value_or(0));
-    };
-    std::tm when{};
-    when.tm_year = number(0, 4) - 1900;
-    when.tm_mon = number(5, 2) - 1;
-    when.tm_mday = number(8, 2);
-    when.tm_hour = number(11, 2);
-    when.tm_min = number(14, 2);
-    when.tm_sec = number(17, 2);
-    return when.tm_year < 100 ? 0 : static_cast<std::int64_t>(::timegm(&when)) * 1'000'000;
+    return detail.starts_with(word) ? us_of_rfc3339(detail.substr(word.size())) : 0;
 }
 
 } // namespace

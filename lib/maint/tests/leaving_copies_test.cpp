@@ -67,6 +67,13 @@ struct Copies {
         }
         tree.pass_s(5);
     }
+    // Tokyo may keep hers; she logs in, writes, and goes.
+    void anna_was_here() {
+        allow("anna");
+        log_in("anna");
+        write("anna", "today", "three patients");
+        log_out("anna");
+    }
     // Logs in, writes so much, and goes.
     void visit(const std::string& user, std::size_t bytes) {
         log_in(user);
@@ -127,10 +134,7 @@ TEST(CopiesAtATier, WhoseRemovalCannotBeFinishedAreThereForTheirUserAllTheSame) 
 
 TEST(CopiesAtATier, GoWithTheRightToKeepThemAndComeAgainWithTheNextLogIn) {
     Copies c;
-    c.allow("anna");
-    c.log_in("anna");
-    c.write("anna", "today", "three patients");
-    c.log_out("anna");
+    c.anna_was_here();
     c.tree.pass_s(3 * day_s, 600);
     ASSERT_EQ(Copies::content(c.tokyo, "anna", "today"), "three patients")
         << "as long as it may keep them";
@@ -173,10 +177,7 @@ TEST(CopiesAtATier, OfSomebodyWhomNoLeaseNamesStayForADay) {
 
 TEST(CopiesAtATier, AreSentBeforeTheyGoHoweverLongTheLinkWasDown) {
     Copies c;
-    c.allow("anna");
-    c.log_in("anna");
-    c.write("anna", "today", "three patients");
-    c.log_out("anna");
+    c.anna_was_here();
     c.tree.cut(c.tokyo);
     c.write("anna", "today", "four patients");
     c.tree.pass_s(40 * day_s, 3600); // the lease ends, and its grants with it
@@ -193,10 +194,7 @@ TEST(CopiesAtATier, AreSentBeforeTheyGoHoweverLongTheLinkWasDown) {
 
 TEST(CopiesAtATier, ThatHaveAllOfTheirHomeGoWithTheLeaseWithoutALinkToo) {
     Copies c;
-    c.allow("anna");
-    c.log_in("anna");
-    c.write("anna", "today", "three patients");
-    c.log_out("anna");
+    c.anna_was_here();
     c.tree.pass_s(60);
     c.tree.cut(c.tokyo);
     c.tree.pass_s(6 * day_s, 3600);
@@ -207,10 +205,7 @@ TEST(CopiesAtATier, ThatHaveAllOfTheirHomeGoWithTheLeaseWithoutALinkToo) {
 
 TEST(CopiesAtATier, StayWhereTheirHomeHasLostThem) {
     Copies c;
-    c.allow("anna");
-    c.log_in("anna");
-    c.write("anna", "today", "three patients");
-    c.log_out("anna");
+    c.anna_was_here();
     c.center.close();
     for (const char* end : {"", "-wal", "-shm"}) {
         std::filesystem::remove(c.center.state + "/files.db" + end);
@@ -228,10 +223,7 @@ TEST(CopiesAtATier, StayWhereTheirHomeHasLostThem) {
 
 TEST(CopiesAtATier, StayAfterARestartWithoutALinkUntilTheirHomeHasSaidThatItHasThem) {
     Copies c;
-    c.allow("anna");
-    c.log_in("anna");
-    c.write("anna", "today", "three patients");
-    c.log_out("anna");
+    c.anna_was_here();
     c.tree.cut(c.tokyo);
     c.tree.restart(c.tokyo);
     c.tree.pass_s(50 * day_s, 3600);

@@ -55,5 +55,7 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
 
 // RFC 3339 in UTC with milliseconds: 2026-11-23T16:02:16.000Z.
 std::string rfc3339(std::int64_t wall_us);
+// What such a text begins with, to the second; what follows counts for nothing. 0: it is no time.
+std::int64_t us_of_rfc3339(std::string_view text);
 
 } // namespace hasp

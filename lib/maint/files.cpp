@@ -178,17 +178,21 @@ void Files::begin(const Wish& wish, const std::function<void(Result<std::int64_t
                 }
             }
         },
-        [this, meant, problem, begun, wait = wish.wait] {
+        [this, meant, problem, begun, wish] {
             if (!problem->ok()) {
                 begun(problem->error());
                 return;
             }
             const std::int64_t number = next_wanted_++;
             Wanted& wanted = wanted_[number];
-            wanted.wait = wait;
+            wanted.wait = wish.wait;
             for (const FolderId& id : meant) {
                 wanted.folders[id] = nullptr;
-                ask_fully(id);
+                if (wish.begin_anew || wish.release_deletions) {
+                    ask_fully(id);
+                } else {
+                    ask_once(id);
+                }
             }
             while (wanted_.size() > rounds_remembered_max) {
                 Wanted old = std::move(wanted_.begin()->second);

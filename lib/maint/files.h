@@ -213,7 +213,11 @@ class Files {
     void tell_held(const std::vector<sync::Quarantined>& held) const;
     void serve_fetch(const FolderId& folder, const Message& message, const Links::Answer& answer);
     void changed_here(const FolderId& folder, sync::Revision revision);
-    void tell_holders(const FolderId& folder, const Json& head, const std::string& except);
+    // `known_here`: this tier's own working copy learnt it.
+    void changed(const FolderId& folder, sync::Revision revision, bool known_here);
+    void tell_holders(const FolderId& folder, sync::Revision revision);
+    void hears(const std::string& from, const FolderId& folder, const Result<Message>& reply,
+               std::int64_t asked_us);
     void forget_old_answers();
     // files_upkeep.cpp: what the home does in the background.
     Status forget_removed_accounts(sync::Home& home);
@@ -283,6 +287,8 @@ class Files {
     bool home_has(const FolderId& id, bool or_before);
     bool is_busy(const FolderId& id);   // with more than the question whether the home is there
     void ask_fully(const FolderId& id); // and not only that
+    void ask_once(const FolderId& id);  // unless the home is asked from now on anyway
+    void want(const FolderId& id);      // its removal does not go on
     void look_again_after_rounds(const std::vector<FolderId>& ids);
     void note_home(const Round& round, const std::optional<Error>& error, bool unreachable);
     void measure_copies();
@@ -318,7 +324,8 @@ class Files {
     std::set<FolderId> held_;                         // by the budget of the link to the parent
     std::size_t running_ = 0;
     std::vector<RoundPtr> stopping_; // rounds that wait for an app to end
-    std::map<FolderId, std::set<std::string>> holders_;
+    // Neighbours who have it, or pass it on, and the revision of which each has heard.
+    std::map<FolderId, std::map<std::string, sync::Revision>> holders_;
     struct OpenAnswer {
         FolderId folder;
         std::uint64_t bytes = 0;

@@ -11,6 +11,7 @@ namespace {
 constexpr std::int64_t answer_kept_us = 600'000'000;
 // How long the same question gets the same answer, if that was too long for one message.
 constexpr std::int64_t answer_again_us = 60'000'000;
+constexpr std::int64_t answer_in_time_us = 10'000'000;
 
 // How much of an answer goes into one message.
 std::size_t piece_wanted(const Json& head) {
@@ -154,9 +155,29 @@ void Files::on_question(const std::string& from, const Message& asked,
     if (*may == Access::give) {
         message.head[verdicts_only] = true;
     } else if (holders_.size() < holders_max || holders_.contains(folder)) {
-        holders_[folder].insert(from);
+        holders_[folder].try_emplace(from);
     }
-    pass_on(from, folder, std::move(message), answer);
+    pass_on(from, folder, std::move(message),
+            [this, from, folder, answer, asked_us = world_.clock.boot_us()](Result<Message> reply) {
+                hears(from, folder, reply, asked_us);
+                answer(std::move(reply));
+            });
+}
+
+// Who asked learns the folder's revision from the answer, and tells those below it. One that came
+// late may have reached nobody.
+void Files::hears(const std::string& from, const FolderId& folder, const Result<Message>& reply,
+                  std::int64_t asked_us) {
+    const auto holders = holders_.find(folder);
+    if (!reply.ok() || holders == holders_.end() || !world_.links.has_feature(from, "revision") ||
+        world_.clock.boot_us() - asked_us >= answer_in_time_us) {
+        return;
+    }
+    const auto holder = holders->second.find(from);
+    const Json& answer = member(reply->head, "answer");
+    if (holder != holders->second.end() && answer.contains("number")) {
+        holder->second = revision_of(answer);
+    }
 }
 
 void Files::pass_on(const std::string& from, const FolderId& folder, Message message,
@@ -176,11 +197,17 @@ void Files::pass_on(const std::string& from, const FolderId& folder, Message mes
     }
     message.head.erase("q");
     world_.links.ask(way->neighbour, std::move(message.head), std::move(message.body),
-                     [answer](Result<Message> reply) {
-                         if (reply.ok()) {
-                             reply->head.erase("q");
+                     [this, from, folder, answer](Result<Message> reply) {
+                         if (!reply.ok()) {
+                             answer(std::move(reply));
+                             return;
                          }
+                         reply->head.erase("q");
+                         const Json made = member(reply->head, "answer");
                          answer(std::move(reply));
+                         if (made.contains("number")) {
+                             changed(folder, revision_of(made), from == "-");
+                         }
                      });
 }
 
@@ -326,18 +353,24 @@ void Files::served(const ServingPtr& serving) {
         say(*why);
         return;
     }
-    Json head{{"have", *serving->have}, {"format", sync::batch_format_newest}};
+    Json head{{"format", sync::batch_format_newest}};
     if (!serving->exchanged) {
+        head["have"] = *serving->have;
         say(Message{head, {}});
         return;
     }
     const sync::Home::Answer& made = **serving->exchanged;
-    head["answer"] = {{"name", made.file},
-                      {"bytes", made.bytes},
-                      {"epoch", made.revision.epoch},
-                      {"number", made.revision.number}};
+    const bool more = made.bytes > serving->first.size();
+    Json& answer = head["answer"];
+    answer = {{"bytes", made.bytes}};
+    if (made.revision != serving->since) {
+        answer.update(revision_json(made.revision));
+    }
+    if (more) {
+        answer["name"] = made.file;
+    }
     const Message said{head, std::move(serving->first)};
-    if (made.bytes > said.body.size()) {
+    if (more) {
         const std::int64_t now = world_.clock.boot_us();
         answers_[made.file] = {
             folder, made.bytes, serving->only_verdicts, now + answer_kept_us, serving->key,
@@ -396,42 +429,47 @@ void Files::forget_old_answers() {
 }
 
 void Files::changed_here(const FolderId& folder, sync::Revision revision) {
-    Json head{{"t", "files.changed"},
-              {"user", folder.user},
-              {"app", folder.app},
-              {"epoch", revision.epoch},
-              {"number", revision.number}};
-    on_changed("-", head);
+    changed(folder, revision, false);
 }
 
 void Files::on_changed(const std::string& from, const Json& head) {
     const FolderId id{text_of(head, "user"), text_of(head, "app")};
     auto way = way_to(id.user);
-    if (!valid_name(id.app) || !way.ok() || (way->here ? from != "-" : way->neighbour != from)) {
+    if (!valid_name(id.app) || !way.ok() || way->here || way->neighbour != from) {
         return; // not from where the home is
     }
-    tell_holders(id, head, from);
+    changed(id, revision_of(head), false);
+}
+
+void Files::changed(const FolderId& id, sync::Revision revision, bool known_here) {
+    tell_holders(id, revision);
     const auto held = folders_.find(id);
-    if (held == folders_.end() || !holds(id.app)) {
+    if (known_here || held == folders_.end() || !holds(id.app)) {
         return;
     }
     Folder& folder = *held->second;
-    folder.hint = std::max(folder.hint, int_of(head, "number"));
-    const bool known = folder.status.revision == revision_of(head);
+    folder.hint = std::max(folder.hint, static_cast<std::int64_t>(revision.number));
+    const bool known = folder.status.revision == revision;
     if (!folder.running && !known) {
         schedule(id, 0);
         start_due();
     }
 }
 
-void Files::tell_holders(const FolderId& folder, const Json& head, const std::string& except) {
+void Files::tell_holders(const FolderId& folder, sync::Revision revision) {
     const auto holders = holders_.find(folder);
     if (holders == holders_.end()) {
         return;
     }
-    for (const std::string& neighbour : holders->second) {
-        if (neighbour != except) {
+    const Json head{{"t", "files.changed"},
+                    {"user", folder.user},
+                    {"app", folder.app},
+                    {"epoch", revision.epoch},
+                    {"number", revision.number}};
+    for (auto& [neighbour, heard] : holders->second) {
+        if (heard != revision) {
             world_.links.tell(neighbour, head);
+            heard = revision;
         }
     }
 }

@@ -165,6 +165,18 @@ void Files::look_again_after_rounds(const std::vector<FolderId>& ids) {
 void Files::ask_fully(const FolderId& id) {
     stop_removal(id);
     schedule(id, 0);
+    want(id);
+}
+
+// A round that is under way may be about to ask, with everything that is new here.
+void Files::ask_once(const FolderId& id) {
+    stop_removal(id);
+    sooner(folder(id).wished_us, world_.clock.boot_us());
+    set_due(id);
+    want(id);
+}
+
+void Files::want(const FolderId& id) {
     if (const auto at = folders_.find(id); at != folders_.end()) {
         at->second->confirms = false;
         at->second->needed = at->second->leaving;
@@ -276,7 +288,7 @@ void Files::note_home(const Round& round, const std::optional<Error>& error, boo
         at.not_kept = error->code == Code::not_found;
         at.agreed_us = at.confirmed_us = 0;
         at.stays_until_us = round.confirms ? now + stays_us : at.stays_until_us;
-    } else if (!round.quiet) {
+    } else if (round.asked) {
         at.agreed_us = now;
         at.away_us = 0;
         at.not_kept = false;

@@ -67,14 +67,20 @@ void Files::push_piece(const RoundPtr& round, const Turn& turn) {
                          {"user", round->id.user},
                          {"app", round->id.app},
                          {"tier", world_.me.name.leaf()},
-                         {"batch", round->out.batch},
-                         {"offset", round->offset},
-                         {"total", round->out.bytes},
                          {"since", revision_json(round->out.since)},
-                         {"whole", round->out.whole},
                          {begins_anew, true},
                          {"format", round->out.reads}},
                         **bytes};
+        if (!round->out.batch.empty()) {
+            message.head["batch"] = round->out.batch;
+            message.head["total"] = round->out.bytes;
+        }
+        if (round->out.whole) {
+            message.head["whole"] = true;
+        }
+        if (round->offset > 0) {
+            message.head["offset"] = round->offset;
+        }
         if (round->confirms && round->out.batch.empty() && !round->out.asks_first) {
             message.head[verdicts_only] = true;
         }
@@ -84,9 +90,12 @@ void Files::push_piece(const RoundPtr& round, const Turn& turn) {
         if (round->out.met > round->out.since.number) {
             message.head["met"] = round->out.met;
         }
-        message.head["bytes"] = round->over_parent
-                                    ? world_.gate.piece_bytes(Purpose::files, LinkWay::down)
-                                    : file_chunk_bytes_max;
+        if (round->over_parent) {
+            message.head["bytes"] = world_.gate.piece_bytes(Purpose::files, LinkWay::down);
+        }
+        if (round->offset == 0 && round->tries == 0) {
+            round->compares = next_wanted_;
+        }
         const std::size_t asked = dump(message.head).size() + message.body.size();
         // With the last piece the home has its work to do.
         const bool tells = round->offset + message.body.size() < round->out.bytes;

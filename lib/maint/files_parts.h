@@ -31,10 +31,13 @@ struct Files::Folder {
     // Boot clock; 0: not. The first of those below.
     std::int64_t due_us = 0;
     std::int64_t asked_us = 0;   // a comparison with the home
+    std::int64_t wished_us = 0;  // one, unless the home was asked since the wish was made
     std::int64_t noticed_us = 0; // a look at what was noticed
     std::int64_t scan_us = 0;    // a look at everything
     std::int64_t used_us = 0;
     std::int64_t hint = 0; // the newest number that the home spoke of
+    // Wishes with lower numbers were made before the home was asked for what is in place now.
+    std::int64_t compared = 0;
     sync::FolderStatus status;
     std::int64_t stays_until_us = 0; // something in it is unsent: it is not removed before
     // Boot clock; 0: not. When the home, in this run and under this lease, last spoke as who has
@@ -66,11 +69,13 @@ struct Files::Folder {
 struct Files::Round {
     FolderId id;
     sync::WorkingFolder folder;
-    std::int64_t born = 0; // wishes with lower numbers are answered by it
-    bool asked = false;    // else it ends where a look finds nothing
-    bool wished = false;   // by an operator, who means what is there now
-    bool scan = false;     // it looks at everything
-    bool confirms = false; // it asks the home whether it is there, and for nothing
+    std::int64_t born = 0;     // wishes with lower numbers are answered by it
+    bool asked = false;        // the home; else it ends where a look finds nothing
+    bool for_wish = false;     // which it answers also then
+    std::int64_t compares = 0; // wishes with lower numbers were made before it asked last
+    bool wished = false;       // by an operator, who means what is there now
+    bool scan = false;         // it looks at everything
+    bool confirms = false;     // it asks the home whether it is there, and for nothing
     // What hear() found.
     bool watched = false;
     bool unchecked = false;
@@ -101,7 +106,7 @@ struct Files::Round {
     bool over_parent = false; // that link is the one to the parent
     bool held = false;        // by that link's budget
     bool again = false;
-    bool quiet = false; // nothing was to be sent, and the home was not asked
+    bool quiet = false; // nothing was to be sent, nothing wished, and the home was not asked
 };
 
 struct Files::Serving {

@@ -94,7 +94,8 @@ void Files::start(const FolderId& id) {
     const auto due = [now](std::int64_t& when) {
         return when != 0 && when <= now && std::exchange(when, 0) != 0;
     };
-    round->asked = due(at.asked_us);
+    round->for_wish = due(at.wished_us);
+    round->asked = due(at.asked_us) || (round->for_wish && at.compared < round->born);
     round->wished = std::any_of(wanted_.begin(), wanted_.end(), [&](const auto& one) {
         const auto wish = one.second.folders.find(id);
         return wish != one.second.folders.end() && wish->second.is_null();
@@ -171,7 +172,7 @@ void Files::prepare(const RoundPtr& round) {
             round->out = **made;
             round->changing = round->out.changing;
             if (!round->asked && round->out.batch.empty() && !round->out.asks_first) {
-                round->quiet = true;
+                round->quiet = !round->for_wish;
                 finish(round, std::nullopt);
                 return;
             }
@@ -313,6 +314,11 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
             at.applying = false;
             at.confirming = false;
             --running_;
+            if (round->asked) {
+                const bool done = !error && round->skipped == 0 && !round->confirms &&
+                                  at.status.unsent_files == 0;
+                at.compared = done ? round->compares : 0;
+            }
             note_home(*round, error, unreachable);
             plan_scan(round->id, *round);
             if (round->quiet) {

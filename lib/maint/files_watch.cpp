@@ -20,7 +20,7 @@ constexpr std::string_view users_folder = "data/users/";
 void Files::set_due(const FolderId& id) {
     Folder& at = folder(id);
     std::int64_t first = 0;
-    for (const std::int64_t when : {at.asked_us, at.noticed_us, at.scan_us}) {
+    for (const std::int64_t when : {at.asked_us, at.wished_us, at.noticed_us, at.scan_us}) {
         if (when != 0) {
             sooner(first, when);
         }
@@ -89,7 +89,8 @@ void Files::hear(Round& round) {
     }
     // Whoever asks means all that was written before he asked.
     client.note(round.id,
-                world_.watch->take(path, round.asked ? sync::Take::all : sync::Take::settled));
+                world_.watch->take(path, round.asked || round.for_wish ? sync::Take::all
+                                                                       : sync::Take::settled));
 }
 
 void Files::plan_scan(const FolderId& id, const Round& round) {

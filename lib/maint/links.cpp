@@ -9,7 +9,7 @@ constexpr const char* again = "again"; // see levels.h
 // What both sides must know before they use it. A parent serves children two releases back.
 const std::vector<std::string> own_features{"lease", "desired", "pack",   "login",
                                             "token", "session", "report", "usage",
-                                            "renew", "patch",   again};
+                                            "renew", "patch",   again,    "revision"};
 constexpr std::size_t features_max = 64;
 constexpr std::size_t feature_bytes_max = 64;
 constexpr std::size_t version_bytes_max = 64;

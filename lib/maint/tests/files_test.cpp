@@ -144,6 +144,42 @@ TEST_P(FilesAtDepth, ComeToWhoHoldsThemAsSoonAsTheHomeKnows) {
     EXPECT_EQ(content_at(*notes.tokyo, "deep/today"), "(not_found)");
 }
 
+TEST_P(FilesAtDepth, AreSpokenOfOnlyToThoseWhoDidNotSendThem) {
+    Notes notes(GetParam());
+    notes.log_in_everywhere();
+    write_at(*notes.tokyo, "today", "three patients");
+    notes.tree.crossed.clear();
+    round_at(notes.tree, *notes.tokyo);
+    std::map<std::string, int> told;
+    for (const Crossed& one : notes.tree.crossed) {
+        told[one.to] += text_of(one.head, "t") == "files.changed" ? 1 : 0;
+    }
+    std::erase_if(told, [](const auto& one) { return one.second == 0; });
+    EXPECT_EQ(told, (std::map<std::string, int>{{"osaka", 1}}));
+    EXPECT_EQ(content_at(*notes.osaka, "today"), "three patients");
+}
+
+TEST_P(FilesAtDepth, ReachTheOthersWhenTheAnswerToTheirSenderWasLost) {
+    Notes notes(GetParam());
+    notes.log_in_everywhere();
+    for (int after = 0; after < static_cast<int>(GetParam()) - 1; ++after) {
+        const std::string name = "today" + std::to_string(after);
+        write_at(*notes.tokyo, name, "three patients");
+        notes.tree.cut_at("re", after);
+        static_cast<void>(notes.tokyo->admin("sync.begin", {{"user", "anna"}}));
+        notes.tree.settle();
+        notes.tree.cut_at("", 0);
+        for (std::size_t i = 1; i < notes.line.size(); ++i) {
+            if (!notes.tree.linked(*notes.line[i])) {
+                ASSERT_TRUE(notes.tree.link(*notes.line[i]));
+            }
+        }
+        ASSERT_TRUE(notes.tree.linked(*notes.osaka));
+        notes.tree.pass_s(40); // tokyo tries again by itself
+        EXPECT_EQ(content_at(*notes.osaka, name), "three patients") << after;
+    }
+}
+
 TEST_P(FilesAtDepth, EditedOfflineAtBothSidesAreBothThereAfterTheReturn) {
     Notes notes(GetParam());
     notes.log_in_everywhere();
@@ -415,6 +451,42 @@ TEST(FilesThatAreWatched, AreSentWithoutARequestAndWhatComesMakesNoRounds) {
     EXPECT_EQ(notes.line[0]->background_runs, home) << "the home hears nothing of it";
     EXPECT_EQ(int_of(member(folder_at(*notes.tokyo), "last"), "wire_up"), wire);
     EXPECT_TRUE(told->noticed.empty()) << "and it is taken";
+}
+
+TEST(FilesThatAreWatched, AreAskedForOnceWhenAnOperatorAsksWhileTheyAreSent) {
+    Notes notes(2);
+    notes.log_in_everywhere();
+    auto told = std::make_shared<ToldWatch>();
+    notes.tokyo->watch = told;
+    notes.tree.restart(*notes.tokyo);
+    notes.tree.pass_s(5);
+    write_at(*notes.tokyo, "today", "three patients");
+    told->noticed["data/users/anna/notes"].paths.insert("today");
+    notes.tree.crossed.clear();
+    notes.tokyo->hold_background = true;
+    notes.tree.post([&] {
+        notes.tokyo->keeper->noticed();
+        notes.tokyo->keeper->flush();
+    });
+    notes.tree.settle();
+    static_cast<void>(notes.tokyo->admin("sync.begin", {{"user", "anna"}}));
+    notes.tokyo->hold_background = false;
+    notes.tokyo->let_background_go();
+    notes.tree.settle();
+    const auto pushes = [&notes] {
+        return std::count_if(
+            notes.tree.crossed.begin(), notes.tree.crossed.end(), [&notes](const Crossed& one) {
+                return text_of(one.head, "t") == "files.push" && one.from == notes.tokyo->name;
+            });
+    };
+    EXPECT_EQ(pushes(), 1);
+    const auto seen = notes.tokyo->admin("sync.look", {{"round", 1}});
+    ASSERT_TRUE(seen.ok() && true_of(*seen, "done")) << (seen.ok() ? dump(*seen) : "");
+    EXPECT_EQ(content_at(*notes.osaka, "today"), "three patients");
+
+    // Whoever asks afterwards means what the home has then.
+    round_at(notes.tree, *notes.tokyo);
+    EXPECT_EQ(pushes(), 2);
 }
 
 TEST(FilesThatAreWatched, AreLookedAtInWholeByTheClockAndWhereNobodyCanWatch) {

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "maint/restoration.h"
 
+#include <filesystem>
 #include <set>
 
 namespace hasp::maint::tests {
@@ -133,12 +134,24 @@ class Talk {
         EXPECT_EQ(tokyo.log_in("rei", good_password)->status, 303);
         tree.pass_s(2);
         sync(osaka, "ito", tree.random.bytes(300'000));
-        sync(tokyo, "ito", "three patients");
+        const std::string pages = tree.random.bytes(30'000);
+        sync(tokyo, "ito", pages); // in two pieces
+        // What tokyo holds of it is gone when it comes again under another name.
+        std::filesystem::remove(tokyo.state + "/data/users/ito/notes/today");
+        for (const auto& base :
+             std::filesystem::directory_iterator(tokyo.state + "/sync/client/base")) {
+            std::filesystem::remove_all(base);
+        }
+        EXPECT_TRUE(
+            write_file_durably(osaka.state + "/data/users/ito/notes/again", pages, 0644).ok());
+        EXPECT_TRUE(osaka.admin("sync.begin", {{"user", "ito"}}).ok());
+        tree.pass_s(2);
         sync(tokyo, "rei", tree.random.bytes(300'000));
         EXPECT_EQ(center.log_in("rei", good_password)->status, 303);
         tree.pass_s(2);
         sync(center, "rei", "four patients");
         sync(tokyo, "rei", "five patients");
+        EXPECT_EQ(osaka.log_in("rei", good_password)->status, 303);
         // More than the center puts into one answer.
         EXPECT_TRUE(
             write_file_durably(osaka.state + "/data/users/ito/notes/tomorrow", "six patients", 0644)

@@ -251,12 +251,19 @@ class Files {
     void prepare(const RoundPtr& round);
     void look_only(const RoundPtr& round, const Error& why);
     // files_link.cpp: what of it crosses a link.
+    // A batch goes up and an answer comes down in pieces, several at a time and in their order.
+    void begin_pieces(const RoundPtr& round, std::uint64_t offset);
+    bool another_piece(const RoundPtr& round, std::uint64_t total) const;
     void push(const RoundPtr& round);
-    void push_piece(const RoundPtr& round, const Turn& turn);
+    void push_pieces(const RoundPtr& round);
+    void read_piece(const RoundPtr& round, const Turn& turn);
+    void push_piece(const RoundPtr& round, std::string bytes, const Turn& turn);
+    // `end`: of that piece.
+    void pushed(const RoundPtr& round, Result<Message> answer, std::uint64_t end);
     void begin_anew(const RoundPtr& round);
-    void pushed(const RoundPtr& round, Result<Message> answer, std::size_t asked_bytes);
-    void fetch(const RoundPtr& round);
+    void fetch_pieces(const RoundPtr& round);
     void fetch_piece(const RoundPtr& round, const Turn& turn);
+    void fetched(const RoundPtr& round, Result<Message> answer, std::uint64_t offset);
     // Calls `go` when the link lets a piece through; ends the round when its budget is used up.
     void wait_turn(const RoundPtr& round, LinkWay way, std::uint64_t most_bytes,
                    std::function<void(const Turn&)> go);

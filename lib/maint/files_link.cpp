@@ -10,6 +10,7 @@ namespace hasp::maint {
 
 void Files::wait_turn(const RoundPtr& round, LinkWay way, std::uint64_t most_bytes,
                       std::function<void(const Turn&)> go) {
+    const unsigned run = round->pieces.run;
     if (!round->over_parent) {
         go(std::nullopt);
         return;
@@ -17,17 +18,33 @@ void Files::wait_turn(const RoundPtr& round, LinkWay way, std::uint64_t most_byt
     const auto most = static_cast<std::size_t>(
         std::min<std::uint64_t>(std::max<std::uint64_t>(most_bytes, 1), file_chunk_bytes_max));
     world_.gate.wait_turn(Purpose::files, way, most,
-                          [this, round, go = std::move(go)](Result<LinkPace::Piece> piece) {
-                              if (piece.ok()) {
+                          [this, round, run, go = std::move(go)](Result<LinkPace::Piece> piece) {
+                              const bool meant = round->pieces.run == run;
+                              if (piece.ok() && meant) {
                                   go(*piece);
-                              } else {
+                              } else if (piece.ok()) {
+                                  world_.gate.done(*piece, false);
+                              } else if (meant) {
                                   over_budget(round, piece.error());
                               }
                           });
 }
 
+// From what the other end has on; what is under way is not heard any more.
+void Files::begin_pieces(const RoundPtr& round, std::uint64_t offset) {
+    round->pieces = {offset, 0, round->pieces.run + 1, false};
+}
+
+bool Files::another_piece(const RoundPtr& round, std::uint64_t total) const {
+    const Round::Pieces& pieces = round->pieces;
+    const bool alone = !round->over_a_link || (round->out.resumed && round->offset == 0);
+    return !pieces.turning && pieces.asked < total &&
+           pieces.under_way < (alone ? 1 : pieces_at_once_max);
+}
+
 // What changed here is looked at all the same: its operator sees how much waits.
 void Files::over_budget(const RoundPtr& round, const Error& why) {
+    begin_pieces(round, 0);
     round->held = true;
     held_.insert(round->id);
     world_.gate.hold(Purpose::files);
@@ -45,87 +62,110 @@ void Files::go_on_with_held() {
 }
 
 void Files::push(const RoundPtr& round) {
-    if (round->out.batch.empty()) {
-        push_piece(round, std::nullopt); // a question, and nothing to move
-        return;
+    begin_pieces(round, round->offset);
+    if (round->offset >= round->out.bytes) {
+        push_piece(round, {}, std::nullopt); // a question, or all of the batch is there
+    } else {
+        push_pieces(round);
     }
-    wait_turn(round, LinkWay::up, round->out.bytes - round->offset,
-              [this, round](const Turn& turn) { push_piece(round, turn); });
 }
 
-void Files::push_piece(const RoundPtr& round, const Turn& turn) {
+void Files::push_pieces(const RoundPtr& round) {
+    if (!another_piece(round, round->out.bytes)) {
+        return;
+    }
+    round->pieces.turning = true;
+    wait_turn(round, LinkWay::up, round->out.bytes - round->pieces.asked,
+              [this, round](const Turn& turn) { read_piece(round, turn); });
+}
+
+void Files::read_piece(const RoundPtr& round, const Turn& turn) {
     auto bytes = std::make_shared<Result<std::string>>(std::string());
-    const auto send = [this, round, bytes, turn] {
-        if (!bytes->ok()) {
+    client_work_.run(
+        [this, round, bytes, offset = round->pieces.asked, most = bytes_of(turn)] {
+            *bytes = engine_->client->read(round->id, offset, most);
+        },
+        [this, round, bytes, turn, run = round->pieces.run] {
+            const bool meant = round->pieces.run == run;
+            if (meant && bytes->ok()) {
+                push_piece(round, *std::move(*bytes), turn);
+                if (round->pieces.run == run) {
+                    push_pieces(round);
+                }
+                return;
+            }
             if (turn) {
                 world_.gate.done(*turn, false);
             }
-            finish(round, bytes->error());
-            return;
-        }
-        Message message{{{"t", "files.push"},
-                         {"user", round->id.user},
-                         {"app", round->id.app},
-                         {"tier", world_.me.name.leaf()},
-                         {"since", revision_json(round->out.since)},
-                         {begins_anew, true},
-                         {"format", round->out.reads}},
-                        **bytes};
-        if (!round->out.batch.empty()) {
-            message.head["batch"] = round->out.batch;
-            message.head["total"] = round->out.bytes;
-        }
-        if (round->out.whole) {
-            message.head["whole"] = true;
-        }
-        if (round->offset > 0) {
-            message.head["offset"] = round->offset;
-        }
-        if (round->confirms && round->out.batch.empty() && !round->out.asks_first) {
-            message.head[verdicts_only] = true;
-        }
-        if (const sync::Position& after = round->out.after; after.number != 0) {
-            message.head["after"] = {{"number", after.number}, {"place", to_hex(after.place)}};
-        }
-        if (round->out.met > round->out.since.number) {
-            message.head["met"] = round->out.met;
-        }
-        if (round->over_parent) {
-            message.head["bytes"] = world_.gate.piece_bytes(Purpose::files, LinkWay::down);
-        }
-        if (round->offset == 0 && round->tries == 0) {
-            round->compares = next_wanted_;
-        }
-        const std::size_t asked = dump(message.head).size() + message.body.size();
-        // With the last piece the home has its work to do.
-        const bool tells = round->offset + message.body.size() < round->out.bytes;
-        pass_on("-", round->id, std::move(message),
-                [this, round, asked, turn, tells](Result<Message> answer) {
-                    if (turn) {
-                        world_.gate.done(*turn, tells && answer.ok());
-                    }
-                    pushed(round, std::move(answer), asked);
-                });
-    };
-    if (round->out.batch.empty()) {
-        send();
-        return;
-    }
-    client_work_.run(
-        [this, round, bytes, most = bytes_of(turn)] {
-            *bytes = engine_->client->read(round->id, round->offset, most);
-        },
-        send);
+            if (meant) {
+                finish(round, bytes->error());
+            }
+        });
 }
 
-void Files::pushed(const RoundPtr& round, Result<Message> answer, std::size_t asked_bytes) {
-    if (round->over_a_link) {
-        round->wire_up += asked_bytes + ipc::frame_prefix_bytes;
-        if (answer.ok()) {
-            round->wire_down +=
-                dump(answer->head).size() + answer->body.size() + ipc::frame_prefix_bytes;
-        }
+void Files::push_piece(const RoundPtr& round, std::string bytes, const Turn& turn) {
+    Round::Pieces& pieces = round->pieces;
+    const std::uint64_t offset = pieces.asked;
+    Message message{{{"t", "files.push"},
+                     {"user", round->id.user},
+                     {"app", round->id.app},
+                     {"tier", world_.me.name.leaf()},
+                     {"since", revision_json(round->out.since)},
+                     {begins_anew, true},
+                     {"format", round->out.reads}},
+                    std::move(bytes)};
+    if (!round->out.batch.empty()) {
+        message.head["batch"] = round->out.batch;
+        message.head["total"] = round->out.bytes;
     }
+    if (offset > 0) {
+        message.head["offset"] = offset;
+    }
+    if (round->out.whole) {
+        message.head["whole"] = true;
+    }
+    if (round->confirms && round->out.batch.empty() && !round->out.asks_first) {
+        message.head[verdicts_only] = true;
+    }
+    if (const sync::Position& after = round->out.after; after.number != 0) {
+        message.head["after"] = {{"number", after.number}, {"place", to_hex(after.place)}};
+    }
+    if (round->out.met > round->out.since.number) {
+        message.head["met"] = round->out.met;
+    }
+    if (round->over_parent) {
+        message.head["bytes"] = world_.gate.piece_bytes(Purpose::files, LinkWay::down);
+    }
+    if (offset == 0 && round->tries == 0) {
+        round->compares = next_wanted_;
+    }
+    const std::size_t asked = dump(message.head).size() + message.body.size();
+    pieces.asked += message.body.size();
+    pieces.turning = false;
+    ++pieces.under_way;
+    // With the last piece the home has its work to do.
+    const bool tells = pieces.asked < round->out.bytes;
+    pass_on("-", round->id, std::move(message),
+            [this, round, asked, turn, tells, end = pieces.asked,
+             run = pieces.run](Result<Message> answer) {
+                if (turn) {
+                    world_.gate.done(*turn, tells && answer.ok());
+                }
+                if (round->over_a_link) {
+                    round->wire_up += asked + ipc::frame_prefix_bytes;
+                    if (answer.ok()) {
+                        round->wire_down += dump(answer->head).size() + answer->body.size() +
+                                            ipc::frame_prefix_bytes;
+                    }
+                }
+                if (round->pieces.run == run) {
+                    --round->pieces.under_way;
+                    pushed(round, std::move(answer), end);
+                }
+            });
+}
+
+void Files::pushed(const RoundPtr& round, Result<Message> answer, std::uint64_t end) {
     if (!answer.ok()) {
         if (answer.error().code == Code::timed_out && ++round->tries < tries_max) {
             push(round); // the home is still at it: the same again changes nothing
@@ -143,24 +183,32 @@ void Files::pushed(const RoundPtr& round, Result<Message> answer, std::size_t as
     const Json& made = member(answer->head, "answer");
     if (!made.is_object()) {
         const std::uint64_t have = count_of(answer->head, "have");
-        if (have > round->out.bytes || (have <= round->offset && ++round->tries >= tries_max)) {
+        const bool taken = have == end && have > round->offset && have < round->out.bytes;
+        if (have > round->out.bytes ||
+            (!taken && have <= round->offset && ++round->tries >= tries_max)) {
             finish(round, fail(Code::failed, "the home takes no more of the batch"));
             return;
         }
         round->offset = have;
-        push(round);
+        if (taken) {
+            push_pieces(round);
+        } else {
+            push(round); // it has less or more than what is under way follows on
+        }
         return;
     }
     round->answer = text_of(made, "name");
     round->answer_bytes = count_of(made, "bytes");
     round->answer_offset = 0;
     round->tries = 0;
+    begin_pieces(round, answer->body.size());
     take(round, std::move(answer->body));
 }
 
 // The home was restored from a backup: what it lacks of ours is sent, what it has and we lack
 // comes, and what differs is kept at both.
 void Files::begin_anew(const RoundPtr& round) {
+    begin_pieces(round, 0);
     if (std::exchange(round->began_anew, true)) {
         finish(round, fail(Code::conflict, "the home of " + round->id.user +
                                                "'s files says twice that it was restored"));
@@ -180,63 +228,93 @@ void Files::begin_anew(const RoundPtr& round) {
                      });
 }
 
+// In the order in which they were asked for.
 void Files::take(const RoundPtr& round, std::string bytes) {
     const std::uint64_t size = bytes.size();
+    const std::uint64_t offset = std::exchange(round->answer_offset, round->answer_offset + size);
     if (size == 0 || round->answer_bytes > sync::batch_bytes_max ||
-        size > round->answer_bytes - round->answer_offset) {
+        size > round->answer_bytes - offset) {
         finish(round, fail(Code::refused, "the home's answer is not as long as it says"));
         return;
     }
     auto taken = std::make_shared<Status>();
     client_work_.run(
-        [this, round, taken, bytes = std::move(bytes)] {
-            *taken = engine_->client->take(round->id, round->answer_offset, bytes);
+        [this, round, taken, offset, bytes = std::move(bytes)] {
+            *taken = engine_->client->take(round->id, offset, bytes);
         },
-        [this, round, taken, size] {
-            if (!taken->ok()) {
-                finish(round, taken->error());
+        [this, round, taken, end = offset + size, run = round->pieces.run] {
+            if (round->pieces.run != run) {
                 return;
             }
-            round->answer_offset += size;
-            if (round->answer_offset < round->answer_bytes) {
-                fetch(round);
+            if (!taken->ok()) {
+                finish(round, taken->error());
+            } else if (end < round->answer_bytes) {
+                fetch_pieces(round);
             } else {
                 judge(round);
             }
         });
 }
 
-void Files::fetch(const RoundPtr& round) {
-    wait_turn(round, LinkWay::down, round->answer_bytes - round->answer_offset,
-              [this, round](const Turn& turn) { fetch_piece(round, turn); });
+void Files::fetch_pieces(const RoundPtr& round) {
+    if (!another_piece(round, round->answer_bytes)) {
+        return;
+    }
+    round->pieces.turning = true;
+    wait_turn(round, LinkWay::down, round->answer_bytes - round->pieces.asked,
+              [this, round, run = round->pieces.run](const Turn& turn) {
+                  fetch_piece(round, turn);
+                  if (round->pieces.run == run) {
+                      fetch_pieces(round);
+                  }
+              });
 }
 
 void Files::fetch_piece(const RoundPtr& round, const Turn& turn) {
+    Round::Pieces& pieces = round->pieces;
+    const std::uint64_t offset = pieces.asked;
+    const std::uint64_t bytes =
+        std::min<std::uint64_t>(bytes_of(turn), round->answer_bytes - offset);
     Message message{{{"t", "files.fetch"},
                      {"user", round->id.user},
                      {"app", round->id.app},
                      {"answer", round->answer},
-                     {"offset", round->answer_offset},
-                     {"bytes", bytes_of(turn)}},
+                     {"offset", offset},
+                     {"bytes", bytes}},
                     {}};
     const std::size_t asked = dump(message.head).size();
-    pass_on("-", round->id, std::move(message), [this, round, asked, turn](Result<Message> answer) {
-        if (turn) {
-            world_.gate.done(*turn, answer.ok());
-        }
-        if (round->over_a_link) {
-            round->wire_up += asked + ipc::frame_prefix_bytes;
-            round->wire_down += answer.ok() ? answer->body.size() + 2 * ipc::frame_prefix_bytes : 0;
-        }
-        if (answer.ok()) {
-            round->tries = 0;
-            take(round, std::move(answer->body));
-        } else if (answer.error().code == Code::timed_out && ++round->tries < tries_max) {
-            fetch(round);
-        } else {
-            finish(round, answer.error());
-        }
-    });
+    pieces.asked += bytes;
+    pieces.turning = false;
+    ++pieces.under_way;
+    pass_on("-", round->id, std::move(message),
+            [this, round, asked, turn, offset, run = pieces.run](Result<Message> answer) {
+                if (turn) {
+                    world_.gate.done(*turn, answer.ok());
+                }
+                if (round->over_a_link) {
+                    round->wire_up += asked + ipc::frame_prefix_bytes;
+                    round->wire_down +=
+                        answer.ok() ? answer->body.size() + 2 * ipc::frame_prefix_bytes : 0;
+                }
+                if (round->pieces.run == run) {
+                    --round->pieces.under_way;
+                    fetched(round, std::move(answer), offset);
+                }
+            });
+}
+
+void Files::fetched(const RoundPtr& round, Result<Message> answer, std::uint64_t offset) {
+    if (!answer.ok() && (answer.error().code != Code::timed_out || ++round->tries >= tries_max)) {
+        finish(round, answer.error());
+        return;
+    }
+    if (!answer.ok() || offset != round->answer_offset) { // the one before it was short
+        begin_pieces(round, round->answer_offset);
+        fetch_pieces(round);
+        return;
+    }
+    round->tries = 0;
+    take(round, std::move(answer->body));
 }
 
 } // namespace hasp::maint

@@ -82,17 +82,24 @@ struct Files::Round {
     std::string unwatched;
     std::uint64_t changing = 0; // files, at each attempt to read them
     sync::Client::Outgoing out;
-    std::uint64_t offset = 0; // of the batch
+    struct Pieces {
+        std::uint64_t asked = 0; // the next one begins here
+        unsigned under_way = 0;
+        unsigned run = 0;     // what belongs to an earlier one is not heard any more
+        bool turning = false; // one waits for its turn, or is being read
+    };
+    Pieces pieces;
+    std::uint64_t offset = 0; // of the batch: what the home has
     int tries = 0;
     int exchanges = 0;
     std::int64_t parts_us = 0; // boot clock: when its first part was put in place
     bool began_anew = false;
     std::string answer; // name at the home
     std::uint64_t answer_bytes = 0;
-    std::uint64_t answer_offset = 0;
-    unsigned format = 0;            // of batches: what the home says that it takes
-    std::int64_t came_us = 0;       // boot clock: when what it brings waits for the app to end
-    std::int64_t stop_until_us = 0; // 0: the app has not been told yet
+    std::uint64_t answer_offset = 0; // what came of it
+    unsigned format = 0;             // of batches: what the home says that it takes
+    std::int64_t came_us = 0;        // boot clock: when what it brings waits for the app to end
+    std::int64_t stop_until_us = 0;  // 0: the app has not been told yet
     // Of the whole round.
     std::uint64_t sent_files = 0;
     std::uint64_t sent_bytes = 0;
@@ -148,6 +155,9 @@ struct Files::Serving {
                 met,    scanned};
     }
 };
+
+// Of one folder, over a link that may carry as much in a round trip (link_pace.h).
+inline constexpr unsigned pieces_at_once_max = 4;
 
 inline constexpr std::int64_t start_wait_us = 5'000'000; // of an app for its user's files
 

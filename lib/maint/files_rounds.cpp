@@ -283,6 +283,7 @@ void Files::apply(const RoundPtr& round, bool in_use) {
 }
 
 void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
+    begin_pieces(round, 0);
     // What is unsent now, and what is held, for those who ask.
     auto statuses = std::make_shared<Result<sync::FolderStatus>>(sync::FolderStatus{});
     const bool unreachable =

@@ -13,8 +13,6 @@ constexpr auto window_min = static_cast<std::int64_t>(piece_bytes_min);
 constexpr auto window_max = static_cast<std::int64_t>(under_way_bytes_max);
 // A window is so many pieces: one may be read or written while the others travel.
 constexpr std::int64_t pieces_of_window = 4;
-// Of files a folder has one under way.
-constexpr std::int64_t files_of_window = 2;
 // Of a capped rate, one piece is at most a quarter of a second.
 constexpr std::int64_t pieces_a_second = 4;
 
@@ -48,8 +46,7 @@ std::size_t LinkPace::piece_bytes(Purpose purpose, LinkWay way) const {
     std::int64_t bytes = static_cast<std::int64_t>(piece_bytes_max);
     if (limits_.yields) {
         const std::int64_t window = directions_[static_cast<std::size_t>(way)].window;
-        bytes = std::min(bytes,
-                         window / (purpose == Purpose::files ? files_of_window : pieces_of_window));
+        bytes = std::min(bytes, window / pieces_of_window);
     }
     if (const std::int64_t rate = rate_of(purpose); rate > 0) {
         bytes = std::min(bytes, rate / pieces_a_second);

@@ -235,6 +235,28 @@ TEST_P(FilesAtDepth, AreCompleteWhicheverMessageALinkDies) {
     EXPECT_EQ(names_at(*notes.osaka).size(), 12U) << "nothing twice";
 }
 
+TEST_P(FilesAtDepth, MoveInSeveralPiecesAtOnce) {
+    Notes notes(GetParam());
+    notes.log_in_everywhere();
+    write_at(*notes.tokyo, "scan", notes.tree.random.bytes(900'000));
+    notes.tree.crossed.clear();
+    round_at(notes.tree, *notes.tokyo);
+    // Up from tokyo, and then down to osaka.
+    std::map<std::string, int> most;
+    std::map<std::string, int> under_way;
+    for (const Crossed& one : notes.tree.crossed) {
+        const std::string type = text_of(one.head, "t");
+        if (type == "files.push" || type == "files.fetch") {
+            most[one.from] = std::max(most[one.from], ++under_way[one.from]);
+        } else if (type == "re") {
+            --under_way[one.to];
+        }
+    }
+    EXPECT_GE(most[notes.tokyo->name], 3);
+    EXPECT_GE(most["osaka"], 3);
+    EXPECT_EQ(content_at(*notes.osaka, "scan"), content_at(*notes.tokyo, "scan"));
+}
+
 INSTANTIATE_TEST_SUITE_P(Depths, FilesAtDepth, testing::Values(2, 4));
 
 TEST(FilesInParts, GoOnWhereTheyWereCutAfterARestartToo) {

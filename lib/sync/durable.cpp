@@ -29,6 +29,9 @@ Status make_durable(Disk& disk, Reader& reader, const WorkingFolder& folder,
             continue;
         }
         files.insert(path);
+        if (files.size() + folders.size() > syncs_one_by_one) {
+            break;
+        }
         auto beside = reader.companions(path);
         if (!beside) {
             return beside.error();

@@ -40,24 +40,37 @@ Entry entry_of(const FileStat& stat) {
     return entry;
 }
 
+std::string Reader::beginning_of(ReadFile& file) {
+    std::string start(database_magic.size(), '\0');
+    start.resize(file.read(0, start).value_or(0));
+    return start;
+}
+
 bool Reader::is_database(const std::string& path) {
-    const auto begins = [this](const std::string& file_path, std::string& start) {
-        auto file = disk_.open(file_path);
-        start.assign(database_magic.size(), '\0');
-        auto got = file ? (*file)->read(0, start) : Result<std::size_t>(std::size_t{0});
-        start.resize(got.value_or(0));
-    };
-    std::string start;
-    begins(path, start);
-    if (start.empty()) { // a young one is all in its journal
-        begins(path + "-wal", start);
-        return start.starts_with(wal_magic);
-    }
-    return start == database_magic;
+    return is_database(path, beginning_at(path));
+}
+
+std::string Reader::beginning_at(const std::string& path) {
+    auto file = disk_.open(path);
+    return file ? beginning_of(**file) : std::string();
+}
+
+bool Reader::is_database(const std::string& path, const std::string& start) {
+    return start.empty() ? beginning_at(path + "-wal").starts_with(wal_magic) // a young one
+                         : start == database_magic;
 }
 
 Result<std::vector<std::string>> Reader::companions(const std::string& path) {
+    return companions(path, beginning_at(path));
+}
+
+// Most files are told by their first bytes to have none.
+Result<std::vector<std::string>> Reader::companions(const std::string& path,
+                                                    const std::string& start) {
     std::vector<std::string> out;
+    if (!start.empty() && start != database_magic) {
+        return out;
+    }
     for (const std::string_view suffix : companion_suffixes) {
         const std::string name = path + std::string(suffix);
         auto stat = disk_.stat(name);
@@ -68,20 +81,18 @@ Result<std::vector<std::string>> Reader::companions(const std::string& path) {
             return stat.error();
         }
     }
-    if (!out.empty() && !is_database(path)) {
+    if (!out.empty() && !is_database(path, start)) {
         out.clear();
     }
     return out;
 }
 
 // The stamps of a database are also those of the journal that holds a part of it.
-Result<FileStat> Reader::stamp(const std::string& path, const FileStat& stat, bool& database) {
+Result<FileStat> Reader::stamp(const std::string& path, const FileStat& stat,
+                               const std::string& start, bool& database) {
     FileStat out = stat;
     database = false;
-    if (!settle_) {
-        return out;
-    }
-    auto beside = companions(path);
+    auto beside = companions(path, start);
     if (!beside) {
         return beside.error();
     }
@@ -94,6 +105,17 @@ Result<FileStat> Reader::stamp(const std::string& path, const FileStat& stat, bo
         }
     }
     return out;
+}
+
+Result<FileStat> Reader::stamp(const std::string& path, const FileStat& stat, bool& database) {
+    database = false;
+    return settle_ ? stamp(path, stat, beginning_at(path), database) : Result<FileStat>(stat);
+}
+
+Result<FileStat> Reader::stamp(const std::string& path, const FileStat& stat, ReadFile& file,
+                               bool& database) {
+    database = false;
+    return settle_ ? stamp(path, stat, beginning_of(file), database) : Result<FileStat>(stat);
 }
 
 Result<Digest> Reader::name(ReadFile& file, const std::string& expected, const Sink& also) {
@@ -110,17 +132,7 @@ Result<Digest> Reader::name(ReadFile& file, const std::string& expected, const S
     return identify(file, by_chunks_, is_expected, also);
 }
 
-Result<Seen> Reader::look_at_content(const std::string& path, const FileStat& stat,
-                                     const std::string& expected) {
-    bool database = false;
-    auto stamped = stamp(path, stat, database);
-    if (!stamped) {
-        return stamped.error();
-    }
-    if (database) {
-        auto frozen = freeze_content(path, expected);
-        return frozen ? Result<Seen>(std::move(frozen->seen)) : frozen.error();
-    }
+Result<Seen> Reader::look_at_content(const std::string& path, const std::string& expected) {
     for (int attempt = 0; attempt < reads_max; ++attempt) {
         auto file = disk_.open(path);
         if (!file) {
@@ -128,6 +140,16 @@ Result<Seen> Reader::look_at_content(const std::string& path, const FileStat& st
         }
         const std::int64_t at_us = clock_.wall_us();
         auto before = (*file)->stat();
+        bool database = false;
+        if (before) {
+            if (auto stamped = stamp(path, *before, **file, database); !stamped) {
+                return stamped.error();
+            }
+        }
+        if (database) {
+            auto frozen = freeze_content(path, expected);
+            return frozen ? Result<Seen>(std::move(frozen->seen)) : frozen.error();
+        }
         auto content = before ? name(**file, expected) : Result<Digest>(before.error());
         auto after = content ? (*file)->stat() : Result<FileStat>(content.error());
         if (!after) {
@@ -162,12 +184,12 @@ bool Reader::may_hold(const std::string& path, const FileStat& stat) {
 }
 
 // What is held never stands in the way of what is not.
-Result<Seen> Reader::look_or_let_go(const std::string& path, const FileStat& stat,
-                                    const Seen* known, const std::string& expected) {
-    auto seen = look(path, stat, known, expected);
+Result<Seen> Reader::look_or_let_go(const std::string& path, const Seen* known,
+                                    const std::string& expected) {
+    auto seen = look(path, known, expected);
     if (!seen && seen.error().code == Code::failed && !held_.empty()) {
         drop_held();
-        seen = look(path, stat, known, expected);
+        seen = look(path, known, expected);
     }
     return seen;
 }
@@ -177,16 +199,15 @@ Result<Seen> Reader::look_at_edit(const std::string& path, const FileStat& stat,
                                   const FileStat& stamped) {
     const bool edited = known.stat.size != stamped.size || known.stat.mtime_ns != stamped.mtime_ns;
     if (!edited || !may_hold(path, stat)) {
-        return look_or_let_go(path, stat, &known, known.hash);
+        return look_or_let_go(path, &known, known.hash);
     }
     auto edit = freeze_edit(path, known);
     auto frozen = !edit   ? Result<Frozen>(edit.error())
                   : *edit ? Result<Frozen>(**std::move(edit))
                           : freeze_now(path, known.hash, &known);
     if (!frozen) {
-        return frozen.error().code == Code::try_later
-                   ? Result<Seen>(frozen.error())
-                   : look_or_let_go(path, stat, &known, known.hash);
+        return frozen.error().code == Code::try_later ? Result<Seen>(frozen.error())
+                                                      : look_or_let_go(path, &known, known.hash);
     }
     Seen seen = frozen->seen;
     held_bytes_ += stat.size;
@@ -247,7 +268,7 @@ Result<Frozen> Reader::freeze_content(const std::string& path, const std::string
             return before.error();
         }
         bool database = false;
-        auto stamped = stamp(path, *before, database);
+        auto stamped = stamp(path, *before, **file, database);
         if (!stamped) {
             return stamped.error();
         }
@@ -344,9 +365,12 @@ Result<Frozen> Reader::freeze_database(const std::string& path, const FileStat& 
 Result<Entry> Reader::entry(const std::string& path, const Seen* known, Seen* seen,
                             const std::string& expected) {
     auto stat = disk_.stat(path);
-    if (!stat) {
-        return stat.error();
-    }
+    return stat ? entry_from({*stat, false}, path, known, seen, expected) : stat.error();
+}
+
+Result<Entry> Reader::entry_from(const Listed& listed, const std::string& path, const Seen* known,
+                                 Seen* seen, const std::string& expected) {
+    const FileStat* const stat = &listed.stat;
     Entry entry = entry_of(*stat);
     if (stat->kind == FileKind::symlink) {
         auto target = disk_.read_symlink(path);
@@ -355,8 +379,10 @@ Result<Entry> Reader::entry(const std::string& path, const Seen* known, Seen* se
         }
         entry.target = *std::move(target);
     } else if (stat->kind == FileKind::file) {
+        // Of what is read anyway, the stamps are those that it has then.
         bool database = false;
-        auto stamped = stamp(path, *stat, database);
+        auto stamped = known == nullptr || listed.alone ? Result<FileStat>(*stat)
+                                                        : stamp(path, *stat, database);
         if (!stamped) {
             return stamped.error();
         }
@@ -372,7 +398,7 @@ Result<Entry> Reader::entry(const std::string& path, const Seen* known, Seen* se
             }
         } else {
             auto looked = known != nullptr ? look_at_edit(path, *stat, *known, *stamped)
-                                           : look_or_let_go(path, *stat, nullptr, expected);
+                                           : look_or_let_go(path, nullptr, expected);
             if (!looked) {
                 return looked.error();
             }
@@ -445,7 +471,7 @@ Status Reader::part(const std::string& root, const std::string& path, bool below
             return {};
         }
     }
-    if (Status added = add(root, path, *stat, known, out); !added) {
+    if (Status added = add(root, path, {*stat, false}, known, out); !added) {
         return added;
     }
     return below && stat->kind == FileKind::folder ? walk(root, path, known, out) : Status{};
@@ -474,11 +500,13 @@ Status Reader::walk(const std::string& root, const std::string& below, const Kno
         return list.error().code == Code::not_found && !below.empty() ? Status{}
                                                                       : Status(list.error());
     }
-    std::set<std::string> parts; // of databases
+    std::set<std::string> parts;       // of databases
+    std::set<std::string> accompanied; // names beside which there is what may be one
     for (const DirEntry& entry : *list) {
         for (const std::string_view suffix : companion_suffixes) {
             if (settle_ && entry.stat.kind == FileKind::file && entry.name.ends_with(suffix)) {
                 const std::string main = entry.name.substr(0, entry.name.size() - suffix.size());
+                accompanied.insert(main);
                 const bool there =
                     std::any_of(list->begin(), list->end(), [&](const DirEntry& other) {
                         return other.name == main && other.stat.kind == FileKind::file;
@@ -494,7 +522,8 @@ Status Reader::walk(const std::string& root, const std::string& below, const Kno
         if (parts.contains(entry.name)) {
             continue;
         }
-        if (Status done = add(root, path, entry.stat, known, out); !done) {
+        const bool alone = !accompanied.contains(entry.name);
+        if (Status done = add(root, path, {entry.stat, alone}, known, out); !done) {
             return done;
         }
         const auto added = out.tree.find(path);
@@ -508,8 +537,9 @@ Status Reader::walk(const std::string& root, const std::string& below, const Kno
     return {};
 }
 
-Status Reader::add(const std::string& root, const std::string& path, const FileStat& stat,
+Status Reader::add(const std::string& root, const std::string& path, const Listed& listed,
                    const Known& known, Scan& out) {
+    const FileStat& stat = listed.stat;
     if (stat.kind == FileKind::other || !valid_path(path)) {
         ++out.skipped;
         out.unnamed += stat.kind == FileKind::other ? 0 : 1;
@@ -521,7 +551,11 @@ Status Reader::add(const std::string& root, const std::string& path, const FileS
     }
     const Seen* before = known.find(path, stat);
     Seen seen;
-    auto now = entry(joined(root, path), before, &seen);
+    // What was listed a while ago says enough of a file that is as it was.
+    const bool as_it_was = before != nullptr && listed.alone && stat.kind == FileKind::file &&
+                           still_the_same(*before, stat);
+    auto now = as_it_was ? entry_from(listed, joined(root, path), before, &seen, "")
+                         : entry(joined(root, path), before, &seen);
     if (now) {
         const bool file = now->kind == FileKind::file;
         out.tree[path] = *std::move(now);

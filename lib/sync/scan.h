@@ -170,19 +170,31 @@ class Reader {
     std::string temporary_path() { return temporary_ + "/t" + std::to_string(next_++); }
 
   private:
+    struct Listed {
+        FileStat stat;
+        bool alone = false; // no name in the folder could be a companion's
+    };
     Status walk(const std::string& root, const std::string& below, const Known& known, Scan& out);
-    Status add(const std::string& root, const std::string& path, const FileStat& stat,
+    Status add(const std::string& root, const std::string& path, const Listed& listed,
                const Known& known, Scan& out);
+    Result<Entry> entry_from(const Listed& listed, const std::string& path, const Seen* known,
+                             Seen* seen, const std::string& expected);
     Status add_attributes(const std::string& path, const Seen* known, Seen& now);
     Result<FileStat> stamp(const std::string& path, const FileStat& stat, bool& database);
+    Result<FileStat> stamp(const std::string& path, const FileStat& stat, ReadFile& file,
+                           bool& database);
+    // `start`: the first bytes of what is at `path`; empty: there are none, or nothing is there.
+    Result<FileStat> stamp(const std::string& path, const FileStat& stat, const std::string& start,
+                           bool& database);
+    Result<std::vector<std::string>> companions(const std::string& path, const std::string& start);
+    static std::string beginning_of(ReadFile& file);
+    std::string beginning_at(const std::string& path);
     Result<Digest> name(ReadFile& file, const std::string& expected, const Sink& also = {});
-    Result<Seen> look(const std::string& path, const FileStat& stat, const Seen* known,
-                      const std::string& expected);
-    Result<Seen> look_at_content(const std::string& path, const FileStat& stat,
-                                 const std::string& expected);
+    Result<Seen> look(const std::string& path, const Seen* known, const std::string& expected);
+    Result<Seen> look_at_content(const std::string& path, const std::string& expected);
     Result<Seen> look_at_edit(const std::string& path, const FileStat& stat, const Seen& known,
                               const FileStat& stamped);
-    Result<Seen> look_or_let_go(const std::string& path, const FileStat& stat, const Seen* known,
+    Result<Seen> look_or_let_go(const std::string& path, const Seen* known,
                                 const std::string& expected);
     bool may_hold(const std::string& path, const FileStat& stat);
     void drop_held();
@@ -197,6 +209,7 @@ class Reader {
     Result<std::shared_ptr<FrozenEdit>> compare_with(AgreedContent agreed, const std::string& known,
                                                      ReadFile& file);
     bool is_database(const std::string& path);
+    bool is_database(const std::string& path, const std::string& start);
 
     Disk& disk_;
     std::string temporary_;

@@ -91,9 +91,8 @@ Status Reader::add_attributes(const std::string& path, const Seen* known, Seen& 
     return {};
 }
 
-Result<Seen> Reader::look(const std::string& path, const FileStat& stat, const Seen* known,
-                          const std::string& expected) {
-    auto seen = look_at_content(path, stat, expected);
+Result<Seen> Reader::look(const std::string& path, const Seen* known, const std::string& expected) {
+    auto seen = look_at_content(path, expected);
     if (seen) {
         if (Status added = add_attributes(path, known, *seen); !added) {
             return added.error();

@@ -72,7 +72,7 @@ Result<std::optional<Frozen>> Reader::freeze_edit(const std::string& path, const
             return before.error();
         }
         bool database = false;
-        auto stamped = stamp(path, *before, database);
+        auto stamped = stamp(path, *before, **file, database);
         auto agreed =
             stamped && !database ? agreed_(known.hash) : Result<AgreedContent>(AgreedContent{});
         if (!stamped || !agreed || agreed->file == nullptr) {

@@ -218,7 +218,12 @@ void UserFiles::release(const std::shared_ptr<Held>& held) {
     const auto home = home_of(*held->account);
     for (const Standing& gone : held->gone) {
         const auto found = home ? home->find(gone.first) : Listing::const_iterator{};
-        const bool there = !home || (found != home->end() && found->second == gone.second);
+        // A folder that another tier made under the name of a file moves that aside.
+        const bool there = !home || (found != home->end() && found->second == gone.second) ||
+                           std::any_of(home->begin(), home->end(), [&gone](const auto& one) {
+                               return one.second == gone.second &&
+                                      one.first.starts_with(gone.first + " (conflict ");
+                           });
         world_.hold(there || files.contents[gone.second].replaced || files.taken.contains(gone),
                     held_back,
                     held->account->name + "'s " + gone.first +

@@ -314,7 +314,13 @@ class PosixDisk final : public Disk {
         return fail(Code::refused, "\"" + path.substr(0, name_bytes_max) + "\" is not a path");
     }
 
-    Result<Fd> open_file(const std::string& path) {
+    Result<Fd> open_file(const std::string& path) { return open_for_reading(path, false); }
+
+    Result<Fd> open_file_or_folder(const std::string& path) {
+        return path.empty() ? open_folder(path) : open_for_reading(path, true);
+    }
+
+    Result<Fd> open_for_reading(const std::string& path, bool or_folder) {
         if (!valid_path(path)) {
             return bad(path);
         }
@@ -324,18 +330,10 @@ class PosixDisk final : public Disk {
         if (!fd || ::fstat(fd.get(), &st) != 0) {
             return disk_error(errno, "cannot open", path);
         }
-        if (!S_ISREG(st.st_mode)) {
+        if (!S_ISREG(st.st_mode) && !(or_folder && S_ISDIR(st.st_mode))) {
             return fail(Code::refused, "cannot open " + path + ": it is no regular file");
         }
         return fd;
-    }
-
-    Result<Fd> open_file_or_folder(const std::string& path) {
-        auto there = stat(path);
-        if (!there) {
-            return there.error();
-        }
-        return there->kind == FileKind::folder ? open_folder(path) : open_file(path);
     }
 
     Result<Fd> open_folder(const std::string& path) {

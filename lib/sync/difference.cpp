@@ -18,6 +18,8 @@ constexpr int level_some = 9;
 constexpr int level_many = 3;
 // After so many new bytes, processor counts more.
 constexpr std::uint64_t some_bytes = std::uint64_t{2} << 20;
+// What stands around new bytes is read and indexed before they are packed: so many times as much.
+constexpr std::uint64_t context_of_new = 32;
 constexpr std::uint64_t context_least = 128;
 constexpr std::size_t alone_bytes = 4096;
 constexpr std::size_t packing_worth = 24;
@@ -83,8 +85,10 @@ class Writer {
         std::string packed;
         std::uint64_t context = 0;
         if (fresh_.size() >= packing_worth) {
-            const std::uint64_t share = std::min<std::uint64_t>(
-                difference_prefix_bytes_max / (runs_.size() * 2), fresh_.size() * 8);
+            const std::uint64_t most = std::min<std::uint64_t>(difference_prefix_bytes_max,
+                                                               fresh_.size() * context_of_new);
+            const std::uint64_t share =
+                std::min<std::uint64_t>(most / (runs_.size() * 2), fresh_.size() * 8);
             context = std::bit_floor(std::max(context_least, share));
             auto prefix = prefix_of(base_, runs_, context);
             if (!prefix) {

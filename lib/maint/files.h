@@ -213,11 +213,29 @@ class Files {
     void tell_held(const std::vector<sync::Quarantined>& held) const;
     void serve_fetch(const FolderId& folder, const Message& message, const Links::Answer& answer);
     void changed_here(const FolderId& folder, sync::Revision revision);
+    // Neighbours who have a folder, or pass it on, and the revision of which each has heard.
+    struct Heard {
+        sync::Revision revision;
+        std::int64_t at_us = 0; // boot clock
+    };
+    struct Holders {
+        sync::Revision newest; // zeros: not known
+        std::map<std::string, Heard> heard;
+    };
     // `known_here`: this tier's own working copy learnt it.
     void changed(const FolderId& folder, sync::Revision revision, bool known_here);
     void tell_holders(const FolderId& folder, sync::Revision revision);
-    void hears(const std::string& from, const FolderId& folder, const Result<Message>& reply,
-               std::int64_t asked_us);
+    void tell(const FolderId& folder, const std::string& neighbour, Heard& heard,
+              sync::Revision revision);
+    // What was said when its link ended may not have arrived.
+    void tell_again(const std::string& neighbour);
+    // The link and time of its question: an answer that came too late for either went nowhere.
+    struct Asker {
+        std::string neighbour;
+        LinkId link = 0;
+        std::int64_t asked_us = 0;
+    };
+    void hears(const Asker& asker, const FolderId& folder, const Result<Message>& reply);
     void forget_old_answers();
     // files_upkeep.cpp: what the home does in the background.
     Status forget_removed_accounts(sync::Home& home);
@@ -263,7 +281,8 @@ class Files {
     void begin_anew(const RoundPtr& round);
     void fetch_pieces(const RoundPtr& round);
     void fetch_piece(const RoundPtr& round, const Turn& turn);
-    void fetched(const RoundPtr& round, Result<Message> answer, std::uint64_t offset);
+    void fetched(const RoundPtr& round, Result<Message> answer, std::uint64_t offset,
+                 std::uint64_t asked);
     // Calls `go` when the link lets a piece through; ends the round when its budget is used up.
     void wait_turn(const RoundPtr& round, LinkWay way, std::uint64_t most_bytes,
                    std::function<void(const Turn&)> go);
@@ -331,12 +350,12 @@ class Files {
     std::set<FolderId> held_;                         // by the budget of the link to the parent
     std::size_t running_ = 0;
     std::vector<RoundPtr> stopping_; // rounds that wait for an app to end
-    // Neighbours who have it, or pass it on, and the revision of which each has heard.
-    std::map<FolderId, std::map<std::string, sync::Revision>> holders_;
+    std::map<FolderId, Holders> holders_;
     struct OpenAnswer {
         FolderId folder;
         std::uint64_t bytes = 0;
         bool verdicts_only = false;
+        bool done = false; // its last byte was asked for
         std::int64_t until_us = 0;
         std::string key; // of the question
         std::int64_t made_us = 0;

@@ -10,8 +10,11 @@ namespace {
 
 constexpr std::int64_t answer_kept_us = 600'000'000;
 // How long the same question gets the same answer, if that was too long for one message.
+constexpr std::int64_t answer_kept_behind_us = 20'000'000; // its last byte
 constexpr std::int64_t answer_again_us = 60'000'000;
 constexpr std::int64_t answer_in_time_us = 10'000'000;
+// Longer than a link may be dead before it is noticed.
+constexpr std::int64_t heard_for_sure_us = 900'000'000;
 
 // How much of an answer goes into one message.
 std::size_t piece_wanted(const Json& head) {
@@ -141,7 +144,7 @@ void Files::on_question(const std::string& from, const Message& asked,
     if (!may.ok() || *may == Access::give) {
         // It is not told of changes any more either.
         if (const auto held = holders_.find(folder); held != holders_.end()) {
-            held->second.erase(from);
+            held->second.heard.erase(from);
         }
         if (may.ok() && only_gets) {
             may = not_kept(from, folder.user);
@@ -155,28 +158,31 @@ void Files::on_question(const std::string& from, const Message& asked,
     if (*may == Access::give) {
         message.head[verdicts_only] = true;
     } else if (holders_.size() < holders_max || holders_.contains(folder)) {
-        holders_[folder].try_emplace(from);
+        holders_[folder].heard.try_emplace(from);
     }
     pass_on(from, folder, std::move(message),
-            [this, from, folder, answer, asked_us = world_.clock.boot_us()](Result<Message> reply) {
-                hears(from, folder, reply, asked_us);
+            [this, folder, answer,
+             asker = Asker{from, world_.links.link_of(from), world_.clock.boot_us()}](
+                Result<Message> reply) {
+                hears(asker, folder, reply);
                 answer(std::move(reply));
             });
 }
 
-// Who asked learns the folder's revision from the answer, and tells those below it. One that came
-// late may have reached nobody.
-void Files::hears(const std::string& from, const FolderId& folder, const Result<Message>& reply,
-                  std::int64_t asked_us) {
+// Who asked learns the folder's revision from the answer, and tells those below it.
+void Files::hears(const Asker& asker, const FolderId& folder, const Result<Message>& reply) {
     const auto holders = holders_.find(folder);
-    if (!reply.ok() || holders == holders_.end() || !world_.links.has_feature(from, "revision") ||
-        world_.clock.boot_us() - asked_us >= answer_in_time_us) {
+    const std::int64_t now = world_.clock.boot_us();
+    if (!reply.ok() || holders == holders_.end() ||
+        world_.links.link_of(asker.neighbour) != asker.link ||
+        !world_.links.has_feature(asker.neighbour, "revision") ||
+        now - asker.asked_us >= answer_in_time_us) {
         return;
     }
-    const auto holder = holders->second.find(from);
+    const auto holder = holders->second.heard.find(asker.neighbour);
     const Json& answer = member(reply->head, "answer");
-    if (holder != holders->second.end() && answer.contains("number")) {
-        holder->second = revision_of(answer);
+    if (holder != holders->second.heard.end() && answer.contains("number")) {
+        holder->second = {revision_of(answer), now};
     }
 }
 
@@ -373,7 +379,7 @@ void Files::served(const ServingPtr& serving) {
     if (more) {
         const std::int64_t now = world_.clock.boot_us();
         answers_[made.file] = {
-            folder, made.bytes, serving->only_verdicts, now + answer_kept_us, serving->key,
+            folder, made.bytes, serving->only_verdicts, false, now + answer_kept_us, serving->key,
             now,    said};
     }
     say(said);
@@ -389,17 +395,14 @@ void Files::serve_fetch(const FolderId& folder, const Message& message,
     const auto open = answers_.find(name);
     if (open == answers_.end() || open->second.folder != folder ||
         (true_of(message.head, verdicts_only) && !open->second.verdicts_only)) {
-        answer(fail(Code::not_found, "that answer is no longer kept: ask anew"));
+        answer(fail(Code::try_later, "that answer is no longer kept: ask anew"));
         return;
     }
     open->second.until_us = world_.clock.boot_us() + answer_kept_us;
     auto bytes = std::make_shared<Result<std::string>>(std::string());
     home_work_.run(
-        [this, bytes, name, offset, total = open->second.bytes, most = piece_wanted(message.head)] {
+        [this, bytes, name, offset, most = piece_wanted(message.head)] {
             *bytes = engine_->home->read(name, offset, most);
-            if (bytes->ok() && offset + (*bytes)->size() >= total) {
-                engine_->home->forget(name);
-            }
         },
         [this, bytes, name, offset, answer] {
             if (!bytes->ok()) {
@@ -408,7 +411,8 @@ void Files::serve_fetch(const FolderId& folder, const Message& message,
             }
             const auto still = answers_.find(name);
             if (still != answers_.end() && offset + (*bytes)->size() >= still->second.bytes) {
-                answers_.erase(still);
+                still->second.done = true; // unless one of the last pieces is lost
+                still->second.until_us = world_.clock.boot_us() + answer_kept_behind_us;
             }
             answer(Message{Json::object(), **bytes});
         });
@@ -417,8 +421,9 @@ void Files::serve_fetch(const FolderId& folder, const Message& message,
 void Files::forget_old_answers() {
     const std::int64_t now = world_.clock.boot_us();
     std::vector<std::string> old;
+    const bool full = answers_.size() >= answers_open_max;
     for (const auto& [name, open] : answers_) {
-        if (open.until_us < now) {
+        if (open.until_us < now || (full && open.done)) {
             old.push_back(name);
         }
     }
@@ -429,6 +434,11 @@ void Files::forget_old_answers() {
 }
 
 void Files::changed_here(const FolderId& folder, sync::Revision revision) {
+    for (auto& [name, open] : answers_) {
+        if (open.folder == folder && revision_of(member(open.said.head, "answer")) != revision) {
+            open.key.clear(); // still fetched, but nobody's answer from now on
+        }
+    }
     changed(folder, revision, false);
 }
 
@@ -461,15 +471,36 @@ void Files::tell_holders(const FolderId& folder, sync::Revision revision) {
     if (holders == holders_.end()) {
         return;
     }
-    const Json head{{"t", "files.changed"},
-                    {"user", folder.user},
-                    {"app", folder.app},
-                    {"epoch", revision.epoch},
-                    {"number", revision.number}};
-    for (auto& [neighbour, heard] : holders->second) {
-        if (heard != revision) {
-            world_.links.tell(neighbour, head);
-            heard = revision;
+    holders->second.newest = revision;
+    for (auto& [neighbour, heard] : holders->second.heard) {
+        if (heard.revision != revision) {
+            tell(folder, neighbour, heard, revision);
+        }
+    }
+}
+
+void Files::tell(const FolderId& folder, const std::string& neighbour, Heard& heard,
+                 sync::Revision revision) {
+    if (!world_.links.connected(neighbour)) {
+        return;
+    }
+    world_.links.tell(neighbour, {{"t", "files.changed"},
+                                  {"user", folder.user},
+                                  {"app", folder.app},
+                                  {"epoch", revision.epoch},
+                                  {"number", revision.number}});
+    heard = {revision, world_.clock.boot_us()};
+}
+
+void Files::tell_again(const std::string& neighbour) {
+    const std::int64_t now = world_.clock.boot_us();
+    for (auto& [folder, holders] : holders_) {
+        const auto one = holders.heard.find(neighbour);
+        if (one == holders.heard.end() || holders.newest.epoch == 0) {
+            continue;
+        }
+        if (one->second.revision != holders.newest || now - one->second.at_us < heard_for_sure_us) {
+            tell(folder, neighbour, one->second, holders.newest);
         }
     }
 }
@@ -480,7 +511,7 @@ Status Files::signed_keeps(const std::string& child, const std::vector<trust::Ke
 
 void Files::child_revoked(const std::string& child) {
     for (auto& [folder, holders] : holders_) {
-        holders.erase(child);
+        holders.heard.erase(child);
     }
     if (const Status gone = keeps_.forget(child); !gone.ok()) {
         world_.log.error("files.keeps", gone.error().message, {{"tier", child}});

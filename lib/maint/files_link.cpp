@@ -37,7 +37,8 @@ void Files::begin_pieces(const RoundPtr& round, std::uint64_t offset) {
 
 bool Files::another_piece(const RoundPtr& round, std::uint64_t total) const {
     const Round::Pieces& pieces = round->pieces;
-    const bool alone = !round->over_a_link || (round->out.resumed && round->offset == 0);
+    const bool paced = round->over_parent && world_.gate.paces();
+    const bool alone = !paced || round->late || (round->out.resumed && round->offset == 0);
     return !pieces.turning && pieces.asked < total &&
            pieces.under_way < (alone ? 1 : pieces_at_once_max);
 }
@@ -168,6 +169,7 @@ void Files::push_piece(const RoundPtr& round, std::string bytes, const Turn& tur
 void Files::pushed(const RoundPtr& round, Result<Message> answer, std::uint64_t end) {
     if (!answer.ok()) {
         if (answer.error().code == Code::timed_out && ++round->tries < tries_max) {
+            round->late = true;
             push(round); // the home is still at it: the same again changes nothing
             return;
         }
@@ -197,6 +199,7 @@ void Files::pushed(const RoundPtr& round, Result<Message> answer, std::uint64_t 
         }
         return;
     }
+    round->answered = true;
     round->answer = text_of(made, "name");
     round->answer_bytes = count_of(made, "bytes");
     round->answer_offset = 0;
@@ -251,6 +254,7 @@ void Files::take(const RoundPtr& round, std::string bytes) {
             } else if (end < round->answer_bytes) {
                 fetch_pieces(round);
             } else {
+                begin_pieces(round, end);
                 judge(round);
             }
         });
@@ -287,7 +291,7 @@ void Files::fetch_piece(const RoundPtr& round, const Turn& turn) {
     pieces.turning = false;
     ++pieces.under_way;
     pass_on("-", round->id, std::move(message),
-            [this, round, asked, turn, offset, run = pieces.run](Result<Message> answer) {
+            [this, round, asked, turn, offset, bytes, run = pieces.run](Result<Message> answer) {
                 if (turn) {
                     world_.gate.done(*turn, answer.ok());
                 }
@@ -298,22 +302,28 @@ void Files::fetch_piece(const RoundPtr& round, const Turn& turn) {
                 }
                 if (round->pieces.run == run) {
                     --round->pieces.under_way;
-                    fetched(round, std::move(answer), offset);
+                    fetched(round, std::move(answer), offset, bytes);
                 }
             });
 }
 
-void Files::fetched(const RoundPtr& round, Result<Message> answer, std::uint64_t offset) {
+void Files::fetched(const RoundPtr& round, Result<Message> answer, std::uint64_t offset,
+                    std::uint64_t asked) {
     if (!answer.ok() && (answer.error().code != Code::timed_out || ++round->tries >= tries_max)) {
         finish(round, answer.error());
         return;
     }
-    if (!answer.ok() || offset != round->answer_offset) { // the one before it was short
+    if (!answer.ok()) {
+        round->late = true;
         begin_pieces(round, round->answer_offset);
         fetch_pieces(round);
         return;
     }
     round->tries = 0;
+    if (answer->body.size() != asked) { // what is under way does not follow on
+        round->late = true;
+        begin_pieces(round, offset + answer->body.size());
+    }
     take(round, std::move(answer->body));
 }
 

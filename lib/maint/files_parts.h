@@ -89,12 +89,14 @@ struct Files::Round {
         bool turning = false; // one waits for its turn, or is being read
     };
     Pieces pieces;
+    bool late = false;        // one was, so that there is one at a time from here on
     std::uint64_t offset = 0; // of the batch: what the home has
     int tries = 0;
     int exchanges = 0;
     std::int64_t parts_us = 0; // boot clock: when its first part was put in place
     bool began_anew = false;
-    std::string answer; // name at the home
+    bool answered = false; // what was asked last
+    std::string answer;    // its name at the home, where there is more of it to fetch
     std::uint64_t answer_bytes = 0;
     std::uint64_t answer_offset = 0; // what came of it
     unsigned format = 0;             // of batches: what the home says that it takes
@@ -156,7 +158,7 @@ struct Files::Serving {
     }
 };
 
-// Of one folder, over a link that may carry as much in a round trip (link_pace.h).
+// Of one folder, where the link says how much may be under way (link_pace.h).
 inline constexpr unsigned pieces_at_once_max = 4;
 
 inline constexpr std::int64_t start_wait_us = 5'000'000; // of an app for its user's files

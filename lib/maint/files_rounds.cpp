@@ -177,6 +177,7 @@ void Files::prepare(const RoundPtr& round) {
                 return;
             }
             round->asked = true; // what follows belongs to the same comparison
+            round->answered = false;
             round->offset = 0;
             round->tries = 0;
             push(round);
@@ -291,7 +292,7 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
         (error && (error->code == Code::unreachable || error->code == Code::timed_out));
     client_work_.run(
         [this, round, statuses, error] {
-            const bool refused = error && error->code == Code::refused && round->answer.empty();
+            const bool refused = error && error->code == Code::refused && !round->answered;
             if (Status anew = refused ? engine_->client->home_refused(round->id) : Status{};
                 !anew.ok()) {
                 *statuses = anew.error();
@@ -394,7 +395,8 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
                 schedule(round->id, round->confirms ? 0 : wait_again_us);
             }
             again_when_needed(round, error, unreachable);
-            if (round->confirms && !at.waiting.empty()) {
+            const bool unasked = round->confirms || (!round->asked && !error);
+            if (unasked && !at.waiting.empty()) {
                 schedule(round->id, 0); // they wait for what the home has
             } else {
                 wake_waiting(at);
@@ -502,6 +504,7 @@ void Files::neighbour_changed(const std::string& neighbour, bool connected) {
     if (!connected) {
         return;
     }
+    tell_again(neighbour);
     // What changed on either side while it was away.
     for (const auto& [id, held] : folders_) {
         auto way = way_to(id.user);
@@ -518,6 +521,7 @@ void Files::tick() {
         return;
     }
     wait_for_apps();
+    forget_old_answers();
     go_on_with_held();
     const std::int64_t now = world_.clock.boot_us();
     for (auto& [number, wanted] : wanted_) {

@@ -110,6 +110,10 @@ void LinkGate::hold(Purpose purpose) {
     }
 }
 
+bool LinkGate::paces() const {
+    return world_.config.link.yield;
+}
+
 void LinkGate::wait_turn(Purpose purpose, LinkWay way, std::size_t most_bytes, Go go) {
     (purpose == Purpose::files ? files_ : packs_).push_back({way, most_bytes, std::move(go)});
     pump();

@@ -50,6 +50,8 @@ class LinkGate {
     // releases: with leave to move a piece of at most `most_bytes`, to be given back by done(), or
     // with what over() says. Whoever waits here must live as long as this.
     using Go = std::function<void(Result<LinkPace::Piece>)>;
+    // Whether pieces wait for one another; else as many go at once as are asked for.
+    bool paces() const;
     void wait_turn(Purpose purpose, LinkWay way, std::size_t most_bytes, Go go);
     // `tells`: see LinkPace::end().
     void done(const LinkPace::Piece& piece, bool tells);

@@ -55,6 +55,11 @@ std::int64_t Links::rtt_ms(const std::string& neighbour) const {
     return link == nullptr ? -1 : link->rtt_ms;
 }
 
+LinkId Links::link_of(const std::string& neighbour) const {
+    const Link* link = find(neighbour);
+    return link == nullptr ? 0 : link->id;
+}
+
 bool Links::has_feature(const std::string& neighbour, const std::string& feature) const {
     const Link* link = find(neighbour);
     return link != nullptr && has(*link, feature);

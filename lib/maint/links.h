@@ -80,6 +80,8 @@ class Links {
 
     const trust::TierName& me() const { return me_; }
     bool connected(const std::string& neighbour) const;
+    // Of the conversation with it; 0: there is none.
+    LinkId link_of(const std::string& neighbour) const;
     // Boot time at which a byte came from it last, also over a link that is gone; 0: never in this
     // run.
     std::int64_t heard_us(const std::string& neighbour) const;

@@ -235,6 +235,23 @@ TEST_P(FilesAtDepth, AreCompleteWhicheverMessageALinkDies) {
     EXPECT_EQ(names_at(*notes.osaka).size(), 12U) << "nothing twice";
 }
 
+// Questions for pieces that were not answered yet, at the most, by who asks.
+std::map<std::string, int> most_under_way(const Tree& tree) {
+    std::map<std::string, int> most;
+    std::map<std::string, std::set<std::int64_t>> asked; // and not answered
+    for (const Crossed& one : tree.crossed) {
+        const std::string type = text_of(one.head, "t");
+        if (type == "files.push" || type == "files.fetch") {
+            std::set<std::int64_t>& open = asked[one.from];
+            open.insert(int_of(one.head, "q"));
+            most[one.from] = std::max(most[one.from], static_cast<int>(open.size()));
+        } else if (type == "re") {
+            asked[one.to].erase(int_of(one.head, "q"));
+        }
+    }
+    return most;
+}
+
 TEST_P(FilesAtDepth, MoveInSeveralPiecesAtOnce) {
     Notes notes(GetParam());
     notes.log_in_everywhere();
@@ -242,16 +259,7 @@ TEST_P(FilesAtDepth, MoveInSeveralPiecesAtOnce) {
     notes.tree.crossed.clear();
     round_at(notes.tree, *notes.tokyo);
     // Up from tokyo, and then down to osaka.
-    std::map<std::string, int> most;
-    std::map<std::string, int> under_way;
-    for (const Crossed& one : notes.tree.crossed) {
-        const std::string type = text_of(one.head, "t");
-        if (type == "files.push" || type == "files.fetch") {
-            most[one.from] = std::max(most[one.from], ++under_way[one.from]);
-        } else if (type == "re") {
-            --under_way[one.to];
-        }
-    }
+    auto most = most_under_way(notes.tree);
     EXPECT_GE(most[notes.tokyo->name], 3);
     EXPECT_GE(most["osaka"], 3);
     EXPECT_EQ(content_at(*notes.osaka, "scan"), content_at(*notes.tokyo, "scan"));
@@ -306,6 +314,47 @@ TEST(FilesOfAnAccountBelow, HaveTheirHomeThere) {
     round_at(tree, osaka);
     EXPECT_EQ(content_at(tokyo, "note"), "from osaka");
     EXPECT_EQ(content_at(center, "note"), "from osaka");
+}
+
+TEST(FilesOfAnAccountBelow, MoveOnePieceAfterTheOtherWhereNoLinkSaysHowManyItBears) {
+    Tree tree;
+    Node& center = tree.top();
+    Node& tokyo = tree.below(center, "tokyo");
+    tree.add_user(tokyo, "anna", good_password, {"notes"});
+    tree.add_app(center, "notes", {"center", "tokyo"}, {{"personal", true}});
+    tree.pass_s(5);
+    EXPECT_EQ(tokyo.log_in("anna", good_password)->status, 303);
+    tree.pass_s(2);
+    write_at(tokyo, "scan", tree.random.bytes(1'500'000));
+    round_at(tree, tokyo);
+    tree.crossed.clear();
+    EXPECT_EQ(center.log_in("anna", good_password)->status, 303);
+    tree.pass_s(2);
+    EXPECT_EQ(content_at(center, "scan"), content_at(tokyo, "scan"));
+    write_at(center, "other", tree.random.bytes(1'500'000));
+    round_at(tree, center);
+    EXPECT_EQ(content_at(tokyo, "other"), content_at(center, "other"));
+    EXPECT_EQ(most_under_way(tree)["center"], 1);
+}
+
+TEST(FilesOfAnAccountBelow, AreSpokenOfAgainWhenTheWayToThemWasAway) {
+    Tree tree;
+    Node& center = tree.top();
+    Node& tokyo = tree.below(center, "tokyo");
+    Node& osaka = tree.below(center, "osaka");
+    tree.add_user(tokyo, "anna", good_password, {"notes"});
+    tree.add_app(center, "notes", {"tokyo", "osaka"}, {{"personal", true}});
+    tree.pass_s(5);
+    for (Node* at : {&tokyo, &osaka}) {
+        EXPECT_EQ(at->log_in("anna", good_password)->status, 303);
+    }
+    tree.pass_s(2);
+    tree.cut(tokyo);
+    write_at(tokyo, "note", "of tokyo");
+    round_at(tree, tokyo);
+    ASSERT_TRUE(tree.link(tokyo));
+    tree.pass_s(1);
+    EXPECT_EQ(content_at(osaka, "note"), "of tokyo") << "the center has no copy, and passes it on";
 }
 
 TEST(FilesWithoutAGrant, AreNeitherGivenNorTaken) {

@@ -149,7 +149,7 @@ class Talk {
         sync(tokyo, "rei", tree.random.bytes(300'000));
         EXPECT_EQ(center.log_in("rei", good_password)->status, 303);
         tree.pass_s(2);
-        sync(center, "rei", "four patients");
+        sync(center, "rei", tree.random.bytes(300'001)); // in two pieces
         sync(tokyo, "rei", "five patients");
         EXPECT_EQ(osaka.log_in("rei", good_password)->status, 303);
         // More than the center puts into one answer.

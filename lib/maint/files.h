@@ -227,7 +227,8 @@ class Files {
     void tell_holders(const FolderId& folder, sync::Revision revision);
     void tell(const FolderId& folder, const std::string& neighbour, Heard& heard,
               sync::Revision revision);
-    // What was said when its link ended may not have arrived.
+    // What was said before its link ended may not have arrived.
+    void doubt_heard(const std::string& neighbour);
     void tell_again(const std::string& neighbour);
     // The link and time of its question: an answer that came too late for either went nowhere.
     struct Asker {

@@ -10,11 +10,11 @@ namespace {
 
 constexpr std::int64_t answer_kept_us = 600'000'000;
 // How long the same question gets the same answer, if that was too long for one message.
-constexpr std::int64_t answer_kept_behind_us = 20'000'000; // its last byte
 constexpr std::int64_t answer_again_us = 60'000'000;
+constexpr std::int64_t answer_kept_behind_us = 20'000'000; // its last byte
 constexpr std::int64_t answer_in_time_us = 10'000'000;
-// Longer than a link may be dead before it is noticed.
-constexpr std::int64_t heard_for_sure_us = 900'000'000;
+// Longer than a link may be dead before it is noticed, at the slowest heartbeat.
+constexpr std::int64_t heard_for_sure_us = 1'400'000'000;
 
 // How much of an answer goes into one message.
 std::size_t piece_wanted(const Json& head) {
@@ -248,8 +248,10 @@ void Files::serve_push(const FolderId& folder, const Message& message,
               member(message.head, "since"), member(message.head, "whole"),
               member(message.head, verdicts_only), member(message.head, "format"),
               member(message.head, "after"), member(message.head, begins_anew)});
-    for (const auto& [name, open] : answers_) {
+    for (auto& [name, open] : answers_) {
         if (open.key == key && world_.clock.boot_us() - open.made_us < answer_again_us) {
+            open.done = false;
+            open.until_us = world_.clock.boot_us() + answer_kept_us;
             answer(open.said);
             return;
         }
@@ -492,14 +494,22 @@ void Files::tell(const FolderId& folder, const std::string& neighbour, Heard& he
     heard = {revision, world_.clock.boot_us()};
 }
 
-void Files::tell_again(const std::string& neighbour) {
+void Files::doubt_heard(const std::string& neighbour) {
     const std::int64_t now = world_.clock.boot_us();
     for (auto& [folder, holders] : holders_) {
         const auto one = holders.heard.find(neighbour);
-        if (one == holders.heard.end() || holders.newest.epoch == 0) {
-            continue;
+        if (one != holders.heard.end() && now - one->second.at_us < heard_for_sure_us) {
+            one->second = {};
         }
-        if (one->second.revision != holders.newest || now - one->second.at_us < heard_for_sure_us) {
+    }
+}
+
+void Files::tell_again(const std::string& neighbour) {
+    doubt_heard(neighbour); // a new link may come in the place of a dead one
+    for (auto& [folder, holders] : holders_) {
+        const auto one = holders.heard.find(neighbour);
+        if (one != holders.heard.end() && holders.newest.epoch != 0 &&
+            one->second.revision != holders.newest) {
             tell(folder, neighbour, one->second, holders.newest);
         }
     }

@@ -313,7 +313,7 @@ void Files::fetched(const RoundPtr& round, Result<Message> answer, std::uint64_t
         finish(round, answer.error());
         return;
     }
-    if (!answer.ok()) {
+    if (!answer.ok() || offset != round->answer_offset) { // late, or one before it was
         round->late = true;
         begin_pieces(round, round->answer_offset);
         fetch_pieces(round);

@@ -502,6 +502,7 @@ void Files::before_start(const std::string& app, const std::string& user,
 
 void Files::neighbour_changed(const std::string& neighbour, bool connected) {
     if (!connected) {
+        doubt_heard(neighbour);
         return;
     }
     tell_again(neighbour);

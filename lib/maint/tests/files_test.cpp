@@ -355,6 +355,19 @@ TEST(FilesOfAnAccountBelow, AreSpokenOfAgainWhenTheWayToThemWasAway) {
     ASSERT_TRUE(tree.link(tokyo));
     tree.pass_s(1);
     EXPECT_EQ(content_at(osaka, "note"), "of tokyo") << "the center has no copy, and passes it on";
+
+    // The link dies with the message, and is away for long.
+    write_at(tokyo, "second", "of tokyo");
+    tree.cut_at("files.changed", 0);
+    round_at(tree, tokyo);
+    tree.cut_at("", 0);
+    ASSERT_FALSE(tree.linked(tokyo));
+    EXPECT_EQ(content_at(osaka, "second"), "(not_found)");
+    tree.clock.advance_us(1'300'000'000);
+    ASSERT_TRUE(tree.link(tokyo));
+    tree.pass_s(1);
+    ASSERT_TRUE(tree.linked(osaka));
+    EXPECT_EQ(content_at(osaka, "second"), "of tokyo");
 }
 
 TEST(FilesWithoutAGrant, AreNeitherGivenNorTaken) {

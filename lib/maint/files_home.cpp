@@ -11,7 +11,9 @@ namespace {
 constexpr std::int64_t answer_kept_us = 600'000'000;
 // How long the same question gets the same answer, if that was too long for one message.
 constexpr std::int64_t answer_again_us = 60'000'000;
-constexpr std::int64_t answer_kept_behind_us = 20'000'000; // its last byte
+// An answer whose last byte was asked for stays as long as one of the last pieces may be lost.
+constexpr std::int64_t answer_kept_behind_us = 20'000'000;
+// One that took longer may come when its asker has given it up.
 constexpr std::int64_t answer_in_time_us = 10'000'000;
 // Longer than a link may be dead before it is noticed, at the slowest heartbeat.
 constexpr std::int64_t heard_for_sure_us = 1'400'000'000;

@@ -298,18 +298,30 @@ TEST(FilesInParts, GoOnWhereTheyWereCutAfterARestartToo) {
     EXPECT_EQ(int_of(member(folder_at(*notes.osaka), "last_moved"), "received_files"), 13 - had);
 }
 
-TEST(FilesOfAnAccountBelow, HaveTheirHomeThere) {
+// anna's account is at tokyo, which is the home of her files.
+struct HomeBelow {
     Tree tree;
     Node& center = tree.top();
     Node& tokyo = tree.below(center, "tokyo");
     Node& osaka = tree.below(center, "osaka");
-    tree.add_user(tokyo, "anna", good_password, {"notes"});
-    tree.add_app(center, "notes", {"center", "tokyo", "osaka"}, {{"personal", true}});
-    tree.pass_s(5);
-    for (Node* at : {&tokyo, &osaka, &center}) {
-        EXPECT_EQ(at->log_in("anna", good_password)->status, 303);
+
+    explicit HomeBelow(const std::vector<std::string>& holders) {
+        tree.add_user(tokyo, "anna", good_password, {"notes"});
+        tree.add_app(center, "notes", holders, {{"personal", true}});
+        tree.pass_s(5);
     }
-    tree.pass_s(2);
+    void log_in(const std::vector<Node*>& at) {
+        for (Node* one : at) {
+            EXPECT_EQ(one->log_in("anna", good_password)->status, 303);
+        }
+        tree.pass_s(2);
+    }
+};
+
+TEST(FilesOfAnAccountBelow, HaveTheirHomeThere) {
+    HomeBelow below({"center", "tokyo", "osaka"});
+    auto& [tree, center, tokyo, osaka] = below;
+    below.log_in({&tokyo, &osaka, &center});
     write_at(osaka, "note", "from osaka");
     round_at(tree, osaka);
     EXPECT_EQ(content_at(tokyo, "note"), "from osaka");
@@ -317,19 +329,15 @@ TEST(FilesOfAnAccountBelow, HaveTheirHomeThere) {
 }
 
 TEST(FilesOfAnAccountBelow, MoveOnePieceAfterTheOtherWhereNoLinkSaysHowManyItBears) {
-    Tree tree;
-    Node& center = tree.top();
-    Node& tokyo = tree.below(center, "tokyo");
-    tree.add_user(tokyo, "anna", good_password, {"notes"});
-    tree.add_app(center, "notes", {"center", "tokyo"}, {{"personal", true}});
-    tree.pass_s(5);
-    EXPECT_EQ(tokyo.log_in("anna", good_password)->status, 303);
-    tree.pass_s(2);
+    HomeBelow below({"center", "tokyo"});
+    Tree& tree = below.tree;
+    Node& center = below.center;
+    Node& tokyo = below.tokyo;
+    below.log_in({&tokyo});
     write_at(tokyo, "scan", tree.random.bytes(1'500'000));
     round_at(tree, tokyo);
     tree.crossed.clear();
-    EXPECT_EQ(center.log_in("anna", good_password)->status, 303);
-    tree.pass_s(2);
+    below.log_in({&center});
     EXPECT_EQ(content_at(center, "scan"), content_at(tokyo, "scan"));
     write_at(center, "other", tree.random.bytes(1'500'000));
     round_at(tree, center);
@@ -338,17 +346,11 @@ TEST(FilesOfAnAccountBelow, MoveOnePieceAfterTheOtherWhereNoLinkSaysHowManyItBea
 }
 
 TEST(FilesOfAnAccountBelow, AreSpokenOfAgainWhenTheWayToThemWasAway) {
-    Tree tree;
-    Node& center = tree.top();
-    Node& tokyo = tree.below(center, "tokyo");
-    Node& osaka = tree.below(center, "osaka");
-    tree.add_user(tokyo, "anna", good_password, {"notes"});
-    tree.add_app(center, "notes", {"tokyo", "osaka"}, {{"personal", true}});
-    tree.pass_s(5);
-    for (Node* at : {&tokyo, &osaka}) {
-        EXPECT_EQ(at->log_in("anna", good_password)->status, 303);
-    }
-    tree.pass_s(2);
+    HomeBelow below({"tokyo", "osaka"});
+    Tree& tree = below.tree;
+    Node& tokyo = below.tokyo;
+    Node& osaka = below.osaka;
+    below.log_in({&tokyo, &osaka});
     tree.cut(tokyo);
     write_at(tokyo, "note", "of tokyo");
     round_at(tree, tokyo);

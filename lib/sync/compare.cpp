@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t window_bytes = std::size_t{256} * 1024;
 constexpr std::size_t before_bytes = 4096; // kept in front of what is asked for: matches grow back
 constexpr std::size_t compared_at_once_bytes = std::size_t{64} * 1024;
+constexpr std::size_t nearest_bytes = std::size_t{4} * 1024;
 constexpr std::size_t nearer_bytes = std::size_t{16} * 1024;
 constexpr std::uint64_t sure_bytes = 4096;
 constexpr std::size_t scored_bytes = std::size_t{32} * 1024;
@@ -60,12 +61,33 @@ std::uint64_t power(std::size_t exponent) {
     return out;
 }
 
+using Word = std::uint64_t;
+
+Word word_at(const char* at) {
+    Word out = 0;
+    std::memcpy(&out, at, sizeof out);
+    return out;
+}
+
 // Of two equally long texts.
 std::size_t equal_bytes(const char* a, const char* b, std::size_t size) {
     constexpr std::size_t stride = 512;
     std::size_t same = 0;
-    while (same + stride <= size && std::memcmp(a + same, b + same, stride) == 0) {
-        same += stride;
+    // Most texts that are held against each other differ at once, and calls would take longer than
+    // that.
+    for (const std::size_t few = std::min(size, stride); same + sizeof(Word) <= few;
+         same += sizeof(Word)) {
+        if (word_at(a + same) != word_at(b + same)) {
+            break;
+        }
+    }
+    if (same + sizeof(Word) > stride) {
+        while (same + stride <= size && std::memcmp(a + same, b + same, stride) == 0) {
+            same += stride;
+        }
+        while (same + sizeof(Word) <= size && word_at(a + same) == word_at(b + same)) {
+            same += sizeof(Word);
+        }
     }
     while (same < size && a[same] == b[same]) {
         ++same;
@@ -160,6 +182,7 @@ class Comparison {
         std::uint64_t base = 0;
         std::uint64_t file = 0;
         std::size_t score = 0; // of the bytes that follow, how many are equal in runs; 0: none
+        std::uint64_t run = 0; // of them, equal in one; 0: not counted
     };
 
     // The next match behind at_, or a step on without one.
@@ -205,9 +228,10 @@ class Comparison {
         if (!ahead) {
             return false;
         }
-        const Match here{from + *ahead, at_ + *ahead};
+        Match here{from + *ahead, at_ + *ahead};
         const bool trusted = at_ < trusted_ && from == base_at_;
-        if (trusted || equal_run(probe_, here.base, here.file) >= sure_bytes) {
+        here.run = trusted ? 0 : equal_run(probe_, here.base, here.file);
+        if (trusted || here.run >= sure_bytes) {
             best_ = here;
             return true;
         }
@@ -220,6 +244,10 @@ class Comparison {
     }
 
     bool found(std::string_view fresh, std::string_view old) {
+        // A line or a few are all that most insertions and deletions are.
+        if (near(fresh.substr(0, nearest_bytes), old.substr(0, nearest_bytes))) {
+            return true;
+        }
         near(fresh, old);
         // What stands before a match that is not so near may be from elsewhere in the base.
         const std::uint64_t before = best_.score == 0 ? fresh.size() : best_.file - at_;
@@ -242,12 +270,16 @@ class Comparison {
         const std::size_t size = std::min(a.size(), b.size());
         for (std::size_t i = 0; i < size;) {
             const std::size_t same = equal_bytes(a.data() + i, b.data() + i, size - i);
-            if (same >= match_bytes_least || (same > 0 && i + same == size)) {
-                match.score += same;
-            } else if (i == 0) {
-                return false;
+            if (same < match_bytes_least && i + same < size) {
+                return false; // the first; of those behind it aligned() has compared as much
             }
-            i += same + 1;
+            match.score += same;
+            i += same;
+            const auto next = aligned(b.substr(i), a.substr(i));
+            if (!next) {
+                break;
+            }
+            i += *next;
         }
         if (match.score > best_.score) {
             best_ = match;
@@ -255,36 +287,49 @@ class Comparison {
         return match.score >= std::min<std::size_t>(b.size(), scored_bytes) / 4 * 3;
     }
 
-    // The same alignment holds again after a few bytes.
+    // The same alignment holds again after a few bytes. Of match_bytes_least that are equal, one in
+    // the middle of every so many is.
     static std::optional<std::size_t> aligned(std::string_view fresh, std::string_view old) {
+        constexpr std::size_t every = match_bytes_least - sizeof(Word);
         const std::size_t size = std::min(fresh.size(), old.size());
-        std::size_t same = 0;
-        for (std::size_t i = 0; i < size; ++i) {
-            same = fresh[i] == old[i] ? same + 1 : 0;
-            if (same == match_bytes_least) {
-                return i + 1 - same;
+        for (std::size_t at = 0; at + sizeof(Word) <= size; at += every) {
+            if (word_at(fresh.data() + at) != word_at(old.data() + at)) {
+                continue;
+            }
+            std::size_t from = at;
+            while (from > 0 && at - from < every && fresh[from - 1] == old[from - 1]) {
+                --from;
+            }
+            const std::size_t to = std::min(size, from + match_bytes_least);
+            if (to - from == match_bytes_least &&
+                fresh.substr(at, to - at) == old.substr(at, to - at)) {
+                return from;
             }
         }
         return std::nullopt;
     }
 
     // What follows in the base comes a little later in the file, or the reverse.
-    void near(std::string_view fresh, std::string_view old) {
+    // True: what was found is so good that there is no need to look on.
+    bool near(std::string_view fresh, std::string_view old) {
         if (fresh.size() < near_block || old.size() < near_block) {
-            return;
+            return false;
         }
         near_.clear();
         for (std::size_t at = 0; at + near_block <= old.size(); at += near_block) {
             near_.add(sum_of(old.substr(at, near_block)), static_cast<std::uint32_t>(at));
         }
         std::size_t tries = tries_max;
+        bool sure = false;
         roll(fresh, near_block, near_leading_, [&](std::uint64_t sum, std::size_t at) {
             const auto offset = near_.find(sum);
             if (!offset || old.compare(*offset, near_block, fresh, at, near_block) != 0) {
                 return false;
             }
-            return consider({base_at_ + *offset, at_ + at}) || --tries == 0;
+            sure = consider({base_at_ + *offset, at_ + at});
+            return sure || --tries == 0;
         });
+        return sure;
     }
 
     void far(std::string_view fresh) {
@@ -359,7 +404,8 @@ class Comparison {
 
     // best_, grown back as far as it goes.
     Status copy_best() {
-        const std::uint64_t forward = equal_run(probe_, best_.base, best_.file);
+        const std::uint64_t forward =
+            best_.run > 0 ? best_.run : equal_run(probe_, best_.base, best_.file);
         const std::uint64_t room =
             std::min({best_.base, best_.file - literal_, std::uint64_t{before_bytes}});
         const std::string_view a = probe_.at(best_.base - room, room);

@@ -3,6 +3,7 @@
 
 #include "effort.h"
 #include "numbers.h"
+#include "zstd_context.h"
 
 #include <algorithm>
 #include <array>
@@ -270,8 +271,7 @@ Result<std::string> prefix_of(ReadFile& base, const std::vector<NewRun>& runs,
 }
 
 Result<std::string> pack_with_prefix(std::string_view bytes, std::string_view prefix, int level) {
-    const std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context{ZSTD_createCCtx(),
-                                                                       &ZSTD_freeCCtx};
+    const CompressionContext context = compression_context();
     const int window = std::clamp(static_cast<int>(std::bit_width(bytes.size() + prefix.size())),
                                   delta_window_log_least, delta_window_log_max);
     ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level);
@@ -290,8 +290,7 @@ Result<std::string> pack_with_prefix(std::string_view bytes, std::string_view pr
 
 Result<std::string> unpack_with_prefix(std::string_view packed, std::string_view prefix,
                                        std::size_t size) {
-    const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context{ZSTD_createDCtx(),
-                                                                       &ZSTD_freeDCtx};
+    const DecompressionContext context = decompression_context();
     ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, delta_window_log_max);
     ZSTD_DCtx_refPrefix(context.get(), prefix.data(), prefix.size());
     const std::string framed = std::string(zstd_magic).append(packed);

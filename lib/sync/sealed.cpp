@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "trust/hash.h"
+#include "zstd_context.h"
 
 #include <algorithm>
 #include <array>
@@ -197,6 +198,9 @@ class SealedFile final : public ReadFile {
             plain.assign(body);
         } else {
             plain.resize(size);
+            if (zstd_ == nullptr) {
+                zstd_ = decompression_context();
+            }
             const std::size_t made =
                 body_[0] == zstd
                     ? ZSTD_decompressDCtx(zstd_.get(), plain.data(), size, body.data(), body.size())
@@ -214,7 +218,7 @@ class SealedFile final : public ReadFile {
     std::uint64_t* unsealed_;
     std::uint64_t frames_;
     std::unique_ptr<trust::Aead> aead_;
-    std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> zstd_{ZSTD_createDCtx(), &ZSTD_freeDCtx};
+    DecompressionContext zstd_;
     std::string sealed_;
     std::string body_;
     struct Frame {

@@ -1,4 +1,5 @@
 #include "sync/codec.h"
+#include "zstd_context.h"
 
 #include <vector>
 #include <zstd.h>
@@ -7,13 +8,43 @@ namespace hasp::sync {
 
 namespace {
 constexpr int window_log_max = 23; // 8 MiB, on both sides
-}
+// A stream that ends before it is longer than this is packed in one go: its size is known then, and
+// tables and window need be no larger than it.
+constexpr std::size_t held_max = std::size_t{64} << 10;
+} // namespace
 
 struct Compressor::State {
     Sink out;
-    std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context{ZSTD_createCCtx(), &ZSTD_freeCCtx};
-    std::vector<char> buffer = std::vector<char>(ZSTD_CStreamOutSize());
+    CompressionContext context = compression_context();
+    std::vector<char> buffer;
+    std::string held; // while the stream may still be a short one
+    bool begun = false;
 
+    Status write(std::string_view bytes) {
+        if (!begun && held.size() + bytes.size() <= held_max) {
+            held += bytes;
+            return {};
+        }
+        if (!begun) {
+            if (Status first = begin(ZSTD_e_continue); !first) {
+                return first;
+            }
+            held = std::string();
+        }
+        return run(bytes, ZSTD_e_continue);
+    }
+    Status finish() {
+        if (begun) {
+            return run({}, ZSTD_e_end);
+        }
+        ZSTD_CCtx_setPledgedSrcSize(context.get(), held.size());
+        return begin(ZSTD_e_end);
+    }
+    Status begin(ZSTD_EndDirective end) {
+        begun = true;
+        buffer.resize(end == ZSTD_e_end ? ZSTD_compressBound(held.size()) : ZSTD_CStreamOutSize());
+        return run(held, end);
+    }
     Status run(std::string_view bytes, ZSTD_EndDirective end) {
         ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
         for (;;) {
@@ -42,15 +73,15 @@ Compressor::Compressor(Sink out, int level) : state_(std::make_unique<State>()) 
 Compressor::~Compressor() = default;
 
 Status Compressor::write(std::string_view bytes) {
-    return state_->run(bytes, ZSTD_e_continue);
+    return state_->write(bytes);
 }
 Status Compressor::finish() {
-    return state_->run({}, ZSTD_e_end);
+    return state_->finish();
 }
 
 struct Decompressor::State {
     Pull in;
-    std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context{ZSTD_createDCtx(), &ZSTD_freeDCtx};
+    DecompressionContext context = decompression_context();
     std::vector<char> buffer = std::vector<char>(ZSTD_DStreamInSize());
     ZSTD_inBuffer have{nullptr, 0, 0};
     bool ended = false;

@@ -16,6 +16,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <malloc.h>
 #include <map>
 #include <optional>
 #include <poll.h>
@@ -30,6 +31,9 @@ namespace {
 
 constexpr int turn_ms = 200; // how often usage is taken from the ring
 // As soon as a turn's harvest fills a batch, the next one comes earlier, before the ring is full.
+// So long after the last work of the pool, what it freed between what is kept goes back to the
+// system.
+constexpr std::int64_t rests_after_us = 2'000'000;
 constexpr int busy_turn_ms = 20; // after a turn that brought so many:
 constexpr std::size_t busy_events = 1'000;
 constexpr std::size_t admin_clients_max = 64;
@@ -158,6 +162,7 @@ class KeeperProcess final : public maint::KeeperPorts {
         }
         if ((fds[1].revents & POLLIN) != 0) {
             pool_.run_done();
+            worked_us_ = clock_.boot_us();
         }
         if ((fds[2].revents & POLLIN) != 0) {
             outside_.run_done();
@@ -182,6 +187,10 @@ class KeeperProcess final : public maint::KeeperPorts {
                 repair(front.channel, front.broken_us, "front " + std::to_string(number));
             }
             repair(spawner_, spawner_broken_us_, "spawner");
+            if (worked_us_ != 0 && now - worked_us_ >= rests_after_us) {
+                worked_us_ = 0;
+                ::malloc_trim(0);
+            }
         }
         keeper_->flush();
     }
@@ -344,11 +353,21 @@ class KeeperProcess final : public maint::KeeperPorts {
     std::uint64_t next_client_ = 0;
     std::optional<billing::UsageRing> ring_;
     std::int64_t ticked_us_ = 0;
+    std::int64_t worked_us_ = 0; // when the pool last had; 0: nothing to give back
     std::int64_t spawner_broken_us_ = 0;
     bool more_ = false; // a channel had more than one helping
     bool busy_ = false;
     bool stopping_ = false;
 };
+
+// What a large piece of work has freed goes back to the system. glibc raises its own limits with
+// the largest piece that was ever freed and then keeps as much, in each of eight arenas a
+// processor.
+void give_memory_back() {
+    ::mallopt(M_MMAP_THRESHOLD, 256 << 10);
+    ::mallopt(M_TRIM_THRESHOLD, 512 << 10);
+    ::mallopt(M_ARENA_MAX, 2);
+}
 
 } // namespace
 
@@ -357,6 +376,7 @@ int run_keeper(const ProcessOptions& options, const Log& log) {
     ::prctl(PR_SET_DUMPABLE, 0);
     // A file that may not grow is an error of its write, as a full disk is, and no reason to die.
     ::signal(SIGXFSZ, SIG_IGN);
+    give_memory_back();
     KeeperProcess process(options, log);
     return process.run();
 }

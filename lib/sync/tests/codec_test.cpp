@@ -1,5 +1,6 @@
 // Differences of both makings, applied by librsync's patch.
 #include "collect.h"
+#include "difference.h"
 #include "sync/codec.h"
 
 #include "base/random.h"
@@ -31,6 +32,14 @@ const std::vector<Edit>& edits() {
              return s;
          },
          3000},
+        {"a byte more in fifty places",
+         [](std::string s, Random& r) {
+             for (int i = 0; i < 50; ++i) {
+                 s.insert(r.below(s.size()), 1, '+');
+             }
+             return s;
+         },
+         9000},
         {"blocks that change places",
          [](std::string s, Random&) {
              return s.substr(150'000) + s.substr(0, 70'000) + s.substr(70'000, 80'000);
@@ -116,31 +125,72 @@ TEST(Digests, AreThoseOfTheWholeFile) {
     EXPECT_EQ(static_cast<unsigned char>(made->hash[0]), 0xBA);
 }
 
+Result<std::string> unpacked(const std::string& packed) {
+    MemoryFile file(packed);
+    Decompressor in(pull_from(file));
+    std::string out;
+    std::string buffer(10'000, '\0');
+    for (;;) {
+        auto got = in.read(buffer);
+        if (!got) {
+            return got.error();
+        }
+        if (*got == 0) {
+            return out;
+        }
+        out.append(buffer, 0, *got);
+    }
+}
+
 TEST(Compression, RefusesCutAndLongerFrames) {
     std::string packed;
     Compressor compressor(into(packed));
     ASSERT_TRUE(compressor.write(std::string(300'000, 'y')).ok() && compressor.finish().ok());
     EXPECT_LT(packed.size(), 1000U);
-    const auto all = [](const std::string& bytes) -> Result<std::size_t> {
-        MemoryFile file(bytes);
-        Decompressor in(pull_from(file));
-        std::string buffer(10'000, '\0');
-        std::size_t sum = 0;
-        for (;;) {
-            auto got = in.read(buffer);
-            if (!got) {
-                return got.error();
+    EXPECT_EQ(unpacked(packed).value_or("").size(), 300'000U);
+    EXPECT_EQ(unpacked(packed.substr(0, packed.size() - 1)).error().code, Code::refused);
+    EXPECT_EQ(unpacked(packed + "x").error().code, Code::refused);
+    EXPECT_EQ(unpacked("no zstd at all").error().code, Code::refused);
+}
+
+// Where the size is known at the end and where it is not, and at the border between them.
+TEST(Compression, GivesAnyLengthAgainHoweverItWasWritten) {
+    SeededRandom random(5);
+    for (const std::size_t size : {0UL, 1UL, 300UL, 65'535UL, 65'536UL, 65'537UL, 200'000UL}) {
+        const std::string text = random.bytes(size / 2) + std::string(size - size / 2, 'y');
+        for (const std::size_t piece : {999UL, 65'536UL, 1'000'000UL}) {
+            std::string packed;
+            Compressor compressor(into(packed));
+            for (std::size_t at = 0; at < size; at += piece) {
+                ASSERT_TRUE(compressor.write(std::string_view(text).substr(at, piece)).ok());
             }
-            if (*got == 0) {
-                return sum;
-            }
-            sum += *got;
+            ASSERT_TRUE(compressor.finish().ok());
+            EXPECT_EQ(unpacked(packed).value_or("?"), text) << size << " in pieces of " << piece;
         }
-    };
-    EXPECT_EQ(all(packed).value_or(0), 300'000U);
-    EXPECT_EQ(all(packed.substr(0, packed.size() - 1)).error().code, Code::refused);
-    EXPECT_EQ(all(packed + "x").error().code, Code::refused);
-    EXPECT_EQ(all("no zstd at all").error().code, Code::refused);
+    }
+}
+
+TEST(Compression, OwesNothingToWhatAContextWasLentForBefore) {
+    SeededRandom random(6);
+    const std::string text = random.bytes(5000);
+    const std::string prefix = "what stood before " + text;
+    const auto alone = pack_with_prefix(text, {}, 1);
+    const auto with = pack_with_prefix(text, prefix, 9);
+    ASSERT_TRUE(alone.ok() && with.ok());
+    EXPECT_LT(with->size(), 100U);
+    for (int i = 0; i < 3; ++i) { // more at once than are kept
+        std::vector<std::unique_ptr<Compressor>> begun;
+        std::vector<std::string> packed(5);
+        for (std::string& one : packed) {
+            begun.push_back(std::make_unique<Compressor>(into(one)));
+            ASSERT_TRUE(begun.back()->write(random.bytes(100'000)).ok()); // and left unfinished
+        }
+        EXPECT_FALSE(unpacked("damaged").ok());
+        EXPECT_EQ(pack_with_prefix(text, prefix, 9).value_or(""), *with);
+        EXPECT_EQ(pack_with_prefix(text, {}, 1).value_or(""), *alone);
+        EXPECT_EQ(unpack_with_prefix(*with, prefix, text.size()).value_or(""), text);
+        EXPECT_EQ(unpack_with_prefix(*alone, {}, text.size()).value_or(""), text);
+    }
 }
 
 } // namespace

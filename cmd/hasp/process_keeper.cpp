@@ -31,12 +31,13 @@ namespace {
 
 constexpr int turn_ms = 200; // how often usage is taken from the ring
 // As soon as a turn's harvest fills a batch, the next one comes earlier, before the ring is full.
-// So long after the last work of the pool, what it freed between what is kept goes back to the
-// system.
-constexpr std::int64_t rests_after_us = 2'000'000;
 constexpr int busy_turn_ms = 20; // after a turn that brought so many:
 constexpr std::size_t busy_events = 1'000;
 constexpr std::size_t admin_clients_max = 64;
+// What the pool's work freed between what is kept goes back to the system so long after the last of
+// it, and so long after the first of work that does not end.
+constexpr std::int64_t rests_after_us = 2'000'000;
+constexpr std::int64_t works_for_us = 10'000'000;
 constexpr std::int64_t rejoin_after_us = 500'000;
 
 class KeeperProcess final : public maint::KeeperPorts {
@@ -163,6 +164,7 @@ class KeeperProcess final : public maint::KeeperPorts {
         if ((fds[1].revents & POLLIN) != 0) {
             pool_.run_done();
             worked_us_ = clock_.boot_us();
+            began_us_ = began_us_ == 0 ? worked_us_ : began_us_;
         }
         if ((fds[2].revents & POLLIN) != 0) {
             outside_.run_done();
@@ -187,8 +189,9 @@ class KeeperProcess final : public maint::KeeperPorts {
                 repair(front.channel, front.broken_us, "front " + std::to_string(number));
             }
             repair(spawner_, spawner_broken_us_, "spawner");
-            if (worked_us_ != 0 && now - worked_us_ >= rests_after_us) {
-                worked_us_ = 0;
+            if (began_us_ != 0 &&
+                (now - worked_us_ >= rests_after_us || now - began_us_ >= works_for_us)) {
+                began_us_ = 0;
                 ::malloc_trim(0);
             }
         }
@@ -353,7 +356,8 @@ class KeeperProcess final : public maint::KeeperPorts {
     std::uint64_t next_client_ = 0;
     std::optional<billing::UsageRing> ring_;
     std::int64_t ticked_us_ = 0;
-    std::int64_t worked_us_ = 0; // when the pool last had; 0: nothing to give back
+    std::int64_t began_us_ = 0;  // the pool's work since memory was last given back; 0: none
+    std::int64_t worked_us_ = 0; // the last of it
     std::int64_t spawner_broken_us_ = 0;
     bool more_ = false; // a channel had more than one helping
     bool busy_ = false;

@@ -244,10 +244,14 @@ class Comparison {
     }
 
     bool found(std::string_view fresh, std::string_view old) {
-        // A line or a few are all that most insertions and deletions are.
-        if (near(fresh.substr(0, nearest_bytes), old.substr(0, nearest_bytes))) {
+        // A line or a few are all that most insertions and deletions are. What does not go on for
+        // long from there counts for nothing: the wider look finds it again, or better.
+        const Match had = best_;
+        if (near(fresh.substr(0, nearest_bytes), old.substr(0, nearest_bytes)) &&
+            best_.score >= std::min(fresh.size(), scored_bytes) / 4 * 3) {
             return true;
         }
+        best_ = had;
         near(fresh, old);
         // What stands before a match that is not so near may be from elsewhere in the base.
         const std::uint64_t before = best_.score == 0 ? fresh.size() : best_.file - at_;

@@ -1,41 +1,39 @@
 #include "zstd_context.h"
 
-#include <vector>
+#include <array>
 
 namespace hasp::sync {
 
 namespace {
 
+// The thread's end is near: what is given back from here on nobody would release.
+thread_local bool ended = false;
+
 template <typename Context, std::size_t (*release)(Context*)>
 class Kept {
   public:
-    Kept() { kept_.reserve(contexts_kept); }
+    Kept() = default;
     ~Kept() {
-        for (Context* one : kept_) {
-            release(one);
+        ended = true;
+        while (count_ > 0) {
+            release(kept_[--count_]);
         }
     }
     Kept(const Kept&) = delete;
     Kept& operator=(const Kept&) = delete;
 
-    Context* take() {
-        if (kept_.empty()) {
-            return nullptr;
-        }
-        Context* const one = kept_.back();
-        kept_.pop_back();
-        return one;
-    }
+    Context* take() { return ended || count_ == 0 ? nullptr : kept_[--count_]; }
     void put(Context* one, std::size_t bytes) {
-        if (kept_.size() == contexts_kept || bytes > context_kept_bytes) {
+        if (ended || count_ == kept_.size() || bytes > context_kept_bytes) {
             release(one);
         } else {
-            kept_.push_back(one);
+            kept_[count_++] = one;
         }
     }
 
   private:
-    std::vector<Context*> kept_;
+    std::array<Context*, contexts_kept> kept_{};
+    std::size_t count_ = 0;
 };
 
 thread_local Kept<ZSTD_CCtx, ZSTD_freeCCtx> kept_for_compression;

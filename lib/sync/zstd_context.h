@@ -21,6 +21,6 @@ CompressionContext compression_context();
 DecompressionContext decompression_context();
 
 inline constexpr std::size_t contexts_kept = 2; // of each kind
-inline constexpr std::size_t context_kept_bytes = std::size_t{1} << 20;
+inline constexpr std::size_t context_kept_bytes = std::size_t{512} << 10;
 
 } // namespace hasp::sync

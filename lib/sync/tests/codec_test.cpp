@@ -1,9 +1,11 @@
 // Differences of both makings, applied by librsync's patch.
 #include "collect.h"
+#include "compare.h"
 #include "difference.h"
 #include "sync/codec.h"
 
 #include "base/random.h"
+#include "base/text.h"
 
 #include <gtest/gtest.h>
 
@@ -117,6 +119,30 @@ TEST(Patching, RefusesWhatIsNoDifference) {
     }
 }
 
+std::size_t new_bytes(const std::string& base, const std::string& file) {
+    MemoryFile old(base);
+    MemoryFile now(file);
+    std::size_t out = 0;
+    EXPECT_TRUE(compare(old, now, [&out](const Step& step) {
+                    out += step.to - step.from;
+                    return Status{};
+                }).ok());
+    return out;
+}
+
+// What stands near by chance hides nothing that goes on for longer further away.
+TEST(Comparison, FindsWhatIsGoneThoughTheEndStandsNearby) {
+    SeededRandom random(7);
+    for (const std::string& trailer : {random.bytes(200), std::string(200, '\0')}) {
+        std::string base = random.bytes(50'000);
+        base.replace(21'000, trailer.size(), trailer);
+        base += random.bytes(3500) + trailer;
+        std::string file = base;
+        file.erase(20'000, base.size() - 3700 - 20'000);
+        EXPECT_LE(new_bytes(base, file), 100U) << to_hex(trailer.substr(0, 4));
+    }
+}
+
 TEST(Digests, AreThoseOfTheWholeFile) {
     MemoryFile file("abc");
     auto made = digest(file);
@@ -185,6 +211,9 @@ TEST(Compression, OwesNothingToWhatAContextWasLentForBefore) {
             begun.push_back(std::make_unique<Compressor>(into(one)));
             ASSERT_TRUE(begun.back()->write(random.bytes(100'000)).ok()); // and left unfinished
         }
+        Compressor short_one([](std::string_view) { return fail(Code::failed, "a full disk"); },
+                             19);
+        EXPECT_FALSE(short_one.write(text).ok() && short_one.finish().ok());
         EXPECT_FALSE(unpacked("damaged").ok());
         EXPECT_EQ(pack_with_prefix(text, prefix, 9).value_or(""), *with);
         EXPECT_EQ(pack_with_prefix(text, {}, 1).value_or(""), *alone);

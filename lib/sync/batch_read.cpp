@@ -94,7 +94,7 @@ Result<BatchHead> BatchReader::head() {
         return read.error();
     }
     BatchHead out;
-    out.direction = static_cast<Direction>(start[4]);
+    out.direction = direction_ = static_cast<Direction>(start[4]);
     const std::string_view magic(start.data(), 4);
     const unsigned format = static_cast<unsigned char>(magic[3]) - static_cast<unsigned>('0');
     format_ = out.format = format;
@@ -225,9 +225,77 @@ Status BatchReader::basis(Record& record) {
     return {};
 }
 
+// `run`: of many that are alike; the first is given now, and the others before anything else is
+// read.
+Status BatchReader::verdict(Record& record, bool run) {
+    record.type = Record::Type::verdict;
+    auto index = number_below(batch_records_max, "the index of a verdict");
+    auto count =
+        index && run ? number_below(batch_records_max - *index, "the number of verdicts") : index;
+    std::array<char, 1> verdict{};
+    Status read = count ? exactly(verdict) : Status(count.error());
+    if (!read) {
+        return read;
+    }
+    auto revision = number();
+    auto copy = !revision ? Result<std::string>(revision.error())
+                : run     ? Result<std::string>(std::string())
+                          : text(path_bytes_max);
+    if (!copy) {
+        return copy.error();
+    }
+    record.index = *index;
+    record.verdict = static_cast<Verdict>(verdict[0]);
+    record.revision = *revision;
+    record.copy = *std::move(copy);
+    const Verdict last = format_ < batch_format_scanned ? Verdict::send_whole
+                         : format_ < batch_format_moved ? Verdict::waits
+                                                        : Verdict::say_each;
+    const bool copied = record.verdict == Verdict::copied;
+    const bool infected = record.verdict == Verdict::infected;
+    if (record.verdict < Verdict::taken || record.verdict > last ||
+        record.copy.empty() == (copied || infected) || (copied && !valid_path(record.copy)) ||
+        (infected && !valid_virus_name(record.copy)) || (run && *count < 2)) {
+        return damaged("a verdict that there is not");
+    }
+    if (run) {
+        run_ = record;
+        run_left_ = *count - 1;
+    }
+    return {};
+}
+
+Status BatchReader::moved(Record& record) {
+    auto from = text(path_bytes_max);
+    auto to = from ? text(path_bytes_max) : from;
+    auto count = to ? number_below(moved_entries_max, "the number of what was moved")
+                    : Result<std::uint64_t>(to.error());
+    if (!count) {
+        return count.error();
+    }
+    record.sum.resize(hash_bytes);
+    if (Status read = exactly(record.sum); !read) {
+        return read;
+    }
+    if (!valid_path(*from) || !valid_path(*to) || *count == 0 ||
+        (*from + "/").starts_with(*to + "/") || (*to + "/").starts_with(*from + "/")) {
+        return damaged("a folder that was moved where it cannot be");
+    }
+    record.path = *std::move(from);
+    record.to = *std::move(to);
+    record.count = *count;
+    return {};
+}
+
 Result<bool> BatchReader::next(Record& record) {
     if (error_) {
         return *error_;
+    }
+    if (run_left_ > 0) {
+        --run_left_;
+        ++run_.index;
+        record = run_;
+        return true;
     }
     auto more = next_record(record);
     if (!more) {
@@ -304,33 +372,16 @@ Result<bool> BatchReader::next_record(Record& record) {
         record.revision = *revision;
         return true;
     }
-    if (record.type == Record::Type::verdict) {
-        auto index = number_below(batch_records_max, "the index of a verdict");
-        std::array<char, 1> verdict{};
-        if (!index) {
-            return index.error();
-        }
-        if (Status read = exactly(verdict); !read) {
-            return read.error();
-        }
-        auto revision = number();
-        auto copy = revision ? text(path_bytes_max) : Result<std::string>(revision.error());
-        if (!copy) {
-            return copy.error();
-        }
-        record.index = *index;
-        record.verdict = static_cast<Verdict>(verdict[0]);
-        record.revision = *revision;
-        record.copy = *std::move(copy);
-        const Verdict last = format_ < batch_format_scanned ? Verdict::send_whole : Verdict::waits;
-        const bool copied = record.verdict == Verdict::copied;
-        const bool infected = record.verdict == Verdict::infected;
-        if (record.verdict < Verdict::taken || record.verdict > last ||
-            record.copy.empty() == (copied || infected) || (copied && !valid_path(record.copy)) ||
-            (infected && !valid_virus_name(record.copy))) {
-            return damaged("a verdict that there is not");
-        }
-        return true;
+    const bool run = record.type == Record::Type::verdicts && format_ >= batch_format_moved &&
+                     direction_ == Direction::down;
+    if (record.type == Record::Type::verdict || run) {
+        Status read = verdict(record, run);
+        return read ? Result<bool>(true) : read.error();
+    }
+    if (record.type == Record::Type::moved && format_ >= batch_format_moved &&
+        direction_ == Direction::up) {
+        Status read = moved(record);
+        return read ? Result<bool>(true) : read.error();
     }
     if (record.type == Record::Type::attributes && format_ >= batch_format_attributes) {
         auto path = text(path_bytes_max);

@@ -48,6 +48,20 @@ Status BatchWriter::add(const Record& record) {
     if (format_ < batch_format_attributes && record.type == Record::Type::attributes) {
         return fail(Code::failed, "a batch would say attributes to a reader that knows none");
     }
+    if (format_ < batch_format_moved && record.type == Record::Type::moved) {
+        return fail(Code::failed, "a batch would move folders for a reader that moves none");
+    }
+    if (record.type == Record::Type::verdict && format_ >= batch_format_moved &&
+        record.copy.empty()) {
+        if (run_length_ == 0 || record.index != run_.index + run_length_ ||
+            record.verdict != run_.verdict || record.revision != run_.revision) {
+            end_run();
+            run_ = record;
+        }
+        ++run_length_;
+        return {};
+    }
+    end_run();
     ++records_;
     pending_.push_back(static_cast<char>(record.type));
     switch (record.type) {
@@ -88,6 +102,14 @@ Status BatchWriter::add(const Record& record) {
         pending_.push_back(static_cast<char>(record.entry.kind));
         put_text(pending_, record.entry.attributes);
         break;
+    case Record::Type::verdicts:
+        return fail(Code::failed, "verdicts are added one by one");
+    case Record::Type::moved:
+        put_text(pending_, record.path);
+        put_text(pending_, record.to);
+        put_number(pending_, record.count);
+        pending_.append(record.sum);
+        break;
     }
     if (pending_.size() < flush_bytes) {
         return {};
@@ -95,6 +117,25 @@ Status BatchWriter::add(const Record& record) {
     Status written = compressor_.write(pending_);
     pending_.clear();
     return written;
+}
+
+void BatchWriter::end_run() {
+    if (run_length_ == 0) {
+        return;
+    }
+    ++records_;
+    const bool alone = run_length_ == 1;
+    pending_.push_back(static_cast<char>(alone ? Record::Type::verdict : Record::Type::verdicts));
+    put_number(pending_, run_.index);
+    if (!alone) {
+        put_number(pending_, run_length_);
+    }
+    pending_.push_back(static_cast<char>(run_.verdict));
+    put_number(pending_, run_.revision);
+    if (alone) {
+        put_text(pending_, run_.copy);
+    }
+    run_length_ = 0;
 }
 
 Status BatchWriter::content(std::string_view bytes) {
@@ -117,6 +158,7 @@ Status BatchWriter::end_content() {
 }
 
 Status BatchWriter::finish() {
+    end_run();
     pending_.push_back('\0');
     put_number(pending_, records_);
     if (Status written = compressor_.write(pending_); !written) {

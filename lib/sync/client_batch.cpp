@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "client_parts.h"
 #include "client_store.h"
+#include "moved.h"
 #include "sync/chunks.h"
 #include "sync/difference.h"
 
@@ -43,11 +44,40 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
             folder,     *store_,        *reader_, disk_,   attention.seen,      look.replaced,
             look.fresh, look.row.whole, *bases_,  *format, attention.overruled, look.unscanned};
         filler.members_fit = attention.members_fit;
+        // Who asks for less, his answer cannot say that a folder is to be said otherwise.
+        if (*format >= batch_format_moved && attention.members_fit && attention.moves_fit) {
+            if (Status found = find_moved(folder, look); !found) {
+                return found.error();
+            }
+        }
+        auto moved = look.moved.begin();
+        std::uint64_t content = 0; // of what is not moved
         for (; look.next < look.operations.size(); ++look.next) {
-            if (operations.size() >= bounds_.operations || row.content >= bounds_.content_bytes ||
-                attributes >= bounds_.attribute_bytes) {
+            // Folders that were moved stand together, and are a few bytes.
+            const bool moves = moved != look.moved.end() && moved->first == look.next;
+            if (!moves &&
+                (operations.size() >= bounds_.operations || content >= bounds_.content_bytes ||
+                 attributes >= bounds_.attribute_bytes)) {
                 row.more = true;
                 break;
+            }
+            if (moves) {
+                auto all = filler.add_moved(moved->from, moved->to, moved->tree, writer);
+                if (!all) {
+                    file->reset();
+                    [[maybe_unused]] const Status gone = disk_.remove(path);
+                    return all.error();
+                }
+                for (OperationRow& one : *all) {
+                    row.content += one.remove ? 0 : one.row.entry.size;
+                    attributes += one.row.entry.attributes.size();
+                    touched.push_back(
+                        {one.path, one.remove ? std::nullopt : std::optional(one.row.entry.kind)});
+                    operations.push_back(std::move(one));
+                }
+                look.next += moved->operations() - 1;
+                ++moved;
+                continue;
             }
             const Operation& op = look.operations[look.next];
             auto added = filler.add(op, writer);
@@ -62,6 +92,7 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
                 return added.error();
             }
             row.content += added->remove ? 0 : added->row.entry.size;
+            content += added->remove ? 0 : added->row.entry.size;
             attributes += added->row.entry.attributes.size();
             touched.push_back(
                 {op.path, added->remove ? std::nullopt : std::optional(added->row.entry.kind)});
@@ -108,6 +139,45 @@ Result<Client::Outgoing> Client::make_batch(const WorkingFolder& folder, Look& l
     }
     if (!put) {
         return put.error();
+    }
+    return out;
+}
+
+Result<std::vector<OperationRow>> BatchFiller::add_moved(const std::string& from,
+                                                         const std::string& to, const Tree& tree,
+                                                         BatchWriter& writer) {
+    Record record;
+    record.type = Record::Type::moved;
+    record.path = from;
+    record.to = to;
+    record.count = tree.size();
+    record.sum = sum_of_moved(tree);
+    if (Status added = writer.add(record); !added) {
+        return added.error();
+    }
+    std::vector<OperationRow> out(2 * tree.size());
+    auto gone = out.rbegin() + static_cast<std::ptrdiff_t>(tree.size());
+    auto put = out.begin() + static_cast<std::ptrdiff_t>(tree.size());
+    for (const auto& [within, entry] : tree) {
+        gone->path = path_within(from, within);
+        gone->remove = true;
+        gone->row.entry.revision = entry.revision;
+        put->path = path_within(to, within);
+        auto before = store.base_row(folder.id, gone->path);
+        if (!before) {
+            return before.error();
+        }
+        if (*before) {
+            put->row.signature = std::move((*before)->signature);
+            put->row.seen = std::move((*before)->seen);
+        }
+        if (const auto looked = seen.find(put->path); looked != seen.end()) {
+            put->row.seen = looked->second;
+        }
+        put->row.entry = entry;
+        put->row.entry.revision = 0;
+        ++gone;
+        ++put;
     }
     return out;
 }

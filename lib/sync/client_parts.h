@@ -84,7 +84,8 @@ struct Client::Attention {
     // False: the two ends have packed a member differently. Nothing of them goes either way by its
     // members as long as this process runs.
     bool members_fit = true;
-    std::set<std::string> by_members;     // paths that are on their way so
+    std::set<std::string> by_members; // paths that are on their way so
+    bool moves_fit = true; // false: the home knew otherwise what the last moved folder holds
     unsigned asked = batch_format_newest; // the newest format that the last question named
     unsigned ask() { return asked = members_fit ? batch_format_newest : batch_format_members - 1; }
     bool look_again = false; // in this round: its home takes more than the last look was for
@@ -113,6 +114,14 @@ struct Client::Attention {
 
 // One look at a folder: what is there, what was agreed, and what follows.
 struct Client::Look {
+    // Of the operations those from `first` on, which one record stands for.
+    struct Moved {
+        std::string from;
+        std::string to;
+        std::size_t first = 0;
+        Tree tree; // as moved.h has it
+        std::size_t operations() const { return 2 * tree.size(); }
+    };
     FolderRow row;
     bool everywhere = true; // else base and scan are of the paths that were looked at
     Result<std::string> identity = std::string();
@@ -122,6 +131,7 @@ struct Client::Look {
     std::set<std::string> waiting;     // deletions that are not sent yet
     // Of the removals those at whose paths something of another kind stands now.
     std::set<std::string> replaced;
+    std::vector<Moved> moved = {};   // in the order of the operations
     std::size_t next = 0;            // the first operation that is not in a batch yet
     bool left_out = false;           // some of those before it are in none
     bool fresh = true;               // else it was a while ago: what it says may have changed since
@@ -159,6 +169,9 @@ struct BatchFiller {
 
     // try_later and not_found: nothing was written, the file is left out.
     Result<OperationRow> add(const Operation& op, BatchWriter& writer);
+    // Of a folder that was moved as it was, in the order of `operations`.
+    Result<std::vector<OperationRow>> add_moved(const std::string& from, const std::string& to,
+                                                const Tree& tree, BatchWriter& writer);
 
   private:
     void leave_attributes(const BaseRow* agreed, Record& record, Seen& sent_as);

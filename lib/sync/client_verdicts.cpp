@@ -37,6 +37,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     std::set<std::string> ours; // of those, what the home decided otherwise
     bool whole = false;
     bool members_failed = false;
+    bool moves_fit = true;
     const std::set<std::string>& by_members = this->attention(folder.id).by_members;
     std::vector<std::string> replaced; // contents that were agreed on at these paths
     std::uint64_t verdicts = 0;
@@ -71,7 +72,9 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
         Status noted;
         const bool held = record.verdict == Verdict::infected || record.verdict == Verdict::waits;
         settled = std::max(settled, record.revision);
-        if (record.verdict != Verdict::send_whole && !held) {
+        const bool undecided =
+            record.verdict == Verdict::send_whole || record.verdict == Verdict::say_each;
+        if (!undecided && !held) {
             auto before = store_->hash_at(folder.id, op.path);
             if (!before) {
                 return before.error();
@@ -101,6 +104,9 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
             whole = true;
             members_failed = members_failed || by_members.contains(op.path);
             break;
+        case Verdict::say_each:
+            moves_fit = false;
+            break;
         case Verdict::infected:
         case Verdict::waits:
             if (op.remove) {
@@ -115,7 +121,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
         if (!noted) {
             return noted.error();
         }
-        if (record.verdict != Verdict::send_whole && !held) {
+        if (!undecided && !held) {
             agreed.insert(op.path);
             if (Status gone = were_refused.contains(op.path)
                                   ? store_->drop_refused(folder.id, op.path)
@@ -128,7 +134,7 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     if (*batch && verdicts != operations->size()) {
         return fail(Code::refused, "the answer leaves out verdicts");
     }
-    out.again = whole || (*batch && (*batch)->more) ||
+    out.again = whole || !moves_fit || (*batch && (*batch)->more) ||
                 std::exchange(this->attention(folder.id).asks_first, false);
     row->whole = whole;
     if (row->status.revision.epoch == 0) {
@@ -174,6 +180,12 @@ Result<Client::Arrived> Client::arrived(const WorkingFolder& folder) {
     Attention& attention = this->attention(folder.id);
     attention.members_fit = attention.members_fit && !members_failed;
     attention.by_members.clear();
+    if (*batch) { // what was moved goes one by one in the next
+        attention.moves_fit = moves_fit;
+        if (!moves_fit) { // it is looked for anew
+            attention.rest = {};
+        }
+    }
     out.again = std::exchange(attention.look_again, false) || out.again;
     for (const std::string& path : agreed) {
         attention.seen.erase(path);

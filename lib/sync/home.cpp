@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "home_parts.h"
 #include "home_store.h"
+#include "moved.h"
 #include "quarantine_store.h"
 #include "recipe.h"
 #include "sync/difference.h"
@@ -232,31 +233,105 @@ Result<std::vector<Home::Pushed>> Home::stage(const Question& question) {
     }
     std::vector<Pushed> pushed;
     std::set<std::string> paths;
+    std::uint64_t attributes = 0; // of what was moved; bytes
     MembersWork work;
     for (;;) {
-        Pushed one;
-        auto more = reader.next(one.record);
+        Record record;
+        auto more = reader.next(record);
         if (!more) {
             return more.error();
         }
         if (!*more) {
             return pushed;
         }
-        if (one.record.type == Record::Type::verdict ||
-            one.record.type == Record::Type::attributes ||
-            (one.record.type == Record::Type::put && !paths.insert(one.record.path).second)) {
-            return fail(Code::refused, "a batch says something twice, or judges itself");
+        if (record.type == Record::Type::verdict || record.type == Record::Type::attributes) {
+            return fail(Code::refused, "a batch judges itself");
         }
-        if (one.record.type == Record::Type::put && one.record.entry.kind == FileKind::file) {
-            Status staged = stage_content(question.folder, reader, one, work);
-            staged = staged && one.content_there ? hold_back(question, one) : staged;
-            if (!staged) {
-                return staged.error();
+        const bool moved = record.type == Record::Type::moved;
+        auto said = moved ? each_of_moved(question.folder, record, attributes)
+                          : Result<std::vector<Pushed>>(std::vector<Pushed>(1));
+        if (!said) {
+            return said.error();
+        }
+        if (!moved) {
+            said->front().record = std::move(record);
+            said->front().attributes_known = head->format >= batch_format_attributes;
+        }
+        if (pushed.size() + said->size() > batch_records_max) {
+            return fail(Code::refused, "a batch moves more than can be judged at once");
+        }
+        for (Pushed& one : *said) {
+            const bool put = one.record.type == Record::Type::put;
+            if (put && !one.unsaid && !paths.insert(one.record.path).second) {
+                return fail(Code::refused, "a batch says something twice");
             }
+            if (put && !one.unsaid && one.record.entry.kind == FileKind::file) {
+                Status staged = stage_content(question.folder, reader, one, work);
+                staged = staged && one.content_there ? hold_back(question, one) : staged;
+                if (!staged) {
+                    return staged.error();
+                }
+            }
+            pushed.push_back(std::move(one));
         }
-        one.attributes_known = head->format >= batch_format_attributes;
-        pushed.push_back(std::move(one));
     }
+}
+
+// What a folder that was moved stands for, where both ends mean the same by it.
+Result<std::vector<Home::Pushed>> Home::each_of_moved(const FolderId& folder, const Record& moved,
+                                                      std::uint64_t& attributes) {
+    const std::size_t count = static_cast<std::size_t>(moved.count);
+    std::vector<Pushed> out(2 * count);
+    const auto unsaid = [&out] {
+        for (Pushed& one : out) {
+            one.record.type = Record::Type::remove;
+            one.unsaid = true;
+        }
+        return std::move(out);
+    };
+    auto bytes = store_->attribute_bytes_below(folder, moved.path);
+    if (!bytes) {
+        return bytes.error();
+    }
+    attributes += *bytes;
+    if (attributes > batch_attributes_bytes_max) {
+        return unsaid();
+    }
+    auto itself = store_->row(folder, moved.path);
+    // One more than there may be tells that there are more.
+    auto below =
+        itself ? store_->rows_below(folder, moved.path, static_cast<std::int64_t>(moved.count))
+               : Result<std::vector<Row>>(itself.error());
+    if (!below) {
+        return below.error();
+    }
+    Tree tree;
+    if (*itself && (*itself)->entry) {
+        tree[""] = *(*itself)->entry;
+    }
+    for (Row& row : *below) {
+        tree[row.path.substr(moved.path.size() + 1)] = *std::move(row.entry);
+    }
+    bool fits = tree.size() == count && tree.contains("");
+    for (const auto& [within, entry] : tree) {
+        fits = fits && valid_path(path_within(moved.to, within));
+    }
+    if (!fits || sum_of_moved(tree) != moved.sum) {
+        return unsaid();
+    }
+    auto gone = out.rbegin() + static_cast<std::ptrdiff_t>(count);
+    auto put = out.begin() + static_cast<std::ptrdiff_t>(count);
+    for (auto& [within, entry] : tree) {
+        gone->record.type = Record::Type::remove;
+        gone->record.path = path_within(moved.path, within);
+        gone->record.revision = entry.revision;
+        put->record.path = path_within(moved.to, within);
+        put->record.entry = std::move(entry);
+        put->record.entry.revision = 0;
+        ++gone;
+        ++put;
+    }
+    return out;
 }
 
 namespace {

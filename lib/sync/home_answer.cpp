@@ -29,6 +29,9 @@ Record as_known(Record verdict, unsigned format) {
         verdict.verdict = Verdict::taken;
         verdict.copy.clear();
     }
+    if (format < batch_format_moved && verdict.verdict == Verdict::say_each) {
+        verdict.verdict = Verdict::send_whole;
+    }
     return verdict;
 }
 

@@ -117,6 +117,9 @@ Status Home::decide(const Question& question, std::vector<Pushed>& pushed, Taken
     const std::uint64_t next = revision->number + 1;
     PartReader reader(*store_, folder);
     for (Pushed& one : pushed) {
+        if (one.unsaid) {
+            continue;
+        }
         const bool put = one.record.type == Record::Type::put;
         Status read;
         if (put && one.content_there) {
@@ -130,6 +133,9 @@ Status Home::decide(const Question& question, std::vector<Pushed>& pushed, Taken
         }
     }
     for (const Pushed& one : pushed) {
+        if (one.unsaid) {
+            continue;
+        }
         const bool put = one.record.type == Record::Type::put;
         Status read = put ? reader.add_above(one.record.path) : reader.add_below(one.record.path);
         if (!read) {
@@ -269,6 +275,11 @@ void Home::judge(const std::vector<Pushed>& pushed, const Plan& decided,
         Record verdict;
         verdict.type = Record::Type::verdict;
         verdict.index = i;
+        if (pushed[i].unsaid) {
+            verdict.verdict = Verdict::say_each;
+            taken.verdicts.push_back(std::move(verdict));
+            continue;
+        }
         const auto change = changes.find(record.path);
         const auto there = theirs.find(record.path);
         verdict.revision = change != changes.end() ? change->second.revision

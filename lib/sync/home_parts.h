@@ -22,7 +22,8 @@ struct Home::Pushed {
     std::optional<Verdict> held; // infected or waits: it is as if it had not been sent
     std::string found;
     bool attributes_known = true; // false: its format says nothing of them
-    std::uint64_t stands = 0;     // held: the revision of what is at the path; 0: nothing
+    bool unsaid = false;      // of a moved folder that the home knows otherwise: it does not count
+    std::uint64_t stands = 0; // held: the revision of what is at the path; 0: nothing
 };
 
 struct Home::Taken {

@@ -63,19 +63,30 @@ Result<std::optional<Row>> HomeStore::row(const FolderId& folder, const std::str
     return db_.first(sql, read_row, tenant_, folder.user, folder.app, store::Blob{path});
 }
 
-Result<std::vector<Row>> HomeStore::rows_below(const FolderId& folder, const std::string& path) {
+Result<std::vector<Row>> HomeStore::rows_below(const FolderId& folder, const std::string& path,
+                                               std::int64_t most) {
     static const std::string sql =
-        select_rows("files_rows", "path > ?4 AND path < ?5 AND kind <> 0 ORDER BY path");
+        select_rows("files_rows", "path > ?4 AND path < ?5 AND kind <> 0 ORDER BY path LIMIT ?6");
     std::vector<Row> out;
     const std::string from = path + "/";
     const std::string to = path + "0"; // the byte behind '/'
     Status read = db_.each(
         sql, [&](const store::Statement& s) { out.push_back(read_row(s)); }, tenant_, folder.user,
-        folder.app, store::Blob{from}, store::Blob{to});
+        folder.app, store::Blob{from}, store::Blob{to}, most);
     if (!read) {
         return read.error();
     }
     return out;
+}
+
+Result<std::uint64_t> HomeStore::attribute_bytes_below(const FolderId& folder,
+                                                       const std::string& path) {
+    auto bytes = db_.first(
+        "SELECT coalesce(sum(length(attributes)), 0) FROM files_rows WHERE tenant = ?1 AND user = "
+        "?2 AND app = ?3 AND path > ?4 AND path < ?5 AND kind <> 0",
+        [](const store::Statement& s) { return s.count(0); }, tenant_, folder.user, folder.app,
+        store::Blob{path + "/"}, store::Blob{path + "0"});
+    return bytes ? Result<std::uint64_t>(bytes->value_or(0)) : bytes.error();
 }
 
 Result<std::optional<Row>> HomeStore::version_at(const FolderId& folder, const std::string& path,

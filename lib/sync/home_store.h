@@ -5,6 +5,7 @@
 #include "store/transaction.h"
 #include "sync/home.h"
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,7 +49,12 @@ class HomeStore {
     Status begin_restored(std::int64_t backup_us, std::int64_t now_us);
 
     Result<std::optional<Row>> row(const FolderId& folder, const std::string& path);
-    Result<std::vector<Row>> rows_below(const FolderId& folder, const std::string& path); // live
+    // Live; by path.
+    Result<std::vector<Row>>
+    rows_below(const FolderId& folder, const std::string& path,
+               std::int64_t most = std::numeric_limits<std::int64_t>::max());
+    // Of the attributes of all of that.
+    Result<std::uint64_t> attribute_bytes_below(const FolderId& folder, const std::string& path);
     // From there on, in the order in which they come, no more than the bounds allow, but one at
     // least if there is one. `next`: whence to go on; number 0: there are no more. A place that is
     // none is the beginning of its revision. Without `attributes` rows have none, and none count.

@@ -103,7 +103,7 @@ const std::vector<Planted>& planted() {
              };
          },
          {"after peace every level agrees", "no acknowledged act is lost"},
-         216},
+         280},
         {"AFileThatIsPutInPlaceAndNotSynced",
          [](World& world) {
              for (const auto& machine : world.machines) {

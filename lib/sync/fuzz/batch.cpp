@@ -22,8 +22,17 @@ void read_all(const std::string& packed) {
         if (!more || !*more) {
             return;
         }
-        if ((record.type == Record::Type::put || record.type == Record::Type::attributes) &&
+        const bool moved = record.type == Record::Type::moved;
+        if ((record.type == Record::Type::put || record.type == Record::Type::attributes ||
+             moved) &&
             !valid_path(record.path)) {
+            std::abort();
+        }
+        if (moved && (!valid_path(record.to) || record.count == 0 ||
+                      record.count > moved_entries_max || record.sum.size() != hash_bytes)) {
+            std::abort();
+        }
+        if (record.type == Record::Type::verdict && record.index > batch_records_max) {
             std::abort();
         }
         std::uint64_t sum = 0;

@@ -356,7 +356,7 @@ TEST(Batch, OfTheThirdFormatSaysNothingOfAScanner) {
     };
     ASSERT_TRUE(changed(6, "34"));
     EXPECT_FALSE(changed(6, "33"));
-    EXPECT_FALSE(changed(6, "38")) << "a format that there is not";
+    EXPECT_FALSE(changed(6, "39")) << "a format that there is not";
     EXPECT_FALSE(changed(6, "30"));
     EXPECT_FALSE(changed(26, "20")) << "a name with a space";
     EXPECT_FALSE(changed(26, "0a")) << "a name with a line's end";
@@ -515,6 +515,123 @@ TEST(Batch, ThatSaysTheImpossibleIsRefused) {
     EXPECT_FALSE(readable(changed("a403", "ffff03"))) << "a mode beyond 07777";
     EXPECT_FALSE(readable(changed("0503000000016100", "0504000000016100"))) << "a device";
     EXPECT_FALSE(readable(changed("036f6c6402", "036f6c648000"))) << "a number written too long";
+}
+
+Record verdict_of(std::uint64_t index, Verdict verdict, std::uint64_t revision,
+                  const std::string& copy = "") {
+    Record out;
+    out.type = Record::Type::verdict;
+    out.index = index;
+    out.verdict = verdict;
+    out.revision = revision;
+    out.copy = copy;
+    return out;
+}
+
+// PROTOCOL.md has these bytes.
+TEST(Batch, OfTheEighthFormatSaysInOneWhatBecameOfMany) {
+    std::string packed;
+    BatchWriter writer({Direction::down, 7, 9, batch_format_moved, {}},
+                       [&packed](std::string_view bytes) {
+                           packed.append(bytes);
+                           return Status{};
+                       });
+    const std::vector<Record> verdicts{
+        verdict_of(0, Verdict::taken, 9),      verdict_of(1, Verdict::taken, 9),
+        verdict_of(2, Verdict::taken, 9),      verdict_of(3, Verdict::copied, 9, "b"),
+        verdict_of(4, Verdict::superseded, 8), verdict_of(5, Verdict::say_each, 0),
+        verdict_of(6, Verdict::say_each, 0),
+    };
+    for (const Record& one : verdicts) {
+        ASSERT_TRUE(writer.add(one).ok());
+    }
+    ASSERT_TRUE(writer.finish().ok());
+    EXPECT_EQ(to_hex(plain_of(packed)), "48534638020709"
+                                        "00"
+                                        "0500030109"
+                                        "030302090162"
+                                        "0304030800"
+                                        "0505020700"
+                                        "0004");
+    MemoryFile file(packed);
+    BatchReader reader(pull_from(file));
+    ASSERT_TRUE(reader.head().ok());
+    Record read;
+    for (const Record& one : verdicts) {
+        ASSERT_TRUE(reader.next(read).value_or(false)) << one.index;
+        EXPECT_EQ(read.type, Record::Type::verdict);
+        EXPECT_EQ(read.index, one.index);
+        EXPECT_EQ(read.verdict, one.verdict);
+        EXPECT_EQ(read.revision, one.revision);
+        EXPECT_EQ(read.copy, one.copy);
+    }
+    EXPECT_FALSE(reader.next(read).value_or(true));
+}
+
+TEST(Batch, OfTheEighthFormatMovesAFolder) {
+    std::string packed;
+    const Sink sink = [&packed](std::string_view bytes) {
+        packed.append(bytes);
+        return Status{};
+    };
+    Record moved;
+    moved.type = Record::Type::moved;
+    moved.path = "a";
+    moved.to = "b/c";
+    moved.count = 300;
+    moved.sum = std::string(32, '\x11');
+    BatchWriter older({Direction::up, 7, 0, batch_format_members},
+                      [](std::string_view) { return Status{}; });
+    EXPECT_FALSE(older.add(moved).ok());
+    BatchWriter writer({Direction::up, 7, 0, batch_format_moved}, sink);
+    ASSERT_TRUE(writer.add(moved).ok() && writer.finish().ok());
+    const std::string hex = "48534638010700"
+                            "0601610362"
+                            "2f63ac02"
+                            "1111111111111111111111111111111111111111111111111111111111111111"
+                            "0001";
+    EXPECT_EQ(to_hex(plain_of(packed)), hex);
+    EXPECT_TRUE(readable(packed));
+    const auto changed = [&hex](const std::string& from, const std::string& to) {
+        std::string other = hex;
+        const std::size_t at = other.find(from);
+        EXPECT_NE(at, std::string::npos) << from;
+        other.replace(at, from.size(), to);
+        return readable(packed_of(*from_hex(other)));
+    };
+    EXPECT_FALSE(changed("48534638", "48534637")) << "a record that the format does not have";
+    EXPECT_FALSE(changed("4853463801", "4853463802")) << "downward";
+    EXPECT_FALSE(changed("ac02", "00")) << "nothing";
+    EXPECT_FALSE(changed("ac02", "914e")) << "more than may be";
+    EXPECT_FALSE(changed("0362"
+                         "2f63",
+                         "03612f63"))
+        << "into itself";
+    EXPECT_FALSE(changed("0362"
+                         "2f63",
+                         "0161"))
+        << "to where it is";
+    EXPECT_FALSE(changed("0362"
+                         "2f63",
+                         "032e2e2f"))
+        << "out of the folder";
+}
+
+TEST(Batch, OfTheEighthFormatHasNoRunThatIsNone) {
+    const auto read = [](const std::string& run) {
+        return readable(packed_of(*from_hex("48534638020709"
+                                            "00" +
+                                            run + "0001")));
+    };
+    ASSERT_TRUE(read("0500020109"));
+    EXPECT_FALSE(read("0500010109")) << "of one";
+    EXPECT_FALSE(read("0500000109")) << "of none";
+    EXPECT_FALSE(read("0500020209")) << "a copy without its name";
+    EXPECT_FALSE(read("0500020509")) << "infected by nothing";
+    EXPECT_FALSE(read("0500020809")) << "a verdict that there is not";
+    EXPECT_FALSE(read("05a08d06020109")) << "beyond what a batch may have";
+    EXPECT_FALSE(read("0501a08d060109")) << "more than a batch may have";
+    ASSERT_TRUE(read("05009f8d060109"));
 }
 
 } // namespace

@@ -47,7 +47,10 @@ inline constexpr unsigned batch_format_scanned = 4;    // has the verdicts infec
 inline constexpr unsigned batch_format_chunked = 5;    // has names by chunks (chunks.h)
 inline constexpr unsigned batch_format_attributes = 6; // entries have attributes
 inline constexpr unsigned batch_format_members = 7;    // has what Codec::members needs
-inline constexpr unsigned batch_format_newest = batch_format_members;
+inline constexpr unsigned batch_format_moved = 8; // folders move as a whole, verdicts come in runs
+inline constexpr unsigned batch_format_newest = batch_format_moved;
+// In one record that a folder was moved, itself among them.
+inline constexpr std::uint64_t moved_entries_max = 10'000;
 // Of what a scanner calls what it found.
 inline constexpr std::size_t virus_name_bytes_max = 200;
 
@@ -58,6 +61,7 @@ enum class Verdict : unsigned char {
     send_whole = 4, // the content could not be made from what was sent
     infected = 5,   // the content is in quarantine, as `copy` calls it; nothing else has changed
     waits = 6,      // the home has the content, and it does not count until a scanner looked at it
+    say_each = 7, // of what a moved folder holds the home knows otherwise: say what became of each
 };
 
 // Printable ASCII without a space: such a name goes into messages and logs.
@@ -90,15 +94,29 @@ struct BatchHead {
 
 struct Record {
     // attributes: from the format on that has them, of what stands at the path, and nothing else.
-    enum class Type : unsigned char { put = 1, remove = 2, verdict = 3, attributes = 4 };
+    // moved: from the format on that has them, upward. It stands for the removals of all that was
+    // agreed on beneath a folder, and of that, from the leaves, and then for as many puts of the
+    // same beneath `to`, from the root.
+    // verdicts: in the stream alone, of some that are alike; who reads gets each of them.
+    enum class Type : unsigned char {
+        put = 1,
+        remove = 2,
+        verdict = 3,
+        attributes = 4,
+        verdicts = 5,
+        moved = 6
+    };
     Type type = Type::put;
-    std::string path;           // put, remove, attributes
+    std::string path;           // put, remove, attributes; moved: where it was
     Entry entry;                // put; its revision upward is that of the base, down its own.
                                 // attributes: its kind and attributes
     std::uint64_t revision = 0; // remove, verdict
     Codec codec = Codec::known; // put
     std::string basis;          // of a difference: a hash or name
     std::uint64_t index = 0;    // verdict: of the put or remove in the batch, from 0
+    std::string to;             // moved: where it is
+    std::uint64_t count = 0;    // moved: of what was there, the folder itself among them
+    std::string sum;            // moved: of that (moved.h)
     Verdict verdict = Verdict::taken;
     std::string copy; // verdict copied: the path; infected: what was found
 };
@@ -108,7 +126,8 @@ class BatchWriter {
     BatchWriter(const BatchHead& head, Sink out);
     ~BatchWriter();
     // A put with content is followed by content() calls and end_content(). failed: its format has
-    // no names by chunks, or no records of attributes, and one is in it.
+    // no names by chunks, or no such records, and one is in it. Verdicts that are alike and follow
+    // one another go as one.
     Status add(const Record& record);
     Status content(std::string_view bytes);
     Status end_content();
@@ -116,10 +135,14 @@ class BatchWriter {
     std::uint64_t records() const { return records_; }
 
   private:
+    void end_run();
+
     Compressor compressor_;
     unsigned format_;
     std::string pending_;
     std::uint64_t records_ = 0;
+    Record run_; // the first verdict of those that go as one
+    std::uint64_t run_length_ = 0;
 };
 
 class BatchReader {
@@ -141,6 +164,8 @@ class BatchReader {
     Status entry(Record& record);
     Status attributes(Entry& entry);
     Status basis(Record& record);
+    Status moved(Record& record);
+    Status verdict(Record& record, bool run);
     Status skip_content();
     Result<bool> next_record(Record& record);
     Result<std::size_t> next_content(std::span<char> into);
@@ -149,10 +174,13 @@ class BatchReader {
     std::string buffer_;
     std::size_t used_ = 0;
     unsigned format_ = batch_format_first;
+    Direction direction_ = Direction::up;
     bool in_content_ = false;
     std::uint64_t frame_left_ = 0;
     std::uint64_t content_left_ = 0; // what may still come
     std::uint64_t records_ = 0;
+    Record run_; // the next verdict of those that came as one
+    std::uint64_t run_left_ = 0;
     std::uint64_t attributes_bytes_ = 0; // of all records so far
     std::optional<Error> error_;
 };

@@ -234,6 +234,11 @@ class Client {
     // What apply() put in place and could not note: it is agreed, as far as it stands there.
     Status settle_placing(const WorkingFolder& folder);
     Result<Outgoing> make_batch(const WorkingFolder& folder, Look& look);
+    // client_moved.cpp
+    Status find_moved(const WorkingFolder& folder, Look& look);
+    Result<std::optional<Tree>> agreed_that_went(const FolderId& folder, const std::string& path,
+                                                 const std::set<std::string>& removes);
+    static void put_together(Look& look, const std::set<std::string>& moved);
     Result<Outgoing> send_some(const WorkingFolder& folder, Look& look);
     // What is left of the last look; nothing: another one is needed.
     Result<std::optional<Look>> rest_of_look(const WorkingFolder& folder, const FolderRow& row);

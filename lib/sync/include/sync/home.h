@@ -197,6 +197,8 @@ class Home {
     Home(store::Db& db, Disk& disk, std::string tenant, const Clock& clock, Random& random);
     Result<Taken> take(const Question& question);
     Result<std::vector<Pushed>> stage(const Question& question);
+    Result<std::vector<Pushed>> each_of_moved(const FolderId& folder, const Record& moved,
+                                              std::uint64_t& attributes);
     Status stage_patched(const std::string& user, const Record& record, ReadFile& basis,
                          const Pull& content, bool& applied);
     Status stage_content(const FolderId& folder, BatchReader& reader, Pushed& pushed,

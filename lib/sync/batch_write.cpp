@@ -12,11 +12,6 @@ namespace {
 
 constexpr std::size_t flush_bytes = std::size_t{32} * 1024;
 
-void put_text(std::string& out, std::string_view text) {
-    put_number(out, text.size());
-    out.append(text);
-}
-
 } // namespace
 
 BatchWriter::BatchWriter(const BatchHead& head, Sink out)

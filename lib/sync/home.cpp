@@ -308,11 +308,13 @@ Result<std::vector<Home::Pushed>> Home::each_of_moved(const FolderId& folder, co
     Tree tree;
     if (*itself && (*itself)->entry) {
         tree[""] = *(*itself)->entry;
+        attributes += tree[""].attributes.size();
     }
     for (Row& row : *below) {
         tree[row.path.substr(moved.path.size() + 1)] = *std::move(row.entry);
     }
-    bool fits = tree.size() == count && tree.contains("");
+    bool fits =
+        tree.size() == count && tree.contains("") && attributes <= batch_attributes_bytes_max;
     for (const auto& [within, entry] : tree) {
         fits = fits && valid_path(path_within(moved.to, within));
     }

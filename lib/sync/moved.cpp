@@ -5,15 +5,6 @@
 
 namespace hasp::sync {
 
-namespace {
-
-void put_text(std::string& out, std::string_view text) {
-    put_number(out, text.size());
-    out.append(text);
-}
-
-} // namespace
-
 std::string sum_of_moved(const Tree& tree) {
     trust::Sha256 sum;
     std::string bytes;

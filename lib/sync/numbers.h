@@ -20,6 +20,11 @@ inline void put_number(std::string& out, std::uint64_t value) {
     out.push_back(static_cast<char>(value));
 }
 
+inline void put_text(std::string& out, std::string_view text) {
+    put_number(out, text.size());
+    out.append(text);
+}
+
 inline std::uint64_t zigzag(std::int64_t value) {
     return (static_cast<std::uint64_t>(value) << 1U) ^ static_cast<std::uint64_t>(value >> 63);
 }

@@ -86,7 +86,7 @@ _hasp() {
     'serve') words='--config --state --json --quiet --help' ;;
     'relay') words='--config --join --only-join --state --json --quiet --help' ;;
     'status') words='--state --json --quiet --help' ;;
-    'sync') words='versions restore quarantine --user --app --wait --list --release-deletions --begin-anew --state --json --quiet --help' ;;
+    'sync') words='versions restore quarantine --user --app --wait --list --release-deletions --begin-anew --discard --state --json --quiet --help' ;;
     'doctor') words='--as-client --ca --timeout --state --json --quiet --help' ;;
     'names') words='--for --address --wildcard --zone --ttl --state --json --quiet --help' ;;
     'push-app') words='--rev --to --all --home --key --center --dry-run --wait --timeout --state --json --quiet --help' files=1 ;;

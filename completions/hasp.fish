@@ -56,6 +56,7 @@ complete -c hasp -n '__hasp_at "sync"' -l wait -d 'go on until all is equal, als
 complete -c hasp -n '__hasp_at "sync"' -l list -d 'show the folders and what is unsent, and end'
 complete -c hasp -n '__hasp_at "sync"' -l release-deletions -d 'the deletions that are held are meant'
 complete -c hasp -n '__hasp_at "sync"' -l begin-anew -d 'the home began anew: compare everything, delete nothing'
+complete -c hasp -n '__hasp_at "sync"' -l discard -d 'the account was removed: what was not sent here is not needed'
 complete -c hasp -n '__hasp_at "doctor"' -l as-client -d 'look at what a user\'s terminal sees, from this machine'
 complete -c hasp -n '__hasp_at "doctor"' -l ca -r -F -d 'with --as-client: trust these authorities (PEM) instead of the system\'s'
 complete -c hasp -n '__hasp_at "doctor"' -l timeout -x -d 'with --as-client: how many seconds each step may take'

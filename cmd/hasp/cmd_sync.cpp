@@ -35,6 +35,9 @@ std::string folder_text(const Json& folder) {
         out += "; on the wire " + size_text(int_of(folder, "wire_up")) + " up, " +
                size_text(int_of(folder, "wire_down")) + " down";
     }
+    if (true_of(folder, "removed")) {
+        out = "removed from this tier";
+    }
     if (int_of(folder, "held_files") > 0) {
         out += (out.empty() ? "" : "; ") + text_of(folder, "held") + ": " +
                std::to_string(int_of(folder, "held_files")) +
@@ -171,8 +174,9 @@ int run_sync(const Args& args, Env& env) {
                     {"app", args.get("app")},
                     {"release_deletions", args.flag("release-deletions")},
                     {"begin_anew", args.flag("begin-anew")},
+                    {"discard", args.flag("discard")},
                     {"wait", args.flag("wait")}};
-    if ((args.flag("release-deletions") || args.flag("begin-anew")) &&
+    if ((args.flag("release-deletions") || args.flag("begin-anew") || args.flag("discard")) &&
         (args.get("user").empty() || args.get("app").empty())) {
         return report(args, env,
                       fail(Code::usage, "this is said of one folder: give --user and --app"));
@@ -229,7 +233,10 @@ Command sync_command() {
             "names of one file are two files elsewhere; devices, pipes and sockets stay where they "
             "are, which --list counts.\n\nWhere another tier has not sent all of the files of a "
             "user who is logged in here, or is out of reach and may have changes to them, a line "
-            "names it and says since when. They come by themselves when it is back.",
+            "names it and says since when. They come by themselves when it is back.\n\nThe files "
+            "of an "
+            "account that was removed go from the tiers that have copies when those are told. What "
+            "was written here and never sent stays until --discard says that nobody needs it.",
         .options = {{.name = "user",
                      .metavar = "USER",
                      .text = "only files of this user",
@@ -243,7 +250,9 @@ Command sync_command() {
                     {.name = "list", .text = "show the folders and what is unsent, and end"},
                     {.name = "release-deletions", .text = "the deletions that are held are meant"},
                     {.name = "begin-anew",
-                     .text = "the home began anew: compare everything, delete nothing"}},
+                     .text = "the home began anew: compare everything, delete nothing"},
+                    {.name = "discard",
+                     .text = "the account was removed: what was not sent here is not needed"}},
         .examples = {{"hasp sync --wait --user anna",
                       "Ends when anna's home has all that she wrote here."},
                      {"hasp sync --list --json | jq '[.folders[].unsent_bytes] | add'",

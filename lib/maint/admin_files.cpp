@@ -20,7 +20,7 @@ void Admin::file_commands() {
     commands_["sync.begin"] = [this](const Json& args, const Answer& answer) {
         world_.files.begin({text_of(args, "user"), text_of(args, "app"),
                             true_of(args, "release_deletions"), true_of(args, "begin_anew"),
-                            true_of(args, "wait")},
+                            true_of(args, "discard"), true_of(args, "wait")},
                            [answer](Result<std::int64_t> round) {
                                answer(round.ok() ? Result<Json>(Json{{"round", *round}})
                                                  : Result<Json>(round.error()));

@@ -103,51 +103,71 @@ void Admin::add_user(const Json& args, const Answer& answer) {
                  "account names are unique in a realm: choose another"));
         return;
     }
-    // What an account of this name kept before its removal may be there still, where that failed or
-    // the tier died: whoever gets the name now must not find it.
-    auto state = world_.accounts.state_of(fields.name);
-    if (!state.ok()) {
-        answer(state.error());
-        return;
-    }
-    if (state->generation != 0) {
-        world_.files.account_removed(fields.name, [this, fields, password, groups,
-                                                   answer](const Status& gone) {
-            if (!gone.ok()) {
-                answer(fail(
-                    gone.error().code,
-                    "there was an account '" + fields.name +
-                        "' before, and its files cannot be destroyed now: " + gone.error().message,
-                    gone.error().hint));
-                return;
-            }
-            make_user(fields, password, groups, answer);
-        });
-        return;
-    }
-    make_user(fields, password, groups, answer);
-}
-
-void Admin::make_user(const signon::AccountFields& fields, const std::string& password,
-                      const std::vector<std::string>& groups, const Answer& answer) {
     world_.people.claim(fields.name, [this, fields, password, groups, answer](Status claimed) {
         if (!claimed.ok()) {
             answer(claimed.error());
             return;
         }
-        Status made = world_.accounts.add(fields);
-        for (const std::string& group : groups) {
-            made = made.ok() ? world_.accounts.join(fields.name, group) : made;
-        }
-        if (!made.ok() || password.empty()) {
-            changed(fields.name);
-            answer(answer_of(made));
-            return;
-        }
-        set_password(fields.name, password, [this, fields, answer](Status set) {
-            changed(fields.name);
-            answer(answer_of(set));
+        end_earlier(fields.name, [this, fields, password, groups, answer](const Status& ended) {
+            if (!ended.ok()) {
+                world_.people.release(fields.name);
+                answer(ended.error());
+                return;
+            }
+            make_user(fields, password, groups, answer);
         });
+    });
+}
+
+// What an account of this name kept before its removal may be there still, where that failed or the
+// tier died: whoever gets the name now must not find it. The name is nobody else's.
+void Admin::end_earlier(const std::string& user, const std::function<void(Status)>& done) {
+    const auto unless_copies = [this, user, done] {
+        done(!world_.files.has_gone_copies(user)
+                 ? Status{}
+                 : fail(Code::try_later,
+                        "files of an earlier account '" + user +
+                            "' are still here, and whoever gets the name must not find them",
+                        "hasp sync --list says why they are; what was not sent of them goes with "
+                        "hasp sync --discard --user " +
+                            user + " --app APP"));
+    };
+    auto state = world_.accounts.state_of(user);
+    if (!state.ok()) {
+        done(state.error());
+        return;
+    }
+    if (state->generation == 0) { // it was another tier's
+        unless_copies();
+        return;
+    }
+    world_.files.account_removed(user, [user, done, unless_copies](const Status& gone) {
+        if (gone.ok()) {
+            unless_copies();
+        } else {
+            done(
+                fail(gone.error().code,
+                     "there was an account '" + user +
+                         "' before, and its files cannot be destroyed now: " + gone.error().message,
+                     gone.error().hint));
+        }
+    });
+}
+
+void Admin::make_user(const signon::AccountFields& fields, const std::string& password,
+                      const std::vector<std::string>& groups, const Answer& answer) {
+    Status made = world_.accounts.add(fields);
+    for (const std::string& group : groups) {
+        made = made.ok() ? world_.accounts.join(fields.name, group) : made;
+    }
+    if (!made.ok() || password.empty()) {
+        changed(fields.name);
+        answer(answer_of(made));
+        return;
+    }
+    set_password(fields.name, password, [this, fields, answer](Status set) {
+        changed(fields.name);
+        answer(answer_of(set));
     });
 }
 

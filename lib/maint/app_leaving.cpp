@@ -210,12 +210,21 @@ void Apps::take_over(Instance& instance, const std::string& name, const std::str
 }
 
 bool Apps::may_run(const std::string& app, const std::string& user) const {
+    for (const std::string& key : {key_of(app, user), app}) {
+        const auto at = instances_.find(key);
+        if (at != instances_.end() && (at->second.ordering || !at->second.waiting.empty())) {
+            return true;
+        }
+    }
+    return has_process(app, user);
+}
+
+bool Apps::has_process(const std::string& app, const std::string& user) const {
     const std::string his = key_of(app, user);
     const auto is_his = [&](const std::string& key) { return key == his || key == app; };
     for (const std::string& key : {his, app}) {
         const auto at = instances_.find(key);
-        if (at != instances_.end() && (!at->second.runs.empty() || at->second.held ||
-                                       at->second.ordering || !at->second.waiting.empty())) {
+        if (at != instances_.end() && (!at->second.runs.empty() || at->second.held)) {
             return true;
         }
     }

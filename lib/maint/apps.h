@@ -111,6 +111,8 @@ class Apps {
     // Whether a process may be at work on this user's data: one that serves, starts or ends, and
     // while it is not known what runs.
     bool may_run(const std::string& app, const std::string& user) const;
+    // As that, but for a process whose start waits for before_start.
+    bool has_process(const std::string& app, const std::string& user) const;
     // When a request of it was served last, by the boot clock; nothing: it does not run.
     std::optional<std::int64_t> used_at(const std::string& app, const std::string& user) const;
     // An instance came up because `user` asked; those who wait hear of it when this returned, and

@@ -89,6 +89,9 @@ Status Files::open_engine() {
         return known.ok() ? leaving.error() : known.error();
     }
     engine_ = std::move(engine);
+    if (Status known_gone = know_gone(); !known_gone.ok()) {
+        return known_gone;
+    }
     for (const FolderId& id : *leaving) { // what is left of them is nothing that anybody wrote
         if (world_.daemon) {
             finish_removal(id);
@@ -153,7 +156,8 @@ void Files::begin(const Wish& wish, const std::function<void(Result<std::int64_t
     std::vector<FolderId> meant;
     for (const auto& [id, held] : folders_) {
         if ((wish.user.empty() || wish.user == id.user) &&
-            (wish.app.empty() || wish.app == id.app) && holds(id.app) && !held->leaving) {
+            (wish.app.empty() || wish.app == id.app) && (holds(id.app) || wish.discard) &&
+            !held->leaving) {
             meant.push_back(id);
         }
     }
@@ -163,6 +167,10 @@ void Files::begin(const Wish& wish, const std::function<void(Result<std::int64_t
                        (wish.app.empty() ? "" : " of '" + wish.app + "'") +
                        (wish.user.empty() ? "" : " of '" + wish.user + "'"),
                    "hasp sync --list shows what it keeps"));
+        return;
+    }
+    if (Status may = wish.discard ? may_discard(meant) : Status{}; !may.ok()) {
+        begun(may.error());
         return;
     }
     auto problem = std::make_shared<Status>();
@@ -188,7 +196,9 @@ void Files::begin(const Wish& wish, const std::function<void(Result<std::int64_t
             wanted.wait = wish.wait;
             for (const FolderId& id : meant) {
                 wanted.folders[id] = nullptr;
-                if (wish.begin_anew || wish.release_deletions) {
+                if (wish.discard) {
+                    discard(id);
+                } else if (wish.begin_anew || wish.release_deletions) {
                     ask_fully(id);
                 } else {
                     ask_once(id);

@@ -93,7 +93,12 @@ class Files {
     // His account was removed: the key of his contents is destroyed, and with it what the home kept
     // of his files. What is left of that by a crash is done at the start. `done` is called once.
     // What this tier keeps of them to send less goes too.
+    // What this tier has of them itself goes as soon as no program runs on it; the copies of other
+    // tiers, which hear of it, when all of them was sent.
     void account_removed(const std::string& user, std::function<void(Status)> done);
+    // Files of a removed account of that name are here still. Whoever gets it next must not find
+    // them.
+    bool has_gone_copies(const std::string& user) const;
     void tick();
     // The watch has something to say.
     void noticed();
@@ -106,6 +111,9 @@ class Files {
         std::string app;
         bool release_deletions = false;
         bool begin_anew = false;
+        // What was not sent of files whose account was removed goes with them. Refused where their
+        // home has not said that it was.
+        bool discard = false;
         bool wait = false; // it ends when all is equal, not when something is out of reach
     };
     // The number of a round that can be looked at until `rounds_remembered_max` others were begun.
@@ -187,6 +195,8 @@ class Files {
     Error not_kept(const std::string& from, const std::string& user) const;
     void serve_neighbours();
     void on_question(const std::string& from, const Message& message, const Links::Answer& answer);
+    void on_question_of(const std::string& from, const FolderId& folder, Message message,
+                        const Links::Answer& answer);
     void on_changed(const std::string& from, const Json& head);
     void pass_on(const std::string& from, const FolderId& folder, Message message,
                  const Links::Answer& answer);
@@ -243,6 +253,26 @@ class Files {
     void upkeep();
     void upkept(const Result<bool>& more, Result<sync::Home::Damage> damage);
     Status kept_here(const std::string& user);
+
+    // files_gone.cpp: files of accounts that were removed.
+    Status know_gone();
+    // Answers where who asks has a copy of what went with its account; else goes on.
+    void unless_gone(const FolderId& folder, const Json& head, const Links::Answer& answer,
+                     const std::function<void(const Links::Answer&)>& go_on);
+    void ask_who_had(const FolderId& folder, const Json& head, const Links::Answer& answer,
+                     const Error& unknown);
+    void end_own(const std::string& user, const std::function<void(Status)>& done);
+    std::vector<FolderId> folders_of(const std::string& user) const;
+    bool any_leaving(const std::string& user) const;
+    void tell_left(const std::string& user);
+    bool knows_of_gone(const std::string& user); // this tier, or a child of it
+    void tell_gone(const std::string& user);
+    void tell_gone(const FolderId& folder);
+    void ask_if_gone(const FolderId& id); // of this tier's own copy
+    void note_gone(const Round& round, const std::optional<Error>& error);
+    void end_gone(const FolderId& id);
+    Status may_discard(const std::vector<FolderId>& meant) const;
+    void discard(const FolderId& id);
 
     // files_rounds.cpp: this tier's working copies.
     bool holds(const std::string& app) const; // are users' folders of this app here
@@ -325,7 +355,8 @@ class Files {
         Status left;
         bool begun = false; // and not done
     };
-    void remove_copy(const FolderId& id, const std::string& why);
+    void remove_copy(const FolderId& id, const std::string& why,
+                     sync::Client::Unsent unsent = sync::Client::Unsent::stays);
     void finish_removal(const FolderId& id);
     void removal_ended(const FolderId& id, const Removal& removal, const std::string& why);
     // Somebody needs the folder whose removal cannot be finished.
@@ -384,9 +415,12 @@ class Files {
     std::int64_t next_wanted_ = 1;
     std::uint64_t wire_up_ = 0;
     std::uint64_t wire_down_ = 0;
-    bool keeping_up_ = false;    // a piece of the home's work is under way
-    std::int64_t upkeep_us_ = 0; // boot clock: of the next; 0: not yet
-    std::string upkeep_said_;    // the last error, logged once
+    // By user, who is told when none of his folders is being removed any more.
+    std::map<std::string, std::vector<std::function<void(Status)>>> leaving_waits_;
+    std::set<std::string> users_gone_; // whose accounts were removed here, and had files
+    bool keeping_up_ = false;          // a piece of the home's work is under way
+    std::int64_t upkeep_us_ = 0;       // boot clock: of the next; 0: not yet
+    std::string upkeep_said_;          // the last error, logged once
     sync::Home::Damage damage_;
     InQuarantine in_quarantine_;
     std::int64_t copies_due_us_ = 0; // boot clock: of the next look at who may stay; 0: not yet

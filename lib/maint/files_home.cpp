@@ -130,15 +130,22 @@ void Files::serve_neighbours() {
                     });
 }
 
-void Files::on_question(const std::string& from, const Message& asked,
+void Files::on_question(const std::string& from, const Message& message,
                         const Links::Answer& answer) {
-    Message message = asked;
     const FolderId folder{text_of(message.head, "user"), text_of(message.head, "app")};
     if (!valid_name(folder.user) || !valid_name(folder.app) ||
         message.body.size() > file_chunk_bytes_max) {
         answer(fail(Code::usage, "a malformed question for files"));
         return;
     }
+    unless_gone(folder, message.head, answer,
+                [this, from, folder, message](const Links::Answer& reply) {
+                    on_question_of(from, folder, message, reply);
+                });
+}
+
+void Files::on_question_of(const std::string& from, const FolderId& folder, Message message,
+                           const Links::Answer& answer) {
     const bool only_gets = text_of(message.head, "t") == "files.push" &&
                            int_of(message.head, "total") <= 0 &&
                            !true_of(message.head, verdicts_only);
@@ -448,11 +455,21 @@ void Files::changed_here(const FolderId& folder, sync::Revision revision) {
 
 void Files::on_changed(const std::string& from, const Json& head) {
     const FolderId id{text_of(head, "user"), text_of(head, "app")};
-    auto way = way_to(id.user);
-    if (!valid_name(id.app) || !way.ok() || way->here || way->neighbour != from) {
-        return; // not from where the home is
+    if (!valid_name(id.user) || !valid_name(id.app)) {
+        return;
     }
-    changed(id, revision_of(head), false);
+    const sync::Revision revision = revision_of(head);
+    auto way = way_to(id.user);
+    const bool from_home = way.ok() && !way->here && way->neighbour == from;
+    if (revision.epoch == 0) {
+        auto left = world_.store.directory_left(id.user);
+        if (from_home || (left.ok() && *left == from)) {
+            tell_gone(id);
+            ask_if_gone(id);
+        }
+    } else if (from_home) {
+        changed(id, revision, false);
+    }
 }
 
 void Files::changed(const FolderId& id, sync::Revision revision, bool known_here) {

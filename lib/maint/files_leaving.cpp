@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::int64_t first_copies_us = 10 * second_us; // after the start: links come up
 constexpr std::int64_t copies_every_us = 60 * second_us;
-constexpr std::int64_t busy_again_us = 5 * second_us;
 // A copy that turned out to hold something unsent, or that its home did not confirm: each try looks
 // at all of it, or asks.
 constexpr std::int64_t stays_us = 600 * second_us;
@@ -212,6 +211,11 @@ void Files::look_after_copies() {
         note_copy(copies_.kept(user));
     }
     const std::size_t old_removals = removing_;
+    for (const auto& [user, ids] : by_user) {
+        for (const FolderId& id : ids) {
+            end_gone(id);
+        }
+    }
     // Without a lease nothing is known of anybody's right, and by a clock that nobody has confirmed
     // nothing has ended.
     if (world_.me.has_parent() && world_.delegation.held_lease().number != 0 &&
@@ -368,24 +372,27 @@ void Files::make_room() {
     }
 }
 
-void Files::remove_copy(const FolderId& id, const std::string& why) {
+void Files::remove_copy(const FolderId& id, const std::string& why, sync::Client::Unsent unsent) {
     Folder& at = folder(id);
     at.running = true; // nobody looks at it, and no app starts on it, until it is done
     at.applying = at.leaving = true;
     ++removing_;
     auto removal = std::make_shared<Removal>();
     client_work_.run(
-        [this, id, removal] {
+        [this, id, removal, unsent] {
             sync::Client& client = *engine_->client;
             const sync::WorkingFolder folder = folder_at(id);
             client.watch_ends(id);
             if (world_.watch != nullptr) {
                 world_.watch->remove(folder.path);
             }
-            removal->left = client.leave(folder);
+            removal->left = client.leave(folder, unsent);
             removal->begun = !removal->left.ok() && is_leaving(client, id);
         },
-        [this, id, removal, why] { removal_ended(id, *removal, why); });
+        [this, id, removal, why] {
+            removal_ended(id, *removal, why);
+            tell_left(id.user);
+        });
 }
 
 // What a crash or a disk that failed left of a removal.
@@ -471,7 +478,7 @@ void Files::removed(const FolderId& id) {
     for (auto& [number, wanted] : wanted_) {
         const auto one = wanted.folders.find(id);
         if (one != wanted.folders.end() && one->second.is_null()) {
-            one->second = {{"user", id.user}, {"app", id.app}};
+            one->second = {{"user", id.user}, {"app", id.app}, {"removed", true}};
             wanted.tell(world_.clock.boot_us());
         }
     }

@@ -128,6 +128,9 @@ void Files::push_piece(const RoundPtr& round, std::string bytes, const Turn& tur
     if (round->confirms && round->out.batch.empty() && !round->out.asks_first) {
         message.head[verdicts_only] = true;
     }
+    if (round->out.since.epoch != 0) {
+        message.head[files_gone] = true;
+    }
     if (const sync::Position& after = round->out.after; after.number != 0) {
         message.head["after"] = {{"number", after.number}, {"place", to_hex(after.place)}};
     }
@@ -146,24 +149,28 @@ void Files::push_piece(const RoundPtr& round, std::string bytes, const Turn& tur
     ++pieces.under_way;
     // With the last piece the home has its work to do.
     const bool tells = pieces.asked < round->out.bytes;
-    pass_on("-", round->id, std::move(message),
-            [this, round, asked, turn, tells, end = pieces.asked,
-             run = pieces.run](Result<Message> answer) {
-                if (turn) {
-                    world_.gate.done(*turn, tells && answer.ok());
-                }
-                if (round->over_a_link) {
-                    round->wire_up += asked + ipc::frame_prefix_bytes;
-                    if (answer.ok()) {
-                        round->wire_down += dump(answer->head).size() + answer->body.size() +
-                                            ipc::frame_prefix_bytes;
-                    }
-                }
-                if (round->pieces.run == run) {
-                    --round->pieces.under_way;
-                    pushed(round, std::move(answer), end);
-                }
-            });
+    const Links::Answer heard = [this, round, asked, turn, tells, end = pieces.asked,
+                                 run = pieces.run](Result<Message> answer) {
+        if (turn) {
+            world_.gate.done(*turn, tells && answer.ok());
+        }
+        if (round->over_a_link) {
+            round->wire_up += asked + ipc::frame_prefix_bytes;
+            if (answer.ok()) {
+                round->wire_down +=
+                    dump(answer->head).size() + answer->body.size() + ipc::frame_prefix_bytes;
+            }
+        }
+        if (round->pieces.run == run) {
+            --round->pieces.under_way;
+            pushed(round, std::move(answer), end);
+        }
+    };
+    const Json head = message.head;
+    unless_gone(round->id, head, heard,
+                [this, round, message = std::move(message)](const Links::Answer& reply) mutable {
+                    pass_on("-", round->id, std::move(message), reply);
+                });
 }
 
 void Files::pushed(const RoundPtr& round, Result<Message> answer, std::uint64_t end) {
@@ -174,6 +181,16 @@ void Files::pushed(const RoundPtr& round, Result<Message> answer, std::uint64_t 
             return;
         }
         finish(round, answer.error());
+        return;
+    }
+    if (true_of(answer->head, files_gone)) {
+        round->gone = true;
+        finish(round, fail(Code::not_found,
+                           "the account of " + round->id.user +
+                               " was removed, and with it its files: what is here goes, too",
+                           "where something of it was never sent, it stays: `hasp sync --list` "
+                           "says how much, and `hasp sync --discard --user " +
+                               round->id.user + " --app " + round->id.app + "` removes it"));
         return;
     }
     if (true_of(answer->head, begins_anew)) {

@@ -17,6 +17,10 @@ inline constexpr const char* verdicts_only = "verdicts";
 // answer: it was.
 inline constexpr const char* begins_anew = "restored";
 
+// In a question: who asks knows what it means in an answer, that the files went with their user's
+// account.
+inline constexpr const char* files_gone = "gone";
+
 // What works in the background. Home and client have a database and a strand each.
 struct Files::Engine {
     std::unique_ptr<store::Db> home_db;
@@ -48,6 +52,8 @@ struct Files::Folder {
     std::int64_t away_us = 0;
     bool not_kept = false;       // this tier may not have them, it said
     bool lacks = false;          // when it was asked so last, it had not all of it
+    bool gone = false;           // with his account, its home said
+    bool discards = false;       // and what is unsent of it is not needed
     bool confirms = false;       // the next comparison asks it so
     bool confirming = false;     // the one that runs does
     bool leaving = false;        // it is being removed
@@ -114,6 +120,7 @@ struct Files::Round {
     bool over_a_link = false;
     bool over_parent = false; // that link is the one to the parent
     bool held = false;        // by that link's budget
+    bool gone = false;        // with his account, their home says
     bool again = false;
     bool quiet = false; // nothing was to be sent, nothing wished, and the home was not asked
 };
@@ -162,6 +169,9 @@ struct Files::Serving {
 inline constexpr unsigned pieces_at_once_max = 4;
 
 inline constexpr std::int64_t start_wait_us = 5'000'000; // of an app for its user's files
+
+// Who may stay is looked at again so soon where a round or a program held it up.
+inline constexpr std::int64_t busy_again_us = 5'000'000;
 
 // Of times at which something is due; 0 is never.
 inline void sooner(std::int64_t& when, std::int64_t us) {

@@ -118,13 +118,14 @@ void Files::start(const FolderId& id) {
     }
     round->folder = *std::move(at_disk);
     auto way = way_to(id.user);
-    if (!way.ok()) {
+    const bool was_below = knows_of_gone(id.user); // or here: they are asked
+    if (!way.ok() && !was_below) {
         look_only(round, way.error());
         return;
     }
-    round->over_a_link = !way->here;
-    round->over_parent = !way->here && way->neighbour == to_parent;
-    if (!way->here && !world_.links.connected(way->neighbour)) {
+    round->over_a_link = way.ok() && !way->here;
+    round->over_parent = round->over_a_link && way->neighbour == to_parent;
+    if (round->over_a_link && !was_below && !world_.links.connected(way->neighbour)) {
         look_only(round, fail(Code::unreachable,
                               "the home of " + id.user +
                                   "'s files cannot be reached: there is no link "
@@ -322,6 +323,7 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
                 at.compared = done ? round->compares : 0;
             }
             note_home(*round, error, unreachable);
+            note_gone(*round, error);
             plan_scan(round->id, *round);
             if (round->quiet) {
                 again_when_needed(round, error, unreachable);
@@ -396,9 +398,12 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
             }
             again_when_needed(round, error, unreachable);
             const bool unasked = round->confirms || (!round->asked && !error);
+            if (round->gone) {
+                end_gone(round->id);
+            }
             if (unasked && !at.waiting.empty()) {
                 schedule(round->id, 0); // they wait for what the home has
-            } else {
+            } else if (!at.leaving) {
                 wake_waiting(at);
             }
             start_due();

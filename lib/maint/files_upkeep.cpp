@@ -85,35 +85,6 @@ Status Files::forget_removed_accounts(sync::Home& home) {
     return first;
 }
 
-void Files::account_removed(const std::string& user, std::function<void(Status)> done) {
-    if (engine_ == nullptr) {
-        done(fail(Code::try_later,
-                  "the account is removed, but not yet what it kept in files, which this tier has "
-                  "not opened: " +
-                      problem_,
-                  "it is tried again when this tier starts"));
-        return;
-    }
-    auto forgotten = std::make_shared<Status>();
-    client_work_.run(
-        [this, user, forgotten] { *forgotten = engine_->client->forget_bases(user); },
-        [this, user, forgotten] {
-            if (!forgotten->ok()) {
-                world_.log.error("files.forgetting", forgotten->error().message, {{"user", user}});
-            }
-        });
-    auto gone = std::make_shared<Status>();
-    home_work_.run([this, user, gone] { *gone = engine_->home->forget_user(user); },
-                   [gone, done = std::move(done)] {
-                       done(gone->ok() ? Status{}
-                                       : fail(gone->error().code,
-                                              "the account is removed, but not yet what it kept "
-                                              "in files: " +
-                                                  gone->error().message,
-                                              "it is tried again when this tier starts"));
-                   });
-}
-
 // The strand of the home: never beside a batch or an answer.
 void Files::upkeep() {
     const std::int64_t now = world_.clock.boot_us();

@@ -307,9 +307,22 @@ Status TierStore::claim(const std::string& user, const std::string& child) {
 }
 
 Status TierStore::unclaim(const std::string& user, const std::string& child) {
-    return store::done(
-        db_->execute("DELETE FROM maint_directory WHERE tenant = ?1 AND user = ?2 AND child = ?3",
-                     tenant_, user, child));
+    Status left = store::done(db_->execute(
+        "INSERT OR REPLACE INTO maint_directory_left (tenant, user, child) SELECT tenant, user, "
+        "child FROM maint_directory WHERE tenant = ?1 AND user = ?2 AND child = ?3 AND (SELECT "
+        "count(*) FROM maint_directory_left WHERE tenant = ?1 AND child = ?3) < ?4",
+        tenant_, user, child, accounts_of_child_max));
+    return left.ok() ? store::done(db_->execute("DELETE FROM maint_directory WHERE tenant = ?1 AND "
+                                                "user = ?2 AND child = ?3",
+                                                tenant_, user, child))
+                     : left;
+}
+
+Result<std::string> TierStore::directory_left(const std::string& user) {
+    auto found = db_->first(
+        "SELECT child FROM maint_directory_left WHERE tenant = ?1 AND user = ?2",
+        [](const store::Statement& s) { return s.text(0); }, tenant_, user);
+    return found.ok() ? Result<std::string>(found->value_or("")) : found.error();
 }
 
 Result<std::optional<LeaseRow>> TierStore::lease(const std::string& child) {

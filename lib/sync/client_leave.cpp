@@ -5,6 +5,7 @@
 #include "client_store.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <utility>
 #include <vector>
@@ -170,7 +171,7 @@ Result<std::int64_t> Client::disk_time_ns() {
     return stat ? Result<std::int64_t>(stat->ctime_ns) : stat.error();
 }
 
-Status Client::leave(const WorkingFolder& folder) {
+Status Client::leave(const WorkingFolder& folder, Unsent of_it) {
     note(folder.id, {true, {}, {}, {}});
     auto looked_ns = disk_time_ns();
     auto look = looked_ns ? look_at(folder) : Result<Look>(looked_ns.error());
@@ -189,21 +190,23 @@ Status Client::leave(const WorkingFolder& folder) {
                         !look->scan.changing.empty() || !look->refused.empty() ||
                         !status.held.empty() || look->scan.unnamed > 0 ||
                         status.attributes_left > 0 || attention(folder.id).untold_attributes;
-    if (unsent) {
+    if (unsent && of_it == Unsent::stays) {
         return fail(Code::conflict, "what is in " + folder.id.app + " of " + folder.id.user +
                                         " is not all at its home");
     }
     const bool fresh =
         std::any_of(look->scan.seen.begin(), look->scan.seen.end(),
                     [&](const auto& one) { return one.second.stat.ctime_ns >= *looked_ns; });
-    if (fresh) {
+    if (fresh && of_it == Unsent::stays) {
         return fail(Code::conflict, folder.id.app + " of " + folder.id.user + " is being changed");
     }
+    const std::int64_t older_than_ns =
+        of_it == Unsent::goes ? std::numeric_limits<std::int64_t>::max() : *looked_ns;
     auto transaction = store::Transaction::begin(store_->db());
     if (!transaction) {
         return transaction.error();
     }
-    if (Status begun = store_->begin_leaving(folder.id, *looked_ns); !begun) {
+    if (Status begun = store_->begin_leaving(folder.id, older_than_ns); !begun) {
         return begun;
     }
     if (Status begun = transaction->commit(); !begun) {

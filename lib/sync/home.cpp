@@ -498,6 +498,7 @@ Status Home::forget_user(const std::string& user) {
         return transaction.error();
     }
     Status gone = contents_.destroy(user);
+    gone = gone ? store_->note_gone(user, clock_.wall_us()) : gone;
     gone = gone ? store_->forget_user(user) : gone;
     gone = gone ? transaction->commit() : gone;
     if (!gone) {

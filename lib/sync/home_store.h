@@ -7,6 +7,7 @@
 
 #include <limits>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -78,6 +79,10 @@ class HomeStore {
     Result<bool> had_content(const FolderId& folder, const std::string& hash, std::uint64_t number);
     // All that is known of the user's files.
     Status forget_user(const std::string& user);
+    // Before that: by which epochs others may know the folders.
+    Status note_gone(const std::string& user, std::int64_t now_us);
+    Result<bool> is_gone(const FolderId& folder, std::uint64_t epoch);
+    Result<std::set<std::string>> users_gone();
     Result<std::vector<std::string>> users();
     Status put(const FolderId& folder, const Row& row, const std::string& operation,
                std::int64_t at_us, const std::string& who);

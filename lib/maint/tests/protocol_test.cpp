@@ -31,6 +31,7 @@ class Talk {
         direct();
         differences();
         restored();
+        removed();
     }
     std::vector<Said> said() const {
         std::vector<Said> out;
@@ -163,6 +164,20 @@ class Talk {
         EXPECT_EQ(tokyo.log_in("ito", good_password)->status, 303);
         tree.pass_s(2);
         EXPECT_TRUE(tree.link(osaka));
+        tree.pass_s(2);
+    }
+    // Accounts are removed, one above and one below.
+    void removed() {
+        tree.add_user(center, "yuki", good_password, {"notes"});
+        tree.pass_s(3);
+        EXPECT_EQ(tokyo.log_in("yuki", good_password)->status, 303);
+        tree.pass_s(2);
+        sync(tokyo, "yuki", "two patients");
+        EXPECT_TRUE(tokyo.admin("user.remove", {{"name", "rei"}}).ok());
+        EXPECT_TRUE(center.admin("user.remove", {{"name", "yuki"}}).ok());
+        tree.pass_s(5);
+        EXPECT_TRUE(center.admin("sync.begin", {{"user", "rei"}}).ok());
+        EXPECT_TRUE(tokyo.admin("sync.begin", {{"user", "yuki"}}).ok());
         tree.pass_s(2);
     }
     void sync(Node& at, const std::string& user, const std::string& content) {

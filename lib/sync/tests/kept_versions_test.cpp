@@ -482,6 +482,36 @@ TEST_F(KeptVersions, OfARemovedAccountAreDestroyed) {
     EXPECT_TRUE(home_->content({"bert", "notes"}, berts.at("note").hash).ok());
 }
 
+TEST_F(KeptVersions, OfARemovedAccountAreKnownToBeGoneByTheirEpoch) {
+    write("note", "one");
+    const std::uint64_t epoch = home_->revision(notes)->epoch;
+    EXPECT_FALSE(home_->is_gone(notes, epoch).value());
+    EXPECT_TRUE(home_->users_gone()->empty());
+    ASSERT_TRUE(home_->forget_user("anna").ok());
+    // Another of the same name.
+    clock_.advance_us(second_us);
+    write("note", "hers");
+    const std::uint64_t anew = home_->revision(notes)->epoch;
+    ASSERT_NE(anew, epoch);
+    start();
+    EXPECT_TRUE(home_->is_gone(notes, epoch).value());
+    EXPECT_FALSE(home_->is_gone(notes, anew).value());
+    EXPECT_FALSE(home_->is_gone({"anna", "mail"}, epoch).value());
+    EXPECT_FALSE(home_->is_gone({"bert", "notes"}, epoch).value());
+    EXPECT_FALSE(home_->is_gone(notes, 0).value());
+    EXPECT_EQ(home_->users_gone().value(), std::set<std::string>{"anna"});
+}
+
+TEST_F(KeptVersions, OfARemovedAccountAreGoneAlsoForWhoMetThemBeforeARestore) {
+    write("note", "one");
+    const std::uint64_t epoch = home_->revision(notes)->epoch;
+    home_.reset();
+    ASSERT_TRUE(begin_restored(*db_, "clinics", clock_.wall_us(), clock_.wall_us() + 1).ok());
+    start();
+    ASSERT_TRUE(home_->forget_user("anna").ok());
+    EXPECT_TRUE(home_->is_gone(notes, epoch).value());
+}
+
 TEST_F(KeptVersions, OfADamagedContentSayWhichFilesItConcerns) {
     write("note", "one");
     write("copy", "one");

@@ -123,6 +123,20 @@ TEST_F(Engine, AWorkingCopyStaysWhileABatchIsOnItsWayOrSomethingIsHeld) {
     EXPECT_EQ(osaka_->content("notes/monday"), "three patients");
 }
 
+TEST_F(Engine, AWorkingCopyThatNobodyNeedsGoesWithWhatIsUnsentOrHeldOrNew) {
+    furnish(*tokyo_, noise(1000));
+    sync(*tokyo_);
+    ASSERT_TRUE(remove_tree(tokyo_->path("")).ok());
+    sync(*tokyo_);
+    ASSERT_GT(tokyo_->client->status()->at(0).held_files, 0U);
+    ASSERT_EQ(::mkdir(tokyo_->path("").c_str(), 0755), 0);
+    tokyo_->write("new", "x");
+    EXPECT_TRUE(tokyo_->client->leave(tokyo_->folder, Client::Unsent::goes).ok());
+    EXPECT_FALSE(is_there(*tokyo_));
+    EXPECT_TRUE(tokyo_->client->leaving()->empty());
+    EXPECT_TRUE(tokyo_->client->status()->empty());
+}
+
 TEST_F(Engine, WhatIsWrittenWhileAWorkingCopyIsRemovedStaysAndIsSent) {
     furnish(*tokyo_, noise(100'000));
     sync(*tokyo_);

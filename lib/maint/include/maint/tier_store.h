@@ -206,6 +206,9 @@ class TierStore {
     // Code::conflict when the name is another child's; refused beyond accounts_of_child_max.
     Status claim(const std::string& user, const std::string& child);
     Status unclaim(const std::string& user, const std::string& child);
+    // The last child that gave the name up; empty: none did. Of a child no more than it may have
+    // accounts are known.
+    Result<std::string> directory_left(const std::string& user);
 
     Result<std::optional<LeaseRow>> lease(const std::string& child);
     Status drop_lease(const std::string& child);

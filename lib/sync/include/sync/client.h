@@ -190,7 +190,9 @@ class Client {
     // of it is kept at the home, and nothing was removed; or something was written while it was
     // removed, which stays: the next round compares what is there as a first one does. Another
     // error: it is not done, see leaving(). A crash does not undo what was begun, either.
-    Status leave(const WorkingFolder& folder);
+    // With Unsent::goes all of it goes, whatever it is and whenever it was written.
+    enum class Unsent : unsigned char { stays, goes };
+    Status leave(const WorkingFolder& folder, Unsent of_it = Unsent::stays);
     // Those whose removal was cut short; before anything else is done with them.
     Result<std::vector<FolderId>> leaving();
     // As leave(), of one of those; of another: not_found.

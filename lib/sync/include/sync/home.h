@@ -186,8 +186,13 @@ class Home {
     Status delete_quarantined(std::int64_t id);
 
     // The user's account has ended: the key of his contents and all that is known of his files is
-    // destroyed, and with it every copy of them. Doing it again is a success.
+    // destroyed, and with it every copy of them here. Doing it again is a success.
     Status forget_user(const std::string& user);
+    // Whoever has a copy that agreed with this epoch has one of a folder that went so. It stays
+    // true whatever becomes of the user's name: no other folder ever has that epoch.
+    Result<bool> is_gone(const FolderId& folder, std::uint64_t epoch);
+    // Of whom there was any such folder.
+    Result<std::set<std::string>> users_gone();
     // Whose files are here.
     Result<std::vector<std::string>> users();
 

@@ -1,0 +1,40 @@
+// Home: what was destroyed with its user's account, which tiers may have copies of.
+#include "home_store.h"
+#include "sync/home.h"
+
+namespace hasp::sync {
+
+Status HomeStore::note_gone(const std::string& user, std::int64_t now_us) {
+    return store::done(db_.execute(
+        "INSERT OR REPLACE INTO files_gone (tenant, user, app, epoch, gone_us) "
+        "SELECT tenant, user, app, epoch, ?3 FROM files_folders WHERE tenant = ?1 AND user = ?2 "
+        "UNION SELECT tenant, user, app, epoch, ?3 FROM files_epochs WHERE tenant = ?1 AND user = "
+        "?2",
+        tenant_, user, now_us));
+}
+
+Result<bool> HomeStore::is_gone(const FolderId& folder, std::uint64_t epoch) {
+    auto found = db_.first(
+        "SELECT 1 FROM files_gone WHERE tenant = ?1 AND user = ?2 AND app = ?3 "
+        "AND epoch = ?4",
+        [](const store::Statement&) { return true; }, tenant_, folder.user, folder.app, epoch);
+    return found ? Result<bool>(found->has_value()) : found.error();
+}
+
+Result<std::set<std::string>> HomeStore::users_gone() {
+    std::set<std::string> out;
+    Status read = db_.each(
+        "SELECT DISTINCT user FROM files_gone WHERE tenant = ?1",
+        [&](const store::Statement& s) { out.insert(s.text(0)); }, tenant_);
+    return read ? Result<std::set<std::string>>(std::move(out)) : read.error();
+}
+
+Result<bool> Home::is_gone(const FolderId& folder, std::uint64_t epoch) {
+    return store_->is_gone(folder, epoch);
+}
+
+Result<std::set<std::string>> Home::users_gone() {
+    return store_->users_gone();
+}
+
+} // namespace hasp::sync

@@ -17,6 +17,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 
 namespace hasp::maint {
@@ -82,7 +83,7 @@ class Admin {
     // Runs `work` on a ledger of its own, beside the keeper: it may read for long.
     void in_ledger(std::function<Result<Json>(billing::LedgerStore&)> work, const Answer& answer);
     void add_user(const Json& args, const Answer& answer);
-    void end_earlier(const std::string& user, const std::function<void(Status)>& done);
+    std::set<std::string> adding_; // names that are being given
     void make_user(const signon::AccountFields& fields, const std::string& password,
                    const std::vector<std::string>& groups, const Answer& answer);
     Status acceptable(const std::string& password) const; // as a new one, by the config

@@ -103,54 +103,43 @@ void Admin::add_user(const Json& args, const Answer& answer) {
                  "account names are unique in a realm: choose another"));
         return;
     }
-    world_.people.claim(fields.name, [this, fields, password, groups, answer](Status claimed) {
+    // What an account of this name kept before its removal may be there still, where that failed or
+    // the tier died: whoever gets the name now must not find it.
+    auto state = world_.accounts.state_of(fields.name);
+    if (!state.ok()) {
+        answer(state.error());
+        return;
+    }
+    if (!adding_.insert(fields.name).second) {
+        answer(fail(Code::try_later, "an account '" + fields.name + "' is being made already"));
+        return;
+    }
+    const auto made = [this, user = fields.name, answer](Result<Json> said) {
+        adding_.erase(user);
+        answer(std::move(said));
+    };
+    world_.people.claim(fields.name, [this, fields, password, groups, made,
+                                      was_here = state->generation != 0](Status claimed) {
         if (!claimed.ok()) {
-            answer(claimed.error());
+            made(claimed.error());
             return;
         }
-        end_earlier(fields.name, [this, fields, password, groups, answer](const Status& ended) {
-            if (!ended.ok()) {
+        world_.files.end_earlier(
+            fields.name, was_here,
+            [this, fields, password, groups, made, was_here](const Status& ended) {
+                if (ended.ok()) {
+                    make_user(fields, password, groups, made);
+                    return;
+                }
                 world_.people.release(fields.name);
-                answer(ended.error());
-                return;
-            }
-            make_user(fields, password, groups, answer);
-        });
-    });
-}
-
-// What an account of this name kept before its removal may be there still, where that failed or the
-// tier died: whoever gets the name now must not find it. The name is nobody else's.
-void Admin::end_earlier(const std::string& user, const std::function<void(Status)>& done) {
-    const auto unless_copies = [this, user, done] {
-        done(!world_.files.has_gone_copies(user)
-                 ? Status{}
-                 : fail(Code::try_later,
-                        "files of an earlier account '" + user +
-                            "' are still here, and whoever gets the name must not find them",
-                        "hasp sync --list says why they are; what was not sent of them goes with "
-                        "hasp sync --discard --user " +
-                            user + " --app APP"));
-    };
-    auto state = world_.accounts.state_of(user);
-    if (!state.ok()) {
-        done(state.error());
-        return;
-    }
-    if (state->generation == 0) { // it was another tier's
-        unless_copies();
-        return;
-    }
-    world_.files.account_removed(user, [user, done, unless_copies](const Status& gone) {
-        if (gone.ok()) {
-            unless_copies();
-        } else {
-            done(
-                fail(gone.error().code,
-                     "there was an account '" + user +
-                         "' before, and its files cannot be destroyed now: " + gone.error().message,
-                     gone.error().hint));
-        }
+                made(fail(ended.error().code,
+                          was_here && ended.error().code != Code::try_later
+                              ? "there was an account '" + fields.name +
+                                    "' before, and its files cannot be destroyed now: " +
+                                    ended.error().message
+                              : ended.error().message,
+                          ended.error().hint));
+            });
     });
 }
 
@@ -231,15 +220,17 @@ void Admin::user_commands() {
     };
     commands_["user.remove"] = [this](const Json& args, const Answer& answer) {
         const std::string user = text_of(args, "name");
-        const Status removed = world_.accounts.remove(user);
-        if (removed.ok()) {
+        world_.files.known_folders(user, [this, user, answer](const Json& folders) {
+            const Status removed = world_.accounts.remove(user);
+            if (!removed.ok()) {
+                answer(answer_of(removed));
+                return;
+            }
             changed(user);
-            world_.people.release(user);
+            world_.people.release(user, folders);
             world_.files.account_removed(user,
                                          [answer](const Status& gone) { answer(answer_of(gone)); });
-            return;
-        }
-        answer(answer_of(removed));
+        });
     };
     commands_["user.disable"] = [this](const Json& args, const Answer& answer) {
         const std::string user = text_of(args, "name");

@@ -53,9 +53,13 @@ void Apps::order(Instance& instance) {
         return;
     }
     instance.ordering = true;
-    const auto go = [this, id = key_of(instance.app, instance.user)] {
+    const auto go = [this, id = key_of(instance.app, instance.user)](const Status& may) {
         Instance& at = instances_.at(id); // instances stay
         at.ordering = false;
+        if (!may.ok()) {
+            settle(at, may);
+            return;
+        }
         if (!spawner_there_) {
             return; // spawner_ready() orders
         }
@@ -72,7 +76,7 @@ void Apps::order(Instance& instance) {
     if (before_start_) {
         before_start_(instance.app, instance.user, go);
     } else {
-        go();
+        go({});
     }
 }
 

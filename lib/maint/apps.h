@@ -101,9 +101,10 @@ class Apps {
     using Started = std::function<void(Status, const std::string& last_lines)>;
     // `user` is who asks, also for an app that runs once for all; empty: nobody is signed on.
     void start(const std::string& app, const std::string& user, Started done);
-    // Called before a process is ordered; it is ordered when `go` is called, which happens once.
+    // Called before a process is ordered; it is ordered when `go` is called, which happens once,
+    // and with an error nobody's start succeeds.
     using BeforeStart = std::function<void(const std::string& app, const std::string& user,
-                                           std::function<void()> go)>;
+                                           std::function<void(const Status&)> go)>;
     void before_start(BeforeStart callback) { before_start_ = std::move(callback); }
     // Ends the instance, if there is one, once the requests that it has are done; whoever asks next
     // has it started anew when it has ended.

@@ -197,7 +197,9 @@ void Files::begin(const Wish& wish, const std::function<void(Result<std::int64_t
             for (const FolderId& id : meant) {
                 wanted.folders[id] = nullptr;
                 if (wish.discard) {
-                    discard(id);
+                    if (!discard(id)) {
+                        wanted.folders[id] = removed_json(id);
+                    }
                 } else if (wish.begin_anew || wish.release_deletions) {
                     ask_fully(id);
                 } else {

@@ -84,21 +84,27 @@ class Files {
     // He has logged in here, or at a tier below: his newest files are fetched.
     void arrived(const std::string& user, const std::vector<std::string>& apps);
     // `go` is called once: when the folder is up to date, or a few seconds later if that takes long
-    // or the home cannot be reached.
-    void before_start(const std::string& app, const std::string& user, std::function<void()> go);
+    // or the home cannot be reached. Code::conflict: what is there are files of an account of that
+    // name that was removed, and nobody is to find them.
+    using Go = std::function<void(const Status&)>;
+    void before_start(const std::string& app, const std::string& user, Go go);
     void neighbour_changed(const std::string& neighbour, bool connected);
     // A lease was signed: whom the child may keep files of. In the lease's transaction.
     Status signed_keeps(const std::string& child, const std::vector<trust::KeepGrant>& keeps);
     void child_revoked(const std::string& child);
-    // His account was removed: the key of his contents is destroyed, and with it what the home kept
-    // of his files. What is left of that by a crash is done at the start. `done` is called once.
-    // What this tier keeps of them to send less goes too.
-    // What this tier has of them itself goes as soon as no program runs on it; the copies of other
-    // tiers, which hear of it, when all of them was sent.
+    // files_gone.cpp: files of accounts that are removed. `done` is called once.
+    // [{app, epoch}] of the folders that this home has of his, for those above.
+    void known_folders(const std::string& user, std::function<void(Json)> done);
+    // His account was removed here: the key of his contents is destroyed, and with it what the home
+    // kept of his files, what is left of that by a crash at the start. What this tier has of them
+    // itself goes as soon as no program runs on it; the copies of other tiers, which hear of it,
+    // when all of them was sent. `done` when nothing of this tier is on its way out any more.
     void account_removed(const std::string& user, std::function<void(Status)> done);
-    // Files of a removed account of that name are here still. Whoever gets it next must not find
-    // them.
-    bool has_gone_copies(const std::string& user) const;
+    // Before the name is given again: what an account that was `here` left behind by a crash is
+    // done as above. try_later: files of a removed account are here still.
+    void end_earlier(const std::string& user, bool here, std::function<void(Status)> done);
+    // The account was a child's, or below it; these folders of his, [{app, epoch}], went with it.
+    void given_up(const std::string& user, const Json& gone, std::function<void(Status)> done);
     void tick();
     // The watch has something to say.
     void noticed();
@@ -254,25 +260,22 @@ class Files {
     void upkept(const Result<bool>& more, Result<sync::Home::Damage> damage);
     Status kept_here(const std::string& user);
 
-    // files_gone.cpp: files of accounts that were removed.
+    // files_gone.cpp
     Status know_gone();
     // Answers where who asks has a copy of what went with its account; else goes on.
     void unless_gone(const FolderId& folder, const Json& head, const Links::Answer& answer,
-                     const std::function<void(const Links::Answer&)>& go_on);
-    void ask_who_had(const FolderId& folder, const Json& head, const Links::Answer& answer,
-                     const Error& unknown);
-    void end_own(const std::string& user, const std::function<void(Status)>& done);
+                     const std::function<void()>& go_on);
     std::vector<FolderId> folders_of(const std::string& user) const;
-    bool any_leaving(const std::string& user) const;
-    void tell_left(const std::string& user);
-    bool knows_of_gone(const std::string& user); // this tier, or a child of it
-    void tell_gone(const std::string& user);
+    void forget_account(const std::string& user, std::function<void(Status)> done);
     void tell_gone(const FolderId& folder);
     void ask_if_gone(const FolderId& id); // of this tier's own copy
-    void note_gone(const Round& round, const std::optional<Error>& error);
+    void mark_ended(const FolderId& id, bool wholly);
     void end_gone(const FolderId& id);
+    void when_left(const std::string& user, std::function<void(Status)> done);
+    void tell_left(const std::string& user, const Status& left);
     Status may_discard(const std::vector<FolderId>& meant) const;
-    void discard(const FolderId& id);
+    bool discard(const FolderId& id); // false: it is not there any more
+    static Error ended_error(const FolderId& id);
 
     // files_rounds.cpp: this tier's working copies.
     bool holds(const std::string& app) const; // are users' folders of this app here
@@ -417,7 +420,7 @@ class Files {
     std::uint64_t wire_down_ = 0;
     // By user, who is told when none of his folders is being removed any more.
     std::map<std::string, std::vector<std::function<void(Status)>>> leaving_waits_;
-    std::set<std::string> users_gone_; // whose accounts were removed here, and had files
+    std::set<std::string> users_gone_; // whose accounts were removed, here or below, and had files
     bool keeping_up_ = false;          // a piece of the home's work is under way
     std::int64_t upkeep_us_ = 0;       // boot clock: of the next; 0: not yet
     std::string upkeep_said_;          // the last error, logged once

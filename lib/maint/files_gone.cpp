@@ -1,5 +1,6 @@
 // Files of accounts that were removed: their home says that they are gone to whoever has a copy,
-// and the copy goes. What was never sent of it stays until an operator says that it may go.
+// and the copy goes. What was never sent of it stays until an operator says that it may go. An
+// ended copy is never one again: nothing is sent of it, and no program starts on it.
 #include "base/clock.h"
 #include "files_parts.h"
 
@@ -8,7 +9,67 @@
 
 namespace hasp::maint {
 
-void Files::account_removed(const std::string& user, std::function<void(Status)> done) {
+namespace {
+
+// Of a folder of an account that is gone, as holders are told it: no folder has such a revision.
+constexpr sync::Revision gone_revision{0, 1};
+
+} // namespace
+
+Error Files::ended_error(const FolderId& id) {
+    return fail(Code::conflict,
+                "the account of " + id.user +
+                    " was removed: its files are neither sent nor opened any more, and go",
+                "what was never sent stays, and `hasp sync --list` counts it, until "
+                "`hasp sync --discard --user " +
+                    id.user + " --app " + id.app + "`");
+}
+
+Status Files::know_gone() {
+    auto users = engine_->home->users_gone();
+    auto ended = engine_->client->ended();
+    if (!users.ok() || !ended.ok()) {
+        return users.ok() ? ended.error() : users.error();
+    }
+    users_gone_ = *std::move(users);
+    for (const auto& [id, wholly] : *ended) {
+        folder(id).ended = true;
+        folder(id).wholly = wholly;
+    }
+    return {};
+}
+
+std::vector<sync::FolderId> Files::folders_of(const std::string& user) const {
+    std::vector<FolderId> out;
+    for (auto at = folders_.lower_bound({user, ""}); at != folders_.end() && at->first.user == user;
+         ++at) {
+        out.push_back(at->first);
+    }
+    return out;
+}
+
+void Files::known_folders(const std::string& user, std::function<void(Json)> done) {
+    if (engine_ == nullptr) {
+        done(Json::array());
+        return;
+    }
+    auto known =
+        std::make_shared<Result<std::vector<sync::GoneFolder>>>(std::vector<sync::GoneFolder>());
+    home_work_.run([this, user, known] { *known = engine_->home->epochs(user); },
+                   [this, known, done = std::move(done)] {
+                       Json list = Json::array();
+                       if (!known->ok()) {
+                           world_.log.error("files.gone", known->error().message);
+                       }
+                       for (const sync::GoneFolder& one :
+                            known->ok() ? **known : std::vector<sync::GoneFolder>{}) {
+                           list.push_back({{"app", one.app}, {"epoch", one.epoch}});
+                       }
+                       done(std::move(list));
+                   });
+}
+
+void Files::forget_account(const std::string& user, std::function<void(Status)> done) {
     if (engine_ == nullptr) {
         done(fail(Code::try_later,
                   "the account is removed, but not yet what it kept in files, which this tier has "
@@ -25,216 +86,246 @@ void Files::account_removed(const std::string& user, std::function<void(Status)>
                 world_.log.error("files.forgetting", forgotten->error().message, {{"user", user}});
             }
         });
-    auto gone = std::make_shared<Status>();
-    home_work_.run([this, user, gone] { *gone = engine_->home->forget_user(user); },
-                   [this, user, gone, done = std::move(done)] {
-                       if (gone->ok()) {
-                           users_gone_.insert(user);
-                           tell_gone(user);
-                           end_own(user, done);
-                       } else {
-                           done(fail(gone->error().code,
-                                     "the account is removed, but not yet what it kept in files: " +
-                                         gone->error().message,
-                                     "it is tried again when this tier starts"));
-                       }
-                   });
+    struct Done {
+        Status gone;
+        Result<std::vector<sync::GoneFolder>> known = std::vector<sync::GoneFolder>();
+    };
+    auto work = std::make_shared<Done>();
+    home_work_.run(
+        [this, user, work] {
+            work->known = engine_->home->epochs(user);
+            work->gone = engine_->home->forget_user(user);
+        },
+        [this, user, work, done = std::move(done)] {
+            if (!work->gone.ok()) {
+                done(fail(work->gone.error().code,
+                          "the account is removed, but not yet what it kept in files: " +
+                              work->gone.error().message,
+                          "it is tried again when this tier starts"));
+                return;
+            }
+            users_gone_.insert(user);
+            for (const sync::GoneFolder& one :
+                 work->known.ok() ? *work->known : std::vector<sync::GoneFolder>{}) {
+                tell_gone({user, one.app});
+            }
+            done({});
+        });
 }
 
 // Where the account itself was, nothing of it is needed.
-void Files::end_own(const std::string& user, const std::function<void(Status)>& done) {
-    for (const FolderId& id : folders_of(user)) {
-        folder(id).gone = folder(id).discards = true;
-        folder(id).stays_until_us = 0;
-        end_gone(id);
-    }
-    if (any_leaving(user)) {
-        leaving_waits_[user].push_back(done);
-    } else {
-        done(Status{});
-    }
+void Files::account_removed(const std::string& user, std::function<void(Status)> done) {
+    forget_account(user, [this, user, done = std::move(done)](const Status& gone) {
+        if (!gone.ok()) {
+            done(gone);
+            return;
+        }
+        for (const FolderId& id : folders_of(user)) {
+            mark_ended(id, true);
+            end_gone(id);
+        }
+        when_left(user, done);
+    });
 }
 
-bool Files::any_leaving(const std::string& user) const {
-    const std::vector<FolderId> theirs = folders_of(user);
-    return std::any_of(theirs.begin(), theirs.end(),
-                       [this](const FolderId& id) { return folders_.at(id)->leaving; });
-}
-
-void Files::tell_left(const std::string& user) {
-    const auto waits = leaving_waits_.find(user);
-    if (waits == leaving_waits_.end() || any_leaving(user)) {
+void Files::end_earlier(const std::string& user, bool here, std::function<void(Status)> done) {
+    auto known = std::make_shared<std::vector<FolderId>>();
+    const auto look = [this, user, done](const Status& left) {
+        const std::vector<FolderId> theirs = folders_of(user);
+        const bool there = std::any_of(theirs.begin(), theirs.end(), [this](const FolderId& id) {
+            return folders_.at(id)->ended;
+        });
+        const std::string why = left.ok() ? "" : ": " + left.error().message;
+        done(!there
+                 ? Status{}
+                 : fail(Code::try_later,
+                        "files of an earlier account '" + user +
+                            "' are still here, and whoever gets the name must not find them" + why,
+                        world_.daemon
+                            ? "hasp sync --list says what is unsent of them; it goes with "
+                              "hasp sync --discard --user " +
+                                  user + " --app APP"
+                            : "they go when this tier runs: hasp serve"));
+    };
+    if (!here || engine_ == nullptr) {
+        if (here) {
+            forget_account(user, std::move(done)); // says why not
+        } else {
+            look({});
+        }
         return;
     }
-    const auto told = std::move(waits->second);
-    leaving_waits_.erase(waits);
-    for (const auto& done : told) {
-        done(Status{});
+    forget_account(user, [this, user, known, look, done](const Status& gone) {
+        if (!gone.ok()) {
+            done(gone);
+            return;
+        }
+        std::vector<std::pair<FolderId, std::uint64_t>> theirs;
+        for (const FolderId& id : folders_of(user)) {
+            theirs.emplace_back(id, folder(id).status.revision.epoch);
+        }
+        home_work_.run(
+            [this, theirs, known] {
+                for (const auto& [id, epoch] : theirs) {
+                    auto ended = engine_->home->is_gone(id, epoch);
+                    if (ended.ok() && *ended) {
+                        known->push_back(id);
+                    }
+                }
+            },
+            [this, user, known, look] {
+                for (const FolderId& id : *known) {
+                    if (folders_.contains(id)) {
+                        mark_ended(id, true);
+                        end_gone(id);
+                    }
+                }
+                when_left(user, look);
+            });
+    });
+}
+
+void Files::given_up(const std::string& user, const Json& gone, std::function<void(Status)> done) {
+    if (engine_ == nullptr) {
+        done({}); // the name is free all the same
+        return;
     }
-}
-
-bool Files::has_gone_copies(const std::string& user) const {
-    const std::vector<FolderId> theirs = folders_of(user);
-    return std::any_of(theirs.begin(), theirs.end(),
-                       [this](const FolderId& id) { return folders_.at(id)->gone; });
-}
-
-std::vector<sync::FolderId> Files::folders_of(const std::string& user) const {
-    std::vector<FolderId> out;
-    for (auto at = folders_.lower_bound({user, ""}); at != folders_.end() && at->first.user == user;
-         ++at) {
-        out.push_back(at->first);
+    std::vector<sync::GoneFolder> folders;
+    for (const Json& one : gone) {
+        folders.push_back({text_of(one, "app"), count_of(one, "epoch")});
     }
-    return out;
+    auto noted = std::make_shared<Status>();
+    home_work_.run(
+        [this, user, folders, noted] { *noted = engine_->home->note_gone(user, folders); },
+        [this, user, folders, noted, done = std::move(done)] {
+            if (noted->ok()) {
+                users_gone_.insert(user);
+                for (const sync::GoneFolder& one : folders) {
+                    tell_gone({user, one.app});
+                    ask_if_gone({user, one.app});
+                }
+            }
+            done(*noted);
+        });
 }
 
-Status Files::know_gone() {
-    auto users = engine_->home->users_gone();
-    if (users.ok()) {
-        users_gone_ = *std::move(users);
-    }
-    return users.ok() ? Status{} : users.error();
-}
-
-// What was destroyed here with its account is nowhere else either. Where the account was a child's,
-// that child knows it; it is asked where nobody else knows the account.
 void Files::unless_gone(const FolderId& folder, const Json& head, const Links::Answer& answer,
-                        const std::function<void(const Links::Answer&)>& go_on) {
+                        const std::function<void()>& go_on) {
     const std::uint64_t epoch =
         true_of(head, files_gone) ? revision_of(member(head, "since")).epoch : 0;
-    if (epoch == 0 || engine_ == nullptr) {
-        go_on(answer);
-        return;
-    }
-    const Links::Answer or_left = [this, folder, head, answer](Result<Message> reply) {
-        if (reply.ok() || reply.error().code != Code::not_found) {
-            answer(std::move(reply));
-        } else {
-            ask_who_had(folder, head, answer, reply.error());
-        }
-    };
-    if (!users_gone_.contains(folder.user)) {
-        go_on(or_left);
+    if (epoch == 0 || engine_ == nullptr || !users_gone_.contains(folder.user)) {
+        go_on();
         return;
     }
     auto gone = std::make_shared<Result<bool>>(false);
     home_work_.run([this, gone, folder, epoch] { *gone = engine_->home->is_gone(folder, epoch); },
-                   [gone, answer, go_on, or_left] {
+                   [gone, answer, go_on] {
                        if (!gone->ok()) {
                            answer(gone->error());
                        } else if (**gone) {
                            answer(Message{{{files_gone, true}}, {}});
                        } else {
-                           go_on(or_left);
+                           go_on();
                        }
                    });
 }
 
-void Files::ask_who_had(const FolderId& folder, const Json& head, const Links::Answer& answer,
-                        const Error& unknown) {
-    auto child = world_.store.directory_left(folder.user);
-    if (!child.ok() || child->empty() || !world_.links.connected(*child)) {
-        answer(unknown);
-        return;
-    }
-    Json asked{{"t", "files.push"},
-               {"user", folder.user},
-               {"app", folder.app},
-               {"tier", text_of(head, "tier")},
-               {"since", member(head, "since")},
-               {verdicts_only, true},
-               {files_gone, true}};
-    world_.links.ask(*child, std::move(asked), {}, [answer, unknown](const Result<Message>& reply) {
-        const bool gone = reply.ok() && true_of(reply->head, files_gone);
-        answer(gone ? Result<Message>(Message{{{files_gone, true}}, {}}) : unknown);
-    });
-}
-
-bool Files::knows_of_gone(const std::string& user) {
-    auto child = world_.store.directory_left(user);
-    return users_gone_.contains(user) || (child.ok() && !child->empty());
-}
-
-// Who has copies, and does not know it by other means.
-void Files::tell_gone(const std::string& user) {
-    std::vector<FolderId> theirs;
-    for (auto at = holders_.lower_bound({user, ""}); at != holders_.end() && at->first.user == user;
-         ++at) {
-        theirs.push_back(at->first);
-    }
-    for (const FolderId& id : theirs) {
-        tell_gone(id);
-    }
-}
-
 void Files::tell_gone(const FolderId& folder) {
-    const auto holders = holders_.find(folder);
-    if (holders == holders_.end()) {
-        return;
-    }
-    Holders told = std::move(holders->second);
-    holders_.erase(holders); // or it would be told back
-    for (auto& [neighbour, heard] : told.heard) {
-        tell(folder, neighbour, heard, {});
-    }
+    tell_holders(folder, gone_revision);
 }
 
 void Files::ask_if_gone(const FolderId& id) {
-    if (const auto held = folders_.find(id); held != folders_.end() && world_.daemon) {
+    const auto held = folders_.find(id);
+    if (held != folders_.end() && world_.daemon && !held->second->ended) {
         held->second->confirms = true;
         schedule(id, 0);
         start_due();
     }
 }
 
-void Files::note_gone(const Round& round, const std::optional<Error>& error) {
-    Folder& at = folder(round.id);
-    if (round.gone) {
-        at.gone = true;
-        copies_due_us_ = std::min(copies_due_us_, world_.clock.boot_us());
-    } else if (round.asked && !error) {
-        at.gone = at.discards = false;
+// For good: no other folder ever has its epoch.
+void Files::mark_ended(const FolderId& id, bool wholly) {
+    Folder& at = folder(id);
+    if (at.ended && (at.wholly || !wholly)) {
+        return;
     }
+    at.ended = true;
+    at.wholly = at.wholly || wholly;
+    at.stays_until_us = 0;
+    copies_due_us_ = std::min(copies_due_us_, world_.clock.boot_us());
+    auto kept = std::make_shared<Status>();
+    client_work_.run([this, id, wholly, kept] { *kept = engine_->client->end(id, wholly); },
+                     [this, kept] { note_copy(*kept); });
 }
 
-// Not from under a program; whoever waits for the folder finds a new one.
+// Not from under a program; whoever waits for the folder finds a new one. Where there is no daemon,
+// no program runs.
 void Files::end_gone(const FolderId& id) {
     Folder& at = folder(id);
-    if (!at.gone || at.leaving || unfinished_.contains(id) ||
+    if (!at.ended || at.leaving || unfinished_.contains(id) ||
         at.stays_until_us > world_.clock.boot_us() ||
-        (!at.discards && (at.status.unsent_files > 0 || !at.status.held.empty()))) {
+        (!at.wholly && (at.status.unsent_files > 0 || !at.status.held.empty()))) {
         return;
     }
     const bool runs = at.waiting.empty() ? world_.apps.may_run(id.app, id.user)
                                          : world_.apps.has_process(id.app, id.user);
-    if (at.running || at.applying || runs) {
-        world_.apps.stop(id.app, id.user, "its user's account was removed");
+    if (at.running || at.applying || (runs && world_.daemon)) {
+        if (runs) {
+            world_.apps.stop(id.app, id.user, "its user's account was removed");
+        }
         copies_due_us_ = std::min(copies_due_us_, world_.clock.boot_us() + busy_again_us);
         return;
     }
     remove_copy(id, "the account was removed",
-                at.discards ? sync::Client::Unsent::goes : sync::Client::Unsent::stays);
+                at.wholly ? sync::Client::Unsent::goes : sync::Client::Unsent::stays);
+}
+
+void Files::when_left(const std::string& user, std::function<void(Status)> done) {
+    leaving_waits_[user].push_back(std::move(done));
+    tell_left(user, {});
+}
+
+void Files::tell_left(const std::string& user, const Status& left) {
+    const auto waits = leaving_waits_.find(user);
+    const std::vector<FolderId> theirs = folders_of(user);
+    if (waits == leaving_waits_.end() ||
+        std::any_of(theirs.begin(), theirs.end(), [this](const FolderId& id) {
+            return folders_.at(id)->leaving && !unfinished_.contains(id);
+        })) {
+        return;
+    }
+    const auto told = std::move(waits->second);
+    leaving_waits_.erase(waits);
+    for (const auto& done : told) {
+        done(left);
+    }
 }
 
 Status Files::may_discard(const std::vector<FolderId>& meant) const {
-    const auto stands = std::find_if(meant.begin(), meant.end(),
-                                     [this](const FolderId& id) { return !folders_.at(id)->gone; });
-    return stands == meant.end() ? Status{}
-                                 : fail(Code::refused,
-                                        "the home of " + stands->user +
-                                            "'s files has not said that the account was "
-                                            "removed: nothing is discarded",
-                                        "hasp sync --user " + stands->user + " asks it");
+    const auto stands = std::find_if(meant.begin(), meant.end(), [this](const FolderId& id) {
+        const auto held = folders_.find(id);
+        return held == folders_.end() || !held->second->ended;
+    });
+    return stands == meant.end()
+               ? Status{}
+               : fail(Code::refused,
+                      "the home of " + stands->user +
+                          "'s files has not said that the account was removed: nothing is "
+                          "discarded",
+                      "hasp sync --user " + stands->user + " asks it");
 }
 
-void Files::discard(const FolderId& id) {
-    Folder& at = folder(id);
-    at.discards = true;
-    at.stays_until_us = 0;
+bool Files::discard(const FolderId& id) {
+    if (!may_discard({id}).ok()) {
+        return false;
+    }
+    mark_ended(id, true);
+    folder(id).stays_until_us = 0;
     end_gone(id);
-    if (!at.leaving) { // a program runs on it: it goes when that has ended
+    if (!folder(id).leaving) { // a program runs on it: it goes when that has ended
         ask_once(id);
     }
+    return true;
 }
 
 } // namespace hasp::maint

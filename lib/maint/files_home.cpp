@@ -138,10 +138,9 @@ void Files::on_question(const std::string& from, const Message& message,
         answer(fail(Code::usage, "a malformed question for files"));
         return;
     }
-    unless_gone(folder, message.head, answer,
-                [this, from, folder, message](const Links::Answer& reply) {
-                    on_question_of(from, folder, message, reply);
-                });
+    unless_gone(folder, message.head, answer, [this, from, folder, message, answer] {
+        on_question_of(from, folder, message, answer);
+    });
 }
 
 void Files::on_question_of(const std::string& from, const FolderId& folder, Message message,
@@ -458,16 +457,15 @@ void Files::on_changed(const std::string& from, const Json& head) {
     if (!valid_name(id.user) || !valid_name(id.app)) {
         return;
     }
-    const sync::Revision revision = revision_of(head);
     auto way = way_to(id.user);
-    const bool from_home = way.ok() && !way->here && way->neighbour == from;
+    if (!way.ok() || way->here || way->neighbour != from) {
+        return; // not from where the home is
+    }
+    const sync::Revision revision = revision_of(head);
     if (revision.epoch == 0) {
-        auto left = world_.store.directory_left(id.user);
-        if (from_home || (left.ok() && *left == from)) {
-            tell_gone(id);
-            ask_if_gone(id);
-        }
-    } else if (from_home) {
+        tell_gone(id);
+        ask_if_gone(id);
+    } else {
         changed(id, revision, false);
     }
 }
@@ -527,7 +525,7 @@ void Files::tell_again(const std::string& neighbour) {
     doubt_heard(neighbour); // a new link may come in the place of a dead one
     for (auto& [folder, holders] : holders_) {
         const auto one = holders.heard.find(neighbour);
-        if (one != holders.heard.end() && holders.newest.epoch != 0 &&
+        if (one != holders.heard.end() && holders.newest != sync::Revision{} &&
             one->second.revision != holders.newest) {
             tell(folder, neighbour, one->second, holders.newest);
         }

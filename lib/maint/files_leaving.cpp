@@ -245,7 +245,7 @@ void Files::end_copy(const std::string& user, const std::vector<FolderId>& ids) 
     }
     for (const FolderId& id : ids) {
         Folder& at = folder(id);
-        if (unfinished_.contains(id)) {
+        if (unfinished_.contains(id) || at.ended) {
             continue;
         }
         if (at.status.unsent_files > 0 || !at.status.held.empty()) {
@@ -351,7 +351,7 @@ void Files::make_room() {
         const bool stays =
             std::any_of(ids->second.begin(), ids->second.end(), [this](const FolderId& id) {
                 const Folder& at = folder(id);
-                return at.status.unsent_files > 0 || !at.status.held.empty() ||
+                return at.status.unsent_files > 0 || !at.status.held.empty() || at.ended ||
                        at.status.revision.epoch == 0 || !can_reach_home(id) ||
                        at.stays_until_us > world_.clock.boot_us() || unfinished_.contains(id) ||
                        (at.away_us != 0 && world_.clock.boot_us() - at.away_us < confirmed_for_us);
@@ -389,10 +389,7 @@ void Files::remove_copy(const FolderId& id, const std::string& why, sync::Client
             removal->left = client.leave(folder, unsent);
             removal->begun = !removal->left.ok() && is_leaving(client, id);
         },
-        [this, id, removal, why] {
-            removal_ended(id, *removal, why);
-            tell_left(id.user);
-        });
+        [this, id, removal, why] { removal_ended(id, *removal, why); });
 }
 
 // What a crash or a disk that failed left of a removal.
@@ -419,25 +416,27 @@ void Files::removal_ended(const FolderId& id, const Removal& removal, const std:
                         {{"user", id.user}, {"app", id.app}});
         unfinished_.erase(id);
         removed(id);
-        return;
-    }
-    const std::string& failed = removal.left.error().message;
-    if (removal.begun) {
+    } else if (removal.begun) {
+        const std::string& failed = removal.left.error().message;
         if (std::exchange(unfinished_[id], failed) != failed) {
             world_.log.error("files.removed", failed, {{"user", id.user}, {"app", id.app}});
         }
-        if (Folder& at = folder(id); at.needed || !at.waiting.empty()) {
+        Folder& at = folder(id);
+        if (at.ended) {
+            wake_waiting(at);
+        } else if (at.needed || !at.waiting.empty()) {
             stop_removal(id);
         }
-        return;
+    } else {
+        unfinished_.erase(id);
+        folder(id).stays_until_us = world_.clock.boot_us() + stays_us;
+        let_go(id);
     }
-    unfinished_.erase(id);
-    folder(id).stays_until_us = world_.clock.boot_us() + stays_us;
-    let_go(id);
+    tell_left(id.user, removal.left);
 }
 
 void Files::stop_removal(const FolderId& id) {
-    if (!unfinished_.contains(id)) {
+    if (!unfinished_.contains(id) || folder(id).ended) {
         return;
     }
     ++removing_; // nothing goes on with it meanwhile
@@ -478,7 +477,7 @@ void Files::removed(const FolderId& id) {
     for (auto& [number, wanted] : wanted_) {
         const auto one = wanted.folders.find(id);
         if (one != wanted.folders.end() && one->second.is_null()) {
-            one->second = {{"user", id.user}, {"app", id.app}, {"removed", true}};
+            one->second = removed_json(id);
             wanted.tell(world_.clock.boot_us());
         }
     }

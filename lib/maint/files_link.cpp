@@ -168,8 +168,8 @@ void Files::push_piece(const RoundPtr& round, std::string bytes, const Turn& tur
     };
     const Json head = message.head;
     unless_gone(round->id, head, heard,
-                [this, round, message = std::move(message)](const Links::Answer& reply) mutable {
-                    pass_on("-", round->id, std::move(message), reply);
+                [this, round, heard, message = std::move(message)]() mutable {
+                    pass_on("-", round->id, std::move(message), heard);
                 });
 }
 
@@ -185,12 +185,7 @@ void Files::pushed(const RoundPtr& round, Result<Message> answer, std::uint64_t 
     }
     if (true_of(answer->head, files_gone)) {
         round->gone = true;
-        finish(round, fail(Code::not_found,
-                           "the account of " + round->id.user +
-                               " was removed, and with it its files: what is here goes, too",
-                           "where something of it was never sent, it stays: `hasp sync --list` "
-                           "says how much, and `hasp sync --discard --user " +
-                               round->id.user + " --app " + round->id.app + "` removes it"));
+        finish(round, ended_error(round->id));
         return;
     }
     if (true_of(answer->head, begins_anew)) {

@@ -52,8 +52,8 @@ struct Files::Folder {
     std::int64_t away_us = 0;
     bool not_kept = false;       // this tier may not have them, it said
     bool lacks = false;          // when it was asked so last, it had not all of it
-    bool gone = false;           // with his account, its home said
-    bool discards = false;       // and what is unsent of it is not needed
+    bool ended = false;          // with his account: it is neither sent nor brought any more
+    bool wholly = false;         // and nothing of it is needed
     bool confirms = false;       // the next comparison asks it so
     bool confirming = false;     // the one that runs does
     bool leaving = false;        // it is being removed
@@ -63,7 +63,7 @@ struct Files::Folder {
     bool unchecked = false; // what changed while hasp was down is not known yet
     std::string unwatched;  // why
     struct Waiting {
-        std::function<void()> go;
+        Go go;
         std::int64_t until_us = 0;
     };
     std::vector<Waiting> waiting;
@@ -186,6 +186,11 @@ inline bool runs(const Apps& apps, const sync::FolderId& id) {
 
 // [{path, size, found, since}] of files that their home does not count.
 Json refused_json(const sync::FolderStatus& status);
+
+// Of a round that was asked for a folder that is not here any more.
+inline Json removed_json(const sync::FolderId& id) {
+    return {{"user", id.user}, {"app", id.app}, {"removed", true}};
+}
 
 inline Json revision_json(const sync::Revision& revision) {
     return {{"epoch", revision.epoch}, {"number", revision.number}};

@@ -117,15 +117,19 @@ void Files::start(const FolderId& id) {
         return;
     }
     round->folder = *std::move(at_disk);
+    if (at.ended) {
+        look_only(round, ended_error(id));
+        return;
+    }
     auto way = way_to(id.user);
-    const bool was_below = knows_of_gone(id.user); // or here: they are asked
-    if (!way.ok() && !was_below) {
+    const bool may_be_gone = users_gone_.contains(id.user); // which this tier knows itself
+    if (!way.ok() && !may_be_gone) {
         look_only(round, way.error());
         return;
     }
     round->over_a_link = way.ok() && !way->here;
     round->over_parent = round->over_a_link && way->neighbour == to_parent;
-    if (round->over_a_link && !was_below && !world_.links.connected(way->neighbour)) {
+    if (round->over_a_link && !may_be_gone && !world_.links.connected(way->neighbour)) {
         look_only(round, fail(Code::unreachable,
                               "the home of " + id.user +
                                   "'s files cannot be reached: there is no link "
@@ -158,6 +162,10 @@ void Files::look_only(const RoundPtr& round, const Error& why) {
 }
 
 void Files::prepare(const RoundPtr& round) {
+    if (folder(round->id).ended) { // since the last exchange of this round
+        finish(round, ended_error(round->id));
+        return;
+    }
     auto made = std::make_shared<Result<sync::Client::Outgoing>>(sync::Client::Outgoing{});
     client_work_.run(
         [this, round, made] {
@@ -322,8 +330,12 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
                                   at.status.unsent_files == 0;
                 at.compared = done ? round->compares : 0;
             }
-            note_home(*round, error, unreachable);
-            note_gone(*round, error);
+            const bool new_end = round->gone && !at.ended;
+            if (new_end) {
+                mark_ended(round->id, false);
+            } else if (!at.ended) {
+                note_home(*round, error, unreachable);
+            }
             plan_scan(round->id, *round);
             if (round->quiet) {
                 again_when_needed(round, error, unreachable);
@@ -353,7 +365,7 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
                        {"refused", refused_json(at.status)}};
             if (error) {
                 at.last["error"] = error_json(*error);
-                if (!unreachable) {
+                if (!unreachable && (new_end || !at.ended)) {
                     world_.log.warn("files.round", error->message,
                                     {{"user", round->id.user}, {"app", round->id.app}});
                 }
@@ -398,9 +410,7 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
             }
             again_when_needed(round, error, unreachable);
             const bool unasked = round->confirms || (!round->asked && !error);
-            if (round->gone) {
-                end_gone(round->id);
-            }
+            end_gone(round->id);
             if (unasked && !at.waiting.empty()) {
                 schedule(round->id, 0); // they wait for what the home has
             } else if (!at.leaving) {
@@ -425,7 +435,7 @@ void Files::again_when_needed(const RoundPtr& round, const std::optional<Error>&
         at.hint = 0;
         schedule(round->id, 0);
     } else if (error && !unreachable) {
-        schedule(round->id, at.not_kept ? not_kept_us : retry_us);
+        schedule(round->id, at.not_kept || at.ended ? not_kept_us : retry_us);
     } else if (round->skipped > 0) {
         // A database that an app has open stays so while the app runs.
         schedule(round->id, stuck                          ? refused_wait_us(at.refused_rounds)
@@ -456,8 +466,9 @@ bool Files::can_reach_home(const FolderId& id) {
 void Files::wake_waiting(Folder& at) {
     std::vector<Folder::Waiting> waiting;
     waiting.swap(at.waiting);
+    const Status may = at.ended ? Status(ended_error(at.status.folder)) : Status{};
     for (const Folder::Waiting& one : waiting) {
-        one.go();
+        one.go(may);
     }
 }
 
@@ -484,21 +495,27 @@ void Files::arrived(const std::string& user, const std::vector<std::string>& app
     start_due();
 }
 
-void Files::before_start(const std::string& app, const std::string& user,
-                         std::function<void()> go) {
+void Files::before_start(const std::string& app, const std::string& user, Go go) {
     const FolderId id{user, app};
     if (engine_ == nullptr || !valid_name(user) || !holds(id.app)) {
-        go();
+        go({});
         return;
     }
     stop_removal(id);
     Folder& at = folder(id);
     at.confirms = false;
-    if (!can_reach_home(id) && !at.applying) {
-        go();
+    if (!can_reach_home(id) && !at.applying && !at.ended) {
+        go({});
         return;
     }
     at.waiting.push_back({std::move(go), world_.clock.boot_us() + start_wait_us});
+    if (at.ended) {
+        end_gone(id);
+        if (!at.leaving) {
+            wake_waiting(at);
+        }
+        return;
+    }
     if (!at.running) {
         schedule(id, 0);
         start_due();
@@ -517,6 +534,7 @@ void Files::neighbour_changed(const std::string& neighbour, bool connected) {
         if (way.ok() && !way->here && way->neighbour == neighbour) {
             held->agreed_us = held->confirmed_us = 0; // it may have been put back to what it was
             ask_fully(id);
+            held->confirms = !holds(id.app); // no more than whether it is gone
         }
     }
     start_due();
@@ -546,7 +564,7 @@ void Files::tick() {
             return true;
         });
         for (const Folder::Waiting& one : late) {
-            one.go();
+            one.go(held->ended ? Status(ended_error(id)) : Status{});
         }
     }
     start_due();

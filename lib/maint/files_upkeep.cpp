@@ -1,4 +1,5 @@
-// Files: what the home does in the background, and what becomes of a removed account's files.
+// Files: what the home does in the background, and what a crash left of the files of accounts that
+// were removed.
 #include "base/text.h"
 #include "files_parts.h"
 #include "sync/chunks.h"

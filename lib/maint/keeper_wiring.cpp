@@ -118,10 +118,10 @@ Keeper::Impl::Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, c
                                                  *copies,        options.files.disk,
                                                  options.state,  options.daemon,
                                                  options.watch,  virus});
-    apps->before_start(
-        [this](const std::string& app, const std::string& user, std::function<void()> go) {
-            files->before_start(app, user, std::move(go));
-        });
+    apps->before_start([this](const std::string& app, const std::string& user,
+                              std::function<void(const Status&)> go) {
+        files->before_start(app, user, std::move(go));
+    });
     roaming = std::make_unique<Roaming>(
         Roaming::World{links, clock, me, store, *sessions, *files, [this](const std::string& sid) {
                            ports.send_front(dump({{"t", "drop"}, {"sids", {sid}}}), {}, {});
@@ -133,6 +133,10 @@ Keeper::Impl::Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, c
         files->arrived(who.user, who.apps);
         roaming->arrived(who.user);
     });
+    people.on_given_up(
+        [this](const std::string& user, const Json& gone, std::function<void(Status)> noted) {
+            files->given_up(user, gone, std::move(noted));
+        });
     delegation->on_keeps(
         [this](const std::string& child, const std::vector<trust::KeepGrant>& keeps) {
             return files->signed_keeps(child, keeps);

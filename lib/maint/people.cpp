@@ -510,19 +510,8 @@ void People::serve_neighbours() {
              [this](const std::string& from, const Message& m, const Links::Answer& a) {
                  on_claim(from, text_of(m.head, "user"), a);
              });
-    links.on("account.release",
-             [this](const std::string& from, const Message& m, const Links::Answer& a) {
-                 const std::string user = text_of(m.head, "user");
-                 auto owner = stores_.tier.directory(user);
-                 Status freed = owner.ok() ? Status{} : Status{owner.error()};
-                 if (from != to_parent && owner.ok() && *owner == from) {
-                     freed = stores_.tier.unclaim(user, from);
-                     if (freed.ok()) {
-                         release(user);
-                     }
-                 }
-                 a(answer_of(freed));
-             });
+    links.on("account.release", [this](const std::string& from, const Message& m,
+                                       const Links::Answer& a) { on_release(from, m.head, a); });
 }
 
 } // namespace hasp::maint

@@ -28,6 +28,9 @@
 
 namespace hasp::maint {
 
+inline constexpr std::size_t gone_told_max = 256;
+inline constexpr std::int64_t clocks_apart_us_max = std::int64_t{24} * 3600 * 1'000'000;
+
 class People {
   public:
     struct Stores {
@@ -49,6 +52,11 @@ class People {
     // Somebody has logged in here, or at a child with our help; `child` is empty here.
     using OnArrival = std::function<void(const signon::Identity& who, const std::string& child)>;
     void on_arrival(OnArrival callback) { on_arrival_ = std::move(callback); }
+    // The child that had the account gives its name up, and says which folders went with it;
+    // `noted` is called once. Where that fails, the child says it again.
+    using OnGivenUp = std::function<void(const std::string& user, const Json& gone,
+                                         std::function<void(Status)> noted)>;
+    void on_given_up(OnGivenUp callback) { on_given_up_ = std::move(callback); }
 
     // Front does not know a cookie, a token or a child's session: {"kind", …} → {"identity": …}, or
     // without one.
@@ -96,10 +104,9 @@ class People {
     Status end_everywhere_with(const std::string& user, const std::function<Status()>& change);
     // A token was revoked: what was known by it is forgotten, here and at the neighbours.
     void token_ended(const std::string& id);
-    // The name is free again in the realm.
-    void release(const std::string& user) {
-        tell_parent({{"t", "account.release"}, {"user", user}});
-    }
+    // The name is free again in the realm. `gone`: [{app, epoch}] of the folders that his home
+    // knew him by and that went with the account, at most gone_told_max.
+    void release(const std::string& user, const Json& gone = Json::array());
     // The accounts that a child says live under it. What is not known yet is claimed in the whole
     // realm, as if the child had asked: its word alone moves no name.
     void reported(const std::string& child, const std::vector<std::string>& names);
@@ -151,6 +158,7 @@ class People {
     bool lives_above(const std::string& user);
     // Until the parent has answered that it holds.
     void tell_parent(Json message);
+    void on_release(const std::string& from, const Json& head, const Links::Answer& answer);
     Status on_changed(const std::string& from, const Json& head);
     void on_claim(const std::string& from, const std::string& user, const Links::Answer& answer);
     // What is true now of an account that is homed here, or was.
@@ -172,6 +180,7 @@ class People {
     signon::HandoverCodes handover_;
     bool has_parent_;
     OnArrival on_arrival_;
+    OnGivenUp on_given_up_;
     ByDirectCookie by_direct_cookie_;
     LentLogins lent_login_;
     LentUsers lent_users_;

@@ -150,9 +150,54 @@ void People::on_claim(const std::string& from, const std::string& user,
         return;
     }
     claim(user, [this, from, user, answer](Status agreed) {
-        Status claimed = agreed.ok() ? stores_.tier.claim(user, from) : agreed;
+        Status claimed =
+            agreed.ok() ? stores_.tier.claim(user, from, world_.clock.wall_us()) : agreed;
         answer(claimed.ok() ? Result<Message>(Message{}) : Result<Message>(claimed.error()));
     });
+}
+
+void People::release(const std::string& user, const Json& gone) {
+    Json message{{"t", "account.release"}, {"user", user}};
+    if (!gone.empty()) {
+        message["gone"] = gone;
+    }
+    tell_parent(std::move(message));
+}
+
+// A folder that began before the child had the name is not its to speak of.
+void People::on_release(const std::string& from, const Json& head, const Links::Answer& answer) {
+    const std::string user = text_of(head, "user");
+    auto owner = stores_.tier.directory(user);
+    auto claimed_us = stores_.tier.claimed_us(user);
+    if (!owner.ok() || !claimed_us.ok()) {
+        answer(owner.ok() ? claimed_us.error() : owner.error());
+        return;
+    }
+    if (from == to_parent || *owner != from) {
+        answer(Message{});
+        return;
+    }
+    Json gone = Json::array();
+    const auto since_us =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(1, *claimed_us - clocks_apart_us_max));
+    for (const Json& one : member(head, "gone")) {
+        if (valid_name(text_of(one, "app")) && count_of(one, "epoch") >= since_us &&
+            gone.size() < gone_told_max) {
+            gone.push_back({{"app", text_of(one, "app")}, {"epoch", count_of(one, "epoch")}});
+        }
+    }
+    const auto noted = [this, from, user, gone, answer](const Status& note) {
+        const Status freed = note.ok() ? stores_.tier.unclaim(user, from) : note;
+        if (freed.ok()) {
+            release(user, gone);
+        }
+        answer(freed.ok() ? Result<Message>(Message{}) : Result<Message>(freed.error()));
+    };
+    if (gone.empty() || !on_given_up_) {
+        noted({});
+    } else {
+        on_given_up_(user, gone, noted);
+    }
 }
 
 signon::AccountNews People::news_of(const std::string& user) {

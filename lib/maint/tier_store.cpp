@@ -278,7 +278,7 @@ Result<std::set<std::string>> TierStore::directory_of(const std::string& child) 
     return names;
 }
 
-Status TierStore::claim(const std::string& user, const std::string& child) {
+Status TierStore::claim(const std::string& user, const std::string& child, std::int64_t now_us) {
     auto owner = directory(user);
     if (!owner.ok()) {
         return owner.error();
@@ -301,28 +301,22 @@ Status TierStore::claim(const std::string& user, const std::string& child) {
                     "account names are unique in a realm: choose another");
     }
     return store::done(
-        db_->execute("INSERT INTO maint_directory (tenant, user, child) VALUES (?1, ?2, "
-                     "?3) ON CONFLICT (tenant, user) DO NOTHING",
-                     tenant_, user, child));
+        db_->execute("INSERT INTO maint_directory (tenant, user, child, claimed_us) VALUES (?1, "
+                     "?2, ?3, ?4) ON CONFLICT (tenant, user) DO NOTHING",
+                     tenant_, user, child, now_us));
 }
 
 Status TierStore::unclaim(const std::string& user, const std::string& child) {
-    Status left = store::done(db_->execute(
-        "INSERT OR REPLACE INTO maint_directory_left (tenant, user, child) SELECT tenant, user, "
-        "child FROM maint_directory WHERE tenant = ?1 AND user = ?2 AND child = ?3 AND (SELECT "
-        "count(*) FROM maint_directory_left WHERE tenant = ?1 AND child = ?3) < ?4",
-        tenant_, user, child, accounts_of_child_max));
-    return left.ok() ? store::done(db_->execute("DELETE FROM maint_directory WHERE tenant = ?1 AND "
-                                                "user = ?2 AND child = ?3",
-                                                tenant_, user, child))
-                     : left;
+    return store::done(
+        db_->execute("DELETE FROM maint_directory WHERE tenant = ?1 AND user = ?2 AND child = ?3",
+                     tenant_, user, child));
 }
 
-Result<std::string> TierStore::directory_left(const std::string& user) {
+Result<std::int64_t> TierStore::claimed_us(const std::string& user) {
     auto found = db_->first(
-        "SELECT child FROM maint_directory_left WHERE tenant = ?1 AND user = ?2",
-        [](const store::Statement& s) { return s.text(0); }, tenant_, user);
-    return found.ok() ? Result<std::string>(found->value_or("")) : found.error();
+        "SELECT claimed_us FROM maint_directory WHERE tenant = ?1 AND user = ?2",
+        [](const store::Statement& s) { return s.integer(0); }, tenant_, user);
+    return found.ok() ? Result<std::int64_t>(found->value_or(0)) : found.error();
 }
 
 Result<std::optional<LeaseRow>> TierStore::lease(const std::string& child) {

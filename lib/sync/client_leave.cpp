@@ -131,6 +131,30 @@ Result<std::map<FolderId, std::int64_t>> ClientStore::folders_leaving() {
     return read ? Result<std::map<FolderId, std::int64_t>>(std::move(out)) : read.error();
 }
 
+Status ClientStore::put_ended(const FolderId& folder, bool wholly) {
+    return store::done(db_.execute("INSERT INTO sync_ended (tenant, user, app, wholly) VALUES (?1, "
+                                   "?2, ?3, ?4) ON CONFLICT (tenant, user, app) DO UPDATE SET "
+                                   "wholly = max(wholly, excluded.wholly)",
+                                   tenant_, folder.user, folder.app, wholly));
+}
+
+Result<std::map<FolderId, bool>> ClientStore::ended() {
+    std::map<FolderId, bool> out;
+    Status read = db_.each(
+        "SELECT user, app, wholly FROM sync_ended WHERE tenant = ?1",
+        [&](const store::Statement& s) {
+            out[{s.text(0), s.text(1)}] = s.truth(2);
+        },
+        tenant_);
+    return read ? Result<std::map<FolderId, bool>>(std::move(out)) : read.error();
+}
+
+Status ClientStore::drop_ended(const FolderId& folder) {
+    return store::done(
+        db_.execute("DELETE FROM sync_ended WHERE tenant = ?1 AND user = ?2 AND app = ?3", tenant_,
+                    folder.user, folder.app));
+}
+
 Status ClientStore::drop_leaving(const FolderId& folder) {
     return store::done(
         db_.execute("DELETE FROM sync_leaving WHERE tenant = ?1 AND user = ?2 AND app = ?3",
@@ -171,7 +195,16 @@ Result<std::int64_t> Client::disk_time_ns() {
     return stat ? Result<std::int64_t>(stat->ctime_ns) : stat.error();
 }
 
-Status Client::leave(const WorkingFolder& folder, Unsent of_it) {
+Status Client::end(const FolderId& folder, bool wholly) {
+    return store_->put_ended(folder, wholly);
+}
+
+Result<std::map<FolderId, bool>> Client::ended() {
+    return store_->ended();
+}
+
+// Nothing in it is unsent or held. By the disk's clock, when that was so.
+Result<std::int64_t> Client::look_before_leaving(const WorkingFolder& folder) {
     note(folder.id, {true, {}, {}, {}});
     auto looked_ns = disk_time_ns();
     auto look = looked_ns ? look_at(folder) : Result<Look>(looked_ns.error());
@@ -179,7 +212,7 @@ Status Client::leave(const WorkingFolder& folder, Unsent of_it) {
         return look.error();
     }
     if (Status put = store_->put_folder(look->row); !put) {
-        return put;
+        return put.error();
     }
     auto batch = store_->batch(folder.id);
     if (!batch) {
@@ -190,23 +223,31 @@ Status Client::leave(const WorkingFolder& folder, Unsent of_it) {
                         !look->scan.changing.empty() || !look->refused.empty() ||
                         !status.held.empty() || look->scan.unnamed > 0 ||
                         status.attributes_left > 0 || attention(folder.id).untold_attributes;
-    if (unsent && of_it == Unsent::stays) {
+    if (unsent) {
         return fail(Code::conflict, "what is in " + folder.id.app + " of " + folder.id.user +
                                         " is not all at its home");
     }
     const bool fresh =
         std::any_of(look->scan.seen.begin(), look->scan.seen.end(),
                     [&](const auto& one) { return one.second.stat.ctime_ns >= *looked_ns; });
-    if (fresh && of_it == Unsent::stays) {
+    if (fresh) {
         return fail(Code::conflict, folder.id.app + " of " + folder.id.user + " is being changed");
     }
-    const std::int64_t older_than_ns =
-        of_it == Unsent::goes ? std::numeric_limits<std::int64_t>::max() : *looked_ns;
+    return looked_ns;
+}
+
+Status Client::leave(const WorkingFolder& folder, Unsent of_it) {
+    auto older_than_ns = of_it == Unsent::stays
+                             ? look_before_leaving(folder)
+                             : Result<std::int64_t>(std::numeric_limits<std::int64_t>::max());
+    if (!older_than_ns) {
+        return older_than_ns.error();
+    }
     auto transaction = store::Transaction::begin(store_->db());
     if (!transaction) {
         return transaction.error();
     }
-    if (Status begun = store_->begin_leaving(folder.id, older_than_ns); !begun) {
+    if (Status begun = store_->begin_leaving(folder.id, *older_than_ns); !begun) {
         return begun;
     }
     if (Status begun = transaction->commit(); !begun) {
@@ -266,7 +307,10 @@ Status Client::finish_leaving(const WorkingFolder& folder) {
     if (Status synced = gone_or(disk_.sync_folder(emptied ? parent_of(users) : users)); !synced) {
         return synced;
     }
-    return store_->drop_leaving(folder.id);
+    auto transaction = store::Transaction::begin(store_->db());
+    Status done = transaction ? store_->drop_leaving(folder.id) : Status(transaction.error());
+    done = done ? store_->drop_ended(folder.id) : done;
+    return done ? transaction->commit() : done;
 }
 
 } // namespace hasp::sync

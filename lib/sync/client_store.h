@@ -61,6 +61,11 @@ class ClientStore {
 
     Result<FolderRow> folder(const FolderId& folder);
     Status put_folder(const FolderRow& row);
+
+    // client_leave.cpp
+    Status put_ended(const FolderId& folder, bool wholly);
+    Result<std::map<FolderId, bool>> ended();
+    Status drop_ended(const FolderId& folder);
     Result<std::vector<FolderRow>> folders();
 
     // Without signatures, which are large.

@@ -81,6 +81,8 @@ class HomeStore {
     Status forget_user(const std::string& user);
     // Before that: by which epochs others may know the folders.
     Status note_gone(const std::string& user, std::int64_t now_us);
+    Status put_gone(const FolderId& folder, std::uint64_t epoch, std::int64_t now_us);
+    Result<std::vector<std::pair<std::string, std::uint64_t>>> epochs(const std::string& user);
     Result<bool> is_gone(const FolderId& folder, std::uint64_t epoch);
     Result<std::set<std::string>> users_gone();
     Result<std::vector<std::string>> users();

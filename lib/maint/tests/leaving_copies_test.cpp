@@ -132,6 +132,35 @@ TEST(CopiesAtATier, WhoseRemovalCannotBeFinishedAreThereForTheirUserAllTheSame) 
     EXPECT_FALSE(Copies::has(c.tokyo, "anna"));
 }
 
+TEST(CopiesAtATier, ThatCannotBeRemovedWithTheirAccountAreSaidAndTriedAgain) {
+    Copies c;
+    auto disk = sync::open_disk(c.center.state);
+    auto copies = sync::WorkingCopies::open(c.center.state);
+    ASSERT_TRUE(disk.ok() && copies.ok());
+    const auto stubborn = std::make_shared<StubbornDisk>(*std::move(disk));
+    c.center.files = {stubborn, std::make_shared<sync::WorkingCopies>(*std::move(copies))};
+    c.tree.restart(c.center);
+    ASSERT_TRUE(c.tree.linked(c.tokyo) || c.tree.link(c.tokyo));
+    c.log_in("anna");
+    c.write("anna", "immutable", "stays");
+    c.write("anna", "today", "three patients");
+    ASSERT_EQ(Copies::content(c.center, "anna", "immutable"), "stays");
+    stubborn->immutable = "/immutable";
+    const auto removed = c.center.admin("user.remove", {{"name", "anna"}});
+    ASSERT_FALSE(removed.ok());
+    EXPECT_NE(removed.error().message.find("/immutable"), std::string::npos)
+        << removed.error().message;
+    const Json anna{{"name", "anna"}, {"password", good_password}};
+    EXPECT_EQ(c.center.admin("user.add", anna).error().code, Code::try_later);
+    c.tree.restart(c.center);
+    c.tree.pass_s(200, 10);
+    EXPECT_EQ(c.center.admin("user.add", anna).error().code, Code::try_later);
+    stubborn->immutable.clear();
+    c.tree.pass_s(200, 10);
+    EXPECT_FALSE(Copies::has(c.center, "anna"));
+    EXPECT_TRUE(c.center.admin("user.add", anna).ok());
+}
+
 TEST(CopiesAtATier, GoWithTheRightToKeepThemAndComeAgainWithTheNextLogIn) {
     Copies c;
     c.anna_was_here();

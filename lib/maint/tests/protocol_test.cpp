@@ -176,9 +176,6 @@ class Talk {
         EXPECT_TRUE(tokyo.admin("user.remove", {{"name", "rei"}}).ok());
         EXPECT_TRUE(center.admin("user.remove", {{"name", "yuki"}}).ok());
         tree.pass_s(5);
-        EXPECT_TRUE(center.admin("sync.begin", {{"user", "rei"}}).ok());
-        EXPECT_TRUE(tokyo.admin("sync.begin", {{"user", "yuki"}}).ok());
-        tree.pass_s(2);
     }
     void sync(Node& at, const std::string& user, const std::string& content) {
         const std::string folder = at.state + "/data/users/" + user + "/notes";

@@ -128,7 +128,7 @@ void Node::background(std::function<void()> work, std::function<void()> done) {
         done();
         keeper->flush();
     };
-    if (hold_background) {
+    if (hold_background && background_passes-- <= 0) {
         held.emplace_back(std::move(job));
     } else {
         tree_.post(std::move(job));

@@ -100,6 +100,7 @@ class Node final : public KeeperPorts {
     std::shared_ptr<sync::Watch> watch; // from the next open() on
     FilesPlace files;                   // the same; empty: `state` as it is
     bool hold_background = false;
+    int background_passes = 0; // so many are done all the same
     std::deque<std::function<void()>> held;
     void let_background_go();
     // What is outside, in words of a test; null: nothing is reached.

@@ -204,11 +204,10 @@ class TierStore {
     Result<std::vector<std::string>> directory_names();
     Result<std::set<std::string>> directory_of(const std::string& child);
     // Code::conflict when the name is another child's; refused beyond accounts_of_child_max.
-    Status claim(const std::string& user, const std::string& child);
+    Status claim(const std::string& user, const std::string& child, std::int64_t now_us);
     Status unclaim(const std::string& user, const std::string& child);
-    // The last child that gave the name up; empty: none did. Of a child no more than it may have
-    // accounts are known.
-    Result<std::string> directory_left(const std::string& user);
+    // Since when its child has the name, by the wall clock of the claim; 0: not known.
+    Result<std::int64_t> claimed_us(const std::string& user);
 
     Result<std::optional<LeaseRow>> lease(const std::string& child);
     Status drop_lease(const std::string& child);

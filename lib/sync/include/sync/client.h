@@ -193,6 +193,10 @@ class Client {
     // With Unsent::goes all of it goes, whatever it is and whenever it was written.
     enum class Unsent : unsigned char { stays, goes };
     Status leave(const WorkingFolder& folder, Unsent of_it = Unsent::stays);
+    // Its user's account was removed: kept here, durably, until the copy is gone. `wholly`: and
+    // nothing of it is needed. What becomes of the folder meanwhile is the caller's affair.
+    Status end(const FolderId& folder, bool wholly);
+    Result<std::map<FolderId, bool>> ended();
     // Those whose removal was cut short; before anything else is done with them.
     Result<std::vector<FolderId>> leaving();
     // As leave(), of one of those; of another: not_found.
@@ -222,6 +226,7 @@ class Client {
     Attention& attention(const FolderId& folder);
     void note_changed(const FolderId& folder, const Staging& staging);
     Result<Look> look_at(const WorkingFolder& folder);
+    Result<std::int64_t> look_before_leaving(const WorkingFolder& folder); // client_leave.cpp
     // client_look.cpp
     Status look_everywhere(const WorkingFolder& folder, Look& look);
     Status keep_seen(const FolderId& folder, const Look& look);

@@ -65,6 +65,12 @@ class HomeStore;
 class QuarantineStore;
 struct Row;
 
+// A folder that was destroyed with its user's account.
+struct GoneFolder {
+    std::string app;
+    std::uint64_t epoch = 0;
+};
+
 class Home {
   public:
     // `disk` is the tier's state folder: contents/, contents.key and sync/home/ are made beneath
@@ -188,6 +194,10 @@ class Home {
     // The user's account has ended: the key of his contents and all that is known of his files is
     // destroyed, and with it every copy of them here. Doing it again is a success.
     Status forget_user(const std::string& user);
+    // By which epochs others may know his folders, the newest first.
+    Result<std::vector<GoneFolder>> epochs(const std::string& user);
+    // As forget_user() notes it, of folders whose home was another tier.
+    Status note_gone(const std::string& user, const std::vector<GoneFolder>& folders);
     // Whoever has a copy that agreed with this epoch has one of a folder that went so. It stays
     // true whatever becomes of the user's name: no other folder ever has that epoch.
     Result<bool> is_gone(const FolderId& folder, std::uint64_t epoch);

@@ -90,7 +90,7 @@ Result<Answer> post(const std::string& address, const std::string& body, ParentC
     const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(),
                                                                    curl_easy_cleanup);
     if (curl == nullptr) {
-        return fail(Code::failed, "cannot start libcurl");
+        return fail(Code::failed, "cannot load libcurl.so.4", "install the package libcurl4");
     }
     const std::string url = "https://" + address + "/hasp/link/enrol";
     const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(

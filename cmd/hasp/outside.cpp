@@ -94,7 +94,7 @@ Result<maint::OutsideAnswer> call_outside(const maint::OutsideCall& call) {
                                                                      curl_easy_cleanup);
     CURL* curl = handle.get();
     if (curl == nullptr) {
-        return fail(Code::failed, "cannot start libcurl");
+        return fail(Code::failed, "cannot load libcurl.so.4", "install the package libcurl4");
     }
     std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(
         curl_slist_append(nullptr, ("Content-Type: " + call.content_type).c_str()),

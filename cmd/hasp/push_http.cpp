@@ -39,7 +39,7 @@ class HttpTransport final : public PushTransport {
                       std::string_view bytes) override {
         CURL* curl = curl_.get();
         if (curl == nullptr) {
-            return fail(Code::failed, "cannot start libcurl");
+            return fail(Code::failed, "cannot load libcurl.so.4", "install the package libcurl4");
         }
         std::string body = dump({{"cmd", command}, {"args", args}}) + "\n";
         body += bytes;

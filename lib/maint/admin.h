@@ -83,7 +83,6 @@ class Admin {
     // Runs `work` on a ledger of its own, beside the keeper: it may read for long.
     void in_ledger(std::function<Result<Json>(billing::LedgerStore&)> work, const Answer& answer);
     void add_user(const Json& args, const Answer& answer);
-    std::set<std::string> adding_; // names that are being given
     void make_user(const signon::AccountFields& fields, const std::string& password,
                    const std::vector<std::string>& groups, const Answer& answer);
     Status acceptable(const std::string& password) const; // as a new one, by the config

@@ -110,12 +110,12 @@ void Admin::add_user(const Json& args, const Answer& answer) {
         answer(state.error());
         return;
     }
-    if (!adding_.insert(fields.name).second) {
+    if (!world_.people.begin_adding(fields.name)) {
         answer(fail(Code::try_later, "an account '" + fields.name + "' is being made already"));
         return;
     }
     const auto made = [this, user = fields.name, answer](Result<Json> said) {
-        adding_.erase(user);
+        world_.people.end_adding(user);
         answer(std::move(said));
     };
     world_.people.claim(fields.name, [this, fields, password, groups, made,

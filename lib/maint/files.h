@@ -267,6 +267,7 @@ class Files {
                      const std::function<void()>& go_on);
     std::vector<FolderId> folders_of(const std::string& user) const;
     void forget_account(const std::string& user, std::function<void(Status)> done);
+    bool may_say_gone(const std::string& user, std::uint64_t epoch); // the child that has it
     void tell_gone(const FolderId& folder);
     void ask_if_gone(const FolderId& id); // of this tier's own copy
     void mark_ended(const FolderId& id, bool wholly);

@@ -32,7 +32,19 @@ Status Files::know_gone() {
         return users.ok() ? ended.error() : users.error();
     }
     users_gone_ = *std::move(users);
+    auto leaving = engine_->client->leaving();
+    if (!leaving.ok()) {
+        return leaving.error();
+    }
     for (const auto& [id, wholly] : *ended) {
+        const bool there = world_.disk->stat("data/users/" + id.user + "/" + id.app).ok() ||
+                           std::find(leaving->begin(), leaving->end(), id) != leaving->end();
+        if (!there) { // it went, and a crash came before that was written down
+            if (Status dropped = engine_->client->forget_end(id); !dropped.ok()) {
+                return dropped;
+            }
+            continue;
+        }
         folder(id).ended = true;
         folder(id).wholly = wholly;
     }
@@ -167,7 +179,7 @@ void Files::end_earlier(const std::string& user, bool here, std::function<void(S
         home_work_.run(
             [this, theirs, known] {
                 for (const auto& [id, epoch] : theirs) {
-                    auto ended = engine_->home->is_gone(id, epoch);
+                    auto ended = engine_->home->destroyed(id, epoch);
                     if (ended.ok() && *ended) {
                         known->push_back(id);
                     }
@@ -230,6 +242,12 @@ void Files::unless_gone(const FolderId& folder, const Json& head, const Links::A
                    });
 }
 
+// As in People::on_release.
+bool Files::may_say_gone(const std::string& user, std::uint64_t epoch) {
+    auto claimed_us = world_.store.claimed_us(user);
+    return claimed_us.ok() && epoch >= gone_since_us(*claimed_us);
+}
+
 void Files::tell_gone(const FolderId& folder) {
     tell_holders(folder, gone_revision);
 }
@@ -258,26 +276,27 @@ void Files::mark_ended(const FolderId& id, bool wholly) {
                      [this, kept] { note_copy(*kept); });
 }
 
-// Not from under a program; whoever waits for the folder finds a new one. Where there is no daemon,
-// no program runs.
+// Programs on it end first, whatever becomes of it; whoever waits for the folder finds a new one.
+// Where there is no daemon, no program runs.
 void Files::end_gone(const FolderId& id) {
     Folder& at = folder(id);
-    if (!at.ended || at.leaving || unfinished_.contains(id) ||
-        at.stays_until_us > world_.clock.boot_us() ||
-        (!at.wholly && (at.status.unsent_files > 0 || !at.status.held.empty()))) {
+    if (!at.ended || at.leaving || unfinished_.contains(id)) {
         return;
     }
-    const bool runs = at.waiting.empty() ? world_.apps.may_run(id.app, id.user)
-                                         : world_.apps.has_process(id.app, id.user);
-    if (at.running || at.applying || (runs && world_.daemon)) {
-        if (runs) {
-            world_.apps.stop(id.app, id.user, "its user's account was removed");
-        }
-        copies_due_us_ = std::min(copies_due_us_, world_.clock.boot_us() + busy_again_us);
-        return;
+    const std::int64_t now = world_.clock.boot_us();
+    const bool runs =
+        world_.daemon && (at.waiting.empty() ? world_.apps.may_run(id.app, id.user)
+                                             : world_.apps.has_process(id.app, id.user));
+    if (runs) {
+        world_.apps.stop(id.app, id.user, "its user's account was removed");
     }
-    remove_copy(id, "the account was removed",
-                at.wholly ? sync::Client::Unsent::goes : sync::Client::Unsent::stays);
+    if (runs || at.running || at.applying) {
+        copies_due_us_ = std::min(copies_due_us_, now + busy_again_us);
+    } else if (at.stays_until_us <= now &&
+               (at.wholly || (at.status.unsent_files == 0 && at.status.held.empty()))) {
+        remove_copy(id, "the account was removed",
+                    at.wholly ? sync::Client::Unsent::goes : sync::Client::Unsent::stays);
+    }
 }
 
 void Files::when_left(const std::string& user, std::function<void(Status)> done) {

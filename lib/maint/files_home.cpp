@@ -210,19 +210,28 @@ void Files::pass_on(const std::string& from, const FolderId& folder, Message mes
         return;
     }
     message.head.erase("q");
-    world_.links.ask(way->neighbour, std::move(message.head), std::move(message.body),
-                     [this, from, folder, answer](Result<Message> reply) {
-                         if (!reply.ok()) {
-                             answer(std::move(reply));
-                             return;
-                         }
-                         reply->head.erase("q");
-                         const Json made = member(reply->head, "answer");
-                         answer(std::move(reply));
-                         if (made.contains("number")) {
-                             changed(folder, revision_of(made), from == "-");
-                         }
-                     });
+    const std::uint64_t epoch = revision_of(member(message.head, "since")).epoch;
+    world_.links.ask(
+        way->neighbour, std::move(message.head), std::move(message.body),
+        [this, from, folder, epoch, answer,
+         below = way->neighbour != to_parent](Result<Message> reply) {
+            if (reply.ok() && below && true_of(reply->head, files_gone) &&
+                !may_say_gone(folder.user, epoch)) {
+                reply = fail(
+                    Code::refused,
+                    "a tier below says that files are gone which began before it had the account");
+            }
+            if (!reply.ok()) {
+                answer(std::move(reply));
+                return;
+            }
+            reply->head.erase("q");
+            const Json made = member(reply->head, "answer");
+            answer(std::move(reply));
+            if (made.contains("number")) {
+                changed(folder, revision_of(made), from == "-");
+            }
+        });
 }
 
 void Files::serve_here(const FolderId& folder, const Message& message,

@@ -50,7 +50,7 @@ std::vector<CopyReport> Files::copies(const std::string& user) const {
         const sync::FolderStatus& s = at->second->status;
         CopyReport& copy = out[at->first.user];
         copy.user = at->first.user;
-        if (s.unsent_files == 0 || now - s.unsent_since_us < owed_after_us) {
+        if (s.unsent_files == 0 || at->second->ended || now - s.unsent_since_us < owed_after_us) {
             continue;
         }
         copy.files += s.unsent_files;
@@ -473,6 +473,11 @@ void Files::removed(const FolderId& id) {
     due_.erase({at.due_us, id});
     std::vector<Folder::Waiting> waiting = std::move(at.waiting);
     const bool needed = at.needed;
+    if (at.ended) { // it may have been said while the copy went
+        auto dropped = std::make_shared<Status>();
+        client_work_.run([this, id, dropped] { *dropped = engine_->client->forget_end(id); },
+                         [this, dropped] { note_copy(*dropped); });
+    }
     folders_.erase(found);
     for (auto& [number, wanted] : wanted_) {
         const auto one = wanted.folders.find(id);

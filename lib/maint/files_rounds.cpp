@@ -166,6 +166,12 @@ void Files::prepare(const RoundPtr& round) {
         finish(round, ended_error(round->id));
         return;
     }
+    if (!holds(round->id.app)) { // no more than whether the home has it, or it is gone
+        round->out = {};
+        round->out.since = folder(round->id).status.revision;
+        push(round);
+        return;
+    }
     auto made = std::make_shared<Result<sync::Client::Outgoing>>(sync::Client::Outgoing{});
     client_work_.run(
         [this, round, made] {
@@ -511,7 +517,7 @@ void Files::before_start(const std::string& app, const std::string& user, Go go)
     at.waiting.push_back({std::move(go), world_.clock.boot_us() + start_wait_us});
     if (at.ended) {
         end_gone(id);
-        if (!at.leaving) {
+        if (!at.leaving || unfinished_.contains(id)) {
             wake_waiting(at);
         }
         return;

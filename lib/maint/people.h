@@ -29,7 +29,6 @@
 namespace hasp::maint {
 
 inline constexpr std::size_t gone_told_max = 256;
-inline constexpr std::int64_t clocks_apart_us_max = std::int64_t{24} * 3600 * 1'000'000;
 
 class People {
   public:
@@ -96,6 +95,10 @@ class People {
 
     // Reserves an account name in the whole realm: asks upward to the top.
     void claim(const std::string& user, std::function<void(Status)> done);
+    // From before that until the account is there, or will not be: nobody below gets the name.
+    // False: it is being given already.
+    bool begin_adding(const std::string& user) { return adding_.insert(user).second; }
+    void end_adding(const std::string& user) { adding_.erase(user); }
     // After any change of an account homed here: every session and grant of it follows, here and at
     // the neighbours.
     void account_changed(const std::string& user);
@@ -158,6 +161,7 @@ class People {
     bool lives_above(const std::string& user);
     // Until the parent has answered that it holds.
     void tell_parent(Json message);
+    void claim_for(const std::string& from, const std::string& user, const Links::Answer& answer);
     void on_release(const std::string& from, const Json& head, const Links::Answer& answer);
     Status on_changed(const std::string& from, const Json& head);
     void on_claim(const std::string& from, const std::string& user, const Links::Answer& answer);
@@ -181,6 +185,9 @@ class People {
     bool has_parent_;
     OnArrival on_arrival_;
     OnGivenUp on_given_up_;
+    std::set<std::string> adding_; // names that this tier is giving
+    // Names that are being given up, and the claims that wait for that.
+    std::map<std::string, std::vector<std::function<void()>>> releasing_;
     ByDirectCookie by_direct_cookie_;
     LentLogins lent_login_;
     LentUsers lent_users_;

@@ -119,8 +119,9 @@ void People::claim(const std::string& user, std::function<void(Status)> done) {
         return;
     }
     world_.links.ask(to_parent, {{"t", "account.claim"}, {"user", user}}, {},
-                     [done](Result<Message> answer) {
+                     [this, user, done](Result<Message> answer) {
                          if (answer.ok()) {
+                             unsaid_.drop("account.release", user); // it is ours again
                              done({});
                          } else if (answer.error().code == Code::unreachable ||
                                     answer.error().code == Code::timed_out) {
@@ -147,6 +148,15 @@ void People::on_claim(const std::string& from, const std::string& user,
     if (stores_.accounts.show(user).ok()) {
         answer(fail(Code::conflict, "the account name '" + user + "' is in use in this realm",
                     "account names are unique in a realm: choose another"));
+        return;
+    }
+    if (adding_.contains(user)) {
+        answer(
+            fail(Code::try_later, "the account name '" + user + "' is being given at this tier"));
+        return;
+    }
+    if (const auto releasing = releasing_.find(user); releasing != releasing_.end()) {
+        releasing->second.push_back([this, from, user, answer] { on_claim(from, user, answer); });
         return;
     }
     claim(user, [this, from, user, answer](Status agreed) {
@@ -178,13 +188,16 @@ void People::on_release(const std::string& from, const Json& head, const Links::
         return;
     }
     Json gone = Json::array();
-    const auto since_us =
-        static_cast<std::uint64_t>(std::max<std::int64_t>(1, *claimed_us - clocks_apart_us_max));
+    const std::uint64_t since_us = gone_since_us(*claimed_us);
     for (const Json& one : member(head, "gone")) {
         if (valid_name(text_of(one, "app")) && count_of(one, "epoch") >= since_us &&
             gone.size() < gone_told_max) {
             gone.push_back({{"app", text_of(one, "app")}, {"epoch", count_of(one, "epoch")}});
         }
+    }
+    if (!releasing_.emplace(user, std::vector<std::function<void()>>()).second) {
+        answer(fail(Code::try_later, "the name is being given up"));
+        return;
     }
     const auto noted = [this, from, user, gone, answer](const Status& note) {
         const Status freed = note.ok() ? stores_.tier.unclaim(user, from) : note;
@@ -192,6 +205,11 @@ void People::on_release(const std::string& from, const Json& head, const Links::
             release(user, gone);
         }
         answer(freed.ok() ? Result<Message>(Message{}) : Result<Message>(freed.error()));
+        const auto waiting = std::move(releasing_[user]);
+        releasing_.erase(user);
+        for (const auto& claim_again : waiting) {
+            claim_again();
+        }
     };
     if (gone.empty() || !on_given_up_) {
         noted({});

@@ -90,6 +90,16 @@ void Unsaid::say(Json message) {
     }
 }
 
+void Unsaid::drop(const std::string& type, const std::string& user) {
+    load();
+    const auto dropped = std::erase_if(entries_, [&](const Entry& entry) {
+        return text_of(entry.message, "t") == type && text_of(entry.message, "user") == user;
+    });
+    if (dropped > 0) {
+        save();
+    }
+}
+
 void Unsaid::ask(std::int64_t number, const Json& message) {
     if (Entry* entry = find(number); entry != nullptr) {
         entry->asked = true;

@@ -23,6 +23,8 @@ class Unsaid {
     // that it brought: whose account changed meanwhile is then logged out there, which is always
     // safe. Of an account that changes again before that, only the last is kept.
     void say(Json message);
+    // Not true any more.
+    void drop(const std::string& type, const std::string& user);
     // The link is there again.
     void parent_connected() { say_again(); }
     // Once a minute: the parent did not keep it, or did not answer.

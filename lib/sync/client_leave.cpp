@@ -199,6 +199,10 @@ Status Client::end(const FolderId& folder, bool wholly) {
     return store_->put_ended(folder, wholly);
 }
 
+Status Client::forget_end(const FolderId& folder) {
+    return store_->drop_ended(folder);
+}
+
 Result<std::map<FolderId, bool>> Client::ended() {
     return store_->ended();
 }

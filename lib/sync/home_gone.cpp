@@ -7,16 +7,16 @@ namespace hasp::sync {
 
 Status HomeStore::note_gone(const std::string& user, std::int64_t now_us) {
     return store::done(db_.execute(
-        "INSERT OR REPLACE INTO files_gone (tenant, user, app, epoch, gone_us) "
-        "SELECT tenant, user, app, epoch, ?3 FROM files_folders WHERE tenant = ?1 AND user = ?2 "
-        "UNION SELECT tenant, user, app, epoch, ?3 FROM files_epochs WHERE tenant = ?1 AND user = "
-        "?2",
+        "INSERT OR REPLACE INTO files_gone (tenant, user, app, epoch, gone_us, own) "
+        "SELECT tenant, user, app, epoch, ?3, 1 FROM files_folders WHERE tenant = ?1 AND user = ?2 "
+        "UNION SELECT tenant, user, app, epoch, ?3, 1 FROM files_epochs WHERE tenant = ?1 AND user "
+        "= ?2",
         tenant_, user, now_us));
 }
 
 Status HomeStore::put_gone(const FolderId& folder, std::uint64_t epoch, std::int64_t now_us) {
-    return store::done(db_.execute("INSERT OR REPLACE INTO files_gone (tenant, user, app, epoch, "
-                                   "gone_us) VALUES (?1, ?2, ?3, ?4, ?5)",
+    return store::done(db_.execute("INSERT OR IGNORE INTO files_gone (tenant, user, app, epoch, "
+                                   "gone_us, own) VALUES (?1, ?2, ?3, ?4, ?5, 0)",
                                    tenant_, folder.user, folder.app, epoch, now_us));
 }
 
@@ -35,6 +35,14 @@ Result<bool> HomeStore::is_gone(const FolderId& folder, std::uint64_t epoch) {
     auto found = db_.first(
         "SELECT 1 FROM files_gone WHERE tenant = ?1 AND user = ?2 AND app = ?3 "
         "AND epoch = ?4",
+        [](const store::Statement&) { return true; }, tenant_, folder.user, folder.app, epoch);
+    return found ? Result<bool>(found->has_value()) : found.error();
+}
+
+Result<bool> HomeStore::destroyed(const FolderId& folder, std::uint64_t epoch) {
+    auto found = db_.first(
+        "SELECT 1 FROM files_gone WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND epoch = ?4 AND "
+        "own = 1",
         [](const store::Statement&) { return true; }, tenant_, folder.user, folder.app, epoch);
     return found ? Result<bool>(found->has_value()) : found.error();
 }
@@ -75,6 +83,10 @@ Status Home::note_gone(const std::string& user, const std::vector<GoneFolder>& f
 
 Result<bool> Home::is_gone(const FolderId& folder, std::uint64_t epoch) {
     return store_->is_gone(folder, epoch);
+}
+
+Result<bool> Home::destroyed(const FolderId& folder, std::uint64_t epoch) {
+    return store_->destroyed(folder, epoch);
 }
 
 Result<std::set<std::string>> Home::users_gone() {

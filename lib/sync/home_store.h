@@ -83,6 +83,7 @@ class HomeStore {
     Status note_gone(const std::string& user, std::int64_t now_us);
     Status put_gone(const FolderId& folder, std::uint64_t epoch, std::int64_t now_us);
     Result<std::vector<std::pair<std::string, std::uint64_t>>> epochs(const std::string& user);
+    Result<bool> destroyed(const FolderId& folder, std::uint64_t epoch);
     Result<bool> is_gone(const FolderId& folder, std::uint64_t epoch);
     Result<std::set<std::string>> users_gone();
     Result<std::vector<std::string>> users();

@@ -244,6 +244,90 @@ TEST(FilesOfARemovedAccount, AreOpenedByNoProgramOfWhoeverGetsTheNameNext) {
     EXPECT_EQ(content(r.center, "tomorrow"), "(not_found)") << "nor is it sent to her";
 }
 
+TEST(FilesOfARemovedAccount, AreNotLeftToAProgramThatRunsOnThem) {
+    Removed r;
+    r.works(r.tokyo);
+    r.tokyo.ask({{"t", "start"}, {"app", "notes"}, {"user", "anna"}});
+    r.tree.pass_s(2);
+    const std::string process = r.tokyo.process("notes.anna");
+    ASSERT_FALSE(process.empty());
+    r.tokyo.event(process, "ready");
+    r.tree.cut(r.tokyo);
+    Removed::put(r.tokyo, "tomorrow", "never sent");
+    r.compare(r.tokyo);
+    r.remove_account(r.center);
+    ASSERT_TRUE(r.tree.link(r.tokyo));
+    r.tree.pass_s(60);
+    const auto& orders = r.tokyo.to_spawner;
+    EXPECT_TRUE(std::any_of(orders.begin(), orders.end(), [&](const Json& one) {
+        return text_of(one, "t") == "stop" && text_of(one, "instance") == process;
+    }));
+}
+
+TEST(FilesOfARemovedAccount, StayUnsentAlsoWhereTheNameWasOnceThatOfTheTierItself) {
+    Removed r;
+    r.remove_account(r.center); // which had an account of that name
+    r.make_account(r.tokyo);
+    r.tree.pass_s(5);
+    r.works(r.tokyo);
+    r.log_in(r.center);
+    ASSERT_EQ(content(r.center, "today"), "three patients");
+    r.tree.cut(r.tokyo);
+    Removed::put(r.center, "never", "sent");
+    r.compare(r.center);
+    r.remove_account(r.tokyo);
+    ASSERT_TRUE(r.tree.link(r.tokyo));
+    r.tree.pass_s(60);
+    const Json anna{{"name", "anna"}, {"password", good_password}};
+    const auto added = r.center.admin("user.add", anna);
+    EXPECT_EQ(added.error().code, Code::try_later);
+    EXPECT_EQ(content(r.center, "never"), "sent");
+    ASSERT_TRUE(
+        r.center.admin("sync.begin", {{"user", "anna"}, {"app", "notes"}, {"discard", true}}).ok());
+    r.tree.pass_s(5);
+    EXPECT_TRUE(r.center.admin("user.add", anna).ok());
+}
+
+TEST(FilesOfARemovedAccount, AreForgottenWithThemSoThatTheNextOnesStandAfterARestart) {
+    Removed r;
+    r.works(r.tokyo);
+    r.log_in(r.center);
+    r.center.hold_background = true; // its removal is under way, and it is said once more
+    r.center.background_passes = 3;
+    static_cast<void>(r.center.admin("user.remove", {{"name", "anna"}}));
+    r.center.hold_background = false;
+    for (auto& job : std::exchange(r.center.held, {})) {
+        r.tree.post(std::move(job));
+    }
+    r.tree.pass_s(5);
+    r.make_account(r.center);
+    r.tree.pass_s(5);
+    r.log_in(r.center);
+    Removed::put(r.center, "hers", "another anna");
+    r.compare(r.center);
+    r.tree.restart(r.center);
+    r.tree.pass_s(60);
+    EXPECT_EQ(content(r.center, "hers"), "another anna");
+}
+
+TEST(FilesOfARemovedAccount, GoBeforeTheNameIsClaimedAgainByTheSameTier) {
+    Removed r("tokyo");
+    r.works(r.tokyo);
+    r.log_in(r.center);
+    r.center.hold_background = true;
+    static_cast<void>(r.tokyo.admin("user.remove", {{"name", "anna"}}));
+    static_cast<void>(r.tokyo.admin("user.add", {{"name", "anna"}, {"password", good_password}}));
+    r.center.hold_background = false;
+    for (auto& job : std::exchange(r.center.held, {})) {
+        r.tree.post(std::move(job));
+    }
+    r.tree.pass_s(70);
+    EXPECT_TRUE(r.tokyo.admin("user.show", {{"name", "anna"}}).ok());
+    EXPECT_EQ(r.center.log_in("anna", good_password)->status, 303)
+        << "the center knows where she is";
+    EXPECT_EQ(r.center.admin("user.add", {{"name", "anna"}}).error().code, Code::conflict);
+}
+
 TEST(FilesOfARemovedAccount, AreNotWhatAChildSaysOfFoldersFromBeforeItHadTheName) {
     Removed r;
     r.works(r.tokyo);

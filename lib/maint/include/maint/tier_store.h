@@ -133,6 +133,13 @@ inline constexpr std::size_t unwritten_errors_max = 50;
 inline constexpr std::size_t error_lines_bytes_max = 2'000;
 inline constexpr std::int64_t accounts_of_child_max = 100'000;
 
+// Of folders of files that began earlier, a child that got the account's name at `claimed_us` has
+// nothing to say: with a day for clocks that are apart.
+inline std::uint64_t gone_since_us(std::int64_t claimed_us) {
+    return static_cast<std::uint64_t>(
+        std::max<std::int64_t>(1, claimed_us - std::int64_t{24} * 3600 * 1'000'000));
+}
+
 class TierStore {
   public:
     // Brings the tables up to date. `db` must outlive the store.

@@ -197,6 +197,7 @@ class Client {
     // nothing of it is needed. What becomes of the folder meanwhile is the caller's affair.
     Status end(const FolderId& folder, bool wholly);
     Result<std::map<FolderId, bool>> ended();
+    Status forget_end(const FolderId& folder);
     // Those whose removal was cut short; before anything else is done with them.
     Result<std::vector<FolderId>> leaving();
     // As leave(), of one of those; of another: not_found.

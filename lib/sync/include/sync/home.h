@@ -201,6 +201,8 @@ class Home {
     // Whoever has a copy that agreed with this epoch has one of a folder that went so. It stays
     // true whatever becomes of the user's name: no other folder ever has that epoch.
     Result<bool> is_gone(const FolderId& folder, std::uint64_t epoch);
+    // And this was its home.
+    Result<bool> destroyed(const FolderId& folder, std::uint64_t epoch);
     // Of whom there was any such folder.
     Result<std::set<std::string>> users_gone();
     // Whose files are here.

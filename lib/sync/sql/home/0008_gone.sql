@@ -5,5 +5,6 @@ CREATE TABLE files_gone (
     app     TEXT NOT NULL,
     epoch   INTEGER NOT NULL,
     gone_us INTEGER NOT NULL,        -- wall clock
+    own     INTEGER NOT NULL CHECK (own IN (0, 1)), -- 1: this tier was their home
     PRIMARY KEY (tenant, user, app, epoch)
 ) STRICT;

@@ -57,6 +57,7 @@ void Apps::order(Instance& instance) {
         Instance& at = instances_.at(id); // instances stay
         at.ordering = false;
         if (!may.ok()) {
+            at.state.last_lines.clear(); // of who was there before
             settle(at, may);
             return;
         }

@@ -277,6 +277,7 @@ class Files {
     Status may_discard(const std::vector<FolderId>& meant) const;
     bool discard(const FolderId& id); // false: it is not there any more
     static Error ended_error(const FolderId& id);
+    static Error in_the_way(const FolderId& id);
 
     // files_rounds.cpp: this tier's working copies.
     bool holds(const std::string& app) const; // are users' folders of this app here

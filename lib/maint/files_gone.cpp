@@ -25,6 +25,17 @@ Error Files::ended_error(const FolderId& id) {
                     id.user + " --app " + id.app + "`");
 }
 
+// For whoever has the name by now.
+Error Files::in_the_way(const FolderId& id) {
+    return fail(Code::conflict,
+                "Files of an earlier account '" + id.user +
+                    "', which was removed, are still at this site. Nobody is to find them, so "
+                    "nothing is opened here until they are gone.",
+                "an operator of this tier can say that nobody needs what was never sent of them: "
+                "hasp sync --discard --user " +
+                    id.user + " --app " + id.app);
+}
+
 Status Files::know_gone() {
     auto users = engine_->home->users_gone();
     auto ended = engine_->client->ended();

@@ -472,7 +472,7 @@ bool Files::can_reach_home(const FolderId& id) {
 void Files::wake_waiting(Folder& at) {
     std::vector<Folder::Waiting> waiting;
     waiting.swap(at.waiting);
-    const Status may = at.ended ? Status(ended_error(at.status.folder)) : Status{};
+    const Status may = at.ended ? Status(in_the_way(at.status.folder)) : Status{};
     for (const Folder::Waiting& one : waiting) {
         one.go(may);
     }
@@ -570,7 +570,7 @@ void Files::tick() {
             return true;
         });
         for (const Folder::Waiting& one : late) {
-            one.go(held->ended ? Status(ended_error(id)) : Status{});
+            one.go(held->ended ? Status(in_the_way(id)) : Status{});
         }
     }
     start_due();

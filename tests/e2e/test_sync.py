@@ -201,6 +201,38 @@ class Roaming(TreeCase):
         self.assertGreater(size, 20_000)
         self.assertLess(took, 1_500)
 
+    def test_8_the_files_of_a_removed_account_go_everywhere_and_what_was_never_sent_when_an_operator_says_so(self):
+        tokyo, top = self.browser(self.tokyo), self.tree.top
+        self.browser(self.osaka)
+        self.wait_written(self.center, "Ward", "from osaka")
+        until(lambda: self.tokyo.run("sync", "--wait") == "", "both sides agree", 20)
+        self.tokyo.gate.cut()
+        self.tokyo.wait_link("down")
+        self.assertEqual(put_tiddler(tokyo, "Late", "never sent").status, 204)
+        until(lambda: self.folder(self.tokyo)["unsent_files"] == 1, "tokyo counts what is unsent", 30)
+        discard = ("sync", "--discard", "--user", "reception", "--app", "wiki")
+        refused = self.tokyo.run(*discard, check=False)
+        self.assertEqual(refused.returncode, 4, refused.stderr)
+        top.run("user", "remove", "reception")
+        until(lambda: not (self.center.state / "data/users/reception").exists(), f"{self.center.name}'s copy is gone", 60)
+        self.tokyo.gate.restore()
+        self.tokyo.wait_link()
+        told = until(lambda: "was removed" in (f := self.folder(self.tokyo)).get("error", "") and f, "tokyo is told", 30)
+        self.assertEqual(told["unsent_files"], 1)
+        self.assertTrue(self.file_of(self.tokyo, "Late").exists())
+        print(self.tokyo.run("sync", "--list"))
+        # Whoever gets the name next is not let near them.
+        top.user_add("reception", "tsubaki-2002", apps=["wiki"])
+        browser = self.tokyo.browser()
+        self.assertEqual(browser.log_in("reception", "tsubaki-2002").status, 200)
+        page = until(lambda: (p := browser.get("/apps/wiki/status")).status >= 500 and p, "the wiki is not opened", 60)
+        self.assertIn("earlier account", page.text)
+        self.assertNotIn("Late", page.text, "what the program of the earlier one said")
+        self.assertEqual(self.tokyo.run(*discard), "wiki of reception: removed from this tier\n")
+        self.assertFalse(self.file_of(self.tokyo, "Late").exists())
+        until(lambda: browser.get("/apps/wiki/status").status == 200, "her wiki is opened", 60)
+        self.assertEqual(get_tiddler(browser, "Ward").status, 404)
+
     def wait_quiet(self) -> bool:
         before = self.wire(self.tokyo)
         self.tokyo.run("status")

@@ -40,9 +40,9 @@ Status Composing::written(Status status) {
     return status;
 }
 
-void Composing::name_by_chunks(std::shared_ptr<const ChunkList> of_basis) {
+void Composing::name_by_chunks(std::shared_ptr<const ChunkList> chunks) {
     by_chunks_ = true;
-    of_basis_ = std::move(of_basis);
+    of_basis_ = std::move(chunks);
 }
 
 Status Composing::fresh(std::string_view bytes) {

@@ -447,6 +447,7 @@ class CrashPoints(unittest.TestCase):
             tokyo.gate.restore()
 
     def crash_files(self, victim, tokyo, point, whole: bool):
+        until(lambda: victim.run("status", check=False).returncode == 0, f"{victim.name} is back since the crash before", 20)
         pids = victim.processes()
         until(lambda: self.syncing.poll() is not None, "no round is under way", 60)
         agreed = self.synced_folder(tokyo)["synced"]

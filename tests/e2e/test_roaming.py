@@ -58,6 +58,7 @@ class Roaming(TreeCase):
     def test_1_she_is_told_goes_on_and_both_of_what_she_wrote_is_there_in_the_end(self):
         tokyo = self.browser(self.tokyo)
         self.assertEqual(put_tiddler(tokyo, "Ward", "as agreed").status, 204)
+        self.wait_both_have("Ward", "as agreed", [self.tokyo])  # the wiki answers first and writes then
         until(lambda: self.tokyo.run("sync", "--wait") == "", "all is at the home", 40)
         self.cut_tokyo()
         self.assertEqual(put_tiddler(tokyo, "Ward", "three patients, by tokyo").status, 204)
@@ -98,6 +99,7 @@ class Roaming(TreeCase):
     def test_2_whoever_only_reads_may_write_again_once_everything_is_here(self):
         tokyo = self.browser(self.tokyo)
         self.assertEqual(put_tiddler(tokyo, "Rounds", "as agreed").status, 204)
+        self.wait_both_have("Rounds", "as agreed", [self.tokyo])  # the wiki answers first and writes then
         until(lambda: self.tokyo.run("sync", "--wait") == "", "all is at the home", 40)
         self.cut_tokyo()
         self.assertEqual(put_tiddler(tokyo, "Rounds", "at ten").status, 204)

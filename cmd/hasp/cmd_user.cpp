@@ -238,8 +238,9 @@ std::vector<Command> user_commands() {
          .description =
              "Its groups, entitlements, sessions and tokens go, and what its home keeps of its "
              "files: the key of their contents and versions is destroyed, also for copies that "
-             "were made before, and cannot be made again. Working copies, beside this tier's apps "
-             "and at others, stay on their disks.",
+             "were made before, and cannot be made again. Its files here go at once, and those at "
+             "other tiers when they hear of it, now or when their link is back; what was written "
+             "there and never sent stays until an operator says `hasp sync --discard`.",
          .positionals = {name},
          .exit_codes = {5, 75},
          .run = remove},

@@ -263,7 +263,8 @@ class Files {
     // files_gone.cpp
     Status know_gone();
     // Answers where who asks has a copy of what went with its account; else goes on.
-    void unless_gone(const FolderId& folder, const Json& head, const Links::Answer& answer,
+    static std::uint64_t asked_if_gone(const Json& head); // of which epoch; 0: it is not asked
+    void unless_gone(const FolderId& folder, std::uint64_t epoch, const Links::Answer& answer,
                      const std::function<void()>& go_on);
     std::vector<FolderId> folders_of(const std::string& user) const;
     void forget_account(const std::string& user, std::function<void(Status)> done);

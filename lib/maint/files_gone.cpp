@@ -232,10 +232,12 @@ void Files::given_up(const std::string& user, const Json& gone, std::function<vo
         });
 }
 
-void Files::unless_gone(const FolderId& folder, const Json& head, const Links::Answer& answer,
+std::uint64_t Files::asked_if_gone(const Json& head) {
+    return true_of(head, files_gone) ? revision_of(member(head, "since")).epoch : 0;
+}
+
+void Files::unless_gone(const FolderId& folder, std::uint64_t epoch, const Links::Answer& answer,
                         const std::function<void()>& go_on) {
-    const std::uint64_t epoch =
-        true_of(head, files_gone) ? revision_of(member(head, "since")).epoch : 0;
     if (epoch == 0 || engine_ == nullptr || !users_gone_.contains(folder.user)) {
         go_on();
         return;

@@ -138,9 +138,10 @@ void Files::on_question(const std::string& from, const Message& message,
         answer(fail(Code::usage, "a malformed question for files"));
         return;
     }
-    unless_gone(folder, message.head, answer, [this, from, folder, message, answer] {
-        on_question_of(from, folder, message, answer);
-    });
+    unless_gone(folder, asked_if_gone(message.head), answer,
+                [this, from, folder, message, answer]() mutable {
+                    on_question_of(from, folder, std::move(message), answer);
+                });
 }
 
 void Files::on_question_of(const std::string& from, const FolderId& folder, Message message,

@@ -166,8 +166,8 @@ void Files::push_piece(const RoundPtr& round, std::string bytes, const Turn& tur
             pushed(round, std::move(answer), end);
         }
     };
-    const Json head = message.head;
-    unless_gone(round->id, head, heard,
+    const std::uint64_t epoch = asked_if_gone(message.head);
+    unless_gone(round->id, epoch, heard,
                 [this, round, heard, message = std::move(message)]() mutable {
                     pass_on("-", round->id, std::move(message), heard);
                 });

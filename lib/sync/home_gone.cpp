@@ -31,20 +31,11 @@ HomeStore::epochs(const std::string& user) {
                 : read.error();
 }
 
-Result<bool> HomeStore::is_gone(const FolderId& folder, std::uint64_t epoch) {
-    auto found = db_.first(
-        "SELECT 1 FROM files_gone WHERE tenant = ?1 AND user = ?2 AND app = ?3 "
-        "AND epoch = ?4",
-        [](const store::Statement&) { return true; }, tenant_, folder.user, folder.app, epoch);
-    return found ? Result<bool>(found->has_value()) : found.error();
-}
-
-Result<bool> HomeStore::destroyed(const FolderId& folder, std::uint64_t epoch) {
-    auto found = db_.first(
-        "SELECT 1 FROM files_gone WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND epoch = ?4 AND "
-        "own = 1",
-        [](const store::Statement&) { return true; }, tenant_, folder.user, folder.app, epoch);
-    return found ? Result<bool>(found->has_value()) : found.error();
+Result<std::optional<bool>> HomeStore::gone(const FolderId& folder, std::uint64_t epoch) {
+    return db_.first(
+        "SELECT own FROM files_gone WHERE tenant = ?1 AND user = ?2 AND app = ?3 AND epoch = ?4",
+        [](const store::Statement& s) { return s.truth(0); }, tenant_, folder.user, folder.app,
+        epoch);
 }
 
 Result<std::set<std::string>> HomeStore::users_gone() {
@@ -82,11 +73,13 @@ Status Home::note_gone(const std::string& user, const std::vector<GoneFolder>& f
 }
 
 Result<bool> Home::is_gone(const FolderId& folder, std::uint64_t epoch) {
-    return store_->is_gone(folder, epoch);
+    auto found = store_->gone(folder, epoch);
+    return found ? Result<bool>(found->has_value()) : found.error();
 }
 
 Result<bool> Home::destroyed(const FolderId& folder, std::uint64_t epoch) {
-    return store_->destroyed(folder, epoch);
+    auto found = store_->gone(folder, epoch);
+    return found ? Result<bool>(found->value_or(false)) : found.error();
 }
 
 Result<std::set<std::string>> Home::users_gone() {

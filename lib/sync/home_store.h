@@ -83,8 +83,8 @@ class HomeStore {
     Status note_gone(const std::string& user, std::int64_t now_us);
     Status put_gone(const FolderId& folder, std::uint64_t epoch, std::int64_t now_us);
     Result<std::vector<std::pair<std::string, std::uint64_t>>> epochs(const std::string& user);
-    Result<bool> destroyed(const FolderId& folder, std::uint64_t epoch);
-    Result<bool> is_gone(const FolderId& folder, std::uint64_t epoch);
+    // Whether this tier was its home; nothing: it did not go.
+    Result<std::optional<bool>> gone(const FolderId& folder, std::uint64_t epoch);
     Result<std::set<std::string>> users_gone();
     Result<std::vector<std::string>> users();
     Status put(const FolderId& folder, const Row& row, const std::string& operation,

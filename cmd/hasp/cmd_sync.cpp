@@ -126,6 +126,11 @@ std::string problem_text(const Json& folder) {
             out += (out.empty() ? "" : "; ") + std::to_string(files) + words + ": not kept";
         }
     }
+    if (const auto files = int_of(folder, "to_come_files"); files > 0) {
+        out += (out.empty() ? "" : "; ") + std::to_string(files) +
+               " files without their content (" + std::to_string(int_of(folder, "to_come_bytes")) +
+               " bytes are to come)";
+    }
     if (true_of(folder, "unchecked")) {
         out += out.empty() ? "" : "; ";
         out += "what changed while hasp was down is being looked for";

@@ -24,16 +24,17 @@ struct ControlVerb {
     bool with_fd;
 };
 inline constexpr std::array control_verbs{
-    ControlVerb{"listen", true, true},    ControlVerb{"access-log", true, true},
-    ControlVerb{"cache", true, true},     ControlVerb{"web-certificate", true, true},
-    ControlVerb{"web-key", true, true},   ControlVerb{"ring", true, true},
-    ControlVerb{"peer", true, true},      ControlVerb{"pids", true, false},
-    ControlVerb{"start", true, false},    ControlVerb{"drain", true, false},
-    ControlVerb{"gone", true, false},     ControlVerb{"lead", true, false},
-    ControlVerb{"leave", true, false},    ControlVerb{"ready", false, false},
-    ControlVerb{"failed", false, false},  ControlVerb{"cache-left", false, false},
-    ControlVerb{"drained", false, false}, ControlVerb{"rejoin", false, false},
-    ControlVerb{"changed", false, false}, ControlVerb{"confirm", true, false}};
+    ControlVerb{"listen", true, true},       ControlVerb{"access-log", true, true},
+    ControlVerb{"cache", true, true},        ControlVerb{"web-certificate", true, true},
+    ControlVerb{"web-key", true, true},      ControlVerb{"ring", true, true},
+    ControlVerb{"gate", true, true},         ControlVerb{"peer", true, true},
+    ControlVerb{"pids", true, false},        ControlVerb{"start", true, false},
+    ControlVerb{"drain", true, false},       ControlVerb{"gone", true, false},
+    ControlVerb{"lead", true, false},        ControlVerb{"leave", true, false},
+    ControlVerb{"ready", false, false},      ControlVerb{"failed", false, false},
+    ControlVerb{"cache-left", false, false}, ControlVerb{"drained", false, false},
+    ControlVerb{"rejoin", false, false},     ControlVerb{"changed", false, false},
+    ControlVerb{"confirm", true, false}};
 
 struct ControlMessage {
     std::string verb;

@@ -110,6 +110,7 @@ std::string pack(const Handover& all) {
     return dump({{"format", handover_format},
                  {"lock", all.lock},
                  {"ring", all.ring},
+                 {"gate", all.gate},
                  {"program", all.program},
                  {"client", all.client},
                  {"next_number", all.next_number},
@@ -134,6 +135,7 @@ Result<Handover> unpack_handover(std::string_view text) {
     Handover out;
     constexpr auto number_max = std::numeric_limits<std::uint32_t>::max() - 1;
     if (!take_fd(json, "lock", 0, out.lock) || !take_fd(json, "ring", 0, out.ring) ||
+        (json.contains("gate") && !take_fd(json, "gate", -1, out.gate)) ||
         !take_fd(json, "program", -1, out.program) || !take_fd(json, "client", -1, out.client) ||
         !take<std::uint32_t>(json, "next_number", 1, number_max, out.next_number) ||
         !take<std::uint32_t>(json, "cache_holder", 0, number_max, out.cache_holder) ||
@@ -148,7 +150,7 @@ Result<Handover> unpack_handover(std::string_view text) {
 
 std::vector<int> descriptors_of(const Handover& all) {
     std::vector<int> out;
-    for (const int fd : {all.lock, all.ring, all.program, all.client}) {
+    for (const int fd : {all.lock, all.ring, all.gate, all.program, all.client}) {
         if (fd >= 0) {
             out.push_back(fd);
         }

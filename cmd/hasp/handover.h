@@ -45,6 +45,7 @@ struct Handover {
     };
     int lock = -1;
     int ring = -1;
+    int gate = -1;    // sync/open_gate.h: marks end with it; -1: there is none
     int program = -1; // the binary that was there before: what is gone back to
     int client = -1;  // who gave the command and waits for its answer; -1: nobody
     std::uint32_t next_number = 1;

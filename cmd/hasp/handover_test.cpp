@@ -10,6 +10,7 @@ Handover whole() {
     Handover all;
     all.lock = 4;
     all.ring = 5;
+    all.gate = 14;
     all.program = 6;
     all.client = 7;
     all.next_number = 12;
@@ -64,8 +65,15 @@ TEST(Handover, OfAProgramWithoutSeveralLoopsDoesNotSayWhichLanesAreTheirs) {
         << "lanes behind the end";
 }
 
+TEST(Handover, OfAProgramWithoutAGateHasNone) {
+    const auto read = unpack_handover(with(pack(whole()), "\"gate\"", "\"date\""));
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    EXPECT_EQ(read->gate, -1);
+    EXPECT_FALSE(unpack_handover(with(pack(whole()), "\"gate\":14", "\"gate\":-2")).ok());
+}
+
 TEST(Handover, NamesEveryDescriptorThatIsToOutliveTheExec) {
-    EXPECT_EQ(descriptors_of(whole()), (std::vector{4, 5, 6, 7, 8, 9, 10, 13, 11, 12}));
+    EXPECT_EQ(descriptors_of(whole()), (std::vector{4, 5, 14, 6, 7, 8, 9, 10, 13, 11, 12}));
 }
 
 TEST(Handover, OfAnotherFormatIsRefusedWithWhatToDo) {

@@ -10,6 +10,7 @@
 #include "maint/keeper.h"
 #include "outside.h"
 #include "process.h"
+#include "sync/open_gate.h"
 #include "sync/watch.h"
 #include "version.h"
 #include "worker_pool.h"
@@ -137,7 +138,9 @@ class KeeperProcess final : public maint::KeeperPorts {
             {pool_.fd(), POLLIN, 0},
             {outside_.fd(), POLLIN, 0},
             {clients_.size() < admin_clients_max ? admin_.get() : -1, POLLIN, 0},
-            {watch_ != nullptr ? watch_->fd() : -1, POLLIN, 0}};
+            {watch_ != nullptr ? watch_->fd() : -1, POLLIN, 0},
+            {gate_ != nullptr ? gate_->fd() : -1, POLLIN, 0}};
+        const std::size_t own = fds.size();
         std::vector<std::unique_ptr<ipc::Channel>*> channels;
         const auto watch = [&](std::unique_ptr<ipc::Channel>& channel) {
             if (channel != nullptr && !channel->closed()) {
@@ -155,7 +158,7 @@ class KeeperProcess final : public maint::KeeperPorts {
         ::poll(fds.data(), fds.size(), more_ ? 0 : busy_ ? busy_turn_ms : turn_ms);
         more_ = false;
         for (std::size_t i = 0; i < channels.size(); ++i) {
-            if (fds[i + 5].revents != 0 && !(*channels[i])->closed()) {
+            if (fds[own + i].revents != 0 && !(*channels[i])->closed()) {
                 // One bounded helping each: a side that always has more must not keep the others,
                 // and operators' commands, waiting.
                 more_ = (*channels[i])->on_ready() || more_;
@@ -174,6 +177,9 @@ class KeeperProcess final : public maint::KeeperPorts {
         }
         if ((fds[4].revents & POLLIN) != 0) {
             keeper_->noticed();
+        }
+        if ((fds[5].revents & POLLIN) != 0) {
+            keeper_->opened();
         }
         std::erase_if(clients_, [](const auto& client) { return client.second->closed(); });
         take_control();
@@ -245,6 +251,8 @@ class KeeperProcess final : public maint::KeeperPorts {
                 } else {
                     log_.error("keeper.ring", ring.error().message);
                 }
+            } else if (m.verb == "gate") {
+                take_gate(std::move(m.fd));
             } else if (m.verb == "pids") {
                 std::map<std::string, std::int64_t> pids;
                 for (const std::string_view pair : split(m.rest, ' ')) {
@@ -258,6 +266,16 @@ class KeeperProcess final : public maint::KeeperPorts {
             } else if (m.verb == "drain") {
                 stopping_ = true;
             }
+        }
+    }
+
+    void take_gate(Fd group) {
+        auto gate = sync::open_gate(std::move(group), options_.state);
+        if (gate.ok()) {
+            gate_ = *std::move(gate);
+            keeper_->come_later(gate_);
+        } else {
+            log_.info("files.on_demand", "users' files come whole: " + gate.error().message);
         }
     }
 
@@ -340,7 +358,8 @@ class KeeperProcess final : public maint::KeeperPorts {
     const Log& log_;
     SystemClock clock_;
     SystemRandom random_;
-    std::shared_ptr<sync::Watch> watch_; // before the keeper: it may be null
+    std::shared_ptr<sync::OpenGate> gate_; // the same
+    std::shared_ptr<sync::Watch> watch_;   // before the keeper: it may be null
     std::unique_ptr<maint::Keeper> keeper_;
     WorkerPool pool_;       // after the keeper: its threads work on what the keeper owns
     WorkerPool outside_{1}; // servers elsewhere must not keep a log-in waiting

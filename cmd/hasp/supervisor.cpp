@@ -6,6 +6,7 @@
 #include "billing/usage_ring.h"
 #include "control.h"
 #include "supervisor_core.h"
+#include "sync/open_gate.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -145,6 +146,7 @@ void Supervisor::adopt(maint::Config was) {
     options_.lock.reset(from.lock);
     options_.program = from.program_path;
     ring_.reset(from.ring);
+    gate_.reset(from.gate);
     previous_.reset(from.program);
     for (const Handover::Socket& one : from.listening) {
         setup_.listening.push_back({{one.kind, one.spec}, one.address, Fd(one.fd)});
@@ -176,6 +178,14 @@ void Supervisor::adopt(maint::Config was) {
 }
 
 int Supervisor::run() {
+    if (!gate_) {
+        auto group = sync::open_gate_group();
+        if (group.ok()) {
+            gate_ = *std::move(group);
+        } else {
+            log().info("files.on_demand", "users' files come whole: " + group.error().message);
+        }
+    }
     for (std::size_t role = 0; role < roles; ++role) {
         if (processes_[role].pid < 0) {
             start(static_cast<Role>(role));

@@ -147,6 +147,7 @@ class Supervisor {
     std::optional<Log> log_;
     Setup setup_;
     Fd ring_;
+    Fd gate_;     // who opens users' files that are without content waits as long as this is open
     Fd previous_; // the binary that this one followed, until it is settled that this one stays
     std::string certificate_seen_; // what front has
     std::string certificate_last_look_;

@@ -391,6 +391,7 @@ Handover Supervisor::handover(Door::Client client) const {
     Handover out;
     out.lock = options_.lock.get();
     out.ring = ring_.get();
+    out.gate = gate_.get();
     out.client = door_->socket_of(client);
     out.next_number = next_number_;
     out.cache_holder = cache_holder_;

@@ -453,6 +453,13 @@ std::vector<ConfigKey> make_keys() {
             "files that share their blocks with the working copy where the file system can do "
             "that (Btrfs, XFS). What was changed longest ago goes first. Never more than a tenth "
             "of what the disk has free. 0: nothing is kept."),
+        toggle(
+            "files", "on_demand", Takes::start, HASP_AT(files.on_demand),
+            "Whether an app may start before all of its user's files are here: of what is to come "
+            "for the first time, contents of 64 KiB and more come later than the rest where they "
+            "are more than 8 MiB together, and whoever opens such a file waits for it. They come "
+            "by themselves, the newest first. Needs root and a file system with trusted "
+            "attributes (ext4, XFS, Btrfs); elsewhere all come at once."),
         number("files", "copies_mib", Takes::keeper, HASP_AT(files.copies_mib), "MiB", 0,
                kept_mib_max,
                "How much people's files and what is kept of their contents (kept_mib) may take at "

@@ -18,7 +18,8 @@ constexpr std::int64_t look_us = 1'000'000;
 Files::Files(World world)
     : world_(std::move(world)), keeps_(world_.db, world_.me.name.realm()),
       copies_(world_.db, world_.me.name.realm()), home_work_(world_.ports),
-      client_work_(world_.ports), scan_small_(world_.ports), scan_large_(world_.ports) {
+      client_work_(world_.ports), scan_small_(world_.ports), scan_large_(world_.ports),
+      fill_work_(world_.ports) {
     serve_neighbours();
 }
 Files::~Files() = default;
@@ -64,6 +65,7 @@ Status Files::open_engine() {
     }
     (*home)->bound_answers({static_cast<std::uint64_t>(world_.config.files.answer_rows),
                             sync::AnswerBounds{}.content_bytes});
+    (*home)->bound_along(static_cast<std::uint64_t>(world_.config.files.along_bytes));
     if (Status forgotten = forget_removed_accounts(**home); !forgotten.ok()) {
         world_.log.error("files.destroyed", forgotten.error().message);
     }
@@ -103,6 +105,7 @@ Status Files::open_engine() {
     }
     for (const sync::FolderStatus& status : *known) {
         folder(status.folder).status = status;
+        folder(status.folder).unheld = status.to_come_files > 0;
         schedule(status.folder, first_look_us);
     }
     // Folders from before they were kept equal with anything.
@@ -270,6 +273,8 @@ Json Files::status() const {
             {"revision", revision_json(s.revision)},
             {"unsent_files", s.unsent_files},
             {"unsent_bytes", s.unsent_bytes},
+            {"to_come_files", s.to_come_files},
+            {"to_come_bytes", s.to_come_bytes},
             {"unsent_since", s.unsent_since_us > 0 ? Json(rfc3339(s.unsent_since_us)) : Json()},
             {"conflicts", s.conflicts},
             {"skipped", s.skipped},

@@ -18,6 +18,7 @@
 #include "strand.h"
 #include "sync/client.h"
 #include "sync/home.h"
+#include "sync/open_gate.h"
 #include "sync/watch.h"
 #include "virus_check.h"
 
@@ -43,6 +44,9 @@ inline constexpr int exchanges_max = 10'000; // of one round
 // So long after the first part was put in place no app starts between two.
 inline constexpr std::int64_t parts_together_us = 30'000'000;
 inline constexpr int tries_max = 20; // of one message that is not answered in time
+// Whoever opens a file whose content is to come waits no longer without a byte of it.
+inline constexpr std::int64_t open_wait_us = 30'000'000;
+inline constexpr std::size_t fills_max = 256; // contents that are on their way, or wait for a link
 
 class Files {
   public:
@@ -108,6 +112,9 @@ class Files {
     void tick();
     // The watch has something to say.
     void noticed();
+    // files_coming.cpp: see Keeper::come_later() and opened().
+    void come_later(std::shared_ptr<sync::OpenGate> gate);
+    void opened();
     // In order, and nothing is done after it: what is noted and unsent needs no scan then.
     void finish();
 
@@ -187,6 +194,7 @@ class Files {
     struct Engine;
     struct Round;
     struct Folder;
+    struct Fill;
     using FolderId = sync::FolderId;
 
     // files_home.cpp: the home, and the way to it.
@@ -228,6 +236,7 @@ class Files {
     void tell_unscanned(const Serving& serving) const;
     void tell_held(const std::vector<sync::Quarantined>& held) const;
     void serve_fetch(const FolderId& folder, const Message& message, const Links::Answer& answer);
+    void serve_piece(const FolderId& folder, const Message& message, const Links::Answer& answer);
     void changed_here(const FolderId& folder, sync::Revision revision);
     // Neighbours who have a folder, or pass it on, and the revision of which each has heard.
     struct Heard {
@@ -278,6 +287,7 @@ class Files {
     Status may_discard(const std::vector<FolderId>& meant) const;
     bool discard(const FolderId& id); // false: it is not there any more
     static Error ended_error(const FolderId& id);
+    static Error not_here_yet(const Folder& folder); // and nobody can be held who opens it
     static Error in_the_way(const FolderId& id);
 
     // files_rounds.cpp: this tier's working copies.
@@ -337,6 +347,29 @@ class Files {
     bool can_reach_home(const FolderId& id); // as far as this tier knows
     Folder& folder(const FolderId& id);
 
+    // files_coming.cpp: contents that come later than their files. A fill is one of them, under
+    // way or waiting for a link, where it goes on.
+    using FillPtr = std::shared_ptr<Fill>;
+    void hold_again(const FolderId& id);
+    void fill(std::unique_ptr<sync::Filling> filling, const FolderId& id, bool behind,
+              std::uint64_t opening);
+    void go_on(const FillPtr& fill);
+    bool another_piece(const Fill& fill) const;
+    void ask_pieces(const FillPtr& fill);
+    void ask_piece(const FillPtr& fill, const Turn& turn);
+    void piece_came(const FillPtr& fill, Result<Message> answer, std::uint64_t offset,
+                    std::uint64_t asked);
+    void filled(const FillPtr& fill, const Status& done);
+    void begin_again(const FillPtr& fill);
+    void stop(const FillPtr& fill, const Error& why);
+    void answer_opens(Fill& fill, int error);
+    void end_fill(const FillPtr& fill);
+    // All that is to come of a folder comes one after the other, behind what somebody opens.
+    void bring(const FolderId& id);
+    void bring_next();
+    void brought(const FolderId& id, bool all);
+    void look_at_fills();
+
     // files_leaving.cpp
     void look_after_copies();
     void note_copy(const Status& noted);
@@ -387,6 +420,12 @@ class Files {
     std::int64_t unchecked_ = 0;                      // folders
     std::set<FolderId> held_;                         // by the budget of the link to the parent
     std::size_t running_ = 0;
+    std::shared_ptr<sync::OpenGate> gate_;   // nothing: contents come with their files
+    Strand fill_work_;                       // behind nobody's looks
+    std::map<std::uint64_t, FillPtr> fills_; // by inode
+    std::uint64_t copies_made_ = 0;
+    std::deque<FolderId> to_bring_;
+    bool bringing_ = false;
     std::vector<RoundPtr> stopping_; // rounds that wait for an app to end
     std::map<FolderId, Holders> holders_;
     struct OpenAnswer {

@@ -146,9 +146,10 @@ void Files::on_question(const std::string& from, const Message& message,
 
 void Files::on_question_of(const std::string& from, const FolderId& folder, Message message,
                            const Links::Answer& answer) {
-    const bool only_gets = text_of(message.head, "t") == "files.push" &&
-                           int_of(message.head, "total") <= 0 &&
-                           !true_of(message.head, verdicts_only);
+    const bool is_push = text_of(message.head, "t") == "files.push";
+    const bool only_gets =
+        message.head.contains("content") ||
+        (is_push && int_of(message.head, "total") <= 0 && !true_of(message.head, verdicts_only));
     auto may = access(from, folder.user);
     if (!may.ok() || *may == Access::give) {
         // It is not told of changes any more either.
@@ -241,6 +242,8 @@ void Files::serve_here(const FolderId& folder, const Message& message,
         answer(not_opened());
     } else if (text_of(message.head, "t") == "files.push") {
         serve_push(folder, message, answer);
+    } else if (message.head.contains("content")) {
+        serve_piece(folder, message, answer);
     } else {
         serve_fetch(folder, message, answer);
     }

@@ -107,13 +107,17 @@ void Files::read_piece(const RoundPtr& round, const Turn& turn) {
 void Files::push_piece(const RoundPtr& round, std::string bytes, const Turn& turn) {
     Round::Pieces& pieces = round->pieces;
     const std::uint64_t offset = pieces.asked;
+    // From its own home a tier has everything at once.
+    const unsigned reads = round->over_a_link
+                               ? round->out.reads
+                               : std::min(round->out.reads, sync::batch_format_later - 1);
     Message message{{{"t", "files.push"},
                      {"user", round->id.user},
                      {"app", round->id.app},
                      {"tier", world_.me.name.leaf()},
                      {"since", revision_json(round->out.since)},
                      {begins_anew, true},
-                     {"format", round->out.reads}},
+                     {"format", reads}},
                     std::move(bytes)};
     if (!round->out.batch.empty()) {
         message.head["batch"] = round->out.batch;

@@ -50,15 +50,17 @@ struct Files::Folder {
     std::int64_t agreed_us = 0;
     std::int64_t confirmed_us = 0;
     std::int64_t away_us = 0;
-    bool not_kept = false;       // this tier may not have them, it said
-    bool lacks = false;          // when it was asked so last, it had not all of it
-    bool ended = false;          // with his account: it is neither sent nor brought any more
-    bool wholly = false;         // and nothing of it is needed
-    bool confirms = false;       // the next comparison asks it so
-    bool confirming = false;     // the one that runs does
-    bool leaving = false;        // it is being removed
-    bool needed = false;         // and somebody wants it meanwhile
-    unsigned refused_rounds = 0; // one after the other, which left out nothing else
+    bool not_kept = false;   // this tier may not have them, it said
+    bool lacks = false;      // when it was asked so last, it had not all of it
+    bool ended = false;      // with his account: it is neither sent nor brought any more
+    bool wholly = false;     // and nothing of it is needed
+    bool confirms = false;   // the next comparison asks it so
+    bool confirming = false; // the one that runs does
+    bool leaving = false;    // it is being removed
+    bool needed = false;     // and somebody wants it meanwhile
+    bool unheld = false; // something is to come, and whoever opens it reads zeros: no app may run
+    std::int64_t brought_for = 0; // wishes with lower numbers wait for what is to come
+    unsigned refused_rounds = 0;  // one after the other, which left out nothing else
     bool watched = false;
     bool unchecked = false; // what changed while hasp was down is not known yet
     std::string unwatched;  // why
@@ -123,6 +125,26 @@ struct Files::Round {
     bool gone = false;        // with his account, their home says
     bool again = false;
     bool quiet = false; // nothing was to be sent, nothing wished, and the home was not asked
+};
+
+// The content of one file that stands without it, on its way.
+struct Files::Fill {
+    FolderId id;
+    std::shared_ptr<sync::Filling> filling;
+    std::vector<std::uint64_t> openings; // of whom waits for it
+    bool behind = false;                 // it is the one that comes while nobody waits
+    bool over_parent = false;
+    std::uint64_t asked = 0; // the next piece begins here
+    std::uint64_t came = 0;  // what came of it is taken in the background
+    unsigned under_way = 0;
+    unsigned run = 0;     // what belongs to an earlier one is not heard any more
+    bool turning = false; // a piece waits for its turn
+    bool stopped = true;  // until a link is there, or somebody opens it
+    int tries = 0;
+    int wrong = 0; // how often it was not what was to come
+    std::int64_t heard_us = 0;
+    std::uint64_t wire_up = 0;
+    std::uint64_t wire_down = 0;
 };
 
 struct Files::Serving {

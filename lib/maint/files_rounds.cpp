@@ -364,6 +364,8 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
                        {"wire_down", round->wire_down},
                        {"unsent_files", at.status.unsent_files},
                        {"unsent_bytes", at.status.unsent_bytes},
+                       {"to_come_files", at.status.to_come_files},
+                       {"to_come_bytes", at.status.to_come_bytes},
                        {"held", at.status.held},
                        {"held_files", at.status.held_files},
                        {"infected", at.status.infected},
@@ -389,6 +391,8 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
             const bool may_pass =
                 round->skipped > 0 || unreachable || (error && error->code == Code::try_later);
             bool again = false;
+            const bool comes =
+                at.status.to_come_files > 0 && !at.ended && can_reach_home(round->id);
             for (auto& [number, wanted] : wanted_) {
                 const auto one = wanted.folders.find(round->id);
                 if (number >= round->born || one == wanted.folders.end() ||
@@ -408,8 +412,15 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
                     }
                     continue;
                 }
+                if (comes) { // he is told when it is here
+                    at.brought_for = std::max(at.brought_for, round->born);
+                    continue;
+                }
                 one->second = at.last;
                 wanted.tell(world_.clock.boot_us());
+            }
+            if (comes) {
+                bring(round->id);
             }
             if (again) {
                 schedule(round->id, round->confirms ? 0 : wait_again_us);
@@ -470,6 +481,9 @@ bool Files::can_reach_home(const FolderId& id) {
 }
 
 void Files::wake_waiting(Folder& at) {
+    if (at.unheld && at.status.to_come_files > 0) {
+        return;
+    }
     std::vector<Folder::Waiting> waiting;
     waiting.swap(at.waiting);
     const Status may = at.ended ? Status(in_the_way(at.status.folder)) : Status{};
@@ -510,7 +524,8 @@ void Files::before_start(const std::string& app, const std::string& user, Go go)
     stop_removal(id);
     Folder& at = folder(id);
     at.confirms = false;
-    if (!can_reach_home(id) && !at.applying && !at.ended) {
+    const bool unheld = at.unheld && at.status.to_come_files > 0;
+    if (!can_reach_home(id) && !at.applying && !at.ended && !unheld) {
         go({});
         return;
     }
@@ -570,9 +585,13 @@ void Files::tick() {
             return true;
         });
         for (const Folder::Waiting& one : late) {
-            one.go(held->ended ? Status(in_the_way(id)) : Status{});
+            const bool unheld = held->unheld && held->status.to_come_files > 0;
+            one.go(held->ended ? Status(in_the_way(id))
+                   : unheld    ? Status(not_here_yet(*held))
+                               : Status{});
         }
     }
+    look_at_fills();
     start_due();
     upkeep();
     look_after_copies();

@@ -465,6 +465,14 @@ void Keeper::noticed() {
     impl_->files->noticed();
 }
 
+void Keeper::come_later(std::shared_ptr<sync::OpenGate> gate) {
+    impl_->files->come_later(std::move(gate));
+}
+
+void Keeper::opened() {
+    impl_->files->opened();
+}
+
 void Keeper::flush() {
     impl_->delegation->flush();
     impl_->ledger.flush();

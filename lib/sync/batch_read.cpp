@@ -11,7 +11,7 @@ namespace hasp::sync {
 
 namespace {
 
-constexpr std::size_t read_bytes = std::size_t{64} * 1024;
+constexpr std::size_t stream_bytes = std::size_t{64} * 1024;
 constexpr std::uint32_t mode_max = 07777;
 
 Error damaged(const std::string& what) {
@@ -25,7 +25,7 @@ BatchReader::BatchReader(Pull in) : in_(std::move(in)) {}
 Status BatchReader::exactly(std::span<char> into) {
     while (!into.empty()) {
         if (used_ == buffer_.size()) {
-            buffer_.resize(read_bytes);
+            buffer_.resize(stream_bytes);
             used_ = 0;
             auto got = in_.read(buffer_);
             if (!got) {
@@ -344,7 +344,9 @@ Result<bool> BatchReader::next_record(Record& record) {
         record.codec = static_cast<Codec>(codec[0]);
         const Codec last = format_ == batch_format_first    ? Codec::whole
                            : format_ < batch_format_members ? Codec::compared
-                                                            : Codec::members;
+                           : format_ < batch_format_later || direction_ == Direction::up
+                               ? Codec::members
+                               : Codec::later;
         if (record.codec > last ||
             (record.codec != Codec::known && record.entry.kind != FileKind::file)) {
             return damaged("content in a way that there is not");
@@ -352,7 +354,7 @@ Result<bool> BatchReader::next_record(Record& record) {
         if (Status read = basis(record); !read) {
             return read.error();
         }
-        in_content_ = record.codec != Codec::known;
+        in_content_ = record.codec != Codec::known && record.codec != Codec::later;
         frame_left_ = 0;
         // A difference without a match is the file and a few bytes for each 64 KB of it.
         content_left_ =

@@ -40,6 +40,10 @@ Status BatchWriter::add(const Record& record) {
         return fail(Code::failed, "a batch would bring the content of " + record.path +
                                       " in a way that its reader does not know");
     }
+    if (format_ < batch_format_later && record.codec == Codec::later) {
+        return fail(Code::failed, "a batch would bring " + record.path +
+                                      " without its content to a reader that knows no such file");
+    }
     if (format_ < batch_format_attributes && record.type == Record::Type::attributes) {
         return fail(Code::failed, "a batch would say attributes to a reader that knows none");
     }

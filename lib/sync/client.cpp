@@ -96,7 +96,7 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
             out.resumed = true;
             out.after = asked_after(*row);
             out.met = row->met;
-            out.reads = attention(folder.id).ask();
+            out.reads = ask(folder.id);
             return out;
         }
         // Its bytes are gone: what it held is found again by looking.
@@ -146,7 +146,7 @@ Result<Client::Outgoing> Client::prepare(const WorkingFolder& folder, bool same_
         made->after = asked_after(look->row);
         made->met = look->row.met;
         made->whole = look->row.whole;
-        made->reads = attention(folder.id).ask();
+        made->reads = ask(folder.id);
         made->asks_first = true;
     }
     return made;
@@ -194,7 +194,7 @@ Result<Client::Outgoing> Client::send_some(const WorkingFolder& folder, Look& lo
     made->after = asked_after(look.row);
     made->met = look.row.met;
     made->whole = look.row.whole;
-    made->reads = attention.ask();
+    made->reads = ask(folder.id);
     made->changing = rest.changing;
     attention.batch_is_last = !made->batch.empty();
     if (attention.batch_is_last) { // deletions that come after these have not waited yet
@@ -358,9 +358,22 @@ Status Client::begin_anew(const FolderId& folder) {
     return done;
 }
 
+// The newest format that an answer may have.
+unsigned Client::ask(const FolderId& folder) {
+    Attention& attention = this->attention(folder);
+    const unsigned newest =
+        gate_ != nullptr && more_later_ ? batch_format_later : batch_format_later - 1;
+    return attention.asked = attention.members_fit ? newest : batch_format_members - 1;
+}
+
+Status Client::add_counted(FolderStatus& status) {
+    Status counted = store_->count_to_come(status);
+    return counted ? add_refused(status) : counted;
+}
+
 Result<FolderStatus> Client::status(const FolderId& folder) {
     auto row = store_->folder(folder);
-    Status whole = row ? add_refused(row->status) : Status(row.error());
+    Status whole = row ? add_counted(row->status) : Status(row.error());
     return whole ? Result<FolderStatus>(std::move(row->status)) : whole.error();
 }
 
@@ -371,7 +384,7 @@ Result<std::vector<FolderStatus>> Client::status() {
     }
     std::vector<FolderStatus> out;
     for (FolderRow& row : *rows) {
-        if (Status whole = add_refused(row.status); !whole) {
+        if (Status whole = add_counted(row.status); !whole) {
             return whole.error();
         }
         out.push_back(std::move(row.status));

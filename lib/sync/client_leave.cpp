@@ -110,7 +110,7 @@ Status ClientStore::begin_leaving(const FolderId& folder, std::int64_t looked_ns
                                           "looked_ns) VALUES (?1, ?2, ?3, ?4)",
                                           tenant_, folder.user, folder.app, looked_ns));
     for (const char* table : {"sync_folders", "sync_base", "sync_batches", "sync_operations",
-                              "sync_placing", "sync_noted", "sync_refused"}) {
+                              "sync_placing", "sync_noted", "sync_refused", "sync_absent"}) {
         if (done) {
             done = store::done(db_.execute(std::string("DELETE FROM ") + table +
                                                " WHERE tenant = ?1 AND user = ?2 AND app = ?3",
@@ -165,12 +165,14 @@ Result<std::map<std::string, std::uint64_t>> ClientStore::bytes_by_user() {
     std::map<std::string, std::uint64_t> out;
     for (const char* sql :
          {"SELECT user, SUM(size) FROM sync_base WHERE tenant = ?1 AND kind = 1 GROUP BY user",
-          "SELECT user, SUM(taken) FROM sync_bases WHERE tenant = ?1 GROUP BY user"}) {
+          "SELECT user, SUM(taken) FROM sync_bases WHERE tenant = ?1 GROUP BY user",
+          "SELECT user, -SUM(size) FROM sync_absent WHERE tenant = ?1 GROUP BY user"}) {
         Status read = db_.each(
             sql,
             [&](const store::Statement& s) {
-                out[s.text(0)] +=
-                    static_cast<std::uint64_t>(std::max<std::int64_t>(0, s.integer(1)));
+                std::uint64_t& bytes = out[s.text(0)];
+                const std::int64_t all = static_cast<std::int64_t>(bytes) + s.integer(1);
+                bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, all));
             },
             tenant_);
         if (!read) {

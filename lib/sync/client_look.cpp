@@ -279,7 +279,8 @@ Result<FolderStatus> Client::look(const WorkingFolder& folder) {
     if (Status put = store_->put_folder(look->row); !put) {
         return put.error();
     }
-    return look->row.status;
+    Status counted = store_->count_to_come(look->row.status);
+    return counted ? Result<FolderStatus>(std::move(look->row.status)) : counted.error();
 }
 
 } // namespace hasp::sync

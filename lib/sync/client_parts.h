@@ -87,7 +87,6 @@ struct Client::Attention {
     std::set<std::string> by_members; // paths that are on their way so
     bool moves_fit = true; // false: the home knew otherwise what the last moved folder holds
     unsigned asked = batch_format_newest; // the newest format that the last question named
-    unsigned ask() { return asked = members_fit ? batch_format_newest : batch_format_members - 1; }
     bool look_again = false; // in this round: its home takes more than the last look was for
     bool ask_again = false;  // about what the home refused
     bool asks_first = false; // the question that is on its way, as Outgoing has it

@@ -59,7 +59,12 @@ Status Client::note_placing(const WorkingFolder& folder, const Staging& staging)
     }
     for (const auto& [path, change] : staging.changes) {
         const BaseRow row{change.op.entry, change.signature, {}};
-        if (Status put = store_->put_placing(folder.id, path, row); !put) {
+        Status put = store_->put_placing(folder.id, path, row);
+        if (put && change.absent) {
+            put = store_->put_to_come(folder.id,
+                                      {row.entry.hash, row.entry.size, row.entry.mtime_us});
+        }
+        if (!put) {
             return put;
         }
     }

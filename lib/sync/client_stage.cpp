@@ -135,7 +135,7 @@ Status Client::stage(const WorkingFolder& folder, Staging& staging) {
             staging.removals.push_back(op);
             continue;
         }
-        StagedChange change{op, "", "", std::nullopt, true, ""};
+        StagedChange change{op, "", "", std::nullopt, true, "", false};
         if (const auto stood = staging.stood.find(op.path); stood != staging.stood.end()) {
             change.before = stood->second;
         }
@@ -209,6 +209,21 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
     if (record.entry.kind != FileKind::file) {
         return {};
     }
+    const std::string& wanted = record.codec == Codec::known ? record.entry.hash : record.basis;
+    const bool brought = record.codec == Codec::whole || record.codec == Codec::later;
+    auto basis = brought ? Result<std::unique_ptr<ReadFile>>(std::unique_ptr<ReadFile>())
+                         : basis_of(folder, record.path, wanted);
+    if (!basis) {
+        return basis.error();
+    }
+    auto to_come = brought || *basis != nullptr ? Result<bool>(record.codec == Codec::later)
+                                                : is_to_come(folder, record.path, wanted);
+    if (!to_come) {
+        return to_come.error();
+    }
+    if (*to_come && gate_ != nullptr && record.entry.size >= absent_bytes_min) {
+        return stage_absent(folder, record, change);
+    }
     auto made = disk_.create(path, 0600, folder.owner);
     if (!made) {
         return made.error();
@@ -222,7 +237,6 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
     const Pull content = [&reader](std::span<char> into) { return reader.content(into); };
     Status written;
     bool by_members = false;
-    const std::string& wanted = record.codec == Codec::known ? record.entry.hash : record.basis;
     if (record.codec == Codec::whole) {
         std::vector<char> buffer(std::size_t{64} * 1024);
         while (written) {
@@ -235,11 +249,7 @@ Status Client::stage_file(const WorkingFolder& folder, BatchReader& reader, cons
             }
         }
     } else {
-        // The home says that we have it.
-        auto basis = basis_of(folder, record.path, wanted);
-        if (!basis) {
-            return basis.error();
-        }
+        // The home says that we have it, or that it may come later, which is not so any more.
         if (*basis == nullptr) {
             written = fail(Code::refused, "the content that a difference is made from is gone");
         } else if (record.codec == Codec::delta) {

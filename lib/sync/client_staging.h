@@ -23,6 +23,7 @@ struct StagedChange {
     // more names, which would have them, too.
     bool content = true;
     std::string attributes; // of a file that was staged
+    bool absent = false;    // its content is to come
 };
 
 struct Client::Staging {

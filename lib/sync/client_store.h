@@ -99,6 +99,19 @@ class ClientStore {
     Status drop_refused(const FolderId& folder, const std::string& path);
     Status drop_all_refused(const FolderId& folder);
 
+    // client_absent.cpp: contents that are to come.
+    struct ToCome {
+        std::string hash;
+        std::uint64_t size = 0;
+        std::int64_t mtime_us = 0;
+    };
+    Status put_to_come(const FolderId& folder, const ToCome& content);
+    Status drop_to_come(const FolderId& folder, const std::string& hash);
+    // The newest first, behind `after`; nothing: that was the last.
+    Result<std::optional<ToCome>> next_to_come(const FolderId& folder,
+                                               const std::optional<ToCome>& after);
+    Status count_to_come(FolderStatus& status);
+
     // What is being put in place; `seen` is of nothing.
     Status put_placing(const FolderId& folder, const std::string& path, const BaseRow& row);
     Result<std::map<std::string, BaseRow>> placing(const FolderId& folder);

@@ -372,6 +372,7 @@ Status Home::stage_content(const FolderId& folder, BatchReader& reader, Pushed& 
     Status staged;
     switch (record.codec) {
     case Codec::known:
+    case Codec::later: // no batch has it
         pushed.content_there = false;
         return {};
     case Codec::whole:
@@ -490,6 +491,30 @@ Result<Tree> Home::tree(const FolderId& folder) {
 
 Result<std::unique_ptr<ReadFile>> Home::content(const FolderId& folder, const std::string& hash) {
     return contents_.read(folder.user, hash);
+}
+
+Result<std::string> Home::piece(const FolderId& folder, const std::string& name,
+                                std::uint64_t offset, std::size_t bytes_max) {
+    auto known = store_->has_version_with(folder, name);
+    if (!known) {
+        return known.error();
+    }
+    if (!*known) {
+        return fail(Code::not_found, "no file of " + folder.app + " of " + folder.user +
+                                         " has that content any more");
+    }
+    auto content = contents_.read(folder.user, name);
+    if (!content) {
+        return content.error();
+    }
+    std::string out(bytes_max, '\0');
+    auto got = (*content)->read(offset, out);
+    if (!got) {
+        auto damaged = contents_.look_at(folder.user, name);
+        return damaged && *damaged ? fail(Code::try_later, got.error().message) : got.error();
+    }
+    out.resize(*got);
+    return out;
 }
 
 Status Home::forget_user(const std::string& user) {

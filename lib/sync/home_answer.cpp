@@ -1,6 +1,7 @@
 // Home: the answer, of what changed since the asker was here, in parts of bounded size.
 #include "home_parts.h"
 #include "home_store.h"
+#include "sync/absent.h"
 #include "sync/difference.h"
 #include "sync/home.h"
 
@@ -259,7 +260,7 @@ Result<Home::Answer> Home::write_answer(const Question& question, const Taken& t
                        });
     const auto had = [&taken](const Row& row) { return sent_just_now(taken.agreed, row); };
     Status status;
-    MembersWork work;
+    Brought brought;
     for (std::size_t i = 0; status && i < taken.verdicts.size(); ++i) {
         status = writer.add(as_known(taken.verdicts[i], format));
     }
@@ -285,7 +286,7 @@ Result<Home::Answer> Home::write_answer(const Question& question, const Taken& t
     }
     for (auto row = rows.rows.begin(); status && row != rows.rows.end(); ++row) {
         if (row->second.entry && !had(row->second)) {
-            status = add_row(question, taken, writer, row->first, *row->second.entry, work);
+            status = add_row(question, taken, writer, row->first, *row->second.entry, brought);
             ++out.records;
         }
     }
@@ -342,7 +343,7 @@ Status Home::leave_out(const FolderId& folder, const Entry& entry, const Status&
 }
 
 Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& out,
-                     const std::string& path, const Entry& entry, MembersWork& work) {
+                     const std::string& path, const Entry& entry, Brought& brought) {
     const FolderId& folder = question.folder;
     Record record;
     record.path = path;
@@ -398,10 +399,20 @@ Status Home::add_row(const Question& question, const Taken& taken, BatchWriter& 
     if (!named) {
         return leave_out(folder, entry, named);
     }
+    if (record.codec == Codec::whole) {
+        // Whoever takes parts has waited for what came along with the first.
+        const std::uint64_t along = question.after.number != 0 ? 0 : along_bytes_max_;
+        if (question.format >= batch_format_later && entry.size >= absent_bytes_min &&
+            brought.whole_bytes + entry.size > along) {
+            told.codec = Codec::later;
+            return out.add(told);
+        }
+        brought.whole_bytes += entry.size;
+    }
     std::optional<std::string> members;
     if (record.codec == Codec::compared && question.format >= batch_format_members) {
         // What cannot be read is met again, in the way that is without this.
-        auto made = members_difference(**basis, **content, work);
+        auto made = members_difference(**basis, **content, brought.work);
         members = made ? *std::move(made) : std::nullopt;
         told.codec = members ? Codec::members : told.codec;
     }

@@ -110,6 +110,15 @@ Result<bool> HomeStore::had_content(const FolderId& folder, const std::string& h
     return found->has_value();
 }
 
+Result<bool> HomeStore::has_version_with(const FolderId& folder, const std::string& hash) {
+    auto found = db_.first(
+        "SELECT 1 FROM files_versions WHERE tenant = ?1 AND user = ?2 AND hash = ?4 AND app = ?3 "
+        "LIMIT 1",
+        [](const store::Statement&) { return true; }, tenant_, folder.user, folder.app,
+        store::Blob{hash});
+    return found.ok() ? Result<bool>(found->has_value()) : found.error();
+}
+
 Status HomeStore::forget_user(const std::string& user) {
     for (const char* sql : {"DELETE FROM files_folders WHERE tenant = ?1 AND user = ?2",
                             "DELETE FROM files_rows WHERE tenant = ?1 AND user = ?2",

@@ -77,6 +77,8 @@ class HomeStore {
                                           std::uint64_t number);
     // A path at which this content stood when the folder was at `number`.
     Result<bool> had_content(const FolderId& folder, const std::string& hash, std::uint64_t number);
+    // Any of them, old ones too.
+    Result<bool> has_version_with(const FolderId& folder, const std::string& hash);
     // All that is known of the user's files.
     Status forget_user(const std::string& user);
     // Before that: by which epochs others may know the folders.

@@ -2,6 +2,7 @@
 // kernel (openat2), since apps write what they like into their folders.
 #include "base/clock.h"
 #include "base/fd.h"
+#include "posix_absent.h"
 #include "posix_attributes.h"
 #include "posix_file.h"
 #include "sync/disk.h"
@@ -12,29 +13,14 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/openat2.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace hasp::sync {
 
 namespace {
-
-Fd open_beneath(int root, const std::string& path, std::uint64_t flags, std::uint64_t mode = 0) {
-    struct open_how how {};
-    how.flags = flags | O_CLOEXEC;
-    how.mode = mode;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-    for (;;) {
-        const long fd = ::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how);
-        if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) {
-            return Fd(static_cast<int>(fd));
-        }
-    }
-}
 
 class PosixDisk final : public Disk {
   public:
@@ -113,7 +99,7 @@ class PosixDisk final : public Disk {
     }
 
     Result<std::unique_ptr<ReadFile>> open(const std::string& path) override {
-        auto fd = open_file(path);
+        auto fd = open_whole(path);
         if (!fd) {
             return fd.error();
         }
@@ -125,7 +111,7 @@ class PosixDisk final : public Disk {
         if (!valid_path(path)) {
             return bad(path);
         }
-        Fd fd = open_beneath(root_.get(), path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        Fd fd = open_below(root_.get(), path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
         if (!fd) {
             return disk_error(errno, "cannot make", path);
         }
@@ -137,14 +123,14 @@ class PosixDisk final : public Disk {
     }
 
     Result<bool> clone(const std::string& from, const std::string& to) override {
-        auto source = open_file(from);
+        auto source = open_whole(from);
         auto made =
             source ? create(to, 0600, {}) : Result<std::unique_ptr<WriteFile>>(source.error());
         if (!made) {
             return made.error();
         }
         made->reset();
-        const Fd target = open_beneath(root_.get(), to, O_WRONLY | O_NOFOLLOW);
+        const Fd target = open_below(root_.get(), to, O_WRONLY | O_NOFOLLOW);
         if (target && ::ioctl(target.get(), FICLONE, source->get()) == 0) {
             return true;
         }
@@ -157,7 +143,7 @@ class PosixDisk final : public Disk {
         if (!valid_path(path)) {
             return bad(path);
         }
-        Fd fd = open_beneath(root_.get(), path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOFOLLOW);
+        Fd fd = open_below(root_.get(), path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOFOLLOW);
         struct stat st {};
         if (!fd || ::fstat(fd.get(), &st) != 0) {
             return disk_error(errno, "cannot open", path);
@@ -173,6 +159,57 @@ class PosixDisk final : public Disk {
         return posix_write_file(std::move(fd), path, size);
     }
 
+    Status make_absent(const std::string& path, std::uint32_t mode, Owner owner,
+                       const Absent& absent) override {
+        auto made = create(path, mode, owner);
+        if (!made) {
+            return made.error();
+        }
+        made->reset();
+        const Fd fd = open_below(root_.get(), path, O_WRONLY | O_NOFOLLOW);
+        Status done =
+            fd ? sync::make_absent(fd.get(), absent, path) : disk_error(errno, "cannot open", path);
+        if (!done) {
+            [[maybe_unused]] const Status gone = remove(path);
+        }
+        return done;
+    }
+
+    Result<std::optional<Absent>> absent(const std::string& path) override {
+        auto at = parent(path);
+        if (!at) {
+            return at.error();
+        }
+        struct stat st {};
+        if (::fstatat(at->fd.get(), at->name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+            return disk_error(errno, "cannot look at", path);
+        }
+        if (!S_ISREG(st.st_mode)) {
+            return std::optional<Absent>();
+        }
+        auto fd = open_file(path);
+        return fd ? absent_of(fd->get(), st, path) : fd.error();
+    }
+
+    Result<std::unique_ptr<AbsentFile>> open_absent(const std::string& path) override {
+        if (!valid_path(path)) {
+            return bad(path);
+        }
+        Fd fd = open_below(root_.get(), path, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
+        struct stat st {};
+        if (!fd || ::fstat(fd.get(), &st) != 0) {
+            return disk_error(errno, "cannot open", path);
+        }
+        auto absent = absent_of(fd.get(), st, path);
+        if (!absent) {
+            return absent.error();
+        }
+        if (!*absent) {
+            return fail(Code::not_found, "the content of " + path + " is here");
+        }
+        return posix_absent_file(std::move(fd), **std::move(absent), st.st_ino, path);
+    }
+
     Status set_meta(const std::string& path, std::uint32_t mode, std::int64_t mtime_us) override {
         auto at = parent(path);
         if (!at) {
@@ -183,7 +220,7 @@ class PosixDisk final : public Disk {
             return disk_error(errno, "cannot look at", path);
         }
         if (!S_ISLNK(st.st_mode)) {
-            const Fd fd = open_beneath(at->fd.get(), at->name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
+            const Fd fd = open_below(at->fd.get(), at->name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
             if (!fd || ::fchmod(fd.get(), mode) != 0) {
                 return disk_error(errno, "cannot set the mode of", path);
             }
@@ -238,7 +275,7 @@ class PosixDisk final : public Disk {
         if (::mkdirat(at->fd.get(), at->name.c_str(), 0700) != 0) {
             return disk_error(errno, "cannot make the folder", path);
         }
-        const Fd fd = open_beneath(at->fd.get(), at->name, O_RDONLY | O_DIRECTORY);
+        const Fd fd = open_below(at->fd.get(), at->name, O_RDONLY | O_DIRECTORY);
         if (!fd || (owner.uid != 0 && ::fchown(fd.get(), owner.uid, owner.gid) != 0) ||
             ::fchmod(fd.get(), mode) != 0) {
             return disk_error(errno, "cannot give away the folder", path);
@@ -316,22 +353,41 @@ class PosixDisk final : public Disk {
 
     Result<Fd> open_file(const std::string& path) { return open_for_reading(path, false); }
 
+    // Nobody is given the zeros of what is to come.
+    Result<Fd> open_whole(const std::string& path) {
+        struct stat st {};
+        auto fd = open_for_reading(path, false, &st);
+        if (!fd || st.st_size == 0) {
+            return fd;
+        }
+        auto absent = absent_of(fd->get(), st, path);
+        if (!absent) {
+            return absent.error();
+        }
+        return *absent ? Result<Fd>(fail(Code::try_later, "the content of " + path + " is to come"))
+                       : std::move(fd);
+    }
+
     Result<Fd> open_file_or_folder(const std::string& path) {
         return path.empty() ? open_folder(path) : open_for_reading(path, true);
     }
 
-    Result<Fd> open_for_reading(const std::string& path, bool or_folder) {
+    Result<Fd> open_for_reading(const std::string& path, bool or_folder,
+                                struct stat* found = nullptr) {
         if (!valid_path(path)) {
             return bad(path);
         }
         // O_NONBLOCK: a pipe that an app made must not hold us up.
-        Fd fd = open_beneath(root_.get(), path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
+        Fd fd = open_below(root_.get(), path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
         struct stat st {};
         if (!fd || ::fstat(fd.get(), &st) != 0) {
             return disk_error(errno, "cannot open", path);
         }
         if (!S_ISREG(st.st_mode) && !(or_folder && S_ISDIR(st.st_mode))) {
             return fail(Code::refused, "cannot open " + path + ": it is no regular file");
+        }
+        if (found != nullptr) {
+            *found = st;
         }
         return fd;
     }
@@ -340,7 +396,7 @@ class PosixDisk final : public Disk {
         if (!path.empty() && !valid_path(path)) {
             return bad(path);
         }
-        Fd fd = open_beneath(root_.get(), path.empty() ? "." : path, O_RDONLY | O_DIRECTORY);
+        Fd fd = open_below(root_.get(), path.empty() ? "." : path, O_RDONLY | O_DIRECTORY);
         if (!fd) {
             return disk_error(errno, "cannot open the folder", path);
         }
@@ -376,6 +432,18 @@ class PosixDisk final : public Disk {
 
 Result<bool> Disk::clone(const std::string&, const std::string&) {
     return false;
+}
+
+Status Disk::make_absent(const std::string& path, std::uint32_t, Owner, const Absent&) {
+    return fail(Code::refused, "this disk has no place for " + path + " without its content");
+}
+
+Result<std::optional<Absent>> Disk::absent(const std::string&) {
+    return std::optional<Absent>();
+}
+
+Result<std::unique_ptr<AbsentFile>> Disk::open_absent(const std::string& path) {
+    return fail(Code::not_found, "the content of " + path + " is here");
 }
 
 Result<FoundAttributes> Disk::attributes(const std::string&) {

@@ -4,14 +4,16 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <limits>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace hasp::sync {
 
 namespace {
 
-constexpr std::int64_t second_ns = 1'000'000'000;
 constexpr std::uint64_t stat_block_bytes = 512; // st_blocks counts these, whatever the file system
 
 // The nearest that there is: some file systems know times until 2446, nanoseconds end in 2262.
@@ -188,6 +190,19 @@ class PosixWriteFile final : public WriteFile {
 };
 
 } // namespace
+
+Fd open_below(int root, const std::string& path, std::uint64_t flags, std::uint64_t mode) {
+    struct open_how how {};
+    how.flags = flags | O_CLOEXEC;
+    how.mode = mode;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    for (;;) {
+        const long fd = ::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how);
+        if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) {
+            return Fd(static_cast<int>(fd));
+        }
+    }
+}
 
 FileStat stat_from(const struct stat& st) {
     FileStat out;

@@ -162,6 +162,24 @@ Result<Seen> Reader::look_at_content(const std::string& path, const std::string&
     return fail(Code::try_later, path + " changes while it is read");
 }
 
+// What is to come is called as its mark says. At 0 us: it is here.
+Result<Seen> Reader::look_at_absent(const std::string& path, const FileStat& stat,
+                                    const Seen* known) {
+    auto absent = disk_.absent(path);
+    if (!absent || !*absent) {
+        return absent ? Result<Seen>(Seen{}) : absent.error();
+    }
+    if ((*absent)->size != stat.size) { // cut by its name: what is left of it is not known yet
+        return fail(Code::try_later, "the content of " + path + " is to come");
+    }
+    Seen out{stat, clock_.wall_us(), (*absent)->name, stat.size};
+    out.stat.mtime_ns = (*absent)->mtime_ns.value_or(stat.mtime_ns);
+    if (Status added = add_attributes(path, known, out); !added) {
+        return added.error();
+    }
+    return out;
+}
+
 void Reader::let_go() {
     holds_ = false;
     agreed_ = {};
@@ -397,8 +415,11 @@ Result<Entry> Reader::entry_from(const Listed& listed, const std::string& path, 
                 return added.error();
             }
         } else {
-            auto looked = known != nullptr ? look_at_edit(path, *stat, *known, *stamped)
-                                           : look_or_let_go(path, nullptr, expected);
+            auto looked = look_at_absent(path, *stat, known);
+            if (looked && looked->at_us == 0) {
+                looked = known != nullptr ? look_at_edit(path, *stat, *known, *stamped)
+                                          : look_or_let_go(path, nullptr, expected);
+            }
             if (!looked) {
                 return looked.error();
             }

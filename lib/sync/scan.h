@@ -192,6 +192,7 @@ class Reader {
     Result<Digest> name(ReadFile& file, const std::string& expected, const Sink& also = {});
     Result<Seen> look(const std::string& path, const Seen* known, const std::string& expected);
     Result<Seen> look_at_content(const std::string& path, const std::string& expected);
+    Result<Seen> look_at_absent(const std::string& path, const FileStat& stat, const Seen* known);
     Result<Seen> look_at_edit(const std::string& path, const FileStat& stat, const Seen& known,
                               const FileStat& stamped);
     Result<Seen> look_or_let_go(const std::string& path, const Seen* known,

@@ -8,6 +8,8 @@
 #include "base/text.h"
 #include "maint/restoration.h"
 
+#include "trust/hash.h"
+
 #include <filesystem>
 #include <set>
 
@@ -165,6 +167,19 @@ class Talk {
         tree.pass_s(2);
         EXPECT_TRUE(tree.link(osaka));
         tree.pass_s(2);
+        // A content that comes later than its file.
+        const std::string letter(5'000, 'x');
+        EXPECT_TRUE(
+            write_file_durably(center.state + "/data/users/ito/notes/letter", letter, 0644).ok());
+        EXPECT_TRUE(center.admin("sync.begin", {{"user", "ito"}}).ok());
+        tree.pass_s(2);
+        tree.say(tokyo, {{"t", "files.fetch"},
+                         {"user", "ito"},
+                         {"app", "notes"},
+                         {"content", to_hex(trust::sha256(letter))},
+                         {"offset", 100},
+                         {"bytes", 2'000},
+                         {"q", 990}});
     }
     // Accounts are removed, one above and one below.
     void removed() {

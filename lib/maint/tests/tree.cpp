@@ -168,6 +168,9 @@ void Node::open() {
                                tree_.clock, tree_.random, tree_.log);
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     keeper = *std::move(opened);
+    if (gate != nullptr) {
+        keeper->come_later(gate);
+    }
     keeper->spawner_connected();
     keeper->on_spawner({dump({{"t", "isolation"}, {"text", "a test's"}}), {}, {}});
     keeper->front_connected();
@@ -508,6 +511,7 @@ void Tree::carry(Node& from, std::int64_t link, const std::string& bytes) {
         }
         Node& to = up ? *wire->parent : *wire->child;
         bool lost = false;
+        bool dropped = false;
         [[maybe_unused]] const Status fed =
             (up ? wire->up : wire->down).feed(bytes, [&](ipc::Frame&& frame, std::size_t) {
                 Json head = parse_object(frame.head);
@@ -515,6 +519,7 @@ void Tree::carry(Node& from, std::int64_t link, const std::string& bytes) {
                     cut_at_.second-- == 0) {
                     lost = true;
                 }
+                dropped = drops_contents && head.contains("content");
                 tell_once(Golden::of_maint().unknown(
                     wire->conversation.hear(up, head, !frame.body.empty())));
                 crossed.push_back({from.name, to.name, std::move(head), frame.body});
@@ -532,13 +537,28 @@ void Tree::carry(Node& from, std::int64_t link, const std::string& bytes) {
             });
             return;
         }
-        give(to, {{"t", "link.data"}, {"link", up ? wire->parent_link : wire->child_link}}, bytes);
+        if (!dropped) {
+            give(to, {{"t", "link.data"}, {"link", up ? wire->parent_link : wire->child_link}},
+                 bytes);
+        }
         return;
     }
 }
 
 void Tree::forge(Node& child, const Json& head, const std::string& body) {
     forge_text(child, dump(head), body);
+}
+
+void Tree::say(Node& child, const Json& head, const std::string& body) {
+    for (const auto& wire : wires_) {
+        if (wire->child == &child) {
+            std::string bytes;
+            EXPECT_TRUE(ipc::encode_frame(bytes, dump(head), body).ok());
+            carry(child, wire->child_link, bytes);
+            break;
+        }
+    }
+    settle();
 }
 
 void Tree::whisper(Node& child, const Json& head, const std::string& body) {

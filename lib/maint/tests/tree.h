@@ -11,6 +11,7 @@
 #include "json_tools.h"
 #include "maint/keeper.h"
 #include "registry/snapshot.h"
+#include "sync/open_gate.h"
 #include "sync/watch.h"
 
 #include <deque>
@@ -96,9 +97,10 @@ class Node final : public KeeperPorts {
     // The spawner's name of the process that was ordered last for an instance; empty: none was.
     std::string process(const std::string& instance) const;
     int background_runs = 0;
-    bool whole_levels = true;           // as KeeperOptions has it; counts from the next open()
-    std::shared_ptr<sync::Watch> watch; // from the next open() on
-    FilesPlace files;                   // the same; empty: `state` as it is
+    bool whole_levels = true;             // as KeeperOptions has it; counts from the next open()
+    std::shared_ptr<sync::Watch> watch;   // from the next open() on
+    std::shared_ptr<sync::OpenGate> gate; // the same
+    FilesPlace files;                     // the same; empty: `state` as it is
     bool hold_background = false;
     int background_passes = 0; // so many are done all the same
     std::deque<std::function<void()>> held;
@@ -157,6 +159,8 @@ class Tree {
     void cut_at(const std::string& type, int after) { cut_at_ = {type, after}; }
     // Sends bytes as if the child's keeper had.
     void forge(Node& child, const Json& head, const std::string& body = {});
+    // As forge(), of something that a tier may say: it is held against the examples.
+    void say(Node& child, const Json& head, const std::string& body = {});
     void forge_text(Node& child, const std::string& head, const std::string& body = {});
     // The same in the other direction: as if the parent's keeper had.
     void whisper(Node& child, const Json& head, const std::string& body = {});
@@ -172,6 +176,8 @@ class Tree {
     void pass_s(std::int64_t seconds, std::int64_t step_s = 1);
     std::string folder(const std::string& name) const { return dir_ + "/" + name; }
 
+    // Questions for contents that are to come are lost on their way, with nothing else.
+    bool drops_contents = false;
     std::vector<Crossed> crossed;
     std::size_t count(const std::string& type) const;
 

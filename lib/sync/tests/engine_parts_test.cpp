@@ -237,8 +237,8 @@ TEST_F(Parts, WhatHadToWaitInOneOfThemComesAfterTheLast) {
     fill(*tokyo_);
     in_one_batch(*tokyo_);
     auto out = osaka_->client->prepare(osaka_->folder);
-    auto answer = home_->home->exchange({osaka_->folder.id, "", out->since, "anna@osaka", false,
-                                         false, batch_format_newest, out->after});
+    auto answer = home_->home->exchange(
+        {osaka_->folder.id, "", out->since, "anna@osaka", false, false, out->reads, out->after});
     auto bytes = home_->home->read(answer->file, 0, 1 << 20);
     ASSERT_TRUE(osaka_->client->take(osaka_->folder.id, 0, *bytes).ok());
     folder(*osaka_, "a/deep/er");
@@ -330,7 +330,7 @@ TEST_F(Parts, StayHadWhereVerdictsComeAlone) {
     auto bytes = osaka_->client->read(osaka_->folder.id, 0, 1 << 20);
     ASSERT_TRUE(home_->home->receive(osaka_->folder.id, out->batch, 0, out->bytes, *bytes).ok());
     auto answer = home_->home->exchange({osaka_->folder.id, out->batch, out->since, "anna@osaka",
-                                         false, true, batch_format_newest, out->after, out->met});
+                                         false, true, out->reads, out->after, out->met});
     ASSERT_TRUE(answer.ok()) << answer.error().message;
     bytes = home_->home->read(answer->file, 0, 1 << 20);
     ASSERT_TRUE(osaka_->client->take(osaka_->folder.id, 0, *bytes).ok());

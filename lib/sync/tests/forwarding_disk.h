@@ -28,6 +28,16 @@ class ForwardingDisk : public Disk {
                                               std::uint64_t size) override {
         return disk_->append(path, size);
     }
+    Status make_absent(const std::string& path, std::uint32_t mode, Owner owner,
+                       const Absent& absent) override {
+        return disk_->make_absent(path, mode, owner, absent);
+    }
+    Result<std::optional<Absent>> absent(const std::string& path) override {
+        return disk_->absent(path);
+    }
+    Result<std::unique_ptr<AbsentFile>> open_absent(const std::string& path) override {
+        return disk_->open_absent(path);
+    }
     Status set_meta(const std::string& path, std::uint32_t mode, std::int64_t mtime_us) override {
         return disk_->set_meta(path, mode, mtime_us);
     }

@@ -124,6 +124,7 @@ struct Config {
         std::int64_t kept_mib = 4'096;   // contents that are agreed on with their home
         std::int64_t copies_mib = 0;     // working copies, and those contents; 0: no bound
         std::vector<std::string> pinned; // users whose copies stay all the same
+        bool on_demand = false;          // contents may come later than their files
         // Of files whose home is here.
         std::int64_t versions_days = 30;
         std::int64_t versions_daily_days = 90;
@@ -136,6 +137,7 @@ struct Config {
         // a few files go in parts.
         std::int64_t answer_rows = 20'000;
         std::int64_t batch_operations = 5'000;
+        std::int64_t along_bytes = std::int64_t{8} << 20; // sync::Home::bound_along()
     } files;
     enum class WhenGone : unsigned char { open, closed };
     struct Scan {

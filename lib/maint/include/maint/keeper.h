@@ -31,6 +31,7 @@
 
 namespace hasp::sync {
 class Disk;
+class OpenGate;
 class Watch;
 class WorkingCopies;
 } // namespace hasp::sync
@@ -83,6 +84,10 @@ class Keeper {
 
     // The watch has something to say: its fd is readable.
     void noticed();
+    // Contents of users' files may come later than the files from here on: whoever opens one waits
+    // at the gate. Before the spawner is connected. opened(): its fd is readable.
+    void come_later(std::shared_ptr<sync::OpenGate> gate);
+    void opened();
     // At least once a second.
     void tick();
     // After each batch of the calls above: sends what they made necessary.

@@ -33,10 +33,11 @@ enum class Codec : unsigned char {
     compared = 3, // difference.h, against the content `basis`; empty: what had the path at the
                   // entry's revision, which the home alone can know
     members = 4,  // members.h, against such a content
+    later = 5,    // not at all: the receiver asks for it when he needs it. Of files, in answers
 };
 
 constexpr bool is_difference(Codec codec) {
-    return codec != Codec::known && codec != Codec::whole;
+    return codec == Codec::delta || codec == Codec::compared || codec == Codec::members;
 }
 
 // Of the stream.
@@ -48,7 +49,9 @@ inline constexpr unsigned batch_format_chunked = 5;    // has names by chunks (c
 inline constexpr unsigned batch_format_attributes = 6; // entries have attributes
 inline constexpr unsigned batch_format_members = 7;    // has what Codec::members needs
 inline constexpr unsigned batch_format_moved = 8; // folders move as a whole, verdicts come in runs
-inline constexpr unsigned batch_format_newest = batch_format_moved;
+inline constexpr unsigned batch_format_later = 9; // an answer may have Codec::later: whoever asks
+                                                  // for it holds those who open such files
+inline constexpr unsigned batch_format_newest = batch_format_later;
 // In one record that a folder was moved, itself among them.
 inline constexpr std::uint64_t moved_entries_max = 10'000;
 // Of what a scanner calls what it found.

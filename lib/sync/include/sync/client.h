@@ -14,7 +14,9 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "sync/filling.h"
 #include "sync/home.h"
+#include "sync/open_gate.h"
 #include "sync/watch.h"
 
 #include <cstdint>
@@ -68,10 +70,12 @@ struct FolderStatus {
     std::uint64_t conflicts = 0;
     std::uint64_t skipped = 0;         // devices, pipes, sockets
     std::uint64_t attributes_left = 0; // files and folders of which not all attributes are kept
-    std::uint64_t infected = 0;        // of the unsent files: the home has them in quarantine
-    std::uint64_t unscanned = 0;       // of the unsent files: they wait for the home's scanner
-    std::vector<RefusedFile> refused;  // of both, the first refused_listed_max
-    std::string held;                  // why something waits for an operator; empty: nothing does
+    std::uint64_t to_come_files = 0;   // contents that stand nowhere in it yet
+    std::uint64_t to_come_bytes = 0;
+    std::uint64_t infected = 0;       // of the unsent files: the home has them in quarantine
+    std::uint64_t unscanned = 0;      // of the unsent files: they wait for the home's scanner
+    std::vector<RefusedFile> refused; // of both, the first refused_listed_max
+    std::string held;                 // why something waits for an operator; empty: nothing does
     std::uint64_t held_files = 0;
     std::int64_t synced_us = 0;
     std::string error;
@@ -83,6 +87,8 @@ class Reader;
 struct BaseRow;
 struct FolderRow;
 struct Operation;
+struct Record;
+struct StagedChange;
 
 class Client {
   public:
@@ -131,7 +137,7 @@ class Client {
         bool whole = false;
         bool more = false; // another batch follows
         unsigned format = batch_format_first;
-        unsigned reads = batch_format_newest; // the newest of an answer
+        unsigned reads = batch_format_later - 1; // the newest of an answer
         // Changed whenever they were read, or deletions that wait: to be looked at again soon.
         std::uint64_t changing = 0;
         bool resumed = false; // made before: nobody has looked since
@@ -207,6 +213,23 @@ class Client {
     // What working copies take, and what is kept of their contents, as they were agreed on.
     Result<std::map<std::string, std::uint64_t>> bytes_by_user();
 
+    // client_absent.cpp: contents that come later than their files. Whoever opens such a file waits
+    // at the gate; `more`: homes may leave out contents from here on. After each start, before any
+    // app is on a folder to which contents are to come, hold_opens() is called of it.
+    void come_later(std::shared_ptr<OpenGate> gate, bool more) {
+        gate_ = std::move(gate);
+        more_later_ = more;
+    }
+    Status hold_opens(const WorkingFolder& folder);
+    // The next content that is to come, of the newest files first; nothing: all are here, or stand
+    // where nobody has looked since. `in_use`: as with apply(). `number`: of the copy that it
+    // makes, each another.
+    Result<std::unique_ptr<Filling>> next_to_come(const WorkingFolder& folder, bool in_use,
+                                                  std::uint64_t number);
+    static std::string copy_path(std::uint64_t number);
+    // It finished. What is there is agreed on as before, and the next change a difference from it.
+    Status came(const WorkingFolder& folder, Filling& filling);
+
     // What waits for the home's scanner is asked about with the next batch.
     void ask_again(const FolderId& folder);
 
@@ -233,6 +256,8 @@ class Client {
     Status keep_seen(const FolderId& folder, const Look& look);
     void judge_look(Attention& attention, Look& look);
     Status leave_refused(const FolderId& folder, Look& look); // client_refused.cpp
+    unsigned ask(const FolderId& folder);
+    Status add_counted(FolderStatus& status);
     Status add_refused(FolderStatus& status);
     Status settle_refused(FolderStatus& status, const Staging& staging);
     bool deletions_wait(Attention& attention, std::uint64_t deleted) const;
@@ -253,6 +278,13 @@ class Client {
     Status stage(const WorkingFolder& folder, Staging& staging);
     Status stage_file(const WorkingFolder& folder, BatchReader& reader, const Record& record,
                       Staging& staging);
+    Status stage_absent(const WorkingFolder& folder, const Record& record, StagedChange& change);
+    Status keep_copy(const FolderId& folder, const Filling& filling, const std::string& copy,
+                     std::string& made);
+    Result<bool> is_to_come(const WorkingFolder& folder, const std::string& path,
+                            const std::string& name);
+    Result<std::vector<std::string>> absent_paths(const WorkingFolder& folder,
+                                                  const std::string& name);
     Status note_placing(const WorkingFolder& folder, const Staging& staging);
     void remember_placed(const FolderId& folder, const Staging& staging);
     Status put_in_place(const WorkingFolder& folder, Staging& staging, bool in_use);
@@ -287,6 +319,8 @@ class Client {
     std::unique_ptr<Reader> reader_;
     std::map<FolderId, std::unique_ptr<Attention>> attention_;
     std::unique_ptr<Bases> bases_;
+    bool more_later_ = false;
+    std::shared_ptr<OpenGate> gate_; // nothing: all contents come with their files
     BatchBounds bounds_;
 };
 

@@ -13,10 +13,12 @@
 #pragma once
 
 #include "base/result.h"
+#include "sync/absent.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -76,6 +78,21 @@ class WriteFile {
     virtual Status sync() = 0;
 };
 
+// An open file whose content is to come. One thread at a time; blocking. Errors: failed.
+class AbsentFile {
+  public:
+    virtual ~AbsentFile() = default;
+    virtual const Absent& absent() const = 0;
+    virtual std::uint64_t inode() const = 0;
+    // False: it is whole by now, by another that had it open.
+    virtual Result<bool> still() = 0;
+    // In any order. What the file was cut by stays away.
+    virtual Status write(std::uint64_t offset, std::string_view bytes) = 0;
+    // All was written: it is durable, then as old as it was before, then absent no more. What it is
+    // from then on, until somebody changes it.
+    virtual Result<FileStat> finish() = 0;
+};
+
 class Disk {
   public:
     virtual ~Disk() = default;
@@ -86,7 +103,7 @@ class Disk {
     // Sorted by name. Entries that vanish meanwhile are left out.
     virtual Result<std::vector<DirEntry>> list(const std::string& path) = 0;
 
-    // Never blocks on a pipe or a device: those are refused.
+    // Never blocks on a pipe or a device: those are refused. try_later: its content is to come.
     virtual Result<std::unique_ptr<ReadFile>> open(const std::string& path) = 0;
     // Code::conflict when something has that name.
     virtual Result<std::unique_ptr<WriteFile>> create(const std::string& path, std::uint32_t mode,
@@ -97,6 +114,15 @@ class Disk {
     // An existing file, cut to `size` bytes first; refused when it is shorter.
     virtual Result<std::unique_ptr<WriteFile>> append(const std::string& path,
                                                       std::uint64_t size) = 0;
+
+    // Files whose content is to come (absent.h). Whoever has a disk without them need not say:
+    // refused. make_absent() makes a file as create() does, but empty of all that it is to have.
+    virtual Status make_absent(const std::string& path, std::uint32_t mode, Owner owner,
+                               const Absent& absent);
+    // Nothing: it is whole, or no file.
+    virtual Result<std::optional<Absent>> absent(const std::string& path);
+    // not_found: nothing stands there, or it is whole.
+    virtual Result<std::unique_ptr<AbsentFile>> open_absent(const std::string& path);
 
     // Of a file or folder; of a symlink the time alone.
     virtual Status set_meta(const std::string& path, std::uint32_t mode, std::int64_t mtime_us) = 0;

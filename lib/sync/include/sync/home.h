@@ -58,6 +58,8 @@ struct AnswerBounds {
 };
 // With the folders above them that have to come too.
 static_assert(AnswerBounds{}.rows * 3 <= batch_records_max);
+// A few seconds of a line of 20 Mbit/s.
+inline constexpr std::uint64_t along_bytes_default = std::uint64_t{8} << 20;
 
 bool valid_batch_id(std::string_view id);
 
@@ -121,6 +123,14 @@ class Home {
     Result<std::string> read(const std::string& file, std::uint64_t offset, std::size_t bytes_max);
     void forget(const std::string& file);
     void bound_answers(AnswerBounds bounds) { bounds_ = bounds; }
+
+    // Contents of absent_bytes_min and more come along with an answer up to so many bytes of them;
+    // behind that whoever knows such files asks for them later, by piece().
+    void bound_along(std::uint64_t bytes) { along_bytes_max_ = bytes; }
+    // Bytes of a content that a file of the folder has, or had in a version that is kept; none at
+    // its end. not_found: there is no such one; try_later: it is damaged.
+    Result<std::string> piece(const FolderId& folder, const std::string& name, std::uint64_t offset,
+                              std::size_t bytes_max);
 
     void bound_composed(ContentStore::Composed bounds) { contents_.bound_composed(bounds); }
 
@@ -258,8 +268,13 @@ class Home {
     Status has_all(const FolderId& folder);
     Status found_damaged(const FolderId& folder, const Record& record, const Error& why);
     Status leave_out(const FolderId& folder, const Entry& entry, const Status& why);
+    // What an answer has brought so far.
+    struct Brought {
+        MembersWork work;
+        std::uint64_t whole_bytes = 0; // of contents that came whole
+    };
     Status add_row(const Question& question, const Taken& taken, BatchWriter& out,
-                   const std::string& path, const Entry& entry, MembersWork& work);
+                   const std::string& path, const Entry& entry, Brought& brought);
     Result<bool> thin_out_some(const KeepRule& rule);
     std::string incoming(const FolderId& folder, const std::string& batch) const;
 
@@ -269,6 +284,7 @@ class Home {
     std::unique_ptr<QuarantineStore> quarantine_;
     ContentStore contents_;
     AnswerBounds bounds_;
+    std::uint64_t along_bytes_max_ = along_bytes_default;
     std::uint64_t next_ = 0;
     std::optional<std::int64_t> last_pass_us_; // boot clock: of thinning out versions
     std::vector<Beside> beside_;

@@ -271,12 +271,16 @@ class KeeperProcess final : public maint::KeeperPorts {
 
     void take_gate(Fd group) {
         auto gate = sync::open_gate(std::move(group), options_.state);
-        if (gate.ok()) {
-            gate_ = *std::move(gate);
-            keeper_->come_later(gate_);
-        } else {
-            log_.info("files.on_demand", "users' files come whole: " + gate.error().message);
+        if (!gate.ok()) { // whoever opens what was held before waits for another keeper
+            log_.error("keeper.gate", gate.error().message);
+            stopping_ = true;
+            return;
         }
+        gate_ = *std::move(gate);
+        if (const Status can = gate_->can_hold(); !can.ok() && options_.config.files.on_demand) {
+            log_.warn("files.on_demand", "users' files come whole: " + can.error().message);
+        }
+        keeper_->come_later(gate_);
     }
 
     void take_front(FrontNumber number, Fd socket) {

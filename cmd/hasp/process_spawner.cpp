@@ -191,6 +191,8 @@ class SpawnerProcess {
                     }
                 }
                 send({{"t", "isolation"}, {"text", isolation_}});
+            } else if ((*message)->verb == "gate") {
+                gate_ = std::move((*message)->fd);
             } else if ((*message)->verb == "drain") {
                 stop();
             }
@@ -296,6 +298,7 @@ class SpawnerProcess {
     std::string isolation_;
     std::unique_ptr<run::Spawner> spawner_;
     std::unique_ptr<ipc::Channel> keeper_;
+    Fd gate_; // not used, but open as long as an app may open what it holds
     bool control_open_ = true;
     bool stopping_ = false;
 };

@@ -60,9 +60,9 @@ void Supervisor::start(Role role) {
     }
     if (role == keeper) {
         say(p, "ring 0", ring_.get());
-        if (gate_) {
-            say(p, "gate", gate_.get());
-        }
+    }
+    if (gate_) {
+        say(p, "gate", gate_.get());
     }
     join(p);
     tell_pids();

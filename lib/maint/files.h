@@ -353,6 +353,8 @@ class Files {
     void hold_again(const FolderId& id);
     void fill(std::unique_ptr<sync::Filling> filling, const FolderId& id, bool behind,
               std::uint64_t opening);
+    bool room_for_a_fill();
+    // Ends at once where there is no way to the home: `fill` may be in fills_ no more then.
     void go_on(const FillPtr& fill);
     bool another_piece(const Fill& fill) const;
     void ask_pieces(const FillPtr& fill);
@@ -425,6 +427,7 @@ class Files {
     std::map<std::uint64_t, FillPtr> fills_; // by inode
     std::uint64_t copies_made_ = 0;
     std::deque<FolderId> to_bring_;
+    std::map<FolderId, std::int64_t> bring_again_; // boot clock
     bool bringing_ = false;
     std::vector<RoundPtr> stopping_; // rounds that wait for an app to end
     std::map<FolderId, Holders> holders_;

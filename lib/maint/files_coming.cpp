@@ -11,7 +11,7 @@ namespace hasp::maint {
 
 namespace {
 
-constexpr std::int64_t fill_again_us = 30'000'000; // of one that stopped, and can go on by itself
+constexpr std::int64_t bring_again_us = 30'000'000; // what is to come, behind one that stopped
 constexpr int wrong_max = 2;
 // Beyond this a packed piece is not worth unpacking.
 constexpr std::size_t packed_percent_max = 90;
@@ -51,13 +51,13 @@ Result<std::string> unpacked(std::string bytes, std::size_t size) {
 
 // What an earlier run left to come is held anew: marks end with whoever held them.
 void Files::come_later(std::shared_ptr<sync::OpenGate> gate) {
+    gate_ = std::move(gate); // what is opened is answered in any case
     if (engine_ == nullptr) {
         return;
     }
-    gate_ = std::move(gate);
-    client_work_.run(
-        [this, gate = gate_] { engine_->client->come_later(gate, world_.config.files.on_demand); },
-        [] {});
+    const bool more = world_.config.files.on_demand && gate_->can_hold().ok();
+    client_work_.run([this, gate = gate_, more] { engine_->client->come_later(gate, more); },
+                     [] {});
     for (const auto& [id, held] : folders_) {
         if (held->unheld) {
             hold_again(id);
@@ -107,18 +107,32 @@ void Files::opened() {
         if (still.ok() && !*still) {
             gate_->answer(one.number, 0);
         } else if (!still.ok() || engine_ == nullptr || !valid_name(id.user) ||
-                   !valid_name(id.app) ||
-                   (under_way == fills_.end() && fills_.size() >= fills_max)) {
+                   !valid_name(id.app) || (under_way == fills_.end() && !room_for_a_fill())) {
             gate_->answer(one.number, EIO);
         } else if (under_way != fills_.end()) {
-            under_way->second->openings.push_back(one.number);
-            go_on(under_way->second);
+            const FillPtr fill = under_way->second; // it may leave fills_ in go_on()
+            fill->openings.push_back(one.number);
+            go_on(fill);
         } else {
             fill(std::make_unique<sync::Filling>(std::move(one.file), *world_.disk,
                                                  sync::Client::copy_path(++copies_made_)),
                  id, false, one.number);
         }
     }
+}
+
+// One that waits for a link begins anew when its turn comes.
+bool Files::room_for_a_fill() {
+    if (fills_.size() < fills_max) {
+        return true;
+    }
+    const auto stopped = std::find_if(fills_.begin(), fills_.end(),
+                                      [](const auto& one) { return one.second->stopped; });
+    if (stopped == fills_.end()) {
+        return false;
+    }
+    fills_.erase(stopped);
+    return true;
 }
 
 void Files::fill(std::unique_ptr<sync::Filling> filling, const FolderId& id, bool behind,
@@ -288,8 +302,8 @@ void Files::filled(const FillPtr& fill, const Status& done) {
         begin_again(fill);
         return;
     }
-    if (!done.ok()) {
-        stop(fill, done.error());
+    if (!done.ok()) { // of this disk: what came is nothing to go on from
+        stop(fill, fail(Code::failed, done.error().message));
         return;
     }
     answer_opens(*fill, 0);
@@ -300,6 +314,7 @@ void Files::filled(const FillPtr& fill, const Status& done) {
     if (known == folders_.end() || known->second->leaving) { // it goes with the folder
         if (fill->behind) {
             bringing_ = false;
+            brought(fill->id, false);
             bring_next();
         }
         return;
@@ -351,10 +366,13 @@ void Files::stop(const FillPtr& fill, const Error& why) {
     const bool waits =
         why.code == Code::unreachable || why.code == Code::timed_out || why.code == Code::try_later;
     const bool behind = std::exchange(fill->behind, false);
-    if (!waits) {
+    if (!waits || fill->came == 0) {
         end_fill(fill);
-        if (why.code == Code::not_found) { // another content has its place by now
-            schedule(fill->id, 0);
+    }
+    bring_again_[fill->id] = world_.clock.boot_us() + bring_again_us;
+    if (!waits) {
+        if (why.code == Code::not_found) { // another content has its place by now, perhaps
+            schedule(fill->id, bring_again_us);
         } else {
             world_.log.warn("files.come", why.message,
                             {{"user", fill->id.user}, {"app", fill->id.app}});
@@ -394,6 +412,7 @@ void Files::bring_next() {
         to_bring_.pop_front();
         const auto at_hand = folders_.find(id);
         if (at_hand == folders_.end() || at_hand->second->leaving || at_hand->second->ended) {
+            brought(id, false);
             continue;
         }
         auto at = working_folder(id);
@@ -435,8 +454,9 @@ void Files::bring_next() {
                 }
                 const auto under_way = fills_.find((**next)->inode());
                 if (under_way != fills_.end()) { // somebody waits for it, or it waited for a link
-                    under_way->second->behind = true;
-                    go_on(under_way->second);
+                    const FillPtr fill = under_way->second; // as in opened()
+                    fill->behind = true;
+                    go_on(fill);
                     return;
                 }
                 fill(*std::move(*next), id, true, 0);
@@ -483,22 +503,29 @@ void Files::brought(const FolderId& id, bool all) {
 void Files::look_at_fills() {
     const std::int64_t now = world_.clock.boot_us();
     std::vector<FillPtr> late;
-    std::vector<FillPtr> again;
     for (const auto& [inode, fill] : fills_) {
         const bool coming = fill->came < fill->filling->absent().size; // else it is written
         if (!fill->stopped && coming && now - fill->heard_us >= open_wait_us) {
             late.push_back(fill);
-        } else if (fill->stopped && now - fill->heard_us >= fill_again_us) {
-            again.push_back(fill);
         }
     }
     for (const FillPtr& fill : late) {
         stop(fill, fail(Code::timed_out, "nothing came of it for half a minute"));
     }
-    for (const FillPtr& fill : again) {
-        // What is to come of its folder comes one after the other; it goes on when it is its turn.
-        fill->heard_us = now;
-        bring(fill->id);
+    std::vector<FolderId> again;
+    std::erase_if(bring_again_, [&](const auto& one) {
+        if (one.second <= now) {
+            again.push_back(one.first);
+        }
+        return one.second <= now;
+    });
+    if (!again.empty()) {
+        std::erase_if(fills_, [](const auto& one) {
+            return one.second->stopped && one.second->filling->unlinked();
+        });
+    }
+    for (const FolderId& id : again) {
+        bring(id);
     }
 }
 

@@ -205,10 +205,13 @@ Status Client::came(const WorkingFolder& folder, Filling& filling) {
             return row.error();
         }
         if (*row && (*row)->seen.stat.inode == filling.inode()) {
-            Seen seen = (*row)->seen;
-            seen.stat = filling.stat();
-            seen.at_us = clock_.wall_us();
-            done = store_->put_seen(folder.id, path, seen);
+            // What was cut by its name is changed here. No more is known than of that moment.
+            if (filling.stat().size == filling.absent().size) {
+                Seen seen = (*row)->seen;
+                seen.stat = filling.stat();
+                seen.at_us = filling.stat().ctime_ns / 1000;
+                done = store_->put_seen(folder.id, path, seen);
+            }
         } else {
             const auto absent = disk_.absent(folder.path + "/" + path);
             more = more || (absent && *absent && (*absent)->name == name);

@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/fanotify.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
@@ -30,7 +31,7 @@ namespace {
 constexpr unsigned deny_error_shift = 24;
 constexpr std::size_t buffer_bytes = std::size_t{16} * 1024;
 // Descriptors of events are the lowest that are free.
-constexpr int descriptors_left_max = 4096;
+constexpr rlim_t descriptors_left_max = 65'536;
 constexpr char probe_name[] = "sync/client/gate";
 
 bool respond(int group, int event, int error) {
@@ -54,10 +55,14 @@ class Fanotify final : public OpenGate {
         : group_(std::move(group)), root_(std::move(root)), ready_(std::move(ready)),
           wake_(std::move(wake)) {
         // A group that is inherited has what an earlier process read and did not answer.
-        for (int event = 0; event < descriptors_left_max; ++event) {
-            respond(group_.get(), event, EIO);
+        rlimit limit{};
+        const rlim_t most =
+            ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : descriptors_left_max;
+        for (rlim_t event = 0; event < std::min<rlim_t>(most, descriptors_left_max); ++event) {
+            respond(group_.get(), static_cast<int>(event), EIO);
         }
         reader_ = std::thread([this] { read_all(); });
+        can_hold_ = try_one();
     }
     ~Fanotify() override {
         ending_ = true;
@@ -81,6 +86,8 @@ class Fanotify final : public OpenGate {
         }
         return {};
     }
+
+    Status can_hold() const override { return can_hold_; }
 
     std::vector<Opening> take() override {
         hear(ready_);
@@ -112,6 +119,18 @@ class Fanotify final : public OpenGate {
     static void hear(const Fd& bell) {
         std::uint64_t count = 0;
         [[maybe_unused]] const ssize_t got = ::read(bell.get(), &count, sizeof count);
+    }
+
+    Status try_one() {
+        ::unlinkat(root_.get(), probe_name, 0);
+        const Fd probe = open_below(root_.get(), probe_name, O_RDWR | O_CREAT | O_EXCL, 0600);
+        Status can = probe
+                         ? make_absent(probe.get(),
+                                       {"user", "app", std::string(hash_bytes, '0'), 1}, probe_name)
+                         : Status(errno_error(errno, std::string("cannot make ") + probe_name));
+        can = can ? hold(probe_name) : can;
+        ::unlinkat(root_.get(), probe_name, 0);
+        return can;
     }
 
     void forget_mark(int event) const {
@@ -159,7 +178,7 @@ class Fanotify final : public OpenGate {
             respond(group_.get(), file.get(), 0);
             return;
         }
-        auto absent = absent_of(file.get(), st, "a file that somebody opens");
+        auto absent = absent_of(file.get(), "a file that somebody opens");
         if (!absent || !*absent) {
             if (absent) {
                 forget_mark(file.get());
@@ -189,6 +208,7 @@ class Fanotify final : public OpenGate {
     std::map<std::uint64_t, Fd> waiting_; // events that are not answered
     std::uint64_t next_ = 1;
     std::atomic<bool> ending_ = false;
+    Status can_hold_;
     std::thread reader_;
 };
 
@@ -202,25 +222,16 @@ Result<Fd> open_gate_group() {
                  : errno_error(errno, "who opens a file cannot be made to wait (fanotify)");
 }
 
+// What was held before is answered also where nothing more can be held.
 Result<std::shared_ptr<OpenGate>> open_gate(Fd group, const std::string& root) {
     Fd folder(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     Fd ready(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     Fd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!folder || !ready || !wake) {
-        return errno_error(errno, "cannot open " + root);
+        return errno_error(errno, "nobody can answer who opens files beneath " + root);
     }
-    ::unlinkat(folder.get(), probe_name, 0);
-    const Fd probe = open_below(folder.get(), probe_name, O_RDWR | O_CREAT | O_EXCL, 0600);
-    Status can = probe ? make_absent(probe.get(), {"user", "app", std::string(hash_bytes, '0'), 1},
-                                     probe_name)
-                       : Status(errno_error(errno, std::string("cannot make ") + probe_name));
-    auto gate = std::make_shared<Fanotify>(std::move(group), std::move(folder), std::move(ready),
-                                           std::move(wake));
-    can = can ? gate->hold(probe_name) : can;
-    const Fd folder_again(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    ::unlinkat(folder_again.get(), probe_name, 0);
-    return can ? Result<std::shared_ptr<OpenGate>>(std::move(gate))
-               : fail(Code::refused, can.error().message);
+    return std::shared_ptr<OpenGate>(std::make_shared<Fanotify>(std::move(group), std::move(folder),
+                                                                std::move(ready), std::move(wake)));
 }
 
 } // namespace hasp::sync

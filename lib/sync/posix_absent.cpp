@@ -34,12 +34,13 @@ class PosixAbsentFile final : public AbsentFile {
     std::uint64_t inode() const override { return inode_; }
 
     Result<bool> still() override {
-        struct stat st {};
-        if (::fstat(fd_.get(), &st) != 0) {
-            return disk_error(errno, "cannot look at", path_);
-        }
-        auto now = absent_of(fd_.get(), st, path_);
+        auto now = absent_of(fd_.get(), path_);
         return now ? Result<bool>(now->has_value()) : now.error();
+    }
+
+    bool unlinked() override {
+        struct stat st {};
+        return ::fstat(fd_.get(), &st) == 0 && st.st_nlink == 0;
     }
 
     // The time is noted before the first byte changes it: a crash in between looks like no edit.
@@ -56,6 +57,7 @@ class PosixAbsentFile final : public AbsentFile {
             }
         }
         const auto size = static_cast<std::uint64_t>(st.st_size);
+        cut_ = size != absent_.size;
         bytes = bytes.substr(0, offset < size ? static_cast<std::size_t>(std::min<std::uint64_t>(
                                                     bytes.size(), size - offset))
                                               : 0);
@@ -93,7 +95,7 @@ class PosixAbsentFile final : public AbsentFile {
 
   private:
     Status set_time() const {
-        if (!absent_.mtime_ns) {
+        if (!absent_.mtime_ns || cut_) { // when it was cut is its time
             return {};
         }
         std::int64_t seconds = *absent_.mtime_ns / second_ns;
@@ -112,19 +114,19 @@ class PosixAbsentFile final : public AbsentFile {
     Absent absent_;
     std::uint64_t inode_;
     std::string path_; // for messages
+    bool cut_ = false; // by its name, since it was made
 };
 
 } // namespace
 
-Result<std::optional<Absent>> absent_of(int fd, const struct stat& st, const std::string& path) {
-    if (!S_ISREG(st.st_mode)) {
-        return std::optional<Absent>();
-    }
+Result<std::optional<Absent>> absent_of(int fd, const std::string& path) {
     std::string text(absent_text_bytes_max, '\0');
     const ssize_t got = ::fgetxattr(fd, absent_attribute, text.data(), text.size());
     if (got < 0) {
-        // ENODATA also where only root would see it, who alone could have set it.
-        return errno == ENODATA || errno == ENOTSUP || errno == EPERM
+        // ENODATA also where only root would see it, who alone could have set it. Where it cannot
+        // be asked for, it cannot have been set.
+        return errno == ENODATA || errno == ENOTSUP || errno == EPERM || errno == EACCES ||
+                       errno == ENOSYS || errno == EINVAL
                    ? Result<std::optional<Absent>>(std::optional<Absent>())
                    : disk_error(errno, "cannot look for the mark of", path);
     }

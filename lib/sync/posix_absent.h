@@ -7,12 +7,11 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <sys/stat.h>
 
 namespace hasp::sync {
 
 // Of an open regular file; nothing: it is whole. failed: its mark cannot be read.
-Result<std::optional<Absent>> absent_of(int fd, const struct stat& st, const std::string& path);
+Result<std::optional<Absent>> absent_of(int fd, const std::string& path);
 // A new, empty file becomes one. refused: this file system takes no such mark, or this process may
 // not set it.
 Status make_absent(int fd, const Absent& absent, const std::string& path);

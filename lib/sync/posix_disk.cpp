@@ -176,19 +176,11 @@ class PosixDisk final : public Disk {
     }
 
     Result<std::optional<Absent>> absent(const std::string& path) override {
-        auto at = parent(path);
-        if (!at) {
-            return at.error();
-        }
-        struct stat st {};
-        if (::fstatat(at->fd.get(), at->name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
-            return disk_error(errno, "cannot look at", path);
-        }
-        if (!S_ISREG(st.st_mode)) {
+        auto fd = open_file(path);
+        if (!fd && fd.error().code == Code::refused) {
             return std::optional<Absent>();
         }
-        auto fd = open_file(path);
-        return fd ? absent_of(fd->get(), st, path) : fd.error();
+        return fd ? absent_of(fd->get(), path) : fd.error();
     }
 
     Result<std::unique_ptr<AbsentFile>> open_absent(const std::string& path) override {
@@ -200,7 +192,7 @@ class PosixDisk final : public Disk {
         if (!fd || ::fstat(fd.get(), &st) != 0) {
             return disk_error(errno, "cannot open", path);
         }
-        auto absent = absent_of(fd.get(), st, path);
+        auto absent = absent_of(fd.get(), path);
         if (!absent) {
             return absent.error();
         }
@@ -360,7 +352,7 @@ class PosixDisk final : public Disk {
         if (!fd || st.st_size == 0) {
             return fd;
         }
-        auto absent = absent_of(fd->get(), st, path);
+        auto absent = absent_of(fd->get(), path);
         if (!absent) {
             return absent.error();
         }

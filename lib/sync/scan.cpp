@@ -415,10 +415,11 @@ Result<Entry> Reader::entry_from(const Listed& listed, const std::string& path, 
                 return added.error();
             }
         } else {
-            auto looked = look_at_absent(path, *stat, known);
-            if (looked && looked->at_us == 0) {
-                looked = known != nullptr ? look_at_edit(path, *stat, *known, *stamped)
-                                          : look_or_let_go(path, nullptr, expected);
+            auto looked = known != nullptr ? look_at_edit(path, *stat, *known, *stamped)
+                                           : look_or_let_go(path, nullptr, expected);
+            if (!looked && looked.error().code == Code::try_later) {
+                auto absent = look_at_absent(path, *stat, known);
+                looked = absent && absent->at_us == 0 ? std::move(looked) : std::move(absent);
             }
             if (!looked) {
                 return looked.error();

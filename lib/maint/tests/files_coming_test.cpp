@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/text.h"
+#include "files.h"
 #include "tree.h"
 #include "trust/hash.h"
 
@@ -43,6 +44,7 @@ class Doorkeeper final : public sync::OpenGate {
         ++held;
         return fails ? fail(Code::failed, "no marks for " + path) : Status{};
     }
+    Status can_hold() const override { return {}; }
     std::vector<Opening> take() override { return std::exchange(openings_, {}); }
     void answer(std::uint64_t number, int error) override { answers[number] = error; }
 
@@ -239,6 +241,54 @@ TEST_F(Coming, OpensAreHeldAgainAfterAStart) {
     tokyo_->ask({{"t", "start"}, {"app", "notes"}, {"user", "anna"}});
     tree_.pass_s(10);
     EXPECT_FALSE(tokyo_->to_spawner.empty());
+}
+
+TEST_F(Coming, OpensAreAnsweredWhereFilesCouldNotBeOpened) {
+    write_at_center({{"large", large_}});
+    come_to_tokyo();
+    ASSERT_TRUE(write_file_durably(tokyo_->state + "/contents.key", "no key", 0600).ok());
+    restart();
+    ASSERT_TRUE(tokyo_->status().contains("files_problem"));
+    const std::uint64_t opening = gate_->open(tree_, *tokyo_, "large");
+    tree_.settle();
+    EXPECT_EQ(gate_->answers[opening], EIO);
+}
+
+TEST_F(Coming, WhoeverOpensOneThatStoppedIsToldAgain) {
+    write_at_center({{"large", large_}});
+    come_to_tokyo();
+    const std::uint64_t first = gate_->open(tree_, *tokyo_, "large");
+    tree_.pass_s(40); // it stopped
+    EXPECT_EQ(gate_->answers[first], EIO);
+    tree_.cut(*tokyo_);
+    const std::uint64_t second = gate_->open(tree_, *tokyo_, "large");
+    tree_.settle();
+    EXPECT_EQ(gate_->answers[second], EIO);
+}
+
+TEST_F(Coming, MoreThanMayWaitForALinkAreToldToo) {
+    std::map<std::string, std::string> files;
+    for (std::size_t i = 0; i < fills_max + 20; ++i) {
+        files["f" + std::to_string(i)] = std::to_string(i) + std::string(70'000, 'x');
+    }
+    write_at_center(files);
+    come_to_tokyo();
+    tree_.cut(*tokyo_);
+    for (const auto& [name, text] : files) {
+        const std::uint64_t opening = gate_->open(tree_, *tokyo_, name);
+        tree_.settle();
+        EXPECT_EQ(gate_->answers[opening], EIO) << name;
+    }
+    tree_.drops_contents = false;
+    ASSERT_TRUE(tree_.link(*tokyo_));
+    tree_.settle();
+    for (const char* name : {"f3", "f275"}) {
+        if (const std::uint64_t opening = gate_->open(tree_, *tokyo_, name); opening != 0) {
+            tree_.pass_s(1);
+            EXPECT_EQ(gate_->answers[opening], 0) << name;
+        }
+        EXPECT_TRUE(content_of(*tokyo_, name) == files[name]);
+    }
 }
 
 TEST_F(Coming, WhoMayNotHaveHisFilesGetsNoContentEither) {

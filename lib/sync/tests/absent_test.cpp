@@ -1,6 +1,7 @@
 // Files that stand without their content: their marks, and how it comes.
 #include "absent_files.h"
 #include "base/files.h"
+#include "sync/batch.h"
 #include "sync/filling.h"
 #include "trust/hash.h"
 
@@ -29,6 +30,35 @@ TEST(AbsentText, IsNothingElse) {
           "1 99999999999999999999" + text.substr(7), text + std::string(600, '0')}) {
         EXPECT_FALSE(parse_absent(other)) << other;
     }
+}
+
+TEST(Batch, LeavesOutAContentOnlyDownAndFromTheNinthFormatOn) {
+    Record record;
+    record.path = "f";
+    record.entry.kind = FileKind::file;
+    record.entry.size = 100'000;
+    record.entry.hash = trust::sha256("x");
+    record.codec = Codec::later;
+    for (const auto& [direction, format, reads] :
+         {std::tuple{Direction::down, batch_format_later, true},
+          std::tuple{Direction::up, batch_format_later, false}}) {
+        std::string packed;
+        BatchWriter writer({direction, 1, 1, format, {}}, [&packed](std::string_view bytes) {
+            packed += bytes;
+            return Status{};
+        });
+        ASSERT_TRUE(writer.add(record).ok() && writer.finish().ok());
+        MemoryFile file(packed);
+        BatchReader reader(pull_from(file));
+        ASSERT_TRUE(reader.head().ok());
+        Record read;
+        const auto next = reader.next(read);
+        EXPECT_EQ(next.ok(), reads);
+        EXPECT_TRUE(!next.ok() || read.codec == Codec::later);
+    }
+    BatchWriter older({Direction::down, 1, 1, batch_format_later - 1, {}},
+                      [](std::string_view) { return Status{}; });
+    EXPECT_EQ(older.add(record).error().code, Code::failed);
 }
 
 class AbsentOnDisk : public ::testing::Test {

@@ -3,7 +3,6 @@
 
 #include "base/text.h"
 #include "sync/attributes.h"
-#include "trust/hash.h"
 
 #include <gtest/gtest.h>
 
@@ -361,35 +360,6 @@ TEST(Batch, OfTheThirdFormatSaysNothingOfAScanner) {
     EXPECT_FALSE(changed(6, "30"));
     EXPECT_FALSE(changed(26, "20")) << "a name with a space";
     EXPECT_FALSE(changed(26, "0a")) << "a name with a line's end";
-}
-
-TEST(Batch, LeavesOutAContentOnlyDownAndFromTheNinthFormatOn) {
-    Record record;
-    record.path = "f";
-    record.entry.kind = FileKind::file;
-    record.entry.size = 100'000;
-    record.entry.hash = trust::sha256("x");
-    record.codec = Codec::later;
-    for (const auto& [direction, format, reads] :
-         {std::tuple{Direction::down, batch_format_later, true},
-          std::tuple{Direction::up, batch_format_later, false}}) {
-        std::string packed;
-        BatchWriter writer({direction, 1, 1, format, {}}, [&packed](std::string_view bytes) {
-            packed += bytes;
-            return Status{};
-        });
-        ASSERT_TRUE(writer.add(record).ok() && writer.finish().ok());
-        MemoryFile file(packed);
-        BatchReader reader(pull_from(file));
-        ASSERT_TRUE(reader.head().ok());
-        Record read;
-        const auto next = reader.next(read);
-        EXPECT_EQ(next.ok(), reads);
-        EXPECT_TRUE(!next.ok() || read.codec == Codec::later);
-    }
-    BatchWriter older({Direction::down, 1, 1, batch_format_later - 1, {}},
-                      [](std::string_view) { return Status{}; });
-    EXPECT_EQ(older.add(record).error().code, Code::failed);
 }
 
 // PROTOCOL.md has these bytes.

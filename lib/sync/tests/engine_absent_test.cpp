@@ -15,6 +15,7 @@ class NotedGate final : public OpenGate {
         held.push_back(path);
         return fails ? fail(Code::failed, "no more marks") : Status{};
     }
+    Status can_hold() const override { return {}; }
     std::vector<Opening> take() override { return {}; }
     void answer(std::uint64_t, int) override {}
     std::vector<std::string> held;
@@ -281,6 +282,29 @@ TEST_F(ComesLater, CutByItsNameWhatIsLeftOfItGoesUpWhenItIsHere) {
     sync(*osaka_);
     sync(*tokyo_);
     EXPECT_TRUE(tokyo_->content("large") == large_.substr(0, 80'000));
+}
+
+TEST_F(ComesLater, AlsoWhereThatIsNotedMuchLater) {
+    tokyo_->write("cut", large_);
+    tokyo_->write("edited", other_);
+    sync(*tokyo_);
+    sync(*osaka_);
+    ASSERT_EQ(::truncate(osaka_->path("cut").c_str(), 80'000), 0);
+    std::vector<std::unique_ptr<Filling>> fillings;
+    for (const auto& [name, content] : {std::pair{"cut", large_}, std::pair{"edited", other_}}) {
+        auto file = osaka_->disk().open_absent(osaka_->folder.path + "/" + name);
+        ASSERT_TRUE(file.ok());
+        fillings.push_back(std::make_unique<Filling>(*std::move(file), osaka_->disk(), ""));
+        ASSERT_TRUE(fillings.back()->take(content).ok() && fillings.back()->finish().ok());
+    }
+    clock_.advance_us(60'000'000); // the client was at something else
+    for (const auto& filling : fillings) {
+        ASSERT_TRUE(osaka_->client->came(osaka_->folder, *filling).ok());
+    }
+    sync(*osaka_);
+    sync(*tokyo_);
+    EXPECT_TRUE(tokyo_->content("cut") == large_.substr(0, 80'000));
+    EXPECT_TRUE(tokyo_->content("edited") == other_);
 }
 
 TEST_F(ComesLater, OnceForTwoFilesThatHaveIt) {

@@ -97,6 +97,13 @@ class Gate : public ::testing::Test {
         ASSERT_TRUE(filling.take(whole_).ok());
         ASSERT_TRUE(filling.finish().ok());
     }
+    void answer_one(const Reader& reader) {
+        auto openings = this->openings();
+        ASSERT_EQ(openings.size(), 1U);
+        fill(openings[0]);
+        gate_->answer(openings[0].number, 0);
+        EXPECT_EQ(said(reader), begin_);
+    }
     const std::string whole_ = several_blocks('a');
     const std::string begin_ = whole_.substr(0, 10);
     // Of a kernel that says why, and of an older one.
@@ -130,12 +137,7 @@ TEST_F(Gate, SaysWhatIsWrong) {
     ASSERT_EQ(openings.size(), 1U);
     gate_->answer(openings[0].number, EIO);
     EXPECT_THAT(refused_, ::testing::Contains(said(reader)));
-    const Reader again = read("f"); // and the next one waits as the first did
-    openings = this->openings();
-    ASSERT_EQ(openings.size(), 1U);
-    fill(openings[0]);
-    gate_->answer(openings[0].number, 0);
-    EXPECT_EQ(said(again), begin_);
+    answer_one(read("f")); // and the next one waits as the first did
 }
 
 TEST_F(Gate, IsOpenForWhoeverKeepsIt) {
@@ -175,11 +177,17 @@ TEST_F(Gate, IsHeldWhileNobodyAnswers) {
     const Reader reader = read("f");
     EXPECT_EQ(said(reader, 200), "(waits)");
     open();
-    auto openings = this->openings();
-    ASSERT_EQ(openings.size(), 1U);
-    fill(openings[0]);
-    gate_->answer(openings[0].number, 0);
-    EXPECT_EQ(said(reader), begin_);
+    answer_one(reader);
+}
+
+TEST_F(Gate, AnswersForWhatWasHeldWhereNothingMoreCanBe) {
+    absent("f");
+    gate_.reset();
+    const Reader reader = read("f");
+    ASSERT_TRUE(disk_->remove_folder("sync/client").ok()); // what is tried there fails
+    open();
+    EXPECT_FALSE(gate_->can_hold().ok());
+    answer_one(reader);
 }
 
 TEST_F(Gate, NobodyReadsZerosWhereItsKeeperWasKilled) {

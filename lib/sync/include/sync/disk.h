@@ -86,6 +86,8 @@ class AbsentFile {
     virtual std::uint64_t inode() const = 0;
     // False: it is whole by now, by another that had it open.
     virtual Result<bool> still() = 0;
+    // It has no name any more.
+    virtual bool unlinked() = 0;
     // In any order. What the file was cut by stays away.
     virtual Status write(std::uint64_t offset, std::string_view bytes) = 0;
     // All was written: it is durable, then as old as it was before, then absent no more. What it is

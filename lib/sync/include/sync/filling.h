@@ -24,6 +24,7 @@ class Filling {
     const Absent& absent() const { return into_->absent(); }
     std::uint64_t inode() const { return into_->inode(); }
     Result<bool> still() { return into_->still(); }
+    bool unlinked() { return into_->unlinked(); }
     // What it has; the next bytes follow it.
     std::uint64_t have() const { return have_; }
     // refused: more than it was to have.

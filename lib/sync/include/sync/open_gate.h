@@ -31,6 +31,8 @@ class OpenGate {
     // Opens of this file, beneath the gate's root, wait from now on. The mark stays with the file
     // until it has its content. failed: the kernel takes no more of them, or none.
     virtual Status hold(const std::string& path) = 0;
+    // Whether files can be marked so at all, as it was tried when this began; else why not.
+    virtual Status can_hold() const = 0;
     struct Opening {
         std::unique_ptr<AbsentFile> file; // open for writing
         std::uint64_t number = 0;         // for answer(), once
@@ -44,7 +46,7 @@ class OpenGate {
 // failed: the kernel or the rights of this process do not allow it.
 Result<Fd> open_gate_group();
 // `group` as above, held elsewhere too. `root` is the folder that Disk has. What an earlier process
-// left unanswered is answered EIO. refused: files at `root` cannot be marked so.
+// left unanswered is answered EIO. failed: this process has no descriptors for it.
 Result<std::shared_ptr<OpenGate>> open_gate(Fd group, const std::string& root);
 
 } // namespace hasp::sync

@@ -66,13 +66,15 @@ function(hasp_test_headers)
     <optional> <set> <string> <string_view> <vector>)
 endfunction()
 
-# hasp_test(NAME SOURCES … DEPS lib… [PACKAGES …] [TIMEOUT s] [LOCK name]): one GoogleTest binary a library, built beside it.
-#   LOCK   tests with the same one never run at the same time
+# hasp_test(NAME SOURCES … DEPS lib… [PACKAGES …] [TIMEOUT s] [LOCK name] [PLAIN_TOO]): one GoogleTest binary a library,
+# built beside it.
+#   LOCK       tests with the same one never run at the same time
+#   PLAIN_TOO  sanitizers skip a part of it, or change what it measures: HASP_NOT_TWICE does not leave it out
 function(hasp_test NAME)
   if(NOT HASP_TESTS)
     return()
   endif()
-  cmake_parse_arguments(ARG "" "TIMEOUT;LOCK" "SOURCES;DEPS;PACKAGES" ${ARGN})
+  cmake_parse_arguments(ARG "PLAIN_TOO" "TIMEOUT;LOCK" "SOURCES;DEPS;PACKAGES" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
@@ -85,6 +87,10 @@ function(hasp_test NAME)
   if(HASP_UNITY)
     hasp_test_headers()
     target_precompile_headers(${NAME}_test REUSE_FROM hasp_test_headers)
+  endif()
+  if(HASP_NOT_TWICE AND NOT ARG_PLAIN_TOO)
+    set_target_properties(${NAME}_test PROPERTIES EXCLUDE_FROM_ALL ON)
+    return()
   endif()
   set(lock)
   if(ARG_LOCK)
@@ -105,7 +111,7 @@ function(hasp_fuzz NAME)
     target_include_directories(fuzz_${NAME} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
     target_link_libraries(fuzz_${NAME} PRIVATE ${ARG_DEPS} hasp_settings ${ARG_PACKAGES})
     target_link_options(fuzz_${NAME} PRIVATE -fsanitize=fuzzer)
-  elseif(HASP_TESTS)
+  elseif(HASP_TESTS AND NOT HASP_NOT_TWICE)
     # One program for all of them: each would be linked with half of hasp.
     if(NOT TARGET fuzz_replay)
       add_executable(fuzz_replay ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cpp)

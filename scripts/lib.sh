@@ -7,6 +7,7 @@ export LC_ALL=C.UTF-8
 hasp_python=/usr/bin/python3
 hasp_jobs=$(nproc)
 hasp_apt_updated=no
+hasp_configure=()
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
@@ -83,12 +84,13 @@ npm_ci() {
   printf '%s\n' "$stamp" >"$folder/node_modules/.hasp-lock"
 }
 
-# build PRESET [OPTION…]: configures and builds (with options for cmake --build); prints nothing but what the compiler complains about.
+# build PRESET [OPTION…]: configures (with what hasp_configure holds) and builds (with options for cmake --build); prints
+# nothing but what the compiler complains about.
 build() {
   local preset=$1
   shift
   cd "$hasp_root" || die "no $hasp_root"
-  cmake --preset "$preset" >"${TMPDIR:-/tmp}/hasp-cmake.$$" 2>&1 ||
+  cmake --preset "$preset" "${hasp_configure[@]}" >"${TMPDIR:-/tmp}/hasp-cmake.$$" 2>&1 ||
     { cat "${TMPDIR:-/tmp}/hasp-cmake.$$" >&2; rm -f "${TMPDIR:-/tmp}/hasp-cmake.$$"; die "cmake --preset $preset failed"; }
   rm -f "${TMPDIR:-/tmp}/hasp-cmake.$$"
   cmake --build --preset "$preset" -j "$hasp_jobs" "$@" >&2 || die "the build failed: cmake --build --preset $preset"

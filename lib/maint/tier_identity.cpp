@@ -42,10 +42,14 @@ Result<TierIdentity> make_top_identity(const std::string& realm, const std::stri
     if (!leaf.ok()) {
         return leaf.error();
     }
-    return TierIdentity{*top, key.public_key().fingerprint(), 1, key, tls_key, {*root}, *leaf, {}};
+    return TierIdentity{*top, key.public_key().fingerprint(), 1, key, tls_key, {*root}, *leaf, {},
+                        {}};
 }
 
 std::int64_t TierIdentity::certificates_end_us() const {
+    if (known_end.tls_cert_der == tls_cert_der && known_end.ca_chain_der == ca_chain_der) {
+        return known_end.end_us;
+    }
     std::int64_t first = INT64_MAX;
     const auto take = [&first](const std::string& der) {
         const auto end = trust::certificate_end_us(der);
@@ -55,6 +59,7 @@ std::int64_t TierIdentity::certificates_end_us() const {
     for (std::size_t i = 0; i + 1 < ca_chain_der.size(); ++i) {
         take(ca_chain_der[i]);
     }
+    known_end = {tls_cert_der, ca_chain_der, first};
     return first;
 }
 

@@ -40,6 +40,14 @@ struct TierIdentity {
     // left out. 0: one of them cannot be read.
     std::int64_t certificates_end_us() const;
     trust::Issuer issuer() const { return {name, ca_chain_der.front(), envelope_key}; }
+
+    // What certificates_end_us() found, and for which certificates: a report asks it every second.
+    struct KnownEnd {
+        std::string tls_cert_der;
+        std::vector<std::string> ca_chain_der;
+        std::int64_t end_us = INT64_MAX;
+    };
+    mutable KnownEnd known_end{};
 };
 
 // Keys, the root certificate and the top tier's own TLS certificate. Code::usage for a name that is

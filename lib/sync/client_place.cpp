@@ -103,10 +103,20 @@ Status Client::settle_placing(const WorkingFolder& folder) {
         }
         if (now && same(*now, row.entry)) {
             row.seen.attributes.reset();
-            if (Status again = set_again(folder, path, row.entry); !again) {
-                return again;
+            if (stood != placed.end() && same(stood->second.entry, row.entry)) {
+                // What was set when it came is known: another stamp since is somebody's change.
+                const Seen& then = stood->second.seen;
+                row.seen =
+                    row.entry.kind != FileKind::file || then.stat.ctime_ns == row.seen.stat.ctime_ns
+                        ? std::move(row.seen)
+                        : Seen{};
+                row.seen.attributes = then.attributes;
+            } else {
+                if (Status again = set_again(folder, path, row.entry); !again) {
+                    return again;
+                }
+                note_attributes(folder, path, row);
             }
-            note_attributes(folder, path, row);
             standing.emplace(path, std::move(row));
         } else if (stood != placed.end() && same(stood->second.entry, row.entry)) {
             row.seen = {};

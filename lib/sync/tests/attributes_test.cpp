@@ -615,6 +615,34 @@ TEST_F(Attributes, ThatAPowerCutUndidBeforeTheyWereNotedAreSetAgain) {
     quiet();
 }
 
+TEST_F(Attributes, ChangedBeforeTheyWereNotedAreAChangeOfWhoeverDidIt) {
+    ASSERT_TRUE(hasp::make_folders(tokyo_->path("papers")).ok());
+    tokyo_->write("note", "text");
+    for (const char* path : {"note", "papers"}) {
+        for (const char* name : {"user.a", "user.b", "user.c"}) {
+            set(*tokyo_, path, name, "1");
+        }
+    }
+    sync(*tokyo_);
+    place_without_noting(*osaka_);
+    for (const char* path : {"note", "papers"}) {
+        drop(*osaka_, path, "user.a");
+        set(*osaka_, path, "user.b", "2");
+        set(*osaka_, path, "user.d", "1");
+    }
+    sync(*osaka_);
+    both();
+    for (Machine* at : {tokyo_.get(), osaka_.get()}) {
+        for (const char* path : {"note", "papers"}) {
+            EXPECT_EQ(get(*at, path, "user.a"), "(none)") << path;
+            EXPECT_EQ(get(*at, path, "user.b"), "2") << path;
+            EXPECT_EQ(get(*at, path, "user.c"), "1") << path;
+            EXPECT_EQ(get(*at, path, "user.d"), "1") << path;
+        }
+    }
+    quiet();
+}
+
 TEST_F(Attributes, AreSetOnAFileThatItsOwnerMayNotWriteAndAfterACrash) {
     tokyo_->write("locked", "text");
     set(*tokyo_, "locked", "user.a", "1");

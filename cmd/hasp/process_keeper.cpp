@@ -278,7 +278,7 @@ class KeeperProcess final : public maint::KeeperPorts {
         }
         gate_ = *std::move(gate);
         if (const Status can = gate_->can_hold(); !can.ok() && options_.config.files.on_demand) {
-            log_.warn("files.on_demand", "users' files come whole: " + can.error().message);
+            log_.info("files.on_demand", "users' files come whole: " + can.error().message);
         }
         keeper_->come_later(gate_);
     }

@@ -92,6 +92,8 @@ class Files {
     // name that was removed, and nobody is to find them.
     using Go = std::function<void(const Status&)>;
     void before_start(const std::string& app, const std::string& user, Go go);
+    // How much has come of a user's folder that was never here and that no app starts before.
+    std::optional<std::uint64_t> arrived_bytes(const std::string& user, const std::string& app);
     void neighbour_changed(const std::string& neighbour, bool connected);
     // A lease was signed: whom the child may keep files of. In the lease's transaction.
     Status signed_keeps(const std::string& child, const std::vector<trust::KeepGrant>& keeps);
@@ -289,6 +291,8 @@ class Files {
     static Error ended_error(const FolderId& id);
     static Error not_here_yet(const Folder& folder); // and nobody can be held who opens it
     static Error in_the_way(const FolderId& id);
+    static Error on_its_way(const Folder& folder);
+    bool arrives(const Folder& folder);
 
     // files_rounds.cpp: this tier's working copies.
     bool holds(const std::string& app) const; // are users' folders of this app here
@@ -356,6 +360,7 @@ class Files {
     bool room_for_a_fill();
     // Ends at once where there is no way to the home: `fill` may be in fills_ no more then.
     void go_on(const FillPtr& fill);
+    void take_up(const FillPtr& fill);
     bool another_piece(const Fill& fill) const;
     void ask_pieces(const FillPtr& fill);
     void ask_piece(const FillPtr& fill, const Turn& turn);

@@ -172,13 +172,30 @@ void Files::go_on(const FillPtr& fill) {
     }
     fill->stopped = false;
     fill->over_parent = !way->here && way->neighbour == to_parent;
+    if (fill->begun == Fill::Begun::unknown) {
+        take_up(fill);
+        return;
+    }
     fill->asked = fill->came;
     ask_pieces(fill);
 }
 
+// Nobody asks for a piece before it is known which is the first.
+void Files::take_up(const FillPtr& fill) {
+    fill->begun = Fill::Begun::looked_at;
+    fill_work_.run([fill] { fill->filling->take_up(); },
+                   [this, fill] {
+                       fill->begun = Fill::Begun::known;
+                       fill->asked = fill->came = fill->filling->have();
+                       fill->heard_us = world_.clock.boot_us();
+                       ask_pieces(fill);
+                   });
+}
+
 bool Files::another_piece(const Fill& fill) const {
     const bool paced = fill.over_parent && world_.gate.paces();
-    return !fill.stopped && !fill.turning && fill.asked < fill.filling->absent().size &&
+    return !fill.stopped && !fill.turning && fill.begun == Fill::Begun::known &&
+           fill.asked < fill.filling->absent().size &&
            fill.under_way < (paced && fill.tries == 0 ? pieces_at_once_max : 1);
 }
 

@@ -315,6 +315,7 @@ void Files::fetch_piece(const RoundPtr& round, const Turn& turn) {
                     round->wire_up += asked + ipc::frame_prefix_bytes;
                     round->wire_down +=
                         answer.ok() ? answer->body.size() + 2 * ipc::frame_prefix_bytes : 0;
+                    folder(round->id).came_bytes = round->wire_down;
                 }
                 if (round->pieces.run == run) {
                     --round->pieces.under_way;

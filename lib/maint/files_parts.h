@@ -59,6 +59,7 @@ struct Files::Folder {
     bool leaving = false;    // it is being removed
     bool needed = false;     // and somebody wants it meanwhile
     bool unheld = false; // something is to come, and whoever opens it reads zeros: no app may run
+    std::uint64_t came_bytes = 0; // over a link, in the round that runs
     std::int64_t brought_for = 0; // wishes with lower numbers wait for what is to come
     unsigned refused_rounds = 0;  // one after the other, which left out nothing else
     bool watched = false;
@@ -139,7 +140,9 @@ struct Files::Fill {
     unsigned under_way = 0;
     unsigned run = 0;     // what belongs to an earlier one is not heard any more
     bool turning = false; // a piece waits for its turn
-    bool stopped = true;  // until a link is there, or somebody opens it
+    enum class Begun : unsigned char { unknown, looked_at, known };
+    Begun begun = Begun::unknown; // what an earlier keeper wrote of it
+    bool stopped = true;          // until a link is there, or somebody opens it
     int tries = 0;
     int wrong = 0; // how often it was not what was to come
     std::int64_t heard_us = 0;

@@ -106,6 +106,7 @@ void Files::start(const FolderId& id) {
     due(at.noticed_us);
     set_due(id);
     at.running = true;
+    at.came_bytes = 0;
     ++running_;
     if (!holds(id.app) && !round->confirms) {
         finish(round, fail(Code::not_found, "'" + id.app + "' is not held at this tier"));
@@ -543,6 +544,30 @@ void Files::before_start(const std::string& app, const std::string& user, Go go)
     }
 }
 
+// It was never here, and is coming: an app that started would find nothing, and take that for all.
+bool Files::arrives(const Folder& at) {
+    if (!at.running || at.status.revision.number != 0) {
+        return false;
+    }
+    auto way = way_to(at.status.folder.user);
+    return way.ok() && !way->here && world_.links.connected(way->neighbour);
+}
+
+std::optional<std::uint64_t> Files::arrived_bytes(const std::string& user, const std::string& app) {
+    const auto at = folders_.find({user, app});
+    return at != folders_.end() && arrives(*at->second)
+               ? std::optional<std::uint64_t>(at->second->came_bytes)
+               : std::nullopt;
+}
+
+Error Files::on_its_way(const Folder& at) {
+    return fail(Code::try_later,
+                "the files of " + at.status.folder.user + " in '" + at.status.folder.app +
+                    "' are on their way to this site: " +
+                    std::to_string(at.came_bytes / 1'000'000) + " MB have come so far",
+                "the app starts when they are here");
+}
+
 void Files::neighbour_changed(const std::string& neighbour, bool connected) {
     if (!connected) {
         doubt_heard(neighbour);
@@ -586,9 +611,10 @@ void Files::tick() {
         });
         for (const Folder::Waiting& one : late) {
             const bool unheld = held->unheld && held->status.to_come_files > 0;
-            one.go(held->ended ? Status(in_the_way(id))
-                   : unheld    ? Status(not_here_yet(*held))
-                               : Status{});
+            one.go(held->ended      ? Status(in_the_way(id))
+                   : unheld         ? Status(not_here_yet(*held))
+                   : arrives(*held) ? Status(on_its_way(*held))
+                                    : Status{});
         }
     }
     look_at_fills();

@@ -197,7 +197,8 @@ std::string render(const ErrorPage& page) {
                           {"what_to_do", text(page.what_to_do)},
                           {"retry", flag(page.retry_link)},
                           {"actions", flag(page.retry_link || !portal.empty())},
-                          {"portal_href", text(portal)}}));
+                          {"portal_href", text(portal)}}),
+                    page.again_s);
 }
 
 std::string not_found_page(const PageFrame& frame) {

@@ -2,9 +2,13 @@
 
 #include "scan.h"
 
+#include <algorithm>
+
 namespace hasp::sync {
 
 namespace {
+constexpr std::size_t read_block_bytes = 256 * 1024;
+
 Naming naming_of(const Absent& absent) {
     return {absent.size, named_by_chunks(absent.name)};
 }
@@ -40,6 +44,28 @@ void Filling::begin() {
     }
 }
 
+void Filling::take_up() {
+    const std::uint64_t begun = into_->begun();
+    std::string block(read_block_bytes, '\0');
+    while (have_ < begun) {
+        const std::uint64_t most = std::min<std::uint64_t>(block.size(), begun - have_);
+        auto got = into_->read(have_, {block.data(), static_cast<std::size_t>(most)});
+        if (!got || *got == 0) {
+            return;
+        }
+        keep({block.data(), *got});
+    }
+}
+
+// What is in its place by now.
+void Filling::keep(std::string_view bytes) {
+    if (copy_file_ != nullptr && !copy_file_->write(bytes)) {
+        drop_copy(); // it does without
+    }
+    naming_.update(bytes);
+    have_ += bytes.size();
+}
+
 Status Filling::take(std::string_view bytes) {
     if (bytes.size() > absent().size - have_) {
         return fail(Code::refused, "more of a file came than there is");
@@ -47,11 +73,7 @@ Status Filling::take(std::string_view bytes) {
     if (Status written = into_->write(have_, bytes); !written) {
         return written;
     }
-    if (copy_file_ != nullptr && !copy_file_->write(bytes)) {
-        drop_copy(); // it does without
-    }
-    naming_.update(bytes);
-    have_ += bytes.size();
+    keep(bytes);
     return {};
 }
 

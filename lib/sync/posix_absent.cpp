@@ -43,6 +43,23 @@ class PosixAbsentFile final : public AbsentFile {
         return ::fstat(fd_.get(), &st) == 0 && st.st_nlink == 0;
     }
 
+    std::uint64_t begun() override {
+        if (!absent_.mtime_ns || absent_.size == 0) {
+            return 0;
+        }
+        const off_t hole = ::lseek(fd_.get(), 0, SEEK_HOLE);
+        return hole < 0 ? 0 : std::min(static_cast<std::uint64_t>(hole), absent_.size - 1);
+    }
+
+    Result<std::size_t> read(std::uint64_t offset, std::span<char> out) override {
+        ssize_t got = 0;
+        do {
+            got = ::pread(fd_.get(), out.data(), out.size(), static_cast<off_t>(offset));
+        } while (got < 0 && errno == EINTR);
+        return got < 0 ? Result<std::size_t>(disk_error(errno, "cannot read", path_))
+                       : static_cast<std::size_t>(got);
+    }
+
     // The time is noted before the first byte changes it: a crash in between looks like no edit.
     Status write(std::uint64_t offset, std::string_view bytes) override {
         struct stat st {};

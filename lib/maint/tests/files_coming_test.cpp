@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "base/text.h"
 #include "files.h"
+#include "sync/filling.h"
 #include "tree.h"
 #include "trust/hash.h"
 
@@ -16,6 +17,10 @@ namespace hasp::maint::tests {
 
 namespace {
 
+using testing::AllOf;
+using testing::Contains;
+using testing::Each;
+using testing::Ge;
 using testing::HasSubstr;
 
 std::string place_of(const Node& at, const std::string& name) {
@@ -117,6 +122,28 @@ class Coming : public testing::Test {
         const Json& folders = member(*status, "folders");
         return folders.empty() ? Json() : folders.front();
     }
+    // Where the pieces begin that tokyo asks for when an earlier keeper of it wrote `begun` of
+    // "large".
+    std::vector<std::int64_t> asked_after_a_restart_with(const std::string& begun) {
+        auto disk = sync::open_disk(tokyo_->state);
+        auto file = (*disk)->open_absent("data/users/anna/notes/large");
+        EXPECT_TRUE(file.ok());
+        EXPECT_TRUE(sync::Filling(*std::move(file), **disk, "").take(begun).ok());
+        tree_.cut(*tokyo_);
+        restart();
+        tree_.drops_contents = false;
+        tree_.crossed.clear();
+        EXPECT_TRUE(tree_.link(*tokyo_));
+        tree_.pass_s(60);
+        std::vector<std::int64_t> out;
+        for (const Crossed& one : tree_.crossed) {
+            if (text_of(one.head, "t") == "files.fetch") {
+                out.push_back(int_of(one.head, "offset"));
+            }
+        }
+        EXPECT_FALSE(out.empty());
+        return out;
+    }
     Tree tree_;
     Node* center_ = nullptr;
     Node* tokyo_ = nullptr;
@@ -210,6 +237,45 @@ TEST_F(Coming, AnAppStartsWhenTheRestIsThere) {
     EXPECT_TRUE(lacks(*tokyo_, "large"));
 }
 
+TEST_F(Coming, NoAppStartsOnAFolderThatIsOnItsWayForTheFirstTime) {
+    write_at_center({{"large", large_}, {"small", "small"}});
+    tokyo_->gate = nullptr; // all of it comes at once
+    tree_.restart(*tokyo_);
+    tree_.pass_s(5);
+    tree_.drops = "files.fetch";
+    const auto session = tokyo_->log_in("anna", good_password);
+    ASSERT_EQ(session->status, 303);
+    tokyo_->to_spawner.clear();
+    tokyo_->ask({{"t", "start"}, {"app", "notes"}, {"user", "anna"}});
+    tree_.pass_s(10);
+    EXPECT_TRUE(tokyo_->to_spawner.empty());
+    const std::string sid = text_of(tokyo_->who_cookie(session->cookie()), "sid");
+    const auto page = tokyo_->get("notice?kind=not-running&app=notes", {{"sid", sid}});
+    EXPECT_THAT(page->body, HasSubstr("starts when your files are here"));
+    EXPECT_THAT(page->body, HasSubstr("<meta http-equiv=\"refresh\""));
+    tree_.drops.clear();
+    tree_.pass_s(30);
+    EXPECT_TRUE(content_of(*tokyo_, "large") == large_);
+    tokyo_->ask({{"t", "start"}, {"app", "notes"}, {"user", "anna"}});
+    tree_.pass_s(2);
+    EXPECT_FALSE(tokyo_->to_spawner.empty());
+}
+
+TEST_F(Coming, WithoutALinkAnAppStartsOnWhatIsHere) {
+    write_at_center({{"large", large_}});
+    tokyo_->gate = nullptr;
+    tree_.restart(*tokyo_);
+    tree_.pass_s(5);
+    tree_.drops = "files.fetch";
+    ASSERT_EQ(tokyo_->log_in("anna", good_password)->status, 303);
+    tree_.pass_s(2);
+    tree_.cut(*tokyo_);
+    tokyo_->to_spawner.clear();
+    tokyo_->ask({{"t", "start"}, {"app", "notes"}, {"user", "anna"}});
+    tree_.pass_s(10);
+    EXPECT_FALSE(tokyo_->to_spawner.empty());
+}
+
 TEST_F(Coming, NoAppStartsWhereOpensCannotBeHeldAgain) {
     write_at_center({{"large", large_}});
     come_to_tokyo();
@@ -241,6 +307,23 @@ TEST_F(Coming, OpensAreHeldAgainAfterAStart) {
     tokyo_->ask({{"t", "start"}, {"app", "notes"}, {"user", "anna"}});
     tree_.pass_s(10);
     EXPECT_FALSE(tokyo_->to_spawner.empty());
+}
+
+TEST_F(Coming, WhatCameBeforeARestartIsNotAskedForAgain) {
+    write_at_center({{"large", large_}});
+    come_to_tokyo();
+    const std::size_t first = large_.size() / 2 / 4096 * 4096;
+    EXPECT_THAT(asked_after_a_restart_with(large_.substr(0, first)),
+                Each(Ge(static_cast<std::int64_t>(first))));
+    EXPECT_TRUE(content_of(*tokyo_, "large") == large_);
+}
+
+TEST_F(Coming, WhatWasNotWhatWasToComeBeforeARestartComesAnew) {
+    write_at_center({{"large", large_}});
+    come_to_tokyo();
+    const std::string wrong = many_bytes('b').substr(0, 409'600);
+    EXPECT_THAT(asked_after_a_restart_with(wrong), AllOf(Contains(409'600), Contains(0)));
+    EXPECT_TRUE(content_of(*tokyo_, "large") == large_);
 }
 
 TEST_F(Coming, OpensAreAnsweredWhereFilesCouldNotBeOpened) {

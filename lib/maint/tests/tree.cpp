@@ -519,7 +519,8 @@ void Tree::carry(Node& from, std::int64_t link, const std::string& bytes) {
                     cut_at_.second-- == 0) {
                     lost = true;
                 }
-                dropped = drops_contents && head.contains("content");
+                dropped = (drops_contents && head.contains("content")) ||
+                          (!drops.empty() && text_of(head, "t") == drops);
                 tell_once(Golden::of_maint().unknown(
                     wire->conversation.hear(up, head, !frame.body.empty())));
                 crossed.push_back({from.name, to.name, std::move(head), frame.body});

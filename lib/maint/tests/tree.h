@@ -178,6 +178,7 @@ class Tree {
 
     // Questions for contents that are to come are lost on their way, with nothing else.
     bool drops_contents = false;
+    std::string drops; // the same of questions of this type
     std::vector<Crossed> crossed;
     std::size_t count(const std::string& type) const;
 

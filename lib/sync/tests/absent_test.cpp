@@ -136,6 +136,46 @@ TEST_F(AbsentOnDisk, BeginsAnewAfterACrash) {
     EXPECT_EQ(disk_->stat("f")->mtime_ns, then_us * 1000);
 }
 
+TEST_F(AbsentOnDisk, GoesOnWithWhatAnEarlierProcessWrote) {
+    const std::size_t first = whole_.size() / 2 / 4096 * 4096;
+    {
+        Filling filling = this->filling("copy");
+        filling.take_up();
+        EXPECT_EQ(filling.have(), 0U);
+        ASSERT_TRUE(filling.take(std::string_view(whole_).substr(0, first)).ok());
+    }
+    Filling filling = this->filling("copy");
+    filling.take_up();
+    ASSERT_EQ(filling.have(), first);
+    ASSERT_TRUE(filling.take(std::string_view(whole_).substr(first)).ok());
+    ASSERT_TRUE(filling.finish().ok());
+    EXPECT_TRUE(content("f") == whole_);
+    EXPECT_TRUE(content(filling.take_copy()) == whole_);
+    EXPECT_EQ(disk_->stat("f")->mtime_ns, then_us * 1000);
+}
+
+TEST_F(AbsentOnDisk, TakesNothingElseForWhatAnEarlierProcessWrote) {
+    for (const std::size_t wrong : {std::size_t{4096}, whole_.size()}) {
+        {
+            Filling filling = this->filling();
+            ASSERT_TRUE(filling.take(std::string_view(several_blocks('b')).substr(0, wrong)).ok());
+        }
+        Filling filling = this->filling("copy");
+        filling.take_up();
+        ASSERT_LT(filling.have(), whole_.size()) << "what comes last shows what it is";
+        EXPECT_GE(filling.have(), std::min(wrong, whole_.size() - 1));
+        ASSERT_TRUE(filling.take(std::string_view(whole_).substr(filling.have())).ok());
+        EXPECT_EQ(filling.finish().error().code, Code::refused);
+        EXPECT_EQ(disk_->open("f").error().code, Code::try_later);
+    }
+    Filling filling = this->filling("copy");
+    filling.take_up();
+    filling.begin();
+    ASSERT_TRUE(filling.take(whole_).ok());
+    ASSERT_TRUE(filling.finish().ok());
+    EXPECT_TRUE(content("f") == whole_);
+}
+
 TEST_F(AbsentOnDisk, StaysSoWhereSomethingElseCame) {
     Filling filling = this->filling("copy");
     ASSERT_TRUE(filling.take(several_blocks('b')).ok());

@@ -124,7 +124,7 @@ struct Config {
         std::int64_t kept_mib = 4'096;   // contents that are agreed on with their home
         std::int64_t copies_mib = 0;     // working copies, and those contents; 0: no bound
         std::vector<std::string> pinned; // users whose copies stay all the same
-        bool on_demand = false;          // contents may come later than their files
+        bool on_demand = true;           // contents may come later than their files
         // Of files whose home is here.
         std::int64_t versions_days = 30;
         std::int64_t versions_daily_days = 90;

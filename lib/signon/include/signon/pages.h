@@ -81,6 +81,7 @@ struct ErrorPage {
     std::string what_to_do;  // may be empty
     bool retry_link = false; // a link to the same address
     bool portal_link = true;
+    int again_s = 0; // the page loads itself again after so long; 0: not
 };
 
 std::string render(const LoginPage& page);

@@ -88,6 +88,11 @@ class AbsentFile {
     virtual Result<bool> still() = 0;
     // It has no name any more.
     virtual bool unlinked() = 0;
+    // So many of its first bytes were written before it was opened; what they are nobody knows
+    // after a power cut. Less than its size.
+    virtual std::uint64_t begun() = 0;
+    // Of those. 0 at the end.
+    virtual Result<std::size_t> read(std::uint64_t offset, std::span<char> out) = 0;
     // In any order. What the file was cut by stays away.
     virtual Status write(std::uint64_t offset, std::string_view bytes) = 0;
     // All was written: it is durable, then as old as it was before, then absent no more. What it is

@@ -27,6 +27,9 @@ class Filling {
     bool unlinked() { return into_->unlinked(); }
     // What it has; the next bytes follow it.
     std::uint64_t have() const { return have_; }
+    // Before anything was taken: what an earlier process wrote of it is had, as far as it can be
+    // read. finish() says whether it was right.
+    void take_up();
     // refused: more than it was to have.
     Status take(std::string_view bytes);
     // All of it is there. refused: it is not what was to come, and the file stays as absent as it
@@ -41,6 +44,7 @@ class Filling {
 
   private:
     void drop_copy();
+    void keep(std::string_view bytes);
 
     std::unique_ptr<AbsentFile> into_;
     Disk& disk_;

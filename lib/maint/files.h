@@ -92,8 +92,6 @@ class Files {
     // name that was removed, and nobody is to find them.
     using Go = std::function<void(const Status&)>;
     void before_start(const std::string& app, const std::string& user, Go go);
-    // How much has come of a user's folder that was never here and that no app starts before.
-    std::optional<std::uint64_t> arrived_bytes(const std::string& user, const std::string& app);
     void neighbour_changed(const std::string& neighbour, bool connected);
     // A lease was signed: whom the child may keep files of. In the lease's transaction.
     Status signed_keeps(const std::string& child, const std::vector<trust::KeepGrant>& keeps);
@@ -293,6 +291,7 @@ class Files {
     static Error in_the_way(const FolderId& id);
     static Error on_its_way(const Folder& folder);
     bool arrives(const Folder& folder);
+    void arrives_anew(const FolderId& id);
 
     // files_rounds.cpp: this tier's working copies.
     bool holds(const std::string& app) const; // are users' folders of this app here
@@ -434,6 +433,7 @@ class Files {
     std::deque<FolderId> to_bring_;
     std::map<FolderId, std::int64_t> bring_again_; // boot clock
     bool bringing_ = false;
+    std::int64_t came_us_ = 0;       // boot clock: when something of any folder came last
     std::vector<RoundPtr> stopping_; // rounds that wait for an app to end
     std::map<FolderId, Holders> holders_;
     struct OpenAnswer {

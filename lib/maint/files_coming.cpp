@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::int64_t bring_again_us = 30'000'000; // what is to come, behind one that stopped
 constexpr int wrong_max = 2;
+constexpr std::uint64_t take_up_bytes = 8 << 20;
+constexpr std::uint64_t writing_bytes_max = 8 << 20; // of one content
 // Beyond this a packed piece is not worth unpacking.
 constexpr std::size_t packed_percent_max = 90;
 
@@ -88,7 +90,7 @@ void Files::hold_again(const FolderId& id) {
 }
 
 Error Files::not_here_yet(const Folder& folder) {
-    return fail(Code::try_later,
+    return fail(Code::partial,
                 std::to_string(folder.status.to_come_files) + " files of " +
                     folder.status.folder.user + " in '" + folder.status.folder.app +
                     "' are without their content yet",
@@ -172,22 +174,32 @@ void Files::go_on(const FillPtr& fill) {
     }
     fill->stopped = false;
     fill->over_parent = !way->here && way->neighbour == to_parent;
-    if (fill->begun == Fill::Begun::unknown) {
+    if (fill->begun == Fill::Begun::unknown && fill->filling->absent().mtime_ns) {
+        fill->begun = Fill::Begun::looked_at;
         take_up(fill);
         return;
     }
+    fill->begun = Fill::Begun::known; // nobody ever wrote to it
     fill->asked = fill->came;
     ask_pieces(fill);
 }
 
-// Nobody asks for a piece before it is known which is the first.
+// Nobody asks for a piece before it is known which is the first. A little at a time: others wait
+// for the same thread.
 void Files::take_up(const FillPtr& fill) {
-    fill->begun = Fill::Begun::looked_at;
-    fill_work_.run([fill] { fill->filling->take_up(); },
-                   [this, fill] {
+    auto more = std::make_shared<bool>(false);
+    fill_work_.run([fill, more] { *more = fill->filling->take_up(take_up_bytes); },
+                   [this, fill, more] {
+                       fill->heard_us = world_.clock.boot_us();
+                       if (fill->stopped) {
+                           return;
+                       }
+                       if (*more) {
+                           take_up(fill);
+                           return;
+                       }
                        fill->begun = Fill::Begun::known;
                        fill->asked = fill->came = fill->filling->have();
-                       fill->heard_us = world_.clock.boot_us();
                        ask_pieces(fill);
                    });
 }
@@ -195,7 +207,7 @@ void Files::take_up(const FillPtr& fill) {
 bool Files::another_piece(const Fill& fill) const {
     const bool paced = fill.over_parent && world_.gate.paces();
     return !fill.stopped && !fill.turning && fill.begun == Fill::Begun::known &&
-           fill.asked < fill.filling->absent().size &&
+           fill.writing < writing_bytes_max && fill.asked < fill.filling->absent().size &&
            fill.under_way < (paced && fill.tries == 0 ? pieces_at_once_max : 1);
 }
 
@@ -286,6 +298,7 @@ void Files::piece_came(const FillPtr& fill, Result<Message> answer, std::uint64_
     fill->came += asked;
     const bool last = fill->came == fill->filling->absent().size;
     auto done = std::make_shared<Status>();
+    fill->writing += asked;
     fill_work_.run(
         [fill, done, last, bytes = *std::move(bytes)] {
             *done = fill->filling->take(bytes);
@@ -293,11 +306,12 @@ void Files::piece_came(const FillPtr& fill, Result<Message> answer, std::uint64_
                 *done = fill->filling->finish();
             }
         },
-        [this, fill, done, last, run = fill->run] {
-            if (last || !done->ok()) {
-                if (fill->run == run) {
-                    filled(fill, *done);
-                }
+        [this, fill, done, last, asked, run = fill->run] {
+            fill->writing -= asked;
+            if (fill->run == run && (last || !done->ok())) {
+                filled(fill, *done);
+            } else {
+                ask_pieces(fill);
             }
         });
     if (!last) {
@@ -311,6 +325,7 @@ void Files::begin_again(const FillPtr& fill) {
     fill->under_way = 0;
     fill->turning = false;
     fill->asked = fill->came = 0;
+    fill->heard_us = world_.clock.boot_us();
     fill_work_.run([fill] { fill->filling->begin(); }, [this, fill] { ask_pieces(fill); });
 }
 

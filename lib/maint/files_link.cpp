@@ -315,9 +315,14 @@ void Files::fetch_piece(const RoundPtr& round, const Turn& turn) {
                     round->wire_up += asked + ipc::frame_prefix_bytes;
                     round->wire_down +=
                         answer.ok() ? answer->body.size() + 2 * ipc::frame_prefix_bytes : 0;
-                    folder(round->id).came_bytes = round->wire_down;
                 }
                 if (round->pieces.run == run) {
+                    if (const auto at = folders_.find(round->id);
+                        answer.ok() && at != folders_.end()) {
+                        at->second->some_came = true;
+                        at->second->came_bytes = round->wire_down;
+                        at->second->came_us = came_us_ = world_.clock.boot_us();
+                    }
                     --round->pieces.under_way;
                     fetched(round, std::move(answer), offset, bytes);
                 }

@@ -60,6 +60,11 @@ struct Files::Folder {
     bool needed = false;     // and somebody wants it meanwhile
     bool unheld = false; // something is to come, and whoever opens it reads zeros: no app may run
     std::uint64_t came_bytes = 0; // over a link, in the round that runs
+    // Since its user came last: a comparison with its home ended well; something of it came; and
+    // when that was, or somebody began to wait for it.
+    bool met = false;
+    bool some_came = false;
+    std::int64_t came_us = 0;
     std::int64_t brought_for = 0; // wishes with lower numbers wait for what is to come
     unsigned refused_rounds = 0;  // one after the other, which left out nothing else
     bool watched = false;
@@ -142,6 +147,7 @@ struct Files::Fill {
     bool turning = false; // a piece waits for its turn
     enum class Begun : unsigned char { unknown, looked_at, known };
     Begun begun = Begun::unknown; // what an earlier keeper wrote of it
+    std::uint64_t writing = 0;    // bytes that came and are not written yet
     bool stopped = true;          // until a link is there, or somebody opens it
     int tries = 0;
     int wrong = 0; // how often it was not what was to come
@@ -193,6 +199,8 @@ struct Files::Serving {
 // Of one folder, where the link says how much may be under way (link_pace.h).
 inline constexpr unsigned pieces_at_once_max = 4;
 
+// A folder that was never here is waited for until so long nothing of it came.
+inline constexpr std::int64_t arriving_wait_us = 60'000'000;
 inline constexpr std::int64_t start_wait_us = 5'000'000; // of an app for its user's files
 
 // Who may stay is looked at again so soon where a round or a program held it up.

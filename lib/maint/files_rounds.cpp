@@ -30,6 +30,13 @@ std::string leaf_path(const std::string& state, const std::string& absolute) {
 }
 
 // From a minute to hours.
+constexpr std::int64_t arriving_again_us = second_us;
+
+// It may be otherwise in a moment.
+bool passes(Code code) {
+    return code == Code::unreachable || code == Code::timed_out || code == Code::try_later;
+}
+
 std::int64_t refused_wait_us(unsigned rounds) {
     return sync::refused_again_us << std::min(std::max(rounds, 1U) - 1, refused_doublings_max);
 }
@@ -336,6 +343,7 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
                 const bool done = !error && round->skipped == 0 && !round->confirms &&
                                   at.status.unsent_files == 0;
                 at.compared = done ? round->compares : 0;
+                at.met = at.met || (!error && !round->confirms);
             }
             const bool new_end = round->gone && !at.ended;
             if (new_end) {
@@ -431,6 +439,9 @@ void Files::finish(const RoundPtr& round, const std::optional<Error>& error) {
             end_gone(round->id);
             if (unasked && !at.waiting.empty()) {
                 schedule(round->id, 0); // they wait for what the home has
+            } else if (error && passes(error->code) && at.some_came && !at.waiting.empty() &&
+                       !at.leaving && !at.ended && arrives(at)) {
+                schedule(round->id, arriving_again_us);
             } else if (!at.leaving) {
                 wake_waiting(at);
             }
@@ -510,6 +521,7 @@ void Files::arrived(const std::string& user, const std::vector<std::string>& app
         const FolderId id{user, app};
         if (valid_name(user) && holds(id.app)) {
             ask_fully(id);
+            arrives_anew(id);
         }
     }
     note_copy(copies_.used(user, world_.clock.wall_us()));
@@ -530,6 +542,9 @@ void Files::before_start(const std::string& app, const std::string& user, Go go)
         go({});
         return;
     }
+    if (at.came_us == 0) {
+        at.came_us = world_.clock.boot_us();
+    }
     at.waiting.push_back({std::move(go), world_.clock.boot_us() + start_wait_us});
     if (at.ended) {
         end_gone(id);
@@ -538,34 +553,38 @@ void Files::before_start(const std::string& app, const std::string& user, Go go)
         }
         return;
     }
-    if (!at.running) {
-        schedule(id, 0);
+    if (!at.running) { // before those that nobody waits for
+        sooner(at.asked_us, 1);
+        set_due(id);
         start_due();
     }
 }
 
-// It was never here, and is coming: an app that started would find nothing, and take that for all.
+// It may have become something elsewhere since it was nothing.
+void Files::arrives_anew(const FolderId& id) {
+    if (const auto at = folders_.find(id); at != folders_.end()) {
+        at->second->met = at->second->some_came = false;
+        at->second->came_us = world_.clock.boot_us();
+    }
+}
+
+// It was never here, and is coming: an app that started would find nothing, or some of it, and take
+// that for all.
 bool Files::arrives(const Folder& at) {
-    if (!at.running || at.status.revision.number != 0) {
+    // While its turn has not come, what comes of others is as good.
+    const std::int64_t came_us = at.running ? at.came_us : std::max(at.came_us, came_us_);
+    if (at.met || at.status.revision.number != 0 ||
+        world_.clock.boot_us() - came_us >= arriving_wait_us) {
         return false;
     }
     auto way = way_to(at.status.folder.user);
     return way.ok() && !way->here && world_.links.connected(way->neighbour);
 }
 
-std::optional<std::uint64_t> Files::arrived_bytes(const std::string& user, const std::string& app) {
-    const auto at = folders_.find({user, app});
-    return at != folders_.end() && arrives(*at->second)
-               ? std::optional<std::uint64_t>(at->second->came_bytes)
-               : std::nullopt;
-}
-
 Error Files::on_its_way(const Folder& at) {
-    return fail(Code::try_later,
-                "the files of " + at.status.folder.user + " in '" + at.status.folder.app +
-                    "' are on their way to this site: " +
-                    std::to_string(at.came_bytes / 1'000'000) + " MB have come so far",
-                "the app starts when they are here");
+    const std::uint64_t mb = at.came_bytes / 1'000'000;
+    return fail(Code::partial, "Your files are on their way to this site: " + std::to_string(mb) +
+                                   " MB have come so far");
 }
 
 void Files::neighbour_changed(const std::string& neighbour, bool connected) {

@@ -150,9 +150,6 @@ Keeper::Impl::Impl(KeeperOptions o, KeeperPorts& p, const Clock& c, Random& r, c
         clock, log, options.config, me, links, people, *apps, peers, enrolment, *sessions, *tokens,
         *direct, random, parent, [this](const auto&... push) { admin->run_push(push...); },
         [this](const std::string& user) { return files_words(files->held_files(user)); },
-        [this](const std::string& user, const std::string& app) {
-            return files->arrived_bytes(user, app);
-        },
         *roaming});
     explain = std::make_unique<Explain>(
         Explain::World{clock, time, me, store, *accounts, *sessions, links, *apps, *delegation,

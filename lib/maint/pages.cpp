@@ -521,16 +521,11 @@ Pages::Response Pages::notice(const Request& request) {
         values.what_to_do =
             "Try again in a moment. If it stays like this, tell whoever looks after this site.";
         values.retry_link = true;
-        if (const auto bytes = world_.arrived_bytes(user, app)) {
-            values.headline =
-                (title.empty() ? "This app" : title) + " starts when your files are here";
-            values.what =
-                "They are on their way to this site: " + std::to_string(*bytes / 1'000'000) +
-                " MB have come so far.";
-            values.since.clear();
-            values.what_to_do = "This page looks again by itself.";
-            values.again_s = arriving_again_s;
-        }
+    } else if (kind == "arriving") {
+        values.headline = (title.empty() ? "This app" : title) + " starts when your files are here";
+        values.what = detail.empty() ? "They are on their way to this site." : detail + ".";
+        values.what_to_do = "This page looks again by itself.";
+        values.again_s = arriving_again_s;
     } else if (kind == "expired") {
         values.headline = (title.empty() ? "This app" : title) + " may not run here now";
         values.what = "The time for which it was lent to this site is over. It comes back when the "

@@ -53,9 +53,6 @@ class Pages {
             push;
         // What a user is told of his files: a sentence, or nothing.
         std::function<std::string(const std::string& user)> files_notice;
-        // See Files::arrived_bytes().
-        std::function<std::optional<std::uint64_t>(const std::string& user, const std::string& app)>
-            arrived_bytes;
         Roaming& roaming;
     };
     explicit Pages(World world) : world_(std::move(world)) {}

@@ -47,6 +47,7 @@ enum class Notice : std::uint8_t {
     read_only,   // 409: the same, and the app is for reading only since
     unreachable, // 503: the tier that holds the app cannot be reached
     not_running, // 503: the app did not start, or does not answer
+    arriving,    // 503: its user's files are on their way
     bad_answer,  // 502
     too_slow,    // 504
     loop,        // 508

@@ -314,7 +314,7 @@ void Exchange::on_started(const StartAnswer& answer) {
     if (!answer.error().hint.empty()) {
         text.append("\n").append(answer.error().hint);
     }
-    notice(Notice::not_running, text);
+    notice(answer.error().code == Code::partial ? Notice::arriving : Notice::not_running, text);
 }
 
 void Exchange::on_turn() {

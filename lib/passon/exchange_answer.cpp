@@ -24,6 +24,7 @@ Notice notice_of(std::string_view word) {
         {"read-only", Notice::read_only},
         {"unreachable", Notice::unreachable},
         {"not-running", Notice::not_running},
+        {"arriving", Notice::arriving},
         {"bad-answer", Notice::bad_answer},
         {"too-slow", Notice::too_slow},
         {"loop", Notice::loop},

@@ -26,7 +26,7 @@ struct NoticeText {
     std::string_view text;
 };
 
-constexpr std::array<NoticeText, 13> notices{{
+constexpr std::array<NoticeText, 14> notices{{
     {Notice::nowhere, 404, "nowhere", "Not found",
      "There is nothing at this address, or it is not meant for you."},
     {Notice::log_in, 401, "log-in", "Log in", "Please log in to use this."},
@@ -42,6 +42,8 @@ constexpr std::array<NoticeText, 13> notices{{
      "The place that holds this app cannot be reached."},
     {Notice::not_running, 503, "not-running", "Not running",
      "This app does not run at the moment."},
+    {Notice::arriving, 503, "arriving", "Not here yet",
+     "This app starts when your files are here."},
     {Notice::bad_answer, 502, "bad-answer", "Broken answer",
      "The app gave an answer that cannot be understood, or none."},
     {Notice::too_slow, 504, "too-slow", "No answer in time", "The app took too long."},

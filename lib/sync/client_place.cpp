@@ -105,12 +105,7 @@ Status Client::settle_placing(const WorkingFolder& folder) {
             row.seen.attributes.reset();
             if (stood != placed.end() && same(stood->second.entry, row.entry)) {
                 // What was set when it came is known: another stamp since is somebody's change.
-                const Seen& then = stood->second.seen;
-                row.seen =
-                    row.entry.kind != FileKind::file || then.stat.ctime_ns == row.seen.stat.ctime_ns
-                        ? std::move(row.seen)
-                        : Seen{};
-                row.seen.attributes = then.attributes;
+                row.seen = stood->second.seen;
             } else {
                 if (Status again = set_again(folder, path, row.entry); !again) {
                     return again;

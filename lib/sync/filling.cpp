@@ -35,6 +35,7 @@ void Filling::drop_copy() {
 void Filling::begin() {
     drop_copy();
     have_ = 0;
+    lost_ = false;
     naming_ = naming_of(absent());
     auto room = copy_.empty() ? Result<std::uint64_t>(std::uint64_t{0}) : disk_.free_bytes();
     if (room && *room >= 2 * absent().size + held_reserve_bytes) {
@@ -44,17 +45,19 @@ void Filling::begin() {
     }
 }
 
-void Filling::take_up() {
+bool Filling::take_up(std::uint64_t most) {
     const std::uint64_t begun = into_->begun();
+    const std::uint64_t end = std::min(begun, have_ + most);
     std::string block(read_block_bytes, '\0');
-    while (have_ < begun) {
-        const std::uint64_t most = std::min<std::uint64_t>(block.size(), begun - have_);
-        auto got = into_->read(have_, {block.data(), static_cast<std::size_t>(most)});
+    while (have_ < end) {
+        const std::uint64_t some = std::min<std::uint64_t>(block.size(), end - have_);
+        auto got = into_->read(have_, {block.data(), static_cast<std::size_t>(some)});
         if (!got || *got == 0) {
-            return;
+            return false;
         }
         keep({block.data(), *got});
     }
+    return have_ < begun;
 }
 
 // What is in its place by now.
@@ -70,7 +73,11 @@ Status Filling::take(std::string_view bytes) {
     if (bytes.size() > absent().size - have_) {
         return fail(Code::refused, "more of a file came than there is");
     }
+    if (lost_) {
+        return fail(Code::refused, "what comes before it could not be written");
+    }
     if (Status written = into_->write(have_, bytes); !written) {
+        lost_ = true;
         return written;
     }
     keep(bytes);

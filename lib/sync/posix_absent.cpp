@@ -25,6 +25,8 @@ Status mark(int fd, const Absent& absent, const std::string& path) {
                : disk_error(errno, "cannot mark", path);
 }
 
+constexpr std::uint64_t file_block_bytes_max = 64 * 1024; // of any file system
+
 class PosixAbsentFile final : public AbsentFile {
   public:
     PosixAbsentFile(Fd fd, Absent absent, std::uint64_t inode, std::string path)
@@ -47,8 +49,11 @@ class PosixAbsentFile final : public AbsentFile {
         if (!absent_.mtime_ns || absent_.size == 0) {
             return 0;
         }
+        // A hole begins where a block does, and what was written last may end before that.
         const off_t hole = ::lseek(fd_.get(), 0, SEEK_HOLE);
-        return hole < 0 ? 0 : std::min(static_cast<std::uint64_t>(hole), absent_.size - 1);
+        const auto blocks =
+            static_cast<std::uint64_t>(std::max<off_t>(hole, 0)) / file_block_bytes_max;
+        return blocks == 0 ? 0 : std::min((blocks - 1) * file_block_bytes_max, absent_.size - 1);
     }
 
     Result<std::size_t> read(std::uint64_t offset, std::span<char> out) override {

@@ -255,6 +255,18 @@ TEST_F(Process, ThatDoesNotStartIsToldWithWhatTheKeeperSaid) {
     EXPECT_NE(answer.header("retry-after"), "");
 }
 
+TEST_F(Process, ThatWaitsForItsUsersFilesIsToldSo) {
+    tier_.keeper.on_start = [](const StartQuestion&) -> StartAnswer {
+        return fail(Code::partial, "12 MB have come so far");
+    };
+    Client client(tier_.port());
+    const Answer answer = client.get("/apps/notes/", session_cookie + "Accept: text/html\r\n");
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_THAT(answer.body, HasSubstr("starts when your files are here"));
+    EXPECT_THAT(answer.body, HasSubstr("12 MB have come so far"));
+    EXPECT_NE(answer.header("retry-after"), "");
+}
+
 TEST_F(Static, EveryAnswerOfItToASignedOnUserIsMeteredAndAPageOfHaspsOwnIsNot) {
     registry::AppSpec app;
     app.name = "staff";

@@ -45,7 +45,7 @@ struct TierIdentity {
     struct KnownEnd {
         std::string tls_cert_der;
         std::vector<std::string> ca_chain_der;
-        std::int64_t end_us = INT64_MAX;
+        std::int64_t end_us = 0;
     };
     mutable KnownEnd known_end{};
 };

@@ -62,7 +62,8 @@ struct StartQuestion {
     std::string user; // who asks; empty: nobody is signed on
     std::string request_id;
 };
-// Ok: its dial socket answers now. Error: what to tell people, with the last log lines in `hint`.
+// Ok: its dial socket answers now. Error: what to tell people, with the last log lines in `hint`;
+// partial: its user's files are on their way.
 using StartAnswer = Status;
 
 // An assertion toward a peer, for a user who may use the app by what is known here.

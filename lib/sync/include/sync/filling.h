@@ -27,10 +27,11 @@ class Filling {
     bool unlinked() { return into_->unlinked(); }
     // What it has; the next bytes follow it.
     std::uint64_t have() const { return have_; }
-    // Before anything was taken: what an earlier process wrote of it is had, as far as it can be
-    // read. finish() says whether it was right.
-    void take_up();
-    // refused: more than it was to have.
+    // Before anything is taken: what an earlier process wrote of it is had, as far as it can be
+    // read, at most so many bytes more with each call. False: that was all. finish() says whether
+    // it was right.
+    bool take_up(std::uint64_t most);
+    // refused: more than it was to have, or after one that failed.
     Status take(std::string_view bytes);
     // All of it is there. refused: it is not what was to come, and the file stays as absent as it
     // was; begin() starts anew.
@@ -53,6 +54,7 @@ class Filling {
     std::string copied_; // the copy is whole
     Naming naming_;
     std::uint64_t have_ = 0;
+    bool lost_ = false; // what came could not be written
     Digest digest_;
     FileStat stat_;
 };

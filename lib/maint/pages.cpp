@@ -525,6 +525,7 @@ Pages::Response Pages::notice(const Request& request) {
         values.headline = (title.empty() ? "This app" : title) + " starts when your files are here";
         values.what = detail.empty() ? "They are on their way to this site." : detail + ".";
         values.what_to_do = "This page looks again by itself.";
+        values.status = 0; // not called an error
         values.again_s = arriving_again_s;
     } else if (kind == "expired") {
         values.headline = (title.empty() ? "This app" : title) + " may not run here now";
@@ -563,8 +564,9 @@ Pages::Response Pages::notice(const Request& request) {
         values.what_to_do = "Try again in a moment.";
         values.retry_link = true;
     }
-    Response response = page(request, values.status, signon::render(values));
-    if (values.status == 503 || values.status == 429) {
+    const int status = values.status == 0 ? 503 : values.status;
+    Response response = page(request, status, signon::render(values));
+    if (status == 503 || status == 429) {
         response.headers.emplace_back("retry-after", "10");
     }
     return response;

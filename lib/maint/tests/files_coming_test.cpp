@@ -22,6 +22,7 @@ using testing::Contains;
 using testing::Each;
 using testing::Ge;
 using testing::HasSubstr;
+using testing::Not;
 
 std::string place_of(const Node& at, const std::string& name) {
     return at.state + "/data/users/anna/notes/" + name;
@@ -292,6 +293,7 @@ TEST_F(Coming, APageSaysHowMuchHasComeAndLooksAgain) {
     EXPECT_EQ(page->status, 503);
     EXPECT_THAT(page->body, HasSubstr("starts when your files are here"));
     EXPECT_THAT(page->body, HasSubstr("12 MB have come."));
+    EXPECT_THAT(page->body, Not(HasSubstr("503")));
     EXPECT_THAT(page->body, HasSubstr("<meta http-equiv=\"refresh\""));
 }
 

@@ -289,9 +289,6 @@ class Files {
     static Error ended_error(const FolderId& id);
     static Error not_here_yet(const Folder& folder); // and nobody can be held who opens it
     static Error in_the_way(const FolderId& id);
-    static Error on_its_way(const Folder& folder);
-    bool arrives(const Folder& folder);
-    void arrives_anew(const FolderId& id);
 
     // files_rounds.cpp: this tier's working copies.
     bool holds(const std::string& app) const; // are users' folders of this app here
@@ -346,10 +343,15 @@ class Files {
     void again_when_needed(const RoundPtr& round, const std::optional<Error>& error,
                            bool unreachable);
     void wait_for_apps();
-    void wake_waiting(Folder& folder);
     bool can_reach_home(const FolderId& id); // as far as this tier knows
     Folder& folder(const FolderId& id);
 
+    // files_starts.cpp: what an app waits for.
+    void wake_waiting(Folder& folder);
+    void tell_late_starts();
+    bool arrives(const Folder& folder);
+    void arrives_anew(const FolderId& id);
+    static Error on_its_way(const Folder& folder);
     // files_coming.cpp: contents that come later than their files. A fill is one of them, under
     // way or waiting for a link, where it goes on.
     using FillPtr = std::shared_ptr<Fill>;

@@ -88,8 +88,8 @@ class AbsentFile {
     virtual Result<bool> still() = 0;
     // It has no name any more.
     virtual bool unlinked() = 0;
-    // So many of its first bytes were written before it was opened; what they are nobody knows
-    // after a power cut. Less than its size.
+    // So many of its first bytes, and perhaps some more, were written before it was opened; what
+    // they are nobody knows after a power cut. Less than its size.
     virtual std::uint64_t begun() = 0;
     // Of those. 0 at the end.
     virtual Result<std::size_t> read(std::uint64_t offset, std::span<char> out) = 0;
